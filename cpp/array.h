@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Memory and views of the core.
+//
+// AlignedBuffer owns memory (64-byte aligned, zero at first); every other type here is a
+// view that owns nothing and must not outlive what it looks at. Panels are how the core
+// keeps a matrix of activations while it computes: columns in groups of kPanel<T> (128
+// bytes), each group a block of `rows` rows of kPanel<T> contiguous values. So element (n, c)
+// lies at data[(c / kPanel) * stride + n * kPanel + c % kPanel]. One layout serves as the
+// left operand of the forward pass (values of a row, 128 bytes from the next row's), as
+// the left operand of the weight gradient (values of neighbouring columns side by side)
+// and as its right operand (whole vectors), so that nothing is packed a second time.
+// Columns beyond the matrix's own in the last panel hold unspecified values.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+namespace fastrelu {
+
+using Index = std::int64_t;
+
+template <class T>
+constexpr std::size_t kPanel = 128 / sizeof(T);
+
+constexpr std::size_t round_up(std::size_t n, std::size_t multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
+
+template <class T>
+class AlignedBuffer {
+ public:
+  // Kernels may read, never write, this many bytes past the end.
+  static constexpr std::size_t kSlackBytes = 256;
+
+  AlignedBuffer() = default;
+  explicit AlignedBuffer(std::size_t size) { reset(size); }
+  AlignedBuffer(const AlignedBuffer&) = delete;
+  AlignedBuffer& operator=(const AlignedBuffer&) = delete;
+  AlignedBuffer(AlignedBuffer&& other) noexcept { swap(other); }
+  AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~AlignedBuffer() { std::free(data_); }
+
+  // New zeroed memory; what was there is lost. Throws std::bad_alloc.
+  void reset(std::size_t size) {
+    if (size > (SIZE_MAX - 2 * kSlackBytes) / sizeof(T)) throw std::bad_alloc();
+    const std::size_t bytes = round_up(size * sizeof(T) + kSlackBytes, 64);
+    void* fresh = std::aligned_alloc(64, bytes);
+    if (fresh == nullptr) throw std::bad_alloc();
+    std::memset(fresh, 0, bytes);
+    std::free(data_);
+    data_ = static_cast<T*>(fresh);
+    size_ = size;
+  }
+  // At least `size` elements; contents are kept only when no growth was needed.
+  void reserve(std::size_t size) {
+    if (size > size_ || data_ == nullptr) reset(size);
+  }
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+  std::size_t size() const { return size_; }
+  T& operator[](std::size_t i) { return data_[i]; }
+  const T& operator[](std::size_t i) const { return data_[i]; }
+
+ private:
+  void swap(AlignedBuffer& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+  }
+  T* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+// Rows of a matrix as the user holds it: `stride` bytes from row to row (may be negative), the
+// values of a row side by side, either T or bytes.
+struct RowSource {
+  const void* data = nullptr;
+  std::size_t rows = 0;
+  std::size_t cols = 0;
+  std::ptrdiff_t stride = 0;
+  bool is_uint8 = false;
+};
+
+template <class T>
+struct Panels {
+  T* data = nullptr;
+  std::size_t stride = 0;  // elements from one panel to the next: allocated rows * kPanel<T>
+  std::size_t cols = 0;
+
+  T* panel(std::size_t p) const { return data + p * stride; }
+  T* at(std::size_t row, std::size_t p) const {
+    return data + p * stride + row * kPanel<std::remove_const_t<T>>;
+  }
+};
+
+template <class T>
+Panels<const T> read_only(const Panels<T>& a) {
+  return {a.data, a.stride, a.cols};
+}
+
+template <class T>
+constexpr std::size_t panel_count(std::size_t cols) {
+  return (cols + kPanel<T> - 1) / kPanel<T>;
+}
+
+}  // namespace fastrelu

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The one kernel source, compiled once per instruction set with -DFASTRELU_ISA=<name>; it exports
+// one constant table a dtype and nothing else. No object here has a constructor: it would run when
+// the library is loaded, before anything has asked whether this processor knows the instructions.
+#include "kernels.h"
+
+#include "dense-inl.h"
+#include "exact_fma.h"
+#include "loss-inl.h"
+#include "math-inl.h"
+#include "rows-inl.h"
+#include "update-inl.h"
+
+namespace fastrelu {
+namespace FASTRELU_ISA {
+namespace {
+
+template <class T>
+void exp_array(const T* x, T* out, std::size_t n) {
+  map(x, out, n, [](typename Simd<T>::V v) { return vexp<T>(v); });
+}
+template <class T>
+void log_array(const T* x, T* out, std::size_t n) {
+  map(x, out, n, [](typename Simd<T>::V v) { return vlog<T>(v); });
+}
+template <class T>
+void log1p_array(const T* x, T* out, std::size_t n) {
+  map(x, out, n, [](typename Simd<T>::V v) { return vlog1p<T>(v); });
+}
+template <class T>
+void tanh_array(const T* x, T* out, std::size_t n) {
+  map(x, out, n, [](typename Simd<T>::V v) { return vtanh<T>(v); });
+}
+
+template <class T>
+constexpr KernelTable<T> kTable = {
+    relu<T>,          relu_backward<T>,       all_finite<T>, load_rows<T>, store_rows<T>,
+    dense_forward<T>, dense_backward_data<T>, dense_backward_weights<T>,
+    loss<T>,          predict<T>,             update<T>,     add<T>,       multiply<T>,
+    add_column_squares<T>, exp_array<T>,      log_array<T>,  log1p_array<T>, tanh_array<T>,
+};
+
+}  // namespace
+
+extern const KernelTable<float> table_float32;
+extern const KernelTable<double> table_float64;
+const KernelTable<float> table_float32 = kTable<float>;
+const KernelTable<double> table_float64 = kTable<double>;
+
+}  // namespace FASTRELU_ISA
+}  // namespace fastrelu

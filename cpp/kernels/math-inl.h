@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// exp, log, log1p, tanh on vectors: range reduction and a polynomial by fma, at most 2 ulp off for every
+// input, subnormal ones and results included. Only IEEE operations lane by lane, no branch on
+// data, no table: the same bits on every instruction set. python/fastrelu/reference/elementary.py is
+// the same in readable form; scripts/elementary_coefficients.py makes the coefficients.
+#pragma once
+
+#include <limits>
+
+#include "simd-inl.h"
+
+namespace fastrelu {
+namespace FASTRELU_ISA {
+namespace {
+
+template <class T>
+struct MathConstants;
+
+template <>
+struct MathConstants<float> {
+  static constexpr int kMantissaBits = 23;
+  static constexpr std::int32_t kBias = 127;
+  static constexpr float kRoundMagic = 12582912.0f;  // 1.5 * 2^23
+  static constexpr float kLog2e = 1.44269504f;
+  static constexpr float kLn2High = 0.693145751953125f, kLn2Low = 1.4286068e-06f;
+  static constexpr float kExpLowest = -104.0f, kExpHighest = 89.0f;
+  static constexpr float kTanhHighest = 10.0f;
+  static constexpr float kSubnormalScale = 8388608.0f;  // 2^23
+  static constexpr std::int32_t kSqrtHalfBits = 0x3f3504f3;
+  static constexpr float kExp[] = {0.5f, 0.16666576f, 0.041666556f, 0.008363179f, 0.0013926184f};
+  static constexpr float kLog[] = {0.66666687f, 0.39988777f, 0.29580158f};
+  static constexpr float kTanh[] = {-0.33333334f, 0.13333324f,    -0.053964697f,
+                                    0.021818403f, -0.008526141f, 0.002526109f};
+};
+
+template <>
+struct MathConstants<double> {
+  static constexpr int kMantissaBits = 52;
+  static constexpr std::int64_t kBias = 1023;
+  static constexpr double kRoundMagic = 6755399441055744.0;  // 1.5 * 2^52
+  static constexpr double kLog2e = 1.4426950408889634;
+  static constexpr double kLn2High = 0.6931471804855391, kLn2Low = 7.440617110012397e-11;
+  static constexpr double kExpLowest = -746.0, kExpHighest = 710.0;
+  static constexpr double kTanhHighest = 20.0;
+  static constexpr double kSubnormalScale = 4503599627370496.0;  // 2^52
+  static constexpr std::int64_t kSqrtHalfBits = 0x3fe6a09e667f3bcd;
+  static constexpr double kExp[] = {
+      0.5000000000000001,     0.16666666666666669,   0.04166666666662413,   0.008333333333330062,
+      0.0013888888917213717,  0.00019841269863053618, 2.4801521295954376e-05,
+      2.7557268459997064e-06, 2.7620088445409746e-07, 2.510038549551032e-08};
+  static constexpr double kLog[] = {0.666666666666667,   0.3999999999989938,  0.28571428626031065,
+                                    0.2222221112572281,  0.18182889786191042, 0.15331699633543858,
+                                    0.14616721179861816};
+  static constexpr double kTanh[] = {
+      -0.3333333333333333,    0.13333333333333333,   -0.053968253968253915, 0.02186948853615077,
+      -0.008863235529705658,  0.00359212803134432,   -0.0014558342967677643, 0.000590026379802581,
+      -0.000239120388892556,  9.686454181556678e-05, -3.906849436383477e-05, 1.5314107102051e-05,
+      -5.2730749057391365e-06, 1.1499201065321053e-06};
+};
+
+template <class T, std::size_t N>
+FASTRELU_INLINE typename Simd<T>::V polynomial(typename Simd<T>::V x, const T (&c)[N]) {
+  using S = Simd<T>;
+  typename S::V p = S::set1(c[N - 1]);
+  for (std::size_t i = N - 1; i-- > 0;) p = S::fma(p, x, S::set1(c[i]));
+  return p;
+}
+
+// 2^k for a normal result.
+template <class T>
+FASTRELU_INLINE typename Simd<T>::V power_of_two(typename Simd<T>::I k) {
+  using C = MathConstants<T>;
+  return (typename Simd<T>::V)((k + C::kBias) << C::kMantissaBits);
+}
+
+// x = k ln2 + r, |r| <= ln2 / 2 (and a little); returns exp(r) - 1.
+template <class T>
+FASTRELU_INLINE typename Simd<T>::V reduce_expm1(typename Simd<T>::V x, typename Simd<T>::I* k) {
+  using S = Simd<T>;
+  using C = MathConstants<T>;
+  const typename S::V magic = S::set1(C::kRoundMagic);
+  const typename S::V shifted = S::fma(x, S::set1(C::kLog2e), magic);
+  *k = (typename S::I)shifted - (typename S::I)magic;
+  const typename S::V n = shifted - magic;
+  typename S::V r = S::fma(-n, S::set1(C::kLn2High), x);
+  r = S::fma(-n, S::set1(C::kLn2Low), r);
+  return S::fma(polynomial<T>(r, C::kExp), r * r, r);
+}
+
+template <class T>
+FASTRELU_INLINE typename Simd<T>::V vexp(typename Simd<T>::V x) {
+  using S = Simd<T>;
+  using C = MathConstants<T>;
+  const typename S::V low = S::set1(C::kExpLowest), high = S::set1(C::kExpHighest);
+  typename S::V clamped = low > x ? low : x;
+  clamped = clamped > high ? high : clamped;
+  typename S::I k;
+  const typename S::V p = reduce_expm1<T>(clamped, &k) + S::set1(T(1));
+  // Two factors, since 2^k alone may be out of range; the first product is exact.
+  const typename S::I half = k >> 1;
+  const typename S::V y = (p * power_of_two<T>(half)) * power_of_two<T>(k - half);
+  return x == x ? y : x;
+}
+
+// log(2^k (1 + f)) + extra, for 1 + f in [sqrt(1/2), sqrt(2)].
+template <class T>
+FASTRELU_INLINE typename Simd<T>::V log_reduced(typename Simd<T>::V f, typename Simd<T>::V k,
+                                                typename Simd<T>::V extra) {
+  using S = Simd<T>;
+  using C = MathConstants<T>;
+  const typename S::V s = f / (S::set1(T(2)) + f), z = s * s;
+  const typename S::V half_square = (S::set1(T(0.5)) * f) * f;
+  const typename S::V rest = z * polynomial<T>(z, C::kLog);
+  const typename S::V low = S::fma(k, S::set1(C::kLn2Low), extra);
+  const typename S::V tail = half_square - S::fma(s, half_square + rest, low);
+  return S::fma(k, S::set1(C::kLn2High), f - tail);
+}
+
+// x = 2^k m with m in [sqrt(1/2), sqrt(2)), x normal.
+template <class T>
+FASTRELU_INLINE typename Simd<T>::V split(typename Simd<T>::V x, typename Simd<T>::I* k) {
+  using S = Simd<T>;
+  using C = MathConstants<T>;
+  const typename S::I bits = (typename S::I)x;
+  *k = (bits - C::kSqrtHalfBits) >> C::kMantissaBits;
+  return (typename S::V)(bits - (*k << C::kMantissaBits));
+}
+
+template <class T>
+FASTRELU_INLINE typename Simd<T>::V log_special(typename Simd<T>::V x, typename Simd<T>::V y) {
+  using S = Simd<T>;
+  const typename S::V infinity = S::set1(std::numeric_limits<T>::infinity());
+  y = x == S::zero() ? -infinity : y;
+  y = S::zero() > x ? S::set1(std::numeric_limits<T>::quiet_NaN()) : y;
+  y = x == infinity ? x : y;
+  return x == x ? y : x;
+}
+
+template <class T>
+FASTRELU_INLINE typename Simd<T>::V vlog(typename Simd<T>::V x) {
+  using S = Simd<T>;
+  using C = MathConstants<T>;
+  const typename S::M small = x < S::set1(std::numeric_limits<T>::min());
+  typename S::I k;
+  const typename S::V m = split<T>(small ? x * S::set1(C::kSubnormalScale) : x, &k);
+  const typename S::V scaled = small ? S::set1(T(C::kMantissaBits)) : S::zero();
+  const typename S::V exponent = __builtin_convertvector(k, typename S::V) - scaled;
+  return log_special<T>(x, log_reduced<T>(m - S::set1(T(1)), exponent, S::zero()));
+}
+
+template <class T>
+FASTRELU_INLINE typename Simd<T>::V vlog1p(typename Simd<T>::V x) {
+  using S = Simd<T>;
+  const typename S::V one = S::set1(T(1));
+  const typename S::V u = x + one;
+  // What the sum lost, relative to it.
+  const typename S::V lost = (x > one ? one - (u - x) : x - (u - one)) / u;
+  typename S::I k;
+  const typename S::V m = split<T>(u, &k);
+  const typename S::M whole = k == S::set1i(0);
+  const typename S::V y =
+      log_reduced<T>(whole ? x : m - one, __builtin_convertvector(k, typename S::V),
+                     whole ? S::zero() : lost);
+  const typename S::V special = log_special<T>(u, y);
+  return x == S::zero() ? x : special;
+}
+
+template <class T>
+FASTRELU_INLINE typename Simd<T>::V vtanh(typename Simd<T>::V x) {
+  using S = Simd<T>;
+  using C = MathConstants<T>;
+  const typename S::V one = S::set1(T(1)), two = S::set1(T(2));
+  const typename S::V a = S::zero() > x ? -x : x;
+  const typename S::V y = a * a;
+  const typename S::V small = S::fma(polynomial<T>(y, C::kTanh) * y, x, x);
+  const typename S::V highest = S::set1(C::kTanhHighest);
+  typename S::I k;
+  const typename S::V e = reduce_expm1<T>(two * (a > highest ? highest : a), &k);
+  const typename S::V large = one - two / (S::fma(e, power_of_two<T>(k), power_of_two<T>(k)) + one);
+  const typename S::V result = S::zero() > x ? -large : large;
+  const typename S::V both = a < S::set1(T(0.55)) ? small : result;
+  return (x == x) & (x != S::zero()) ? both : x;
+}
+
+}  // namespace
+}  // namespace FASTRELU_ISA
+}  // namespace fastrelu

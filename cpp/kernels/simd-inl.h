@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The vector types of one instruction set. Compiled once per instruction set, inside
+// namespace fastrelu::FASTRELU_ISA; nothing here may be seen by two of them.
+//
+// Simd<T> (T float or double) gives
+//   V, M, I     vector of T; comparison result (lanes 0 or -1, same width); signed integers
+//   kLanes      elements of V
+//   load, store unaligned; load_partial / store_partial touch only the first `count` lanes
+//               (the others read as 0)
+//   set1, zero, fma, sqrt, relu
+// The maskz_ forms with every lane on are the plain instructions; GCC 12's headers warn on those.
+// Everything else is written with the compilers' vector operators (+ - * / < > & | ?:), each
+// of which is one IEEE operation a lane. fma(a, b, c) is one rounding on every instruction
+// set; where the processor has none, exact_fma.h emulates it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#if defined(FASTRELU_X86_V3) || defined(FASTRELU_X86_V4)
+#include <immintrin.h>
+#define FASTRELU_HAS_FMA 1
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#define FASTRELU_HAS_FMA 1
+#else
+#define FASTRELU_HAS_FMA 0
+#include "exact_fma.h"
+#endif
+
+#define FASTRELU_INLINE inline __attribute__((always_inline))
+
+namespace fastrelu {
+namespace FASTRELU_ISA {
+namespace {
+
+#if defined(FASTRELU_X86_V4)
+constexpr std::size_t kVectorBytes = 64;
+#elif defined(FASTRELU_X86_V3)
+constexpr std::size_t kVectorBytes = 32;
+#else
+constexpr std::size_t kVectorBytes = 16;
+#endif
+
+template <class T>
+struct IntegerOf;
+template <>
+struct IntegerOf<float> {
+  using type = std::int32_t;
+};
+template <>
+struct IntegerOf<double> {
+  using type = std::int64_t;
+};
+
+// GCC drops vector_size in a dependent typedef, so the types are spelled out.
+template <class T>
+struct VectorOf;
+template <>
+struct VectorOf<float> {
+  typedef float V __attribute__((vector_size(kVectorBytes)));
+  typedef std::int32_t I __attribute__((vector_size(kVectorBytes)));
+};
+template <>
+struct VectorOf<double> {
+  typedef double V __attribute__((vector_size(kVectorBytes)));
+  typedef std::int64_t I __attribute__((vector_size(kVectorBytes)));
+};
+
+template <class T>
+struct Simd {
+  using V = typename VectorOf<T>::V;
+  using I = typename VectorOf<T>::I;
+  using M = I;
+  using Scalar = T;
+  using Int = typename IntegerOf<T>::type;
+  static constexpr std::size_t kLanes = kVectorBytes / sizeof(T);
+
+  static FASTRELU_INLINE V zero() { return V{}; }
+  static FASTRELU_INLINE V set1(T x) { return x - V{}; }  // x - 0 is x, also for -0 and NaN
+  static FASTRELU_INLINE I set1i(Int x) { return x - I{}; }
+
+  static FASTRELU_INLINE V load(const T* p) {
+    V v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+  }
+  static FASTRELU_INLINE void store(T* p, V v) { std::memcpy(p, &v, sizeof v); }
+
+  static FASTRELU_INLINE V load_partial(const T* p, std::size_t count) {
+#if defined(FASTRELU_X86_V4)
+    if constexpr (sizeof(T) == 4) {
+      return V(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1u), p));
+    } else {
+      return V(_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1u), p));
+    }
+#else
+    V v{};
+    for (std::size_t i = 0; i < count; ++i) v[i] = p[i];
+    return v;
+#endif
+  }
+  static FASTRELU_INLINE void store_partial(T* p, V v, std::size_t count) {
+#if defined(FASTRELU_X86_V4)
+    if constexpr (sizeof(T) == 4) {
+      _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1u), __m512(v));
+    } else {
+      _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << count) - 1u), __m512d(v));
+    }
+#else
+    for (std::size_t i = 0; i < count; ++i) p[i] = v[i];
+#endif
+  }
+
+  static FASTRELU_INLINE V fma(V a, V b, V c) {
+#if defined(FASTRELU_X86_V4)
+    if constexpr (sizeof(T) == 4) {
+      return V(_mm512_fmadd_ps(__m512(a), __m512(b), __m512(c)));
+    } else {
+      return V(_mm512_fmadd_pd(__m512d(a), __m512d(b), __m512d(c)));
+    }
+#elif defined(FASTRELU_X86_V3)
+    if constexpr (sizeof(T) == 4) {
+      return V(_mm256_fmadd_ps(__m256(a), __m256(b), __m256(c)));
+    } else {
+      return V(_mm256_fmadd_pd(__m256d(a), __m256d(b), __m256d(c)));
+    }
+#elif defined(__aarch64__)
+    if constexpr (sizeof(T) == 4) {
+      return V(vfmaq_f32(float32x4_t(c), float32x4_t(a), float32x4_t(b)));
+    } else {
+      return V(vfmaq_f64(float64x2_t(c), float64x2_t(a), float64x2_t(b)));
+    }
+#else
+    V r;
+    for (std::size_t i = 0; i < kLanes; ++i) r[i] = exact_fma(a[i], b[i], c[i]);
+    return r;
+#endif
+  }
+
+  static FASTRELU_INLINE V sqrt(V a) {
+#if defined(FASTRELU_X86_V4)
+    if constexpr (sizeof(T) == 4) {
+      return V(_mm512_maskz_sqrt_ps(0xFFFF, __m512(a)));
+    } else {
+      return V(_mm512_maskz_sqrt_pd(0xFF, __m512d(a)));
+    }
+#elif defined(FASTRELU_X86_V3)
+    if constexpr (sizeof(T) == 4) {
+      return V(_mm256_sqrt_ps(__m256(a)));
+    } else {
+      return V(_mm256_sqrt_pd(__m256d(a)));
+    }
+#else
+    V r;
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      if constexpr (sizeof(T) == 4) {
+        r[i] = __builtin_sqrtf(a[i]);
+      } else {
+        r[i] = __builtin_sqrt(a[i]);
+      }
+    }
+    return r;
+#endif
+  }
+
+  // 0 > z ? 0 : z, so that NaN and -0 pass through.
+  static FASTRELU_INLINE V relu(V z) {
+#if defined(FASTRELU_X86_V4)
+    if constexpr (sizeof(T) == 4) {
+      return V(_mm512_maskz_max_ps(0xFFFF, _mm512_setzero_ps(), __m512(z)));
+    } else {
+      return V(_mm512_maskz_max_pd(0xFF, _mm512_setzero_pd(), __m512d(z)));
+    }
+#else
+    return zero() > z ? zero() : z;
+#endif
+  }
+
+  // `v` where the matching lane of `gate` is > 0, else +0.
+  static FASTRELU_INLINE V where_positive(V gate, V v) { return gate > zero() ? v : zero(); }
+};
+
+// One element, the same operation as a lane.
+FASTRELU_INLINE float scalar_fma(float a, float b, float c) {
+#if FASTRELU_HAS_FMA
+  return __builtin_fmaf(a, b, c);
+#else
+  return exact_fma(a, b, c);
+#endif
+}
+FASTRELU_INLINE double scalar_fma(double a, double b, double c) {
+#if FASTRELU_HAS_FMA
+  return __builtin_fma(a, b, c);
+#else
+  return exact_fma(a, b, c);
+#endif
+}
+
+}  // namespace
+}  // namespace FASTRELU_ISA
+}  // namespace fastrelu

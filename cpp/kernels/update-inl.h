@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Optimizer updates, element by element (docs/arithmetic.md, "Optimizers").
+#pragma once
+
+#include <limits>
+
+#include "kernels.h"
+#include "simd-inl.h"
+
+namespace fastrelu {
+namespace FASTRELU_ISA {
+namespace {
+
+// State below the smallest normal number becomes +0: a decaying velocity would otherwise stay
+// subnormal for ever and slow every step down about tenfold.
+template <class T>
+FASTRELU_INLINE typename Simd<T>::V flush(typename Simd<T>::V x) {
+  using S = Simd<T>;
+  const typename S::V tiny = S::set1(std::numeric_limits<T>::min());
+  const typename S::M small = (x < tiny) & (x > -tiny);
+  return small ? S::zero() : x;
+}
+
+template <class T>
+struct State {
+  typename Simd<T>::V w, s1, s2;
+};
+
+template <class T>
+FASTRELU_INLINE void update_vector(const UpdateArgs<T>& u, bool decay, typename Simd<T>::V g,
+                                   State<T>& s) {
+  using S = Simd<T>;
+  using V = typename S::V;
+  using Rule = typename UpdateArgs<T>::Rule;
+  if (u.clipped) g = g * S::set1(u.clip);
+  if (decay && u.rule != Rule::adamw) g = S::fma(S::set1(u.weight_decay), s.w, g);
+  const V lr = S::set1(u.learning_rate);
+  if (u.rule == Rule::sgd) {
+    s.w = S::fma(-lr, g, s.w);
+  } else if (u.rule == Rule::momentum || u.rule == Rule::nesterov) {
+    const V mu = S::set1(u.momentum), push = -(lr * g);
+    s.s1 = flush<T>(S::fma(mu, s.s1, push));
+    s.w = s.w + (u.rule == Rule::nesterov ? S::fma(mu, s.s1, push) : s.s1);
+  } else {
+    s.s1 = flush<T>(S::fma(S::set1(u.beta_1), s.s1, S::set1(u.c1) * g));
+    s.s2 = flush<T>(S::fma(S::set1(u.beta_2), s.s2, (S::set1(u.c2) * g) * g));
+    const V step = (lr * s.s1) / (S::sqrt(s.s2) + S::set1(u.epsilon));
+    if (decay && u.rule == Rule::adamw) s.w = S::fma(S::set1(-u.weight_decay), s.w, s.w);
+    s.w = s.w - step;
+  }
+}
+
+template <class T>
+void update(const UpdateArgs<T>& u, bool is_weight, T* w, const T* g, T* s1, T* s2,
+            std::size_t n) {
+  using S = Simd<T>;
+  const bool decay = is_weight && u.weight_decay != 0;
+  std::size_t i = 0;
+  for (; i + S::kLanes <= n; i += S::kLanes) {
+    State<T> s{S::load(w + i), s1 ? S::load(s1 + i) : S::zero(), s2 ? S::load(s2 + i) : S::zero()};
+    update_vector(u, decay, S::load(g + i), s);
+    S::store(w + i, s.w);
+    if (s1) S::store(s1 + i, s.s1);
+    if (s2) S::store(s2 + i, s.s2);
+  }
+  if (const std::size_t rest = n - i) {
+    State<T> s{S::load_partial(w + i, rest), s1 ? S::load_partial(s1 + i, rest) : S::zero(),
+               s2 ? S::load_partial(s2 + i, rest) : S::zero()};
+    update_vector(u, decay, S::load_partial(g + i, rest), s);
+    S::store_partial(w + i, s.w, rest);
+    if (s1) S::store_partial(s1 + i, s.s1, rest);
+    if (s2) S::store_partial(s2 + i, s.s2, rest);
+  }
+}
+
+// out = f(x) over n elements; out may be x.
+template <class T, class F>
+FASTRELU_INLINE void map(const T* x, T* out, std::size_t n, F f) {
+  using S = Simd<T>;
+  std::size_t i = 0;
+  for (; i + S::kLanes <= n; i += S::kLanes) S::store(out + i, f(S::load(x + i)));
+  if (i < n) S::store_partial(out + i, f(S::load_partial(x + i, n - i)), n - i);
+}
+
+// out = f(x, y); out may be x or y.
+template <class T, class F>
+FASTRELU_INLINE void map(const T* x, const T* y, T* out, std::size_t n, F f) {
+  using S = Simd<T>;
+  std::size_t i = 0;
+  for (; i + S::kLanes <= n; i += S::kLanes) S::store(out + i, f(S::load(x + i), S::load(y + i)));
+  if (i < n) {
+    const std::size_t rest = n - i;
+    S::store_partial(out + i, f(S::load_partial(x + i, rest), S::load_partial(y + i, rest)), rest);
+  }
+}
+
+template <class T>
+void add(T* sum, const T* x, std::size_t n) {
+  using V = typename Simd<T>::V;
+  map(static_cast<const T*>(sum), x, sum, n, [](V a, V b) { return a + b; });
+}
+
+template <class T>
+void multiply(T* x, T factor, std::size_t n) {
+  using V = typename Simd<T>::V;
+  const V f = Simd<T>::set1(factor);
+  map(static_cast<const T*>(x), x, n, [f](V a) { return a * f; });
+}
+
+template <class T>
+void add_column_squares(const T* g, std::size_t rows, std::size_t cols, double* sums) {
+  using D = Simd<double>;
+  typedef float Half __attribute__((vector_size(kVectorBytes / 2)));
+  std::size_t c = 0;
+  for (; c + D::kLanes <= cols; c += D::kLanes) {
+    D::V acc = D::load(sums + c);
+    for (std::size_t r = 0; r < rows; ++r) {
+      D::V x;
+      if constexpr (sizeof(T) == 4) {
+        Half h;
+        std::memcpy(&h, g + r * cols + c, sizeof h);
+        x = __builtin_convertvector(h, D::V);
+      } else {
+        x = D::load(g + r * cols + c);
+      }
+      acc = D::fma(x, x, acc);
+    }
+    D::store(sums + c, acc);
+  }
+  for (; c < cols; ++c) {
+    for (std::size_t r = 0; r < rows; ++r) {
+      const double x = static_cast<double>(g[r * cols + c]);
+      sums[c] = scalar_fma(x, x, sums[c]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace FASTRELU_ISA
+}  // namespace fastrelu

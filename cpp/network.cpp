@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "network.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+
+#include "dispatch.h"
+#include "fp_environment.h"
+#include "random.h"
+
+namespace fastrelu {
+namespace {
+
+// Rows computed together in a pass over many: enough that packing a panel of W is a small part,
+// few enough that two layers' activations stay in the L2 cache.
+constexpr std::size_t kBlockRows = 192;
+
+template <class T>
+T* thread_scratch(std::size_t size) {
+  static thread_local AlignedBuffer<T> buffer;
+  buffer.reserve(size);
+  return buffer.data();
+}
+
+template <class T>
+DenseForward<T> forward_pass(const Network<T>& net, std::size_t k, const Panels<T>& x,
+                             const Panels<T>& z, Range rows, T* scratch) {
+  const Layer& layer = net.layers()[k];
+  DenseForward<T> f;
+  f.x = read_only(x);
+  f.w = net.parameters() + layer.weight_offset;
+  f.b = net.has_bias() ? net.parameters() + layer.bias_offset : nullptr;
+  f.z = z;
+  f.relu = layer.activation == Activation::relu;
+  f.row_begin = rows.begin;
+  f.row_end = rows.end;
+  f.panel_begin = 0;
+  f.panel_end = panel_count<T>(layer.fan_out);
+  f.scratch = scratch;
+  return f;
+}
+
+// Calls f(first row, rows, panels of the outputs, scratch) for each block of rows of x, on as
+// many threads as pay.
+template <class T, class F>
+void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
+  const KernelTable<T>& k = kernels<T>();
+  const std::size_t block = std::min(kBlockRows, x.rows);
+  const std::size_t blocks = block == 0 ? 0 : (x.rows + block - 1) / block;
+  const std::size_t width = round_up(net.widest(), kPanel<T>) * block;
+  const std::size_t own = scratch_size(net);
+  const auto work = static_cast<double>(x.rows) * static_cast<double>(net.parameter_count());
+  const auto most = static_cast<unsigned>(std::min<std::size_t>(std::max<std::size_t>(blocks, 1), kMaxThreads));
+  const unsigned n = std::min(threads_for(work), most);
+  std::atomic<std::size_t> next{0};
+  // Every thread's memory is taken here, where running out of it can be reported.
+  AlignedBuffer<T> shared;
+  const std::size_t each = round_up(2 * width + own, 16);
+  T* memory;
+  if (n == 1) {
+    memory = thread_scratch<T>(each);
+  } else {
+    shared.reset(each * n);
+    memory = shared.data();
+  }
+  run_parallel(n, [&](Team&, unsigned t) {
+    const FpEnvironment environment;
+    T* const mine = memory + each * t;
+    T* const scratch = mine + 2 * width;
+    for (std::size_t b; (b = next.fetch_add(1, std::memory_order_relaxed)) < blocks;) {
+      const std::size_t first = b * block, rows = std::min(block, x.rows - first);
+      Panels<T> in{mine, block * kPanel<T>, net.inputs()};
+      Panels<T> out{mine + width, block * kPanel<T>, 0};
+      k.load_rows(x, nullptr, static_cast<Index>(first), net.scale(), in, 0, rows);
+      for (std::size_t l = 0; l < net.layers().size(); ++l) {
+        out.cols = net.layers()[l].fan_out;
+        k.dense_forward(forward_pass(net, l, in, out, {0, rows}, scratch));
+        std::swap(in, out);
+      }
+      f(first, rows, in, scratch);
+    }
+  });
+}
+
+}  // namespace
+
+unsigned threads_for(double multiply_adds) {
+  // Two threads win from about 10 us of work on: waking and meeting cost some microseconds.
+  constexpr double kWorthSharing = 1e6;
+  if (multiply_adds < kWorthSharing) return 1;
+  return std::max(1u, std::min(num_threads(), static_cast<unsigned>(std::min(
+                                                   multiply_adds / (kWorthSharing / 2), 1e6))));
+}
+
+template <class T>
+Network<T>::Network(const std::vector<std::size_t>& sizes,
+                    const std::vector<Activation>& activations, bool bias, T scale)
+    : bias_(bias), scale_(scale) {
+  std::size_t offset = 0;
+  for (std::size_t k = 0; k + 1 < sizes.size(); ++k) {
+    Layer layer;
+    layer.fan_in = sizes[k];
+    layer.fan_out = sizes[k + 1];
+    layer.activation = k < activations.size() ? activations[k] : Activation::identity;
+    layer.weight_offset = offset;
+    offset += layer.fan_in * layer.fan_out;
+    layer.bias_offset = offset;
+    if (bias) offset += layer.fan_out;
+    layers_.push_back(layer);
+  }
+  for (const std::size_t size : sizes) widest_ = std::max(widest_, size);
+  parameters_ = std::make_shared<AlignedBuffer<T>>(offset);
+}
+
+template <class T>
+void Network<T>::initialize(Init init, std::uint64_t seed) {
+  const FpEnvironment environment;
+  for (std::size_t k = 0; k < layers_.size(); ++k) {
+    const Layer& layer = layers_[k];
+    const std::size_t fan = init == Init::he_uniform ? layer.fan_in : layer.fan_in + layer.fan_out;
+    const double limit = std::sqrt(6.0 / static_cast<double>(fan));
+    RandomStream stream(seed, Purpose::initial_weights, k, 0);
+    T* w = parameters() + layer.weight_offset;
+    for (std::size_t i = 0; i < layer.fan_in * layer.fan_out; ++i) {
+      w[i] = static_cast<T>((2.0 * stream.uniform() - 1.0) * limit);
+    }
+    if (bias_) std::fill_n(parameters() + layer.bias_offset, layer.fan_out, T(0));
+  }
+}
+
+template <class T>
+Activations<T>::Activations(const std::vector<std::size_t>& widths, std::size_t rows)
+    : rows_(rows) {
+  const std::size_t stride = rows * kPanel<T>;
+  std::size_t total = 0;
+  for (const std::size_t width : widths) total += panel_count<T>(width) * stride;
+  buffer_.reset(total);
+  T* at = buffer_.data();
+  for (const std::size_t width : widths) {
+    panels_.push_back({at, stride, width});
+    at += panel_count<T>(width) * stride;
+  }
+}
+
+template <class T>
+std::vector<std::size_t> activation_widths(const Network<T>& net) {
+  std::vector<std::size_t> widths{net.inputs()};
+  for (const Layer& layer : net.layers()) widths.push_back(layer.fan_out);
+  return widths;
+}
+
+template <class T>
+std::size_t scratch_size(const Network<T>& net) {
+  return std::max({forward_scratch<T>(net.widest()), backward_scratch<T>(net.widest()),
+                   loss_scratch<T>(net.outputs())});
+}
+
+template <class T>
+void forward_rows(const Network<T>& net, const Activations<T>& a, Range rows, T* scratch) {
+  for (std::size_t k = 0; k < net.layers().size(); ++k) {
+    kernels<T>().dense_forward(forward_pass(net, k, a[k], a[k + 1], rows, scratch));
+  }
+}
+
+template <class T>
+void backward_rows(const Network<T>& net, const Activations<T>& a, const Activations<T>& dz,
+                   const Panels<T>& dx, Range rows, T* scratch) {
+  const std::vector<Layer>& layers = net.layers();
+  for (std::size_t k = layers.size(); k-- > 0;) {
+    if (k == 0 && dx.data == nullptr) break;
+    DenseBackwardData<T> f;
+    f.dz = read_only(dz[k]);
+    f.w = net.parameters() + layers[k].weight_offset;
+    f.dx = k == 0 ? dx : dz[k - 1];
+    f.gate = {nullptr, 0, 0};
+    if (k > 0 && layers[k - 1].activation == Activation::relu) f.gate = read_only(a[k]);
+    f.row_begin = rows.begin;
+    f.row_end = rows.end;
+    f.panel_begin = 0;
+    f.panel_end = panel_count<T>(layers[k].fan_in);
+    f.scratch = scratch;
+    kernels<T>().dense_backward_data(f);
+  }
+}
+
+template <class T>
+void backward_weights(Network<T>& net, const Activations<T>& a, const Activations<T>& dz,
+                      std::size_t rows, T* gradient, bool accumulate, const T* learning_rate,
+                      unsigned n, unsigned t) {
+  T* const base = learning_rate != nullptr ? net.parameters() : gradient;
+  for (std::size_t k = 0; k < net.layers().size(); ++k) {
+    const Layer& layer = net.layers()[k];
+    DenseBackwardWeights<T> f;
+    f.x = read_only(a[k]);
+    f.dz = read_only(dz[k]);
+    f.rows = rows;
+    f.dw = base + layer.weight_offset;
+    f.db = net.has_bias() ? base + layer.bias_offset : nullptr;
+    f.accumulate = accumulate;
+    f.sgd = learning_rate != nullptr;
+    f.learning_rate = f.sgd ? *learning_rate : T(0);
+    const Range units = share(panel_count<T>(layer.fan_in) * panel_count<T>(layer.fan_out), n, t);
+    f.unit_begin = units.begin;
+    f.unit_end = units.end;
+    kernels<T>().dense_backward_weights(f);
+  }
+}
+
+template <class T>
+void predict(const Network<T>& net, const RowSource& x, T* out, std::ptrdiff_t stride,
+             const LossKind* link) {
+  const KernelTable<T>& k = kernels<T>();
+  for_output_blocks(net, x, [&](std::size_t first, std::size_t rows, const Panels<T>& z, T* scratch) {
+    if (link != nullptr) {
+      LossArgs<T> f{};
+      f.spec.kind = *link;
+      f.z = read_only(z);
+      f.dz = z;
+      f.row_end = rows;
+      f.scratch = scratch;
+      k.predict(f);
+    }
+    k.store_rows(read_only(z), out + static_cast<std::ptrdiff_t>(first) * stride, stride, 0, rows);
+  });
+}
+
+template <class T>
+void row_losses(const Network<T>& net, const RowSource& x, const Targets<T>& targets,
+                const LossSpec<T>& loss, T* out) {
+  const KernelTable<T>& k = kernels<T>();
+  for_output_blocks(net, x, [&](std::size_t first, std::size_t rows, const Panels<T>& z, T* scratch) {
+    LossArgs<T> f{};
+    f.spec = loss;
+    f.targets = targets;
+    f.z = read_only(z);
+    f.row_loss = out + first;
+    f.first = static_cast<Index>(first);
+    f.row_end = rows;
+    f.scratch = scratch;
+    k.loss(f);
+  });
+}
+
+template <class T>
+Activations<T> forward_cached(const Network<T>& net, const RowSource& x) {
+  Activations<T> a(activation_widths(net), x.rows);
+  const auto work = static_cast<double>(x.rows) * static_cast<double>(net.parameter_count());
+  const unsigned n = threads_for(work);
+  const std::size_t own = round_up(scratch_size(net), 16);
+  AlignedBuffer<T> scratch(own * n);
+  run_parallel(n, [&](Team& team, unsigned t) {
+    const FpEnvironment environment;
+    const Range rows = share(x.rows, team.size(), t);
+    kernels<T>().load_rows(x, nullptr, 0, net.scale(), a[0], rows.begin, rows.end);
+    forward_rows(net, a, rows, scratch.data() + own * t);
+  });
+  return a;
+}
+
+template <class T>
+void store_outputs(const Network<T>& net, const Activations<T>& a, std::size_t rows, T* out) {
+  kernels<T>().store_rows(read_only(a[net.layers().size()]), out,
+                          static_cast<std::ptrdiff_t>(net.outputs()), 0, rows);
+}
+
+template <class T>
+void backward(const Network<T>& net, const Activations<T>& a, std::size_t rows, const T* d_out,
+              T* gradient, T* dx) {
+  const KernelTable<T>& k = kernels<T>();
+  std::vector<std::size_t> widths = activation_widths(net);
+  widths.erase(widths.begin());
+  const Activations<T> dz(widths, rows);
+  const Activations<T> inputs({dx != nullptr ? net.inputs() : 0}, rows);
+  const auto work = 2.0 * static_cast<double>(rows) * static_cast<double>(net.parameter_count());
+  const unsigned n = threads_for(work);
+  const std::size_t own = round_up(scratch_size(net), 16);
+  AlignedBuffer<T> scratch(own * n);
+  const Panels<T> dx_panels = dx != nullptr ? inputs[0] : Panels<T>{};
+  RowSource source{d_out, rows, net.outputs(),
+                   static_cast<std::ptrdiff_t>(net.outputs() * sizeof(T)), false};
+  run_parallel(n, [&](Team& team, unsigned t) {
+    const FpEnvironment environment;
+    const Range mine = share(rows, team.size(), t);
+    k.load_rows(source, nullptr, 0, T(1), dz[widths.size() - 1], mine.begin, mine.end);
+    backward_rows(net, a, dz, dx_panels, mine, scratch.data() + own * t);
+    if (dx != nullptr) {
+      const auto stride = static_cast<std::ptrdiff_t>(net.inputs());
+      k.store_rows(read_only(dx_panels), dx, stride, mine.begin, mine.end);
+      if (net.scale() != T(1)) {
+        k.multiply(dx + mine.begin * net.inputs(), net.scale(),
+                   (mine.end - mine.begin) * net.inputs());
+      }
+    }
+    team.wait();
+    if (gradient != nullptr) {
+      // Only `gradient` is written: without a learning rate the parameters are left alone.
+      backward_weights(const_cast<Network<T>&>(net), a, dz, rows, gradient, false,
+                       static_cast<const T*>(nullptr), team.size(), t);
+    }
+  });
+}
+
+template <class T>
+void linear_relu(const RowSource& x, const T* w, const T* b, std::size_t fan_out, T* out) {
+  // One layer whose output is activated, which a user's network never has.
+  Network<T> net({x.cols, fan_out}, {Activation::relu}, b != nullptr, T(1));
+  std::copy_n(w, x.cols * fan_out, net.parameters());
+  if (b != nullptr) std::copy_n(b, fan_out, net.parameters() + x.cols * fan_out);
+  predict(static_cast<const Network<T>&>(net), x, out, static_cast<std::ptrdiff_t>(fan_out), nullptr);
+}
+
+#define FASTRELU_INSTANTIATE(T)                                                                   \
+  template class Network<T>;                                                                      \
+  template class Activations<T>;                                                                  \
+  template std::vector<std::size_t> activation_widths(const Network<T>&);                         \
+  template std::size_t scratch_size(const Network<T>&);                                           \
+  template void forward_rows(const Network<T>&, const Activations<T>&, Range, T*);                \
+  template void backward_rows(const Network<T>&, const Activations<T>&, const Activations<T>&,    \
+                              const Panels<T>&, Range, T*);                                       \
+  template void backward_weights(Network<T>&, const Activations<T>&, const Activations<T>&,       \
+                                 std::size_t, T*, bool, const T*, unsigned, unsigned);            \
+  template void predict(const Network<T>&, const RowSource&, T*, std::ptrdiff_t, const LossKind*); \
+  template void row_losses(const Network<T>&, const RowSource&, const Targets<T>&,                \
+                           const LossSpec<T>&, T*);                                               \
+  template Activations<T> forward_cached(const Network<T>&, const RowSource&);                    \
+  template void backward(const Network<T>&, const Activations<T>&, std::size_t, const T*, T*, T*); \
+  template void store_outputs(const Network<T>&, const Activations<T>&, std::size_t, T*);         \
+  template void linear_relu(const RowSource&, const T*, const T*, std::size_t, T*);
+
+FASTRELU_INSTANTIATE(float)
+FASTRELU_INSTANTIATE(double)
+
+}  // namespace fastrelu

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A network of dense layers: A_0 = X * scale, Z_k = A_k W_k + b_k, A_{k+1} = activation(Z_k); the
+// last layer is linear. docs/arithmetic.md defines every value.
+//
+// Parameters live in one flat, 64-byte aligned buffer of plain row-major matrices, W_0 b_0 W_1 b_1
+// ..., without gaps; the kernels read and write it directly, so it is always current. The buffer
+// is shared: it lives as long as the network or any view of it. Functions here check nothing
+// (the bindings do) and allocate only where stated. Any number of threads may run the const
+// functions at once; whoever changes parameters must be alone.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "array.h"
+#include "kernels/kernels.h"
+#include "loss.h"
+#include "thread_pool.h"
+
+namespace fastrelu {
+
+enum class Activation : std::uint8_t { identity, relu };
+enum class Init : std::uint8_t { he_uniform, glorot_uniform };
+
+struct Layer {
+  std::size_t fan_in, fan_out;
+  std::size_t weight_offset, bias_offset;  // into the parameters
+  Activation activation;                   // of the layer's output
+};
+
+template <class T>
+class Network {
+ public:
+  // sizes: at least two, each >= 1. activations: one for each hidden layer. Parameters start at 0.
+  Network(const std::vector<std::size_t>& sizes, const std::vector<Activation>& activations,
+          bool bias, T scale);
+
+  void initialize(Init init, std::uint64_t seed);
+
+  const std::vector<Layer>& layers() const { return layers_; }
+  std::size_t inputs() const { return layers_.front().fan_in; }
+  std::size_t outputs() const { return layers_.back().fan_out; }
+  std::size_t widest() const { return widest_; }
+  bool has_bias() const { return bias_; }
+  T scale() const { return scale_; }
+  std::size_t parameter_count() const { return parameters_->size(); }
+  T* parameters() { return parameters_->data(); }
+  const T* parameters() const { return parameters_->data(); }
+  const std::shared_ptr<AlignedBuffer<T>>& buffer() const { return parameters_; }
+
+  // Counts changes of the parameters by step, fit and load.
+  std::uint64_t version = 0;
+
+ private:
+  std::vector<Layer> layers_;
+  std::shared_ptr<AlignedBuffer<T>> parameters_;
+  std::size_t widest_ = 0;
+  bool bias_;
+  T scale_;
+};
+
+// One array of panels for each of A_0 .. A_L, or for each of dZ_0 .. dZ_{L-1} (then with `inputs`, dX
+// in front of them). Owns its memory.
+template <class T>
+class Activations {
+ public:
+  Activations() = default;
+  Activations(const std::vector<std::size_t>& widths, std::size_t rows);
+  const Panels<T>& operator[](std::size_t k) const { return panels_[k]; }
+  std::size_t rows() const { return rows_; }
+
+ private:
+  AlignedBuffer<T> buffer_;
+  std::vector<Panels<T>> panels_;
+  std::size_t rows_ = 0;
+};
+
+template <class T>
+std::vector<std::size_t> activation_widths(const Network<T>& net);  // inputs, then every layer's
+
+// Values of scratch that one thread needs for any pass over `net`.
+template <class T>
+std::size_t scratch_size(const Network<T>& net);
+
+// A_1 .. A_L of rows [rows.begin, rows.end) from A_0.
+template <class T>
+void forward_rows(const Network<T>& net, const Activations<T>& a, Range rows, T* scratch);
+
+// dZ_{L-2} .. dZ_0 of those rows from dZ_{L-1}, and dX if dx.data is not null (times scale).
+template <class T>
+void backward_rows(const Network<T>& net, const Activations<T>& a, const Activations<T>& dz,
+                   const Panels<T>& dx, Range rows, T* scratch);
+
+// Thread `t` of `n`'s part of every dW, db over the first `rows` rows: into `gradient` (laid out
+// as the parameters), or, with `learning_rate`, straight into the parameters by plain SGD.
+template <class T>
+void backward_weights(Network<T>& net, const Activations<T>& a, const Activations<T>& dz,
+                      std::size_t rows, T* gradient, bool accumulate, const T* learning_rate,
+                      unsigned n, unsigned t);
+
+// Whole passes over any number of rows; they choose the number of threads and run in blocks of rows,
+// so that memory does not grow with x.rows. They allocate.
+template <class T>
+void predict(const Network<T>& net, const RowSource& x, T* out, std::ptrdiff_t stride,
+             const LossKind* link);
+// Row losses of x.rows rows.
+template <class T>
+void row_losses(const Network<T>& net, const RowSource& x, const Targets<T>& targets,
+                const LossSpec<T>& loss, T* out);
+// A_0 .. A_L of all rows.
+template <class T>
+Activations<T> forward_cached(const Network<T>& net, const RowSource& x);
+// The outputs among them, (rows, outputs) row-major.
+template <class T>
+void store_outputs(const Network<T>& net, const Activations<T>& a, std::size_t rows, T* out);
+// d_out: (rows, outputs) row-major. `gradient` (laid out as the parameters) or `dx` (rows, inputs) may be
+// null.
+template <class T>
+void backward(const Network<T>& net, const Activations<T>& a, std::size_t rows, const T* d_out,
+              T* gradient, T* dx);
+
+// out = relu(X W + b), (x.rows, fan_out) row-major; b may be null. Copies W once.
+template <class T>
+void linear_relu(const RowSource& x, const T* w, const T* b, std::size_t fan_out, T* out);
+
+// Threads worth waking for so many multiply-adds.
+unsigned threads_for(double multiply_adds);
+
+}  // namespace fastrelu

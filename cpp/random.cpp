@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "random.h"
+
+#include <utility>
+
+namespace fastrelu {
+namespace {
+
+__extension__ typedef unsigned __int128 Wide;
+
+struct Product {
+  std::uint64_t high, low;
+};
+Product multiply(std::uint64_t a, std::uint64_t b) {
+  const Wide p = static_cast<Wide>(a) * b;
+  return {static_cast<std::uint64_t>(p >> 64), static_cast<std::uint64_t>(p)};
+}
+
+}  // namespace
+
+std::array<std::uint64_t, 4> philox_block(const std::array<std::uint64_t, 4>& counter,
+                                          const std::array<std::uint64_t, 2>& key) {
+  std::uint64_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
+  std::uint64_t k0 = key[0], k1 = key[1];
+  for (int round = 0; round < 10; ++round) {
+    const Product a = multiply(0xD2E7470EE14C6C93u, c0);
+    const Product b = multiply(0xCA5A826395121157u, c2);
+    c0 = b.high ^ c1 ^ k0;
+    c1 = b.low;
+    c2 = a.high ^ c3 ^ k1;
+    c3 = a.low;
+    k0 += 0x9E3779B97F4A7C15u;
+    k1 += 0xBB67AE8584CAA73Bu;
+  }
+  return {c0, c1, c2, c3};
+}
+
+std::uint64_t RandomStream::below(std::uint64_t n) {
+  Product p = multiply(next(), n);
+  if (p.low < n) {
+    const std::uint64_t threshold = (0 - n) % n;
+    while (p.low < threshold) p = multiply(next(), n);
+  }
+  return p.high;
+}
+
+void draw_row_order(std::uint64_t seed, std::uint64_t epoch, std::uint64_t shard, Index first,
+                    std::size_t n, Index* order) {
+  RandomStream stream(seed, Purpose::row_order, shard, epoch);
+  for (std::size_t i = 0; i < n; ++i) order[i] = first + static_cast<Index>(i);
+  for (std::size_t i = n; i-- > 1;) std::swap(order[i], order[stream.below(i + 1)]);
+}
+
+void draw_subset(std::uint64_t seed, std::uint64_t step, std::size_t n, std::size_t m, Index* rows,
+                 std::uint8_t* taken) {
+  RandomStream stream(seed, Purpose::subset, 0, step);
+  std::size_t count = 0;
+  for (std::size_t j = n - m; j < n; ++j) {
+    std::size_t t = stream.below(j + 1);
+    if (taken[t] != 0) t = j;
+    taken[t] = 1;
+    rows[count++] = static_cast<Index>(t);
+  }
+  for (std::size_t i = 0; i < count; ++i) taken[rows[i]] = 0;
+}
+
+void draw_with_replacement(std::uint64_t seed, std::uint64_t step, std::size_t n, std::size_t m,
+                           Index* rows) {
+  RandomStream stream(seed, Purpose::with_replacement, 0, step);
+  for (std::size_t i = 0; i < m; ++i) rows[i] = static_cast<Index>(stream.below(n));
+}
+
+}  // namespace fastrelu

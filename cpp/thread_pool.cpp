@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "thread_pool.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "fp_environment.h"
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace fastrelu {
+namespace {
+
+void pause_cpu() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  __builtin_arm_isb(15);
+#endif
+}
+
+// Spins, then yields, then sleeps until ready() holds. Spinning covers the few hundred
+// nanoseconds between two threads of one step; yielding lets a thread that shares this core run.
+template <class Ready>
+void wait_until(Ready ready) {
+  for (int i = 0; i < 2000; ++i) {
+    if (ready()) return;
+    pause_cpu();
+  }
+  for (int i = 0; i < 1000; ++i) {
+    if (ready()) return;
+    std::this_thread::yield();
+  }
+  while (!ready()) std::this_thread::sleep_for(std::chrono::microseconds(50));
+}
+
+class Pool {
+ public:
+  ~Pool() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      stopping_ = true;
+      generation_.fetch_add(1, std::memory_order_release);
+    }
+    wake_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  // False if another caller is using the pool.
+  bool try_run(unsigned n, JobFunction job, void* context) {
+    std::unique_lock<std::mutex> busy(busy_, std::try_to_lock);
+    if (!busy.owns_lock()) return false;
+    while (threads_.size() + 1 < n) {
+      const auto index = static_cast<unsigned>(threads_.size() + 1);
+      const unsigned seen = generation_.load(std::memory_order_relaxed);
+      threads_.emplace_back([this, index, seen] { work(index, seen); });
+    }
+    Team team(n);
+    remaining_.store(n - 1, std::memory_order_relaxed);
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      team_ = &team;
+      active_ = n;
+      job_ = job;
+      context_ = context;
+      generation_.fetch_add(1, std::memory_order_release);
+    }
+    if (parked_.load(std::memory_order_seq_cst) > 0) wake_.notify_all();
+    job(context, team, 0);
+    wait_until([this] { return remaining_.load(std::memory_order_acquire) == 0; });
+    return true;
+  }
+
+ private:
+  void work(unsigned index, unsigned seen) {
+    const FpEnvironment environment;
+    for (;;) {
+      const auto changed = [this, seen] {
+        return generation_.load(std::memory_order_acquire) != seen;
+      };
+      for (int i = 0; i < 2000 && !changed(); ++i) pause_cpu();
+      std::unique_lock<std::mutex> lock(mutex_);
+      parked_.fetch_add(1, std::memory_order_seq_cst);
+      wake_.wait(lock, changed);
+      parked_.fetch_sub(1, std::memory_order_relaxed);
+      if (stopping_) return;
+      seen = generation_.load(std::memory_order_relaxed);
+      Team* const team = team_;
+      const JobFunction job = job_;
+      void* const context = context_;
+      const unsigned active = active_;
+      lock.unlock();
+      if (index >= active) continue;  // not of this team, which may be gone already
+      job(context, *team, index);
+      remaining_.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+  std::mutex busy_, mutex_;
+  std::condition_variable wake_;
+  std::vector<std::thread> threads_;
+  std::atomic<unsigned> generation_{0}, remaining_{0}, parked_{0};
+  Team* team_ = nullptr;
+  unsigned active_ = 0;
+  JobFunction job_ = nullptr;
+  void* context_ = nullptr;
+  bool stopping_ = false;
+};
+
+std::atomic<Pool*> pool{nullptr};
+std::once_flag pool_once;
+
+// A forked child has none of its parent's threads, and perhaps a locked mutex: it starts anew and
+// leaves the old pool's memory alone.
+void forget_pool() { pool.store(new Pool, std::memory_order_release); }
+
+Pool& instance() {
+  std::call_once(pool_once, [] {
+    pool.store(new Pool, std::memory_order_release);
+#if defined(__unix__) || defined(__APPLE__)
+    pthread_atfork(nullptr, nullptr, forget_pool);
+#endif
+  });
+  return *pool.load(std::memory_order_acquire);
+}
+
+unsigned affinity_cores() {
+#if defined(__linux__)
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return static_cast<unsigned>(CPU_COUNT(&set));
+#endif
+  return std::thread::hardware_concurrency();
+}
+
+// Whole cores of the cgroup's CPU quota, or 0 without one.
+unsigned cgroup_cores() {
+  double quota = 0, period = 0;
+  if (std::FILE* file = std::fopen("/sys/fs/cgroup/cpu.max", "r")) {
+    char text[32] = "";
+    if (std::fscanf(file, "%31s %lf", text, &period) == 2 && std::strcmp(text, "max") != 0) {
+      quota = std::strtod(text, nullptr);
+    }
+    std::fclose(file);
+  } else {
+    const char* names[] = {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us",
+                           "/sys/fs/cgroup/cpu/cpu.cfs_period_us"};
+    double values[2] = {0, 0};
+    for (int i = 0; i < 2; ++i) {
+      std::FILE* part = std::fopen(names[i], "r");
+      if (part == nullptr) return 0;
+      if (std::fscanf(part, "%lf", &values[i]) != 1) values[i] = 0;
+      std::fclose(part);
+    }
+    quota = values[0];
+    period = values[1];
+  }
+  if (quota <= 0 || period <= 0) return 0;
+  const double cores = quota / period;
+  return cores < 1 ? 1 : static_cast<unsigned>(cores);
+}
+
+std::atomic<unsigned> chosen_threads{0};
+
+}  // namespace
+
+void Team::wait_for_others() {
+  const unsigned phase = phase_.load(std::memory_order_relaxed);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
+    arrived_.store(0, std::memory_order_relaxed);
+    phase_.store(phase + 1, std::memory_order_release);
+    return;
+  }
+  wait_until([this, phase] { return phase_.load(std::memory_order_acquire) != phase; });
+}
+
+void run_job(unsigned n, JobFunction job, void* context) {
+  if (n > 1 && instance().try_run(n, job, context)) return;
+  Team alone(1);
+  job(context, alone, 0);
+}
+
+unsigned default_num_threads() {
+  if (const char* text = std::getenv("FASTRELU_NUM_THREADS"); text != nullptr && *text != '\0') {
+    char* end = nullptr;
+    const long n = std::strtol(text, &end, 10);
+    if (*end != '\0' || n < 1 || n > kMaxThreads) {
+      throw std::invalid_argument("FASTRELU_NUM_THREADS: expected a whole number from 1 to " +
+                                  std::to_string(kMaxThreads) + ", got '" + text + "'");
+    }
+    return static_cast<unsigned>(n);
+  }
+  unsigned n = affinity_cores();
+  if (const unsigned quota = cgroup_cores(); quota > 0 && quota < n) n = quota;
+  return n < 1 ? 1 : n;
+}
+
+unsigned num_threads() {
+  unsigned n = chosen_threads.load(std::memory_order_relaxed);
+  if (n == 0) {
+    n = default_num_threads();
+    chosen_threads.store(n, std::memory_order_relaxed);
+  }
+  return n;
+}
+
+void set_num_threads(unsigned n) {
+  if (n < 1 || n > kMaxThreads) {
+    throw std::invalid_argument("n: expected a number of threads from 1 to " +
+                                std::to_string(kMaxThreads) + ", got " + std::to_string(n));
+  }
+  chosen_threads.store(n, std::memory_order_relaxed);
+}
+
+}  // namespace fastrelu

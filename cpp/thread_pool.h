@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The project's own small thread pool: one per process, started on first use, rebuilt after fork.
+//
+// run(n, job) calls job(team, t) for t = 0..n-1 at once, t = 0 on the caller, and returns when all have
+// returned. Jobs must not throw. If the pool is already at work for another thread, the job runs on
+// the caller alone, with n = 1: results never depend on n. Inside a job, team.wait() is a barrier
+// for its n threads. A waiting thread spins for some microseconds (waking a parked thread costs 30
+// us), then yields to whatever the scheduler wants to run, then sleeps. Each pool thread holds
+// the default floating-point state while a job runs.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace fastrelu {
+
+class Team {
+ public:
+  explicit Team(unsigned size) : size_(size) {}
+  unsigned size() const { return size_; }
+  void wait() {
+    if (size_ > 1) wait_for_others();
+  }
+
+ private:
+  void wait_for_others();
+  const unsigned size_;
+  alignas(64) std::atomic<unsigned> arrived_{0};
+  alignas(64) std::atomic<unsigned> phase_{0};
+};
+
+constexpr unsigned kMaxThreads = 1024;
+
+using JobFunction = void (*)(void* context, Team& team, unsigned thread);
+
+// Threads that a job may use. The default: FASTRELU_NUM_THREADS, else the cores that this
+// process may use (affinity mask and cgroup quota).
+unsigned num_threads();
+void set_num_threads(unsigned n);  // n >= 1; throws std::invalid_argument
+unsigned default_num_threads();    // throws std::invalid_argument for a bad FASTRELU_NUM_THREADS
+
+void run_job(unsigned n, JobFunction job, void* context);
+
+template <class F>
+void run_parallel(unsigned n, F&& job) {
+  run_job(
+      n, [](void* context, Team& team, unsigned t) { (*static_cast<F*>(context))(team, t); },
+      const_cast<void*>(static_cast<const void*>(&job)));
+}
+
+// The t-th of n nearly equal runs of [0, count).
+struct Range {
+  std::size_t begin, end;
+};
+inline Range share(std::size_t count, unsigned n, unsigned t) {
+  return {count * t / n, count * (t + 1) / n};
+}
+
+}  // namespace fastrelu

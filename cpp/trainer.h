@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Minibatch SGD: one step = forward, loss, backward, update (docs/arithmetic.md). An epoch is one
+// call: all threads of a team walk through its steps together, two barriers a step,
+//
+//   rows phase     each thread takes rows: load, forward, loss, gradients to the activations
+//   weights phase  each thread takes blocks of the weights: dW, db and, for plain SGD, the update
+//
+// A trainer owns its optimizer state and the memory of a step, both taken before the first step;
+// nothing is allocated inside an epoch. Data are views that must outlive the call. One thread
+// at a time may use a trainer, and nobody else its network meanwhile (the bindings see to it).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "array.h"
+#include "loss.h"
+#include "network.h"
+#include "optimizer.h"
+#include "thread_pool.h"
+
+namespace fastrelu {
+
+enum class Sampling : std::uint8_t { shuffle, subset, with_replacement };
+
+struct TrainerOptions {
+  LossKind loss = LossKind::squared_error;
+  std::vector<double> pos_weight;  // empty, or one for each output
+  OptimizerSpec optimizer;
+  std::size_t batch_size = 1;
+  std::size_t n_shards = 1;
+  std::uint64_t seed = 0;
+  double clip_norm = 0;  // 0: none
+};
+
+// Where a training run stands: with the parameters and the optimizer's arrays, all that a checkpoint holds.
+struct TrainerState {
+  std::uint64_t step = 0;      // steps taken
+  std::uint64_t epoch = 0;     // epochs begun
+  bool in_epoch = false;       // the last one is not finished
+  std::uint64_t place = 0;     // steps taken in it
+  std::uint64_t epoch_rows = 0;  // rows of its data set
+  Sampling sampling = Sampling::shuffle;
+  double loss_sum = 0, weight_sum = 0;  // over its steps so far
+  double power_1 = 1, power_2 = 1;      // Adam's beta_1^t, beta_2^t
+};
+
+template <class T>
+struct DataSet {
+  RowSource x;
+  Targets<T> targets;
+  const double* weights = nullptr;  // (rows,), or null
+};
+
+// Called now and then (some 20 times a second) between two steps; true: stop here.
+struct Poll {
+  bool (*call)(void* context);
+  void* context;
+};
+
+template <class T>
+class Trainer {
+ public:
+  Trainer(std::shared_ptr<Network<T>> net, TrainerOptions options);
+
+  // One step on exactly these rows; returns their loss.
+  double step(const DataSet<T>& data, double learning_rate);
+
+  // Loss and gradient (laid out as the parameters) of these rows; nothing is updated.
+  double loss_and_gradient(const DataSet<T>& data, T* gradient);
+
+  // The loss of these rows; nothing else is computed.
+  double data_loss(const DataSet<T>& data) const;
+
+  std::size_t steps_in_epoch(std::size_t rows, Sampling sampling) const;
+  // Begins an epoch unless one is open, and runs it from its place on. learning_rates[i] is that of the
+  // i-th step from here. True: the epoch is finished; false: stopped by `poll` between two steps.
+  bool run_epoch(const DataSet<T>& data, Sampling sampling, const double* learning_rates,
+                 Poll poll);
+  double epoch_loss() const;
+
+  TrainerState state;
+  const TrainerOptions& options() const { return options_; }
+  const std::shared_ptr<Network<T>>& network() const { return net_; }
+  // Optimizer arrays, laid out as the parameters: state_count() of them.
+  T* optimizer_state(int i) { return optimizer_state_[i].data(); }
+
+ private:
+  struct Plan;
+  struct Segment {
+    std::size_t begin, end;
+  };
+
+  void reserve(std::size_t rows);
+  void begin_plan(Plan& plan, const DataSet<T>& data, double learning_rate);
+  bool next_minibatch(Plan& plan, const DataSet<T>& data, double learning_rate);
+  void draw_minibatch(Plan& plan, std::size_t rows);
+  template <class Next>
+  void run_steps(const DataSet<T>& data, std::size_t rows, Next next);
+  void take_step(const DataSet<T>& data, const Plan& plan, Team& team, unsigned t);
+  void rows_phase(const DataSet<T>& data, const Plan& plan, Range block, Team& team, unsigned t);
+  void update_phase(const Plan& plan, Team& team, unsigned t);
+  double gradient_norm() const;
+  LossSpec<T> loss_spec() const;
+  Range shard(std::size_t rows, std::size_t s) const;
+
+  std::shared_ptr<Network<T>> net_;
+  TrainerOptions options_;
+  std::vector<T> pos_weight_;
+  AlignedBuffer<T> optimizer_state_[2];
+  bool fused_;           // plain SGD straight into the parameters
+  bool updates_ = true;  // false: the gradient alone is wanted
+
+  // The memory of a step.
+  std::size_t capacity_ = 0;
+  Activations<T> activations_, gradients_;  // A_0 .. A_L; dZ_0 .. dZ_{L-1}
+  AlignedBuffer<T> gradient_, shard_gradient_, factor_, row_loss_, scratch_;
+  AlignedBuffer<double> column_sums_;
+  AlignedBuffer<Index> order_, minibatch_, grouped_;
+  AlignedBuffer<std::uint8_t> taken_;
+  std::size_t scratch_each_ = 0;
+  double step_loss_ = 0;
+  T clip_ = 0;
+  bool clipped_ = false;
+};
+
+}  // namespace fastrelu

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checks of scalar arguments, with errors that name the argument."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import secrets
+from typing import Any
+
+
+def whole_number(name: str, value: Any, low: int, high: int | None = None) -> int:
+    """Return `value` as an int in [low, high], or raise an error that names it."""
+    expected = f"a whole number >= {low}" if high is None else f"a whole number {low}..{high}"
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name}: expected {expected}, got {value!r}")
+    if value < low or (high is not None and value > high):
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+    return int(value)
+
+
+def real_number(
+    name: str, value: Any, low: float = -math.inf, high: float = math.inf, above: bool = False
+) -> float:
+    """Return `value` as a finite float >= low (> low if `above`) and <= high."""
+    expected = "a finite number"
+    if low > -math.inf:
+        expected += f" {'>' if above else '>='} {low:g}"
+    if high < math.inf:
+        expected += f" and <= {high:g}"
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: expected {expected}, got {value!r}")
+    number = float(value)
+    if not math.isfinite(number) or number < low or number > high or (above and number == low):
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+    return number
+
+
+def seed_number(value: Any) -> int:
+    """Return a seed in 0..2**64 - 1; None draws one from the operating system."""
+    if value is None:
+        return secrets.randbits(63)
+    return whole_number("seed", value, 0, 2**64 - 1)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a fit leaves behind: its losses and times, epoch by epoch."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu.losses import Loss
+
+
+@dataclass
+class History:
+    """The course of one fit, one entry an epoch.
+
+    Attributes
+    ----------
+    loss : list of float
+        Training loss: the mean over the epoch's rows, each with the parameters it was computed
+        with.
+    val_loss : list of float
+        Validation loss after the epoch; [] without validation data.
+    val_metric : list of float
+        Validation metric after the epoch: accuracy for the cross entropies, R2 for squared_error,
+        the share of deviance explained for poisson.
+    metric : str
+        The metric's name: "accuracy", "r2" or "d2".
+    seconds : list of float
+        Training time of the epoch in seconds, without validation and callbacks.
+    rows_per_second : list of float
+        Rows trained on in a second.
+    """
+
+    metric: str = ""
+    loss: list[float] = field(default_factory=list)
+    val_loss: list[float] = field(default_factory=list)
+    val_metric: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    rows_per_second: list[float] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Add one epoch's record."""
+        for name in ("loss", "val_loss", "val_metric", "seconds", "rows_per_second"):
+            if record[name] is not None:
+                getattr(self, name).append(record[name])
+
+
+METRICS = {
+    "squared_error": "r2",
+    "cross_entropy": "accuracy",
+    "binary_cross_entropy": "accuracy",
+    "poisson": "d2",
+}
+
+
+def metric_value(
+    loss: Loss, outputs: NDArray[Any], y: Any, sample_weight: Any
+) -> float:
+    """Return the metric named in `METRICS` of these outputs, weighted by row, in float64."""
+    out = np.asarray(outputs, dtype=np.float64)
+    weight = np.ones(len(out)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    if loss.name == "cross_entropy":
+        hits = out.argmax(axis=1) == np.asarray(y).reshape(-1)
+        return float((hits * weight).sum() / weight.sum())
+    target = np.asarray(y, dtype=np.float64).reshape(out.shape)
+    if loss.name == "binary_cross_entropy":
+        hits_each = ((out > 0) == (target > 0.5)).all(axis=1)
+        return float((hits_each * weight).sum() / weight.sum())
+    w = weight[:, None]
+    mean = (target * w).sum(axis=0) / w.sum()
+    if loss.name == "squared_error":
+        error = (w * (target - out) ** 2).sum(axis=0)
+        total = (w * (target - mean) ** 2).sum(axis=0)
+    else:
+        error = (w * _deviance(target, np.exp(out))).sum(axis=0)
+        total = (w * _deviance(target, np.broadcast_to(mean, target.shape))).sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scores = np.where(total > 0, 1.0 - error / total, np.where(error > 0, 0.0, 1.0))
+    return float(scores.mean())
+
+
+def _deviance(y: NDArray[Any], mu: NDArray[Any]) -> NDArray[Any]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(y > 0, y * np.log(y / mu), 0.0) - y + mu
+
+
+class Progress:
+    """One line a finished epoch: rewritten in a terminal, else printed."""
+
+    def __init__(self, epochs: int, metric: str) -> None:
+        self.epochs = epochs
+        self.metric = metric
+        self.done = 0
+        self.live = sys.stderr.isatty()
+
+    def __call__(self, record: dict[str, Any]) -> None:
+        """Report one epoch."""
+        self.done += 1
+        text = f"epoch {record['epoch']} ({self.done}/{self.epochs})  loss {record['loss']:.6g}"
+        if record["val_loss"] is not None:
+            text += f"  val_loss {record['val_loss']:.6g}  val_{self.metric} "
+            text += f"{record['val_metric']:.4f}"
+        text += f"  {record['rows_per_second']:,.0f} rows/s"
+        sys.stderr.write(("\r\x1b[K" if self.live else "") + text + ("" if self.live else "\n"))
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        """End the live line."""
+        if self.live and self.done:
+            sys.stderr.write("\n")

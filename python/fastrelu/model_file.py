@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Networks and checkpoints as safetensors files: plain arrays and text, never a pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu.network import Network
+
+FORMAT_VERSION = 1
+Arrays = dict[str, NDArray[Any]]
+
+
+def write(path: Any, arrays: Arrays, metadata: dict[str, str]) -> None:
+    """Write arrays and metadata; an existing file is replaced only once the new one is whole."""
+    from safetensors.numpy import save
+
+    target = Path(os.fspath(path))
+    data = save(arrays, metadata)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name + ".", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def read(path: Any, kind: str) -> tuple[Arrays, dict[str, str]]:
+    """Return the arrays and metadata of a file of this `kind`; ValueError if it is something else."""
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(os.fspath(path)).is_file():
+        raise FileNotFoundError(f"path: no such file: {os.fspath(path)!r}")
+    try:
+        with safe_open(os.fspath(path), framework="numpy") as file:
+            metadata = dict(file.metadata() or {})
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"path: {os.fspath(path)!r} is not a safetensors file ({error})") from error
+    if metadata.get("format") != kind:
+        raise ValueError(
+            f"path: expected a {kind} file, got format {metadata.get('format')!r} in "
+            f"{os.fspath(path)!r}"
+        )
+    version = metadata.get("format_version", "")
+    if not version.isdigit() or int(version) > FORMAT_VERSION:
+        raise ValueError(
+            f"path: {os.fspath(path)!r} has format version {version!r}, written by a later "
+            f"fastrelu; this one reads up to {FORMAT_VERSION}"
+        )
+    return arrays, metadata
+
+
+def network_content(net: Network) -> tuple[Arrays, dict[str, str]]:
+    """Return a network's arrays and metadata."""
+    arrays: Arrays = {f"weights.{k}": w.copy() for k, w in enumerate(net.weights)}
+    arrays |= {f"biases.{k}": b.copy() for k, b in enumerate(net.biases)}
+    metadata = {
+        "format_version": str(FORMAT_VERSION),
+        "layer_sizes": json.dumps(net.layer_sizes),
+        "activations": json.dumps(net.activations),
+        "dtype": net.dtype.name,
+        "bias": json.dumps(net.bias),
+        "scale": net.scale.hex(),
+    }
+    return arrays, metadata
+
+
+def network_from(arrays: Arrays, metadata: dict[str, str]) -> Network:
+    """Return the network that `network_content` described."""
+    try:
+        net = Network(
+            json.loads(metadata["layer_sizes"]),
+            bias=json.loads(metadata["bias"]),
+            dtype=metadata["dtype"],
+            activation=json.loads(metadata["activations"]),
+            scale=float.fromhex(metadata["scale"]),
+        )
+        names = [f"weights.{k}" for k in range(len(net.weights))]
+        names += [f"biases.{k}" for k in range(len(net.biases))]
+        views = [*net.weights, *net.biases]
+        parts = [arrays[name] for name in names]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"path: the model file is damaged ({error!r})") from error
+    for name, view, part in zip(names, views, parts, strict=True):
+        if part.shape != view.shape or part.dtype != view.dtype:
+            raise ValueError(
+                f"path: expected {name} to be {view.dtype}{view.shape}, got "
+                f"{part.dtype}{part.shape}"
+            )
+        view[...] = part
+    return net
+
+
+def save_network(net: Network, path: Any) -> None:
+    """Write a network as a safetensors file."""
+    arrays, metadata = network_content(net)
+    write(path, arrays, {"format": "fastrelu.network", **metadata})
+
+
+def load(path: Any) -> Network:
+    """Return the network that ``net.save(path)`` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+        A safetensors file.
+
+    Returns
+    -------
+    Network
+        With the same bits in its parameters.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, or it is not a network of this or an earlier format version.
+    """
+    arrays, metadata = read(path, "fastrelu.network")
+    return network_from(arrays, metadata)
+
+

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""exp, log, log1p and tanh: range reduction and a polynomial, operation by operation.
+
+Each function takes and returns an array of float32 or float64 and is at most 2 ulp off. The kernels
+compute the same operations in the same order, so the results are the same bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .fma import fma
+
+Array = NDArray[Any]
+
+
+class _Constants(NamedTuple):
+    integer: type
+    mantissa_bits: int
+    bias: int
+    round_magic: float
+    log2e: float
+    ln2_high: float
+    ln2_low: float
+    exp_lowest: float
+    exp_highest: float
+    tanh_highest: float
+    sqrt_half_bits: int
+    exp: tuple[float, ...]
+    log: tuple[float, ...]
+    tanh: tuple[float, ...]
+
+
+_FLOAT32 = _Constants(
+    np.int32, 23, 127, 12582912.0, 1.44269504, 0.693145751953125, 1.4286068e-06,
+    -104.0, 89.0, 10.0, 0x3F3504F3,
+    exp=(0.5, 0.16666576, 0.041666556, 0.008363179, 0.0013926184),
+    log=(0.66666687, 0.39988777, 0.29580158),
+    tanh=(-0.33333334, 0.13333324, -0.053964697, 0.021818403, -0.008526141, 0.002526109),
+)  # fmt: skip
+_FLOAT64 = _Constants(
+    np.int64, 52, 1023, 6755399441055744.0, 1.4426950408889634,
+    0.6931471804855391, 7.440617110012397e-11, -746.0, 710.0, 20.0, 0x3FE6A09E667F3BCD,
+    exp=(
+        0.5000000000000001, 0.16666666666666669, 0.04166666666662413, 0.008333333333330062,
+        0.0013888888917213717, 0.00019841269863053618, 2.4801521295954376e-05,
+        2.7557268459997064e-06, 2.7620088445409746e-07, 2.510038549551032e-08,
+    ),
+    log=(
+        0.666666666666667, 0.3999999999989938, 0.28571428626031065, 0.2222221112572281,
+        0.18182889786191042, 0.15331699633543858, 0.14616721179861816,
+    ),
+    tanh=(
+        -0.3333333333333333, 0.13333333333333333, -0.053968253968253915, 0.02186948853615077,
+        -0.008863235529705658, 0.00359212803134432, -0.0014558342967677643, 0.000590026379802581,
+        -0.000239120388892556, 9.686454181556678e-05, -3.906849436383477e-05, 1.5314107102051e-05,
+        -5.2730749057391365e-06, 1.1499201065321053e-06,
+    ),
+)  # fmt: skip
+
+
+def _constants(x: Array) -> tuple[_Constants, Any]:
+    return (_FLOAT32 if x.dtype == np.float32 else _FLOAT64), x.dtype.type
+
+
+def _polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
+    """Horner's rule, one fma a coefficient."""
+    dtype = x.dtype.type
+    p = np.full_like(x, dtype(coefficients[-1]))
+    for c in coefficients[-2::-1]:
+        p = fma(p, x, dtype(c))
+    return p
+
+
+def _power_of_two(k: Array, x: Array) -> Array:
+    """2**k, put together from the exponent's bits."""
+    c, dtype = _constants(x)
+    return ((k + c.integer(c.bias)) << c.integer(c.mantissa_bits)).view(dtype)
+
+
+def _reduce_expm1(x: Array) -> tuple[Array, Array]:
+    """exp(r) - 1 and k for x = k ln2 + r."""
+    c, dtype = _constants(x)
+    magic = dtype(c.round_magic)
+    shifted = fma(x, dtype(c.log2e), magic)  # adding 1.5 * 2^p rounds to a whole number
+    k = shifted.view(c.integer) - np.array(magic).view(c.integer)
+    n = shifted - magic
+    r = fma(-n, dtype(c.ln2_high), x)
+    r = fma(-n, dtype(c.ln2_low), r)
+    return fma(_polynomial(r, c.exp), r * r, r), k
+
+
+def exp(x: Array) -> Array:
+    """Return e**x: exp(r) * 2**k for x = k ln2 + r."""
+    with np.errstate(all="ignore"):
+        c, dtype = _constants(x)
+        low, high = dtype(c.exp_lowest), dtype(c.exp_highest)
+        clamped = np.where(low > x, low, x)
+        clamped = np.where(clamped > high, high, clamped)
+        p, k = _reduce_expm1(clamped)
+        p = p + dtype(1)
+        half = k >> 1  # two factors: 2**k alone may be out of range
+        y = (p * _power_of_two(half, x)) * _power_of_two(k - half, x)
+        return np.where(np.isnan(x), x, y)
+
+
+def _log_reduced(f: Array, k: Array, extra: Array) -> Array:
+    """log(2**k (1 + f)) + extra, from log(1 + f) = 2 atanh(f / (2 + f))."""
+    c, dtype = _constants(f)
+    s = f / (dtype(2) + f)
+    z = s * s
+    half_square = (dtype(0.5) * f) * f
+    rest = z * _polynomial(z, c.log)
+    low = fma(k, dtype(c.ln2_low), extra)
+    tail = half_square - fma(s, half_square + rest, low)
+    return fma(k, dtype(c.ln2_high), f - tail)
+
+
+def _split(x: Array) -> tuple[Array, Array]:
+    """m in [sqrt(1/2), sqrt(2)) and k with x = 2**k m."""
+    c, dtype = _constants(x)
+    bits = x.view(c.integer)
+    k = (bits - c.integer(c.sqrt_half_bits)) >> c.integer(c.mantissa_bits)
+    return (bits - (k << c.integer(c.mantissa_bits))).view(dtype), k
+
+
+def _log_special(x: Array, y: Array) -> Array:
+    dtype = x.dtype.type
+    y = np.where(x == 0, -dtype(np.inf), y)
+    y = np.where(x < 0, dtype(np.nan), y)
+    y = np.where(x == np.inf, x, y)
+    return np.where(np.isnan(x), x, y)
+
+
+def log(x: Array) -> Array:
+    """Return the natural logarithm; -inf at 0, NaN below."""
+    with np.errstate(all="ignore"):
+        c, dtype = _constants(x)
+        small = x < np.finfo(dtype).tiny
+        m, k = _split(np.where(small, x * dtype(2.0**c.mantissa_bits), x))
+        exponent = k.astype(dtype) - np.where(small, dtype(c.mantissa_bits), dtype(0))
+        return _log_special(x, _log_reduced(m - dtype(1), exponent, np.zeros_like(x)))
+
+
+def log1p(x: Array) -> Array:
+    """Return log(1 + x), accurate also for small x."""
+    with np.errstate(all="ignore"):
+        _, dtype = _constants(x)
+        one = dtype(1)
+        u = x + one
+        lost = np.where(x > one, one - (u - x), x - (u - one)) / u  # what the sum rounded away
+        m, k = _split(u)
+        whole = k == 0
+        y = _log_reduced(
+            np.where(whole, x, m - one), k.astype(dtype), np.where(whole, dtype(0), lost)
+        )
+        return np.where(x == 0, x, _log_special(u, y))
+
+
+def tanh(x: Array) -> Array:
+    """Return tanh: an odd polynomial below 0.55, else 1 - 2 / (e**(2x) + 1)."""
+    with np.errstate(all="ignore"):
+        c, dtype = _constants(x)
+        a = np.where(x < 0, -x, x)
+        y = a * a
+        small = fma(_polynomial(y, c.tanh) * y, x, x)
+        highest = dtype(c.tanh_highest)
+        e, k = _reduce_expm1(dtype(2) * np.where(a > highest, highest, a))
+        power = _power_of_two(k, x)
+        large = dtype(1) - dtype(2) / (fma(e, power, power) + dtype(1))
+        both = np.where(a < dtype(0.55), small, np.where(x < 0, -large, large))
+        return np.where(np.isnan(x) | (x == 0), x, both)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Threads, instruction set and versions."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from fastrelu import _core
+from fastrelu._arguments import whole_number
+
+__version__ = metadata.version("fastrelu")
+
+
+def set_num_threads(n: int) -> None:
+    """Set how many threads a computation may use.
+
+    Parameters
+    ----------
+    n : int
+        1 to 1024. Results do not depend on it. The default is ``FASTRELU_NUM_THREADS``, else the
+        cores that this process may use; a larger number is honoured.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n` is not a whole number in that range.
+    """
+    _core.set_num_threads(whole_number("n", n, low=1, high=1024))
+
+
+def get_num_threads() -> int:
+    """Return how many threads a computation may use."""
+    return _core.num_threads()
+
+
+def show_config() -> dict[str, Any]:
+    """Print and return the instruction set in use, those that can run, threads and versions.
+
+    Returns
+    -------
+    dict
+        Keys ``isa``, ``available_isas``, ``compiled_isas``, ``threads``, ``compiler``, and the
+        versions ``fastrelu``, ``python``, ``numpy``.
+    """
+    config: dict[str, Any] = {
+        "fastrelu": __version__,
+        "isa": _core.active_isa(),
+        "available_isas": _core.available_isas(),
+        "compiled_isas": _core.compiled_isas(),
+        "threads": _core.num_threads(),
+        "compiler": _core.compiler,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+    for key, value in config.items():
+        print(f"{key + ':':<16} {', '.join(value) if isinstance(value, list) else value}")
+    return config

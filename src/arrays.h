@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// NumPy arrays in, views for the core out. Every check of an array argument is here, with an error
+// that names the argument, what came and what was expected. The only include of pybind11/numpy.h.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <string>
+
+#include "array.h"
+#include "loss.h"
+#include "trainer.h"
+
+namespace fastrelu::python {
+
+namespace py = pybind11;
+
+// An array argument; `keep` owns what the view looks at.
+struct Rows {
+  py::array keep;
+  RowSource view;
+  bool one_row = false;  // came as (d,)
+};
+
+template <class T>
+struct TargetArray {
+  py::array keep;
+  Targets<T> view;
+};
+
+struct WeightArray {
+  py::object keep;
+  const double* data = nullptr;
+};
+
+// Anything that NumPy can view, as an array of real numbers (bool, int, float).
+py::array as_real_array(const py::handle& object, const char* name);
+
+// (n, cols), or (cols,) where `allow_row`: a view where dtype and rows allow it (bytes too), else a copy.
+template <class T>
+Rows as_rows(const py::handle& object, const char* name, std::size_t cols, bool allow_row,
+             bool check_finite);
+
+// A contiguous copy or view of dtype T with this shape.
+template <class T>
+py::array as_contiguous(const py::handle& object, const char* name,
+                        const std::vector<std::size_t>& shape, bool check_finite);
+
+template <class T>
+TargetArray<T> as_targets(const py::handle& object, std::size_t rows, std::size_t outputs,
+                          LossKind kind, bool check_finite);
+
+// (rows,) float64 with a positive sum, or None. Finite also in the network's dtype.
+template <class T>
+WeightArray as_sample_weight(const py::handle& object, std::size_t rows, bool check_finite);
+
+// `out` itself after a check of dtype, shape, order, writability, and overlap with `input`.
+template <class T>
+py::array as_output(const py::handle& object, const std::vector<std::size_t>& shape,
+                    const py::array& input);
+
+std::string shape_text(const py::array& a);
+
+}  // namespace fastrelu::python

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Network: parameters as live views, forward, cached forward, backward.
+#include <pybind11/stl.h>
+
+#include "arrays.h"
+#include "bindings.h"
+
+namespace fastrelu::python {
+namespace {
+
+Activation parse_activation(const std::string& name) {
+  if (name == "relu") return Activation::relu;
+  if (name == "identity") return Activation::identity;
+  throw py::value_error("activation: expected relu or identity, got " + name);
+}
+std::string activation_name(Activation a) { return a == Activation::relu ? "relu" : "identity"; }
+
+Init parse_init(const std::string& name) {
+  if (name == "he_uniform") return Init::he_uniform;
+  if (name == "glorot_uniform") return Init::glorot_uniform;
+  throw py::value_error("init: expected he_uniform or glorot_uniform, got " + name);
+}
+
+// The activations of a forward_cached, with what is needed to refuse a stale one.
+struct Cache {
+  std::variant<Activations<float>, Activations<double>> activations;
+  std::shared_ptr<void> parameters;  // of the network that made it
+  std::uint64_t version = 0;
+  std::size_t rows = 0;
+  bool one_row = false;
+};
+
+void make_network(PyNetwork& self, const std::vector<std::size_t>& sizes, bool bias,
+                  const std::string& dtype, const std::vector<std::string>& activations,
+                  double scale) {
+  const FpEnvironment environment;
+  std::vector<Activation> hidden;
+  for (const std::string& name : activations) hidden.push_back(parse_activation(name));
+  if (dtype == "float32") {
+    self.impl = std::make_shared<Network<float>>(sizes, hidden, bias, static_cast<float>(scale));
+  } else {
+    self.impl = std::make_shared<Network<double>>(sizes, hidden, bias, scale);
+  }
+}
+
+// A writable array over part of the parameters; its base keeps their buffer alive.
+template <class T>
+py::array view(Network<T>& net, std::size_t offset, std::vector<py::ssize_t> shape) {
+  using Owner = std::shared_ptr<AlignedBuffer<T>>;
+  const py::capsule base(new Owner(net.buffer()),
+                         [](void* owner) { delete static_cast<Owner*>(owner); });
+  return py::array_t<T>(std::move(shape), net.parameters() + offset, base);
+}
+
+py::array parameters(PyNetwork& self) {
+  return self.visit([](auto& net) {
+    return view(net, 0, {static_cast<py::ssize_t>(net.parameter_count())});
+  });
+}
+py::tuple weights(PyNetwork& self) {
+  return self.visit([](auto& net) {
+    py::tuple views(net.layers().size());
+    for (std::size_t k = 0; k < net.layers().size(); ++k) {
+      const Layer& l = net.layers()[k];
+      views[k] = view(net, l.weight_offset, {static_cast<py::ssize_t>(l.fan_in),
+                                             static_cast<py::ssize_t>(l.fan_out)});
+    }
+    return views;
+  });
+}
+py::tuple biases(PyNetwork& self) {
+  return self.visit([](auto& net) {
+    py::tuple views(net.has_bias() ? net.layers().size() : 0);
+    for (std::size_t k = 0; k < views.size(); ++k) {
+      const Layer& l = net.layers()[k];
+      views[k] = view(net, l.bias_offset, {static_cast<py::ssize_t>(l.fan_out)});
+    }
+    return views;
+  });
+}
+
+std::vector<std::size_t> output_shape(const Rows& x, std::size_t outputs) {
+  if (x.one_row) return {outputs};
+  return {x.view.rows, outputs};
+}
+
+// forward, or with `link` the prediction through that loss's link.
+template <class T>
+py::array forward_with(PyNetwork& self, Network<T>& net, const py::object& X,
+                       const py::object& out, bool check_finite, const LossKind* link) {
+  const FpEnvironment environment;
+  const Reading reading(self.guard);
+  const Rows x = as_rows<T>(X, "X", net.inputs(), true, check_finite);
+  const std::vector<std::size_t> shape = output_shape(x, net.outputs());
+  py::array result;
+  if (out.is_none()) {
+    result = py::array_t<T>(std::vector<py::ssize_t>(shape.begin(), shape.end()));
+  } else {
+    result = as_output<T>(out, shape, x.keep);
+  }
+  T* const to = static_cast<T*>(result.mutable_data());
+  const bool rows_apart = result.ndim() == 2 && result.shape(0) > 1;
+  const py::ssize_t stride = rows_apart ? result.strides(0) / static_cast<py::ssize_t>(sizeof(T))
+                                        : static_cast<py::ssize_t>(net.outputs());
+  const py::gil_scoped_release release;
+  predict(static_cast<const Network<T>&>(net), x.view, to, stride, link);
+  return result;
+}
+
+py::array forward(PyNetwork& self, const py::object& X, const py::object& out, bool check_finite) {
+  return self.visit([&](auto& net) {
+    return forward_with(self, net, X, out, check_finite, nullptr);
+  });
+}
+
+py::array predict_proba(PyNetwork& self, const py::object& X, const std::string& loss,
+                        bool check_finite) {
+  const LossKind kind = parse_loss(loss);
+  return self.visit([&](auto& net) {
+    return forward_with(self, net, X, py::none(), check_finite, &kind);
+  });
+}
+
+py::tuple forward_with_cache(PyNetwork& self, const py::object& X, bool check_finite) {
+  return self.visit([&](auto& net) -> py::tuple {
+    using T = Scalar<decltype(net)>;
+    const FpEnvironment environment;
+    const Reading reading(self.guard);
+    const Rows x = as_rows<T>(X, "X", net.inputs(), true, check_finite);
+    const std::vector<std::size_t> shape = output_shape(x, net.outputs());
+    py::array_t<T> out(std::vector<py::ssize_t>(shape.begin(), shape.end()));
+    T* const to = out.mutable_data();
+    auto cache = std::make_unique<Cache>();
+    cache->parameters = net.buffer();
+    cache->version = net.version;
+    cache->rows = x.view.rows;
+    cache->one_row = x.one_row;
+    {
+      const py::gil_scoped_release release;
+      Activations<T> a = forward_cached(static_cast<const Network<T>&>(net), x.view);
+      store_outputs(net, a, x.view.rows, to);
+      cache->activations = std::move(a);
+    }
+    return py::make_tuple(out, std::move(cache));
+  });
+}
+
+// -> (flat gradient or None, gradient to X or None)
+py::tuple backward_from(PyNetwork& self, const Cache& cache, const py::object& d_out,
+                        bool parameters_wanted, bool inputs_wanted) {
+  return self.visit([&](auto& net) -> py::tuple {
+    using T = Scalar<decltype(net)>;
+    const FpEnvironment environment;
+    const Reading reading(self.guard);
+    if (cache.parameters != std::shared_ptr<void>(net.buffer())) {
+      throw py::value_error("cache: expected one made by this network's forward_cached");
+    }
+    if (cache.version != net.version) {
+      throw py::value_error(
+          "cache: a step, fit or load has changed the parameters since forward_cached");
+    }
+    const std::size_t rows = cache.rows;
+    std::vector<std::size_t> shape{rows, net.outputs()};
+    if (cache.one_row) shape = {net.outputs()};
+    const py::array d = as_contiguous<T>(d_out, "d_out", shape, false);
+    py::object flat = py::none(), dx = py::none();
+    T *flat_to = nullptr, *dx_to = nullptr;
+    if (parameters_wanted) {
+      py::array_t<T> made(static_cast<py::ssize_t>(net.parameter_count()));
+      flat_to = made.mutable_data();
+      flat = made;
+    }
+    if (inputs_wanted) {
+      std::vector<py::ssize_t> in{static_cast<py::ssize_t>(rows),
+                                  static_cast<py::ssize_t>(net.inputs())};
+      if (cache.one_row) in.erase(in.begin());
+      py::array_t<T> made(in);
+      dx_to = made.mutable_data();
+      dx = made;
+    }
+    const T* const from = static_cast<const T*>(d.data());
+    {
+      const py::gil_scoped_release release;
+      backward(static_cast<const Network<T>&>(net), std::get<Activations<T>>(cache.activations),
+               rows, from, flat_to, dx_to);
+    }
+    return py::make_tuple(flat, dx);
+  });
+}
+
+// The user-settable rest: everything else about a network is fixed.
+void initialize(PyNetwork& self, const std::string& init, std::uint64_t seed) {
+  const Init kind = parse_init(init);
+  const Writing writing(self.guard);
+  self.visit([&](auto& net) {
+    net.initialize(kind, seed);
+    ++net.version;
+  });
+}
+
+void load_parameters(PyNetwork& self, const py::object& values) {
+  const Writing writing(self.guard);
+  self.visit([&](auto& net) {
+    using T = Scalar<decltype(net)>;
+    const FpEnvironment environment;
+    const py::array from = as_contiguous<T>(values, "parameters", {net.parameter_count()}, false);
+    std::memmove(net.parameters(), from.data(), net.parameter_count() * sizeof(T));
+    ++net.version;
+  });
+}
+
+}  // namespace
+
+LossKind parse_loss(const std::string& name) {
+  if (name == "squared_error") return LossKind::squared_error;
+  if (name == "cross_entropy") return LossKind::cross_entropy;
+  if (name == "binary_cross_entropy") return LossKind::binary_cross_entropy;
+  if (name == "poisson") return LossKind::poisson;
+  throw py::value_error("loss: expected squared_error, cross_entropy, binary_cross_entropy or "
+                        "poisson, got " + name);
+}
+
+void bind_network(py::module_& m) {
+  py::class_<Cache>(m, "Cache", "The activations of one forward_cached; for backward alone.");
+  py::class_<PyNetwork>(m, "Network")
+      .def(py::init<>())
+      .def("_make", &make_network, py::arg("layer_sizes"), py::arg("bias"), py::arg("dtype"),
+           py::arg("activations"), py::arg("scale"))
+      .def("_initialize", &initialize, py::arg("init"), py::arg("seed"))
+      .def("_load_parameters", &load_parameters, py::arg("values"))
+      .def("_begin_use", [](PyNetwork& self) { self.guard.begin_write(); })
+      .def("_end_use", [](PyNetwork& self) { self.guard.end_write(); })
+      .def_property_readonly("parameters", &parameters,
+                             "Every parameter, W0, b0, W1, b1, ...: a live, writable 1-D view.")
+      .def_property_readonly("weights", &weights,
+                             "A live, writable (fan_in, fan_out) view for each layer.")
+      .def_property_readonly("biases", &biases,
+                             "A live, writable (fan_out,) view for each layer; () without biases.")
+      .def_property_readonly("n_parameters", [](PyNetwork& self) {
+        return self.visit([](auto& net) { return net.parameter_count(); });
+      }, "The number of parameters.")
+      .def_property_readonly("layer_sizes", [](PyNetwork& self) {
+        return self.visit([](auto& net) {
+          std::vector<std::size_t> sizes{net.inputs()};
+          for (const Layer& layer : net.layers()) sizes.push_back(layer.fan_out);
+          return sizes;
+        });
+      }, "Widths: inputs, hidden layers, outputs.")
+      .def_property_readonly("activations", [](PyNetwork& self) {
+        return self.visit([](auto& net) {
+          std::vector<std::string> names;
+          for (std::size_t k = 0; k + 1 < net.layers().size(); ++k) {
+            names.push_back(activation_name(net.layers()[k].activation));
+          }
+          return names;
+        });
+      }, "The activation of each hidden layer.")
+      .def_property_readonly("bias", [](PyNetwork& self) {
+        return self.visit([](auto& net) { return net.has_bias(); });
+      }, "Whether the layers have biases.")
+      .def_property_readonly("scale", [](PyNetwork& self) {
+        return self.visit([](auto& net) { return static_cast<double>(net.scale()); });
+      }, "The factor on every input, rounded to the dtype.")
+      .def_property_readonly("dtype", [](PyNetwork& self) {
+        return self.visit([](auto& net) {
+          return static_cast<py::object>(py::dtype::of<Scalar<decltype(net)>>());
+        });
+      }, "The NumPy dtype of parameters and outputs.")
+      .def("forward", &forward, py::arg("X"), py::arg("out") = py::none(), py::kw_only(),
+           py::arg("check_finite") = true)
+      .def("__call__", &forward, py::arg("X"), py::arg("out") = py::none(), py::kw_only(),
+           py::arg("check_finite") = true)
+      .def("_predict_proba", &predict_proba, py::arg("X"), py::arg("loss"),
+           py::arg("check_finite"))
+      .def("_forward_cached", &forward_with_cache, py::arg("X"), py::arg("check_finite"))
+      .def("_backward", &backward_from, py::arg("cache"), py::arg("d_out"), py::arg("parameters"),
+           py::arg("inputs"));
+}
+
+}  // namespace fastrelu::python

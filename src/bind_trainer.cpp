@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Trainer, and the losses of whole data sets.
+#include <pybind11/stl.h>
+
+#include "arrays.h"
+#include "bindings.h"
+#include "dispatch.h"
+#include "trainer.h"
+
+namespace fastrelu::python {
+namespace {
+
+Sampling parse_sampling(const std::string& name) {
+  if (name == "shuffle") return Sampling::shuffle;
+  if (name == "subset") return Sampling::subset;
+  if (name == "with_replacement") return Sampling::with_replacement;
+  throw py::value_error("sampling: expected shuffle, subset or with_replacement, got " + name);
+}
+const char* sampling_name(Sampling s) {
+  return s == Sampling::shuffle ? "shuffle" : s == Sampling::subset ? "subset" : "with_replacement";
+}
+OptimizerKind parse_optimizer(const std::string& name) {
+  if (name == "sgd") return OptimizerKind::sgd;
+  if (name == "adam") return OptimizerKind::adam;
+  if (name == "adamw") return OptimizerKind::adamw;
+  throw py::value_error("optimizer: expected sgd, adam or adamw, got " + name);
+}
+
+// A data set checked and viewed; owns whatever had to be copied.
+template <class T>
+struct Data {
+  Rows x;
+  TargetArray<T> y;
+  WeightArray weights;
+  DataSet<T> view;
+};
+
+template <class T>
+Data<T> as_data(const Network<T>& net, const py::object& X, const py::object& y,
+                const py::object& sample_weight, LossKind loss, bool check_finite) {
+  Data<T> data;
+  data.x = as_rows<T>(X, "X", net.inputs(), false, check_finite);
+  const std::size_t rows = data.x.view.rows;
+  if (rows == 0) throw py::value_error("X: expected at least one row, got none");
+  data.y = as_targets<T>(y, rows, net.outputs(), loss, check_finite);
+  data.weights = as_sample_weight<T>(sample_weight, rows, check_finite);
+  data.view = {data.x.view, data.y.view, data.weights.data};
+  return data;
+}
+
+struct PyTrainer {
+  py::object network;  // keeps the Python network, and its guard, alive
+  PyNetwork* net = nullptr;
+  std::variant<std::unique_ptr<Trainer<float>>, std::unique_ptr<Trainer<double>>> impl;
+
+  template <class F>
+  decltype(auto) visit(F&& f) {
+    return std::visit([&](auto& trainer) -> decltype(auto) { return f(*trainer); }, impl);
+  }
+};
+
+template <class Trainer>
+struct TrainerScalar;
+template <class T>
+struct TrainerScalar<Trainer<T>> {
+  using type = T;
+};
+template <class Trainer>
+using ScalarT = typename TrainerScalar<std::remove_reference_t<Trainer>>::type;
+
+std::unique_ptr<PyTrainer> make_trainer(const py::object& network, const py::dict& o) {
+  const FpEnvironment environment;
+  auto self = std::make_unique<PyTrainer>();
+  self->network = network;
+  self->net = network.cast<PyNetwork*>();
+  TrainerOptions options;
+  options.loss = parse_loss(o["loss"].cast<std::string>());
+  options.pos_weight = o["pos_weight"].cast<std::vector<double>>();
+  options.optimizer.kind = parse_optimizer(o["optimizer"].cast<std::string>());
+  options.optimizer.momentum = o["momentum"].cast<double>();
+  options.optimizer.nesterov = o["nesterov"].cast<bool>();
+  options.optimizer.weight_decay = o["weight_decay"].cast<double>();
+  options.optimizer.beta_1 = o["beta_1"].cast<double>();
+  options.optimizer.beta_2 = o["beta_2"].cast<double>();
+  options.optimizer.epsilon = o["epsilon"].cast<double>();
+  options.batch_size = o["batch_size"].cast<std::size_t>();
+  options.n_shards = o["n_shards"].cast<std::size_t>();
+  options.seed = o["seed"].cast<std::uint64_t>();
+  options.clip_norm = o["clip_norm"].cast<double>();
+  std::visit([&](auto& net) {
+    using T = Scalar<decltype(*net)>;
+    self->impl = std::make_unique<Trainer<T>>(net, options);
+  }, self->net->impl);
+  return self;
+}
+
+double step(PyTrainer& self, const py::object& X, const py::object& y,
+            const py::object& sample_weight, double learning_rate, bool check_finite) {
+  return self.visit([&](auto& trainer) {
+    using T = ScalarT<decltype(trainer)>;
+    const FpEnvironment environment;
+    const Writing writing(self.net->guard);
+    const Data<T> data = as_data<T>(*trainer.network(), X, y, sample_weight,
+                                    trainer.options().loss, check_finite);
+    const py::gil_scoped_release release;
+    return trainer.step(data.view, learning_rate);
+  });
+}
+
+// What the core's poll needs: it takes the GIL, lets Python handle signals, and reports progress.
+struct Signals {
+  py::object on_poll;
+  std::unique_ptr<py::error_already_set> error;
+
+  static bool poll(void* context) {
+    auto* self = static_cast<Signals*>(context);
+    const py::gil_scoped_acquire gil;
+    try {
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      if (!self->on_poll.is_none()) self->on_poll();
+    } catch (py::error_already_set& error) {
+      self->error = std::make_unique<py::error_already_set>(std::move(error));
+      return true;
+    }
+    return false;
+  }
+};
+
+// A fit's data set, checked once for all its epochs.
+struct PyDataSet {
+  std::variant<Data<float>, Data<double>> data;
+  std::size_t rows;
+};
+
+std::unique_ptr<PyDataSet> make_data(PyTrainer& self, const py::object& X, const py::object& y,
+                                     const py::object& sample_weight, bool check_finite) {
+  return self.visit([&](auto& trainer) {
+    using T = ScalarT<decltype(trainer)>;
+    const FpEnvironment environment;
+    auto made = std::make_unique<PyDataSet>();
+    Data<T> data = as_data<T>(*trainer.network(), X, y, sample_weight, trainer.options().loss,
+                              check_finite);
+    made->rows = data.view.x.rows;
+    made->data = std::move(data);
+    return made;
+  });
+}
+
+// Runs the epoch begun, or a new one; true when it is finished. Raises what a signal handler raised,
+// with the trainer between two steps.
+bool run_epoch(PyTrainer& self, PyDataSet& data, const std::string& sampling,
+               const py::array_t<double, py::array::c_style>& learning_rates,
+               const py::object& on_poll) {
+  const Sampling kind = parse_sampling(sampling);
+  return self.visit([&](auto& trainer) {
+    using T = ScalarT<decltype(trainer)>;
+    const Writing writing(self.net->guard);
+    const DataSet<T>& view = std::get<Data<T>>(data.data).view;
+    const double* rates = learning_rates.data();
+    Signals signals{on_poll, nullptr};
+    bool finished = false;
+    {
+      const py::gil_scoped_release release;
+      finished = trainer.run_epoch(view, kind, rates, Poll{&Signals::poll, &signals});
+    }
+    if (signals.error) throw std::move(*signals.error);
+    return finished;
+  });
+}
+
+py::dict get_state(PyTrainer& self) {
+  return self.visit([](auto& trainer) {
+    const TrainerState& s = trainer.state;
+    py::dict d;
+    d["step"] = s.step;
+    d["epoch"] = s.epoch;
+    d["in_epoch"] = s.in_epoch;
+    d["place"] = s.place;
+    d["epoch_rows"] = s.epoch_rows;
+    d["sampling"] = sampling_name(s.sampling);
+    d["loss_sum"] = s.loss_sum;
+    d["weight_sum"] = s.weight_sum;
+    d["power_1"] = s.power_1;
+    d["power_2"] = s.power_2;
+    return d;
+  });
+}
+
+void set_state(PyTrainer& self, const py::dict& d) {
+  self.visit([&](auto& trainer) {
+    TrainerState s;
+    s.step = d["step"].cast<std::uint64_t>();
+    s.epoch = d["epoch"].cast<std::uint64_t>();
+    s.in_epoch = d["in_epoch"].cast<bool>();
+    s.place = d["place"].cast<std::uint64_t>();
+    s.epoch_rows = d["epoch_rows"].cast<std::uint64_t>();
+    s.sampling = parse_sampling(d["sampling"].cast<std::string>());
+    s.loss_sum = d["loss_sum"].cast<double>();
+    s.weight_sum = d["weight_sum"].cast<double>();
+    s.power_1 = d["power_1"].cast<double>();
+    s.power_2 = d["power_2"].cast<double>();
+    trainer.state = s;
+  });
+}
+
+// Copies of the optimizer's arrays, (state_count, n_parameters).
+py::list get_optimizer_arrays(PyTrainer& self) {
+  return self.visit([](auto& trainer) {
+    using T = ScalarT<decltype(trainer)>;
+    py::list arrays;
+    for (int i = 0; i < trainer.options().optimizer.state_count(); ++i) {
+      arrays.append(py::array_t<T>(static_cast<py::ssize_t>(trainer.network()->parameter_count()),
+                                   trainer.optimizer_state(i)));
+    }
+    return arrays;
+  });
+}
+
+void set_optimizer_arrays(PyTrainer& self, const py::list& arrays) {
+  self.visit([&](auto& trainer) {
+    using T = ScalarT<decltype(trainer)>;
+    const std::size_t n = trainer.network()->parameter_count();
+    for (int i = 0; i < trainer.options().optimizer.state_count(); ++i) {
+      const py::object item = arrays[static_cast<std::size_t>(i)];
+      const py::array from = as_contiguous<T>(item, "optimizer state", {n}, false);
+      std::memcpy(trainer.optimizer_state(i), from.data(), n * sizeof(T));
+    }
+  });
+}
+
+double data_loss(PyTrainer& self, const py::object& X, const py::object& y,
+                 const py::object& sample_weight, bool check_finite) {
+  return self.visit([&](auto& trainer) {
+    using T = ScalarT<decltype(trainer)>;
+    const FpEnvironment environment;
+    const Reading reading(self.net->guard);
+    const Data<T> data = as_data<T>(*trainer.network(), X, y, sample_weight,
+                                    trainer.options().loss, check_finite);
+    const py::gil_scoped_release release;
+    return trainer.data_loss(data.view);
+  });
+}
+
+py::tuple loss_and_gradient(PyTrainer& self, const py::object& X, const py::object& y,
+                            const py::object& sample_weight, bool check_finite) {
+  return self.visit([&](auto& trainer) -> py::tuple {
+    using T = ScalarT<decltype(trainer)>;
+    const FpEnvironment environment;
+    const Reading reading(self.net->guard);
+    const Data<T> data = as_data<T>(*trainer.network(), X, y, sample_weight,
+                                    trainer.options().loss, check_finite);
+    py::array_t<T> flat(static_cast<py::ssize_t>(trainer.network()->parameter_count()));
+    T* const to = flat.mutable_data();
+    double loss = 0;
+    {
+      const py::gil_scoped_release release;
+      loss = trainer.loss_and_gradient(data.view, to);
+    }
+    return py::make_tuple(loss, flat);
+  });
+}
+
+}  // namespace
+
+void bind_trainer(py::module_& m) {
+  py::class_<PyDataSet>(m, "DataSet").def_readonly("rows", &PyDataSet::rows);
+  py::class_<PyTrainer>(m, "Trainer")
+      .def(py::init(&make_trainer), py::arg("network"), py::arg("options"))
+      .def("step", &step, py::arg("X"), py::arg("y"), py::arg("sample_weight"),
+           py::arg("learning_rate"), py::arg("check_finite"))
+      .def("data", &make_data, py::arg("X"), py::arg("y"), py::arg("sample_weight"),
+           py::arg("check_finite"))
+      .def("run_epoch", &run_epoch, py::arg("data"), py::arg("sampling"),
+           py::arg("learning_rates"), py::arg("on_poll"))
+      .def("steps_in_epoch", [](PyTrainer& self, std::size_t rows, const std::string& sampling) {
+        return self.visit([&](auto& t) { return t.steps_in_epoch(rows, parse_sampling(sampling)); });
+      }, py::arg("rows"), py::arg("sampling"))
+      .def("epoch_loss", [](PyTrainer& self) {
+        return self.visit([](auto& trainer) { return trainer.epoch_loss(); });
+      })
+      .def_property_readonly("step_count", [](PyTrainer& self) {
+        return self.visit([](auto& trainer) { return trainer.state.step; });
+      })
+      .def_property("state", &get_state, &set_state)
+      .def_property("optimizer_arrays", &get_optimizer_arrays, &set_optimizer_arrays)
+      .def("data_loss", &data_loss, py::arg("X"), py::arg("y"), py::arg("sample_weight"),
+           py::arg("check_finite"))
+      .def("loss_and_gradient", &loss_and_gradient, py::arg("X"), py::arg("y"),
+           py::arg("sample_weight"), py::arg("check_finite"));
+}
+
+}  // namespace fastrelu::python
