@@ -1,8 +1,23 @@
-# SPDX-License-Identifier: BSD-3-Clause
-"""fma(a, b, c): a*b + c with a single rounding, exact over the whole range."""
+# SPDX-License-Identifier: Apache-2.0
+"""The one operation that everything is made of: ``fma(a, b, c) = a*b + c`` with one rounding.
+
+Float32 is easy: a float64 holds the product of two float32 exactly, so only the sum and the
+rounding to float32 are left. Rounding twice to nearest would be wrong at ties; the first
+rounding is therefore *to odd*: an inexact result goes to the neighbour whose last bit is 1, and
+so never looks like a tie to the second rounding.
+
+Float64 has no wider type. Its product and sums are kept as pairs "rounded value + error", both
+float64 and exact together [1, 2], as long as no exponent is extreme. The few elements with an
+extreme exponent are computed in whole numbers.
+
+[1] T. J. Dekker, A floating-point technique for extending the available precision, 1971.
+[2] S. Boldo, G. Melquiond, Emulation of a FMA and correctly rounded sums: proved algorithms
+    using rounding to odd, 2008.
+"""
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -11,9 +26,13 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
 
+# Between these, no step of the float64 product overflows or loses bits below the last subnormal.
+_SMALL_FACTOR, _LARGE_FACTOR, _LARGE_TERM = 2.0**-480, 2.0**480, 2.0**1000
 
+
+@np.errstate(all="ignore")
 def fma(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Array:
-    """Return a*b + c, element by element, rounded once to nearest even.
+    """Return ``a*b + c`` elementwise, rounded once, over the whole range.
 
     Parameters
     ----------
@@ -23,93 +42,91 @@ def fma(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Array:
     Returns
     -------
     ndarray
-        Of the same dtype.
+        Of their dtype.
     """
-    x, y, z = np.asarray(a), np.asarray(b), np.asarray(c)
-    with np.errstate(all="ignore"):
-        if x.dtype == np.float32:
-            return _fma32(x, y, z)
-        return _fma64(*np.broadcast_arrays(x, y, z))
+    dtype = np.result_type(a, b, c)
+    a, b, c = np.broadcast_arrays(a, b, c)
+    if dtype == np.float32:
+        return np.asarray(_fma_float32(a, b, c))
+    if dtype == np.float64:
+        return np.asarray(_fma_float64(np.float64(a), np.float64(b), np.float64(c)))
+    raise TypeError(f"fma: expected float32 or float64, got {dtype}")
 
 
-def _add_to_odd(x: Array, y: Array) -> Array:
-    """x + y, where inexact with the last bit set: a later rounding to fewer bits is then right.
-
-    S. Boldo and G. Melquiond, "Emulation of FMA and correctly rounded sums", 2008.
-    """
+def two_sum(x: Array, y: Array) -> tuple[Array, Array]:
+    """Return ``s = x + y`` rounded, and the error, so that s + error = x + y exactly (Knuth)."""
     s = x + y
-    back = s - x
-    error = (x - (s - back)) + (y - back)
+    y_in_s = s - x
+    return s, (x - (s - y_in_s)) + (y - y_in_s)
+
+
+def two_product(a: Array, b: Array) -> tuple[Array, Array]:
+    """Return ``p = a * b`` rounded, and the error, so that p + error = a * b exactly (Dekker)."""
+    p = a * b
+    a_high, a_low = _split(a)
+    b_high, b_low = _split(b)
+    return p, a_low * b_low - (((p - a_high * b_high) - a_low * b_high) - a_high * b_low)
+
+
+def _split(x: Array) -> tuple[Array, Array]:
+    """Cut the 53 bits of x into two halves of at most 26 (Veltkamp)."""
+    t = x * 134217729.0  # 2^27 + 1
+    high = t - (t - x)
+    return high, x - high
+
+
+def sum_to_odd(x: Array, y: Array) -> Array:
+    """Return ``x + y`` in float64, an inexact sum rounded to the neighbour with last bit 1."""
+    s, error = two_sum(x, y)
     bits = s.view(np.int64)
-    inexact = (error != 0) & ((bits & 1) == 0) & np.isfinite(s)
-    step = np.where((error > 0) == (s > 0), 1, -1)
-    odd: Array = np.where(inexact, bits + step, bits).view(np.float64)
-    return odd
+    # The neighbours of s differ by one in these bits, larger bits being larger in magnitude.
+    towards = np.where((error > 0) == (s > 0), 1, -1)
+    step = ((error < 0) | (error > 0)) & ((bits & 1) == 0)  # a NaN error (s infinite): no step
+    return np.asarray(bits + step * towards).view(np.float64)
 
 
-def _fma32(a: Array, b: Array, c: Array) -> Array:
-    product = np.multiply(a, b, dtype=np.float64)  # exact: 24 + 24 bits
-    total = _add_to_odd(np.atleast_1d(product), np.asarray(c, dtype=np.float64))
-    result: Array = total.astype(np.float32)
-    return result.reshape(np.broadcast_shapes(a.shape, b.shape, c.shape))
+def _fma_float32(a: Array, b: Array, c: Array) -> Array:
+    product = a.astype(np.float64) * b.astype(np.float64)  # 24 + 24 bits: exact
+    rounded: Array = sum_to_odd(product, c.astype(np.float64)).astype(np.float32)
+    return rounded
 
 
-def _fma64(a: Array, b: Array, c: Array) -> Array:
-    shape = a.shape
-    a, b, c = (np.atleast_1d(v).ravel() for v in (a, b, c))
-    product = a * b
-    total = product + c
-    size, addend = np.abs(product), np.abs(c)
-    # The transformations below are exact away from the ends of the range.
-    safe = (np.abs(a) < 2.0**480) & (np.abs(b) < 2.0**480) & (size > 2.0**-900)
-    safe &= (addend < 2.0**960) & ((addend > 2.0**-900) | (c == 0)) & (np.abs(total) > 2.0**-900)
-    low = _product_error(a, b, product)
-    th = c + low
-    back = th - c
-    tl = (c - (th - back)) + (low - back)
-    vh = product + th
-    back = vh - product
-    vl = (product - (vh - back)) + (th - back)
-    result = np.where(safe, vh + _add_to_odd(tl, vl), total)
-    for i in np.flatnonzero(~safe & np.isfinite(a) & np.isfinite(b)):
-        result[i] = _exactly(float(a[i]), float(b[i]), float(c[i]))
-    return result.reshape(shape)
+def _fma_float64(a: Array, b: Array, c: Array) -> Array:
+    result = _fma_by_pairs(a, b, c)
+    safe = _safe_factor(a) & _safe_factor(b) & (abs(c) <= _LARGE_TERM)
+    if not np.all(safe):
+        result = np.array(result)
+        for i in zip(*np.nonzero(~np.atleast_1d(safe)), strict=True):
+            at = i if result.ndim else ()
+            result[at] = _fma_exact(float(a[at]), float(b[at]), float(c[at]))
+    return result
 
 
-def _product_error(a: Array, b: Array, product: Array) -> Array:
-    """a*b - product, exactly (Dekker's product, Veltkamp's split)."""
-    ta, tb = 134217729.0 * a, 134217729.0 * b
-    ah, bh = ta - (ta - a), tb - (tb - b)
-    al, bl = a - ah, b - bh
-    return al * bl - (((product - ah * bh) - al * bh) - ah * bl)
+def _safe_factor(x: Array) -> Array:
+    size = abs(x)
+    return ((size >= _SMALL_FACTOR) & (size <= _LARGE_FACTOR)) | (size == 0)
 
 
-def _exactly(a: float, b: float, c: float) -> float:
-    """One element by exact rational arithmetic; a and b are finite."""
-    if not np.isfinite(c):
+def _fma_by_pairs(a: Array, b: Array, c: Array) -> Array:
+    """Boldo and Melquiond's algorithm, figure 8: three exact pairs, one rounding to odd."""
+    product, product_error = two_product(a, b)
+    t, t_error = two_sum(c, product_error)
+    v, v_error = two_sum(product, t)
+    result = v + sum_to_odd(t_error, v_error)
+    # The pairs may lose the sign of a zero; where the result is 0, a*b + c has no error.
+    return np.where(result == 0, product + c, result)
+
+
+def _fma_exact(a: float, b: float, c: float) -> float:
+    """Return fma of three numbers of any size, by whole numbers."""
+    if not (math.isfinite(a) and math.isfinite(b)):
+        return a * b + c
+    if not math.isfinite(c):
         return c
     exact = Fraction(a) * Fraction(b) + Fraction(c)
     if exact == 0:
-        # The sign of a zero is the sum's: exact products of zero keep theirs.
-        zero_product = np.float64(a) * np.float64(b) if a == 0 or b == 0 else np.float64(c) * -1
-        return float(zero_product + np.float64(c))
-    return _round(exact)
-
-
-def _round(x: Fraction) -> float:
-    """The nearest float64, ties to even, from integers alone."""
-    sign = -1.0 if x < 0 else 1.0
-    x = abs(x)
-    exponent = x.numerator.bit_length() - x.denominator.bit_length() - 53
-    exponent = max(exponent, -1074)
-    while True:
-        scaled = x / Fraction(2) ** exponent
-        mantissa = round(scaled)  # ties to even
-        if mantissa < 2**53 or exponent == -1074 and mantissa <= 2**53:
-            break
-        if mantissa == 2**53:
-            break
-        exponent += 1
-    if mantissa.bit_length() + exponent > 1024:
-        return sign * float("inf")
-    return sign * float(np.ldexp(float(mantissa), exponent))
+        return a * b + c  # exact, with IEEE's sign
+    try:
+        return exact.numerator / exact.denominator  # Python rounds this quotient once
+    except OverflowError:
+        return math.inf if exact > 0 else -math.inf

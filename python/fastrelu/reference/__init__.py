@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole library once more in plain Python and NumPy: written to be read, slow and right.
+
+It gives the same bits as the compiled core; docs/arithmetic.md says why that is possible. Read
+it beside lecture notes on backpropagation and SGD, in this order:
+
+- `layers`: ReLU, the linear layer, and the chain rule back through them;
+- `losses`: what is minimized, and its derivative by the outputs;
+- `network`: parameters, forward, backward;
+- `optimizers`: how a gradient changes the parameters;
+- `trainer`: minibatches, steps and epochs;
+- `fma`, `elementary`, `philox`: the ground it stands on: one exactly rounded operation, exp and
+  log made of it, and random numbers.
+
+The names are those of `fastrelu` itself, without its checks of the arguments.
+"""
+
+from .elementary import exp, log, log1p, tanh
+from .fma import fma
+from .layers import linear_relu, relu, relu_backward
+from .losses import BinaryCrossEntropy, CrossEntropy, Poisson, SquaredError
+from .network import Cache, Gradients, Network
+from .optimizers import SGD, Adam, AdamW
+from .trainer import Trainer
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "BinaryCrossEntropy",
+    "Cache",
+    "CrossEntropy",
+    "Gradients",
+    "Network",
+    "Poisson",
+    "SquaredError",
+    "Trainer",
+    "exp",
+    "fma",
+    "linear_relu",
+    "log",
+    "log1p",
+    "relu",
+    "relu_backward",
+    "tanh",
+]

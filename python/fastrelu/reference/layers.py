@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ReLU and the linear layer: forward, and the three backward passes of the chain rule.
+
+Every sum is a *chain*: it takes its terms one by one, in ascending order, each by one `fma`.
+The loops below are those chains; rows and units run side by side in NumPy arrays.
+
+Letters: x (n, fan_in) inputs, W (fan_in, fan_out), b (fan_out,), z = x W + b pre-activations
+(n, fan_out), h = relu(z) activations; dz means the derivative of the loss by z.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .fma import fma
+
+Array = NDArray[Any]
+
+
+def relu(z: Array) -> Array:
+    """Return max(0, z) elementwise; NaN stays NaN, -0 stays -0."""
+    return np.where(0 > z, np.zeros_like(z), z)
+
+
+def relu_backward(dh: Array, h: Array) -> Array:
+    """Return dh where the activation h is positive, else 0 (so 0 at the hinge)."""
+    return np.where(h > 0, dh, np.zeros_like(dh))
+
+
+def linear(x: Array, W: Array, b: Array | None = None) -> Array:
+    """Return z = x W + b: for each row and unit a chain over the inputs i, from the bias."""
+    z = np.zeros((len(x), W.shape[1]), dtype=W.dtype)
+    if b is not None:
+        z[:] = b
+    for i in range(W.shape[0]):
+        z = fma(x[:, i, np.newaxis], W[i], z)
+    return z
+
+
+def linear_relu(x: Array, W: Array, b: Array | None = None) -> Array:
+    """Return relu(x W + b)."""
+    return relu(linear(x, W, b))
+
+
+def linear_backward_inputs(dz: Array, W: Array) -> Array:
+    """Return dx = dz W^T: for each row and input a chain over the units o."""
+    dx = np.zeros((len(dz), W.shape[0]), dtype=W.dtype)
+    for o in range(W.shape[1]):
+        dx = fma(dz[:, o, np.newaxis], W[:, o], dx)
+    return dx
+
+
+def linear_backward_weights(x: Array, dz: Array) -> Array:
+    """Return dW = x^T dz: for each weight a chain over the rows n."""
+    dW = np.zeros((x.shape[1], dz.shape[1]), dtype=x.dtype)
+    for n in range(len(x)):
+        dW = fma(x[n, :, np.newaxis], dz[n], dW)
+    return dW
+
+
+@np.errstate(all="ignore")
+def linear_backward_biases(dz: Array) -> Array:
+    """Return db, the sum of dz over the rows n, one after the other."""
+    db = np.zeros(dz.shape[1], dtype=dz.dtype)
+    for n in range(len(dz)):
+        db = db + dz[n]
+    return db
+
+
+def forward(
+    x: Array, weights: list[Array], biases: list[Array], activations: list[str]
+) -> list[Array]:
+    """Return the activations of all layers, from the inputs x to the outputs.
+
+    Step 1 of backpropagation: every unit gets its value, and it is kept.
+    """
+    h = [x]
+    for k, W in enumerate(weights):
+        layer = linear_relu if activations[k] == "relu" else linear
+        h.append(layer(h[-1], W, biases[k] if biases else None))
+    return h
+
+
+def backward(
+    h: list[Array], d_out: Array, weights: list[Array], activations: list[str]
+) -> list[Array]:
+    """Return dz of every layer, first to last, from the derivative by the outputs.
+
+    Steps 2 to 4: what is known at one layer is kept and reused for the one before it.
+    """
+    dz = [d_out]
+    for k in range(len(weights) - 1, 0, -1):
+        dh = linear_backward_inputs(dz[0], weights[k])
+        dz.insert(0, relu_backward(dh, h[k]) if activations[k - 1] == "relu" else dh)
+    return dz

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network: its parameters, its outputs, and the gradient of a loss by backpropagation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from . import layers
+from .losses import (
+    as_loss,
+    as_targets,
+    chain,
+    link,
+    loss_and_d_out,
+    reported_loss,
+    row_factors,
+    total_loss,
+)
+from .philox import Rows, init_weights
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Cache:
+    """What `forward_cached` keeps: each layer's activations h[0] = x, ..., h[-1] = outputs."""
+
+    h: list[Array]
+    one_row: bool
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """The derivatives by each layer's weights and biases (() without), and by X if asked for."""
+
+    weights: Sequence[Array]
+    biases: Sequence[Array]
+    inputs: Array | None = None
+
+    @property
+    def arrays(self) -> list[Array]:
+        """W0, b0, W1, b1, ..."""
+        return in_order(self.weights, self.biases)
+
+    @property
+    def flat(self) -> Array:
+        """All of it as one vector."""
+        return np.concatenate([a.ravel() for a in self.arrays])
+
+
+def in_order(weights: Sequence[Array], biases: Sequence[Array]) -> list[Array]:
+    """Return W0, b0, W1, b1, ..., or W0, W1, ... without biases."""
+    if not biases:
+        return list(weights)
+    return [a for pair in zip(weights, biases, strict=True) for a in pair]
+
+
+class Network:
+    """A fully connected network: hidden layers with an activation, a linear output layer.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Widths: inputs, hidden layers, outputs.
+    bias : bool
+        Whether the layers have biases.
+    dtype : {"float32", "float64"}
+        Of parameters and arithmetic.
+    activation : {"relu", "identity"} or a sequence of them
+        Of the hidden layers: one for all, or one each.
+    init : {"he_uniform", "glorot_uniform"}
+        Distribution of the initial weights; biases start at 0.
+    scale : float
+        Factor on every input.
+    seed : int
+        Of the initial weights.
+
+    Attributes
+    ----------
+    weights : list of ndarray, (fan_in, fan_out)
+        One a layer.
+    biases : list of ndarray, (fan_out,)
+        One a layer; () without biases.
+    """
+
+    def __init__(
+        self,
+        layer_sizes: Sequence[int],
+        *,
+        bias: bool = True,
+        dtype: DTypeLike = "float32",
+        activation: str | Sequence[str] = "relu",
+        init: str = "he_uniform",
+        scale: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        self.layer_sizes = tuple(layer_sizes)
+        self.dtype = np.dtype(dtype)
+        self.bias, self.scale = bias, scale
+        n_hidden = len(self.layer_sizes) - 2
+        hidden = [activation] * n_hidden if isinstance(activation, str) else list(activation)
+        if len(hidden) != n_hidden or not set(hidden) <= {"relu", "identity"}:
+            raise ValueError(f"activation: expected {n_hidden} relu or identity, got {hidden}")
+        self.activations = tuple(hidden)
+        fans = list(zip(self.layer_sizes[:-1], self.layer_sizes[1:], strict=True))
+        self.weights = [init_weights(seed, k, *fan, init, self.dtype) for k, fan in enumerate(fans)]
+        self.biases: Sequence[Array] = (
+            [np.zeros(fan_out, self.dtype) for _, fan_out in fans] if bias else ()
+        )
+
+    # Parameters
+
+    @property
+    def arrays(self) -> list[Array]:
+        """The parameters themselves: W0, b0, W1, b1, ..."""
+        return in_order(self.weights, self.biases)
+
+    @property
+    def parameters(self) -> Array:
+        """A copy of all parameters as one vector."""
+        return np.concatenate([a.ravel() for a in self.arrays])
+
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers the parameters are."""
+        return sum(a.size for a in self.arrays)
+
+    def set_parameters(self, flat: ArrayLike) -> None:
+        """Set all parameters from one vector in the order of `parameters`."""
+        values = np.asarray(flat, dtype=self.dtype)
+        if values.shape != (self.n_parameters,):
+            raise ValueError(f"flat: expected shape ({self.n_parameters},), got {values.shape}")
+        at = 0
+        for a in self.arrays:
+            a[:] = values[at : at + a.size].reshape(a.shape)
+            at += a.size
+
+    # Forward and backward
+
+    def inputs_of(self, X: Array) -> Array:
+        """Return X in the network's dtype, times `scale`."""
+        x = X.astype(self.dtype)
+        if self.scale != 1:
+            with np.errstate(all="ignore"):
+                x = x * self.dtype.type(self.scale)
+        return x
+
+    def forward_cached(self, X: ArrayLike) -> tuple[Array, Cache]:
+        """Return the outputs, (n, d_out) or (d_out,), and the cache that `backward` takes."""
+        X = np.asarray(X)
+        x = self.inputs_of(np.atleast_2d(X))
+        h = layers.forward(x, self.weights, list(self.biases), [*self.activations, "identity"])
+        return (h[-1][0] if X.ndim == 1 else h[-1]), Cache(h, X.ndim == 1)
+
+    def forward(self, X: ArrayLike) -> Array:
+        """Return the outputs, (n, d_out) or (d_out,) for one row."""
+        return self.forward_cached(X)[0]
+
+    def __call__(self, X: ArrayLike) -> Array:
+        """Return the outputs, as `forward`."""
+        return self.forward(X)
+
+    def backward(self, cache: Cache, d_out: ArrayLike, inputs: bool = False) -> Gradients:
+        """Return the gradients of a loss, summed over the rows, from its gradient by the outputs.
+
+        Parameters
+        ----------
+        cache : Cache
+            From `forward_cached`.
+        d_out : array_like, (n, d_out) or (d_out,)
+            Gradient with respect to the outputs.
+        inputs : bool
+            Whether the gradient with respect to X is wanted too.
+        """
+        d_out = np.atleast_2d(np.asarray(d_out, dtype=self.dtype))
+        dz = layers.backward(cache.h, d_out, self.weights, list(self.activations))
+        dW = [layers.linear_backward_weights(h, d) for h, d in zip(cache.h, dz, strict=False)]
+        db = [layers.linear_backward_biases(d) for d in dz] if self.bias else ()
+        return Gradients(dW, db, self._to_inputs(cache, dz[0]) if inputs else None)
+
+    def _to_inputs(self, cache: Cache, dz: Array) -> Array:
+        dX = layers.linear_backward_inputs(dz, self.weights[0])
+        if self.scale != 1:
+            with np.errstate(all="ignore"):
+                dX = dX * self.dtype.type(self.scale)
+        return dX[0] if cache.one_row else dX
+
+    def jacobian(self, X: ArrayLike) -> Array:
+        """Return d out / d X of each row, (n, d_out, d_in), or (d_out, d_in) for one row."""
+        out, cache = self.forward_cached(X)
+        rows = []
+        for o in range(out.shape[-1]):
+            unit = np.zeros_like(out)
+            unit[..., o] = 1
+            rows.append(self.backward(cache, unit, inputs=True).inputs)
+        return np.stack([row for row in rows if row is not None], axis=-2)
+
+    # Losses
+
+    def loss_and_gradient(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        loss: Any = "squared_error",
+        sample_weight: ArrayLike | None = None,
+    ) -> tuple[float, Gradients]:
+        """Return the mean loss over all rows, and its gradient.
+
+        Parameters
+        ----------
+        X : array_like, (n, d_in)
+            Rows.
+        y : array_like
+            Targets (n, d_out) ((n,) also for one output), or integer labels (n,).
+        loss : str or loss object
+            See `reference.losses`.
+        sample_weight : array_like, (n,), optional
+            Weights of the rows.
+        """
+        rows = np.arange(len(np.asarray(X)))
+        total, weight_sum, gradients = minibatch_gradient(self, X, y, loss, sample_weight, [rows])
+        return reported_loss(total, weight_sum), gradients
+
+    def loss(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        loss: Any = "squared_error",
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
+        """Return the mean loss over all rows; arguments as `loss_and_gradient`."""
+        z, kind = self.forward(X), as_loss(loss)
+        weights = as_weights(sample_weight, len(z))
+        targets = as_targets(y, kind, self.layer_sizes[-1], self.dtype)
+        row_losses, _ = loss_and_d_out(z, targets, np.zeros(len(z), self.dtype), kind)
+        return reported_loss(total_loss(row_losses, weights), chain(weights))
+
+    def predict_proba(self, X: ArrayLike, loss: Any) -> Array:
+        """Return the outputs through the link of `loss`."""
+        z = self.forward(X)
+        return link(np.atleast_2d(z), as_loss(loss)).reshape(z.shape)
+
+
+def as_weights(sample_weight: ArrayLike | None, n: int) -> Array:
+    """Return the rows' weights in float64: 1 each where none are given."""
+    return np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+
+
+def minibatch_gradient(
+    net: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    loss: Any,
+    sample_weight: ArrayLike | None,
+    shards: Sequence[Rows],
+) -> tuple[float, float, Gradients]:
+    """Return a minibatch's loss times its weights' sum, that sum, and the gradient of the mean.
+
+    `shards` are the minibatch's rows, shard by shard. The weights are summed over all of them;
+    the gradient's chains run inside each shard that has rows, then the shards' gradients are
+    added.
+    """
+    X, kind = np.asarray(X), as_loss(loss)
+    rows = np.concatenate(shards)
+    if len(rows) == 0:
+        raise ValueError("X: expected at least one row")
+    outputs = net.layer_sizes[-1]
+    targets = as_targets(y, kind, outputs, net.dtype)
+    weights = as_weights(sample_weight, len(X))
+    total, sums = 0.0, None
+    at = 0
+    factors = row_factors(weights[rows], outputs, kind, net.dtype)
+    for shard in shards:
+        if len(shard) == 0:
+            continue
+        z, cache = net.forward_cached(X[shard])
+        factor = factors[at : at + len(shard)]
+        row_losses, d_out = loss_and_d_out(z, targets[shard], factor, kind)
+        gradients = net.backward(cache, d_out)
+        total += total_loss(row_losses, weights[shard])
+        sums = gradients if sums is None else add(sums, gradients)
+        at += len(shard)
+    assert sums is not None
+    return total, chain(weights[rows]), sums
+
+
+@np.errstate(all="ignore")
+def add(g: Gradients, other: Gradients) -> Gradients:
+    """Return the sum of two gradients."""
+    return Gradients(
+        [a + b for a, b in zip(g.weights, other.weights, strict=True)],
+        [a + b for a, b in zip(g.biases, other.biases, strict=True)],
+    )

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Minibatch SGD: which rows make each step, and what a step does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import philox
+from .losses import as_loss, reported_loss
+from .network import Network, minibatch_gradient
+from .optimizers import SGD, State, as_optimizer, clip
+from .philox import Rows
+
+
+def split(n: int, parts: int) -> list[int]:
+    """Return the sizes of n things cut into parts: the first n mod parts are one larger."""
+    return [n // parts + (s < n % parts) for s in range(parts)]
+
+
+def runs(n: int, parts: int) -> list[Rows]:
+    """Return the rows 0..n-1 cut into contiguous runs."""
+    ends = np.cumsum(split(n, parts))
+    return [np.arange(end - size, end) for end, size in zip(ends, split(n, parts), strict=True)]
+
+
+class Trainer:
+    """Trains a network in place by minibatch SGD or one of its relatives.
+
+    Parameters
+    ----------
+    network : Network
+        Trained in place.
+    loss : str or loss object
+        See `reference.losses`.
+    optimizer : SGD, Adam or AdamW, optional
+        ``SGD(0.1)`` by default.
+    batch_size : int
+        Rows of a minibatch, >= n_shards.
+    seed : int
+        Of the row orders.
+    clip_norm : float, optional
+        Largest Euclidean norm of a step's gradient.
+    n_shards : int
+        Contiguous runs into which the data are cut.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        loss: Any = "squared_error",
+        optimizer: Any = None,
+        batch_size: int = 32,
+        seed: int = 0,
+        clip_norm: float | None = None,
+        n_shards: int = 1,
+    ) -> None:
+        if batch_size < n_shards:
+            raise ValueError(f"batch_size: expected at least {n_shards} (n_shards)")
+        self.network = network
+        self.loss = as_loss(loss)
+        self.optimizer = as_optimizer(SGD(0.1) if optimizer is None else optimizer)
+        self.batch_size, self.seed = batch_size, seed
+        self.clip_norm, self.n_shards = clip_norm, n_shards
+        self.state = State(network.arrays)
+        self.k = 0  # steps made
+        self.epoch = 0  # epochs begun
+
+    def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Make one step on exactly this minibatch; return its loss before the step."""
+        shards = runs(len(np.asarray(X)), self.n_shards)
+        return reported_loss(*self._step(X, y, sample_weight, shards))
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        epochs: int,
+        sample_weight: ArrayLike | None = None,
+        sampling: str = "shuffle",
+    ) -> list[float]:
+        """Make `epochs` more passes over the rows; return each one's mean loss.
+
+        Parameters
+        ----------
+        X, y, sample_weight : array_like
+            Rows, targets or labels, and optional weights.
+        epochs : int
+            How many.
+        sampling : {"shuffle", "subset", "with_replacement"}
+            Every row once an epoch, in random order; or each step an independent draw of
+            batch_size rows, without or with replacement.
+        """
+        X = np.asarray(X)
+        losses = []
+        for _ in range(epochs):
+            self.epoch += 1
+            total = weight_sum = 0.0
+            for shards in self._minibatches(len(X), sampling):
+                step_total, step_weight = self._step(X, y, sample_weight, shards)
+                total += step_total
+                weight_sum += step_weight
+            losses.append(reported_loss(total, weight_sum))
+        return losses
+
+    def _step(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, shards: list[Rows]
+    ) -> tuple[float, float]:
+        """Gradient, clipping, update; return the minibatch's loss sum and weight sum."""
+        net = self.network
+        total, weight_sum, g = minibatch_gradient(net, X, y, self.loss, sample_weight, shards)
+        self.k += 1
+        clip(g.weights, g.biases, self.clip_norm)
+        self.optimizer.apply(net.arrays, g.arrays, self.state, self.k)
+        return total, weight_sum
+
+    # The rows of an epoch's minibatches, each a list of its shards' rows
+
+    def _minibatches(self, n: int, sampling: str) -> list[list[Rows]]:
+        if sampling == "shuffle":
+            return self._shuffled(n)
+        draw = {"subset": philox.subset, "with_replacement": philox.with_replacement}[sampling]
+        m = min(self.batch_size, n)
+        steps = range(self.k + 1, self.k + 1 + -(-n // self.batch_size))
+        return [self._by_shard(draw(self.seed, k, n, m), n) for k in steps]
+
+    def _shuffled(self, n: int) -> list[list[Rows]]:
+        """Each shard gives its share from its own row order until it has run out."""
+        shares = split(self.batch_size, self.n_shards)
+        orders = [
+            philox.row_order(self.seed, self.epoch, s, len(run), int(run[0]) if len(run) else 0)
+            for s, run in enumerate(runs(n, self.n_shards))
+        ]
+        steps = max(-(-len(o) // share) for o, share in zip(orders, shares, strict=True))
+        return [
+            [o[t * share : (t + 1) * share] for o, share in zip(orders, shares, strict=True)]
+            for t in range(steps)
+        ]
+
+    def _by_shard(self, rows: Rows, n: int) -> list[Rows]:
+        """Group drawn rows by shard, in the order of the draw inside each."""
+        return [rows[np.isin(rows, run)] for run in runs(n, self.n_shards)]
