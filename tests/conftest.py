@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fixtures: every instruction set that this processor runs, both dtypes."""
+
+import numpy as np
+import pytest
+
+from fastrelu import _core
+
+
+@pytest.fixture(params=_core.available_isas())
+def isa(request):
+    before = _core.active_isa()
+    _core.set_isa(request.param)
+    yield request.param
+    _core.set_isa(before)
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20260101)
+
+
+def same_bits(a, b):
+    """Equal bytes; any NaN equals any NaN."""
+    a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
+    assert a.dtype == b.dtype and a.shape == b.shape
+    as_int = f"i{a.itemsize}"
+    equal = (a.view(as_int) == b.view(as_int)) | (np.isnan(a) & np.isnan(b))
+    return bool(equal.all())

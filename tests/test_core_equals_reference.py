@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The core equals the reference bit for bit; instruction sets and threads equal each other."""
+
+import numpy as np
+import pytest
+from conftest import same_bits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastrelu
+from fastrelu import _core, reference
+
+LOSSES = ["squared_error", "cross_entropy", "binary_cross_entropy", "poisson", "weighted"]
+OPTIMIZERS = {
+    "sgd": ("SGD", {"learning_rate": 0.05}),
+    "momentum": ("SGD", {"learning_rate": 0.02, "momentum": 0.9, "weight_decay": 0.01}),
+    "nesterov": ("SGD", {"learning_rate": 0.02, "momentum": 0.9, "nesterov": True}),
+    "adam": ("Adam", {"learning_rate": 0.01, "weight_decay": 0.01}),
+    "adamw": ("AdamW", {"learning_rate": 0.01}),
+}
+
+
+def data(rng, loss, n, d, K, dtype):
+    X = rng.normal(size=(n, d)).astype(dtype)
+    y = rng.integers(0, K, n) if loss == "cross_entropy" else rng.random((n, K))
+    return X, y
+
+
+def loss_of(name):
+    return fastrelu.losses.BinaryCrossEntropy(2.5) if name == "weighted" else name
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 40), min_size=2, max_size=5),
+    dtype=st.sampled_from(["float32", "float64"]),
+    loss=st.sampled_from(LOSSES),
+    optimizer=st.sampled_from(sorted(OPTIMIZERS)),
+    n=st.integers(1, 70),
+    shards=st.integers(1, 3),
+    weighted=st.booleans(),
+    bias=st.booleans(),
+    clip=st.sampled_from([None, 0.1]),
+    sampling=st.sampled_from(["shuffle", "subset", "with_replacement"]),
+    isa=st.sampled_from(_core.available_isas()),
+    seed=st.integers(0, 2**64 - 1),
+)
+def test_random_networks(
+    sizes, dtype, loss, optimizer, n, shards, weighted, bias, clip, sampling, isa, seed
+):
+    rng = np.random.default_rng(seed % 2**32)
+    X, y = data(rng, loss, n, sizes[0], sizes[-1], dtype)
+    w = rng.random(n) + 0.01 if weighted else None
+    before = _core.active_isa()
+    _core.set_isa(isa)
+    try:
+        nets, losses = [], []
+        for module in (fastrelu, reference):
+            net = module.Network(sizes, dtype=dtype, seed=seed, bias=bias)
+            name, arguments = OPTIMIZERS[optimizer]
+            trainer = module.Trainer(
+                net, loss=loss_of(loss), optimizer=getattr(module, name)(**arguments),
+                batch_size=max(n // 2, shards), seed=seed, clip_norm=clip, n_shards=shards,
+            )  # fmt: skip
+            value, grads = net.loss_and_gradient(X, y, loss_of(loss), w)
+            history = trainer.fit(X, y, 1, sample_weight=w, sampling=sampling)
+            last = trainer.step(X, y, w)
+            epoch = history.loss[0] if module is fastrelu else history[0]
+            nets.append((net.forward(X), grads.flat, net.parameters))
+            losses.append([value, epoch, last])
+    finally:
+        _core.set_isa(before)
+    for a, b in zip(*nets, strict=True):
+        assert same_bits(a, b)
+    assert same_bits(np.array(losses[0]), np.array(losses[1]))
+
+
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+@pytest.mark.parametrize("loss", LOSSES)
+def test_fifty_steps(loss, optimizer, dtype, rng):
+    X, y = data(rng, loss, 13, 5, 3, dtype)
+    parameters = []
+    for module in (fastrelu, reference):
+        net = module.Network([5, 17, 3], dtype=dtype, seed=1)
+        name, arguments = OPTIMIZERS[optimizer]
+        trainer = module.Trainer(
+            net, loss=loss_of(loss), optimizer=getattr(module, name)(**arguments)
+        )
+        for _ in range(50):
+            trainer.step(X, y)
+        parameters.append(net.parameters)
+    assert same_bits(*parameters)
+
+
+def test_forward_backward_and_jacobian(dtype, isa, rng):
+    sizes = [7, 33, 20, 5]
+    X = rng.normal(size=(29, 7)).astype(dtype)
+    d_out = rng.normal(size=(29, 5)).astype(dtype)
+    a = fastrelu.Network(sizes, dtype=dtype, activation=["relu", "identity"], scale=0.3)
+    b = reference.Network(sizes, dtype=dtype, activation=["relu", "identity"], scale=0.3)
+    out, cache = a.forward_cached(X)
+    out_b, cache_b = b.forward_cached(X)
+    ga, gb = a.backward(cache, d_out, inputs=True), b.backward(cache_b, d_out, inputs=True)
+    assert same_bits(out, out_b) and same_bits(out, a.forward(X))
+    assert same_bits(ga.flat, gb.flat) and same_bits(ga.inputs, gb.inputs)
+    assert same_bits(a.jacobian(X), b.jacobian(X))
+    for loss in LOSSES[:4]:
+        assert same_bits(a.predict_proba(X, loss), b.predict_proba(X, loss))
+
+
+def test_gradient_in_blocks_of_rows(rng):
+    """Beyond 1024 rows the chains go on from stored values."""
+    X = rng.normal(size=(2500, 3)).astype("float32")
+    y = rng.normal(size=(2500, 2)).astype("float32")
+    a, b = fastrelu.Network([3, 4, 2]), reference.Network([3, 4, 2])
+    la, ga = a.loss_and_gradient(X, y)
+    lb, gb = b.loss_and_gradient(X, y)
+    assert la == lb and same_bits(ga.flat, gb.flat)
+    ta, tb = fastrelu.Trainer(a, batch_size=2500), reference.Trainer(b, batch_size=2500)
+    assert ta.step(X, y) == tb.step(X, y)
+    assert same_bits(a.parameters, b.parameters)
+
+
+def run_once(sizes, n, dtype, optimizer, threads, isa):
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(n, sizes[0])).astype(dtype)
+    y = rng.integers(0, sizes[-1], n)
+    before = _core.active_isa(), fastrelu.get_num_threads()
+    _core.set_isa(isa)
+    fastrelu.set_num_threads(threads)
+    try:
+        net = fastrelu.Network(sizes, dtype=dtype)
+        name, arguments = OPTIMIZERS[optimizer]
+        trainer = fastrelu.Trainer(
+            net, loss="cross_entropy", optimizer=getattr(fastrelu, name)(**arguments),
+            batch_size=max(n // 2, 1),
+        )  # fmt: skip
+        history = trainer.fit(X, y, 2)
+        return net.parameters.tobytes(), net.forward(X).tobytes(), history.loss
+    finally:
+        _core.set_isa(before[0])
+        fastrelu.set_num_threads(before[1])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize(
+    ("sizes", "n"),
+    [([3, 1, 1, 2], 5), ([8, 64, 64, 4], 33), ([63, 65, 7], 130), ([784, 256, 128, 10], 150)],
+)
+def test_isas_and_threads_agree(sizes, n, optimizer, dtype):
+    best = _core.available_isas()[0]
+    expected = run_once(sizes, n, dtype, optimizer, 1, best)
+    for threads in (2, 3, 8):
+        assert run_once(sizes, n, dtype, optimizer, threads, best) == expected
+    large = sizes[0] > 700
+    for isa in _core.available_isas()[1:]:
+        if not (large and isa == "baseline" and dtype == "float64"):  # seconds of emulated fma
+            assert run_once(sizes, n, dtype, optimizer, 2, isa) == expected
+
+
+def test_a_rows_prediction_does_not_depend_on_its_batch(dtype, isa, rng):
+    net = fastrelu.Network([20, 50, 30, 3], dtype=dtype)
+    X = rng.normal(size=(1000, 20)).astype(dtype)
+    all_rows = net.forward(X)
+    assert same_bits(net.forward(X[500:507]), all_rows[500:507])
+    for r in (0, 503, 999):
+        assert same_bits(net.forward(X[r]), all_rows[r])
+        assert same_bits(net.forward(X[r : r + 1]), all_rows[r : r + 1])
+
+
+def test_philox_against_numpy():
+    key, counter = (123456789, 2), (5, 7, 9, 0)
+    words = _core.philox_block(counter, key)
+    assert tuple(words) == reference.philox.block(counter, key)
+    # NumPy steps its counter before the first block.
+    numpy = np.random.Philox(counter=[4, 7, 9, 0], key=list(key))
+    assert [int(w) for w in numpy.random_raw(4)] == list(words)
