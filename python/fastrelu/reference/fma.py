@@ -45,11 +45,11 @@ def fma(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Array:
         Of their dtype.
     """
     dtype = np.result_type(a, b, c)
-    a, b, c = np.broadcast_arrays(a, b, c)
+    x, y, z = (v.astype(dtype, copy=False) for v in np.broadcast_arrays(a, b, c))
     if dtype == np.float32:
-        return np.asarray(_fma_float32(a, b, c))
+        return np.asarray(_fma_float32(x, y, z))
     if dtype == np.float64:
-        return np.asarray(_fma_float64(np.float64(a), np.float64(b), np.float64(c)))
+        return np.asarray(_fma_float64(x, y, z))
     raise TypeError(f"fma: expected float32 or float64, got {dtype}")
 
 
@@ -104,7 +104,7 @@ def _fma_float64(a: Array, b: Array, c: Array) -> Array:
 
 def _safe_factor(x: Array) -> Array:
     size = abs(x)
-    return ((size >= _SMALL_FACTOR) & (size <= _LARGE_FACTOR)) | (size == 0)
+    return np.asarray(((size >= _SMALL_FACTOR) & (size <= _LARGE_FACTOR)) | (size == 0))
 
 
 def _fma_by_pairs(a: Array, b: Array, c: Array) -> Array:

@@ -100,7 +100,7 @@ class Network:
         seed: int = 0,
     ) -> None:
         self.layer_sizes = tuple(layer_sizes)
-        self.dtype = np.dtype(dtype)
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.bias, self.scale = bias, scale
         n_hidden = len(self.layer_sizes) - 2
         hidden = [activation] * n_hidden if isinstance(activation, str) else list(activation)
