@@ -46,13 +46,15 @@ DenseForward<T> forward_pass(const Network<T>& net, std::size_t k, const Panels<
 template <class T, class F>
 void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
   const KernelTable<T>& k = kernels<T>();
-  const std::size_t block = std::min(kBlockRows, x.rows);
-  const std::size_t blocks = block == 0 ? 0 : (x.rows + block - 1) / block;
+  const auto work = static_cast<double>(x.rows) * static_cast<double>(net.parameter_count());
+  const unsigned wanted = threads_for(work);
+  // As many blocks for each thread, all of a size.
+  const std::size_t turns = std::max<std::size_t>(1, (x.rows + wanted * kBlockRows - 1) / (wanted * kBlockRows));
+  const std::size_t block = std::max<std::size_t>(1, (x.rows + wanted * turns - 1) / (wanted * turns));
+  const std::size_t blocks = (x.rows + block - 1) / block;
+  const unsigned n = std::min(wanted, static_cast<unsigned>(std::max<std::size_t>(blocks, 1)));
   const std::size_t width = round_up(net.widest(), kPanel<T>) * block;
   const std::size_t own = scratch_size(net);
-  const auto work = static_cast<double>(x.rows) * static_cast<double>(net.parameter_count());
-  const auto most = static_cast<unsigned>(std::min<std::size_t>(std::max<std::size_t>(blocks, 1), kMaxThreads));
-  const unsigned n = std::min(threads_for(work), most);
   std::atomic<std::size_t> next{0};
   // Every thread's memory is taken here, where running out of it can be reported.
   AlignedBuffer<T> shared;
