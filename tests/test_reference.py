@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: BSD-3-Clause
 """The reference against what it is made of: fractions, NumPy's Philox, differences, a lecture."""
 
 import math

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: BSD-3-Clause
 """The whole library once more in plain Python and NumPy: written to be read, slow and right.
 
 It gives the same bits as the compiled core; docs/arithmetic.md says why that is possible. Read

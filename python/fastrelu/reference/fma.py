@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: BSD-3-Clause
 """The one operation that everything is made of: ``fma(a, b, c) = a*b + c`` with one rounding.
 
 Float32 is easy: a float64 holds the product of two float32 exactly, so only the sum and the

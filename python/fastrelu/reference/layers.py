@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: BSD-3-Clause
 """ReLU and the linear layer: forward, and the three backward passes of the chain rule.
 
 Every sum is a *chain*: it takes its terms one by one, in ascending order, each by one `fma`.

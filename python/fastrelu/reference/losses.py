@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: BSD-3-Clause
 """The losses: of each row, and its derivative by the row's outputs z (n, K).
 
 Each function takes z, the targets and each row's factor (its share of the mean), and returns the

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: BSD-3-Clause
 """The network: its parameters, its outputs, and the gradient of a loss by backpropagation."""
 
 from __future__ import annotations

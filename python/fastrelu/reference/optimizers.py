@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: BSD-3-Clause
 """SGD, Adam and AdamW: how a gradient g changes a parameter w.
 
 `State` is what an optimizer remembers from step to step; `apply` makes one step in place.

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: BSD-3-Clause
 """Random numbers: Philox 4x64 with 10 rounds, and what is drawn from it.
 
 Philox [1] has no state to carry: a block of four 64-bit words is a function of a key and a

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: BSD-3-Clause
 """Minibatch SGD: which rows make each step, and what a step does."""
 
 from __future__ import annotations
