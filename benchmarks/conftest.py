@@ -40,7 +40,8 @@ class NumPyNetwork:
                 d_out = (d_out @ self.weights[k].T) * (self.cache[k] > 0)
         return gradients[::-1]
 
-    def step(self, X, y, learning_rate=np.float32(1e-3)):
+    def step(self, X, y, learning_rate=1e-3):
+        learning_rate = np.float32(learning_rate)
         out = self.forward(X)
         gradients = self.backward((out - y) * np.float32(1 / out.size))
         for W, b, (dW, db) in zip(self.weights, self.biases, gradients, strict=True):

@@ -7,10 +7,10 @@
 
 namespace fastrelu {
 
-#define FASTRELU_DECLARE_TABLES(isa)               \
-  namespace isa {                                  \
-  extern const KernelTable<float> table_float32;   \
-  extern const KernelTable<double> table_float64;  \
+#define FASTRELU_DECLARE_TABLES(isa)              \
+  namespace isa {                                 \
+  extern const KernelTable<float> table_float32;  \
+  extern const KernelTable<double> table_float64; \
   }
 #if defined(__x86_64__)
 FASTRELU_DECLARE_TABLES(x86_v4)

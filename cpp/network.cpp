@@ -49,8 +49,10 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
   const auto work = static_cast<double>(x.rows) * static_cast<double>(net.parameter_count());
   const unsigned wanted = threads_for(work);
   // As many blocks for each thread, all of a size.
-  const std::size_t turns = std::max<std::size_t>(1, (x.rows + wanted * kBlockRows - 1) / (wanted * kBlockRows));
-  const std::size_t block = std::max<std::size_t>(1, (x.rows + wanted * turns - 1) / (wanted * turns));
+  const std::size_t turns =
+      std::max<std::size_t>(1, (x.rows + wanted * kBlockRows - 1) / (wanted * kBlockRows));
+  const std::size_t block =
+      std::max<std::size_t>(1, (x.rows + wanted * turns - 1) / (wanted * turns));
   const std::size_t blocks = (x.rows + block - 1) / block;
   const unsigned n = std::min(wanted, static_cast<unsigned>(std::max<std::size_t>(blocks, 1)));
   const std::size_t width = round_up(net.widest(), kPanel<T>) * block;
@@ -92,7 +94,7 @@ unsigned threads_for(double multiply_adds) {
   constexpr double kWorthSharing = 1e6;
   if (multiply_adds < kWorthSharing) return 1;
   return std::max(1u, std::min(num_threads(), static_cast<unsigned>(std::min(
-                                                   multiply_adds / (kWorthSharing / 2), 1e6))));
+                                                  multiply_adds / (kWorthSharing / 2), 1e6))));
 }
 
 template <class T>
@@ -213,35 +215,38 @@ template <class T>
 void predict(const Network<T>& net, const RowSource& x, T* out, std::ptrdiff_t stride,
              const LossKind* link) {
   const KernelTable<T>& k = kernels<T>();
-  for_output_blocks(net, x, [&](std::size_t first, std::size_t rows, const Panels<T>& z, T* scratch) {
-    if (link != nullptr) {
-      LossArgs<T> f{};
-      f.spec.kind = *link;
-      f.z = read_only(z);
-      f.dz = z;
-      f.row_end = rows;
-      f.scratch = scratch;
-      k.predict(f);
-    }
-    k.store_rows(read_only(z), out + static_cast<std::ptrdiff_t>(first) * stride, stride, 0, rows);
-  });
+  for_output_blocks(net, x,
+                    [&](std::size_t first, std::size_t rows, const Panels<T>& z, T* scratch) {
+                      if (link != nullptr) {
+                        LossArgs<T> f{};
+                        f.spec.kind = *link;
+                        f.z = read_only(z);
+                        f.dz = z;
+                        f.row_end = rows;
+                        f.scratch = scratch;
+                        k.predict(f);
+                      }
+                      k.store_rows(read_only(z), out + static_cast<std::ptrdiff_t>(first) * stride,
+                                   stride, 0, rows);
+                    });
 }
 
 template <class T>
 void row_losses(const Network<T>& net, const RowSource& x, const Targets<T>& targets,
                 const LossSpec<T>& loss, T* out) {
   const KernelTable<T>& k = kernels<T>();
-  for_output_blocks(net, x, [&](std::size_t first, std::size_t rows, const Panels<T>& z, T* scratch) {
-    LossArgs<T> f{};
-    f.spec = loss;
-    f.targets = targets;
-    f.z = read_only(z);
-    f.row_loss = out + first;
-    f.first = static_cast<Index>(first);
-    f.row_end = rows;
-    f.scratch = scratch;
-    k.loss(f);
-  });
+  for_output_blocks(net, x,
+                    [&](std::size_t first, std::size_t rows, const Panels<T>& z, T* scratch) {
+                      LossArgs<T> f{};
+                      f.spec = loss;
+                      f.targets = targets;
+                      f.z = read_only(z);
+                      f.row_loss = out + first;
+                      f.first = static_cast<Index>(first);
+                      f.row_end = rows;
+                      f.scratch = scratch;
+                      k.loss(f);
+                    });
 }
 
 template <class T>
@@ -309,25 +314,26 @@ void linear_relu(const RowSource& x, const T* w, const T* b, std::size_t fan_out
   Network<T> net({x.cols, fan_out}, {Activation::relu}, b != nullptr, T(1));
   std::copy_n(w, x.cols * fan_out, net.parameters());
   if (b != nullptr) std::copy_n(b, fan_out, net.parameters() + x.cols * fan_out);
-  predict(static_cast<const Network<T>&>(net), x, out, static_cast<std::ptrdiff_t>(fan_out), nullptr);
+  predict(static_cast<const Network<T>&>(net), x, out, static_cast<std::ptrdiff_t>(fan_out),
+          nullptr);
 }
 
-#define FASTRELU_INSTANTIATE(T)                                                                   \
-  template class Network<T>;                                                                      \
-  template class Activations<T>;                                                                  \
-  template std::vector<std::size_t> activation_widths(const Network<T>&);                         \
-  template std::size_t scratch_size(const Network<T>&);                                           \
-  template void forward_rows(const Network<T>&, const Activations<T>&, Range, T*);                \
-  template void backward_rows(const Network<T>&, const Activations<T>&, const Activations<T>&,    \
-                              const Panels<T>&, Range, T*);                                       \
-  template void backward_weights(Network<T>&, const Activations<T>&, const Activations<T>&,       \
-                                 std::size_t, T*, bool, const T*, unsigned, unsigned);            \
+#define FASTRELU_INSTANTIATE(T)                                                                    \
+  template class Network<T>;                                                                       \
+  template class Activations<T>;                                                                   \
+  template std::vector<std::size_t> activation_widths(const Network<T>&);                          \
+  template std::size_t scratch_size(const Network<T>&);                                            \
+  template void forward_rows(const Network<T>&, const Activations<T>&, Range, T*);                 \
+  template void backward_rows(const Network<T>&, const Activations<T>&, const Activations<T>&,     \
+                              const Panels<T>&, Range, T*);                                        \
+  template void backward_weights(Network<T>&, const Activations<T>&, const Activations<T>&,        \
+                                 std::size_t, T*, bool, const T*, unsigned, unsigned);             \
   template void predict(const Network<T>&, const RowSource&, T*, std::ptrdiff_t, const LossKind*); \
-  template void row_losses(const Network<T>&, const RowSource&, const Targets<T>&,                \
-                           const LossSpec<T>&, T*);                                               \
-  template Activations<T> forward_cached(const Network<T>&, const RowSource&);                    \
+  template void row_losses(const Network<T>&, const RowSource&, const Targets<T>&,                 \
+                           const LossSpec<T>&, T*);                                                \
+  template Activations<T> forward_cached(const Network<T>&, const RowSource&);                     \
   template void backward(const Network<T>&, const Activations<T>&, std::size_t, const T*, T*, T*); \
-  template void store_outputs(const Network<T>&, const Activations<T>&, std::size_t, T*);         \
+  template void store_outputs(const Network<T>&, const Activations<T>&, std::size_t, T*);          \
   template void linear_relu(const RowSource&, const T*, const T*, std::size_t, T*);
 
 FASTRELU_INSTANTIATE(float)

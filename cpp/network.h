@@ -61,8 +61,8 @@ class Network {
   T scale_;
 };
 
-// One array of panels for each of A_0 .. A_L, or for each of dZ_0 .. dZ_{L-1} (then with `inputs`, dX
-// in front of them). Owns its memory.
+// One array of panels for each of A_0 .. A_L, or for each of dZ_0 .. dZ_{L-1} (then with `inputs`,
+// dX in front of them). Owns its memory.
 template <class T>
 class Activations {
  public:
@@ -100,8 +100,8 @@ void backward_weights(Network<T>& net, const Activations<T>& a, const Activation
                       std::size_t rows, T* gradient, bool accumulate, const T* learning_rate,
                       unsigned n, unsigned t);
 
-// Whole passes over any number of rows; they choose the number of threads and run in blocks of rows,
-// so that memory does not grow with x.rows. They allocate.
+// Whole passes over any number of rows; they choose the number of threads and run in blocks of
+// rows, so that memory does not grow with x.rows. They allocate.
 template <class T>
 void predict(const Network<T>& net, const RowSource& x, T* out, std::ptrdiff_t stride,
              const LossKind* link);
@@ -115,8 +115,8 @@ Activations<T> forward_cached(const Network<T>& net, const RowSource& x);
 // The outputs among them, (rows, outputs) row-major.
 template <class T>
 void store_outputs(const Network<T>& net, const Activations<T>& a, std::size_t rows, T* out);
-// d_out: (rows, outputs) row-major. `gradient` (laid out as the parameters) or `dx` (rows, inputs) may be
-// null.
+// d_out: (rows, outputs) row-major. `gradient` (laid out as the parameters) or `dx` (rows, inputs)
+// may be null.
 template <class T>
 void backward(const Network<T>& net, const Activations<T>& a, std::size_t rows, const T* d_out,
               T* gradient, T* dx);

@@ -12,8 +12,8 @@
 namespace fastrelu {
 namespace {
 
-// Rows whose activations are kept at once. A larger minibatch runs in blocks: the chains of dW go on
-// from the stored value, which rounds nothing.
+// Rows whose activations are kept at once. A larger minibatch runs in blocks: the chains of dW go
+// on from the stored value, which rounds nothing.
 constexpr std::size_t kBlockRows = 1024;
 
 // Sizes as numpy.array_split: the first count % n runs are one longer.
@@ -39,8 +39,8 @@ UpdateArgs<T> update_args(const OptimizerSpec& o, double learning_rate, TrainerS
   u.rule = o.kind == OptimizerKind::adam ? Rule::adam : Rule::adamw;
   state.power_1 *= o.beta_1;
   state.power_2 *= o.beta_2;
-  u.learning_rate = static_cast<T>((learning_rate * std::sqrt(1.0 - state.power_2)) /
-                                   (1.0 - state.power_1));
+  u.learning_rate =
+      static_cast<T>((learning_rate * std::sqrt(1.0 - state.power_2)) / (1.0 - state.power_1));
   if (o.kind == OptimizerKind::adamw) {
     u.weight_decay = static_cast<T>(learning_rate * o.weight_decay);
   }
@@ -149,7 +149,8 @@ template <class T>
 template <class Next>
 void Trainer<T>::run_steps(const DataSet<T>& data, std::size_t rows, Next next) {
   const auto work = 3.0 * static_cast<double>(rows) * static_cast<double>(net_->parameter_count());
-  const unsigned n = std::min(threads_for(work), static_cast<unsigned>(std::min<std::size_t>(rows, kMaxThreads)));
+  const unsigned n =
+      std::min(threads_for(work), static_cast<unsigned>(std::min<std::size_t>(rows, kMaxThreads)));
   scratch_.reserve(scratch_each_ * n);
   // Two plans in turn: thread 0 makes the next while others may still read the last.
   Plan plans[2];
@@ -415,7 +416,8 @@ bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const doub
     }
   }
   const std::size_t steps = steps_in_epoch(rows, sampling);
-  const double work = 3.0 * static_cast<double>(batch) * static_cast<double>(net_->parameter_count());
+  const double work =
+      3.0 * static_cast<double>(batch) * static_cast<double>(net_->parameter_count());
   Stopwatch watch(poll, work + 100.0);
   bool open_step = false;
   double open_weight = 0;

@@ -34,12 +34,13 @@ struct TrainerOptions {
   double clip_norm = 0;  // 0: none
 };
 
-// Where a training run stands: with the parameters and the optimizer's arrays, all that a checkpoint holds.
+// Where a training run stands: with the parameters and the optimizer's arrays, all that a
+// checkpoint holds.
 struct TrainerState {
-  std::uint64_t step = 0;      // steps taken
-  std::uint64_t epoch = 0;     // epochs begun
-  bool in_epoch = false;       // the last one is not finished
-  std::uint64_t place = 0;     // steps taken in it
+  std::uint64_t step = 0;        // steps taken
+  std::uint64_t epoch = 0;       // epochs begun
+  bool in_epoch = false;         // the last one is not finished
+  std::uint64_t place = 0;       // steps taken in it
   std::uint64_t epoch_rows = 0;  // rows of its data set
   Sampling sampling = Sampling::shuffle;
   double loss_sum = 0, weight_sum = 0;  // over its steps so far
@@ -74,8 +75,9 @@ class Trainer {
   double data_loss(const DataSet<T>& data) const;
 
   std::size_t steps_in_epoch(std::size_t rows, Sampling sampling) const;
-  // Begins an epoch unless one is open, and runs it from its place on. learning_rates[i] is that of the
-  // i-th step from here. True: the epoch is finished; false: stopped by `poll` between two steps.
+  // Begins an epoch unless one is open, and runs it from its place on. learning_rates[i] is that of
+  // the i-th step from here. True: the epoch is finished; false: stopped by `poll` between two
+  // steps.
   bool run_epoch(const DataSet<T>& data, Sampling sampling, const double* learning_rates,
                  Poll poll);
   double epoch_loss() const;

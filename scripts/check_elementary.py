@@ -87,6 +87,7 @@ def _against_mpmath(name, x, got, count):
 
 
 def main():
+    """Run the sweep that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fraction", type=float, default=1.0, help="part of the full sweep")
     fraction = parser.parse_args().fraction

@@ -28,6 +28,7 @@ def tanh_rest(y):
 
 
 def show(name, f, low, high, terms32, terms64):
+    """Print the fits of f on [low, high] for both dtypes."""
     for dtype, terms in ((np.float32, terms32), (np.float64, terms64)):
         coefficients, error = mp.chebyfit(f, [low, high], terms, error=True)
         values = [dtype(float(c)) for c in reversed(coefficients)]

@@ -155,8 +155,8 @@ Rows as_rows(const py::handle& object, const char* name, std::size_t cols, bool 
   rows.view.rows = rows.one_row ? 1 : static_cast<std::size_t>(a.shape(0));
   rows.view.cols = cols;
   const std::size_t item = rows.view.is_uint8 ? 1 : sizeof(T);
-  rows.view.stride = rows.one_row || a.shape(0) <= 1 ? static_cast<std::ptrdiff_t>(cols * item)
-                                                     : a.strides(0);
+  rows.view.stride =
+      rows.one_row || a.shape(0) <= 1 ? static_cast<std::ptrdiff_t>(cols * item) : a.strides(0);
   rows.keep = std::move(a);
   if (check_finite) require_finite_rows<T>(rows.view, name);
   return rows;
@@ -210,7 +210,8 @@ TargetArray<T> as_targets(const py::handle& object, std::size_t rows, std::size_
   target.keep = contiguous<T>(a);
   target.view.values = static_cast<const T*>(target.keep.data());
   if (check_finite) require_finite(target.view.values, rows * outputs, "y");
-  if (kind == LossKind::binary_cross_entropy) require_range<T>(target.keep, 0, 1, "targets in [0, 1]");
+  if (kind == LossKind::binary_cross_entropy)
+    require_range<T>(target.keep, 0, 1, "targets in [0, 1]");
   if (kind == LossKind::poisson) require_range<T>(target.keep, 0, INFINITY, "targets >= 0");
   return target;
 }
@@ -258,14 +259,14 @@ py::array as_output(const py::handle& object, const std::vector<std::size_t>& sh
   return out;
 }
 
-#define FASTRELU_INSTANTIATE(T)                                                                   \
-  template Rows as_rows<T>(const py::handle&, const char*, std::size_t, bool, bool);              \
-  template py::array as_contiguous<T>(const py::handle&, const char*,                             \
-                                      const std::vector<std::size_t>&, bool);                     \
-  template TargetArray<T> as_targets<T>(const py::handle&, std::size_t, std::size_t, LossKind,    \
-                                        bool);                                                    \
-  template WeightArray as_sample_weight<T>(const py::handle&, std::size_t, bool);                 \
-  template py::array as_output<T>(const py::handle&, const std::vector<std::size_t>&,             \
+#define FASTRELU_INSTANTIATE(T)                                                                \
+  template Rows as_rows<T>(const py::handle&, const char*, std::size_t, bool, bool);           \
+  template py::array as_contiguous<T>(const py::handle&, const char*,                          \
+                                      const std::vector<std::size_t>&, bool);                  \
+  template TargetArray<T> as_targets<T>(const py::handle&, std::size_t, std::size_t, LossKind, \
+                                        bool);                                                 \
+  template WeightArray as_sample_weight<T>(const py::handle&, std::size_t, bool);              \
+  template py::array as_output<T>(const py::handle&, const std::vector<std::size_t>&,          \
                                   const py::array&);
 
 FASTRELU_INSTANTIATE(float)

@@ -37,7 +37,8 @@ struct WeightArray {
 // Anything that NumPy can view, as an array of real numbers (bool, int, float).
 py::array as_real_array(const py::handle& object, const char* name);
 
-// (n, cols), or (cols,) where `allow_row`: a view where dtype and rows allow it (bytes too), else a copy.
+// (n, cols), or (cols,) where `allow_row`: a view where dtype and rows allow it (bytes too), else a
+// copy.
 template <class T>
 Rows as_rows(const py::handle& object, const char* name, std::size_t cols, bool allow_row,
              bool check_finite);

@@ -19,52 +19,71 @@ namespace {
 template <class T>
 void bind_elementwise(py::module_& m) {
   using Array = py::array_t<T, py::array::c_style>;
-  m.def("relu", [](const Array& z, Array& out) {
-    const FpEnvironment environment;
-    const T* from = z.data();
-    T* to = out.mutable_data();
-    const auto n = static_cast<std::size_t>(z.size());
-    const py::gil_scoped_release release;
-    kernels<T>().relu(from, to, n);
-  }, py::arg("z").noconvert(), py::arg("out").noconvert());
-  m.def("relu_backward", [](const Array& dh, const Array& h, Array& out) {
-    const FpEnvironment environment;
-    const T *d = dh.data(), *a = h.data();
-    T* to = out.mutable_data();
-    const auto n = static_cast<std::size_t>(dh.size());
-    const py::gil_scoped_release release;
-    kernels<T>().relu_backward(d, a, to, n);
-  }, py::arg("dh").noconvert(), py::arg("h").noconvert(), py::arg("out").noconvert());
-  m.def("linear_relu", [](const Array& x, const Array& w, const py::object& b, Array& out) {
-    const FpEnvironment environment;
-    const auto rows = static_cast<std::size_t>(x.shape(0));
-    const auto fan_in = static_cast<std::size_t>(w.shape(0));
-    const auto fan_out = static_cast<std::size_t>(w.shape(1));
-    const RowSource source{x.data(), rows, fan_in,
-                           static_cast<std::ptrdiff_t>(fan_in * sizeof(T)), false};
-    const T* bias = b.is_none() ? nullptr : py::cast<Array>(b).data();
-    const T* weights = w.data();
-    T* to = out.mutable_data();
-    const py::gil_scoped_release release;
-    linear_relu(source, weights, bias, fan_out, to);
-  }, py::arg("x").noconvert(), py::arg("W").noconvert(), py::arg("b"), py::arg("out").noconvert());
-  m.def("elementary", [](const std::string& name, const Array& x) {
-    const FpEnvironment environment;
-    const KernelTable<T>& k = kernels<T>();
-    Array out(x.size());
-    const auto f = name == "exp" ? k.exp : name == "log" ? k.log : name == "log1p" ? k.log1p
-                 : name == "tanh" ? k.tanh : nullptr;
-    if (f == nullptr) throw py::value_error("name: expected exp, log, log1p or tanh, got " + name);
-    f(x.data(), out.mutable_data(), static_cast<std::size_t>(x.size()));
-    return out;
-  }, py::arg("name"), py::arg("x").noconvert());
-  m.def("exact_fma", [](const Array& a, const Array& b, const Array& c) {
-    const FpEnvironment environment;
-    Array out(a.size());
-    emulated_fma(a.data(), b.data(), c.data(), out.mutable_data(),
-                 static_cast<std::size_t>(a.size()));
-    return out;
-  }, py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("c").noconvert());
+  m.def(
+      "relu",
+      [](const Array& z, Array& out) {
+        const FpEnvironment environment;
+        const T* from = z.data();
+        T* to = out.mutable_data();
+        const auto n = static_cast<std::size_t>(z.size());
+        const py::gil_scoped_release release;
+        kernels<T>().relu(from, to, n);
+      },
+      py::arg("z").noconvert(), py::arg("out").noconvert());
+  m.def(
+      "relu_backward",
+      [](const Array& dh, const Array& h, Array& out) {
+        const FpEnvironment environment;
+        const T *d = dh.data(), *a = h.data();
+        T* to = out.mutable_data();
+        const auto n = static_cast<std::size_t>(dh.size());
+        const py::gil_scoped_release release;
+        kernels<T>().relu_backward(d, a, to, n);
+      },
+      py::arg("dh").noconvert(), py::arg("h").noconvert(), py::arg("out").noconvert());
+  m.def(
+      "linear_relu",
+      [](const Array& x, const Array& w, const py::object& b, Array& out) {
+        const FpEnvironment environment;
+        const auto rows = static_cast<std::size_t>(x.shape(0));
+        const auto fan_in = static_cast<std::size_t>(w.shape(0));
+        const auto fan_out = static_cast<std::size_t>(w.shape(1));
+        const RowSource source{x.data(), rows, fan_in,
+                               static_cast<std::ptrdiff_t>(fan_in * sizeof(T)), false};
+        const T* bias = b.is_none() ? nullptr : py::cast<Array>(b).data();
+        const T* weights = w.data();
+        T* to = out.mutable_data();
+        const py::gil_scoped_release release;
+        linear_relu(source, weights, bias, fan_out, to);
+      },
+      py::arg("x").noconvert(), py::arg("W").noconvert(), py::arg("b"), py::arg("out").noconvert());
+  m.def(
+      "elementary",
+      [](const std::string& name, const Array& x) {
+        const FpEnvironment environment;
+        const KernelTable<T>& k = kernels<T>();
+        Array out(x.size());
+        const auto f = name == "exp"     ? k.exp
+                       : name == "log"   ? k.log
+                       : name == "log1p" ? k.log1p
+                       : name == "tanh"  ? k.tanh
+                                         : nullptr;
+        if (f == nullptr)
+          throw py::value_error("name: expected exp, log, log1p or tanh, got " + name);
+        f(x.data(), out.mutable_data(), static_cast<std::size_t>(x.size()));
+        return out;
+      },
+      py::arg("name"), py::arg("x").noconvert());
+  m.def(
+      "exact_fma",
+      [](const Array& a, const Array& b, const Array& c) {
+        const FpEnvironment environment;
+        Array out(a.size());
+        emulated_fma(a.data(), b.data(), c.data(), out.mutable_data(),
+                     static_cast<std::size_t>(a.size()));
+        return out;
+      },
+      py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("c").noconvert());
 }
 
 // `with DefaultFloatingPoint():` gives Python code the default floating-point state.

@@ -53,17 +53,16 @@ py::array view(Network<T>& net, std::size_t offset, std::vector<py::ssize_t> sha
 }
 
 py::array parameters(PyNetwork& self) {
-  return self.visit([](auto& net) {
-    return view(net, 0, {static_cast<py::ssize_t>(net.parameter_count())});
-  });
+  return self.visit(
+      [](auto& net) { return view(net, 0, {static_cast<py::ssize_t>(net.parameter_count())}); });
 }
 py::tuple weights(PyNetwork& self) {
   return self.visit([](auto& net) {
     py::tuple views(net.layers().size());
     for (std::size_t k = 0; k < net.layers().size(); ++k) {
       const Layer& l = net.layers()[k];
-      views[k] = view(net, l.weight_offset, {static_cast<py::ssize_t>(l.fan_in),
-                                             static_cast<py::ssize_t>(l.fan_out)});
+      views[k] = view(net, l.weight_offset,
+                      {static_cast<py::ssize_t>(l.fan_in), static_cast<py::ssize_t>(l.fan_out)});
     }
     return views;
   });
@@ -86,8 +85,8 @@ std::vector<std::size_t> output_shape(const Rows& x, std::size_t outputs) {
 
 // forward, or with `link` the prediction through that loss's link.
 template <class T>
-py::array forward_with(PyNetwork& self, Network<T>& net, const py::object& X,
-                       const py::object& out, bool check_finite, const LossKind* link) {
+py::array forward_with(PyNetwork& self, Network<T>& net, const py::object& X, const py::object& out,
+                       bool check_finite, const LossKind* link) {
   const FpEnvironment environment;
   const Reading reading(self.guard);
   const Rows x = as_rows<T>(X, "X", net.inputs(), true, check_finite);
@@ -108,17 +107,15 @@ py::array forward_with(PyNetwork& self, Network<T>& net, const py::object& X,
 }
 
 py::array forward(PyNetwork& self, const py::object& X, const py::object& out, bool check_finite) {
-  return self.visit([&](auto& net) {
-    return forward_with(self, net, X, out, check_finite, nullptr);
-  });
+  return self.visit(
+      [&](auto& net) { return forward_with(self, net, X, out, check_finite, nullptr); });
 }
 
 py::array predict_proba(PyNetwork& self, const py::object& X, const std::string& loss,
                         bool check_finite) {
   const LossKind kind = parse_loss(loss);
-  return self.visit([&](auto& net) {
-    return forward_with(self, net, X, py::none(), check_finite, &kind);
-  });
+  return self.visit(
+      [&](auto& net) { return forward_with(self, net, X, py::none(), check_finite, &kind); });
 }
 
 py::tuple forward_with_cache(PyNetwork& self, const py::object& X, bool check_finite) {
@@ -216,8 +213,10 @@ LossKind parse_loss(const std::string& name) {
   if (name == "cross_entropy") return LossKind::cross_entropy;
   if (name == "binary_cross_entropy") return LossKind::binary_cross_entropy;
   if (name == "poisson") return LossKind::poisson;
-  throw py::value_error("loss: expected squared_error, cross_entropy, binary_cross_entropy or "
-                        "poisson, got " + name);
+  throw py::value_error(
+      "loss: expected squared_error, cross_entropy, binary_cross_entropy or "
+      "poisson, got " +
+      name);
 }
 
 void bind_network(py::module_& m) {
@@ -236,42 +235,57 @@ void bind_network(py::module_& m) {
                              "A live, writable (fan_in, fan_out) view for each layer.")
       .def_property_readonly("biases", &biases,
                              "A live, writable (fan_out,) view for each layer; () without biases.")
-      .def_property_readonly("n_parameters", [](PyNetwork& self) {
-        return self.visit([](auto& net) { return net.parameter_count(); });
-      }, "The number of parameters.")
-      .def_property_readonly("layer_sizes", [](PyNetwork& self) {
-        return self.visit([](auto& net) {
-          std::vector<std::size_t> sizes{net.inputs()};
-          for (const Layer& layer : net.layers()) sizes.push_back(layer.fan_out);
-          return sizes;
-        });
-      }, "Widths: inputs, hidden layers, outputs.")
-      .def_property_readonly("activations", [](PyNetwork& self) {
-        return self.visit([](auto& net) {
-          std::vector<std::string> names;
-          for (std::size_t k = 0; k + 1 < net.layers().size(); ++k) {
-            names.push_back(activation_name(net.layers()[k].activation));
-          }
-          return names;
-        });
-      }, "The activation of each hidden layer.")
-      .def_property_readonly("bias", [](PyNetwork& self) {
-        return self.visit([](auto& net) { return net.has_bias(); });
-      }, "Whether the layers have biases.")
-      .def_property_readonly("scale", [](PyNetwork& self) {
-        return self.visit([](auto& net) { return static_cast<double>(net.scale()); });
-      }, "The factor on every input, rounded to the dtype.")
-      .def_property_readonly("dtype", [](PyNetwork& self) {
-        return self.visit([](auto& net) {
-          return static_cast<py::object>(py::dtype::of<Scalar<decltype(net)>>());
-        });
-      }, "The NumPy dtype of parameters and outputs.")
+      .def_property_readonly(
+          "n_parameters",
+          [](PyNetwork& self) {
+            return self.visit([](auto& net) { return net.parameter_count(); });
+          },
+          "The number of parameters.")
+      .def_property_readonly(
+          "layer_sizes",
+          [](PyNetwork& self) {
+            return self.visit([](auto& net) {
+              std::vector<std::size_t> sizes{net.inputs()};
+              for (const Layer& layer : net.layers()) sizes.push_back(layer.fan_out);
+              return sizes;
+            });
+          },
+          "Widths: inputs, hidden layers, outputs.")
+      .def_property_readonly(
+          "activations",
+          [](PyNetwork& self) {
+            return self.visit([](auto& net) {
+              std::vector<std::string> names;
+              for (std::size_t k = 0; k + 1 < net.layers().size(); ++k) {
+                names.push_back(activation_name(net.layers()[k].activation));
+              }
+              return names;
+            });
+          },
+          "The activation of each hidden layer.")
+      .def_property_readonly(
+          "bias",
+          [](PyNetwork& self) { return self.visit([](auto& net) { return net.has_bias(); }); },
+          "Whether the layers have biases.")
+      .def_property_readonly(
+          "scale",
+          [](PyNetwork& self) {
+            return self.visit([](auto& net) { return static_cast<double>(net.scale()); });
+          },
+          "The factor on every input, rounded to the dtype.")
+      .def_property_readonly(
+          "dtype",
+          [](PyNetwork& self) {
+            return self.visit([](auto& net) {
+              return static_cast<py::object>(py::dtype::of<Scalar<decltype(net)>>());
+            });
+          },
+          "The NumPy dtype of parameters and outputs.")
       .def("forward", &forward, py::arg("X"), py::arg("out") = py::none(), py::kw_only(),
            py::arg("check_finite") = true)
       .def("__call__", &forward, py::arg("X"), py::arg("out") = py::none(), py::kw_only(),
            py::arg("check_finite") = true)
-      .def("_predict_proba", &predict_proba, py::arg("X"), py::arg("loss"),
-           py::arg("check_finite"))
+      .def("_predict_proba", &predict_proba, py::arg("X"), py::arg("loss"), py::arg("check_finite"))
       .def("_forward_cached", &forward_with_cache, py::arg("X"), py::arg("check_finite"))
       .def("_backward", &backward_from, py::arg("cache"), py::arg("d_out"), py::arg("parameters"),
            py::arg("inputs"));

@@ -87,10 +87,12 @@ std::unique_ptr<PyTrainer> make_trainer(const py::object& network, const py::dic
   options.n_shards = o["n_shards"].cast<std::size_t>();
   options.seed = o["seed"].cast<std::uint64_t>();
   options.clip_norm = o["clip_norm"].cast<double>();
-  std::visit([&](auto& net) {
-    using T = Scalar<decltype(*net)>;
-    self->impl = std::make_unique<Trainer<T>>(net, options);
-  }, self->net->impl);
+  std::visit(
+      [&](auto& net) {
+        using T = Scalar<decltype(*net)>;
+        self->impl = std::make_unique<Trainer<T>>(net, options);
+      },
+      self->net->impl);
   return self;
 }
 
@@ -100,8 +102,8 @@ double step(PyTrainer& self, const py::object& X, const py::object& y,
     using T = ScalarT<decltype(trainer)>;
     const FpEnvironment environment;
     const Writing writing(self.net->guard);
-    const Data<T> data = as_data<T>(*trainer.network(), X, y, sample_weight,
-                                    trainer.options().loss, check_finite);
+    const Data<T> data =
+        as_data<T>(*trainer.network(), X, y, sample_weight, trainer.options().loss, check_finite);
     const py::gil_scoped_release release;
     return trainer.step(data.view, learning_rate);
   });
@@ -138,16 +140,16 @@ std::unique_ptr<PyDataSet> make_data(PyTrainer& self, const py::object& X, const
     using T = ScalarT<decltype(trainer)>;
     const FpEnvironment environment;
     auto made = std::make_unique<PyDataSet>();
-    Data<T> data = as_data<T>(*trainer.network(), X, y, sample_weight, trainer.options().loss,
-                              check_finite);
+    Data<T> data =
+        as_data<T>(*trainer.network(), X, y, sample_weight, trainer.options().loss, check_finite);
     made->rows = data.view.x.rows;
     made->data = std::move(data);
     return made;
   });
 }
 
-// Runs the epoch begun, or a new one; true when it is finished. Raises what a signal handler raised,
-// with the trainer between two steps.
+// Runs the epoch begun, or a new one; true when it is finished. Raises what a signal handler
+// raised, with the trainer between two steps.
 bool run_epoch(PyTrainer& self, PyDataSet& data, const std::string& sampling,
                const py::array_t<double, py::array::c_style>& learning_rates,
                const py::object& on_poll) {
@@ -234,8 +236,8 @@ double data_loss(PyTrainer& self, const py::object& X, const py::object& y,
     using T = ScalarT<decltype(trainer)>;
     const FpEnvironment environment;
     const Reading reading(self.net->guard);
-    const Data<T> data = as_data<T>(*trainer.network(), X, y, sample_weight,
-                                    trainer.options().loss, check_finite);
+    const Data<T> data =
+        as_data<T>(*trainer.network(), X, y, sample_weight, trainer.options().loss, check_finite);
     const py::gil_scoped_release release;
     return trainer.data_loss(data.view);
   });
@@ -247,8 +249,8 @@ py::tuple loss_and_gradient(PyTrainer& self, const py::object& X, const py::obje
     using T = ScalarT<decltype(trainer)>;
     const FpEnvironment environment;
     const Reading reading(self.net->guard);
-    const Data<T> data = as_data<T>(*trainer.network(), X, y, sample_weight,
-                                    trainer.options().loss, check_finite);
+    const Data<T> data =
+        as_data<T>(*trainer.network(), X, y, sample_weight, trainer.options().loss, check_finite);
     py::array_t<T> flat(static_cast<py::ssize_t>(trainer.network()->parameter_count()));
     T* const to = flat.mutable_data();
     double loss = 0;
@@ -270,17 +272,23 @@ void bind_trainer(py::module_& m) {
            py::arg("learning_rate"), py::arg("check_finite"))
       .def("data", &make_data, py::arg("X"), py::arg("y"), py::arg("sample_weight"),
            py::arg("check_finite"))
-      .def("run_epoch", &run_epoch, py::arg("data"), py::arg("sampling"),
-           py::arg("learning_rates"), py::arg("on_poll"))
-      .def("steps_in_epoch", [](PyTrainer& self, std::size_t rows, const std::string& sampling) {
-        return self.visit([&](auto& t) { return t.steps_in_epoch(rows, parse_sampling(sampling)); });
-      }, py::arg("rows"), py::arg("sampling"))
-      .def("epoch_loss", [](PyTrainer& self) {
-        return self.visit([](auto& trainer) { return trainer.epoch_loss(); });
-      })
-      .def_property_readonly("step_count", [](PyTrainer& self) {
-        return self.visit([](auto& trainer) { return trainer.state.step; });
-      })
+      .def("run_epoch", &run_epoch, py::arg("data"), py::arg("sampling"), py::arg("learning_rates"),
+           py::arg("on_poll"))
+      .def(
+          "steps_in_epoch",
+          [](PyTrainer& self, std::size_t rows, const std::string& sampling) {
+            return self.visit(
+                [&](auto& t) { return t.steps_in_epoch(rows, parse_sampling(sampling)); });
+          },
+          py::arg("rows"), py::arg("sampling"))
+      .def("epoch_loss",
+           [](PyTrainer& self) {
+             return self.visit([](auto& trainer) { return trainer.epoch_loss(); });
+           })
+      .def_property_readonly("step_count",
+                             [](PyTrainer& self) {
+                               return self.visit([](auto& trainer) { return trainer.state.step; });
+                             })
       .def_property("state", &get_state, &set_state)
       .def_property("optimizer_arrays", &get_optimizer_arrays, &set_optimizer_arrays)
       .def("data_loss", &data_loss, py::arg("X"), py::arg("y"), py::arg("sample_weight"),

@@ -184,9 +184,21 @@ def test_bad_x(X, error, says):
         ("cross_entropy", [0, 1, 1], None, ValueError, r"y: expected labels of shape \(4,\)"),
         ("binary_cross_entropy", np.full((4, 2), 1.5), None, ValueError, r"y: .*\[0, 1\]"),
         ("poisson", np.full((4, 2), -1.0), None, ValueError, "y: .*>= 0"),
-        ("squared_error", np.zeros((4, 2)), np.ones(3), ValueError, "sample_weight: expected shape"),
+        (
+            "squared_error",
+            np.zeros((4, 2)),
+            np.ones(3),
+            ValueError,
+            "sample_weight: expected shape",
+        ),
         ("squared_error", np.zeros((4, 2)), np.zeros(4), ValueError, "sample_weight: .*positive"),
-        ("squared_error", np.zeros((4, 2)), [1, 1, 1, np.nan], ValueError, "sample_weight: .*finite"),
+        (
+            "squared_error",
+            np.zeros((4, 2)),
+            [1, 1, 1, np.nan],
+            ValueError,
+            "sample_weight: .*finite",
+        ),
     ],
 )
 def test_bad_targets_and_weights(loss, y, w, error, says):
@@ -255,7 +267,7 @@ def test_backward_refuses_a_stale_or_foreign_cache():
     with pytest.raises(ValueError, match="cache: "):
         fastrelu.Network([3, 4, 2]).backward(cache, out)
     fastrelu.Trainer(net).step(X, out)
-    with pytest.raises(ValueError, match="cache: .*changed"):
+    with pytest.raises(ValueError, match=r"cache: .*changed"):
         net.backward(cache, out)
 
 

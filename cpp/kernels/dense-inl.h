@@ -86,9 +86,8 @@ struct Tile {
   template <std::size_t RowStep>
   FASTRELU_INLINE void step(const T* a, const T* b) {
     typename S::V bv[NV];
-    static_for<NV>([&](auto v) __attribute__((always_inline)) {
-      bv[v] = S::load(b + v * S::kLanes);
-    });
+    static_for<NV>([&](auto v)
+                       __attribute__((always_inline)) { bv[v] = S::load(b + v * S::kLanes); });
     static_for<MR>([&](auto r) __attribute__((always_inline)) {
       const typename S::V x = S::set1(a[r * RowStep]);
       static_for<NV>([&](auto v) __attribute__((always_inline)) {
@@ -206,7 +205,9 @@ void pack_transposed(const T* w, std::size_t fan_out, std::size_t rows, T* out) 
       typename S::V block[L];
       for (std::size_t i = 0; i < L; ++i) {
         const T* from = w + (i0 + i) * fan_out + o;
-        block[i] = i0 + i >= rows ? S::zero() : valid == L ? S::load(from) : S::load_partial(from, valid);
+        block[i] = i0 + i >= rows ? S::zero()
+                   : valid == L   ? S::load(from)
+                                  : S::load_partial(from, valid);
       }
       transpose<T>(block);
       for (std::size_t k = 0; k < L; ++k) S::store(out + (o + k) * kPanel<T> + i0, block[k]);
@@ -231,8 +232,8 @@ void dense_backward_data(const DenseBackwardData<T>& f) {
 
 // One row of a gradient tile to memory: `g` where it is wanted, or the SGD update of the parameter.
 template <class T>
-FASTRELU_INLINE void finish_gradient(const DenseBackwardWeights<T>& f, T* p,
-                                     typename Simd<T>::V g, std::size_t lanes) {
+FASTRELU_INLINE void finish_gradient(const DenseBackwardWeights<T>& f, T* p, typename Simd<T>::V g,
+                                     std::size_t lanes) {
   using S = Simd<T>;
   if (lanes == S::kLanes) {
     S::store(p, f.sgd ? S::fma(S::set1(-f.learning_rate), g, S::load(p)) : g);

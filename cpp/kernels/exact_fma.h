@@ -94,8 +94,9 @@ inline double round_to_double(bool negative, Wide128 x, int exponent) {
   const int field = lowest + 1074;
   if (m >= (std::uint64_t{1} << 53)) {
     m >>= 1;
-    return field + 1 >= 2046 ? double_of(sign | (std::uint64_t{0x7ff} << 52))
-                             : double_of(sign | ((static_cast<std::uint64_t>(field + 1) << 52) + m));
+    return field + 1 >= 2046
+               ? double_of(sign | (std::uint64_t{0x7ff} << 52))
+               : double_of(sign | ((static_cast<std::uint64_t>(field + 1) << 52) + m));
   }
   if (m >= (std::uint64_t{1} << 52)) {
     if (field + 1 >= 2047) return double_of(sign | (std::uint64_t{0x7ff} << 52));
@@ -134,8 +135,8 @@ inline double exact_fma(double a, double b, double c) {
   if (!std::isfinite(c)) return c;  // the product may overflow on the way, not in the result
   // Far from the ends of the range error-free transformations serve.
   const double p = std::fabs(product), s = std::fabs(sum), u = std::fabs(c);
-  const bool safe = std::fabs(a) < 0x1p480 && std::fabs(b) < 0x1p480 && p > 0x1p-900 && u < 0x1p960 &&
-                    (u > 0x1p-900 || u == 0) && s > 0x1p-900;
+  const bool safe = std::fabs(a) < 0x1p480 && std::fabs(b) < 0x1p480 && p > 0x1p-900 &&
+                    u < 0x1p960 && (u > 0x1p-900 || u == 0) && s > 0x1p-900;
   if (!safe) return fma_by_integers(a, b, c);
   constexpr double kSplit = 134217729.0;  // 2^27 + 1
   const double ta = kSplit * a, tb = kSplit * b;

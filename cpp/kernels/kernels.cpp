@@ -34,10 +34,24 @@ void tanh_array(const T* x, T* out, std::size_t n) {
 
 template <class T>
 constexpr KernelTable<T> kTable = {
-    relu<T>,          relu_backward<T>,       all_finite<T>, load_rows<T>, store_rows<T>,
-    dense_forward<T>, dense_backward_data<T>, dense_backward_weights<T>,
-    loss<T>,          predict<T>,             update<T>,     add<T>,       multiply<T>,
-    add_column_squares<T>, exp_array<T>,      log_array<T>,  log1p_array<T>, tanh_array<T>,
+    relu<T>,
+    relu_backward<T>,
+    all_finite<T>,
+    load_rows<T>,
+    store_rows<T>,
+    dense_forward<T>,
+    dense_backward_data<T>,
+    dense_backward_weights<T>,
+    loss<T>,
+    predict<T>,
+    update<T>,
+    add<T>,
+    multiply<T>,
+    add_column_squares<T>,
+    exp_array<T>,
+    log_array<T>,
+    log1p_array<T>,
+    tanh_array<T>,
 };
 
 }  // namespace

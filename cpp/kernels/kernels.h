@@ -22,24 +22,24 @@ namespace fastrelu {
 // [row_begin, row_end) and panels [panel_begin, panel_end) of the output.
 template <class T>
 struct DenseForward {
-  Panels<const T> x;   // cols = fan_in
-  const T* w;          // row-major (fan_in, fan_out); kSlackBytes behind it are readable
-  const T* b;          // or null
-  Panels<T> z;         // cols = fan_out
+  Panels<const T> x;  // cols = fan_in
+  const T* w;         // row-major (fan_in, fan_out); kSlackBytes behind it are readable
+  const T* b;         // or null
+  Panels<T> z;        // cols = fan_out
   bool relu;
   std::size_t row_begin, row_end, panel_begin, panel_end;
-  T* scratch;          // forward_scratch(fan_in) values of this thread's own
+  T* scratch;  // forward_scratch(fan_in) values of this thread's own
 };
 
 // dX[r, i] = chain from +0 over o of fma(dZ[r, o], W[i, o]), then 0 where `gate` is not > 0.
 template <class T>
 struct DenseBackwardData {
-  Panels<const T> dz;    // cols = fan_out
+  Panels<const T> dz;  // cols = fan_out
   const T* w;
   Panels<const T> gate;  // the layer's cached input activations, or data == null
   Panels<T> dx;          // cols = fan_in
   std::size_t row_begin, row_end, panel_begin, panel_end;
-  T* scratch;            // backward_scratch(fan_out) values
+  T* scratch;  // backward_scratch(fan_out) values
 };
 
 // dW[i, o] = chain over the rows [0, rows) of fma(X[n, i], dZ[n, o]), db[o] likewise of dZ[n, o],
@@ -51,8 +51,8 @@ struct DenseBackwardWeights {
   Panels<const T> x;   // cols = fan_in
   Panels<const T> dz;  // cols = fan_out
   std::size_t rows;
-  T* dw;               // row-major (fan_in, fan_out)
-  T* db;               // or null
+  T* dw;  // row-major (fan_in, fan_out)
+  T* db;  // or null
   bool accumulate;
   bool sgd;
   T learning_rate;
@@ -67,18 +67,18 @@ struct LossArgs {
   Targets<T> targets;
   Panels<const T> z;
   Panels<T> dz;
-  const T* factor;   // (rows,)
-  T* row_loss;       // (rows,)
+  const T* factor;  // (rows,)
+  T* row_loss;      // (rows,)
   const Index* index;
   Index first;
   std::size_t row_begin, row_end;
-  T* scratch;        // loss_scratch(K) values
+  T* scratch;  // loss_scratch(K) values
 };
 
 template <class T>
 struct KernelTable {
-  void (*relu)(const T* z, T* out, std::size_t n);                          // out may be z
-  void (*relu_backward)(const T* dh, const T* h, T* out, std::size_t n);    // out may be dh or h
+  void (*relu)(const T* z, T* out, std::size_t n);                        // out may be z
+  void (*relu_backward)(const T* dh, const T* h, T* out, std::size_t n);  // out may be dh or h
   bool (*all_finite)(const T* x, std::size_t n);
   // Rows index[row_begin..row_end) (or first + r) of X into panels, times `scale`.
   void (*load_rows)(const RowSource& x, const Index* index, Index first, T scale, Panels<T> out,
@@ -94,8 +94,8 @@ struct KernelTable {
   // One update of n parameters; g is only read. `is_weight` false leaves out the weight decay.
   void (*update)(const UpdateArgs<T>&, bool is_weight, T* w, const T* g, T* s1, T* s2,
                  std::size_t n);
-  void (*add)(T* sum, const T* x, std::size_t n);       // sum = sum + x
-  void (*multiply)(T* x, T factor, std::size_t n);      // x = x * factor
+  void (*add)(T* sum, const T* x, std::size_t n);   // sum = sum + x
+  void (*multiply)(T* x, T factor, std::size_t n);  // x = x * factor
   // sums[c] = chain from sums[c] over the rows of fma(g[r, c], g[r, c]) in float64
   void (*add_column_squares)(const T* g, std::size_t rows, std::size_t cols, double* sums);
   // exp, log, log1p, tanh, element by element; out may be x

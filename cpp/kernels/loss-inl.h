@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Losses, their output gradients and their links (docs/arithmetic.md, "Losses"). A lane is a row: the
-// chains over the outputs then run down a transposed block of rows, [output][lane].
+// Losses, their output gradients and their links (docs/arithmetic.md, "Losses"). A lane is a row:
+// the chains over the outputs then run down a transposed block of rows, [output][lane].
 #pragma once
 
 #include "kernels.h"
@@ -69,9 +69,7 @@ struct LossBlock {
     for (std::size_t k = 0; k < outputs; ++k) put(z, k, at(e, k) / sum);
   }
 
-  static FASTRELU_INLINE V exp_minus_abs(V x) {
-    return vexp<T>(S::zero() > x ? x : -x);
-  }
+  static FASTRELU_INLINE V exp_minus_abs(V x) { return vexp<T>(S::zero() > x ? x : -x); }
   static FASTRELU_INLINE V logistic(V x, V e_abs) {
     const V one = S::set1(T(1));
     return (S::zero() > x ? e_abs : one) / (one + e_abs);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// exp, log, log1p, tanh on vectors: range reduction and a polynomial by fma, at most 2 ulp off for every
-// input, subnormal ones and results included. Only IEEE operations lane by lane, no branch on
-// data, no table: the same bits on every instruction set. python/fastrelu/reference/elementary.py is
-// the same in readable form; scripts/elementary_coefficients.py makes the coefficients.
+// exp, log, log1p, tanh on vectors: range reduction and a polynomial by fma, at most 2 ulp off for
+// every input, subnormal ones and results included. Only IEEE operations lane by lane, no branch on
+// data, no table: the same bits on every instruction set. python/fastrelu/reference/elementary.py
+// is the same in readable form; scripts/elementary_coefficients.py makes the coefficients.
 #pragma once
 
 #include <limits>
@@ -29,7 +29,7 @@ struct MathConstants<float> {
   static constexpr std::int32_t kSqrtHalfBits = 0x3f3504f3;
   static constexpr float kExp[] = {0.5f, 0.16666576f, 0.041666556f, 0.008363179f, 0.0013926184f};
   static constexpr float kLog[] = {0.66666687f, 0.39988777f, 0.29580158f};
-  static constexpr float kTanh[] = {-0.33333334f, 0.13333324f,    -0.053964697f,
+  static constexpr float kTanh[] = {-0.33333334f, 0.13333324f,   -0.053964697f,
                                     0.021818403f, -0.008526141f, 0.002526109f};
 };
 
@@ -44,17 +44,18 @@ struct MathConstants<double> {
   static constexpr double kTanhHighest = 20.0;
   static constexpr double kSubnormalScale = 4503599627370496.0;  // 2^52
   static constexpr std::int64_t kSqrtHalfBits = 0x3fe6a09e667f3bcd;
-  static constexpr double kExp[] = {
-      0.5000000000000001,     0.16666666666666669,   0.04166666666662413,   0.008333333333330062,
-      0.0013888888917213717,  0.00019841269863053618, 2.4801521295954376e-05,
-      2.7557268459997064e-06, 2.7620088445409746e-07, 2.510038549551032e-08};
-  static constexpr double kLog[] = {0.666666666666667,   0.3999999999989938,  0.28571428626031065,
-                                    0.2222221112572281,  0.18182889786191042, 0.15331699633543858,
+  static constexpr double kExp[] = {0.5000000000000001,     0.16666666666666669,
+                                    0.04166666666662413,    0.008333333333330062,
+                                    0.0013888888917213717,  0.00019841269863053618,
+                                    2.4801521295954376e-05, 2.7557268459997064e-06,
+                                    2.7620088445409746e-07, 2.510038549551032e-08};
+  static constexpr double kLog[] = {0.666666666666667,  0.3999999999989938,  0.28571428626031065,
+                                    0.2222221112572281, 0.18182889786191042, 0.15331699633543858,
                                     0.14616721179861816};
   static constexpr double kTanh[] = {
-      -0.3333333333333333,    0.13333333333333333,   -0.053968253968253915, 0.02186948853615077,
-      -0.008863235529705658,  0.00359212803134432,   -0.0014558342967677643, 0.000590026379802581,
-      -0.000239120388892556,  9.686454181556678e-05, -3.906849436383477e-05, 1.5314107102051e-05,
+      -0.3333333333333333,     0.13333333333333333,   -0.053968253968253915,  0.02186948853615077,
+      -0.008863235529705658,   0.00359212803134432,   -0.0014558342967677643, 0.000590026379802581,
+      -0.000239120388892556,   9.686454181556678e-05, -3.906849436383477e-05, 1.5314107102051e-05,
       -5.2730749057391365e-06, 1.1499201065321053e-06};
 };
 
@@ -158,9 +159,8 @@ FASTRELU_INLINE typename Simd<T>::V vlog1p(typename Simd<T>::V x) {
   typename S::I k;
   const typename S::V m = split<T>(u, &k);
   const typename S::M whole = k == S::set1i(0);
-  const typename S::V y =
-      log_reduced<T>(whole ? x : m - one, __builtin_convertvector(k, typename S::V),
-                     whole ? S::zero() : lost);
+  const typename S::V y = log_reduced<T>(
+      whole ? x : m - one, __builtin_convertvector(k, typename S::V), whole ? S::zero() : lost);
   const typename S::V special = log_special<T>(u, y);
   return x == S::zero() ? x : special;
 }

@@ -51,8 +51,7 @@ FASTRELU_INLINE void update_vector(const UpdateArgs<T>& u, bool decay, typename 
 }
 
 template <class T>
-void update(const UpdateArgs<T>& u, bool is_weight, T* w, const T* g, T* s1, T* s2,
-            std::size_t n) {
+void update(const UpdateArgs<T>& u, bool is_weight, T* w, const T* g, T* s1, T* s2, std::size_t n) {
   using S = Simd<T>;
   const bool decay = is_weight && u.weight_decay != 0;
   std::size_t i = 0;

@@ -14,9 +14,10 @@ def whole_number(name: str, value: Any, low: int, high: int | None = None) -> in
     expected = f"a whole number >= {low}" if high is None else f"a whole number {low}..{high}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name}: expected {expected}, got {value!r}")
-    if value < low or (high is not None and value > high):
+    number = int(value)
+    if number < low or (high is not None and number > high):
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
-    return int(value)
+    return number
 
 
 def real_number(

@@ -60,9 +60,7 @@ METRICS = {
 }
 
 
-def metric_value(
-    loss: Loss, outputs: NDArray[Any], y: Any, sample_weight: Any
-) -> float:
+def metric_value(loss: Loss, outputs: NDArray[Any], y: Any, sample_weight: Any) -> float:
     """Return the metric named in `METRICS` of these outputs, weighted by row, in float64."""
     out = np.asarray(outputs, dtype=np.float64)
     weight = np.ones(len(out)) if sample_weight is None else np.asarray(sample_weight, np.float64)
@@ -88,7 +86,8 @@ def metric_value(
 
 def _deviance(y: NDArray[Any], mu: NDArray[Any]) -> NDArray[Any]:
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(y > 0, y * np.log(y / mu), 0.0) - y + mu
+        each: NDArray[Any] = np.where(y > 0, y * np.log(y / mu), 0.0) - y + mu
+    return each
 
 
 class Progress:

@@ -126,7 +126,7 @@ def linear_relu(
     return _deliver(result, out)
 
 
-def _as_float(name: str, value: ArrayLike) -> Array:
+def _as_float(name: str, value: Any) -> Array:
     if not isinstance(value, np.ndarray):
         try:
             if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
@@ -137,8 +137,10 @@ def _as_float(name: str, value: ArrayLike) -> Array:
     if value.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected real numbers, got dtype {value.dtype}")
     if value.dtype.type in (np.float32, np.float64):
-        return value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
-    return value.astype(np.float64)
+        native: Array = np.asarray(value, value.dtype.newbyteorder("="))
+        return native
+    converted: Array = value.astype(np.float64)
+    return converted
 
 
 def _plain(a: Array, dtype: np.dtype[Any]) -> Array:

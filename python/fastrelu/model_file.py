@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.network import Network
@@ -40,7 +39,7 @@ def write(path: Any, arrays: Arrays, metadata: dict[str, str]) -> None:
 
 
 def read(path: Any, kind: str) -> tuple[Arrays, dict[str, str]]:
-    """Return the arrays and metadata of a file of this `kind`; ValueError if it is something else."""
+    """Return the arrays and metadata of a file of this `kind`; ValueError for any other."""
     from safetensors import SafetensorError, safe_open
 
     if not Path(os.fspath(path)).is_file():
@@ -48,9 +47,11 @@ def read(path: Any, kind: str) -> tuple[Arrays, dict[str, str]]:
     try:
         with safe_open(os.fspath(path), framework="numpy") as file:
             metadata = dict(file.metadata() or {})
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
     except SafetensorError as error:
-        raise ValueError(f"path: {os.fspath(path)!r} is not a safetensors file ({error})") from error
+        raise ValueError(
+            f"path: {os.fspath(path)!r} is not a safetensors file ({error})"
+        ) from error
     if metadata.get("format") != kind:
         raise ValueError(
             f"path: expected a {kind} file, got format {metadata.get('format')!r} in "
@@ -132,5 +133,3 @@ def load(path: Any) -> Network:
     """
     arrays, metadata = read(path, "fastrelu.network")
     return network_from(arrays, metadata)
-
-

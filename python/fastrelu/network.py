@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -95,7 +96,7 @@ class Network(_core.Network):
         ]
         if len(sizes) < 2:
             raise ValueError(f"layer_sizes: expected inputs and outputs at least, got {sizes}")
-        if sum(a * b for a, b in zip(sizes, sizes[1:], strict=False)) > 2**40:
+        if sum(a * b for a, b in pairwise(sizes)) > 2**40:
             raise ValueError(f"layer_sizes: expected at most 2**40 weights, got {sizes}")
         if init not in ("he_uniform", "glorot_uniform"):
             raise ValueError(f"init: expected he_uniform or glorot_uniform, got {init!r}")
@@ -298,7 +299,7 @@ class Network(_core.Network):
     def _gradients(self, flat: Array, inputs: Array | None) -> Gradients:
         weights, biases, at = [], [], 0
         sizes = self.layer_sizes
-        for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+        for fan_in, fan_out in pairwise(sizes):
             weights.append(flat[at : at + fan_in * fan_out].reshape(fan_in, fan_out))
             at += fan_in * fan_out
             if self.bias:
@@ -336,7 +337,7 @@ def _restore(settings: dict[str, Any], parameters: Array) -> Network:
 
 def _dtype_name(dtype: Any) -> str:
     try:
-        name = np.dtype(dtype).name
+        name: str = np.dtype(dtype).name
     except TypeError:
         name = repr(dtype)
     if name not in ("float32", "float64"):

@@ -22,6 +22,7 @@ class constant:  # noqa: N801 - used like a function
         real_number("learning_rate", self.learning_rate, 0.0)
 
     def __call__(self, k: int) -> float:
+        """Return alpha_k."""
         return float(self.learning_rate)
 
 
@@ -41,6 +42,7 @@ class inverse_time:  # noqa: N801
         real_number("ell", self.ell, 0.0, above=True)
 
     def __call__(self, k: int) -> float:
+        """Return alpha_k."""
         return 1.0 / ((2.0 * self.ell) * k)
 
 
@@ -68,6 +70,7 @@ class step_decay:  # noqa: N801
         whole_number("every", self.every, 1)
 
     def __call__(self, k: int) -> float:
+        """Return alpha_k."""
         rate = float(self.learning_rate)
         # Repeated products, not pow: the same bits with every C library.
         power, base, exponent = 1.0, float(self.factor), (k - 1) // self.every
@@ -103,6 +106,7 @@ class cosine:  # noqa: N801
         real_number("final", self.final, 0.0)
 
     def __call__(self, k: int) -> float:
+        """Return alpha_k."""
         if k >= self.n_steps:
             return float(self.final)
         part = (k - 1) / (self.n_steps - 1)

@@ -78,7 +78,8 @@ def _polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
 def _power_of_two(k: Array, x: Array) -> Array:
     """2**k, put together from the exponent's bits."""
     c, dtype = _constants(x)
-    return ((k + c.integer(c.bias)) << c.integer(c.mantissa_bits)).view(dtype)
+    power: Array = ((k + c.integer(c.bias)) << c.integer(c.mantissa_bits)).view(dtype)
+    return power
 
 
 def _reduce_expm1(x: Array) -> tuple[Array, Array]:
@@ -86,7 +87,7 @@ def _reduce_expm1(x: Array) -> tuple[Array, Array]:
     c, dtype = _constants(x)
     magic = dtype(c.round_magic)
     shifted = fma(x, dtype(c.log2e), magic)  # adding 1.5 * 2^p rounds to a whole number
-    k = shifted.view(c.integer) - np.array(magic).view(c.integer)
+    k: Array = shifted.view(c.integer) - np.array(magic).view(c.integer)
     n = shifted - magic
     r = fma(-n, dtype(c.ln2_high), x)
     r = fma(-n, dtype(c.ln2_low), r)
@@ -120,9 +121,9 @@ def _log_reduced(f: Array, k: Array, extra: Array) -> Array:
 
 
 def _split(x: Array) -> tuple[Array, Array]:
-    """m in [sqrt(1/2), sqrt(2)) and k with x = 2**k m."""
+    """Return m in [sqrt(1/2), sqrt(2)) and k with x = 2**k m."""
     c, dtype = _constants(x)
-    bits = x.view(c.integer)
+    bits: Array = x.view(c.integer)
     k = (bits - c.integer(c.sqrt_half_bits)) >> c.integer(c.mantissa_bits)
     return (bits - (k << c.integer(c.mantissa_bits))).view(dtype), k
 
