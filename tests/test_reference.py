@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+
 from fastrelu import reference
 from fastrelu.reference import optimizers, philox
 from fastrelu.reference.fma import fma, sum_to_odd

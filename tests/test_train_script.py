@@ -24,7 +24,8 @@ def table(tmp_path, rng):
     for i in range(300):
         size, colour = rng.normal(), rng.choice(["red", "blue"])
         price = 100 + 30 * size + (20 if colour == "red" else 0)
-        lines.append(f"{'' if i == 7 else size},{'' if i == 9 else colour},{'NA' if i == 3 else price}")
+        cells = ["" if i == 7 else size, "" if i == 9 else colour, "NA" if i == 3 else price]
+        lines.append(",".join(str(cell) for cell in cells))
     path = tmp_path / "table.csv.gz"
     path.write_bytes(gzip.compress("\n".join(lines).encode()))
     return path

@@ -50,9 +50,9 @@ class Inputs:
         median = np.nanmedian(part, axis=0)
         filled = np.where(gaps, median, part)
         deviation = filled.std(axis=0)
-        self.numeric[name] = (
-            median, filled.mean(axis=0), np.where(deviation > 0, deviation, 1.0), gaps.any(axis=0)
-        )  # fmt: skip
+        has_gaps: Array = np.asarray(gaps.any(axis=0))
+        spread = np.where(deviation > 0, deviation, 1.0)
+        self.numeric[name] = (np.asarray(median), filled.mean(axis=0), spread, has_gaps)
 
     def apply(self, columns: dict[str, Array], rows: Array) -> Array:
         """Return the inputs (n, d) of these rows: float32, or uint8 for images."""
@@ -100,11 +100,13 @@ class Target:
             part = part.astype(str) if part.dtype == object else part
             return np.searchsorted(self.classes, part)
         values = np.asarray(part, np.float64).reshape(len(rows), -1)
-        return (values - self.mean) / self.deviation
+        standard: Array = (values - self.mean) / self.deviation
+        return standard
 
     def undo(self, outputs: Array) -> Array:
         """Return predictions in the target's own units."""
-        return np.asarray(outputs, np.float64) * self.deviation + self.mean
+        values: Array = np.asarray(outputs, np.float64) * self.deviation + self.mean
+        return values
 
 
 def resolve_task(target: Array, task: str, name: str) -> str:

@@ -38,7 +38,7 @@ class Settings:
     test: float = 0.2
 
 
-class Diverged(Exception):
+class DivergedError(Exception):
     """The loss is not a number any more."""
 
 
@@ -94,7 +94,7 @@ class Run:
         def after_epoch(_: Trainer, record: dict[str, Any]) -> None:
             report(record)
             if not math.isfinite(record["loss"]):
-                raise Diverged(f"epoch {record['epoch']}: the loss is {record['loss']}")
+                raise DivergedError(f"epoch {record['epoch']}: the loss is {record['loss']}")
 
         trainer.fit(self.X["train"], self.y["train"], self.epochs, callbacks=[after_epoch])
         self.metrics = {part: self._metrics(part) for part in ("train", "test")}
@@ -102,7 +102,7 @@ class Run:
     def _metrics(self, part: str) -> dict[str, float]:
         outputs = self.network.forward(self.X[part])
         if not np.isfinite(outputs).all():
-            raise Diverged("the network's outputs are not finite")
+            raise DivergedError("the network's outputs are not finite")
         if self.target.task == "classification":
             return {"accuracy": float((outputs.argmax(axis=1) == self.y[part]).mean())}
         truth = np.asarray(self.truth[part], np.float64).reshape(outputs.shape)
