@@ -44,12 +44,12 @@ def _widths(_: click.Context, __: click.Parameter, text: str) -> list[int]:
     help="Widths of the hidden layers; '' for none.",
 )
 @click.option("--optimizer", type=click.Choice(["adam", "sgd"]), default="adam", show_default=True)
-@click.option("--epochs", type=click.IntRange(1), help="Default: 20 to 60, by the rows.")
+@click.option("--epochs", type=click.IntRange(1), help="Default: 60.")
 @click.option("--batch-size", type=click.IntRange(1), help="Default: 32, or 128 from 2000 rows.")
 @click.option(
     "--lr",
     type=click.FloatRange(0, min_open=True),
-    help="Learning rate (default: 0.001 for adam, 0.1 for sgd).",
+    help="First learning rate, falling to 0 (default: 0.001 for adam, 0.1 for sgd).",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(

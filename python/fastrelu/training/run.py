@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastrelu.network import Network
 from fastrelu.optimizers import SGD, Adam
+from fastrelu.schedules import cosine
 from fastrelu.trainer import Trainer
 from fastrelu.training import DataError
 from fastrelu.training.data import Table
@@ -67,12 +68,13 @@ class Run:
         self.truth = {part: table.target[rows] for part, rows in self.rows.items()}
         self.notes = [*table.notes, *inputs.notes]
         n_train = len(self.rows["train"])
-        self.epochs = settings.epochs or max(20, min(60, 100_000 // n_train))
+        self.epochs = settings.epochs or 60
         self.batch_size = min(settings.batch_size or (32 if n_train < 2000 else 128), n_train)
         self.network = Network(
             [self.X["train"].shape[1], *settings.hidden, self.target.outputs],
             dtype=settings.dtype,
             seed=settings.seed,
+            init="glorot_uniform",
             scale=1 / 255 if inputs.plain_bytes else 1.0,
         )
         self.metrics: dict[str, dict[str, float]] = {}
@@ -80,13 +82,15 @@ class Run:
     def train(self, report: Callable[[dict[str, Any]], None]) -> None:
         """Train, calling `report` with each epoch's record, then compute the metrics."""
         classify = self.target.task == "classification"
-        rate = self.settings.lr
+        sgd = self.settings.optimizer == "sgd"
+        rate = self.settings.lr or (0.1 if sgd else 1e-3)
+        # The rate falls to 0 along half a cosine: the last epochs average the noise away.
+        steps = self.epochs * -(-len(self.rows["train"]) // self.batch_size)
+        schedule = cosine(rate, steps)
         trainer = Trainer(
             self.network,
             loss="cross_entropy" if classify else "squared_error",
-            optimizer=SGD(rate or 0.1, momentum=0.9)
-            if self.settings.optimizer == "sgd"
-            else Adam(rate or 1e-3),
+            optimizer=SGD(schedule, momentum=0.9) if sgd else Adam(schedule),
             batch_size=self.batch_size,
             seed=self.settings.seed,
         )
