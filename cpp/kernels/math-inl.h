@@ -179,7 +179,7 @@ FASTRELU_INLINE typename Simd<T>::V vtanh(typename Simd<T>::V x) {
   const typename S::V large = one - two / (S::fma(e, power_of_two<T>(k), power_of_two<T>(k)) + one);
   const typename S::V result = S::zero() > x ? -large : large;
   const typename S::V both = a < S::set1(T(0.55)) ? small : result;
-  return (x == x) & (x != S::zero()) ? both : x;
+  return ((x == x) & (x != S::zero())) ? both : x;
 }
 
 }  // namespace
