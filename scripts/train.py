@@ -1,12 +1,13 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Train a ReLU network on a data file: ``python scripts/train.py digits``; --help tells more."""
-
-import sys
+"""Train a ReLU network on a file of data; ``--help`` says how."""
 
 try:
-    from fastrelu.training.cli import main
-except ModuleNotFoundError as error:
-    sys.exit(f"{error}: install the extra with  pip install 'fastrelu[train]'")
+    import click  # noqa: F401
+except ImportError:
+    raise SystemExit("train.py needs click: pip install 'fastrelu[train]'") from None
+
+from fastrelu.training.cli import main
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="train.py")

@@ -3,4 +3,4 @@
 
 
 class DataError(Exception):
-    """The data cannot be read or used; the message says which file or column, and why."""
+    """The data cannot be read or used; the text is one line that says where and why."""

@@ -1,172 +1,278 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command: flags in, exit codes out."""
+"""The command: flags, progress, files and exit codes."""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from fastrelu import settings as package_settings
-from fastrelu.training import DataError
-from fastrelu.training.data import read
-from fastrelu.training.run import DivergedError, Run, Settings
+from fastrelu import Network, get_num_threads, set_num_threads
+from fastrelu.history import History
+from fastrelu.training import DataError, run
+from fastrelu.training.data import BUNDLED, load
 
-BAD_FLAGS, BAD_DATA, DIVERGED, CANNOT_WRITE = 2, 3, 4, 5
+EXIT_DATA, EXIT_DIVERGED, EXIT_OUTPUT = 3, 4, 5
+MODEL, METRICS, PREPROCESSING = "model.safetensors", "metrics.json", "preprocessing.json"
 
 
-def _widths(_: click.Context, __: click.Parameter, text: str) -> list[int]:
+class OutputError(Exception):
+    """The results cannot be written; the text is one line for the user."""
+
+
+def _widths(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
+    """Return widths such as 256,128 as a tuple; "none" is none, a linear model."""
+    if text.strip().lower() in ("none", ""):
+        return ()
     try:
-        widths = [int(part) for part in text.split(",")] if text else []
+        widths = tuple(int(part) for part in text.split(","))
     except ValueError:
-        widths = [0]
-    if any(width < 1 for width in widths):
-        raise click.BadParameter(f"expected widths such as 256,128, got {text!r}")
+        widths = (0,)
+    if not all(0 < width <= 1_000_000 for width in widths):
+        raise click.BadParameter(f"expected whole numbers 1 to 1000000, as 256,128; got {text!r}")
     return widths
 
 
+POSITIVE = click.IntRange(min=1)
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("data", nargs=-1, required=True)
-@click.option("--target", help="Column to predict in a table (default: the last).")
+@click.argument("data")
+@click.argument("labels", required=False)
+@click.option("--target", metavar="COL", help="Column (CSV; default: the last) or array (NPZ; y).")
 @click.option(
     "--task",
     type=click.Choice(["auto", "classification", "regression"]),
     default="auto",
     show_default=True,
+    help="auto: classification for text and for whole numbers of few values.",
 )
 @click.option(
     "--hidden",
     default="128,64",
     show_default=True,
     callback=_widths,
-    help="Widths of the hidden layers; '' for none.",
+    help="Widths of the hidden layers; none for a linear model.",
 )
+@click.option("--epochs", type=POSITIVE, help="Passes over the rows; default by their number.")
+@click.option("--batch-size", type=POSITIVE, help="Rows of a step; default by their number.")
 @click.option("--optimizer", type=click.Choice(["adam", "sgd"]), default="adam", show_default=True)
-@click.option("--epochs", type=click.IntRange(1), help="Default: 60.")
-@click.option("--batch-size", type=click.IntRange(1), help="Default: 32, or 128 from 2000 rows.")
 @click.option(
     "--lr",
-    type=click.FloatRange(0, min_open=True),
-    help="First learning rate, falling to 0 (default: 0.001 for adam, 0.1 for sgd).",
+    type=click.FloatRange(min=0, min_open=True, max=1e6),
+    help="First learning rate, which falls to 0 along a cosine.  [default: adam 0.001, sgd 0.01]",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option(
     "--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True
 )
-@click.option("--threads", type=click.IntRange(1, 1024), help="Default: the cores at hand.")
+@click.option("--threads", type=click.IntRange(1, 1024), help="Default: the cores that there are.")
 @click.option(
     "--test",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.2,
     show_default=True,
-    help="Part of the rows that is kept for the test.",
+    help="Share of the rows kept for the test, chosen at random.",
 )
 @click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for model.safetensors and metrics.json.",
+    "--standardize/--no-standardize",
+    default=None,
+    help="Inputs to mean 0, standard deviation 1; default: unless they are bytes.",
 )
-@click.option("--force", is_flag=True, help="Overwrite a model in --out.")
-@click.option("--quiet", is_flag=True, help="Print the result alone.")
+@click.option("--out", type=click.Path(path_type=Path), help="Directory for model and metrics.")
+@click.option("--force", is_flag=True, help="Replace a model that --out holds already.")
+@click.option("--quiet", is_flag=True, help="Print the result only.")
 def main(
-    data: tuple[str, ...],
+    data: str,
+    labels: str | None,
     target: str | None,
     threads: int | None,
     out: Path | None,
     force: bool,
     quiet: bool,
-    **flags: Any,
+    **choices: Any,
 ) -> None:
-    """Train a ReLU network on DATA and report how it does on rows kept apart.
+    """Train a ReLU network on DATA and say how good it is on rows it has not seen.
 
-    DATA is a CSV file with a header (also .gz), an NPZ file with arrays X and y, an IDX images file
-    followed by its labels file, or one of digits, iris, wine, diabetes.
+    DATA is a CSV file with a header line, an NPZ file with the arrays X and y, an IDX file of
+    images followed by the IDX file of LABELS, each also gzipped, or one of digits, iris, wine,
+    diabetes.
 
     \b
     Examples:
       train.py digits
       train.py housing.csv --target price --hidden 256,128 --out model
       train.py images-idx3-ubyte.gz labels-idx1-ubyte.gz --epochs 20
+
+    Exit status: 0 done, 2 bad flags, 3 bad or missing data, 4 diverged, 5 cannot write.
     """  # noqa: D301
-    if threads is not None:
-        package_settings.set_num_threads(threads)
-    if out is not None and (out / "model.safetensors").exists() and not force:
-        raise click.UsageError(f"--out: {out} holds a model already; --force overwrites it")
+    if labels is not None and data in BUNDLED:
+        raise click.UsageError(f"LABELS goes with an IDX file of images, not with {data}")
+    if target is not None and data in BUNDLED:
+        raise click.UsageError(f"--target goes with CSV and NPZ files, not with {data}")
+    say: Callable[[str], None] = (lambda _: None) if quiet else click.echo
     try:
-        run = Run(read(data, target), Settings(**flags))
-        _train(run, quiet)
+        if threads is not None:
+            set_num_threads(threads)
+        if out is not None:
+            check_writable(out, force)
+        _train(data, labels, target, run.Settings(**choices), out, say, quiet)
     except DataError as error:
-        _fail(str(error), BAD_DATA)
-    except DivergedError as error:
-        _fail(f"diverged: {error}; try a smaller --lr", DIVERGED)
-    if out is not None:
-        try:
-            run.save(out)
-        except OSError as error:
-            _fail(f"--out: cannot write to {out} ({error})", CANNOT_WRITE)
-        click.echo(f"saved {out / 'model.safetensors'} and metrics.json")
+        _stop(EXIT_DATA, error)
+    except run.DivergedError as error:
+        _stop(EXIT_DIVERGED, error)
+    except OutputError as error:
+        _stop(EXIT_OUTPUT, error)
 
 
-def _fail(message: str, code: int) -> None:
-    click.echo(f"error: {message}", err=True)
-    sys.exit(code)
+def _stop(code: int, error: Exception) -> NoReturn:
+    click.echo(f"error: {error}", err=True)
+    raise SystemExit(code)
 
 
-def _train(run: Run, quiet: bool) -> None:
-    def say(text: str) -> None:
-        if not quiet:
-            click.echo(text)
-
-    for note in run.notes:
-        say(note)
-    sizes = "-".join(str(n) for n in run.network.layer_sizes)
+def _train(
+    data: str,
+    labels: str | None,
+    target: str | None,
+    settings: run.Settings,
+    out: Path | None,
+    say: Callable[[str], None],
+    quiet: bool,
+) -> None:
+    table = load(data, labels, target)
+    prepared = run.prepare(table, settings)
+    kind = prepared.target
     say(
-        f"{run.target.task}: {len(run.rows['train'])} rows to train, {len(run.rows['test'])} to "
-        f"test; network {sizes}, {run.network.n_parameters} parameters; {run.epochs} epochs of "
-        f"minibatches of {run.batch_size}"
+        f"data: {data}, {len(table)} rows; target {prepared.target_name!r}, {kind.task}"
+        + (f" with {len(kind.classes)} classes" if kind.classes else "")
     )
+    for note in prepared.notes:
+        say(f"note: {note}")
+    trainer = run.build(prepared)
+    sizes = "-".join(str(n) for n in trainer.network.layer_sizes)
+    say(f"split: {prepared.n_train} training rows, {len(prepared.rows['test'])} test rows")
+    say(
+        f"network: {sizes}, {trainer.network.n_parameters} parameters, {settings.dtype}, "
+        f"threads {get_num_threads()}"
+    )
+    say(
+        f"training: {prepared.epochs} epochs, batch {prepared.batch_size}, "
+        f"{settings.optimizer} {prepared.lr:g}, seed {settings.seed}"
+    )
+    try:
+        with _progress(prepared.epochs, quiet) as report:
+            history = run.train(trainer, prepared, report)
+        metrics = run.evaluate(trainer.network, prepared)
+    except ValueError as error:  # such as a number beyond the network's dtype
+        raise DataError(f"{data}: {error}") from error
+    if out is not None:
+        save(out, trainer.network, prepared, metrics, history)
+    for part in ("train", "test"):
+        if part == "test" or not quiet:
+            click.echo(_result_line(part, metrics[part]))
+    if out is not None:
+        say(f"saved: {out / MODEL}, {out / METRICS}, {out / PREPROCESSING}")
+
+
+def _result_line(part: str, metrics: dict[str, float]) -> str:
+    if "accuracy" in metrics:
+        return f"{part} accuracy: {metrics['accuracy']:.4f}"
+    return f"{part} R2: {metrics['r2']:.4f}, RMSE: {metrics['rmse']:.6g}"
+
+
+@contextmanager
+def _progress(epochs: int, quiet: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Give the callback: a bar in a terminal, else about ten plain lines; on standard error."""
     if quiet:
-        run.train(lambda record: None)
-    elif sys.stderr.isatty():
-        _with_bar(run)
-    else:
-        every = max(1, run.epochs // 10)
+        yield lambda record: None
+        return
+    if not sys.stderr.isatty():
+        every = max(1, epochs // 10)
 
         def line(record: dict[str, Any]) -> None:
-            if record["epoch"] % every == 0 or record["epoch"] == run.epochs:
-                say(
-                    f"epoch {record['epoch']}/{run.epochs}  loss {record['loss']:.5g}  "
-                    f"{record['rows_per_second']:,.0f} rows/s"
-                )
+            if record["epoch"] % every == 0 or record["epoch"] == epochs:
+                rate = f"{record['rows_per_second']:,.0f} rows/s"
+                text = f"epoch {record['epoch']}/{epochs}  loss {record['loss']:.6g}  {rate}"
+                click.echo(text, err=True)
 
-        run.train(line)
-    for part in ("train", "test"):
-        values = "  ".join(f"{name} {value:.4f}" for name, value in run.metrics[part].items())
-        click.echo(f"{part} {values}")
-
-
-def _with_bar(run: Run) -> None:
+        yield line
+        return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
-        TextColumn("epoch {task.completed}/{task.total}"),
+        TextColumn("epoch"),
+        MofNCompleteColumn(),
         BarColumn(),
-        TextColumn("{task.description}"),
-        TimeRemainingColumn(),
+        TextColumn("loss {task.fields[loss]:.6g}  {task.fields[rate]:,.0f} rows/s"),
+        TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("", total=run.epochs)
-        run.train(
-            lambda record: progress.update(
-                task,
-                advance=1,
-                description=f"loss {record['loss']:.5g}  {record['rows_per_second']:,.0f} rows/s",
-            )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=epochs, loss=float("nan"), rate=0.0)
+        yield lambda record: bar.update(
+            task, advance=1, loss=record["loss"], rate=record["rows_per_second"]
         )
 
 
-if __name__ == "__main__":
-    main()
+def check_writable(out: Path, force: bool) -> None:
+    """Make the directory; raise OutputError if that fails or it holds a model (without force)."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise OutputError(f"--out {out}: cannot be written ({error.strerror or error})") from None
+    if (out / MODEL).exists() and not force:
+        raise OutputError(f"--out {out}: holds {MODEL} already; --force replaces it")
+
+
+def save(
+    out: Path,
+    net: Network,
+    prepared: run.Prepared,
+    metrics: dict[str, dict[str, float]],
+    history: History,
+) -> None:
+    """Write the model, its metrics and the preprocessing that its inputs need."""
+    report = {
+        **metrics,
+        "task": prepared.target.task,
+        "target": prepared.target_name,
+        "rows": {
+            "train": prepared.n_train,
+            "test": len(prepared.rows["test"]),
+            "dropped": prepared.dropped,
+        },
+        "layer_sizes": list(net.layer_sizes),
+        "epochs": prepared.epochs,
+        "batch_size": prepared.batch_size,
+        "optimizer": prepared.settings.optimizer,
+        "lr": prepared.lr,
+        "seed": prepared.settings.seed,
+        "dtype": prepared.settings.dtype,
+        "loss": history.loss,
+        "seconds": sum(history.seconds),
+    }
+    preprocessing = {"inputs": prepared.inputs.describe(), "target": prepared.target.describe()}
+    try:
+        _write_json(out / METRICS, report)
+        _write_json(out / PREPROCESSING, preprocessing)
+        net.save(out / MODEL)
+    except OSError as error:
+        raise OutputError(f"--out {out}: cannot be written ({error.strerror or error})") from None
+
+
+def _write_json(path: Path, value: Any) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

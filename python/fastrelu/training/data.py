@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Readers: CSV, NPZ, IDX files and scikit-learn's bundled data sets, by name."""
+"""Read CSV, NPZ and IDX files and scikit-learn's bundled data sets into one kind of table."""
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import gzip
 import io
+import math
+import struct
 import zipfile
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,165 +21,233 @@ from numpy.typing import NDArray
 from fastrelu.training import DataError
 
 BUNDLED = ("digits", "iris", "wine", "diabetes")
+IDX_DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Table:
-    """A data set as read.
+    """Rows as read, before anything is learned from them.
 
     Attributes
     ----------
-    columns : dict of ndarray
-        Inputs by column: float64 (NaN where missing) or object (text, "" where missing); for
-        images and NPZ instead one entry "X" of shape (n, d).
-    target : ndarray, (n,) or (n, k)
-        float64, integers or text.
+    source : str
+        Where they come from, for messages.
+    numeric : ndarray, (n, p)
+        The numeric columns, floating point (NaN is missing) or uint8.
+    numeric_names : list of str
+        Their names.
+    categorical : dict of str to ndarray, (n,)
+        The text columns; "" is missing.
+    target : ndarray, (n,)
+        Numbers (float64, NaN is missing) or text (object, "" is missing).
     target_name : str
         Its name.
     notes : list of str
-        What the reader did, for the user.
+        What the user should know about the reading.
     """
 
-    columns: dict[str, NDArray[Any]]
+    source: str
+    numeric: NDArray[Any]
+    numeric_names: list[str]
+    categorical: dict[str, NDArray[Any]]
     target: NDArray[Any]
-    target_name: str = "y"
+    target_name: str
     notes: list[str] = field(default_factory=list)
 
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
+    def __len__(self) -> int:
         return len(self.target)
 
+    def missing_target(self) -> NDArray[np.bool_]:
+        """Return which rows have no target."""
+        text = self.target.dtype == object
+        missing: NDArray[np.bool_] = self.target == "" if text else np.isnan(self.target)
+        return missing
 
-def read(sources: tuple[str, ...], target: str | None) -> Table:
-    """Return the data set that the command's DATA arguments name."""
-    first = sources[0]
-    if len(sources) == 1 and first in BUNDLED and not Path(first).exists():
-        return _read_bundled(first)
-    for source in sources:
-        if not Path(source).is_file():
-            known = ", ".join(BUNDLED)
-            raise DataError(f"{source}: no such file (nor one of the bundled sets {known})")
-    name = Path(first).name.removesuffix(".gz")
+
+def load(data: str, labels: str | None = None, target: str | None = None) -> Table:
+    """Return the table in a file, or in a bundled data set.
+
+    Parameters
+    ----------
+    data : str
+        Path of a CSV, NPZ or IDX file, each also compressed by gzip, or one of `BUNDLED`. The
+        kind is told from the content, not from the name.
+    labels : str, optional
+        Path of the IDX file of labels, for an IDX file of images.
+    target : str, optional
+        CSV: the target's column, the last by default. NPZ: the target's array, "y" by default.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    DataError
+        If something cannot be read, is not there, or does not fit.
+    """
+    if data in BUNDLED:
+        _refuse(labels, "LABELS", target, data)
+        return _bundled(data)
+    content = read_bytes(data)
+    if content[:2] == b"\0\0" and len(content) >= 4 and content[2] in IDX_DTYPES:
+        _refuse(None, "", target, data)
+        return _idx_table(data, content, labels)
+    _refuse(labels, "LABELS", None, data)
+    if content[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        return _npz_table(data, content, target or "y")
+    if content[:6] == b"\x93NUMPY":
+        raise DataError(f"{data}: a single array (.npy); expected an .npz file with X and y")
+    from fastrelu.training.csv_reader import csv_table
+
+    return csv_table(data, content, target)
+
+
+def _refuse(labels: str | None, name: str, target: str | None, data: str) -> None:
+    if labels is not None:
+        raise DataError(f"{data}: {name} ({labels}) goes with an IDX file of images only")
+    if target is not None:
+        raise DataError(f"{data}: --target ({target}) goes with CSV and NPZ files only")
+
+
+@contextlib.contextmanager
+def _reading(path: str) -> Iterator[None]:
     try:
-        if name.endswith(".npz"):
-            return _read_npz(first)
-        if name.endswith((".csv", ".tsv", ".txt")):
-            return _read_csv(first, target, "\t" if name.endswith(".tsv") else ",")
-        if "idx" in name or name.endswith("ubyte"):
-            if len(sources) != 2:
-                raise DataError(f"{first}: IDX data are two files: images, then labels")
-            return _read_idx(*sources)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zipfile.BadZipFile) as error:
-        raise DataError(f"{first}: cannot be read ({error})") from error
-    raise DataError(f"{first}: expected .csv, .tsv (also .gz), .npz, or two IDX files")
+        yield
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: no such file, and not one of the bundled data sets {', '.join(BUNDLED)}"
+        ) from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: the gzip data are damaged ({error})") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
-def _open(path: str) -> Any:
-    return gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")
+def read_bytes(path: str) -> bytes:
+    """Return a file's content, decompressed if it is a gzip file.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read or is empty.
+    """
+    with _reading(path):
+        content = Path(path).read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+    if not content:
+        raise DataError(f"{path}: the file is empty")
+    return content
 
 
-def _read_bundled(name: str) -> Table:
+def parse_idx(path: str, content: bytes) -> NDArray[Any]:
+    """Return the array in an IDX file's content.
+
+    Raises
+    ------
+    DataError
+        If it is not one, or its length does not fit its header.
+    """
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in IDX_DTYPES:
+        raise DataError(f"{path}: expected an IDX file, got one that begins {content[:4]!r}")
+    dtype, rank = np.dtype(IDX_DTYPES[content[2]]), content[3]
+    start = 4 + 4 * rank
+    if rank == 0 or len(content) < start:
+        raise DataError(f"{path}: the IDX header is damaged or incomplete")
+    shape = struct.unpack(f">{rank}I", content[4:start])
+    expected = start + math.prod(shape) * dtype.itemsize
+    if len(content) != expected:
+        raise DataError(
+            f"{path}: expected {expected} bytes for IDX shape {shape}, got {len(content)}"
+        )
+    return np.frombuffer(content, dtype, offset=start).reshape(shape)
+
+
+def _idx_table(data: str, content: bytes, labels: str | None) -> Table:
+    if labels is None:
+        raise DataError(f"{data}: an IDX file of images; expected the file of its labels after it")
+    X = parse_idx(data, content)
+    y = parse_idx(labels, read_bytes(labels))
+    return _arrays_table(data, X, y, "X", f"{labels}: labels", "labels")
+
+
+def _npz_table(data: str, content: bytes, target: str) -> Table:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            for name in ("X", target):
+                if name not in file.files:
+                    raise DataError(
+                        f"{data}: no array {name!r}; the file has {', '.join(file.files) or 'none'}"
+                    )
+            X, y = file["X"], file[target]
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{data}: cannot be read as NPZ ({reason})") from None
+    return _arrays_table(data, X, y, "X", target, target)
+
+
+def _arrays_table(
+    source: str, X: NDArray[Any], y: NDArray[Any], x_name: str, y_name: str, target_name: str
+) -> Table:
+    if X.ndim < 2:
+        raise DataError(f"{source}: {x_name}: expected shape (rows, inputs), got {X.shape}")
+    if X.dtype.kind not in "biuf":
+        raise DataError(f"{source}: {x_name}: expected numbers, got dtype {X.dtype}")
+    if y.shape not in ((len(X),), (len(X), 1)):
+        raise DataError(
+            f"{source}: {y_name}: expected one target for each of {len(X)} rows, got {y.shape}"
+        )
+    X = X.reshape(len(X), math.prod(X.shape[1:]))
+    if X.dtype != np.uint8:
+        X = X.astype(np.float32 if X.dtype == np.float32 else np.float64)
+        check_infinite(f"{source}: {x_name}", X)
+    names = [f"{x_name}[{j}]" for j in range(X.shape[1])]
+    target = as_target(f"{source}: {y_name}", y.reshape(-1))
+    return Table(source, X, names, {}, target, target_name)
+
+
+def check_infinite(name: str, values: NDArray[Any]) -> None:
+    """Raise DataError if there are infinities (NaN is a missing value)."""
+    infinite = np.isinf(values)
+    if infinite.any():
+        place = [int(i) for i in np.argwhere(infinite)[0]]
+        raise DataError(f"{name}: expected finite numbers, got infinity at {place}")
+
+
+def as_target(name: str, y: NDArray[Any]) -> NDArray[Any]:
+    """Return a target as float64 or as text; bool becomes the text "False" or "True".
+
+    Raises
+    ------
+    DataError
+        If it is something else.
+    """
+    if y.dtype.kind == "S":
+        y = np.char.decode(y, "utf-8", "replace")
+    if y.dtype.kind in "bU":
+        return y.astype(str).astype(object)
+    if y.dtype.kind not in "iuf":
+        raise DataError(f"{name}: expected numbers, bool or text, got dtype {y.dtype}")
+    values = y.astype(np.float64)
+    check_infinite(name, values)
+    return values
+
+
+def _bundled(name: str) -> Table:
     try:
         from sklearn import datasets
-    except ImportError as error:
-        raise ImportError(
-            f"the bundled set {name!r} comes with scikit-learn: pip install 'fastrelu[train]'"
-        ) from error
-    bunch = getattr(datasets, f"load_{name}")()
-    target = np.asarray(bunch.target)
-    kind = np.float64 if name == "diabetes" else np.int64
-    return Table({"X": np.asarray(bunch.data, np.float64)}, target.astype(kind))
-
-
-def _read_npz(path: str) -> Table:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in ("X", "y") if name not in file.files]
-            if missing:
-                raise DataError(f"{path}: expected arrays X and y, found {sorted(file.files)}")
-            X, y = file["X"], file["y"]
-    except ValueError as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-    if X.ndim != 2 or X.dtype.kind not in "fiub" or y.ndim not in (1, 2) or len(X) != len(y):
+    except ImportError:
         raise DataError(
-            f"{path}: expected numbers X (n, d) and y of n rows, got {X.dtype}{X.shape} and "
-            f"{y.dtype}{y.shape}"
-        )
-    return Table({"X": X}, y)
-
-
-def _read_idx(images: str, labels: str) -> Table:
-    X, y = _idx_array(images), _idx_array(labels)
-    if y.ndim != 1 or X.ndim < 2 or len(X) != len(y):
-        raise DataError(f"{labels}: expected one label for each of {X.shape} images, got {y.shape}")
-    return Table({"X": X.reshape(len(X), -1)}, y.astype(np.int64))
-
-
-def _idx_array(path: str) -> NDArray[Any]:
-    """One array in the IDX format: 0, 0, type, rank, big-endian sizes, values."""
-    with _open(path) as file:
-        data = file.read()
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != 8 or len(data) < 4 + 4 * data[3]:
-        raise DataError(f"{path}: expected an IDX file of bytes")
-    shape = tuple(int(n) for n in np.frombuffer(data, ">u4", data[3], 4))
-    values = np.frombuffer(data, np.uint8, offset=4 + 4 * data[3])
-    if values.size != int(np.prod(shape)):
-        raise DataError(f"{path}: expected {shape} values, found {values.size}")
-    return values.reshape(shape)
-
-
-def _read_csv(path: str, target: str | None, delimiter: str) -> Table:
-    with _open(path) as raw:
-        text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
-        reader = csv.reader(text, delimiter=delimiter)
-        header = next(reader, None)
-        if not header:
-            raise DataError(f"{path}: expected a header line, found an empty file")
-        rows = []
-        for number, row in enumerate(reader, start=2):
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise DataError(
-                    f"{path}, line {number}: expected {len(header)} fields, found {len(row)}"
-                )
-            rows.append(row)
-    names = [name.strip() for name in header]
-    if len(set(names)) != len(names):
-        raise DataError(f"{path}: expected distinct column names, got {names}")
-    target = names[-1] if target is None else target
-    if target not in names:
-        raise DataError(f"{path}: no column {target!r}; there are {', '.join(names)}")
-    if not rows or len(names) < 2:
-        raise DataError(f"{path}: expected rows and at least two columns")
-    columns = {name: _column([row[i].strip() for row in rows]) for i, name in enumerate(names)}
-    return _without_missing_targets(columns, target)
-
-
-_MISSING = frozenset(("", "na", "nan", "null", "none", "?"))
-
-
-def _column(texts: list[str]) -> NDArray[Any]:
-    """Numbers if every value there is one, else text."""
-    present = [t.lower() not in _MISSING for t in texts]
-    try:
-        return np.array([float(t) if p else np.nan for t, p in zip(texts, present, strict=True)])
-    except ValueError:
-        cells = [t if p else "" for t, p in zip(texts, present, strict=True)]
-        return np.array(cells, dtype=object)
-
-
-def _without_missing_targets(columns: dict[str, NDArray[Any]], target: str) -> Table:
-    y = columns.pop(target)
-    there = ~np.isnan(y) if y.dtype.kind == "f" else y != ""
-    notes = []
-    if not there.all():
-        notes.append(f"{int((~there).sum())} rows without {target} left out")
-        y = y[there]
-        columns = {name: c[there] for name, c in columns.items()}
-    if not len(y):
-        raise DataError(f"column {target!r}: expected values, found none")
-    if y.dtype.kind == "f" and np.isfinite(y).all() and (y == np.round(y)).all():
-        y = y.astype(np.int64)
-    return Table(columns, y, target, notes)
+            f"{name}: the bundled data sets need scikit-learn: pip install 'fastrelu[train]'"
+        ) from None
+    if name == "diabetes":
+        bunch = datasets.load_diabetes(scaled=False)
+    else:
+        bunch = getattr(datasets, f"load_{name}")()
+    y = np.asarray(bunch.target)
+    names = [str(n) for n in bunch.feature_names]
+    if name in ("iris", "wine"):
+        y = np.asarray(bunch.target_names)[y]
+    target = as_target(name, y)
+    return Table(name, np.asarray(bunch.data, np.float64), names, {}, target, "target")

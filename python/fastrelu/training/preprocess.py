@@ -1,125 +1,205 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Columns to numbers, with statistics of the training rows alone.
+"""Turn a table into the arrays a network reads, with statistics of the training rows only.
 
-Numeric columns: a missing value becomes the training median and sets an indicator column of its
-own; then (x - mean) / deviation. Text columns: one column for each category seen in training, a
-missing value being a category; an unseen one is all zeros, and counted. Bytes (images) stay as
-they are: the network scales them by 1/255.
+Numeric columns: a missing value becomes the training median, and a column with missing values in
+the training rows gets a further 0/1 input that says where; then mean 0 and standard deviation 1.
+Text columns: one 0/1 input for each training category, missing being a category of its own; a
+category that training has not seen is all zeros. Bytes (uint8) stay bytes, times 1/255.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.training import DataError
+from fastrelu.training.data import Table
 
-Array = NDArray[Any]
-
-
-class Inputs:
-    """Fitted on the training rows, applied to any."""
-
-    def __init__(self, columns: dict[str, Array], rows: Array) -> None:
-        self.notes: list[str] = []
-        self.plain_bytes = set(columns) == {"X"} and columns["X"].dtype == np.uint8
-        self.numeric: dict[str, tuple[Array, Array, Array, Array]] = {}
-        self.categories: dict[str, list[str]] = {}
-        for name, column in columns.items():
-            part = column[rows]
-            if column.dtype == object:
-                self.categories[name] = sorted(set(part.tolist()))
-                self._count_missing(name, (column == "").sum(), "a category of its own")
-            elif not self.plain_bytes:
-                self._fit_numeric(name, np.asarray(part, np.float64).reshape(len(part), -1))
-                missing = np.isnan(column).sum() if column.dtype.kind == "f" else 0
-                self._count_missing(name, missing, "the training median, and an indicator")
-
-    def _count_missing(self, name: str, count: Any, becomes: str) -> None:
-        if count:
-            self.notes.append(f"{name}: {int(count)} missing values become {becomes}")
-
-    def _fit_numeric(self, name: str, part: Array) -> None:
-        if np.isinf(part).any():
-            raise DataError(f"column {name!r}: expected finite numbers, found infinity")
-        gaps = np.isnan(part)
-        if gaps.all(axis=0).any():
-            raise DataError(f"column {name!r}: expected numbers, all training rows are missing")
-        median = np.nanmedian(part, axis=0)
-        filled = np.where(gaps, median, part)
-        deviation = filled.std(axis=0)
-        has_gaps: Array = np.asarray(gaps.any(axis=0))
-        spread = np.where(deviation > 0, deviation, 1.0)
-        self.numeric[name] = (np.asarray(median), filled.mean(axis=0), spread, has_gaps)
-
-    def apply(self, columns: dict[str, Array], rows: Array) -> Array:
-        """Return the inputs (n, d) of these rows: float32, or uint8 for images."""
-        if self.plain_bytes:
-            return np.ascontiguousarray(columns["X"][rows])
-        parts: list[Array] = []
-        for name, (median, mean, deviation, has_gaps) in self.numeric.items():
-            part = np.asarray(columns[name][rows], np.float64).reshape(len(rows), -1)
-            gaps = np.isnan(part)
-            parts.append((np.where(gaps, median, part) - mean) / deviation)
-            parts.append(gaps[:, has_gaps].astype(np.float64))
-        for name, known in self.categories.items():
-            part = columns[name][rows]
-            parts.append((part[:, None] == np.array(known, dtype=object)).astype(np.float64))
-            unseen = int((parts[-1].sum(axis=1) == 0).sum())
-            if unseen:
-                self.notes.append(f"{name}: {unseen} values of unseen categories are all zeros")
-        return np.ascontiguousarray(np.hstack(parts), dtype=np.float32)
+MAX_CATEGORIES = 255
 
 
-class Target:
-    """Labels to 0..K-1, or numbers to zero mean and unit deviation; and back."""
+@dataclass(frozen=True)
+class NumericColumn:
+    """What is done to one numeric column: ``(value or median, - mean) / std``."""
 
-    def __init__(self, target: Array, rows: Array, task: str, name: str) -> None:
-        self.task = resolve_task(target, task, name)
-        if self.task == "classification":
-            if target.ndim != 1:
-                raise DataError(f"{name}: expected one label a row, got shape {target.shape}")
-            self.classes = np.unique(target.astype(str) if target.dtype == object else target)
-            if len(self.classes) < 2:
-                raise DataError(f"{name}: expected at least two classes, found {self.classes}")
-            self.outputs = len(self.classes)
-        else:
-            values = np.asarray(target[rows], np.float64).reshape(len(rows), -1)
-            if not np.isfinite(values).all():
-                raise DataError(f"{name}: expected finite numbers")
-            self.mean, deviation = values.mean(axis=0), values.std(axis=0)
-            self.deviation = np.where(deviation > 0, deviation, 1.0)
-            self.outputs = values.shape[1]
-
-    def apply(self, target: Array, rows: Array) -> Array:
-        """Return what the network is trained on."""
-        part = target[rows]
-        if self.task == "classification":
-            part = part.astype(str) if part.dtype == object else part
-            return np.searchsorted(self.classes, part)
-        values = np.asarray(part, np.float64).reshape(len(rows), -1)
-        standard: Array = (values - self.mean) / self.deviation
-        return standard
-
-    def undo(self, outputs: Array) -> Array:
-        """Return predictions in the target's own units."""
-        values: Array = np.asarray(outputs, np.float64) * self.deviation + self.mean
-        return values
+    name: str
+    index: int
+    median: float
+    indicator: bool
+    mean: float
+    std: float
 
 
-def resolve_task(target: Array, task: str, name: str) -> str:
-    """Return the task; "auto" takes text, truth values and a few whole numbers for labels."""
-    text = target.dtype.kind in "OUSb"
-    if task == "regression" and text:
-        raise DataError(f"{name}: expected numbers for regression, found text")
-    if task == "classification" and target.dtype.kind == "f" and len(np.unique(target)) > 1000:
-        raise DataError(f"{name}: expected labels for classification, found measurements")
-    if task != "auto":
-        return task
-    if text:
-        return "classification"
-    whole = target.ndim == 1 and target.dtype.kind in "iu"
-    few = whole and len(np.unique(target)) <= max(2, min(100, int(np.sqrt(len(target)))))
-    return "classification" if few else "regression"
+@dataclass(frozen=True)
+class TextColumn:
+    """The categories of one text column, in the order of their inputs."""
+
+    name: str
+    categories: list[str]
+
+
+@dataclass
+class Preprocessor:
+    """The inputs that training rows have led to.
+
+    Attributes
+    ----------
+    numeric : list of NumericColumn
+        First the columns, then their indicators.
+    text : list of TextColumn
+        The one-hot inputs that follow.
+    raw_bytes : bool
+        Whether the rows are uint8 and read as they are.
+    notes : list of str
+        What the user should know.
+    """
+
+    numeric: list[NumericColumn]
+    text: list[TextColumn]
+    raw_bytes: bool
+    notes: list[str]
+
+    @property
+    def scale(self) -> float:
+        """The network's factor on every input."""
+        return 1 / 255 if self.raw_bytes else 1.0
+
+    def transform(
+        self, table: Table, rows: NDArray[np.intp], dtype: str
+    ) -> tuple[NDArray[Any], int]:
+        """Return the inputs of these rows, and how many text values were of no known category."""
+        if self.raw_bytes:
+            return np.ascontiguousarray(table.numeric[rows]), 0
+        indicators = [column for column in self.numeric if column.indicator]
+        width = len(self.numeric) + len(indicators) + sum(len(t.categories) for t in self.text)
+        X = np.zeros((len(rows), width), dtype)
+        for j, column in enumerate(self.numeric):
+            values = table.numeric[rows, column.index].astype(np.float64)
+            values[np.isnan(values)] = column.median
+            with np.errstate(over="ignore"):
+                X[:, j] = (values - column.mean) / column.std
+            if np.isinf(X[:, j]).any():
+                raise DataError(
+                    f"{table.source}: column {column.name!r}: expected numbers that {dtype} holds, "
+                    f"got {np.abs(values).max():g}"
+                )
+        at = len(self.numeric)
+        for column in indicators:
+            X[:, at] = np.isnan(table.numeric[rows, column.index])
+            at += 1
+        unseen = 0
+        for text in self.text:
+            place = {category: at + k for k, category in enumerate(text.categories)}
+            where = np.array([place.get(v, -1) for v in table.categorical[text.name][rows]])
+            known = np.flatnonzero(where >= 0)
+            X[known, where[known]] = 1
+            unseen += len(rows) - len(known)
+            at += len(text.categories)
+        return X, unseen
+
+    def describe(self) -> dict[str, Any]:
+        """Return all of it as plain values, for preprocessing.json."""
+        if self.raw_bytes:
+            return {"bytes": True, "scale": "in the network: 1/255"}
+        return {
+            "numeric": [
+                {
+                    "column": c.name,
+                    "missing_becomes": c.median,
+                    "indicator": c.indicator,
+                    "mean": c.mean,
+                    "std": c.std,
+                }
+                for c in self.numeric
+            ],
+            "one_hot": [{"column": t.name, "categories": t.categories} for t in self.text],
+        }
+
+
+def fit(table: Table, rows: NDArray[np.intp], standardize: bool | None) -> Preprocessor:
+    """Return the preprocessor that these training rows lead to.
+
+    Parameters
+    ----------
+    table : Table
+        The data.
+    rows : ndarray of int
+        The training rows.
+    standardize : bool or None
+        Whether numeric columns get mean 0 and standard deviation 1; None: unless they are bytes.
+
+    Returns
+    -------
+    Preprocessor
+
+    Raises
+    ------
+    DataError
+        If no input is left.
+    """
+    is_bytes = table.numeric.dtype == np.uint8 and not table.categorical
+    if is_bytes and not standardize:
+        if not table.numeric.shape[1]:
+            raise DataError(f"{table.source}: no inputs")
+        return Preprocessor([], [], True, [])
+    notes: list[str] = []
+    numeric = []
+    for index, name in enumerate(table.numeric_names):
+        values = table.numeric[rows, index].astype(np.float64)
+        present = values[~np.isnan(values)]
+        if not len(present):
+            notes.append(f"column {name!r} has no values in the training rows: left out")
+            continue
+        gaps = len(values) - len(present)
+        if gaps:
+            notes.append(
+                f"column {name!r}: {gaps} of {len(values)} training values missing: "
+                "median, and an input that says where"
+            )
+        numeric.append(_numeric_column(name, index, values, present, standardize is not False))
+    text = [_text_column(name, v[rows], notes) for name, v in table.categorical.items()]
+    if not numeric and not text:
+        raise DataError(f"{table.source}: no inputs: every column but the target is empty")
+    return Preprocessor(numeric, text, False, notes)
+
+
+def _numeric_column(
+    name: str,
+    index: int,
+    values: NDArray[np.float64],
+    present: NDArray[np.float64],
+    standardize: bool,
+) -> NumericColumn:
+    median = float(np.median(present))
+    indicator = len(present) < len(values)
+    mean, std = 0.0, 1.0
+    if standardize:
+        mean, std = mean_and_std(np.where(np.isnan(values), median, values))
+    return NumericColumn(name, index, median, indicator, mean, std)
+
+
+def mean_and_std(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return mean and standard deviation, the latter 1 for a constant; huge values are fine."""
+    largest = float(np.abs(values).max()) or 1.0
+    mean, std = float((values / largest).mean()), float((values / largest).std())
+    return mean * largest, std * largest if std > 1e-12 else 1.0
+
+
+def _text_column(name: str, values: NDArray[Any], notes: list[str]) -> TextColumn:
+    counts = Counter(values)
+    common = sorted(counts, key=lambda category: (-counts[category], category))
+    if len(common) > MAX_CATEGORIES:
+        notes.append(
+            f"column {name!r}: {len(common)} categories; the {MAX_CATEGORIES} most frequent have "
+            "an input, the others are all zeros"
+        )
+    if counts[""]:
+        notes.append(
+            f"column {name!r}: {counts['']} of {len(values)} training values missing: "
+            "a category of its own"
+        )
+    return TextColumn(name, sorted(common[:MAX_CATEGORIES]))

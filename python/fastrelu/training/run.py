@@ -1,123 +1,294 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One training run: split, preprocess, train, test, save."""
+"""From a table to a trained network and what it is worth on rows it has not seen."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu.network import Network
-from fastrelu.optimizers import SGD, Adam
-from fastrelu.schedules import cosine
-from fastrelu.trainer import Trainer
-from fastrelu.training import DataError
+from fastrelu import SGD, Adam, History, Network, Trainer, schedules
+from fastrelu.training import DataError, preprocess
 from fastrelu.training.data import Table
-from fastrelu.training.preprocess import Inputs, Target
 
-Array = NDArray[Any]
+Task = Literal["classification", "regression"]
+MIN_ROWS = 10
+PREDICT_ROWS = 8192
 
 
-@dataclass
+class DivergedError(Exception):
+    """The loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
 class Settings:
-    """What the command's flags say."""
+    """What the user may choose; None leaves the choice to the data.
+
+    Attributes
+    ----------
+    task : {"auto", "classification", "regression"}
+    hidden : tuple of int
+    epochs, batch_size : int or None
+    optimizer : {"adam", "sgd"}
+    lr : float or None
+        The first learning rate; it falls to 0 along half a cosine.
+    seed : int
+        Of the split, the initial weights and the row orders.
+    dtype : {"float32", "float64"}
+    test : float
+        The test part's share of the rows.
+    standardize : bool or None
+        None: unless the inputs are bytes.
+    """
 
     task: str = "auto"
-    hidden: list[int] = field(default_factory=lambda: [128, 64])
-    optimizer: str = "adam"
+    hidden: tuple[int, ...] = (128, 64)
     epochs: int | None = None
     batch_size: int | None = None
+    optimizer: str = "adam"
     lr: float | None = None
     seed: int = 0
     dtype: str = "float32"
     test: float = 0.2
+    standardize: bool | None = None
 
 
-class DivergedError(Exception):
-    """The loss is not a number any more."""
-
-
-class Run:
-    """A prepared run; `train` makes it, `save` keeps it.
+@dataclass
+class Target:
+    """The target as the network learns it: class numbers, or standardised values.
 
     Attributes
     ----------
-    notes : list of str
-        What was done to the data.
-    metrics : dict
-        Accuracy, or R2 and RMSE in the target's units, for "train" and "test".
+    task : {"classification", "regression"}
+    values : ndarray
+        int64 class numbers, or float64 in the user's own unit.
+    classes : list
+        What each class number stands for; [] in regression.
+    mean, std : float
+        Regression: the network's target is (value - mean) / std.
     """
 
-    def __init__(self, table: Table, settings: Settings) -> None:
-        self.settings = settings
-        order = np.random.Generator(np.random.PCG64(settings.seed)).permutation(table.rows)
-        n_test = round(table.rows * settings.test)
-        if n_test < 1 or table.rows - n_test < 2:
-            raise DataError(f"expected at least a few rows to train and test on, got {table.rows}")
-        self.rows = {"train": np.sort(order[n_test:]), "test": np.sort(order[:n_test])}
-        self.target = Target(table.target, self.rows["train"], settings.task, table.target_name)
-        inputs = Inputs(table.columns, self.rows["train"])
-        self.X = {part: inputs.apply(table.columns, rows) for part, rows in self.rows.items()}
-        self.y = {part: self.target.apply(table.target, rows) for part, rows in self.rows.items()}
-        self.truth = {part: table.target[rows] for part, rows in self.rows.items()}
-        self.notes = [*table.notes, *inputs.notes]
-        n_train = len(self.rows["train"])
-        self.epochs = settings.epochs or 60
-        self.batch_size = min(settings.batch_size or (32 if n_train < 2000 else 128), n_train)
-        self.network = Network(
-            [self.X["train"].shape[1], *settings.hidden, self.target.outputs],
-            dtype=settings.dtype,
-            seed=settings.seed,
-            init="glorot_uniform",
-            scale=1 / 255 if inputs.plain_bytes else 1.0,
+    task: Task
+    values: NDArray[Any]
+    classes: list[Any]
+    mean: float = 0.0
+    std: float = 1.0
+
+    def encoded(self, rows: NDArray[np.intp], dtype: str) -> NDArray[Any]:
+        """Return what the network is trained on."""
+        if self.task == "classification":
+            return self.values[rows]
+        return ((self.values[rows] - self.mean) / self.std).astype(dtype)
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        if self.task == "classification":
+            return {"task": self.task, "classes": self.classes}
+        return {"task": self.task, "mean": self.mean, "std": self.std}
+
+
+@dataclass
+class Prepared:
+    """All that training needs."""
+
+    settings: Settings
+    target_name: str
+    target: Target
+    inputs: preprocess.Preprocessor
+    X: dict[str, NDArray[Any]]
+    rows: dict[str, NDArray[np.intp]]
+    dropped: int
+    notes: list[str]
+
+    @property
+    def n_train(self) -> int:
+        """Training rows."""
+        return len(self.rows["train"])
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of a minibatch: as set, else by the number of rows."""
+        n = self.n_train
+        tiny = n < 1000 and self.target.task == "classification"
+        return min(self.settings.batch_size or (16 if tiny else 32 if n < 5000 else 128), n)
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training rows: as set, else about a million rows in 10 passes or more.
+
+        At most 100 passes, and 60 in regression, which overfits sooner.
+        """
+        most = 100 if self.target.task == "classification" else 60
+        return self.settings.epochs or min(most, max(10, round(1_000_000 / self.n_train)))
+
+    @property
+    def lr(self) -> float:
+        """The first learning rate."""
+        default = 1e-3 if self.settings.optimizer == "adam" else 1e-2
+        return self.settings.lr if self.settings.lr is not None else default
+
+
+def choose_task(target: NDArray[Any]) -> Task:
+    """Return classification for text, and for whole numbers of few values: 20, sqrt(n) at most."""
+    if target.dtype == object:
+        return "classification"
+    distinct = np.unique(target)
+    few = len(distinct) <= min(20, max(2.0, math.sqrt(len(target))))
+    return "classification" if few and (distinct == np.rint(distinct)).all() else "regression"
+
+
+def _make_target(table: Table, settings: Settings, used: NDArray[np.intp]) -> Target:
+    present = table.target[used]
+    task: Task
+    if settings.task == "auto":
+        task = choose_task(present)
+    else:
+        task = "classification" if settings.task == "classification" else "regression"
+    name = f"{table.source}: target {table.target_name!r}"
+    if task == "regression" and table.target.dtype == object:
+        raise DataError(f"{name}: expected numbers for regression, got text such as {present[0]!r}")
+    distinct, numbers = np.unique(present, return_inverse=True)
+    if len(distinct) < 2:
+        raise DataError(f"{name}: expected two different values at least, got only {distinct[0]!r}")
+    if task == "regression":
+        return Target(task, table.target, [])
+    values = np.zeros(len(table), np.int64)
+    values[used] = numbers.reshape(-1)
+    classes = [int(c) if isinstance(c, float) and c.is_integer() else c for c in distinct.tolist()]
+    return Target(task, values, classes)
+
+
+def prepare(table: Table, settings: Settings) -> Prepared:
+    """Split a table at random and preprocess both parts.
+
+    Parameters
+    ----------
+    table : Table
+        The data; rows without a target are left out.
+    settings : Settings
+        The user's choices.
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    DataError
+        If the rows are too few or the target does not fit the task.
+    """
+    used = np.flatnonzero(~table.missing_target())
+    dropped = len(table) - len(used)
+    if len(used) < MIN_ROWS:
+        raise DataError(
+            f"{table.source}: expected at least {MIN_ROWS} rows with a target, got {len(used)}"
         )
-        self.metrics: dict[str, dict[str, float]] = {}
+    notes = list(table.notes)
+    if dropped:
+        notes.append(f"{dropped} of {len(table)} rows have no target: left out")
+    target = _make_target(table, settings, used)
+    order = np.random.default_rng(settings.seed).permutation(used)
+    n_test = min(len(used) - 2, max(2, round(settings.test * len(used))))
+    rows = {"train": order[n_test:], "test": order[:n_test]}
+    if target.task == "regression":
+        target.mean, target.std = preprocess.mean_and_std(target.values[rows["train"]])
+    inputs = preprocess.fit(table, rows["train"], settings.standardize)
+    notes += inputs.notes
+    X = {}
+    for part, which in rows.items():
+        X[part], unseen = inputs.transform(table, which, settings.dtype)
+        if unseen:
+            notes.append(f"{part}: {unseen} text values of no category with an input: all zeros")
+    return Prepared(settings, table.target_name, target, inputs, X, rows, dropped, notes)
 
-    def train(self, report: Callable[[dict[str, Any]], None]) -> None:
-        """Train, calling `report` with each epoch's record, then compute the metrics."""
-        classify = self.target.task == "classification"
-        sgd = self.settings.optimizer == "sgd"
-        rate = self.settings.lr or (0.1 if sgd else 1e-3)
-        # The rate falls to 0 along half a cosine: the last epochs average the noise away.
-        steps = self.epochs * -(-len(self.rows["train"]) // self.batch_size)
-        schedule = cosine(rate, steps)
-        trainer = Trainer(
-            self.network,
-            loss="cross_entropy" if classify else "squared_error",
-            optimizer=SGD(schedule, momentum=0.9) if sgd else Adam(schedule),
-            batch_size=self.batch_size,
-            seed=self.settings.seed,
+
+def build(prepared: Prepared) -> Trainer:
+    """Return a trainer with a fresh network for this data."""
+    settings, target = prepared.settings, prepared.target
+    outputs = len(target.classes) if target.task == "classification" else 1
+    net = Network(
+        [prepared.X["train"].shape[1], *settings.hidden, outputs],
+        dtype=settings.dtype,
+        init="glorot_uniform",
+        scale=prepared.inputs.scale,
+        seed=settings.seed,
+    )
+    steps = prepared.epochs * math.ceil(prepared.n_train / prepared.batch_size)
+    rate = schedules.cosine(prepared.lr, steps)
+    return Trainer(
+        net,
+        loss="cross_entropy" if target.task == "classification" else "squared_error",
+        optimizer=Adam(rate)
+        if settings.optimizer == "adam"
+        else SGD(rate, momentum=0.9, nesterov=True),
+        batch_size=prepared.batch_size,
+        seed=settings.seed,
+    )
+
+
+def train(
+    trainer: Trainer, prepared: Prepared, report: Callable[[dict[str, Any]], None]
+) -> History:
+    """Fit the trainer's network.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        From `build`.
+    prepared : Prepared
+        The data.
+    report : callable
+        Called with each epoch's record.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    DivergedError
+        As soon as an epoch's loss is not finite.
+    """
+
+    def watch(_: Trainer, record: dict[str, Any]) -> None:
+        if not math.isfinite(record["loss"]):
+            raise DivergedError(
+                f"diverged: the loss of epoch {record['epoch']} is {record['loss']}; "
+                f"a smaller --lr may help (it was {prepared.lr:g})"
+            )
+        report(record)
+
+    y = prepared.target.encoded(prepared.rows["train"], prepared.settings.dtype)
+    return trainer.fit(
+        prepared.X["train"], y, epochs=prepared.epochs, callbacks=[watch], progress=False
+    )
+
+
+def evaluate(net: Network, prepared: Prepared) -> dict[str, dict[str, float]]:
+    """Return {"test": ..., "train": ...} with accuracy, or r2 and rmse in the target's unit."""
+    result = {}
+    for part in ("test", "train"):
+        X, rows = prepared.X[part], prepared.rows[part]
+        out = np.concatenate(
+            [net.forward(X[i : i + PREDICT_ROWS]) for i in range(0, len(X), PREDICT_ROWS)]
         )
+        if not np.isfinite(out).all():
+            raise DivergedError("diverged: the trained network's outputs are not finite")
+        result[part] = score(prepared.target, out, rows)
+    return result
 
-        def after_epoch(_: Trainer, record: dict[str, Any]) -> None:
-            report(record)
-            if not math.isfinite(record["loss"]):
-                raise DivergedError(f"epoch {record['epoch']}: the loss is {record['loss']}")
 
-        trainer.fit(self.X["train"], self.y["train"], self.epochs, callbacks=[after_epoch])
-        self.metrics = {part: self._metrics(part) for part in ("train", "test")}
-
-    def _metrics(self, part: str) -> dict[str, float]:
-        outputs = self.network.forward(self.X[part])
-        if not np.isfinite(outputs).all():
-            raise DivergedError("the network's outputs are not finite")
-        if self.target.task == "classification":
-            return {"accuracy": float((outputs.argmax(axis=1) == self.y[part]).mean())}
-        truth = np.asarray(self.truth[part], np.float64).reshape(outputs.shape)
-        error = ((self.target.undo(outputs) - truth) ** 2).mean(axis=0)
-        spread = truth.var(axis=0)
-        score = 1.0 - error / np.where(spread > 0, spread, 1.0)
-        return {"r2": float(score.mean()), "rmse": float(np.sqrt(error.mean()))}
-
-    def save(self, folder: Path) -> None:
-        """Write model.safetensors and metrics.json."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.network.save(folder / "model.safetensors")
-        text = json.dumps(self.metrics, indent=2) + "\n"
-        (folder / "metrics.json").write_text(text, encoding="utf-8")
+def score(target: Target, out: NDArray[Any], rows: NDArray[np.intp]) -> dict[str, float]:
+    """Return the metrics of a network's outputs for these rows."""
+    truth = target.values[rows]
+    if target.task == "classification":
+        return {"accuracy": float((out.argmax(axis=1) == truth).mean())}
+    error = (truth - target.mean) / target.std - out[:, 0].astype(np.float64)
+    spread = (truth - truth.mean()) / target.std
+    total, left = float(spread @ spread), float(error @ error)
+    r2 = 1.0 - left / total if total > 0 else float(left == 0)
+    return {"r2": r2, "rmse": math.sqrt(left / len(rows)) * target.std}
