@@ -119,7 +119,6 @@ void Trainer<T>::reserve(std::size_t rows) {
   if (options_.n_shards > 1) shard_gradient_.reserve(net_->parameter_count());
   if (options_.clip_norm > 0) column_sums_.reserve(net_->widest());
   scratch_each_ = round_up(scratch_size(*net_), 16);
-  scratch_.reserve(scratch_each_ * num_threads());
 }
 
 // The rows' factors and the update; the rows themselves are set already.

@@ -15,6 +15,7 @@ from fastrelu import _core
 from fastrelu._arguments import real_number, seed_number, whole_number
 from fastrelu._core import Cache
 from fastrelu.losses import Loss, as_loss, positive_weights
+from fastrelu.optimizers import SGD, core_options
 
 Array = NDArray[Any]
 __all__ = ["Cache", "Gradients", "Network"]
@@ -314,13 +315,7 @@ class Network(_core.Network):
             {
                 "loss": chosen.name,
                 "pos_weight": positive_weights(chosen, self.layer_sizes[-1]),
-                "optimizer": "sgd",
-                "momentum": 0.0,
-                "nesterov": False,
-                "weight_decay": 0.0,
-                "beta_1": 0.9,
-                "beta_2": 0.999,
-                "epsilon": 1e-8,
+                **core_options(SGD()),
                 "batch_size": 1,
                 "n_shards": 1,
                 "seed": 0,
