@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Memory and views of the core.
 //
-// AlignedBuffer owns memory (64-byte aligned, zero at first); every other type here is a
-// view that owns nothing and must not outlive what it looks at. Panels are how the core
-// keeps a matrix of activations while it computes: columns in groups of kPanel<T> (128
-// bytes), each group a block of `rows` rows of kPanel<T> contiguous values. So element (n, c)
-// lies at data[(c / kPanel) * stride + n * kPanel + c % kPanel]. One layout serves as the
-// left operand of the forward pass (values of a row, 128 bytes from the next row's), as
-// the left operand of the weight gradient (values of neighbouring columns side by side)
-// and as its right operand (whole vectors), so that nothing is packed a second time.
-// Columns beyond the matrix's own in the last panel hold unspecified values.
+// AlignedBuffer owns memory (64-byte aligned, zero at first); every other type here is a view that
+// owns nothing and must not outlive what it looks at. Panels are how the core keeps a matrix while
+// it computes: columns in groups of kPanel<T> (128 bytes), each group a block of rows of kPanel<T>
+// contiguous values. So element (r, c) lies at data[(c / kPanel) * stride + r * kPanel + c %
+// kPanel]. Activations are kept as panels of A' (features, rows of the minibatch): whole vectors of
+// rows side by side, features 128 bytes apart. Columns beyond the matrix's own in the last panel
+// hold unspecified values.
 #pragma once
 
 #include <cstddef>

@@ -24,20 +24,16 @@ T* thread_scratch(std::size_t size) {
 }
 
 template <class T>
-DenseForward<T> forward_pass(const Network<T>& net, std::size_t k, const Panels<T>& x,
-                             const Panels<T>& z, Range rows, T* scratch) {
-  const Layer& layer = net.layers()[k];
-  DenseForward<T> f;
-  f.x = read_only(x);
-  f.w = net.parameters() + layer.weight_offset;
-  f.b = net.has_bias() ? net.parameters() + layer.bias_offset : nullptr;
-  f.z = z;
-  f.relu = layer.activation == Activation::relu;
-  f.row_begin = rows.begin;
-  f.row_end = rows.end;
-  f.panel_begin = 0;
-  f.panel_end = panel_count<T>(layer.fan_out);
-  f.scratch = scratch;
+FewRowsForward<T> few_rows(const Network<T>& net, const RowSource& x, T* workspace) {
+  FewRowsForward<T> f{};
+  f.layers = net.layers().data();
+  f.layer_count = net.layers().size();
+  f.parameters = net.parameters();
+  f.bias = net.has_bias();
+  f.scale = net.scale();
+  f.x = &x;
+  f.count = x.rows;
+  f.workspace = workspace;
   return f;
 }
 
@@ -51,11 +47,11 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
   // As many blocks for each thread, all of a size.
   const std::size_t turns =
       std::max<std::size_t>(1, (x.rows + wanted * kBlockRows - 1) / (wanted * kBlockRows));
-  const std::size_t block =
-      std::max<std::size_t>(1, (x.rows + wanted * turns - 1) / (wanted * turns));
+  const std::size_t block = round_up(
+      std::max<std::size_t>(1, (x.rows + wanted * turns - 1) / (wanted * turns)), kPanel<T>);
   const std::size_t blocks = (x.rows + block - 1) / block;
   const unsigned n = std::min(wanted, static_cast<unsigned>(std::max<std::size_t>(blocks, 1)));
-  const std::size_t width = round_up(net.widest(), kPanel<T>) * block;
+  const std::size_t width = net.widest() * block;
   const std::size_t own = scratch_size(net);
   std::atomic<std::size_t> next{0};
   // Every thread's memory is taken here, where running out of it can be reported.
@@ -74,12 +70,24 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
     T* const scratch = mine + 2 * width;
     for (std::size_t b; (b = next.fetch_add(1, std::memory_order_relaxed)) < blocks;) {
       const std::size_t first = b * block, rows = std::min(block, x.rows - first);
-      Panels<T> in{mine, block * kPanel<T>, net.inputs()};
-      Panels<T> out{mine + width, block * kPanel<T>, 0};
-      k.load_rows(x, nullptr, static_cast<Index>(first), net.scale(), in, 0, rows);
-      for (std::size_t l = 0; l < net.layers().size(); ++l) {
-        out.cols = net.layers()[l].fan_out;
-        k.dense_forward(forward_pass(net, l, in, out, {0, rows}, scratch));
+      Panels<T> in{mine, net.widest() * kPanel<T>, rows};
+      Panels<T> out{mine + width, net.widest() * kPanel<T>, rows};
+      k.load_rows(x, {nullptr, static_cast<Index>(first)}, net.scale(), in, 0, rows);
+      for (const Layer& layer : net.layers()) {
+        DenseForward<T> d;
+        d.x = read_only(in);
+        d.fan_in = layer.fan_in;
+        d.fan_out = layer.fan_out;
+        d.w = net.parameters() + layer.weight_offset;
+        d.b = net.has_bias() ? net.parameters() + layer.bias_offset : nullptr;
+        d.z = out;
+        d.relu = layer.activation == Activation::relu;
+        d.out_begin = 0;
+        d.out_end = layer.fan_out;
+        d.panel_begin = 0;
+        d.panel_end = panel_count<T>(rows);
+        d.scratch = scratch;
+        k.dense_forward(d);
         std::swap(in, out);
       }
       f(first, rows, in, scratch);
@@ -134,17 +142,47 @@ void Network<T>::initialize(Init init, std::uint64_t seed) {
 }
 
 template <class T>
-Activations<T>::Activations(const std::vector<std::size_t>& widths, std::size_t rows)
-    : rows_(rows) {
-  const std::size_t stride = rows * kPanel<T>;
+PanelStack<T> PanelStack<T>::transposed(const std::vector<std::size_t>& widths, std::size_t rows,
+                                        bool ones) {
+  PanelStack stack;
+  const std::size_t panels = panel_count<T>(rows);
+  std::size_t total = 0;
+  for (const std::size_t width : widths) total += (width + 1) * kPanel<T> * panels;
+  stack.buffer_.reset(total);
+  T* at = stack.buffer_.data();
+  for (const std::size_t width : widths) {
+    const Panels<T> made{at, (width + 1) * kPanel<T>, rows};
+    if (ones) {
+      for (std::size_t p = 0; p < panels; ++p) std::fill_n(made.at(width, p), kPanel<T>, T(1));
+    }
+    stack.panels_.push_back(made);
+    at += made.stride * panels;
+  }
+  return stack;
+}
+
+template <class T>
+PanelStack<T> PanelStack<T>::row_major(const std::vector<std::size_t>& widths, std::size_t rows) {
+  PanelStack stack;
+  const std::size_t stride = round_up(rows, kPanel<T>) * kPanel<T>;
   std::size_t total = 0;
   for (const std::size_t width : widths) total += panel_count<T>(width) * stride;
-  buffer_.reset(total);
-  T* at = buffer_.data();
+  stack.buffer_.reset(total);
+  T* at = stack.buffer_.data();
   for (const std::size_t width : widths) {
-    panels_.push_back({at, stride, width});
+    stack.panels_.push_back({at, stride, width});
     at += panel_count<T>(width) * stride;
   }
+  return stack;
+}
+
+template <class T>
+OutputGradients<T>::OutputGradients(const Network<T>& net, std::size_t rows) {
+  std::vector<std::size_t> widths = activation_widths(net);
+  widths.erase(widths.begin());
+  const std::size_t widest = *std::max_element(widths.begin(), widths.end());
+  in_turn = PanelStack<T>::transposed({widest, widest}, rows, false);
+  by_rows = PanelStack<T>::row_major(widths, rows);
 }
 
 template <class T>
@@ -156,79 +194,37 @@ std::vector<std::size_t> activation_widths(const Network<T>& net) {
 
 template <class T>
 std::size_t scratch_size(const Network<T>& net) {
-  return std::max({forward_scratch<T>(net.widest()), backward_scratch<T>(net.widest()),
-                   loss_scratch<T>(net.outputs())});
-}
-
-template <class T>
-void forward_rows(const Network<T>& net, const Activations<T>& a, Range rows, T* scratch) {
-  for (std::size_t k = 0; k < net.layers().size(); ++k) {
-    kernels<T>().dense_forward(forward_pass(net, k, a[k], a[k + 1], rows, scratch));
-  }
-}
-
-template <class T>
-void backward_rows(const Network<T>& net, const Activations<T>& a, const Activations<T>& dz,
-                   const Panels<T>& dx, Range rows, T* scratch) {
-  const std::vector<Layer>& layers = net.layers();
-  for (std::size_t k = layers.size(); k-- > 0;) {
-    if (k == 0 && dx.data == nullptr) break;
-    DenseBackwardData<T> f;
-    f.dz = read_only(dz[k]);
-    f.w = net.parameters() + layers[k].weight_offset;
-    f.dx = k == 0 ? dx : dz[k - 1];
-    f.gate = {nullptr, 0, 0};
-    if (k > 0 && layers[k - 1].activation == Activation::relu) f.gate = read_only(a[k]);
-    f.row_begin = rows.begin;
-    f.row_end = rows.end;
-    f.panel_begin = 0;
-    f.panel_end = panel_count<T>(layers[k].fan_in);
-    f.scratch = scratch;
-    kernels<T>().dense_backward_data(f);
-  }
-}
-
-template <class T>
-void backward_weights(Network<T>& net, const Activations<T>& a, const Activations<T>& dz,
-                      std::size_t rows, T* gradient, bool accumulate, const T* learning_rate,
-                      unsigned n, unsigned t) {
-  T* const base = learning_rate != nullptr ? net.parameters() : gradient;
-  for (std::size_t k = 0; k < net.layers().size(); ++k) {
-    const Layer& layer = net.layers()[k];
-    DenseBackwardWeights<T> f;
-    f.x = read_only(a[k]);
-    f.dz = read_only(dz[k]);
-    f.rows = rows;
-    f.dw = base + layer.weight_offset;
-    f.db = net.has_bias() ? base + layer.bias_offset : nullptr;
-    f.accumulate = accumulate;
-    f.sgd = learning_rate != nullptr;
-    f.learning_rate = f.sgd ? *learning_rate : T(0);
-    const Range units = share(panel_count<T>(layer.fan_in) * panel_count<T>(layer.fan_out), n, t);
-    f.unit_begin = units.begin;
-    f.unit_end = units.end;
-    kernels<T>().dense_backward_weights(f);
-  }
+  return std::max(dense_scratch<T>(), loss_scratch<T>(net.outputs()));
 }
 
 template <class T>
 void predict(const Network<T>& net, const RowSource& x, T* out, std::ptrdiff_t stride,
              const LossKind* link) {
   const KernelTable<T>& k = kernels<T>();
-  for_output_blocks(net, x,
-                    [&](std::size_t first, std::size_t rows, const Panels<T>& z, T* scratch) {
-                      if (link != nullptr) {
-                        LossArgs<T> f{};
-                        f.spec.kind = *link;
-                        f.z = read_only(z);
-                        f.dz = z;
-                        f.row_end = rows;
-                        f.scratch = scratch;
-                        k.predict(f);
-                      }
-                      k.store_rows(read_only(z), out + static_cast<std::ptrdiff_t>(first) * stride,
-                                   stride, 0, rows);
-                    });
+  if (x.rows == 0) return;
+  if (x.rows <= kFewRows) {
+    FewRowsForward<T> f = few_rows(
+        net, x, thread_scratch<T>(few_rows_workspace<T>(net.layers().data(), net.layers().size())));
+    f.out = out;
+    f.stride = stride;
+    f.link = link;
+    return k.few_rows_forward(f);
+  }
+  for_output_blocks(
+      net, x, [&](std::size_t first, std::size_t rows, const Panels<T>& z, T* scratch) {
+        if (link != nullptr) {
+          LossArgs<T> f{};
+          f.spec.kind = *link;
+          f.outputs = net.outputs();
+          f.z = read_only(z);
+          f.dz = z;
+          f.row_end = rows;
+          f.scratch = scratch;
+          k.predict(f);
+        }
+        k.store_rows(read_only(z), net.outputs(), out + static_cast<std::ptrdiff_t>(first) * stride,
+                     stride, 0, rows);
+      });
 }
 
 template <class T>
@@ -240,6 +236,7 @@ void row_losses(const Network<T>& net, const RowSource& x, const Targets<T>& tar
                       LossArgs<T> f{};
                       f.spec = loss;
                       f.targets = targets;
+                      f.outputs = net.outputs();
                       f.z = read_only(z);
                       f.row_loss = out + first;
                       f.first = static_cast<Index>(first);
@@ -251,23 +248,23 @@ void row_losses(const Network<T>& net, const RowSource& x, const Targets<T>& tar
 
 template <class T>
 Activations<T> forward_cached(const Network<T>& net, const RowSource& x) {
-  Activations<T> a(activation_widths(net), x.rows);
+  Activations<T> a = Activations<T>::transposed(activation_widths(net), x.rows, true);
   const auto work = static_cast<double>(x.rows) * static_cast<double>(net.parameter_count());
   const unsigned n = threads_for(work);
   const std::size_t own = round_up(scratch_size(net), 16);
   AlignedBuffer<T> scratch(own * n);
   run_parallel(n, [&](Team& team, unsigned t) {
     const FpEnvironment environment;
-    const Range rows = share(x.rows, team.size(), t);
-    kernels<T>().load_rows(x, nullptr, 0, net.scale(), a[0], rows.begin, rows.end);
-    forward_rows(net, a, rows, scratch.data() + own * t);
+    const Range rows = own_rows<T>(x.rows, team.size(), t);
+    kernels<T>().load_rows(x, {nullptr, 0}, net.scale(), a[0], rows.begin, rows.end);
+    forward_pass(net, a, x.rows, team, t, scratch.data() + own * t);
   });
   return a;
 }
 
 template <class T>
 void store_outputs(const Network<T>& net, const Activations<T>& a, std::size_t rows, T* out) {
-  kernels<T>().store_rows(read_only(a[net.layers().size()]), out,
+  kernels<T>().store_rows(read_only(a[net.layers().size()]), net.outputs(), out,
                           static_cast<std::ptrdiff_t>(net.outputs()), 0, rows);
 }
 
@@ -275,25 +272,24 @@ template <class T>
 void backward(const Network<T>& net, const Activations<T>& a, std::size_t rows, const T* d_out,
               T* gradient, T* dx) {
   const KernelTable<T>& k = kernels<T>();
-  std::vector<std::size_t> widths = activation_widths(net);
-  widths.erase(widths.begin());
-  const Activations<T> dz(widths, rows);
-  const Activations<T> inputs({dx != nullptr ? net.inputs() : 0}, rows);
+  const OutputGradients<T> dz(net, rows);
+  const PanelStack<T> inputs =
+      PanelStack<T>::transposed({dx != nullptr ? net.inputs() : 0}, rows, false);
   const auto work = 2.0 * static_cast<double>(rows) * static_cast<double>(net.parameter_count());
   const unsigned n = threads_for(work);
   const std::size_t own = round_up(scratch_size(net), 16);
   AlignedBuffer<T> scratch(own * n);
   const Panels<T> dx_panels = dx != nullptr ? inputs[0] : Panels<T>{};
-  RowSource source{d_out, rows, net.outputs(),
-                   static_cast<std::ptrdiff_t>(net.outputs() * sizeof(T)), false};
+  const RowSource source{d_out, rows, net.outputs(),
+                         static_cast<std::ptrdiff_t>(net.outputs() * sizeof(T)), false};
   run_parallel(n, [&](Team& team, unsigned t) {
     const FpEnvironment environment;
-    const Range mine = share(rows, team.size(), t);
-    k.load_rows(source, nullptr, 0, T(1), dz[widths.size() - 1], mine.begin, mine.end);
-    backward_rows(net, a, dz, dx_panels, mine, scratch.data() + own * t);
+    const Range mine = own_rows<T>(rows, team.size(), t);
+    k.load_rows(source, {nullptr, 0}, T(1), dz.of(net.layers().size() - 1), mine.begin, mine.end);
+    backward_pass(net, a, dz, dx_panels, rows, team, t, scratch.data() + own * t);
     if (dx != nullptr) {
       const auto stride = static_cast<std::ptrdiff_t>(net.inputs());
-      k.store_rows(read_only(dx_panels), dx, stride, mine.begin, mine.end);
+      k.store_rows(read_only(dx_panels), net.inputs(), dx, stride, mine.begin, mine.end);
       if (net.scale() != T(1)) {
         k.multiply(dx + mine.begin * net.inputs(), net.scale(),
                    (mine.end - mine.begin) * net.inputs());
@@ -301,9 +297,8 @@ void backward(const Network<T>& net, const Activations<T>& a, std::size_t rows, 
     }
     team.wait();
     if (gradient != nullptr) {
-      // Only `gradient` is written: without a learning rate the parameters are left alone.
-      backward_weights(const_cast<Network<T>&>(net), a, dz, rows, gradient, false,
-                       static_cast<const T*>(nullptr), team.size(), t);
+      weights_pass(net, a, dz, rows, {gradient, false, nullptr, nullptr, nullptr, nullptr},
+                   team.size(), t);
     }
   });
 }
@@ -320,14 +315,10 @@ void linear_relu(const RowSource& x, const T* w, const T* b, std::size_t fan_out
 
 #define FASTRELU_INSTANTIATE(T)                                                                    \
   template class Network<T>;                                                                       \
-  template class Activations<T>;                                                                   \
+  template class PanelStack<T>;                                                                    \
+  template struct OutputGradients<T>;                                                              \
   template std::vector<std::size_t> activation_widths(const Network<T>&);                          \
   template std::size_t scratch_size(const Network<T>&);                                            \
-  template void forward_rows(const Network<T>&, const Activations<T>&, Range, T*);                 \
-  template void backward_rows(const Network<T>&, const Activations<T>&, const Activations<T>&,     \
-                              const Panels<T>&, Range, T*);                                        \
-  template void backward_weights(Network<T>&, const Activations<T>&, const Activations<T>&,        \
-                                 std::size_t, T*, bool, const T*, unsigned, unsigned);             \
   template void predict(const Network<T>&, const RowSource&, T*, std::ptrdiff_t, const LossKind*); \
   template void row_losses(const Network<T>&, const RowSource&, const Targets<T>&,                 \
                            const LossSpec<T>&, T*);                                                \

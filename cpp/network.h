@@ -9,6 +9,7 @@
 // functions at once; whoever changes parameters must be alone.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -16,19 +17,13 @@
 
 #include "array.h"
 #include "kernels/kernels.h"
+#include "layer.h"
 #include "loss.h"
 #include "thread_pool.h"
 
 namespace fastrelu {
 
-enum class Activation : std::uint8_t { identity, relu };
 enum class Init : std::uint8_t { he_uniform, glorot_uniform };
-
-struct Layer {
-  std::size_t fan_in, fan_out;
-  std::size_t weight_offset, bias_offset;  // into the parameters
-  Activation activation;                   // of the layer's output
-};
 
 template <class T>
 class Network {
@@ -61,21 +56,26 @@ class Network {
   T scale_;
 };
 
-// One array of panels for each of A_0 .. A_L, or for each of dZ_0 .. dZ_{L-1} (then with `inputs`,
-// dX in front of them). Owns its memory.
+// Panels of a stack of matrices that share the number of rows of a minibatch. Owns their memory.
 template <class T>
-class Activations {
+class PanelStack {
  public:
-  Activations() = default;
-  Activations(const std::vector<std::size_t>& widths, std::size_t rows);
+  PanelStack() = default;
+  // (widths[k], rows) each: a layer's activations or gradients, transposed. With `ones` each has
+  // one row more, of ones: the input of the biases (kernels.h, DenseBackwardWeights).
+  static PanelStack transposed(const std::vector<std::size_t>& widths, std::size_t rows, bool ones);
+  // (rows, widths[k]) each.
+  static PanelStack row_major(const std::vector<std::size_t>& widths, std::size_t rows);
   const Panels<T>& operator[](std::size_t k) const { return panels_[k]; }
-  std::size_t rows() const { return rows_; }
 
  private:
   AlignedBuffer<T> buffer_;
   std::vector<Panels<T>> panels_;
-  std::size_t rows_ = 0;
 };
+
+// A_0 .. A_L of a minibatch, transposed.
+template <class T>
+using Activations = PanelStack<T>;
 
 template <class T>
 std::vector<std::size_t> activation_widths(const Network<T>& net);  // inputs, then every layer's
@@ -84,21 +84,48 @@ std::vector<std::size_t> activation_widths(const Network<T>& net);  // inputs, t
 template <class T>
 std::size_t scratch_size(const Network<T>& net);
 
-// A_1 .. A_L of rows [rows.begin, rows.end) from A_0.
+// dZ of a minibatch while it runs backward: of two layers in turn transposed, and of every layer
+// by rows for the weight gradient.
 template <class T>
-void forward_rows(const Network<T>& net, const Activations<T>& a, Range rows, T* scratch);
+struct OutputGradients {
+  OutputGradients() = default;
+  OutputGradients(const Network<T>& net, std::size_t rows);
+  const Panels<T>& of(std::size_t k) const { return in_turn[k % 2]; }
+  PanelStack<T> in_turn, by_rows;
+};
 
-// dZ_{L-2} .. dZ_0 of those rows from dZ_{L-1}, and dX if dx.data is not null (times scale).
+// The passes of a team over the first `rows` rows of a minibatch. Thread t works on the panels of
+// rows own_panels(rows, team.size(), t) or on a share of a layer's outputs, whichever moves less
+// between the cores; a pass waits for the others where it needs what they computed.
+Range own_panels(std::size_t panels, unsigned n, unsigned t);
+// The same in rows.
 template <class T>
-void backward_rows(const Network<T>& net, const Activations<T>& a, const Activations<T>& dz,
-                   const Panels<T>& dx, Range rows, T* scratch);
+Range own_rows(std::size_t rows, unsigned n, unsigned t) {
+  const Range panels = own_panels(panel_count<T>(rows), n, t);
+  return {std::min(panels.begin * kPanel<T>, rows), std::min(panels.end * kPanel<T>, rows)};
+}
 
-// Thread `t` of `n`'s part of every dW, db over the first `rows` rows: into `gradient` (laid out
-// as the parameters), or, with `learning_rate`, straight into the parameters by plain SGD.
+// A_1 .. A_L from A_0; on entry and on return each thread may read and write its own panels.
 template <class T>
-void backward_weights(Network<T>& net, const Activations<T>& a, const Activations<T>& dz,
-                      std::size_t rows, T* gradient, bool accumulate, const T* learning_rate,
-                      unsigned n, unsigned t);
+void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t rows, Team& team,
+                  unsigned t, T* scratch);
+// dZ by rows of every layer (and dX', transposed, if dx.data is not null) from dz.of(L - 1), of
+// which each thread has its own panels; the same on return.
+template <class T>
+void backward_pass(const Network<T>& net, const Activations<T>& a, const OutputGradients<T>& dz,
+                   const Panels<T>& dx, std::size_t rows, Team& team, unsigned t, T* scratch);
+// This thread's part of every dW, db, after all threads' backward_pass (the caller waits): into
+// `gradient` (laid out as the parameters), or with `update` straight into the parameters.
+template <class T>
+struct WeightGradients {
+  T* gradient;
+  bool accumulate;
+  const UpdateArgs<T>* update;  // or null
+  T *parameters, *s1, *s2;
+};
+template <class T>
+void weights_pass(const Network<T>& net, const Activations<T>& a, const OutputGradients<T>& dz,
+                  std::size_t rows, const WeightGradients<T>& out, unsigned n, unsigned t);
 
 // Whole passes over any number of rows; they choose the number of threads and run in blocks of
 // rows, so that memory does not grow with x.rows. They allocate.

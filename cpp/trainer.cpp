@@ -23,6 +23,8 @@ Range split(std::size_t count, std::size_t n, std::size_t s) {
   return {begin, begin + each + (s < longer ? 1 : 0)};
 }
 
+using Clock = std::chrono::steady_clock;
+
 std::size_t length(Range r) { return r.end - r.begin; }
 
 template <class T>
@@ -92,9 +94,7 @@ Trainer<T>::Trainer(std::shared_ptr<Network<T>> net, TrainerOptions options)
   for (const double c : options_.pos_weight) pos_weight_.push_back(static_cast<T>(c));
   const std::size_t n = net_->parameter_count();
   for (int i = 0; i < options_.optimizer.state_count(); ++i) optimizer_state_[i].reset(n);
-  const OptimizerSpec& o = options_.optimizer;
-  fused_ = o.state_count() == 0 && static_cast<T>(o.weight_decay) == 0 && options_.clip_norm == 0 &&
-           options_.n_shards == 1;
+  fused_ = options_.clip_norm == 0 && options_.n_shards == 1;
 }
 
 template <class T>
@@ -105,14 +105,14 @@ Range Trainer<T>::shard(std::size_t rows, std::size_t s) const {
 template <class T>
 void Trainer<T>::reserve(std::size_t rows) {
   const std::size_t block = std::min(rows, kBlockRows);
-  if (block > capacity_) {
-    std::vector<std::size_t> widths = activation_widths(*net_);
-    activations_ = Activations<T>(widths, block);
-    widths.erase(widths.begin());
-    gradients_ = Activations<T>(widths, block);
-    row_loss_.reset(block);
+  if (block > kFewRows && block > capacity_) {
+    activations_ = Activations<T>::transposed(activation_widths(*net_), block, true);
+    gradients_ = OutputGradients<T>(*net_, block);
     capacity_ = block;
   }
+  row_loss_.reserve(block);
+  const std::vector<Layer>& layers = net_->layers();
+  few_rows_.reserve(few_rows_workspace<T>(layers.data(), layers.size()));
   factor_.reserve(rows);
   const bool stored = !updates_ || !fused_ || rows > kBlockRows;
   if (stored) gradient_.reserve(net_->parameter_count());
@@ -128,17 +128,19 @@ void Trainer<T>::begin_plan(Plan& plan, const DataSet<T>& data, double learning_
   const double outputs = squared ? static_cast<double>(net_->outputs()) : 1.0;
   if (data.weights == nullptr) {
     plan.weight_sum = static_cast<double>(plan.rows);
-    std::fill_n(factor_.data(), plan.rows, static_cast<T>(1.0 / (outputs * plan.weight_sum)));
+    if (equal_factors_ != plan.rows) {
+      std::fill_n(factor_.data(), plan.rows, static_cast<T>(1.0 / (outputs * plan.weight_sum)));
+      equal_factors_ = plan.rows;
+    }
   } else {
-    const auto weight = [&](std::size_t r) {
-      return data.weights[plan.index != nullptr ? plan.index[r] : static_cast<Index>(r)];
-    };
+    const RowPicker pick{plan.index, 0};
     plan.weight_sum = 0;
-    for (std::size_t r = 0; r < plan.rows; ++r) plan.weight_sum += weight(r);
+    for (std::size_t r = 0; r < plan.rows; ++r) plan.weight_sum += data.weights[pick(r)];
     const double sum = outputs * plan.weight_sum;
     for (std::size_t r = 0; r < plan.rows; ++r) {
-      factor_[r] = plan.weight_sum == 0 ? T(0) : static_cast<T>(weight(r) / sum);
+      factor_[r] = plan.weight_sum == 0 ? T(0) : static_cast<T>(data.weights[pick(r)] / sum);
     }
+    equal_factors_ = 0;
   }
   ++state.step;
   plan.update = update_args<T>(options_.optimizer, learning_rate, state);
@@ -148,82 +150,146 @@ template <class T>
 template <class Next>
 void Trainer<T>::run_steps(const DataSet<T>& data, std::size_t rows, Next next) {
   const auto work = 3.0 * static_cast<double>(rows) * static_cast<double>(net_->parameter_count());
-  const unsigned n =
-      std::min(threads_for(work), static_cast<unsigned>(std::min<std::size_t>(rows, kMaxThreads)));
-  scratch_.reserve(scratch_each_ * n);
+  const unsigned most = rows <= kFewRows ? 1 : threads_for(work);
+  scratch_.reserve(scratch_each_ * most);
+  equal_factors_ = 0;
   // Two plans in turn: thread 0 makes the next while others may still read the last.
   Plan plans[2];
   for (Plan& plan : plans) plan.segments.resize(options_.n_shards);
   bool more = true;
-  run_parallel(n, [&](Team& team, unsigned t) {
-    const FpEnvironment environment;
-    for (unsigned turn = 0;; turn ^= 1) {
-      if (t == 0) more = next(plans[turn]);
-      team.wait();
-      if (!more) return;
-      take_step(data, plans[turn], team, t);
+  while (more) {
+    const unsigned n = thread_choice_.begin_stretch(most);
+    const std::uint64_t steps = thread_choice_.stretch_steps();
+    std::uint64_t taken = 0;
+    bool go = true;
+    const auto began = most > 1 ? Clock::now() : Clock::time_point();
+    run_parallel(n, [&](Team& team, unsigned t) {
+      const FpEnvironment environment;
+      for (unsigned turn = 0;; turn ^= 1) {
+        if (t == 0) {
+          go = taken < steps && (more = next(plans[turn]));
+          taken += go ? 1 : 0;
+        }
+        team.wait();
+        if (!go) return;
+        take_step(data, plans[turn], team, t);
+      }
+    });
+    if (most > 1) {
+      thread_choice_.end_stretch(std::chrono::duration<double>(Clock::now() - began).count(),
+                                 taken);
     }
-  });
+  }
   if (updates_) ++net_->version;
 }
 
 template <class T>
-void Trainer<T>::rows_phase(const DataSet<T>& data, const Plan& plan, Range block, Team& team,
-                            unsigned t) {
-  const KernelTable<T>& k = kernels<T>();
-  const Range mine = share(length(block), team.size(), t);
-  if (length(mine) == 0) return;
-  T* const scratch = scratch_.data() + scratch_each_ * t;
-  const Index* const index = plan.index != nullptr ? plan.index + block.begin : nullptr;
-  const auto first = static_cast<Index>(block.begin);
-  k.load_rows(data.x, index, first, net_->scale(), activations_[0], mine.begin, mine.end);
-  forward_rows(*net_, activations_, mine, scratch);
-  LossArgs<T> loss;
-  const std::size_t last = net_->layers().size();
+LossArgs<T> Trainer<T>::loss_args(const DataSet<T>& data, const Plan& plan,
+                                  std::size_t first) const {
+  LossArgs<T> loss{};
   loss.spec = loss_spec();
   loss.targets = data.targets;
-  loss.z = read_only(activations_[last]);
-  loss.dz = gradients_[last - 1];
-  loss.factor = factor_.data() + block.begin;
-  loss.row_loss = row_loss_.data();
-  loss.index = index;
-  loss.first = first;
-  loss.row_begin = mine.begin;
-  loss.row_end = mine.end;
-  loss.scratch = scratch;
-  k.loss(loss);
-  backward_rows(*net_, activations_, gradients_, Panels<T>{}, mine, scratch);
+  loss.outputs = net_->outputs();
+  loss.factor = factor_.data() + first;
+  loss.row_loss = const_cast<T*>(row_loss_.data());
+  loss.index = plan.index != nullptr ? plan.index + first : nullptr;
+  loss.first = static_cast<Index>(first);
+  return loss;
+}
+
+// `sum` and the losses of those rows, just computed, times their weights.
+template <class T>
+double Trainer<T>::loss_sum(const DataSet<T>& data, const Plan& plan, Segment rows,
+                            double sum) const {
+  const RowPicker pick{plan.index, 0};
+  for (std::size_t r = rows.begin; r < rows.end; ++r) {
+    const double loss = static_cast<double>(row_loss_[r - rows.begin]);
+    sum += data.weights != nullptr ? loss * data.weights[pick(r)] : loss;
+  }
+  return sum;
+}
+
+template <class T>
+void Trainer<T>::few_rows_gradient(const DataSet<T>& data, const Plan& plan, Segment segment,
+                                   const WeightGradients<T>& out) {
+  FewRowsStep<T> f{};
+  const std::vector<Layer>& layers = net_->layers();
+  f.forward.layers = layers.data();
+  f.forward.layer_count = layers.size();
+  f.forward.parameters = net_->parameters();
+  f.forward.bias = net_->has_bias();
+  f.forward.scale = net_->scale();
+  f.forward.x = &data.x;
+  f.loss = loss_args(data, plan, segment.begin);
+  f.forward.rows = {f.loss.index, f.loss.first};
+  f.forward.count = segment.end - segment.begin;
+  f.forward.workspace = few_rows_.data();
+  f.gradient = out.gradient;
+  f.accumulate = out.accumulate;
+  f.update = out.update;
+  f.parameters = out.parameters;
+  f.s1 = out.s1;
+  f.s2 = out.s2;
+  kernels<T>().few_rows_step(f);
+}
+
+// The gradient of one shard's rows, in blocks of rows; `out.update` goes with the last.
+template <class T>
+double Trainer<T>::segment_gradient(const DataSet<T>& data, const Plan& plan, Segment segment,
+                                    const WeightGradients<T>& out, Team& team, unsigned t) {
+  const KernelTable<T>& k = kernels<T>();
+  T* const scratch = scratch_.data() + scratch_each_ * t;
+  const std::size_t last = net_->layers().size();
+  double sum = 0;
+  for (std::size_t begin = segment.begin; begin < segment.end; begin += kBlockRows) {
+    const Segment block{begin, std::min(begin + kBlockRows, segment.end)};
+    WeightGradients<T> part = out;
+    part.accumulate = begin != segment.begin;
+    if (block.end != segment.end) part.update = nullptr;
+    const std::size_t rows = block.end - block.begin;
+    if (rows <= kFewRows && team.size() == 1) {
+      few_rows_gradient(data, plan, block, part);
+    } else {
+      const Range mine = own_rows<T>(rows, team.size(), t);
+      LossArgs<T> loss = loss_args(data, plan, begin);
+      if (mine.begin < mine.end) {
+        k.load_rows(data.x, {loss.index, loss.first}, net_->scale(), activations_[0], mine.begin,
+                    mine.end);
+      }
+      forward_pass(*net_, activations_, rows, team, t, scratch);
+      loss.z = read_only(activations_[last]);
+      loss.dz = gradients_.of(last - 1);
+      loss.row_begin = mine.begin;
+      loss.row_end = mine.end;
+      loss.scratch = scratch;
+      k.loss(loss);
+      backward_pass(*net_, activations_, gradients_, Panels<T>{}, rows, team, t, scratch);
+      team.wait();
+      weights_pass(*net_, activations_, gradients_, rows, part, team.size(), t);
+    }
+    if (t == 0) sum = loss_sum(data, plan, block, sum);
+    if (part.update == nullptr) team.wait();
+  }
+  return sum;
 }
 
 template <class T>
 void Trainer<T>::take_step(const DataSet<T>& data, const Plan& plan, Team& team, unsigned t) {
-  const bool fuse = updates_ && fused_ && plan.rows <= capacity_;
-  const std::size_t parameters = net_->parameter_count();
+  const bool fuse = updates_ && fused_;
+  WeightGradients<T> out{gradient_.data(),
+                         false,
+                         fuse ? &plan.update : nullptr,
+                         net_->parameters(),
+                         optimizer_state_[0].data(),
+                         optimizer_state_[1].data()};
   double total = 0;
   bool first = true;
   for (const Segment& segment : plan.segments) {
     if (segment.begin == segment.end) continue;
-    T* const gradient = fuse ? nullptr : first ? gradient_.data() : shard_gradient_.data();
-    double sum = 0;
-    for (std::size_t begin = segment.begin; begin < segment.end; begin += capacity_) {
-      const Range block{begin, std::min(begin + capacity_, segment.end)};
-      rows_phase(data, plan, block, team, t);
-      team.wait();
-      backward_weights(*net_, activations_, gradients_, length(block), gradient,
-                       begin != segment.begin, fuse ? &plan.update.learning_rate : nullptr,
-                       team.size(), t);
-      if (t == 0) {
-        for (std::size_t r = block.begin; r < block.end; ++r) {
-          const double loss = static_cast<double>(row_loss_[r - block.begin]);
-          const Index row = plan.index != nullptr ? plan.index[r] : static_cast<Index>(r);
-          sum += data.weights != nullptr ? loss * data.weights[row] : loss;
-        }
-      }
-      if (!fuse) team.wait();
-    }
-    total += sum;
+    if (!first) out.gradient = shard_gradient_.data();
+    total += segment_gradient(data, plan, segment, out, team, t);
     if (!first) {
-      const Range mine = share(parameters, team.size(), t);
+      const Range mine = share(net_->parameter_count(), team.size(), t);
       kernels<T>().add(gradient_.data() + mine.begin, shard_gradient_.data() + mine.begin,
                        length(mine));
       team.wait();
@@ -354,6 +420,13 @@ std::size_t Trainer<T>::steps_in_epoch(std::size_t rows, Sampling sampling) cons
 // The rows of the next minibatch of the open epoch.
 template <class T>
 void Trainer<T>::draw_minibatch(Plan& plan, std::size_t rows) {
+  if (state.sampling == Sampling::shuffle && options_.n_shards == 1) {
+    const std::size_t begin = state.place * options_.batch_size;
+    plan.rows = std::min(options_.batch_size, rows - begin);
+    plan.segments[0] = {0, plan.rows};
+    plan.index = order_.data() + begin;
+    return;
+  }
   if (state.sampling == Sampling::shuffle) {
     std::size_t count = 0;
     for (std::size_t s = 0; s < options_.n_shards; ++s) {

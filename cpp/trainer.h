@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Minibatch SGD: one step = forward, loss, backward, update (docs/arithmetic.md). An epoch is one
-// call: all threads of a team walk through its steps together, two barriers a step,
+// call: all threads of a team walk through its steps together (passes.cpp),
 //
-//   rows phase     each thread takes rows: load, forward, loss, gradients to the activations
-//   weights phase  each thread takes blocks of the weights: dW, db and, for plain SGD, the update
+//   forward, loss, backward   each thread takes rows or features
+//   weights                   each thread takes blocks of the weights: dW, db and, where nothing
+//                             else needs the whole gradient first, the update
+//
+// Minibatches of a few rows take one kernel call a step, on one thread.
 //
 // A trainer owns its optimizer state and the memory of a step, both taken before the first step;
 // nothing is allocated inside an epoch. Data are views that must outlive the call. One thread
@@ -18,6 +21,7 @@
 #include "loss.h"
 #include "network.h"
 #include "optimizer.h"
+#include "thread_choice.h"
 #include "thread_pool.h"
 
 namespace fastrelu {
@@ -96,12 +100,16 @@ class Trainer {
 
   void reserve(std::size_t rows);
   void begin_plan(Plan& plan, const DataSet<T>& data, double learning_rate);
-  bool next_minibatch(Plan& plan, const DataSet<T>& data, double learning_rate);
   void draw_minibatch(Plan& plan, std::size_t rows);
   template <class Next>
   void run_steps(const DataSet<T>& data, std::size_t rows, Next next);
   void take_step(const DataSet<T>& data, const Plan& plan, Team& team, unsigned t);
-  void rows_phase(const DataSet<T>& data, const Plan& plan, Range block, Team& team, unsigned t);
+  double segment_gradient(const DataSet<T>& data, const Plan& plan, Segment segment,
+                          const WeightGradients<T>& out, Team& team, unsigned t);
+  void few_rows_gradient(const DataSet<T>& data, const Plan& plan, Segment segment,
+                         const WeightGradients<T>& out);
+  LossArgs<T> loss_args(const DataSet<T>& data, const Plan& plan, std::size_t first) const;
+  double loss_sum(const DataSet<T>& data, const Plan& plan, Segment rows, double sum) const;
   void update_phase(const Plan& plan, Team& team, unsigned t);
   double gradient_norm() const;
   LossSpec<T> loss_spec() const;
@@ -111,13 +119,17 @@ class Trainer {
   TrainerOptions options_;
   std::vector<T> pos_weight_;
   AlignedBuffer<T> optimizer_state_[2];
-  bool fused_;           // plain SGD straight into the parameters
+  bool fused_;           // the update follows each block of the gradient at once
   bool updates_ = true;  // false: the gradient alone is wanted
+  ThreadChoice thread_choice_;
 
   // The memory of a step.
   std::size_t capacity_ = 0;
-  Activations<T> activations_, gradients_;  // A_0 .. A_L; dZ_0 .. dZ_{L-1}
+  Activations<T> activations_;
+  OutputGradients<T> gradients_;
+  AlignedBuffer<T> few_rows_;
   AlignedBuffer<T> gradient_, shard_gradient_, factor_, row_loss_, scratch_;
+  std::size_t equal_factors_ = 0;  // so many factors are 1 / (outputs * equal_factors_)
   AlignedBuffer<double> column_sums_;
   AlignedBuffer<Index> order_, minibatch_, grouped_;
   AlignedBuffer<std::uint8_t> taken_;

@@ -1,305 +1,236 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The three passes of a dense layer (kernels.h states them). Each is a loop over register tiles of
-// MR rows by NV vectors; a lane is one output element and runs its whole chain, so tiles may be
-// cut anywhere. A tile needs at least latency x issue rate accumulators (4 cycles x 2 fma = 8) and
-// few loads an fma: 12 x 2 vectors read 14 values for 24 fma.
+// The three passes of a dense layer over many rows (kernels.h states them): loops of register tiles
+// over W as it lies, with a strip of it copied side by side where several tiles reuse it.
 #pragma once
 
-#include <algorithm>
-
-#include "kernels.h"
-#include "transpose-inl.h"
+#include "tile-inl.h"
+#include "update-inl.h"
 
 namespace fastrelu {
 namespace FASTRELU_ISA {
 namespace {
 
-#if defined(FASTRELU_X86_V4)
-constexpr int kTileRows = 12;
-constexpr int kGradientTileRows = 8;
-#elif defined(FASTRELU_X86_V3)
-constexpr int kTileRows = 6;
-constexpr int kGradientTileRows = 4;
-#elif FASTRELU_HAS_FMA
-constexpr int kTileRows = 8;
-constexpr int kGradientTileRows = 8;
-#else
-constexpr int kTileRows = 2;  // the emulated fma needs the registers itself
-constexpr int kGradientTileRows = 2;
-#endif
-// From so many rows on, a panel of W is copied side by side first: the copy costs about one tile
-// row, and strided rows of W collide in the L1 cache.
-constexpr std::size_t kPackRows = 2 * kTileRows;
+// A strip of W is copied first where so many panels of rows reuse it; the copy costs about a
+// twelfth of a tile. Rows that lie a power of two apart would otherwise collide in the L1 cache.
+constexpr std::size_t kPackPanels = 2;
+// Weights below this many bytes stay in the L1 cache however they are read.
+constexpr std::size_t kSmallWeights = 1 << 14;
+// Distance of the rows of a strip copied row by row: no power of two, so that they do not collide.
+constexpr std::size_t kStripStride = kInnerBlock + 16;
+// Of the left operand of the weight gradient, so many bytes stay in the L2 cache.
+constexpr std::size_t kGradientBlockBytes = 1 << 18;
 
-// Calls f(constant<MaxRows>, begin) for as many whole tiles as fit, then once for the rest.
-template <int N, class F>
-FASTRELU_INLINE void call_with_rows(std::size_t rows, std::size_t begin, F f) {
-  if constexpr (N > 0) {
-    if (rows == static_cast<std::size_t>(N)) {
-      f(std::integral_constant<int, N>{}, begin);
-    } else {
-      call_with_rows<N - 1>(rows, begin, f);
-    }
-  }
-}
-template <int MaxRows, class F>
-FASTRELU_INLINE void for_row_tiles(std::size_t begin, std::size_t end, F f) {
-  for (; begin + MaxRows <= end; begin += MaxRows) {
-    f(std::integral_constant<int, MaxRows>{}, begin);
-  }
-  call_with_rows<MaxRows - 1>(end - begin, begin, f);
-}
-
-// Calls f(constant<vectors>, first vector, columns) over the valid columns of a panel, two vectors
-// at a time.
-template <class T, class F>
-FASTRELU_INLINE void for_column_tiles(std::size_t cols, F f) {
-  constexpr std::size_t L = Simd<T>::kLanes;
-  std::size_t c = 0;
-  for (; c + L < cols; c += 2 * L) f(std::integral_constant<int, 2>{}, c);
-  if (c < cols) f(std::integral_constant<int, 1>{}, c);
-}
-
-template <class T>
-FASTRELU_INLINE std::size_t panel_columns(std::size_t cols, std::size_t p) {
-  return std::min(kPanel<T>, cols - p * kPanel<T>);
-}
-
-// Lanes of vector v, starting at column c, that lie inside `cols`.
-template <class T>
-FASTRELU_INLINE std::size_t lanes_inside(std::size_t cols, std::size_t c) {
-  return c >= cols ? 0 : std::min(Simd<T>::kLanes, cols - c);
-}
-
-template <class T, int MR, int NV>
-struct Tile {
+template <class T, int MR>
+FASTRELU_INLINE void pack_columns(const T* w, std::size_t ldw, std::size_t count, T* out) {
   using S = Simd<T>;
-  typename S::V acc[MR][NV];
-
-  FASTRELU_INLINE void fill(const typename S::V (&first)[NV]) {
-    static_for<MR>([&](auto r) __attribute__((always_inline)) {
-      static_for<NV>([&](auto v) __attribute__((always_inline)) { acc[r][v] = first[v]; });
+  constexpr std::size_t kVectors = (MR + S::kLanes - 1) / S::kLanes;
+  // What a vector writes beyond MR values is written again by the next.
+  for (std::size_t k = 0; k < count; ++k, w += ldw, out += MR) {
+    static_for<kVectors>([&](auto v) __attribute__((always_inline)) {
+      S::store(out + v * S::kLanes, S::load(w + v * S::kLanes));
     });
   }
+}
 
-  // acc[r][v] = fma(a[r * RowStep], b[v], acc[r][v])
-  template <std::size_t RowStep>
-  FASTRELU_INLINE void step(const T* a, const T* b) {
-    typename S::V bv[NV];
-    static_for<NV>([&](auto v)
-                       __attribute__((always_inline)) { bv[v] = S::load(b + v * S::kLanes); });
-    static_for<MR>([&](auto r) __attribute__((always_inline)) {
-      const typename S::V x = S::set1(a[r * RowStep]);
-      static_for<NV>([&](auto v) __attribute__((always_inline)) {
-        acc[r][v] = S::fma(x, bv[v], acc[r][v]);
-      });
-    });
+template <class T, int MR>
+FASTRELU_INLINE void pack_rows(const T* w, std::size_t ldw, std::size_t count, T* out) {
+  using S = Simd<T>;
+  for (int r = 0; r < MR; ++r, w += ldw, out += kStripStride) {
+    for (std::size_t k = 0; k < count; k += S::kLanes) S::store(out + k, S::load(w + k));
   }
+}
 
-  // The chain over the columns of `a`'s rows [row, row + MR) with rows of `b`, ldb apart.
-  FASTRELU_INLINE void run_rows(const Panels<const T>& a, std::size_t row, const T* b,
-                                std::size_t ldb) {
-    for (std::size_t k = 0, p = 0; k < a.cols; k += kPanel<T>, ++p) {
-      const T* ap = a.at(row, p);
-      const T* const end = ap + std::min(kPanel<T>, a.cols - k);
-      for (; ap != end; ++ap, b += ldb) step<kPanel<T>>(ap, b);
-    }
-  }
-
-  // The chain over rows: a holds MR neighbouring columns, b NV vectors, both kPanel a row.
-  FASTRELU_INLINE void run_columns(const T* a, const T* b, std::size_t rows) {
-    for (std::size_t n = 0; n < rows; ++n, a += kPanel<T>, b += kPanel<T>) step<1>(a, b);
-  }
+// One tile of a product: `out` = start + sum over k of left(r, k) right[k], rows kPanel apart.
+template <class T>
+struct ProductTile {
+  const T* right;
+  std::size_t count;
+  T* out;
+  const T* bias;  // start from bias[r], or from 0 where null; unused when `resume`
+  bool resume;    // start from what out holds
+  bool relu;
+  const T* gate;  // keep where gate > 0, or null
 };
 
-template <class T, int MR, int NV>
-__attribute__((noinline)) void forward_tile(const DenseForward<T>& f, std::size_t row,
-                                            std::size_t panel, std::size_t c, const T* w,
-                                            std::size_t ldw) {
+template <class T, int MR, int NV, class Left>
+__attribute__((noinline)) void product_tile(Left left, const ProductTile<T>& f) {
   using S = Simd<T>;
-  const std::size_t column = panel * kPanel<T> + c;
-  typename S::V first[NV];
-  static_for<NV>([&](auto v) __attribute__((always_inline)) {
-    const std::size_t o = column + v * S::kLanes;
-    const std::size_t n = f.b == nullptr ? 0 : lanes_inside<T>(f.z.cols, o);
-    first[v] = n == S::kLanes ? S::load(f.b + o) : n == 0 ? S::zero() : S::load_partial(f.b + o, n);
-  });
   Tile<T, MR, NV> tile;
-  tile.fill(first);
-  tile.run_rows(f.x, row, w, ldw);
-  T* z = f.z.at(row, panel) + c;
+  T* const out = f.out;
+  const auto at = [](std::size_t r, std::size_t v) { return r * kPanel<T> + v * S::kLanes; };
+  if (f.resume) {
+    tile.each([&](auto r, auto v)
+                  __attribute__((always_inline)) { tile.acc[r][v] = S::load(out + at(r, v)); });
+  } else if (f.bias != nullptr) {
+    tile.each([&](auto r, auto v)
+                  __attribute__((always_inline)) { tile.acc[r][v] = S::set1(f.bias[r]); });
+  } else {
+    tile.each([&](auto r, auto v) __attribute__((always_inline)) { tile.acc[r][v] = S::zero(); });
+  }
+  tile.template run<kPanel<T>>(left, f.right, f.count);
   if (f.relu) {
-    static_for<MR>([&](auto r) __attribute__((always_inline)) {
-      static_for<NV>([&](auto v) __attribute__((always_inline)) {
-        S::store(z + r * kPanel<T> + v * S::kLanes, S::relu(tile.acc[r][v]));
-      });
+    tile.each([&](auto r, auto v) __attribute__((always_inline)) {
+      S::store(out + at(r, v), S::relu(tile.acc[r][v]));
+    });
+  } else if (f.gate != nullptr) {
+    const T* const gate = f.gate;
+    tile.each([&](auto r, auto v) __attribute__((always_inline)) {
+      S::store(out + at(r, v), S::where_positive(S::load(gate + at(r, v)), tile.acc[r][v]));
     });
   } else {
-    static_for<MR>([&](auto r) __attribute__((always_inline)) {
-      static_for<NV>([&](auto v) __attribute__((always_inline)) {
-        S::store(z + r * kPanel<T> + v * S::kLanes, tile.acc[r][v]);
-      });
-    });
-  }
-}
-
-// Rows [0, rows) of `cols` columns of w, side by side in rows of kPanel; the rest of a vector is 0.
-template <class T>
-void pack_panel(const T* w, std::size_t ldw, std::size_t rows, std::size_t cols, T* out) {
-  using S = Simd<T>;
-  for (std::size_t i = 0; i < rows; ++i, w += ldw, out += kPanel<T>) {
-    std::size_t c = 0;
-    for (; c + S::kLanes <= cols; c += S::kLanes) S::store(out + c, S::load(w + c));
-    if (c < cols) S::store(out + c, S::load_partial(w + c, cols - c));
+    tile.each([&](auto r, auto v)
+                  __attribute__((always_inline)) { S::store(out + at(r, v), tile.acc[r][v]); });
   }
 }
 
 template <class T>
 void dense_forward(const DenseForward<T>& f) {
-  const std::size_t fan_in = f.x.cols, fan_out = f.z.cols;
-  const bool pack = f.row_end - f.row_begin >= kPackRows;
-  for (std::size_t p = f.panel_begin; p < f.panel_end; ++p) {
-    const std::size_t cols = panel_columns<T>(fan_out, p);
-    const T* w = f.w + p * kPanel<T>;
-    std::size_t ldw = fan_out;
-    if (pack) {
-      pack_panel(w, fan_out, fan_in, cols, f.scratch);
-      w = f.scratch;
-      ldw = kPanel<T>;
-    }
-    for_row_tiles<kTileRows>(f.row_begin, f.row_end, [&](auto mr, std::size_t row) {
-      for_column_tiles<T>(cols, [&](auto nv, std::size_t c) {
-        forward_tile<T, decltype(mr)::value, decltype(nv)::value>(f, row, p, c, w + c, ldw);
-      });
-    });
-  }
-}
-
-template <class T, int MR, int NV>
-__attribute__((noinline)) void backward_data_tile(const DenseBackwardData<T>& f, std::size_t row,
-                                                  std::size_t panel, std::size_t c, const T* wt) {
-  using S = Simd<T>;
-  const typename S::V first[NV] = {};
-  Tile<T, MR, NV> tile;
-  tile.fill(first);
-  tile.run_rows(f.dz, row, wt, kPanel<T>);
-  T* dx = f.dx.at(row, panel) + c;
-  const T* gate = f.gate.data == nullptr ? nullptr : f.gate.at(row, panel) + c;
-  static_for<MR>([&](auto r) __attribute__((always_inline)) {
-    static_for<NV>([&](auto v) __attribute__((always_inline)) {
-      const std::size_t at = r * kPanel<T> + v * S::kLanes;
-      const typename S::V x = tile.acc[r][v];
-      S::store(dx + at, gate == nullptr ? x : S::where_positive(S::load(gate + at), x));
-    });
-  });
-}
-
-// W's rows [i0, i0 + rows) transposed: out[o * kPanel + i], zero where i is beyond `rows`.
-template <class T>
-void pack_transposed(const T* w, std::size_t fan_out, std::size_t rows, T* out) {
-  using S = Simd<T>;
-  constexpr std::size_t L = S::kLanes;
-  for (std::size_t i0 = 0; i0 < rows; i0 += L) {
-    for (std::size_t o = 0; o < fan_out; o += L) {
-      const std::size_t valid = std::min(L, fan_out - o);
-      typename S::V block[L];
-      for (std::size_t i = 0; i < L; ++i) {
-        const T* from = w + (i0 + i) * fan_out + o;
-        block[i] = i0 + i >= rows ? S::zero()
-                   : valid == L   ? S::load(from)
-                                  : S::load_partial(from, valid);
+  const std::size_t fan_in = f.fan_in, fan_out = f.fan_out;
+  const bool pack =
+      f.panel_end - f.panel_begin >= kPackPanels && fan_in * fan_out * sizeof(T) > kSmallWeights;
+  for (std::size_t k = 0; k < fan_in; k += kInnerBlock) {
+    const std::size_t count = std::min(kInnerBlock, fan_in - k);
+    const bool last = k + count == fan_in;
+    for_row_tiles<kTileRows>(f.out_begin, f.out_end, [&](auto mr, std::size_t o) {
+      constexpr int MR = decltype(mr)::value;
+      const T* const w = f.w + k * fan_out + o;
+      if (pack) pack_columns<T, MR>(w, fan_out, count, f.scratch);
+      for (std::size_t p = f.panel_begin; p < f.panel_end; ++p) {
+        for_column_tiles<T>(panel_columns<T>(f.x.cols, p), [&](auto nv, std::size_t c) {
+          constexpr int NV = decltype(nv)::value;
+          const ProductTile<T> tile{
+              f.x.at(k, p) + c, count,  f.z.at(o, p) + c, f.b == nullptr ? nullptr : f.b + o, k > 0,
+              last && f.relu,   nullptr};
+          if (pack) {
+            product_tile<T, MR, NV>(LeftPacked<T, MR>{f.scratch}, tile);
+          } else {
+            product_tile<T, MR, NV>(LeftColumns<T>{w, fan_out}, tile);
+          }
+        });
       }
-      transpose<T>(block);
-      for (std::size_t k = 0; k < L; ++k) S::store(out + (o + k) * kPanel<T> + i0, block[k]);
-    }
+    });
   }
 }
 
 template <class T>
 void dense_backward_data(const DenseBackwardData<T>& f) {
-  const std::size_t fan_in = f.dx.cols, fan_out = f.dz.cols;
-  for (std::size_t p = f.panel_begin; p < f.panel_end; ++p) {
-    const std::size_t cols = panel_columns<T>(fan_in, p);
-    pack_transposed(f.w + p * kPanel<T> * fan_out, fan_out, cols, f.scratch);
-    for_row_tiles<kTileRows>(f.row_begin, f.row_end, [&](auto mr, std::size_t row) {
-      for_column_tiles<T>(cols, [&](auto nv, std::size_t c) {
-        backward_data_tile<T, decltype(mr)::value, decltype(nv)::value>(f, row, p, c,
-                                                                        f.scratch + c);
-      });
+  const std::size_t fan_in = f.fan_in, fan_out = f.fan_out;
+  const bool pack =
+      f.panel_end - f.panel_begin >= kPackPanels && fan_in * fan_out * sizeof(T) > kSmallWeights;
+  for (std::size_t k = 0; k < fan_out; k += kInnerBlock) {
+    const std::size_t count = std::min(kInnerBlock, fan_out - k);
+    const bool gated = f.gate.data != nullptr && k + count == fan_out;
+    for_row_tiles<kTileRows>(f.in_begin, f.in_end, [&](auto mr, std::size_t i) {
+      constexpr int MR = decltype(mr)::value;
+      const T* const w = f.w + i * fan_out + k;
+      if (pack) pack_rows<T, MR>(w, fan_out, count, f.scratch);
+      for (std::size_t p = f.panel_begin; p < f.panel_end; ++p) {
+        for_column_tiles<T>(panel_columns<T>(f.dz.cols, p), [&](auto nv, std::size_t c) {
+          constexpr int NV = decltype(nv)::value;
+          const ProductTile<T> tile{f.dz.at(k, p) + c,
+                                    count,
+                                    f.dx.at(i, p) + c,
+                                    nullptr,
+                                    k > 0,
+                                    false,
+                                    gated ? f.gate.at(i, p) + c : nullptr};
+          if (pack) {
+            product_tile<T, MR, NV>(LeftRows<T, kStripStride>{f.scratch}, tile);
+          } else {
+            product_tile<T, MR, NV>(LeftAnyRows<T, MR>(w, fan_out), tile);
+          }
+        });
+      }
     });
   }
 }
 
-// One row of a gradient tile to memory: `g` where it is wanted, or the SGD update of the parameter.
-template <class T>
-FASTRELU_INLINE void finish_gradient(const DenseBackwardWeights<T>& f, T* p, typename Simd<T>::V g,
-                                     std::size_t lanes) {
+// A tile of gradients, row by row side by side, into the parameters.
+template <class T, int MR, int NV>
+FASTRELU_INLINE void update_tile(const DenseBackwardWeights<T>& f, const T* g, std::size_t i,
+                                 std::size_t o) {
   using S = Simd<T>;
-  if (lanes == S::kLanes) {
-    S::store(p, f.sgd ? S::fma(S::set1(-f.learning_rate), g, S::load(p)) : g);
-  } else if (lanes > 0) {
-    const typename S::V w = S::load_partial(p, lanes);
-    S::store_partial(p, f.sgd ? S::fma(S::set1(-f.learning_rate), g, w) : g, lanes);
+  const UpdateArgs<T>& u = *f.update;
+  for (std::size_t r = 0; r < MR; ++r) {
+    const bool decay = i + r < f.fan_in && u.weight_decay != 0;
+    for (std::size_t v = 0; v < NV; ++v, g += S::kLanes) {
+      const std::size_t lanes = lanes_inside<T>(f.fan_out, o + v * S::kLanes);
+      const std::size_t at = (i + r) * f.fan_out + o + v * S::kLanes;
+      update_lanes(u, decay, S::load(g), f.w + at, f.s1 == nullptr ? nullptr : f.s1 + at,
+                   f.s2 == nullptr ? nullptr : f.s2 + at, lanes);
+    }
   }
-}
-
-template <class T>
-FASTRELU_INLINE typename Simd<T>::V start_gradient(const DenseBackwardWeights<T>& f, const T* p,
-                                                   std::size_t lanes) {
-  using S = Simd<T>;
-  if (!f.accumulate || lanes == 0) return S::zero();
-  return lanes == S::kLanes ? S::load(p) : S::load_partial(p, lanes);
 }
 
 template <class T, int MR, int NV>
 __attribute__((noinline)) void backward_weights_tile(const DenseBackwardWeights<T>& f,
                                                      std::size_t i, std::size_t o) {
   using S = Simd<T>;
-  const std::size_t fan_out = f.dz.cols;
-  T* dw = f.dw + i * fan_out + o;
+  const std::size_t fan_out = f.fan_out;
+  const std::size_t first = i * fan_out + o;
+  // Lanes of the last vector; those before it are full.
+  const std::size_t lanes = lanes_inside<T>(fan_out, o + (NV - 1) * S::kLanes);
+  const bool full = lanes == S::kLanes;
+  const auto at = [fan_out](std::size_t r, std::size_t v) { return r * fan_out + v * S::kLanes; };
   Tile<T, MR, NV> tile;
-  static_for<MR>([&](auto r) __attribute__((always_inline)) {
-    static_for<NV>([&](auto v) __attribute__((always_inline)) {
-      tile.acc[r][v] = start_gradient(f, dw + r * fan_out + v * S::kLanes,
-                                      lanes_inside<T>(fan_out, o + v * S::kLanes));
+  if (f.accumulate) {
+    const T* const dw = f.dw + first;
+    tile.each([&](auto r, auto v) __attribute__((always_inline)) {
+      tile.acc[r][v] =
+          full || v + 1 < NV ? S::load(dw + at(r, v)) : S::load_partial(dw + at(r, v), lanes);
     });
-  });
-  const std::size_t pi = i / kPanel<T>, po = o / kPanel<T>;
-  tile.run_columns(f.x.at(0, pi) + i % kPanel<T>, f.dz.at(0, po) + o % kPanel<T>, f.rows);
-  static_for<MR>([&](auto r) __attribute__((always_inline)) {
-    static_for<NV>([&](auto v) __attribute__((always_inline)) {
-      finish_gradient(f, dw + r * fan_out + v * S::kLanes, tile.acc[r][v],
-                      lanes_inside<T>(fan_out, o + v * S::kLanes));
-    });
-  });
-}
-
-template <class T>
-void backward_bias(const DenseBackwardWeights<T>& f, std::size_t o) {
-  using S = Simd<T>;
-  const std::size_t lanes = lanes_inside<T>(f.dz.cols, o);
-  typename S::V acc = start_gradient(f, f.db + o, lanes);
+  } else {
+    tile.each([&](auto r, auto v) __attribute__((always_inline)) { tile.acc[r][v] = S::zero(); });
+  }
   const T* dz = f.dz.at(0, o / kPanel<T>) + o % kPanel<T>;
-  for (std::size_t n = 0; n < f.rows; ++n, dz += kPanel<T>) acc = acc + S::load(dz);
-  finish_gradient(f, f.db + o, acc, lanes);
+  for (std::size_t n = 0; n < f.rows; n += kPanel<T>, dz += kPanel<T> * kPanel<T>) {
+    LeftRows<T, kPanel<T>> left{f.x.at(i, n / kPanel<T>)};
+    tile.template run<kPanel<T>>(left, dz, std::min(kPanel<T>, f.rows - n));
+  }
+  if (f.update == nullptr) {
+    T* const dw = f.dw + first;
+    tile.each([&](auto r, auto v) __attribute__((always_inline)) {
+      if (full || v + 1 < NV) {
+        S::store(dw + at(r, v), tile.acc[r][v]);
+      } else {
+        S::store_partial(dw + at(r, v), tile.acc[r][v], lanes);
+      }
+    });
+  } else if (full && is_plain_sgd(*f.update)) {
+    T* const w = f.w + first;
+    const typename S::V step = S::set1(-f.update->learning_rate);
+    tile.each([&](auto r, auto v) __attribute__((always_inline)) {
+      S::store(w + at(r, v), S::fma(step, tile.acc[r][v], S::load(w + at(r, v))));
+    });
+  } else {
+    alignas(64) T g[MR * NV * S::kLanes];
+    tile.each([&](auto r, auto v) __attribute__((always_inline)) {
+      S::store(g + (r * NV + v) * S::kLanes, tile.acc[r][v]);
+    });
+    update_tile<T, MR, NV>(f, g, i, o);
+  }
 }
 
 template <class T>
 void dense_backward_weights(const DenseBackwardWeights<T>& f) {
-  const std::size_t fan_in = f.x.cols, fan_out = f.dz.cols;
-  const std::size_t blocks = panel_count<T>(fan_in);
-  for (std::size_t unit = f.unit_begin; unit < f.unit_end; ++unit) {
-    const std::size_t p = unit / blocks, block = unit % blocks;
-    const std::size_t cols = panel_columns<T>(fan_out, p), o0 = p * kPanel<T>;
-    const std::size_t i0 = block * kPanel<T>;
-    for_row_tiles<kGradientTileRows>(
-        i0, i0 + panel_columns<T>(fan_in, block), [&](auto mr, std::size_t i) {
-          for_column_tiles<T>(cols, [&](auto nv, std::size_t c) {
-            backward_weights_tile<T, decltype(mr)::value, decltype(nv)::value>(f, i, o0 + c);
-          });
+  const std::size_t runs = (f.inputs + kGradientUnit - 1) / kGradientUnit;
+  const std::size_t row_bytes = std::max<std::size_t>(f.rows, 1) * sizeof(T);
+  const std::size_t block_runs =
+      std::max<std::size_t>(1, kGradientBlockBytes / (kGradientUnit * row_bytes));
+  for (std::size_t r0 = 0; r0 < runs; r0 += block_runs) {
+    const std::size_t r1 = std::min(r0 + block_runs, runs);
+    for (std::size_t p = f.unit_begin / runs; p * runs < f.unit_end; ++p) {
+      const std::size_t begin = std::max(p * runs + r0, f.unit_begin);
+      const std::size_t end = std::min(p * runs + r1, f.unit_end);
+      if (begin >= end) continue;
+      const std::size_t i0 = (begin - p * runs) * kGradientUnit;
+      const std::size_t i1 = std::min((end - p * runs) * kGradientUnit, f.inputs);
+      for_row_tiles<kTileRows>(i0, i1, [&](auto mr, std::size_t i) {
+        for_column_tiles<T>(panel_columns<T>(f.fan_out, p), [&](auto nv, std::size_t c) {
+          backward_weights_tile<T, decltype(mr)::value, decltype(nv)::value>(f, i,
+                                                                             p * kPanel<T> + c);
         });
-    if (block == 0 && f.db != nullptr) {
-      for (std::size_t c = 0; c < cols; c += Simd<T>::kLanes) backward_bias(f, o0 + c);
+      });
     }
   }
 }

@@ -6,6 +6,7 @@
 
 #include "dense-inl.h"
 #include "exact_fma.h"
+#include "few_rows-inl.h"
 #include "loss-inl.h"
 #include "math-inl.h"
 #include "rows-inl.h"
@@ -39,11 +40,14 @@ constexpr KernelTable<T> kTable = {
     all_finite<T>,
     load_rows<T>,
     store_rows<T>,
+    transpose_panels<T>,
     dense_forward<T>,
     dense_backward_data<T>,
     dense_backward_weights<T>,
     loss<T>,
     predict<T>,
+    few_rows_forward<T>,
+    few_rows_step<T>,
     update<T>,
     add<T>,
     multiply<T>,

@@ -2,77 +2,136 @@
 // The kernel interface: one table of functions per instruction set and dtype.
 //
 // Letters: X (n, fan_in) inputs, W (fan_in, fan_out) weights row-major, b (fan_out,), Z = XW + b
-// pre-activations, A = relu(Z) activations, dX, dZ, dW, db gradients. Activations are Panels
-// (array.h). Kernels allocate nothing, throw nothing and keep no state; any number of threads may
-// call them at once on ranges of different outputs. Arguments do not overlap except where said.
-// Every output element is one chain as docs/arithmetic.md defines it, so the results do not
-// depend on how a caller cuts the ranges.
+// pre-activations, A = relu(Z) activations, dX, dZ, dW, db gradients. Two families:
+//
+//   dense_*     many rows: lanes are rows of the minibatch. Activations and gradients are kept
+//               transposed, as panels of A' (features, rows) (array.h), so that odd widths waste
+//               nothing and W is read as it lies; dZ is also kept as panels of (rows, fan_out)
+//               for the weight gradient, whose lanes are outputs.
+//   few_rows_*  up to kFewRows rows: lanes are features, straight from row-major W.
+//
+// Kernels allocate nothing, throw nothing and keep no state; any number of threads may call them
+// at once on ranges of different outputs. Arguments do not overlap except where said. Every output
+// element is one chain as docs/arithmetic.md defines it, so the results do not depend on the
+// family, nor on how a caller cuts the ranges.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 #include "../array.h"
+#include "../layer.h"
 #include "../loss.h"
 #include "../optimizer.h"
 
 namespace fastrelu {
 
-// Z[r, c] = chain from b[c] over i of fma(X[r, i], W[i, c]), then relu if `relu`, for rows
-// [row_begin, row_end) and panels [panel_begin, panel_end) of the output.
+// Minibatches below this many rows would leave most lanes of the dense_* kernels empty.
+constexpr std::size_t kFewRows = 8;
+// Terms of a chain that run at once before the accumulators are stored: with panels of 128 bytes a
+// term, the right operand of a tile then stays in the L1 cache.
+constexpr std::size_t kInnerBlock = 256;
+
+// Z'[o, n] = chain from b[o] over i of fma(X'[i, n], W[i, o]), then relu if `relu`, for outputs
+// [out_begin, out_end) and the panels of rows [panel_begin, panel_end).
 template <class T>
 struct DenseForward {
-  Panels<const T> x;  // cols = fan_in
-  const T* w;         // row-major (fan_in, fan_out); kSlackBytes behind it are readable
-  const T* b;         // or null
-  Panels<T> z;        // cols = fan_out
+  Panels<const T> x;  // (fan_in, rows)
+  std::size_t fan_in, fan_out;
+  const T* w;   // row-major (fan_in, fan_out); kSlackBytes behind it are readable
+  const T* b;   // or null
+  Panels<T> z;  // (fan_out, rows)
   bool relu;
-  std::size_t row_begin, row_end, panel_begin, panel_end;
-  T* scratch;  // forward_scratch(fan_in) values of this thread's own
+  std::size_t out_begin, out_end, panel_begin, panel_end;
+  T* scratch;  // dense_scratch values of this thread's own
 };
 
-// dX[r, i] = chain from +0 over o of fma(dZ[r, o], W[i, o]), then 0 where `gate` is not > 0.
+// dX'[i, n] = chain from +0 over o of fma(dZ'[o, n], W[i, o]), then 0 where `gate` is not > 0, for
+// inputs [in_begin, in_end).
 template <class T>
 struct DenseBackwardData {
-  Panels<const T> dz;  // cols = fan_out
+  Panels<const T> dz;  // (fan_out, rows)
+  std::size_t fan_in, fan_out;
   const T* w;
-  Panels<const T> gate;  // the layer's cached input activations, or data == null
-  Panels<T> dx;          // cols = fan_in
-  std::size_t row_begin, row_end, panel_begin, panel_end;
-  T* scratch;  // backward_scratch(fan_out) values
+  Panels<const T> gate;  // (fan_in, rows) the layer's cached input activations, or data == null
+  Panels<T> dx;          // (fan_in, rows)
+  std::size_t in_begin, in_end, panel_begin, panel_end;
+  T* scratch;
 };
 
-// dW[i, o] = chain over the rows [0, rows) of fma(X[n, i], dZ[n, o]), db[o] likewise of dZ[n, o],
-// from +0, or from what dw, db hold when `accumulate`. With `sgd` the parameters w, b are updated
-// at once, w = fma(-learning_rate, dW, w), and dw, db are not touched. Work is the units
-// [unit_begin, unit_end) of panels(fan_out) x blocks of kPanel inputs, output panel by panel.
+// dW[i, o] = chain over the rows [0, rows) of fma(X'[i, n], dZ[n, o]), from +0, or from what dw
+// holds when `accumulate`. X' has a last row of ones where there are biases: b lies behind W like
+// one more row of it, and db = dW's last row (fma(1, dz, acc) is acc + dz). Where `update` is
+// given, the gradient is not stored: the parameters `w` take the update at once (optimizer.h), with
+// their state s1, s2. Work is the units [unit_begin, unit_end) of panels(fan_out) x runs of
+// kGradientUnit inputs, output panel by panel.
 template <class T>
 struct DenseBackwardWeights {
-  Panels<const T> x;   // cols = fan_in
-  Panels<const T> dz;  // cols = fan_out
-  std::size_t rows;
-  T* dw;  // row-major (fan_in, fan_out)
-  T* db;  // or null
+  Panels<const T> x;   // (inputs, rows)
+  Panels<const T> dz;  // (rows, fan_out)
+  std::size_t inputs;  // fan_in, with biases fan_in + 1
+  std::size_t fan_in, fan_out, rows;
+  T* dw;  // (inputs, fan_out) row-major; null where `update` is given and nothing is accumulated
   bool accumulate;
-  bool sgd;
-  T learning_rate;
+  const UpdateArgs<T>* update;
+  T *w, *s1, *s2;  // laid out as dw
   std::size_t unit_begin, unit_end;
 };
+constexpr std::size_t kGradientUnit = 24;
 
-// Row losses and output gradients of `rows` rows. Row r of `z` belongs to targets' row index[r], or
-// first + r where index is null. row_loss and dz may be null (not wanted). dz may be z.
+// Row losses and output gradients of rows [row_begin, row_end) of a minibatch; row_begin is a
+// multiple of a panel's width. Row r belongs to the targets' row index[r], or first + r where
+// index is null. row_loss and dz may be null (not wanted). dz may be z.
 template <class T>
 struct LossArgs {
   LossSpec<T> spec;
   Targets<T> targets;
-  Panels<const T> z;
+  std::size_t outputs;
+  Panels<const T> z;  // (outputs, rows)
   Panels<T> dz;
   const T* factor;  // (rows,)
   T* row_loss;      // (rows,)
   const Index* index;
   Index first;
   std::size_t row_begin, row_end;
-  T* scratch;  // loss_scratch(K) values
+  T* scratch;  // loss_scratch(outputs) values
+};
+
+// The rows of a minibatch in the user's matrix: index[r], or first + r where index is null.
+struct RowPicker {
+  const Index* index;
+  Index first;
+  Index operator()(std::size_t r) const {
+    return index != nullptr ? index[r] : first + static_cast<Index>(r);
+  }
+};
+
+// A whole pass over 1 .. kFewRows rows.
+template <class T>
+struct FewRowsForward {
+  const Layer* layers;
+  std::size_t layer_count;
+  const T* parameters;
+  bool bias;
+  T scale;
+  const RowSource* x;
+  RowPicker rows;
+  std::size_t count;
+  T* workspace;  // few_rows_workspace values
+  T* out;        // row-major, `stride` elements apart; unused in a step
+  std::ptrdiff_t stride;
+  const LossKind* link;  // or null
+};
+
+// A whole step over 1 .. kFewRows rows: forward, loss, backward, gradient or update.
+template <class T>
+struct FewRowsStep {
+  FewRowsForward<T> forward;
+  LossArgs<T> loss;  // spec, targets, factor, row_loss, index, first
+  T* gradient;       // laid out as the parameters; stored or (accumulate) continued where not null
+  bool accumulate;
+  const UpdateArgs<T>* update;  // or null: the gradient alone
+  T *parameters, *s1, *s2;
 };
 
 template <class T>
@@ -80,17 +139,23 @@ struct KernelTable {
   void (*relu)(const T* z, T* out, std::size_t n);                        // out may be z
   void (*relu_backward)(const T* dh, const T* h, T* out, std::size_t n);  // out may be dh or h
   bool (*all_finite)(const T* x, std::size_t n);
-  // Rows index[row_begin..row_end) (or first + r) of X into panels, times `scale`.
-  void (*load_rows)(const RowSource& x, const Index* index, Index first, T scale, Panels<T> out,
+  // Rows [row_begin, row_end) of a minibatch, picked from X, times `scale`, into panels of X'
+  // (x.cols, rows). row_begin is a multiple of a panel's width.
+  void (*load_rows)(const RowSource& x, RowPicker rows, T scale, Panels<T> out,
                     std::size_t row_begin, std::size_t row_end);
-  // Panels to row-major rows, `stride` elements apart.
-  void (*store_rows)(Panels<const T> a, T* out, std::ptrdiff_t stride, std::size_t row_begin,
-                     std::size_t row_end);
+  // Panels of A' (features, rows) to row-major rows, `stride` elements apart.
+  void (*store_rows)(Panels<const T> a, std::size_t features, T* out, std::ptrdiff_t stride,
+                     std::size_t row_begin, std::size_t row_end);
+  // Panels of A' (features, rows) to panels of A (rows, features), for those rows.
+  void (*transpose)(Panels<const T> a, std::size_t features, Panels<T> out, std::size_t row_begin,
+                    std::size_t row_end);
   void (*dense_forward)(const DenseForward<T>&);
   void (*dense_backward_data)(const DenseBackwardData<T>&);
   void (*dense_backward_weights)(const DenseBackwardWeights<T>&);
   void (*loss)(const LossArgs<T>&);
   void (*predict)(const LossArgs<T>&);  // dz = the link applied to z (may be z); targets unused
+  void (*few_rows_forward)(const FewRowsForward<T>&);
+  void (*few_rows_step)(const FewRowsStep<T>&);
   // One update of n parameters; g is only read. `is_weight` false leaves out the weight decay.
   void (*update)(const UpdateArgs<T>&, bool is_weight, T* w, const T* g, T* s1, T* s2,
                  std::size_t n);
@@ -105,17 +170,23 @@ struct KernelTable {
   void (*tanh)(const T* x, T* out, std::size_t n);
 };
 
+// Values of scratch memory that a dense_* kernel needs: a strip of W.
 template <class T>
-constexpr std::size_t forward_scratch(std::size_t fan_in) {
-  return fan_in * kPanel<T>;
-}
-template <class T>
-constexpr std::size_t backward_scratch(std::size_t fan_out) {
-  return round_up(fan_out, 16) * kPanel<T>;
+constexpr std::size_t dense_scratch() {
+  return 16 * (kInnerBlock + 16) + 64;
 }
 template <class T>
 constexpr std::size_t loss_scratch(std::size_t outputs) {
-  return 3 * outputs * 16 + 64;  // 16: the most lanes of any instruction set
+  return outputs * (2 * 16 + kPanel<T>)+64;  // 16: the most lanes of any instruction set
+}
+// Activations and gradients of kFewRows rows, layer by layer, and what one loss needs.
+template <class T>
+std::size_t few_rows_workspace(const Layer* layers, std::size_t count) {
+  const auto padded = [](std::size_t width) { return round_up(width, 16) * kFewRows; };
+  const std::size_t outputs = layers[count - 1].fan_out;
+  std::size_t total = padded(outputs) + outputs * kPanel<T> + loss_scratch<T>(outputs);
+  for (std::size_t k = 0; k < count; ++k) total += 2 * padded(layers[k].fan_in);
+  return total;
 }
 
 }  // namespace fastrelu

@@ -1,54 +1,62 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Losses, their output gradients and their links (docs/arithmetic.md, "Losses"). A lane is a row:
-// the chains over the outputs then run down a transposed block of rows, [output][lane].
+// Losses, their output gradients and their links (docs/arithmetic.md, "Losses"). A lane is a row,
+// as in the panels of Z' (outputs, rows) that they read: a chain over the outputs runs down a
+// panel.
 #pragma once
+
+#include <algorithm>
 
 #include "kernels.h"
 #include "math-inl.h"
-#include "simd-inl.h"
+#include "transpose-inl.h"
 
 namespace fastrelu {
 namespace FASTRELU_ISA {
 namespace {
 
-// One block of up to kLanes rows. z, e, y: (outputs, kLanes) in the caller's scratch.
+// One vector of rows. z and g: outputs kPanel apart, g may be z; e, y: (outputs, kLanes) in
+// scratch.
 template <class T>
 struct LossBlock {
   using S = Simd<T>;
   using V = typename S::V;
+  static constexpr std::size_t L = S::kLanes;
   std::size_t outputs;
-  T* z;
+  const T* z;  // pre-activations
+  T* g;        // gradients
   T* e;
   const T* y;
   typename S::I label;
   const T* pos_weight;
 
-  FASTRELU_INLINE V at(const T* a, std::size_t k) const { return S::load(a + k * S::kLanes); }
-  FASTRELU_INLINE void put(T* a, std::size_t k, V v) const { S::store(a + k * S::kLanes, v); }
+  FASTRELU_INLINE V output(std::size_t k) const { return S::load(z + k * kPanel<T>); }
+  FASTRELU_INLINE V gradient(std::size_t k) const { return S::load(g + k * kPanel<T>); }
+  FASTRELU_INLINE V target(std::size_t k) const { return S::load(y + k * L); }
+  FASTRELU_INLINE void put(std::size_t k, V v) const { S::store(g + k * kPanel<T>, v); }
 
-  // Each leaves the gradient (before the row's factor) in z and returns the row losses.
+  // Each leaves the gradient (before the row's factor) in g and returns the row losses.
   FASTRELU_INLINE V squared_error() {
     V acc = S::zero();
     for (std::size_t k = 0; k < outputs; ++k) {
-      const V r = at(z, k) - at(y, k);
+      const V r = output(k) - target(k);
       acc = S::fma(r, r, acc);
-      put(z, k, r);
+      put(k, r);
     }
     return (acc * S::set1(T(0.5))) / S::set1(static_cast<T>(outputs));
   }
 
-  // e = exp(z - max), z = z - max; returns the sum of e.
+  // e = exp(z - max), g = z - max; returns the sum of e.
   FASTRELU_INLINE V softmax_terms() {
-    V m = at(z, 0);
+    V m = output(0);
     for (std::size_t k = 1; k < outputs; ++k) {
-      const V x = at(z, k);
+      const V x = output(k);
       m = x > m ? x : m;
     }
     V sum = S::zero();
     for (std::size_t k = 0; k < outputs; ++k) {
-      const V u = at(z, k) - m, x = vexp<T>(u);
-      put(z, k, u);
-      put(e, k, x);
+      const V u = output(k) - m, x = vexp<T>(u);
+      put(k, u);
+      S::store(e + k * L, x);
       sum = sum + x;
     }
     return sum;
@@ -58,15 +66,15 @@ struct LossBlock {
     V chosen = S::zero();
     for (std::size_t k = 0; k < outputs; ++k) {
       const typename S::M hit = S::set1i(static_cast<typename S::Int>(k)) == label;
-      chosen = hit ? at(z, k) : chosen;
-      const V p = at(e, k) / sum;
-      put(z, k, hit ? p - one : p);
+      chosen = hit ? gradient(k) : chosen;
+      const V p = S::load(e + k * L) / sum;
+      put(k, hit ? p - one : p);
     }
     return vlog<T>(sum) - chosen;
   }
   FASTRELU_INLINE void softmax() {
     const V sum = softmax_terms();
-    for (std::size_t k = 0; k < outputs; ++k) put(z, k, at(e, k) / sum);
+    for (std::size_t k = 0; k < outputs; ++k) put(k, S::load(e + k * L) / sum);
   }
 
   static FASTRELU_INLINE V exp_minus_abs(V x) { return vexp<T>(S::zero() > x ? x : -x); }
@@ -77,9 +85,9 @@ struct LossBlock {
   FASTRELU_INLINE V binary_cross_entropy() {
     V loss = S::zero();
     for (std::size_t k = 0; k < outputs; ++k) {
-      const V x = at(z, k), t = at(y, k), a = exp_minus_abs(x);
+      const V x = output(k), t = target(k), a = exp_minus_abs(x);
       loss = loss + (S::fma(-x, t, S::relu(x)) + vlog1p<T>(a));
-      put(z, k, logistic(x, a) - t);
+      put(k, logistic(x, a) - t);
     }
     return loss;
   }
@@ -87,11 +95,11 @@ struct LossBlock {
     const V one = S::set1(T(1));
     V loss = S::zero();
     for (std::size_t k = 0; k < outputs; ++k) {
-      const V x = at(z, k), t = at(y, k), a = exp_minus_abs(x);
+      const V x = output(k), t = target(k), a = exp_minus_abs(x);
       const V h = S::fma(S::set1(pos_weight[k]) - one, t, one);
       loss = loss + S::fma(one - t, x, h * (vlog1p<T>(a) + S::relu(-x)));
       const V p = (S::zero() > x ? one : a) / (one + a);
-      put(z, k, S::fma(-h, p, one - t));
+      put(k, S::fma(-h, p, one - t));
     }
     return loss;
   }
@@ -99,10 +107,10 @@ struct LossBlock {
   FASTRELU_INLINE V poisson() {
     V loss = S::zero();
     for (std::size_t k = 0; k < outputs; ++k) {
-      const V x = at(z, k), t = at(y, k), mu = vexp<T>(x);
+      const V x = output(k), t = target(k), mu = vexp<T>(x);
       const V l = S::fma(t, vlog<T>(t) - x, mu - t);
       loss = loss + (t > S::zero() ? l : mu);
-      put(z, k, mu - t);
+      put(k, mu - t);
     }
     return loss;
   }
@@ -122,28 +130,34 @@ struct LossBlock {
     if (kind == LossKind::cross_entropy) return softmax();
     if (kind == LossKind::squared_error) return;
     for (std::size_t k = 0; k < outputs; ++k) {
-      const V x = at(z, k);
-      put(z, k, kind == LossKind::poisson ? vexp<T>(x) : logistic(x, exp_minus_abs(x)));
+      const V x = output(k);
+      put(k, kind == LossKind::poisson ? vexp<T>(x) : logistic(x, exp_minus_abs(x)));
     }
   }
 };
 
+// The targets of up to kLanes rows, transposed: (outputs, kLanes).
 template <class T>
-FASTRELU_INLINE void gather_block(const Panels<const T>& z, std::size_t row, std::size_t count,
-                                  T* out) {
-  constexpr std::size_t L = Simd<T>::kLanes;
-  for (std::size_t k = 0; k < z.cols; ++k) {
-    const T* from = z.at(row, k / kPanel<T>) + k % kPanel<T>;
-    for (std::size_t l = 0; l < L; ++l) out[k * L + l] = l < count ? from[l * kPanel<T>] : T(0);
+FASTRELU_INLINE void load_targets(const LossArgs<T>& f, const Index* from, T* y) {
+  using S = Simd<T>;
+  constexpr std::size_t L = S::kLanes;
+  const std::size_t K = f.outputs;
+  if (K < 4) {
+    for (std::size_t l = 0; l < L; ++l) {
+      const T* const target = f.targets.values + static_cast<std::size_t>(from[l]) * K;
+      for (std::size_t k = 0; k < K; ++k) y[k * L + l] = target[k];
+    }
+    return;
   }
-}
-template <class T>
-FASTRELU_INLINE void scatter_block(const T* in, const Panels<T>& z, std::size_t row,
-                                   std::size_t count) {
-  constexpr std::size_t L = Simd<T>::kLanes;
-  for (std::size_t k = 0; k < z.cols; ++k) {
-    T* to = z.at(row, k / kPanel<T>) + k % kPanel<T>;
-    for (std::size_t l = 0; l < count; ++l) to[l * kPanel<T>] = in[k * L + l];
+  for (std::size_t k = 0; k < K; k += L) {
+    const std::size_t count = std::min(L, K - k);
+    typename S::V block[L];
+    for (std::size_t l = 0; l < L; ++l) {
+      const T* const target = f.targets.values + static_cast<std::size_t>(from[l]) * K + k;
+      block[l] = count == L ? S::load(target) : S::load_partial(target, count);
+    }
+    transpose<T>(block);
+    for (std::size_t j = 0; j < count; ++j) S::store(y + (k + j) * L, block[j]);
   }
 }
 
@@ -151,28 +165,31 @@ template <class T>
 void loss(const LossArgs<T>& f) {
   using S = Simd<T>;
   constexpr std::size_t L = S::kLanes;
-  const std::size_t K = f.z.cols;
-  T* y = f.scratch + 2 * K * L;
-  LossBlock<T> block{K, f.scratch, f.scratch + K * L, y, {}, f.spec.pos_weight};
+  const std::size_t K = f.outputs;
+  const RowPicker pick{f.index, f.first};
+  T* const e = f.scratch;
+  T* const y = e + K * L;
+  // Where nobody wants the gradient, it goes to scratch.
+  T* const unwanted = y + K * L;
   for (std::size_t row = f.row_begin; row < f.row_end; row += L) {
     const std::size_t count = std::min(L, f.row_end - row);
-    gather_block(f.z, row, count, block.z);
-    for (std::size_t l = 0; l < L; ++l) {
-      const std::size_t n = row + std::min(l, count - 1);
-      const Index from = f.index != nullptr ? f.index[n] : f.first + static_cast<Index>(n);
-      if (f.spec.kind == LossKind::cross_entropy) {
-        block.label[l] = static_cast<typename S::Int>(f.targets.labels[from]);
-      } else {
-        const T* target = f.targets.values + static_cast<std::size_t>(from) * K;
-        for (std::size_t k = 0; k < K; ++k) y[k * L + l] = target[k];
+    const std::size_t p = row / kPanel<T>, lane = row % kPanel<T>;
+    T* const g = f.dz.data != nullptr ? f.dz.at(0, p) + lane : unwanted;
+    LossBlock<T> block{K, f.z.at(0, p) + lane, g, e, y, {}, f.spec.pos_weight};
+    Index from[L];
+    for (std::size_t l = 0; l < L; ++l) from[l] = pick(row + std::min(l, count - 1));
+    if (f.spec.kind == LossKind::cross_entropy) {
+      for (std::size_t l = 0; l < L; ++l) {
+        block.label[l] = static_cast<typename S::Int>(f.targets.labels[from[l]]);
       }
+    } else {
+      load_targets(f, from, y);
     }
     const typename S::V losses = block.run(f.spec.kind);
     if (f.row_loss != nullptr) S::store_partial(f.row_loss + row, losses, count);
     if (f.dz.data != nullptr) {
       const typename S::V factor = S::load_partial(f.factor + row, count);
-      for (std::size_t k = 0; k < K; ++k) block.put(block.z, k, block.at(block.z, k) * factor);
-      scatter_block(block.z, f.dz, row, count);
+      for (std::size_t k = 0; k < K; ++k) block.put(k, block.gradient(k) * factor);
     }
   }
 }
@@ -180,13 +197,11 @@ void loss(const LossArgs<T>& f) {
 template <class T>
 void predict(const LossArgs<T>& f) {
   constexpr std::size_t L = Simd<T>::kLanes;
-  const std::size_t K = f.z.cols;
-  LossBlock<T> block{K, f.scratch, f.scratch + K * L, nullptr, {}, nullptr};
   for (std::size_t row = f.row_begin; row < f.row_end; row += L) {
-    const std::size_t count = std::min(L, f.row_end - row);
-    gather_block(f.z, row, count, block.z);
+    const std::size_t p = row / kPanel<T>, lane = row % kPanel<T>;
+    LossBlock<T> block{f.outputs, f.z.at(0, p) + lane, f.dz.at(0, p) + lane, f.scratch, nullptr, {},
+                       nullptr};
     block.link(f.spec.kind);
-    scatter_block(block.z, f.dz, row, count);
   }
 }
 

@@ -2,76 +2,151 @@
 // Rows in and out of panels, and the elementwise kernels of the public API.
 #pragma once
 
+#include <algorithm>
+#include <cstring>
+
 #include "kernels.h"
-#include "simd-inl.h"
+#include "transpose-inl.h"
 #include "update-inl.h"
 
 namespace fastrelu {
 namespace FASTRELU_ISA {
 namespace {
 
+// Lanes values from `x` (the first `count` of them; the others 0), as T.
 template <class T>
-FASTRELU_INLINE void load_row(const T* x, std::size_t cols, T scale, const Panels<T>& out,
-                              std::size_t row) {
+FASTRELU_INLINE typename Simd<T>::V load_values(const T* x, std::size_t count) {
   using S = Simd<T>;
-  const typename S::V s = S::set1(scale);
-  const bool scaled = scale != T(1);
-  for (std::size_t c = 0, p = 0; c < cols; c += kPanel<T>, ++p) {
-    T* to = out.at(row, p);
-    const std::size_t n = std::min(kPanel<T>, cols - c);
-    std::size_t k = 0;
-    for (; k + S::kLanes <= n; k += S::kLanes) {
-      const typename S::V v = S::load(x + c + k);
-      S::store(to + k, scaled ? v * s : v);
-    }
-    if (k < n) {
-      const typename S::V v = S::load_partial(x + c + k, n - k);
-      S::store(to + k, scaled ? v * s : v);
-    }
-  }
+  return count >= S::kLanes ? S::load(x) : S::load_partial(x, count);
 }
-
 template <class T>
-FASTRELU_INLINE void load_row_uint8(const std::uint8_t* x, std::size_t cols, T scale,
-                                    const Panels<T>& out, std::size_t row) {
-  for (std::size_t c = 0, p = 0; c < cols; c += kPanel<T>, ++p) {
-    T* to = out.at(row, p);
-    const std::size_t n = std::min(kPanel<T>, cols - c);
-    if (scale != T(1)) {
-      for (std::size_t k = 0; k < n; ++k) to[k] = static_cast<T>(x[c + k]) * scale;
-    } else {
-      for (std::size_t k = 0; k < n; ++k) to[k] = static_cast<T>(x[c + k]);
-    }
-  }
-}
-
-template <class T>
-void load_rows(const RowSource& x, const Index* index, Index first, T scale, Panels<T> out,
-               std::size_t row_begin, std::size_t row_end) {
-  const char* base = static_cast<const char*>(x.data);
-  for (std::size_t r = row_begin; r < row_end; ++r) {
-    const Index from = index != nullptr ? index[r] : first + static_cast<Index>(r);
-    const void* row = base + from * x.stride;
-    if (x.is_uint8) {
-      load_row_uint8(static_cast<const std::uint8_t*>(row), x.cols, scale, out, r);
-    } else {
-      load_row(static_cast<const T*>(row), x.cols, scale, out, r);
-    }
-  }
-}
-
-template <class T>
-void store_rows(Panels<const T> a, T* out, std::ptrdiff_t stride, std::size_t row_begin,
-                std::size_t row_end) {
+FASTRELU_INLINE typename Simd<T>::V load_values(const std::uint8_t* x, std::size_t count) {
   using S = Simd<T>;
-  for (std::size_t r = row_begin; r < row_end; ++r) {
-    T* to = out + static_cast<std::ptrdiff_t>(r) * stride;
-    for (std::size_t c = 0, p = 0; c < a.cols; c += kPanel<T>, ++p) {
-      const T* from = a.at(r, p);
-      const std::size_t n = std::min(kPanel<T>, a.cols - c);
-      std::size_t k = 0;
-      for (; k + S::kLanes <= n; k += S::kLanes) S::store(to + c + k, S::load(from + k));
-      if (k < n) S::store_partial(to + c + k, S::load(from + k), n - k);
+  typedef std::uint8_t Bytes __attribute__((vector_size(S::kLanes)));
+  Bytes bytes{};
+  std::memcpy(&bytes, x, std::min(count, S::kLanes));
+  return __builtin_convertvector(bytes, typename S::V);
+}
+
+// The rows of one vector of lanes: columns [column, column + kLanes) transposed into `to`, rows
+// kPanel apart.
+template <class T, class E>
+FASTRELU_INLINE void load_block(const E* const* rows, std::size_t row_count, std::size_t column,
+                                std::size_t cols, bool scaled, typename Simd<T>::V scale, T* to) {
+  using S = Simd<T>;
+  constexpr std::size_t L = S::kLanes;
+  typename S::V block[L];
+  if (row_count == L && column + L <= cols) {
+    static_for<L>([&](auto l) __attribute__((always_inline)) {
+      block[l] = load_values<T>(rows[l] + column, L);
+    });
+  } else {
+    for (std::size_t l = 0; l < L; ++l) {
+      block[l] = l < row_count ? load_values<T>(rows[l] + column, cols - column) : S::zero();
+    }
+  }
+  if (scaled) {
+    static_for<L>([&](auto l) __attribute__((always_inline)) { block[l] = block[l] * scale; });
+  }
+  transpose<T>(block);
+  const std::size_t count = std::min(L, cols - column);
+  if (count == L) {
+    static_for<L>([&](auto l)
+                      __attribute__((always_inline)) { S::store(to + l * kPanel<T>, block[l]); });
+  } else {
+    for (std::size_t l = 0; l < count; ++l) S::store(to + l * kPanel<T>, block[l]);
+  }
+}
+
+template <class T, class E>
+void load_rows_of(const RowSource& x, RowPicker pick, T scale, const Panels<T>& out,
+                  std::size_t row_begin, std::size_t row_end) {
+  using S = Simd<T>;
+  constexpr std::size_t L = S::kLanes;
+  const char* const base = static_cast<const char*>(x.data);
+  const typename S::V factor = S::set1(scale);
+  const E* rows[L];
+  for (std::size_t n = row_begin; n < row_end; n += L) {
+    const std::size_t count = std::min(L, row_end - n);
+    for (std::size_t l = 0; l < count; ++l) {
+      rows[l] = reinterpret_cast<const E*>(base + pick(n + l) * x.stride);
+    }
+    T* const to = out.at(0, n / kPanel<T>) + n % kPanel<T>;
+    for (std::size_t c = 0; c < x.cols; c += L) {
+      load_block<T, E>(rows, count, c, x.cols, scale != T(1), factor, to + c * kPanel<T>);
+    }
+  }
+}
+
+template <class T>
+void load_rows(const RowSource& x, RowPicker rows, T scale, Panels<T> out, std::size_t row_begin,
+               std::size_t row_end) {
+  if (x.is_uint8) {
+    load_rows_of<T, std::uint8_t>(x, rows, scale, out, row_begin, row_end);
+  } else {
+    load_rows_of<T, T>(x, rows, scale, out, row_begin, row_end);
+  }
+}
+
+// One block of panels transposed in registers; features beyond `count` read as 0.
+template <class T>
+FASTRELU_INLINE void transposed_block(const T* from, std::size_t count,
+                                      typename Simd<T>::V (&block)[Simd<T>::kLanes]) {
+  using S = Simd<T>;
+  constexpr std::size_t L = S::kLanes;
+  if (count >= L) {
+    static_for<L>([&](auto j)
+                      __attribute__((always_inline)) { block[j] = S::load(from + j * kPanel<T>); });
+  } else {
+    for (std::size_t j = 0; j < L; ++j) {
+      block[j] = j < count ? S::load(from + j * kPanel<T>) : S::zero();
+    }
+  }
+  transpose<T>(block);
+}
+
+template <class T>
+void store_rows(Panels<const T> a, std::size_t features, T* out, std::ptrdiff_t stride,
+                std::size_t row_begin, std::size_t row_end) {
+  using S = Simd<T>;
+  constexpr std::size_t L = S::kLanes;
+  for (std::size_t n = row_begin; n < row_end; n += L) {
+    const std::size_t rows = std::min(L, row_end - n);
+    const T* const from = a.at(0, n / kPanel<T>) + n % kPanel<T>;
+    T* const to = out + static_cast<std::ptrdiff_t>(n) * stride;
+    if (features == 1 && stride == 1) {
+      S::store_partial(to, S::load(from), rows);
+      continue;
+    }
+    for (std::size_t f = 0; f < features; f += L) {
+      typename S::V block[L];
+      const std::size_t count = std::min(L, features - f);
+      transposed_block<T>(from + f * kPanel<T>, count, block);
+      for (std::size_t l = 0; l < rows; ++l) {
+        T* const row = to + static_cast<std::ptrdiff_t>(l) * stride + f;
+        if (count == L) {
+          S::store(row, block[l]);
+        } else {
+          S::store_partial(row, block[l], count);
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+void transpose_panels(Panels<const T> a, std::size_t features, Panels<T> out, std::size_t row_begin,
+                      std::size_t row_end) {
+  using S = Simd<T>;
+  constexpr std::size_t L = S::kLanes;
+  for (std::size_t n = row_begin; n < row_end; n += L) {
+    const T* const from = a.at(0, n / kPanel<T>) + n % kPanel<T>;
+    for (std::size_t f = 0; f < features; f += L) {
+      typename S::V block[L];
+      transposed_block<T>(from + f * kPanel<T>, features - f, block);
+      T* const to = out.at(n, f / kPanel<T>) + f % kPanel<T>;
+      static_for<L>([&](auto l)
+                        __attribute__((always_inline)) { S::store(to + l * kPanel<T>, block[l]); });
     }
   }
 }

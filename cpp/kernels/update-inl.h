@@ -2,6 +2,7 @@
 // Optimizer updates, element by element (docs/arithmetic.md, "Optimizers").
 #pragma once
 
+#include <algorithm>
 #include <limits>
 
 #include "kernels.h"
@@ -51,24 +52,39 @@ FASTRELU_INLINE void update_vector(const UpdateArgs<T>& u, bool decay, typename 
 }
 
 template <class T>
+FASTRELU_INLINE bool is_plain_sgd(const UpdateArgs<T>& u) {
+  return u.rule == UpdateArgs<T>::Rule::sgd && u.weight_decay == 0 && !u.clipped;
+}
+
+// Up to a vector of parameters with their state, `lanes` of it.
+template <class T>
+FASTRELU_INLINE void update_lanes(const UpdateArgs<T>& u, bool decay, typename Simd<T>::V g, T* w,
+                                  T* s1, T* s2, std::size_t lanes) {
+  using S = Simd<T>;
+  if (lanes == S::kLanes) {
+    State<T> s{S::load(w), s1 ? S::load(s1) : S::zero(), s2 ? S::load(s2) : S::zero()};
+    update_vector(u, decay, g, s);
+    S::store(w, s.w);
+    if (s1) S::store(s1, s.s1);
+    if (s2) S::store(s2, s.s2);
+  } else {
+    State<T> s{S::load_partial(w, lanes), s1 ? S::load_partial(s1, lanes) : S::zero(),
+               s2 ? S::load_partial(s2, lanes) : S::zero()};
+    update_vector(u, decay, g, s);
+    S::store_partial(w, s.w, lanes);
+    if (s1) S::store_partial(s1, s.s1, lanes);
+    if (s2) S::store_partial(s2, s.s2, lanes);
+  }
+}
+
+template <class T>
 void update(const UpdateArgs<T>& u, bool is_weight, T* w, const T* g, T* s1, T* s2, std::size_t n) {
   using S = Simd<T>;
   const bool decay = is_weight && u.weight_decay != 0;
-  std::size_t i = 0;
-  for (; i + S::kLanes <= n; i += S::kLanes) {
-    State<T> s{S::load(w + i), s1 ? S::load(s1 + i) : S::zero(), s2 ? S::load(s2 + i) : S::zero()};
-    update_vector(u, decay, S::load(g + i), s);
-    S::store(w + i, s.w);
-    if (s1) S::store(s1 + i, s.s1);
-    if (s2) S::store(s2 + i, s.s2);
-  }
-  if (const std::size_t rest = n - i) {
-    State<T> s{S::load_partial(w + i, rest), s1 ? S::load_partial(s1 + i, rest) : S::zero(),
-               s2 ? S::load_partial(s2 + i, rest) : S::zero()};
-    update_vector(u, decay, S::load_partial(g + i, rest), s);
-    S::store_partial(w + i, s.w, rest);
-    if (s1) S::store_partial(s1 + i, s.s1, rest);
-    if (s2) S::store_partial(s2 + i, s.s2, rest);
+  for (std::size_t i = 0; i < n; i += S::kLanes) {
+    const std::size_t lanes = std::min(S::kLanes, n - i);
+    const typename S::V gv = lanes == S::kLanes ? S::load(g + i) : S::load_partial(g + i, lanes);
+    update_lanes(u, decay, gv, w + i, s1 ? s1 + i : nullptr, s2 ? s2 + i : nullptr, lanes);
   }
 }
 

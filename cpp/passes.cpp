@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The passes of a team of threads through all layers, many rows at a time.
+#include <algorithm>
+
+#include "dispatch.h"
+#include "network.h"
+
+namespace fastrelu {
+namespace {
+
+// A pass is cut by the rows of the minibatch or by the features that it computes.
+enum class Cut : std::uint8_t { rows, features };
+
+// What one barrier costs, in values that could cross from one core to another meanwhile.
+constexpr std::size_t kBarrierValues = 2000;
+
+// Weights are updated by the thread that owns their outputs, so with `n` threads all but 1/n of
+// W must come from elsewhere when rows are cut; of the inputs, when features are.
+Cut forward_cut(const Layer& layer, std::size_t rows, unsigned n) {
+  if (n == 1) return Cut::rows;
+  if (layer.fan_out < 32 * n) return Cut::rows;
+  const std::size_t weights = layer.fan_in * layer.fan_out, inputs = layer.fan_in * rows;
+  return inputs + kBarrierValues < weights ? Cut::features : Cut::rows;
+}
+
+// The thread that owns inputs of a layer reads all of dZ and its own rows of W, a part of which
+// others have updated.
+Cut backward_cut(const Layer& layer, std::size_t rows, unsigned n) {
+  if (n == 1) return Cut::rows;
+  if (layer.fan_in < 32 * n) return Cut::rows;
+  const std::size_t weights = layer.fan_in * layer.fan_out, gradients = layer.fan_out * rows;
+  return gradients + weights / n + kBarrierValues < weights ? Cut::features : Cut::rows;
+}
+
+// Fewer panels than threads leave some idle.
+template <class T>
+Cut unless_few(Cut cut, std::size_t features, std::size_t rows, unsigned n) {
+  return panel_count<T>(rows) < n && features >= 32 ? Cut::features : cut;
+}
+
+// Runs passes that follow each other, and waits for the other threads between two of them wherever
+// one reads what others wrote.
+class Relay {
+ public:
+  explicit Relay(Team& team) : team_(team) {}
+  void begin(Cut cut) {
+    if (cut == Cut::features || last_ == Cut::features) team_.wait();
+    last_ = cut;
+  }
+  void end() { begin(Cut::rows); }
+
+ private:
+  Team& team_;
+  Cut last_ = Cut::rows;
+};
+
+// Whole panels of features.
+template <class T>
+Range own_features(std::size_t features, unsigned n, unsigned t) {
+  const Range panels = share(panel_count<T>(features), n, t);
+  return {std::min(panels.begin * kPanel<T>, features), std::min(panels.end * kPanel<T>, features)};
+}
+
+template <class T>
+void transpose_part(const Panels<T>& dz, const Panels<T>& by_rows, Range features, Range panels,
+                    std::size_t rows) {
+  if (features.begin == features.end) return;
+  Panels<const T> from = read_only(dz);
+  from.data += features.begin * kPanel<T>;
+  Panels<T> to = by_rows;
+  to.data += features.begin / kPanel<T> * to.stride;
+  kernels<T>().transpose(from, features.end - features.begin, to, panels.begin * kPanel<T>,
+                         std::min(panels.end * kPanel<T>, rows));
+}
+
+template <class T>
+Panels<T> first_rows(Panels<T> a, std::size_t rows) {
+  a.cols = rows;
+  return a;
+}
+
+}  // namespace
+
+Range own_panels(std::size_t panels, unsigned n, unsigned t) { return share(panels, n, t); }
+
+template <class T>
+void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t rows, Team& team,
+                  unsigned t, T* scratch) {
+  const unsigned n = team.size();
+  const std::size_t panels = panel_count<T>(rows);
+  Relay relay(team);
+  for (std::size_t k = 0; k < net.layers().size(); ++k) {
+    const Layer& layer = net.layers()[k];
+    const Cut cut = unless_few<T>(forward_cut(layer, rows, n), layer.fan_out, rows, n);
+    Range outputs{0, layer.fan_out}, mine{0, panels};
+    if (cut == Cut::features) {
+      outputs = own_features<T>(layer.fan_out, n, t);
+    } else {
+      mine = own_panels(panels, n, t);
+    }
+    DenseForward<T> f;
+    f.x = read_only(first_rows(a[k], rows));
+    f.fan_in = layer.fan_in;
+    f.fan_out = layer.fan_out;
+    f.w = net.parameters() + layer.weight_offset;
+    f.b = net.has_bias() ? net.parameters() + layer.bias_offset : nullptr;
+    f.z = first_rows(a[k + 1], rows);
+    f.relu = layer.activation == Activation::relu;
+    f.out_begin = outputs.begin;
+    f.out_end = outputs.end;
+    f.panel_begin = mine.begin;
+    f.panel_end = mine.end;
+    f.scratch = scratch;
+    relay.begin(cut);
+    kernels<T>().dense_forward(f);
+  }
+  relay.end();
+}
+
+template <class T>
+void backward_pass(const Network<T>& net, const Activations<T>& a, const OutputGradients<T>& dz,
+                   const Panels<T>& dx, std::size_t rows, Team& team, unsigned t, T* scratch) {
+  const unsigned n = team.size();
+  const std::vector<Layer>& layers = net.layers();
+  const std::size_t panels = panel_count<T>(rows);
+  Relay relay(team);
+  transpose_part(dz.of(layers.size() - 1), dz.by_rows[layers.size() - 1],
+                 {0, layers.back().fan_out}, own_panels(panels, n, t), rows);
+  for (std::size_t k = layers.size(); k-- > 0;) {
+    if (k == 0 && dx.data == nullptr) break;
+    const Layer& layer = layers[k];
+    const Cut cut = unless_few<T>(backward_cut(layer, rows, n), layer.fan_in, rows, n);
+    Range inputs{0, layer.fan_in}, mine{0, panels};
+    if (cut == Cut::features) {
+      inputs = own_features<T>(layer.fan_in, n, t);
+    } else {
+      mine = own_panels(panels, n, t);
+    }
+    DenseBackwardData<T> f;
+    f.dz = read_only(first_rows(dz.of(k), rows));
+    f.fan_in = layer.fan_in;
+    f.fan_out = layer.fan_out;
+    f.w = net.parameters() + layer.weight_offset;
+    f.dx = first_rows(k == 0 ? dx : dz.of(k - 1), rows);
+    f.gate = {nullptr, 0, 0};
+    if (k > 0 && layers[k - 1].activation == Activation::relu) f.gate = read_only(a[k]);
+    f.in_begin = inputs.begin;
+    f.in_end = inputs.end;
+    f.panel_begin = mine.begin;
+    f.panel_end = mine.end;
+    f.scratch = scratch;
+    relay.begin(cut);
+    kernels<T>().dense_backward_data(f);
+    if (k > 0) transpose_part(dz.of(k - 1), dz.by_rows[k - 1], inputs, mine, rows);
+  }
+  relay.end();
+}
+
+template <class T>
+void weights_pass(const Network<T>& net, const Activations<T>& a, const OutputGradients<T>& dz,
+                  std::size_t rows, const WeightGradients<T>& out, unsigned n, unsigned t) {
+  for (std::size_t k = net.layers().size(); k-- > 0;) {
+    const Layer& layer = net.layers()[k];
+    const auto at = [&](T* base) { return base == nullptr ? nullptr : base + layer.weight_offset; };
+    DenseBackwardWeights<T> f;
+    f.x = read_only(a[k]);
+    f.dz = read_only(dz.by_rows[k]);
+    f.fan_in = layer.fan_in;
+    f.fan_out = layer.fan_out;
+    f.inputs = layer.fan_in + (net.has_bias() ? 1 : 0);
+    f.rows = rows;
+    f.dw = at(out.gradient);
+    f.accumulate = out.accumulate;
+    f.update = out.update;
+    f.w = at(out.parameters);
+    f.s1 = at(out.s1);
+    f.s2 = at(out.s2);
+    const std::size_t runs = (f.inputs + kGradientUnit - 1) / kGradientUnit;
+    const Range units = share(runs * panel_count<T>(layer.fan_out), n, t);
+    f.unit_begin = units.begin;
+    f.unit_end = units.end;
+    kernels<T>().dense_backward_weights(f);
+  }
+}
+
+#define FASTRELU_INSTANTIATE(T)                                                                    \
+  template void forward_pass(const Network<T>&, const Activations<T>&, std::size_t, Team&,         \
+                             unsigned, T*);                                                        \
+  template void backward_pass(const Network<T>&, const Activations<T>&, const OutputGradients<T>&, \
+                              const Panels<T>&, std::size_t, Team&, unsigned, T*);                 \
+  template void weights_pass(const Network<T>&, const Activations<T>&, const OutputGradients<T>&,  \
+                             std::size_t, const WeightGradients<T>&, unsigned, unsigned);
+
+FASTRELU_INSTANTIATE(float)
+FASTRELU_INSTANTIATE(double)
+
+}  // namespace fastrelu
