@@ -16,12 +16,17 @@ class FpEnvironment {
  public:
 #if defined(__SSE__) || defined(__x86_64__)
   FpEnvironment() : saved_(_mm_getcsr()) {
-    if (saved_ != kDefault) _mm_setcsr(kDefault);
+    if (!is_default()) _mm_setcsr(kDefault);
   }
-  ~FpEnvironment() { _mm_setcsr(saved_); }
+  ~FpEnvironment() {
+    if (!is_default()) _mm_setcsr(saved_);
+  }
 
  private:
-  static constexpr unsigned kDefault = 0x1F80;
+  static constexpr unsigned kDefault = 0x1F80, kStatusFlags = 0x3F;
+  // Flags that say what has happened change no result; setting the register costs more than all
+  // else here, and nobody's flags were promised to stay.
+  bool is_default() const { return (saved_ & ~kStatusFlags) == kDefault; }
   unsigned saved_;
 #else
   FpEnvironment() {

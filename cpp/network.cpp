@@ -229,7 +229,7 @@ void predict(const Network<T>& net, const RowSource& x, T* out, std::ptrdiff_t s
 
 template <class T>
 void row_losses(const Network<T>& net, const RowSource& x, const Targets<T>& targets,
-                const LossSpec<T>& loss, T* out) {
+                const LossSpec<T>& loss, T* out, T* outputs) {
   const KernelTable<T>& k = kernels<T>();
   for_output_blocks(net, x,
                     [&](std::size_t first, std::size_t rows, const Panels<T>& z, T* scratch) {
@@ -242,6 +242,10 @@ void row_losses(const Network<T>& net, const RowSource& x, const Targets<T>& tar
                       f.first = static_cast<Index>(first);
                       f.row_end = rows;
                       f.scratch = scratch;
+                      if (outputs != nullptr) {
+                        k.store_rows(f.z, outputs + first * net.outputs(),
+                                     static_cast<std::ptrdiff_t>(net.outputs()), 0, rows);
+                      }
                       k.loss(f);
                     });
 }
@@ -321,7 +325,7 @@ void linear_relu(const RowSource& x, const T* w, const T* b, std::size_t fan_out
   template std::size_t scratch_size(const Network<T>&);                                            \
   template void predict(const Network<T>&, const RowSource&, T*, std::ptrdiff_t, const LossKind*); \
   template void row_losses(const Network<T>&, const RowSource&, const Targets<T>&,                 \
-                           const LossSpec<T>&, T*);                                                \
+                           const LossSpec<T>&, T*, T*);                                                \
   template Activations<T> forward_cached(const Network<T>&, const RowSource&);                     \
   template void backward(const Network<T>&, const Activations<T>&, std::size_t, const T*, T*, T*); \
   template void store_outputs(const Network<T>&, const Activations<T>&, std::size_t, T*);          \

@@ -132,10 +132,10 @@ void weights_pass(const Network<T>& net, const Activations<T>& a, const OutputGr
 template <class T>
 void predict(const Network<T>& net, const RowSource& x, T* out, std::ptrdiff_t stride,
              const LossKind* link);
-// Row losses of x.rows rows.
+// Row losses of x.rows rows, and the outputs they come from unless that is null.
 template <class T>
 void row_losses(const Network<T>& net, const RowSource& x, const Targets<T>& targets,
-                const LossSpec<T>& loss, T* out);
+                const LossSpec<T>& loss, T* out, T* outputs);
 // A_0 .. A_L of all rows.
 template <class T>
 Activations<T> forward_cached(const Network<T>& net, const RowSource& x);

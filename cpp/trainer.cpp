@@ -381,12 +381,12 @@ double Trainer<T>::loss_and_gradient(const DataSet<T>& data, T* gradient) {
 }
 
 template <class T>
-double Trainer<T>::data_loss(const DataSet<T>& data) const {
+double Trainer<T>::data_loss(const DataSet<T>& data, T* outputs) const {
   const FpEnvironment environment;
   const std::size_t rows = data.x.rows;
   AlignedBuffer<T> losses(rows);
   row_losses(static_cast<const Network<T>&>(*net_), data.x, data.targets, loss_spec(),
-             losses.data());
+             losses.data(), outputs);
   double total = 0, sum = 0, weight_sum = 0;
   for (std::size_t s = 0; s < options_.n_shards; ++s) {
     const Range mine = shard(rows, s);

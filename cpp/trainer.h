@@ -75,8 +75,8 @@ class Trainer {
   // Loss and gradient (laid out as the parameters) of these rows; nothing is updated.
   double loss_and_gradient(const DataSet<T>& data, T* gradient);
 
-  // The loss of these rows; nothing else is computed.
-  double data_loss(const DataSet<T>& data) const;
+  // The loss of these rows, and the outputs (rows, outputs) unless that is null.
+  double data_loss(const DataSet<T>& data, T* outputs) const;
 
   std::size_t steps_in_epoch(std::size_t rows, Sampling sampling) const;
   // Begins an epoch unless one is open, and runs it from its place on. learning_rates[i] is that of

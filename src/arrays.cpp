@@ -2,20 +2,20 @@
 #include "arrays.h"
 
 #include <cmath>
-#include <vector>
 
 #include "dispatch.h"
 
 namespace fastrelu::python {
 namespace {
 
-std::string shape_text(const std::vector<std::size_t>& shape) {
+template <class Size>
+std::string shape_text(const Size* shape, py::ssize_t axes) {
   std::string text = "(";
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
-  }
-  return text + (shape.size() == 1 ? ",)" : ")");
+  for (py::ssize_t i = 0; i < axes; ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+  return text + (axes == 1 ? ",)" : ")");
 }
+std::string shape_text(const py::array& a) { return shape_text(a.shape(), a.ndim()); }
+std::string shape_text(const Shape& s) { return shape_text(s.size, s.axes); }
 
 std::string type_name(const py::handle& object) {
   return py::cast<std::string>(py::type::of(object).attr("__name__"));
@@ -94,9 +94,8 @@ bool rows_in_place(const py::array& a) {
 }
 
 template <class T>
-void require_range(const py::array& y, double low, double high, const char* expected) {
-  const T* values = static_cast<const T*>(y.data());
-  for (py::ssize_t i = 0; i < y.size(); ++i) {
+void require_range(const T* values, std::size_t n, double low, double high, const char* expected) {
+  for (std::size_t i = 0; i < n; ++i) {
     if (values[i] < low || values[i] > high) {
       bad_value("y", std::string("expected ") + expected + ", got " + std::to_string(values[i]) +
                          " at element " + std::to_string(i));
@@ -105,10 +104,6 @@ void require_range(const py::array& y, double low, double high, const char* expe
 }
 
 }  // namespace
-
-std::string shape_text(const py::array& a) {
-  return shape_text(std::vector<std::size_t>(a.shape(), a.shape() + a.ndim()));
-}
 
 py::array as_real_array(const py::handle& object, const char* name) {
   py::object made;
@@ -136,18 +131,19 @@ py::array as_real_array(const py::handle& object, const char* name) {
   return a;
 }
 
+namespace {
+
+// as_rows for what view_rows did not recognise.
 template <class T>
-Rows as_rows(const py::handle& object, const char* name, std::size_t cols, bool allow_row,
-             bool check_finite) {
+Rows judge_rows(const py::handle& object, const char* name, std::size_t cols, bool allow_row) {
   Rows rows;
   py::array a = as_real_array(object, name);
   rows.one_row = allow_row && a.ndim() == 1;
-  const std::string expected = "expected shape (n, " + std::to_string(cols) + ")" +
-                               (allow_row ? " or (" + std::to_string(cols) + ",)" : "");
-  if (a.ndim() != 2 && !rows.one_row) bad_value(name, expected + ", got " + shape_text(a));
   const py::ssize_t last = a.ndim() - 1;
-  if (static_cast<std::size_t>(a.shape(last)) != cols) {
-    bad_value(name, expected + ", got " + shape_text(a));
+  if ((a.ndim() != 2 && !rows.one_row) || static_cast<std::size_t>(a.shape(last)) != cols) {
+    const std::string c = std::to_string(cols);
+    bad_value(name, "expected shape (n, " + c + ")" + (allow_row ? " or (" + c + ",)" : "") +
+                        ", got " + shape_text(a));
   }
   rows.view.is_uint8 = rows_in_place<std::uint8_t>(a);
   if (!rows.view.is_uint8 && !rows_in_place<T>(a)) a = cast_array<T>(a);
@@ -158,27 +154,13 @@ Rows as_rows(const py::handle& object, const char* name, std::size_t cols, bool 
   rows.view.stride =
       rows.one_row || a.shape(0) <= 1 ? static_cast<std::ptrdiff_t>(cols * item) : a.strides(0);
   rows.keep = std::move(a);
-  if (check_finite) require_finite_rows<T>(rows.view, name);
   return rows;
 }
 
+// Targets of the right shape and dtype that view_targets did not recognise.
 template <class T>
-py::array as_contiguous(const py::handle& object, const char* name,
-                        const std::vector<std::size_t>& shape, bool check_finite) {
-  const py::array a = as_real_array(object, name);
-  if (shape_text(a) != shape_text(shape)) {
-    bad_value(name, "expected shape " + shape_text(shape) + ", got " + shape_text(a));
-  }
-  py::array made = contiguous<T>(a);
-  if (check_finite) {
-    require_finite(static_cast<const T*>(made.data()), static_cast<std::size_t>(made.size()), name);
-  }
-  return made;
-}
-
-template <class T>
-TargetArray<T> as_targets(const py::handle& object, std::size_t rows, std::size_t outputs,
-                          LossKind kind, bool check_finite) {
+TargetArray<T> judge_targets(const py::handle& object, std::size_t rows, std::size_t outputs,
+                             LossKind kind) {
   TargetArray<T> target;
   const py::array a = as_real_array(object, "y");
   const std::string n = std::to_string(rows), k = std::to_string(outputs);
@@ -190,15 +172,9 @@ TargetArray<T> as_targets(const py::handle& object, std::size_t rows, std::size_
     const bool fits = (a.ndim() == 1 || (a.ndim() == 2 && a.shape(1) == 1)) &&
                       static_cast<std::size_t>(a.shape(0)) == rows;
     if (!fits) bad_value("y", "expected labels of shape (" + n + ",), got " + shape_text(a));
-    target.keep = contiguous<std::int64_t>(a);
-    target.view.labels = static_cast<const std::int64_t*>(target.keep.data());
-    for (std::size_t r = 0; r < rows; ++r) {
-      const std::int64_t label = target.view.labels[r];
-      if (label < 0 || label >= static_cast<std::int64_t>(outputs)) {
-        bad_value("y", "expected labels 0.." + std::to_string(outputs - 1) + ", got " +
-                           std::to_string(label) + " in row " + std::to_string(r));
-      }
-    }
+    const py::array labels = contiguous<std::int64_t>(a);
+    target.view.labels = static_cast<const std::int64_t*>(labels.data());
+    target.keep = labels;
     return target;
   }
   const bool column = outputs == 1 && a.ndim() == 1;
@@ -207,36 +183,15 @@ TargetArray<T> as_targets(const py::handle& object, std::size_t rows, std::size_
     bad_value("y", "expected shape (" + n + ", " + k + ")" +
                        (outputs == 1 ? " or (" + n + ",)" : "") + ", got " + shape_text(a));
   }
-  target.keep = contiguous<T>(a);
-  target.view.values = static_cast<const T*>(target.keep.data());
-  if (check_finite) require_finite(target.view.values, rows * outputs, "y");
-  if (kind == LossKind::binary_cross_entropy)
-    require_range<T>(target.keep, 0, 1, "targets in [0, 1]");
-  if (kind == LossKind::poisson) require_range<T>(target.keep, 0, INFINITY, "targets >= 0");
+  const py::array values = contiguous<T>(a);
+  target.view.values = static_cast<const T*>(values.data());
+  target.keep = values;
   return target;
 }
 
+// Raises unless `out`, which view_output did not recognise, can be written to all the same.
 template <class T>
-WeightArray as_sample_weight(const py::handle& object, std::size_t rows, bool check_finite) {
-  if (object.is_none()) return {};
-  constexpr const char* name = "sample_weight";
-  py::array a = as_contiguous<double>(object, name, {rows}, false);
-  const double* w = static_cast<const double*>(a.data());
-  double sum = 0;
-  for (std::size_t i = 0; i < rows; ++i) {
-    if (check_finite && !std::isfinite(static_cast<T>(w[i]))) {
-      bad_value(name, "expected finite values, got " + std::to_string(w[i]) + " at element " +
-                          std::to_string(i) + " (as " + dtype_name<T>() + ")");
-    }
-    sum += w[i];
-  }
-  if (!(sum > 0)) bad_value(name, "expected a positive sum, got " + std::to_string(sum));
-  return {a, w};
-}
-
-template <class T>
-py::array as_output(const py::handle& object, const std::vector<std::size_t>& shape,
-                    const py::array& input) {
+void judge_output(const py::handle& object, const Shape& shape, const py::handle& input) {
   if (!py::isinstance<py::array>(object)) {
     bad_type("out", "expected a NumPy array, got " + type_name(object));
   }
@@ -256,18 +211,118 @@ py::array as_output(const py::handle& object, const std::vector<std::size_t>& sh
   if (!out.writeable()) bad_value("out", "expected a writable array, got a read-only one");
   const py::object overlap = py::module_::import("numpy").attr("may_share_memory")(out, input);
   if (overlap.cast<bool>()) bad_value("out", "expected no overlap with the input");
-  return out;
+}
+
+void require_labels(const std::int64_t* labels, std::size_t rows, std::size_t outputs) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    if (labels[r] >= 0 && labels[r] < static_cast<std::int64_t>(outputs)) continue;
+    bad_value("y", "expected labels 0.." + std::to_string(outputs - 1) + ", got " +
+                       std::to_string(labels[r]) + " in row " + std::to_string(r));
+  }
+}
+
+}  // namespace
+
+template <class T>
+Rows as_rows(const py::handle& object, const char* name, std::size_t cols, bool allow_row,
+             bool check_finite) {
+  Rows rows;
+  if (view_rows<T>(object.ptr(), cols, allow_row, rows.view, rows.one_row)) {
+    rows.keep = py::reinterpret_borrow<py::object>(object);
+  } else {
+    rows = judge_rows<T>(object, name, cols, allow_row);
+  }
+  if (check_finite) require_finite_rows<T>(rows.view, name);
+  return rows;
+}
+
+template <class T>
+Contiguous<T> as_contiguous(const py::handle& object, const char* name, const Shape& shape,
+                            bool check_finite) {
+  Contiguous<T> made;
+  Shape got;
+  if (view_plain(object.ptr(), made.data, got) && got == shape) {
+    made.keep = py::reinterpret_borrow<py::object>(object);
+  } else {
+    const py::array a = as_real_array(object, name);
+    if (shape_text(a) != shape_text(shape)) {
+      bad_value(name, "expected shape " + shape_text(shape) + ", got " + shape_text(a));
+    }
+    const py::array copy = contiguous<T>(a);
+    made.data = static_cast<const T*>(copy.data());
+    made.keep = copy;
+  }
+  if (check_finite) require_finite(made.data, shape.count(), name);
+  return made;
+}
+
+template <class T>
+TargetArray<T> as_targets(const py::handle& object, std::size_t rows, std::size_t outputs,
+                          LossKind kind, bool check_finite) {
+  TargetArray<T> target;
+  if (view_targets(object.ptr(), rows, outputs, kind, target.view)) {
+    target.keep = py::reinterpret_borrow<py::object>(object);
+  } else {
+    target = judge_targets<T>(object, rows, outputs, kind);
+  }
+  const T* const values = target.view.values;
+  const std::size_t n = rows * outputs;
+  if (kind == LossKind::cross_entropy) {
+    require_labels(target.view.labels, rows, outputs);
+    return target;
+  }
+  if (check_finite) require_finite(values, n, "y");
+  if (kind == LossKind::binary_cross_entropy) require_range(values, n, 0, 1, "targets in [0, 1]");
+  if (kind == LossKind::poisson) require_range(values, n, 0, INFINITY, "targets >= 0");
+  return target;
+}
+
+template <class T>
+WeightArray as_sample_weight(const py::handle& object, std::size_t rows, bool check_finite) {
+  if (object.is_none()) return {};
+  constexpr const char* name = "sample_weight";
+  WeightArray weights = as_contiguous<double>(object, name, Shape(rows), false);
+  const double* const w = weights.data;
+  double sum = 0;
+  for (std::size_t i = 0; i < rows; ++i) {
+    if (check_finite && !std::isfinite(static_cast<T>(w[i]))) {
+      bad_value(name, "expected finite values, got " + std::to_string(w[i]) + " at element " +
+                          std::to_string(i) + " (as " + dtype_name<T>() + ")");
+    }
+    sum += w[i];
+  }
+  if (!(sum > 0)) bad_value(name, "expected a positive sum, got " + std::to_string(sum));
+  return weights;
+}
+
+template <class T>
+Output<T> as_output(const py::handle& object, const Shape& shape, const py::handle& input) {
+  if (!view_output<T>(object.ptr(), shape, input.ptr())) judge_output<T>(object, shape, input);
+  const py::array out = py::reinterpret_borrow<py::array>(object);
+  Output<T> output{out, static_cast<T*>(const_cast<void*>(out.data())), shape.last()};
+  if (shape.axes == 2 && shape.size[0] > 1) {
+    output.stride = out.strides(0) / static_cast<py::ssize_t>(sizeof(T));
+  }
+  return output;
+}
+
+template <class T>
+Output<T> new_output(const Shape& shape) {
+  Output<T> output;
+  output.array = py::reinterpret_steal<py::object>(new_array<T>(shape, output.data));
+  if (!output.array) throw py::error_already_set();
+  output.stride = shape.last();
+  return output;
 }
 
 #define FASTRELU_INSTANTIATE(T)                                                                \
   template Rows as_rows<T>(const py::handle&, const char*, std::size_t, bool, bool);           \
-  template py::array as_contiguous<T>(const py::handle&, const char*,                          \
-                                      const std::vector<std::size_t>&, bool);                  \
+  template Contiguous<T> as_contiguous<T>(const py::handle&, const char*, const Shape&, bool); \
   template TargetArray<T> as_targets<T>(const py::handle&, std::size_t, std::size_t, LossKind, \
                                         bool);                                                 \
   template WeightArray as_sample_weight<T>(const py::handle&, std::size_t, bool);              \
-  template py::array as_output<T>(const py::handle&, const std::vector<std::size_t>&,          \
-                                  const py::array&);
+  template Output<T> as_output<T>(const py::handle&, const Shape&, const py::handle&);         \
+  template Output<T> new_output<T>(const Shape&);
 
 FASTRELU_INSTANTIATE(float)
 FASTRELU_INSTANTIATE(double)

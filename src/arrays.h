@@ -9,6 +9,7 @@
 #include <string>
 
 #include "array.h"
+#include "array_views.h"
 #include "loss.h"
 #include "trainer.h"
 
@@ -18,20 +19,30 @@ namespace py = pybind11;
 
 // An array argument; `keep` owns what the view looks at.
 struct Rows {
-  py::array keep;
+  py::object keep;
   RowSource view;
   bool one_row = false;  // came as (d,)
 };
 
 template <class T>
 struct TargetArray {
-  py::array keep;
+  py::object keep;
   Targets<T> view;
 };
 
-struct WeightArray {
+template <class T>
+struct Contiguous {
   py::object keep;
-  const double* data = nullptr;
+  const T* data = nullptr;
+};
+
+using WeightArray = Contiguous<double>;
+
+template <class T>
+struct Output {
+  py::object array;
+  T* data = nullptr;
+  std::ptrdiff_t stride = 0;  // elements from row to row
 };
 
 // Anything that NumPy can view, as an array of real numbers (bool, int, float).
@@ -45,8 +56,8 @@ Rows as_rows(const py::handle& object, const char* name, std::size_t cols, bool 
 
 // A contiguous copy or view of dtype T with this shape.
 template <class T>
-py::array as_contiguous(const py::handle& object, const char* name,
-                        const std::vector<std::size_t>& shape, bool check_finite);
+Contiguous<T> as_contiguous(const py::handle& object, const char* name, const Shape& shape,
+                            bool check_finite);
 
 template <class T>
 TargetArray<T> as_targets(const py::handle& object, std::size_t rows, std::size_t outputs,
@@ -56,11 +67,12 @@ TargetArray<T> as_targets(const py::handle& object, std::size_t rows, std::size_
 template <class T>
 WeightArray as_sample_weight(const py::handle& object, std::size_t rows, bool check_finite);
 
-// `out` itself after a check of dtype, shape, order, writability, and overlap with `input`.
+// `object` itself after a check of dtype, shape, order, writability, and overlap with `input`.
 template <class T>
-py::array as_output(const py::handle& object, const std::vector<std::size_t>& shape,
-                    const py::array& input);
+Output<T> as_output(const py::handle& object, const Shape& shape, const py::handle& input);
 
-std::string shape_text(const py::array& a);
+// Uninitialised.
+template <class T>
+Output<T> new_output(const Shape& shape);
 
 }  // namespace fastrelu::python

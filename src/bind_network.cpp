@@ -78,41 +78,26 @@ py::tuple biases(PyNetwork& self) {
   });
 }
 
-std::vector<std::size_t> output_shape(const Rows& x, std::size_t outputs) {
-  if (x.one_row) return {outputs};
-  return {x.view.rows, outputs};
+Shape output_shape(const Rows& x, std::size_t outputs) {
+  return x.one_row ? Shape(outputs) : Shape(x.view.rows, outputs);
 }
 
 // forward, or with `link` the prediction through that loss's link.
 template <class T>
-py::array forward_with(PyNetwork& self, Network<T>& net, const py::object& X, const py::object& out,
-                       bool check_finite, const LossKind* link) {
+py::object forward_with(PyNetwork& self, Network<T>& net, const py::handle& X,
+                        const py::handle& out, bool check_finite, const LossKind* link) {
   const FpEnvironment environment;
   const Reading reading(self.guard);
   const Rows x = as_rows<T>(X, "X", net.inputs(), true, check_finite);
-  const std::vector<std::size_t> shape = output_shape(x, net.outputs());
-  py::array result;
-  if (out.is_none()) {
-    result = py::array_t<T>(std::vector<py::ssize_t>(shape.begin(), shape.end()));
-  } else {
-    result = as_output<T>(out, shape, x.keep);
-  }
-  T* const to = static_cast<T*>(result.mutable_data());
-  const bool rows_apart = result.ndim() == 2 && result.shape(0) > 1;
-  const py::ssize_t stride = rows_apart ? result.strides(0) / static_cast<py::ssize_t>(sizeof(T))
-                                        : static_cast<py::ssize_t>(net.outputs());
-  const py::gil_scoped_release release;
-  predict(static_cast<const Network<T>&>(net), x.view, to, stride, link);
-  return result;
+  const Shape shape = output_shape(x, net.outputs());
+  Output<T> result = out.is_none() ? new_output<T>(shape) : as_output<T>(out, shape, x.keep);
+  const GilReleasedFor release(forward_work(net, x.view.rows));
+  predict(static_cast<const Network<T>&>(net), x.view, result.data, result.stride, link);
+  return std::move(result.array);
 }
 
-py::array forward(PyNetwork& self, const py::object& X, const py::object& out, bool check_finite) {
-  return self.visit(
-      [&](auto& net) { return forward_with(self, net, X, out, check_finite, nullptr); });
-}
-
-py::array predict_proba(PyNetwork& self, const py::object& X, const std::string& loss,
-                        bool check_finite) {
+py::object predict_proba(PyNetwork& self, const py::object& X, const std::string& loss,
+                         bool check_finite) {
   const LossKind kind = parse_loss(loss);
   return self.visit(
       [&](auto& net) { return forward_with(self, net, X, py::none(), check_finite, &kind); });
@@ -124,21 +109,19 @@ py::tuple forward_with_cache(PyNetwork& self, const py::object& X, bool check_fi
     const FpEnvironment environment;
     const Reading reading(self.guard);
     const Rows x = as_rows<T>(X, "X", net.inputs(), true, check_finite);
-    const std::vector<std::size_t> shape = output_shape(x, net.outputs());
-    py::array_t<T> out(std::vector<py::ssize_t>(shape.begin(), shape.end()));
-    T* const to = out.mutable_data();
+    const Output<T> out = new_output<T>(output_shape(x, net.outputs()));
     auto cache = std::make_unique<Cache>();
     cache->parameters = net.buffer();
     cache->version = net.version;
     cache->rows = x.view.rows;
     cache->one_row = x.one_row;
     {
-      const py::gil_scoped_release release;
+      const GilReleasedFor release(forward_work(net, x.view.rows));
       Activations<T> a = forward_cached(static_cast<const Network<T>&>(net), x.view);
-      store_outputs(net, a, x.view.rows, to);
+      store_outputs(net, a, x.view.rows, out.data);
       cache->activations = std::move(a);
     }
-    return py::make_tuple(out, std::move(cache));
+    return py::make_tuple(out.array, std::move(cache));
   });
 }
 
@@ -157,31 +140,19 @@ py::tuple backward_from(PyNetwork& self, const Cache& cache, const py::object& d
           "cache: a step, fit or load has changed the parameters since forward_cached");
     }
     const std::size_t rows = cache.rows;
-    std::vector<std::size_t> shape{rows, net.outputs()};
-    if (cache.one_row) shape = {net.outputs()};
-    const py::array d = as_contiguous<T>(d_out, "d_out", shape, false);
-    py::object flat = py::none(), dx = py::none();
-    T *flat_to = nullptr, *dx_to = nullptr;
-    if (parameters_wanted) {
-      py::array_t<T> made(static_cast<py::ssize_t>(net.parameter_count()));
-      flat_to = made.mutable_data();
-      flat = made;
-    }
-    if (inputs_wanted) {
-      std::vector<py::ssize_t> in{static_cast<py::ssize_t>(rows),
-                                  static_cast<py::ssize_t>(net.inputs())};
-      if (cache.one_row) in.erase(in.begin());
-      py::array_t<T> made(in);
-      dx_to = made.mutable_data();
-      dx = made;
-    }
-    const T* const from = static_cast<const T*>(d.data());
+    const auto shape = [&](std::size_t cols) {
+      return cache.one_row ? Shape(cols) : Shape(rows, cols);
+    };
+    const Contiguous<T> d = as_contiguous<T>(d_out, "d_out", shape(net.outputs()), false);
+    Output<T> flat{py::none()}, dx{py::none()};
+    if (parameters_wanted) flat = new_output<T>(Shape(net.parameter_count()));
+    if (inputs_wanted) dx = new_output<T>(shape(net.inputs()));
     {
-      const py::gil_scoped_release release;
+      const GilReleasedFor release(2 * forward_work(net, rows));
       backward(static_cast<const Network<T>&>(net), std::get<Activations<T>>(cache.activations),
-               rows, from, flat_to, dx_to);
+               rows, d.data, flat.data, dx.data);
     }
-    return py::make_tuple(flat, dx);
+    return py::make_tuple(flat.array, dx.array);
   });
 }
 
@@ -200,13 +171,19 @@ void load_parameters(PyNetwork& self, const py::object& values) {
   self.visit([&](auto& net) {
     using T = Scalar<decltype(net)>;
     const FpEnvironment environment;
-    const py::array from = as_contiguous<T>(values, "parameters", {net.parameter_count()}, false);
-    std::memmove(net.parameters(), from.data(), net.parameter_count() * sizeof(T));
+    const Contiguous<T> from =
+        as_contiguous<T>(values, "parameters", Shape(net.parameter_count()), false);
+    std::memmove(net.parameters(), from.data, net.parameter_count() * sizeof(T));
     ++net.version;
   });
 }
 
 }  // namespace
+
+py::object forward(PyNetwork& self, const py::handle& X, const py::handle& out, bool check_finite) {
+  return self.visit(
+      [&](auto& net) { return forward_with(self, net, X, out, check_finite, nullptr); });
+}
 
 LossKind parse_loss(const std::string& name) {
   if (name == "squared_error") return LossKind::squared_error;
@@ -281,10 +258,11 @@ void bind_network(py::module_& m) {
             });
           },
           "The NumPy dtype of parameters and outputs.")
-      .def("forward", &forward, py::arg("X"), py::arg("out") = py::none(), py::kw_only(),
-           py::arg("check_finite") = true)
-      .def("__call__", &forward, py::arg("X"), py::arg("out") = py::none(), py::kw_only(),
-           py::arg("check_finite") = true)
+      .def_property(
+          "check_finite", [](PyNetwork& self) { return self.check_finite; },
+          [](PyNetwork& self, bool value) { self.check_finite = value; },
+          "Whether X, y and sample_weight with infinities or NaN are refused by default.")
+      .def("_forward", &forward, py::arg("X"), py::arg("out"), py::arg("check_finite"))
       .def("_predict_proba", &predict_proba, py::arg("X"), py::arg("loss"), py::arg("check_finite"))
       .def("_forward_cached", &forward_with_cache, py::arg("X"), py::arg("check_finite"))
       .def("_backward", &backward_from, py::arg("cache"), py::arg("d_out"), py::arg("parameters"),

@@ -36,8 +36,8 @@ struct Data {
 };
 
 template <class T>
-Data<T> as_data(const Network<T>& net, const py::object& X, const py::object& y,
-                const py::object& sample_weight, LossKind loss, bool check_finite) {
+Data<T> as_data(const Network<T>& net, const py::handle& X, const py::handle& y,
+                const py::handle& sample_weight, LossKind loss, bool check_finite) {
   Data<T> data;
   data.x = as_rows<T>(X, "X", net.inputs(), false, check_finite);
   const std::size_t rows = data.x.view.rows;
@@ -47,6 +47,8 @@ Data<T> as_data(const Network<T>& net, const py::object& X, const py::object& y,
   data.view = {data.x.view, data.y.view, data.weights.data};
   return data;
 }
+
+}  // namespace
 
 struct PyTrainer {
   py::object network;  // keeps the Python network, and its guard, alive
@@ -58,6 +60,8 @@ struct PyTrainer {
     return std::visit([&](auto& trainer) -> decltype(auto) { return f(*trainer); }, impl);
   }
 };
+
+namespace {
 
 template <class Trainer>
 struct TrainerScalar;
@@ -96,17 +100,17 @@ std::unique_ptr<PyTrainer> make_trainer(const py::object& network, const py::dic
   return self;
 }
 
-double step(PyTrainer& self, const py::object& X, const py::object& y,
-            const py::object& sample_weight, double learning_rate, bool check_finite) {
-  return self.visit([&](auto& trainer) {
-    using T = ScalarT<decltype(trainer)>;
-    const FpEnvironment environment;
-    const Writing writing(self.net->guard);
-    const Data<T> data =
-        as_data<T>(*trainer.network(), X, y, sample_weight, trainer.options().loss, check_finite);
-    const py::gil_scoped_release release;
-    return trainer.step(data.view, learning_rate);
-  });
+// What step and the losses share: arguments checked, the network guarded by `Use` (Reading or
+// Writing), the GIL released where that pays; then f(views of the data).
+template <class Use, class T, class F>
+double on_minibatch(PyTrainer& self, const Trainer<T>& trainer, const py::handle& X,
+                    const py::handle& y, const py::handle& sample_weight, bool check_finite, F f) {
+  const Network<T>& net = *trainer.network();
+  const FpEnvironment environment;
+  const Use use(self.net->guard);
+  const Data<T> data = as_data<T>(net, X, y, sample_weight, trainer.options().loss, check_finite);
+  const GilReleasedFor release(3 * forward_work(net, data.view.x.rows));
+  return f(data.view);
 }
 
 // What the core's poll needs: it takes the GIL, lets Python handle signals, and reports progress.
@@ -224,8 +228,8 @@ void set_optimizer_arrays(PyTrainer& self, const py::list& arrays) {
     const std::size_t n = trainer.network()->parameter_count();
     for (int i = 0; i < trainer.options().optimizer.state_count(); ++i) {
       const py::object item = arrays[static_cast<std::size_t>(i)];
-      const py::array from = as_contiguous<T>(item, "optimizer state", {n}, false);
-      std::memcpy(trainer.optimizer_state(i), from.data(), n * sizeof(T));
+      const Contiguous<T> from = as_contiguous<T>(item, "optimizer state", Shape(n), false);
+      std::memcpy(trainer.optimizer_state(i), from.data, n * sizeof(T));
     }
   });
 }
@@ -233,13 +237,9 @@ void set_optimizer_arrays(PyTrainer& self, const py::list& arrays) {
 double data_loss(PyTrainer& self, const py::object& X, const py::object& y,
                  const py::object& sample_weight, bool check_finite) {
   return self.visit([&](auto& trainer) {
-    using T = ScalarT<decltype(trainer)>;
-    const FpEnvironment environment;
-    const Reading reading(self.net->guard);
-    const Data<T> data =
-        as_data<T>(*trainer.network(), X, y, sample_weight, trainer.options().loss, check_finite);
-    const py::gil_scoped_release release;
-    return trainer.data_loss(data.view);
+    return on_minibatch<Reading>(
+        self, trainer, X, y, sample_weight, check_finite,
+        [&](const auto& data) { return trainer.data_loss(data, nullptr); });
   });
 }
 
@@ -247,22 +247,42 @@ py::tuple loss_and_gradient(PyTrainer& self, const py::object& X, const py::obje
                             const py::object& sample_weight, bool check_finite) {
   return self.visit([&](auto& trainer) -> py::tuple {
     using T = ScalarT<decltype(trainer)>;
+    const Output<T> flat = new_output<T>(Shape(trainer.network()->parameter_count()));
+    const double loss = on_minibatch<Reading>(
+        self, trainer, X, y, sample_weight, check_finite,
+        [&](const auto& data) { return trainer.loss_and_gradient(data, flat.data); });
+    return py::make_tuple(loss, flat.array);
+  });
+}
+
+// The loss of a data set and the outputs it comes from, by one forward pass.
+py::tuple evaluate(PyTrainer& self, const PyDataSet& data) {
+  return self.visit([&](auto& trainer) -> py::tuple {
+    using T = ScalarT<decltype(trainer)>;
+    const Network<T>& net = *trainer.network();
+    const DataSet<T>& view = std::get<Data<T>>(data.data).view;
     const FpEnvironment environment;
     const Reading reading(self.net->guard);
-    const Data<T> data =
-        as_data<T>(*trainer.network(), X, y, sample_weight, trainer.options().loss, check_finite);
-    py::array_t<T> flat(static_cast<py::ssize_t>(trainer.network()->parameter_count()));
-    T* const to = flat.mutable_data();
+    const Output<T> out = new_output<T>(Shape(view.x.rows, net.outputs()));
     double loss = 0;
     {
-      const py::gil_scoped_release release;
-      loss = trainer.loss_and_gradient(data.view, to);
+      const GilReleasedFor release(forward_work(net, view.x.rows));
+      loss = trainer.data_loss(view, out.data);
     }
-    return py::make_tuple(loss, flat);
+    return py::make_tuple(loss, out.array);
   });
 }
 
 }  // namespace
+
+double step(PyTrainer& self, const py::handle& X, const py::handle& y,
+            const py::handle& sample_weight, double learning_rate, bool check_finite) {
+  return self.visit([&](auto& trainer) {
+    return on_minibatch<Writing>(
+        self, trainer, X, y, sample_weight, check_finite,
+        [&](const auto& data) { return trainer.step(data, learning_rate); });
+  });
+}
 
 void bind_trainer(py::module_& m) {
   py::class_<PyDataSet>(m, "DataSet").def_readonly("rows", &PyDataSet::rows);
@@ -293,6 +313,7 @@ void bind_trainer(py::module_& m) {
       .def_property("optimizer_arrays", &get_optimizer_arrays, &set_optimizer_arrays)
       .def("data_loss", &data_loss, py::arg("X"), py::arg("y"), py::arg("sample_weight"),
            py::arg("check_finite"))
+      .def("evaluate", &evaluate, py::arg("data"))
       .def("loss_and_gradient", &loss_and_gradient, py::arg("X"), py::arg("y"),
            py::arg("sample_weight"), py::arg("check_finite"));
 }

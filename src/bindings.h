@@ -6,7 +6,7 @@
 #include <pybind11/pybind11.h>
 
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -24,35 +24,28 @@ void bind_network(py::module_& m);
 void bind_trainer(py::module_& m);
 
 // Many threads may read a network; one may change it, and while it does, others get an error. The
-// changing thread itself may read in between (callbacks).
+// changing thread itself may read in between (callbacks). Uses begin and end with the GIL held, so
+// plain numbers do.
 class UseGuard {
  public:
   void begin_read() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (depth_ > 0 && writer_ != std::this_thread::get_id()) busy();
+    refuse_other_writers();
     ++readers_;
   }
-  void end_read() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    --readers_;
-  }
+  void end_read() { --readers_; }
   void begin_write() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (depth_ > 0 && writer_ != std::this_thread::get_id()) busy();
+    refuse_other_writers();
     if (readers_ > 0) throw std::runtime_error("network: another thread is reading it");
     writer_ = std::this_thread::get_id();
     ++depth_;
   }
-  void end_write() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    --depth_;
-  }
+  void end_write() { --depth_; }
 
  private:
-  [[noreturn]] static void busy() {
+  void refuse_other_writers() const {
+    if (depth_ == 0 || writer_ == std::this_thread::get_id()) return;
     throw std::runtime_error("network: a fit or step is running on it in another thread");
   }
-  std::mutex mutex_;
   std::thread::id writer_;
   int readers_ = 0, depth_ = 0;
 };
@@ -78,13 +71,31 @@ class Writing {
   UseGuard& guard_;
 };
 
+// Releases the GIL for a call of so many multiply-adds, if that is worth it: to release and take it
+// costs 0.1 us and more where others wait, so a call of a microsecond keeps it.
+class GilReleasedFor {
+ public:
+  explicit GilReleasedFor(double multiply_adds) {
+    if (multiply_adds > 20000) release_.emplace();
+  }
+
+ private:
+  std::optional<py::gil_scoped_release> release_;
+};
+
 struct PyNetwork {
   std::variant<std::shared_ptr<Network<float>>, std::shared_ptr<Network<double>>> impl;
   UseGuard guard;
+  bool check_finite = true;  // by default
 
   template <class F>
   decltype(auto) visit(F&& f) {
-    return std::visit([&](auto& net) -> decltype(auto) { return f(*net); }, impl);
+    return std::visit(
+        [&](auto& net) -> decltype(auto) {
+          if (net == nullptr) throw std::runtime_error("network: __init__ has not been called");
+          return f(*net);
+        },
+        impl);
   }
 };
 
@@ -98,5 +109,18 @@ template <class Net>
 using Scalar = typename ScalarOf<std::remove_const_t<std::remove_reference_t<Net>>>::type;
 
 LossKind parse_loss(const std::string& name);
+
+// Multiply-adds of a forward pass over so many rows.
+template <class T>
+double forward_work(const Network<T>& net, std::size_t rows) {
+  return static_cast<double>(rows) * static_cast<double>(net.parameter_count());
+}
+
+// The calls that fast_calls.cpp makes without pybind11's own dispatch.
+struct PyTrainer;
+py::object forward(PyNetwork& self, const py::handle& X, const py::handle& out, bool check_finite);
+double step(PyTrainer& self, const py::handle& X, const py::handle& y,
+            const py::handle& sample_weight, double learning_rate, bool check_finite);
+void bind_fast_calls(py::module_& m);
 
 }  // namespace fastrelu::python

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/pybind11.h>
 
+#include "array_views.h"
 #include "bindings.h"
 #include "dispatch.h"
 
 PYBIND11_MODULE(_core, m) {
   m.doc() = "The compiled core of fastrelu; use it through the package's own names.";
   fastrelu::select_isa_from_environment();
+  fastrelu::python::import_numpy();
   fastrelu::python::bind_kernels(m);
   fastrelu::python::bind_network(m);
   fastrelu::python::bind_trainer(m);
+  fastrelu::python::bind_fast_calls(m);
   m.attr("compiler") = FASTRELU_COMPILER;
 }

@@ -13,6 +13,7 @@ from fastrelu import _core
 Array = NDArray[Any]
 
 
+@_core.fast_relu
 def relu(z: ArrayLike, out: Array | None = None) -> Array:
     """Return ``max(0, z)``, element by element; NaN stays NaN and -0 stays -0.
 
@@ -38,6 +39,7 @@ def relu(z: ArrayLike, out: Array | None = None) -> Array:
     return _elementwise(out, {"z": a}, lambda result: _core.relu(_flat(a), result))
 
 
+@_core.fast_relu_backward
 def relu_backward(dh: ArrayLike, h: ArrayLike, out: Array | None = None) -> Array:
     """Return `dh` where the activation `h` is > 0, else 0: the derivative of relu, applied.
 
@@ -70,6 +72,7 @@ def relu_backward(dh: ArrayLike, h: ArrayLike, out: Array | None = None) -> Arra
     )
 
 
+@_core.fast_linear_relu
 def linear_relu(
     x: ArrayLike, W: ArrayLike, b: ArrayLike | None = None, out: Array | None = None
 ) -> Array:

@@ -43,6 +43,7 @@ class Gradients:
     inputs: Array | None = None
 
 
+@_core.fast_call
 class Network(_core.Network):
     """A fully connected network: hidden layers with an activation, a linear output layer.
 
@@ -110,6 +111,37 @@ class Network(_core.Network):
         )
         self.check_finite = bool(check_finite)
         self._initialize(init, seed_number(seed))
+
+    @_core.fast_forward
+    def forward(
+        self, X: ArrayLike, out: Array | None = None, *, check_finite: bool | None = None
+    ) -> Array:
+        """Return the outputs; calling the network does the same.
+
+        Parameters
+        ----------
+        X : array_like, (n, d_in) or (d_in,)
+            Rows, or one row. A C-contiguous array of the network's dtype or uint8 is read in place.
+        out : ndarray, (n, d_out) or (d_out,), optional
+            Where to put them: the network's dtype, rows contiguous, no overlap with X.
+        check_finite : bool, optional
+            Whether non-finite X is refused; the network's own setting by default.
+
+        Returns
+        -------
+        ndarray, (n, d_out) or (d_out,)
+            `out`, or a new array.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit.
+        RuntimeError
+            If a step or fit is running on the network in another thread.
+        """
+        return self._forward(X, out, self._finite(check_finite))
+
+    __call__ = forward
 
     def forward_cached(
         self, X: ArrayLike, *, check_finite: bool | None = None

@@ -111,6 +111,7 @@ class Trainer:
         state = self._core.state
         return int(state["epoch"]) - int(state["in_epoch"])
 
+    @_core.fast_step
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Take one step on exactly these rows.
 
