@@ -37,6 +37,11 @@ PyObject* bind_to(PyObject* self, PyObject* instance, PyObject*) {
   return self;
 }
 
+// pickle and copy treat it as what it is: a global name.
+PyObject* reduce(PyObject* self, PyObject*) { return PyObject_GetAttrString(self, "__qualname__"); }
+
+PyObject* represent(PyObject* self) { return PyObject_Repr(as_fast(self)->general); }
+
 int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(as_fast(self)->general);
   Py_VISIT(as_fast(self)->dict);
@@ -58,6 +63,8 @@ void deallocate(PyObject* self) {
   Py_DECREF(type);
 }
 
+PyMethodDef methods[] = {{"__reduce__", &reduce, METH_NOARGS, nullptr},
+                         {nullptr, nullptr, 0, nullptr}};
 PyMemberDef members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(FastFunction, vectorcall), READONLY, nullptr},
     {"__dictoffset__", T_PYSSIZET, offsetof(FastFunction, dict), READONLY, nullptr},
@@ -76,6 +83,8 @@ PyType_Slot slots[] = {{Py_tp_call, slot(&PyVectorcall_Call)},
                        {Py_tp_traverse, slot(&traverse)},
                        {Py_tp_clear, slot(&clear)},
                        {Py_tp_dealloc, slot(&deallocate)},
+                       {Py_tp_repr, slot(&represent)},
+                       {Py_tp_methods, methods},
                        {Py_tp_members, members},
                        {Py_tp_getset, attributes},
                        {0, nullptr}};

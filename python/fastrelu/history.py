@@ -60,28 +60,50 @@ METRICS = {
 }
 
 
-def metric_value(loss: Loss, outputs: NDArray[Any], y: Any, sample_weight: Any) -> float:
-    """Return the metric named in `METRICS` of these outputs, weighted by row, in float64."""
-    out = np.asarray(outputs, dtype=np.float64)
-    weight = np.ones(len(out)) if sample_weight is None else np.asarray(sample_weight, np.float64)
-    if loss.name == "cross_entropy":
-        hits = out.argmax(axis=1) == np.asarray(y).reshape(-1)
-        return float((hits * weight).sum() / weight.sum())
-    target = np.asarray(y, dtype=np.float64).reshape(out.shape)
-    if loss.name == "binary_cross_entropy":
-        hits_each = ((out > 0) == (target > 0.5)).all(axis=1)
-        return float((hits_each * weight).sum() / weight.sum())
-    w = weight[:, None]
-    mean = (target * w).sum(axis=0) / w.sum()
-    if loss.name == "squared_error":
-        error = (w * (target - out) ** 2).sum(axis=0)
-        total = (w * (target - mean) ** 2).sum(axis=0)
-    else:
-        error = (w * _deviance(target, np.exp(out))).sum(axis=0)
-        total = (w * _deviance(target, np.broadcast_to(mean, target.shape))).sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scores = np.where(total > 0, 1.0 - error / total, np.where(error > 0, 0.0, 1.0))
-    return float(scores.mean())
+class Metric:
+    """The metric named in `METRICS` on these targets, weighted by row, in float64.
+
+    What depends on the targets alone is computed once, for many judgements.
+    """
+
+    def __init__(self, loss: Loss, y: Any, sample_weight: Any) -> None:
+        self.name = loss.name
+        target = np.asarray(y)
+        if self.name == "cross_entropy":
+            self.target = target.reshape(-1)
+        else:
+            target = target.astype(np.float64)
+            self.target = target.reshape(len(target), -1)
+        rows = len(self.target)
+        weight = np.ones(rows) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        self.weight, self.weight_sum = weight, weight.sum()
+        if self.name in ("squared_error", "poisson"):
+            self.by_output = weight[:, None]
+            mean = (self.target * self.by_output).sum(axis=0) / self.by_output.sum()
+            if self.name == "squared_error":
+                self.total = (self.by_output * (self.target - mean) ** 2).sum(axis=0)
+            else:
+                means = np.broadcast_to(mean, self.target.shape)
+                self.total = (self.by_output * _deviance(self.target, means)).sum(axis=0)
+
+    def __call__(self, outputs: NDArray[Any]) -> float:
+        """Return the metric of these outputs, (n, d_out)."""
+        out = np.asarray(outputs, dtype=np.float64)
+        if self.name == "cross_entropy":
+            hits = out.argmax(axis=1) == self.target
+            return float((hits * self.weight).sum() / self.weight_sum)
+        if self.name == "binary_cross_entropy":
+            hits_each = ((out > 0) == (self.target > 0.5)).all(axis=1)
+            return float((hits_each * self.weight).sum() / self.weight_sum)
+        if self.name == "squared_error":
+            error = (self.by_output * (self.target - out) ** 2).sum(axis=0)
+        else:
+            error = (self.by_output * _deviance(self.target, np.exp(out))).sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scores = np.where(
+                self.total > 0, 1.0 - error / self.total, np.where(error > 0, 0.0, 1.0)
+            )
+        return float(scores.mean())
 
 
 def _deviance(y: NDArray[Any], mu: NDArray[Any]) -> NDArray[Any]:

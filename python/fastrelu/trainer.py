@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from fastrelu import _core, losses, model_file, optimizers, schedules
 from fastrelu._arguments import real_number, seed_number, whole_number
-from fastrelu.history import METRICS, History, Progress, metric_value
+from fastrelu.history import METRICS, History, Metric, Progress
 from fastrelu.network import Network
 from fastrelu.optimizers import SGD, Adam, AdamW, Optimizer
 
@@ -227,7 +227,7 @@ class Trainer:
         data: _core.DataSet,
         epochs: int,
         sampling: Sampling,
-        judged: tuple[Any, Any, Any] | None,
+        judged: tuple[_core.DataSet, Metric] | None,
         callbacks: list[Callback],
         history: History,
     ) -> None:
@@ -254,7 +254,10 @@ class Trainer:
         self._core.state = {**self._core.state, "in_epoch": False}
 
     def _one_epoch(
-        self, data: _core.DataSet, sampling: Sampling, judged: tuple[Any, Any, Any] | None
+        self,
+        data: _core.DataSet,
+        sampling: Sampling,
+        judged: tuple[_core.DataSet, Metric] | None,
     ) -> dict[str, Any]:
         state = self._core.state
         steps = self._core.steps_in_epoch(data.rows, sampling)
@@ -265,7 +268,7 @@ class Trainer:
         seconds = time.perf_counter() - began
         rows = data.rows * (steps - done) / steps
         record: dict[str, Any] = {
-            "epoch": self._core.state["epoch"],
+            "epoch": state["epoch"] + (not state["in_epoch"]),
             "loss": self._core.epoch_loss(),
             "val_loss": None,
             "val_metric": None,
@@ -273,15 +276,14 @@ class Trainer:
             "rows_per_second": rows / max(seconds, 1e-9),
         }
         if judged is not None:
-            X, y, weight = judged
-            record["val_loss"] = self._core.data_loss(X, y, weight, False)
-            outputs = self.network.forward(X, check_finite=False)
-            record["val_metric"] = metric_value(self.loss, outputs, y, weight)
+            rows_judged, metric = judged
+            record["val_loss"], outputs = self._core.evaluate(rows_judged)
+            record["val_metric"] = metric(outputs)
         return record
 
     def _validation(
         self, validation_data: tuple[Any, ...] | None, finite: bool
-    ) -> tuple[Any, Any, Any] | None:
+    ) -> tuple[_core.DataSet, Metric] | None:
         if validation_data is None:
             return None
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
@@ -291,10 +293,10 @@ class Trainer:
             )
         X, y, weight = (*validation_data, None)[:3]
         try:
-            self._core.data(X, y, weight, finite)
+            data = self._core.data(X, y, weight, finite)
         except (TypeError, ValueError) as error:
             raise type(error)(f"validation_data: {error}") from error
-        return X, y, weight
+        return data, Metric(self.loss, y, weight)
 
     def save_checkpoint(self, path: Any) -> None:
         """Write all that goes on from here to a safetensors file.
