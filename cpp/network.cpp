@@ -243,7 +243,7 @@ void row_losses(const Network<T>& net, const RowSource& x, const Targets<T>& tar
                       f.row_end = rows;
                       f.scratch = scratch;
                       if (outputs != nullptr) {
-                        k.store_rows(f.z, outputs + first * net.outputs(),
+                        k.store_rows(f.z, net.outputs(), outputs + first * net.outputs(),
                                      static_cast<std::ptrdiff_t>(net.outputs()), 0, rows);
                       }
                       k.loss(f);

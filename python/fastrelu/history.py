@@ -68,7 +68,8 @@ class Metric:
 
     def __init__(self, loss: Loss, y: Any, sample_weight: Any) -> None:
         self.name = loss.name
-        target = np.asarray(y)
+        target: NDArray[Any] = np.asarray(y)
+        self.target: NDArray[Any]
         if self.name == "cross_entropy":
             self.target = target.reshape(-1)
         else:
