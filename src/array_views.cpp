@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "array_views.h"
 
-#define NPY_NO_DEPRECATED_API NPY_1_26_API_VERSION
+#define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
 #include <numpy/arrayobject.h>
 #include <pybind11/pybind11.h>
 

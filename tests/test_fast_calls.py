@@ -9,6 +9,7 @@ import pydoc
 import sys
 import threading
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -312,6 +313,19 @@ def test_nothing_leaks():
         assert tracemalloc.get_traced_memory()[0] - before < 20_000
     finally:
         tracemalloc.stop()
+
+
+def test_a_fast_function_in_a_cycle_is_collected():
+    def general(z, out=None):
+        return z
+
+    alive = weakref.ref(general)
+    fast = _core.fast_relu(general)
+    fast.myself = fast
+    assert fast("text") == "text" and fast.__wrapped__ is general
+    del fast, general
+    gc.collect()
+    assert alive() is None
 
 
 def in_another_thread(call):
