@@ -325,7 +325,7 @@ void linear_relu(const RowSource& x, const T* w, const T* b, std::size_t fan_out
   template std::size_t scratch_size(const Network<T>&);                                            \
   template void predict(const Network<T>&, const RowSource&, T*, std::ptrdiff_t, const LossKind*); \
   template void row_losses(const Network<T>&, const RowSource&, const Targets<T>&,                 \
-                           const LossSpec<T>&, T*, T*);                                                \
+                           const LossSpec<T>&, T*, T*);                                            \
   template Activations<T> forward_cached(const Network<T>&, const RowSource&);                     \
   template void backward(const Network<T>&, const Activations<T>&, std::size_t, const T*, T*, T*); \
   template void store_outputs(const Network<T>&, const Activations<T>&, std::size_t, T*);          \
