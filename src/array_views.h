@@ -40,7 +40,7 @@ bool view_targets(PyObject* object, std::size_t rows, std::size_t outputs, LossK
                   Targets<T>& view);
 
 // A writable array of this shape, its rows contiguous, that does not meet the memory of `input`, an
-// array. `stride`: elements from row to row.
+// array.
 template <class T>
 bool view_output(PyObject* object, const Shape& shape, PyObject* input);
 
