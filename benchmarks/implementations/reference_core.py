@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The specification in plain Python; only where a step is small."""
+
+from __future__ import annotations
+
+from benchmarks.data import make_data
+from benchmarks.implementations import Loop, Skip
+from benchmarks.nets import LEARNING_RATE, net_of
+from fastrelu import reference
+
+LIMIT = 1_000_000  # multiply-adds a step
+
+
+def small_net(spec: dict):
+    net = net_of(spec)
+    if net.step_flops > 2 * LIMIT:
+        raise Skip("the reference takes seconds here")
+    return net
+
+
+def step(spec: dict):
+    net = small_net(spec)
+    trainer = reference.Trainer(
+        reference.Network(net.widths), optimizer=reference.SGD(LEARNING_RATE)
+    )
+    X, y = make_data(net, net.batch)
+    return Loop(lambda: trainer.step(X, y))
+
+
+def backward(spec: dict):
+    net = small_net(spec)
+    network = reference.Network(net.widths)
+    X, d_out = make_data(net, net.batch)
+    _, cache = network.forward_cached(X)
+    return Loop(lambda: network.backward(cache, d_out))
+
+
+def forward(spec: dict):
+    net = small_net(spec)
+    network = reference.Network(net.widths)
+    X = make_data(net, net.batch)[0]
+    x = X[0] if spec.get("one_row") else X
+    return Loop(lambda: network.forward(x))
+
+
+def info() -> dict:
+    return {}
+
+
+TASKS = {"step": step, "backward": backward, "forward": forward}

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""torch on the CPU, eager: of the usual ways to write the step, the fastest one measured."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from benchmarks.data import make_data, make_parameters
+from benchmarks.implementations import Loop, all_finite
+from benchmarks.nets import LEARNING_RATE, net_of
+
+torch.set_num_threads(len(os.sched_getaffinity(0)))
+
+
+def make_module(net, dtype: str = "float32"):
+    layers = []
+    for W, b in zip(*make_parameters(net, dtype), strict=True):
+        layer = torch.nn.Linear(*W.shape)
+        layer.weight.data = torch.from_numpy(W.T.copy())
+        layer.bias.data = torch.from_numpy(b)
+        layers += [layer, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+def step(spec: dict):
+    net, dtype = net_of(spec), spec.get("dtype", "float32")
+    module = make_module(net, dtype)
+    X, y = map(torch.from_numpy, make_data(net, net.batch, dtype))
+    parameters = list(module.parameters())
+    values = [p.data for p in parameters]
+
+    def call():
+        loss = torch.nn.functional.mse_loss(module(X), y)
+        gradients = torch.autograd.grad(loss, parameters)
+        torch._foreach_add_(values, gradients, alpha=-LEARNING_RATE)
+        return loss
+
+    # CPU kernels return when done; reading the last loss makes sure of it.
+    return Loop(call, finish=lambda: values[0].sum().item(), check=lambda: all_finite(values))
+
+
+def forward(spec: dict):
+    net = net_of(spec)
+    module = make_module(net)
+    X = torch.from_numpy(make_data(net, spec.get("rows", net.batch))[0])
+    x = X[0] if spec.get("one_row") else X
+
+    def call():
+        with torch.inference_mode():
+            return module(x)
+
+    return Loop(call, finish=lambda: call().sum().item())
+
+
+def info() -> dict:
+    return {"torch": torch.__version__, "threads": torch.get_num_threads()}
+
+
+TASKS = {"step": step, "forward": forward}

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One run: its options, its worker processes, and the contestants that many sections share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.nets import GRID, Net
+from benchmarks.turns import Contestant, Pool, race
+
+Results = dict[str, dict[str, Any]]
+ONE_THREAD = {"FASTRELU_NUM_THREADS": "1"}
+# Peers of a training step: label -> (implementation, more of the specification).
+PEERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "NumPy": ("numpy_user", {}),
+    "Cython": ("cython_user", {}),
+    "torch eager": ("torch_eager", {}),
+    "torch.compile": ("torch_compile", {}),
+    "jax jit": ("jax_jit", {}),
+    "jax scan 64": ("jax_scan", {}),
+    "sklearn, a call a step": ("sklearn_peer", {}),
+    "sklearn, a call for 64": ("sklearn_peer", {"many": True}),
+}
+
+
+@dataclass
+class Options:
+    """What the command line chose."""
+
+    nets: list[str] = field(default_factory=lambda: list(GRID))
+    rounds: int = 7
+    seconds: float = 0.25
+    quick: bool = False
+    peers: list[str] = field(default_factory=lambda: list(PEERS))
+
+
+class Run:
+    """Options, worker processes, and what was measured so far."""
+
+    def __init__(self, options: Options, pool: Pool) -> None:
+        self.options = options
+        self.pool = pool
+        self.core = pool.get("core").ask(do="info")
+        self.isa: str = self.core["isa"]
+        self.cores = len(os.sched_getaffinity(0))
+
+    def race(self, contestants: Sequence[Contestant], net: Net | None = None) -> Results:
+        """Measure these in turns; a net with steps of a tenth of a second gets few rounds."""
+        rounds = self.options.rounds
+        if net is not None and net.step_flops > 4e9:
+            rounds = min(rounds, 3)
+        return race(self.pool, contestants, rounds, self.options.seconds)
+
+    def nets(self, among: Sequence[str] = tuple(GRID)) -> dict[str, Net]:
+        return {name: GRID[name] for name in self.options.nets if name in among}
+
+    def fit_rows(self, net: Net) -> int:
+        """50,000 rows, but in a quick run no more than 16 steps' worth of large nets."""
+        return 16 * net.batch if self.options.quick and net.step_flops > 2e8 else 50_000
+
+    def peers(self, spec: dict[str, Any]) -> list[Contestant]:
+        return [
+            Contestant(label, PEERS[label][0], "step", {**spec, **PEERS[label][1]})
+            for label in self.options.peers
+        ]
+
+
+def roof(isa: str, probe: str, threads: int, n_bytes: int = 0) -> Contestant:
+    """Return the probe as a contestant; short, as it shares the rounds with what it limits."""
+    spec = {"isa": isa, "probe": probe, "threads": threads, "bytes": n_bytes}
+    return Contestant(f"roof {threads}", "roof", "roof", spec, at_most=0.06)
+
+
+def microseconds(results: Results, label: str) -> float | None:
+    """Return a contestant's time a step, None where it did not run."""
+    return results.get(label, {}).get("us")
+
+
+def fastest_peer(results: Results, among: Sequence[str]) -> tuple[str, float] | None:
+    times = [(label, results[label]["us"]) for label in among if microseconds(results, label)]
+    return min(times, key=lambda pair: pair[1]) if times else None
+
+
+def roof_share(net: Net, result: dict[str, Any], roof_result: dict[str, Any]) -> float | None:
+    """Return the median over the rounds of the net's rate as a share of the probe's."""
+    if "us" not in result or "rate" not in roof_result:
+        return None
+    pairs = zip(result["rounds"], roof_result["rounds"], strict=True)
+    shares = sorted(net.step_flops / (us * 1e-6) / rate for us, rate in pairs)
+    return shares[len(shares) // 2]
+
+
+def show(value: float | None, form: str = "{:.3g}") -> str:
+    """Format a number for the terminal and the report; a dash where there is none."""
+    if value is None:
+        return "-"
+    if form == "{:.3g}" and abs(value) >= 1000:
+        form = "{:.0f}"
+    return form.format(value)

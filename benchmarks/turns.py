@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Measures contestants in turns: A before B, then B before A, medians over the rounds.
+
+Each contestant lives in a process of its own, kept alive and driven over pipes, so that clock
+drift and neighbours meet all of them alike while no thread pool spins beside another's run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+# Pools spin on after a call: OpenBLAS's some 25 ms, the others less. The next turn waits for that.
+PAUSE = 0.05
+# Settings that make NumPy's OpenBLAS run other kernels than it would choose for this CPU.
+BLAS_OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS")
+
+
+class Skipped(Exception):
+    """The contestant cannot run here."""
+
+
+def clean_environment(**extra: str) -> dict[str, str]:
+    """Return this process's environment without what would slow a contestant down."""
+    env = {k: v for k, v in os.environ.items() if k not in BLAS_OVERRIDES}
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "FASTRELU_ISA", "FASTRELU_NUM_THREADS"):
+        env.pop(name, None)
+    paths = [str(ROOT), *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
+    return {**env, "PYTHONPATH": os.pathsep.join(paths), **extra}
+
+
+class Process:
+    """A worker process and its pipe."""
+
+    def __init__(self, implementation: str, **env: str) -> None:
+        self.child = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if os.environ.get("BENCHMARKS_VERBOSE") else subprocess.DEVNULL,
+            text=True,
+            env=clean_environment(**env),
+            cwd=ROOT,
+        )
+        self.made = 0
+        self.ask(do="start", implementation=implementation)
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        assert self.child.stdin is not None and self.child.stdout is not None
+        try:
+            self.child.stdin.write(json.dumps(request) + "\n")
+            self.child.stdin.flush()
+            line = self.child.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise RuntimeError(f"the worker ended with code {self.child.wait()}")
+        answer = json.loads(line)
+        if "skip" in answer:
+            raise Skipped(answer["skip"])
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer
+
+    def close(self) -> None:
+        self.child.terminate()
+        self.child.wait()
+
+
+class Pool:
+    """The worker processes of a run, one for each implementation and environment."""
+
+    def __init__(self) -> None:
+        self.processes: dict[tuple[Any, ...], Process] = {}
+
+    def get(self, implementation: str, **env: str) -> Process:
+        key = (implementation, *sorted(env.items()))
+        if key not in self.processes:
+            self.processes[key] = Process(implementation, **env)
+        return self.processes[key]
+
+    def close(self) -> None:
+        for process in self.processes.values():
+            process.close()
+        self.processes.clear()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+@dataclass
+class Contestant:
+    """What is to be measured, under a label: a task of an implementation in an environment."""
+
+    label: str
+    implementation: str
+    task: str
+    spec: dict[str, Any]
+    env: dict[str, str] = field(default_factory=dict)
+    at_most: float = math.inf  # seconds a turn, where the general time would be too long
+    neighbour: bool = False  # measured beside a process that keeps one core busy
+
+
+@dataclass
+class Entry:
+    """A contestant that is ready to run."""
+
+    contestant: Contestant
+    process: Process
+    key: str
+    steps: int
+    count: int = 1
+    answers: list[dict[str, Any]] = field(default_factory=list)
+
+    def turn(self) -> dict[str, Any]:
+        return self.process.ask(do="run", key=self.key, count=self.count)
+
+    def calibrate(self, seconds: float) -> None:
+        """Choose the count that fills `seconds`; the first runs also warm up."""
+        seconds = min(seconds, self.contestant.at_most)
+        if self.turn()["seconds"] >= seconds:
+            return
+        while True:
+            spent = self.turn()["seconds"]
+            if spent >= 0.3 * seconds:
+                break
+            self.count = math.ceil(self.count * min(20.0, 0.6 * seconds / max(spent, 1e-7)))
+        self.count = max(1, round(self.count * seconds / spent))
+
+    def result(self) -> dict[str, Any]:
+        per_step = [1e6 * a["seconds"] / (self.count * self.steps) for a in self.answers]
+        found = {
+            "us": statistics.median(per_step),
+            "low": min(per_step),
+            "high": max(per_step),
+            "rounds": per_step,
+        }
+        if "epoch_seconds" in self.answers[0]:
+            found["epoch_us"] = statistics.median(
+                1e6 * a["epoch_seconds"] / (self.count * self.steps) for a in self.answers
+            )
+        if "rate" in self.answers[0]:
+            rates = [a["rate"] for a in self.answers]
+            found = {"rate": statistics.median(rates), "rounds": rates}
+        return found
+
+
+class Neighbour:
+    """A process that keeps one core busy while it is on."""
+
+    def __enter__(self) -> Neighbour:
+        self.child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        time.sleep(0.05)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.child.kill()
+        self.child.wait()
+
+
+def prepare(pool: Pool, contestant: Contestant) -> Entry:
+    process = pool.get(contestant.implementation, **contestant.env)
+    process.made += 1
+    key = f"{contestant.label} {process.made}"
+    answer = process.ask(do="make", key=key, task=contestant.task, spec=contestant.spec)
+    return Entry(contestant, process, key, answer["steps"])
+
+
+def race(
+    pool: Pool, contestants: Sequence[Contestant], rounds: int, seconds: float
+) -> dict[str, dict[str, Any]]:
+    """Measure all contestants in turns.
+
+    Returns
+    -------
+    dict
+        For each label {"us", "low", "high", "rounds", ...}, or {"skip": reason}.
+    """
+    results: dict[str, dict[str, Any]] = {}
+    entries = []
+    for contestant in contestants:
+        try:
+            entry = prepare(pool, contestant)
+            entry.calibrate(seconds)
+            entries.append(entry)
+        except Skipped as reason:
+            results[contestant.label] = {"skip": str(reason)}
+        except RuntimeError as error:
+            results[contestant.label] = {"skip": f"failed: {error}"}
+        time.sleep(PAUSE)
+    for number in range(rounds):
+        for entry in entries if number % 2 == 0 else reversed(entries):
+            if entry.contestant.neighbour:
+                with Neighbour():
+                    entry.answers.append(entry.turn())
+            else:
+                entry.answers.append(entry.turn())
+            time.sleep(PAUSE)
+    for entry in entries:
+        label = entry.contestant.label
+        try:
+            results[label] = entry.result()
+            entry.process.ask(do="drop", key=entry.key)
+        except RuntimeError as error:
+            results[label] = {"skip": f"failed: {error}"}
+    return {c.label: results[c.label] for c in contestants}

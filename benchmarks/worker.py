@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One implementation in a process of its own, driven over pipes: `python -m benchmarks.worker`.
+
+Requests and answers are JSON, one a line. A process each, because the thread pools of one library
+spin for a while after its last call and would take the other's core.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import sys
+import time
+import traceback
+
+from benchmarks.implementations import Skip, load
+
+
+class Worker:
+    """The tasks that this process holds, by key."""
+
+    def __init__(self, implementation: str) -> None:
+        self.module = load(implementation)
+        self.tasks: dict[str, object] = {}
+
+    def info(self) -> dict:
+        return self.module.info()
+
+    def make(self, key: str, task: str, spec: dict) -> dict:
+        if task not in self.module.TASKS:
+            raise Skip(f"has no {task}")
+        self.tasks[key] = self.module.TASKS[task](spec)
+        return {"steps": getattr(self.tasks[key], "steps", 1)}
+
+    def run(self, key: str, count: int) -> dict:
+        task = self.tasks[key]
+        before = getattr(task, "before", None)
+        if before is not None:
+            before()
+        gc.collect()
+        gc.disable()
+        began = time.perf_counter()
+        extra = task.run(count)
+        seconds = time.perf_counter() - began
+        gc.enable()
+        return {"seconds": seconds, **(extra or {})}
+
+    def drop(self, key: str) -> dict:
+        check = getattr(self.tasks[key], "check", None)
+        if check is not None:
+            check()
+        del self.tasks[key]
+        gc.collect()
+        return {}
+
+
+def main() -> None:
+    # The pipe is ours alone: what a library prints goes to standard error.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    worker = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        action = request.pop("do")
+        try:
+            if action == "start":
+                worker = Worker(**request)
+                answer = {}
+            else:
+                answer = getattr(worker, action)(**request)
+        except Skip as reason:
+            answer = {"skip": str(reason)}
+        except Exception as error:
+            traceback.print_exc()
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main()
