@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.quiet import Watch, settle
+
 ROOT = Path(__file__).parent.parent
-# Pools spin on after a call: OpenBLAS's some 25 ms, the others less. The next turn waits for that.
-PAUSE = 0.05
 # Settings that make NumPy's OpenBLAS run other kernels than it would choose for this CPU.
 BLAS_OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS")
 
@@ -89,6 +89,13 @@ class Pool:
             self.processes[key] = Process(implementation, **env)
         return self.processes[key]
 
+    def settle(self) -> None:
+        """Wait until no worker runs any more."""
+        settle(self.pids())
+
+    def pids(self) -> list[int]:
+        return [process.child.pid for process in self.processes.values()]
+
     def close(self) -> None:
         for process in self.processes.values():
             process.close()
@@ -131,8 +138,7 @@ class Entry:
     def calibrate(self, seconds: float) -> None:
         """Choose the count that fills `seconds`; the first runs also warm up."""
         seconds = min(seconds, self.contestant.at_most)
-        if self.turn()["seconds"] >= seconds:
-            return
+        self.turn()  # compiles, in some
         while True:
             spent = self.turn()["seconds"]
             if spent >= 0.3 * seconds:
@@ -148,6 +154,8 @@ class Entry:
             "high": max(per_step),
             "rounds": per_step,
         }
+        if "others" in self.answers[0]:  # cores that other programs took, at the worst
+            found["others"] = round(max(a["others"] for a in self.answers), 3)
         if "epoch_seconds" in self.answers[0]:
             found["epoch_us"] = statistics.median(
                 1e6 * a["epoch_seconds"] / (self.count * self.steps) for a in self.answers
@@ -179,6 +187,18 @@ def prepare(pool: Pool, contestant: Contestant) -> Entry:
     return Entry(contestant, process, key, answer["steps"])
 
 
+def quiet_turn(pool: Pool, entry: Entry) -> dict[str, Any]:
+    """Take a turn, and again where programs of others took more than a tenth of a core."""
+    for _ in range(3):
+        watch = Watch(pool.pids())
+        answer = entry.turn()
+        answer["others"] = watch.others()
+        if answer["others"] < 0.1:
+            break
+        pool.settle()
+    return answer
+
+
 def race(
     pool: Pool, contestants: Sequence[Contestant], rounds: int, seconds: float
 ) -> dict[str, dict[str, Any]]:
@@ -200,15 +220,15 @@ def race(
             results[contestant.label] = {"skip": str(reason)}
         except RuntimeError as error:
             results[contestant.label] = {"skip": f"failed: {error}"}
-        time.sleep(PAUSE)
+        pool.settle()
     for number in range(rounds):
         for entry in entries if number % 2 == 0 else reversed(entries):
             if entry.contestant.neighbour:
                 with Neighbour():
                     entry.answers.append(entry.turn())
             else:
-                entry.answers.append(entry.turn())
-            time.sleep(PAUSE)
+                entry.answers.append(quiet_turn(pool, entry))
+            pool.settle()
     for entry in entries:
         label = entry.contestant.label
         try:

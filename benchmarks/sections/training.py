@@ -53,6 +53,9 @@ def fit_line(run: Run, name: str, net: Net, results: Results) -> str:
         *(f"{label} {show(microseconds(results, label))}" for label in results if label != "fit"),
     ]
     skipped = [f"{label}: {r['skip']}" for label, r in results.items() if "skip" in r]
+    disturbed = [label for label, r in results.items() if r.get("others", 0) > 0.1]
+    if disturbed:
+        skipped.append(f"other programs ran during: {', '.join(disturbed)}")
     return "\n    ".join([", ".join(parts), *skipped])
 
 
