@@ -7,9 +7,10 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import build
+from benchmarks import build, machine
 from benchmarks.nets import GRID
 from benchmarks.sections import SECTIONS
 from benchmarks.sections.common import PEERS, Options, Run
@@ -58,6 +59,9 @@ def main() -> int:
     chosen.out.mkdir(parents=True, exist_ok=True)
     with Pool() as pool:
         run = Run(options, pool)
+        results["settings"] = {**asdict(options), "sections": chosen.only}
+        results["machine"] = machine.record(run)
+        print(json.dumps(results["machine"], indent=1), flush=True)
         for name in chosen.only:
             began = time.perf_counter()
             print(f"== {name}", flush=True)

@@ -18,6 +18,11 @@ def make_data(net: Net, rows: int, dtype: str = "float32"):
     return X.astype(dtype, copy=False), y.astype(dtype, copy=False)
 
 
+def make_targets(net: Net, rows: int, dtype: str = "float32"):
+    """Return y alone, where a dense X would not fit."""
+    return np.random.default_rng(3).standard_normal((rows, net.widths[-1])).astype(dtype)
+
+
 def make_parameters(net: Net, dtype: str = "float32"):
     """Return weights (fan_in, fan_out) and biases, He's uniform distribution."""
     rng = np.random.default_rng(1)
@@ -37,14 +42,13 @@ def make_rows(net, rows: int, layout: str, dtype: str = "float32"):
     return make_data(net, rows, dtype)[0]
 
 
-def make_sparse(net, rows: int, per_row: int, dtype: str = "float32"):
-    """Return a CSR matrix with exactly `per_row` entries in each row."""
+def make_sparse(net: Net, rows: int, per_row: int, dtype: str = "float32"):
+    """Return a CSR matrix with exactly `per_row` entries in each row, spread over the columns."""
     from scipy import sparse
 
     rng = np.random.default_rng(2)
-    columns = np.concatenate(
-        [np.sort(rng.choice(net.widths[0], per_row, replace=False)) for _ in range(rows)]
-    )
+    edges = np.linspace(0, net.widths[0], per_row + 1).astype(np.int64)
+    columns = rng.integers(edges[:-1], edges[1:], (rows, per_row))
     values = rng.standard_normal(rows * per_row).astype(dtype)
     starts = np.arange(0, rows * per_row + 1, per_row)
-    return sparse.csr_matrix((values, columns, starts), shape=(rows, net.widths[0]))
+    return sparse.csr_matrix((values, columns.ravel(), starts), shape=(rows, net.widths[0]))

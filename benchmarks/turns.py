@@ -19,15 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.implementations import UnavailableError
 from benchmarks.quiet import Watch, settle
 
 ROOT = Path(__file__).parent.parent
 # Settings that make NumPy's OpenBLAS run other kernels than it would choose for this CPU.
 BLAS_OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS")
-
-
-class Skipped(Exception):
-    """The contestant cannot run here."""
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
@@ -67,7 +64,7 @@ class Process:
             raise RuntimeError(f"the worker ended with code {self.child.wait()}")
         answer = json.loads(line)
         if "skip" in answer:
-            raise Skipped(answer["skip"])
+            raise UnavailableError(answer["skip"])
         if "error" in answer:
             raise RuntimeError(answer["error"])
         return answer
@@ -216,7 +213,7 @@ def race(
             entry = prepare(pool, contestant)
             entry.calibrate(seconds)
             entries.append(entry)
-        except Skipped as reason:
+        except UnavailableError as reason:
             results[contestant.label] = {"skip": str(reason)}
         except RuntimeError as error:
             results[contestant.label] = {"skip": f"failed: {error}"}

@@ -15,7 +15,7 @@ import sys
 import time
 import traceback
 
-from benchmarks.implementations import Skip, load
+from benchmarks.implementations import UnavailableError, load
 
 
 class Worker:
@@ -30,7 +30,7 @@ class Worker:
 
     def make(self, key: str, task: str, spec: dict) -> dict:
         if task not in self.module.TASKS:
-            raise Skip(f"has no {task}")
+            raise UnavailableError(f"has no {task}")
         self.tasks[key] = self.module.TASKS[task](spec)
         return {"steps": getattr(self.tasks[key], "steps", 1)}
 
@@ -70,7 +70,7 @@ def main() -> None:
                 answer = {}
             else:
                 answer = getattr(worker, action)(**request)
-        except Skip as reason:
+        except UnavailableError as reason:
             answer = {"skip": str(reason)}
         except Exception as error:
             traceback.print_exc()

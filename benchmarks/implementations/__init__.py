@@ -3,7 +3,7 @@
 
 A task has `run(count)`, which does its work `count` times and returns when the results are there,
 and optionally `steps` (minibatches in one count), `before()` (untimed, before each run) and
-`check()` (after the last run). A contestant that cannot run raises `Skip` with the reason.
+`check()` (after the last run). A contestant that cannot run raises `UnavailableError` with the reason.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ MODULES = (
 )
 
 
-class Skip(Exception):
+class UnavailableError(Exception):
     """This contestant cannot run here; the message says why."""
 
 
 def load(name: str):
-    """Import one implementation; `Skip` where what it needs is not installed."""
+    """Import one implementation; `UnavailableError` where what it needs is not installed."""
     try:
         return importlib.import_module(f"benchmarks.implementations.{name}")
     except ImportError as error:
         if error.name and error.name.startswith("benchmarks"):
             raise
-        raise Skip(f"not installed: {error}") from error
+        raise UnavailableError(f"not installed: {error}") from error
 
 
 class Loop:

@@ -7,8 +7,8 @@ import contextlib
 import io
 
 import fastrelu
-from benchmarks.data import make_data, make_parameters, make_rows, make_sparse
-from benchmarks.implementations import Loop, Skip, all_finite
+from benchmarks.data import make_data, make_parameters, make_rows, make_sparse, make_targets
+from benchmarks.implementations import Loop, UnavailableError, all_finite
 from benchmarks.nets import FIT_ROWS, LEARNING_RATE, net_of
 
 OPTIMIZERS = {
@@ -51,13 +51,18 @@ class Fit:
             rows = max(4, min(4096, 2**17 // (4 * net.widths[0] * net.batch))) * net.batch
         self.trainer = make_trainer(spec)
         dtype = spec.get("dtype", "float32")
-        self.X, self.y = make_data(net, rows, dtype)
+        self.steps = -(-rows // net.batch)
         if spec.get("sparse"):
             self.X = make_sparse(net, rows, spec["sparse"], dtype)
+            self.y = make_targets(net, rows, dtype)
             refuse_csr(self.trainer.fit, self.X, self.y)
-        self.steps = -(-rows // net.batch)
-        if spec.get("warm_steps"):
-            self.trainer.fit(self.X, self.y, -(-spec["warm_steps"] // self.steps))
+            return
+        self.X, self.y = make_data(net, rows, dtype)
+        if spec.get("decayed"):
+            # State that was large once and has no gradient since: it shrinks towards subnormals.
+            self.trainer.fit(self.X, self.y)
+            self.X[:, ::2] = 0
+            self.trainer.fit(self.X, self.y, -(-10_000 // self.steps))
 
     def run(self, count: int) -> dict:
         self.history = self.trainer.fit(self.X, self.y, count)
@@ -70,15 +75,15 @@ class Fit:
 def step(spec: dict):
     net = net_of(spec)
     trainer = make_trainer(spec)
-    X, y = make_data(net, net.batch, spec.get("dtype", "float32"))
     if spec.get("sparse"):
-        X = make_sparse(net, net.batch, spec["sparse"], spec.get("dtype", "float32"))
+        X = make_sparse(net, net.batch, spec["sparse"])
+        y = make_targets(net, net.batch)
         refuse_csr(trainer.step, X, y)
+    else:
+        X, y = make_data(net, net.batch, spec.get("dtype", "float32"))
     task = Loop(lambda: trainer.step(X, y), check=lambda: all_finite([trainer.network.parameters]))
     if spec.get("view"):
         task.view = trainer.network.parameters
-    for _ in range(spec.get("warm_steps", 0)):
-        trainer.step(X, y)
     return task
 
 
@@ -109,11 +114,11 @@ def forward(spec: dict):
 
 
 def refuse_csr(call, *arguments) -> None:
-    """Skip where this fastrelu does not take CSR matrices."""
+    """UnavailableError where this fastrelu does not take CSR matrices."""
     try:
         call(*arguments)
     except (TypeError, ValueError) as error:
-        raise Skip(f"fastrelu refuses a CSR matrix: {error}") from error
+        raise UnavailableError(f"fastrelu refuses a CSR matrix: {error}") from error
 
 
 TASKS = {"fit": Fit, "step": step, "backward": backward, "forward": forward}

@@ -7,7 +7,7 @@ import importlib.util
 
 from benchmarks import build
 from benchmarks.data import make_data, make_parameters
-from benchmarks.implementations import Loop, Skip, all_finite
+from benchmarks.implementations import Loop, UnavailableError, all_finite
 from benchmarks.nets import LEARNING_RATE, net_of
 
 LIMIT = 2**30  # multiply-adds a step; above, the loops of a user take seconds
@@ -16,7 +16,9 @@ LIMIT = 2**30  # multiply-adds a step; above, the loops of a user take seconds
 def load_baseline():
     path = build.cython_library()
     if not path.exists():
-        raise Skip("not built: run python -m benchmarks.build (Cython and a C compiler)")
+        raise UnavailableError(
+            "not built: run python -m benchmarks.build (Cython and a C compiler)"
+        )
     spec = importlib.util.spec_from_file_location("_cython_baseline", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -30,7 +32,7 @@ def make_network(net, rows: int):
 def make_case(spec: dict):
     net = net_of(spec)
     if net.step_flops > 2 * LIMIT or spec.get("dtype", "float32") != "float32":
-        raise Skip("float32 nets of moderate size only")
+        raise UnavailableError("float32 nets of moderate size only")
     X, y = make_data(net, net.batch)
     return make_network(net, net.batch), X, y
 

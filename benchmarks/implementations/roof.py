@@ -7,7 +7,7 @@ import ctypes
 import os
 
 from benchmarks import build
-from benchmarks.implementations import Skip
+from benchmarks.implementations import UnavailableError
 
 PROBES = ("tile float32", "tile float64", "register float32", "register float64", "read", "copy")
 
@@ -18,7 +18,7 @@ class Roof:
     def __init__(self, spec: dict) -> None:
         path = build.roof_library(spec["isa"])
         if not path.exists():
-            raise Skip(f"no {path.name}: run python -m benchmarks.build")
+            raise UnavailableError(f"no {path.name}: run python -m benchmarks.build")
         self.function = ctypes.CDLL(str(path)).roof
         self.function.restype = ctypes.c_double
         self.function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_double, ctypes.c_size_t)

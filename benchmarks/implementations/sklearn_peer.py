@@ -8,7 +8,7 @@ import warnings
 import sklearn
 from sklearn.neural_network import MLPRegressor
 
-from benchmarks.data import make_data, make_rows, make_sparse
+from benchmarks.data import make_data, make_rows, make_sparse, make_targets
 from benchmarks.implementations import Loop, all_finite
 from benchmarks.implementations.numpy_user import info as numpy_info
 from benchmarks.nets import FIT_ROWS, LEARNING_RATE, net_of
@@ -31,9 +31,10 @@ def make_regressor(spec: dict, rows: int):
         random_state=0,
         **OPTIMIZERS[spec.get("optimizer", "sgd")],
     )
-    X, y = make_data(net, rows)
     if spec.get("sparse"):
-        X = make_sparse(net, rows, spec["sparse"])
+        X, y = make_sparse(net, rows, spec["sparse"]), make_targets(net, rows)
+    else:
+        X, y = make_data(net, rows)
     return regressor, X, y.ravel() if net.widths[-1] == 1 else y
 
 

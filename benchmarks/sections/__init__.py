@@ -3,9 +3,18 @@
 
 from __future__ import annotations
 
-from benchmarks.sections import training
+from benchmarks.sections import prediction, shapes, sparse, training, updates
 
 SECTIONS = {
     "fit": training.fit,
     "float64": training.float64,
+    "isa": training.isa,
+    "neighbour": training.neighbour,
+    "row": prediction.one_row,
+    "rows": prediction.many_rows,
+    "update": updates.update,
+    "odd": shapes.odd,
+    "width": shapes.width,
+    "batch": shapes.batch,
+    "sparse": sparse.sparse,
 }

@@ -68,10 +68,10 @@ class Run:
         ]
 
 
-def roof(isa: str, probe: str, threads: int, n_bytes: int = 0) -> Contestant:
+def roof(isa: str, probe: str, threads: int, n_bytes: int = 0, label: str = "") -> Contestant:
     """Return the probe as a contestant; short, as it shares the rounds with what it limits."""
     spec = {"isa": isa, "probe": probe, "threads": threads, "bytes": n_bytes}
-    return Contestant(f"roof {threads}", "roof", "roof", spec, at_most=0.06)
+    return Contestant(label or f"roof {threads}", "roof", "roof", spec, at_most=0.06)
 
 
 def microseconds(results: Results, label: str) -> float | None:
@@ -91,6 +91,29 @@ def roof_share(net: Net, result: dict[str, Any], roof_result: dict[str, Any]) ->
     pairs = zip(result["rounds"], roof_result["rounds"], strict=True)
     shares = sorted(net.step_flops / (us * 1e-6) / rate for us, rate in pairs)
     return shares[len(shares) // 2]
+
+
+def ratio(above: float | None, below: float | None) -> float | None:
+    return above / below if above is not None and below else None
+
+
+def line(title: str, results: Results) -> str:
+    """Return all times of a race on one line for the terminal."""
+    parts = [f"{label} {show(r['us'])}" for label, r in results.items() if "us" in r]
+    return "\n    ".join([f"{title:16} {', '.join(parts)}", *remarks(results)])
+
+
+def remarks(results: Results) -> list[str]:
+    """Return one line for each reason to skip, and one for the turns that were disturbed."""
+    reasons: dict[str, list[str]] = {}
+    for label, result in results.items():
+        if "skip" in result:
+            reasons.setdefault(result["skip"], []).append(label)
+    found = [f"skipped: {'; '.join(labels)}: {reason}" for reason, labels in reasons.items()]
+    disturbed = [label for label, r in results.items() if r.get("others", 0) > 0.1]
+    if disturbed:
+        found.append(f"other programs ran during: {', '.join(disturbed)}")
+    return found
 
 
 def show(value: float | None, form: str = "{:.3g}") -> str:

@@ -11,7 +11,10 @@ from benchmarks.sections.common import (
     Results,
     Run,
     fastest_peer,
+    line,
     microseconds,
+    ratio,
+    remarks,
     roof,
     roof_share,
     show,
@@ -52,11 +55,7 @@ def fit_line(run: Run, name: str, net: Net, results: Results) -> str:
         f"{show(share, '{:.1%}')} of the roof, one thread {show(share_1, '{:.1%}')}",
         *(f"{label} {show(microseconds(results, label))}" for label in results if label != "fit"),
     ]
-    skipped = [f"{label}: {r['skip']}" for label, r in results.items() if "skip" in r]
-    disturbed = [label for label, r in results.items() if r.get("others", 0) > 0.1]
-    if disturbed:
-        skipped.append(f"other programs ran during: {', '.join(disturbed)}")
-    return "\n    ".join([", ".join(parts), *skipped])
+    return "\n    ".join([", ".join(parts), *remarks(results)])
 
 
 def float64(run: Run) -> dict[str, Any]:
@@ -70,12 +69,55 @@ def float64(run: Run) -> dict[str, Any]:
             roof(run.isa, "tile float64", run.cores),
         ]
         results = found[name] = run.race(contestants, net)
-        ours, numpy = microseconds(results, "fit"), microseconds(results, "NumPy")
+        times = ratio(microseconds(results, "NumPy"), microseconds(results, "fit"))
         share = roof_share(net, results["fit"], results[f"roof {run.cores}"])
-        ratio = numpy / ours if ours and numpy else None
         print(
-            f"{name:8} float64 fit {show(ours)} us, x{show(ratio)} on NumPy, "
-            f"{show(share, '{:.1%}')} of the roof",
-            flush=True,
+            line(name, results), f"x{show(times)}, {show(share, '{:.1%}')} of the roof", flush=True
         )
+    return found
+
+
+def isa(run: Run) -> dict[str, Any]:
+    """Measure fit on every instruction set that runs here, beside that set's own roof."""
+    found: dict[str, Any] = {}
+    for name, net in run.nets(("mnist", "mid", "deep")).items():
+        contestants = []
+        for isa_name in run.core["available_isas"]:
+            spec = {"net": name, "rows": run.fit_rows(net)}
+            # Without fma in hardware the core emulates it, a hundred times slower.
+            at_most = 0.1 if isa_name == "baseline" else 1e9
+            if isa_name == "baseline":
+                spec["rows"] = net.batch
+            env = {"FASTRELU_ISA": isa_name}
+            contestants += [
+                Contestant(isa_name, "core", "fit", spec, env, at_most=at_most),
+                roof(isa_name, "tile float32", run.cores, label=f"roof {isa_name}"),
+            ]
+        results = found[name] = run.race(contestants, net)
+        shares = {
+            label: roof_share(net, result, results[f"roof {label}"])
+            for label, result in results.items()
+            if not label.startswith("roof")
+        }
+        text = ", ".join(f"{label} {show(share, '{:.1%}')}" for label, share in shares.items())
+        print(line(name, results), "; of the own roof:", text, flush=True)
+    return found
+
+
+def neighbour(run: Run) -> dict[str, Any]:
+    """Measure the library's default beside a busy process, and one thread alone."""
+    found = {}
+    for name, net in run.nets(("policy", "digits", "tabular", "mnist", "mid", "deep")).items():
+        rows = {"net": name, "rows": run.fit_rows(net)}
+        contestants = [
+            Contestant("one thread alone", "core", "fit", rows, ONE_THREAD),
+            Contestant("default alone", "core", "fit", rows),
+            Contestant("default beside a busy loop", "core", "fit", rows, neighbour=True),
+            Contestant("one thread beside it", "core", "fit", rows, ONE_THREAD, neighbour=True),
+        ]
+        results = found[name] = run.race(contestants, net)
+        slower = ratio(
+            results["default beside a busy loop"].get("us"), results["one thread alone"].get("us")
+        )
+        print(line(name, results), f"; beside it x{show(slower)} of one thread alone", flush=True)
     return found
