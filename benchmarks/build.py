@@ -38,6 +38,10 @@ def cython_library() -> Path:
     return BUILD / f"_cython_baseline{sysconfig.get_config_var('EXT_SUFFIX')}"
 
 
+def mark_library() -> Path:
+    return BUILD / "callgrind_mark.so"
+
+
 def newer(source: Path, result: Path) -> bool:
     return not result.exists() or source.stat().st_mtime > result.stat().st_mtime
 
@@ -78,6 +82,17 @@ def build_cython(cc: str) -> list[str]:
         [cc, *flags, *include, str(c_file), "-o", str(result)], capture_output=True, text=True
     )
     return [f"the Cython baseline: {done.stderr.strip()}"] if done.returncode else []
+
+
+def build_mark() -> str | None:
+    """Compile the mark that instructions.py sets; return what went wrong."""
+    BUILD.mkdir(exist_ok=True)
+    source, cc = HERE / "native" / "callgrind_mark.c", compiler()
+    if cc is None:
+        return "no C compiler found (set CC)"
+    command = [cc, "-O2", "-fPIC", "-shared", str(source), "-o", str(mark_library())]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return f"callgrind_mark.c: {done.stderr.strip()}" if done.returncode else None
 
 
 def build() -> list[str]:

@@ -3,7 +3,7 @@
 
 A task has `run(count)`, which does its work `count` times and returns when the results are there,
 and optionally `steps` (minibatches in one count), `before()` (untimed, before each run) and
-`check()` (after the last run). A contestant that cannot run raises `UnavailableError` with the reason.
+`check()` (after the last run). One that cannot run raises `UnavailableError` with the reason.
 """
 
 from __future__ import annotations

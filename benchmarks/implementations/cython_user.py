@@ -16,9 +16,7 @@ LIMIT = 2**30  # multiply-adds a step; above, the loops of a user take seconds
 def load_baseline():
     path = build.cython_library()
     if not path.exists():
-        raise UnavailableError(
-            "not built: run python -m benchmarks.build (Cython and a C compiler)"
-        )
+        raise UnavailableError("not built: run python -m benchmarks.build (needs Cython)")
     spec = importlib.util.spec_from_file_location("_cython_baseline", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
