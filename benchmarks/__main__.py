@@ -10,7 +10,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import build, machine
+from benchmarks import build, machine, report
 from benchmarks.nets import GRID
 from benchmarks.sections import SECTIONS
 from benchmarks.sections.common import PEERS, Options, Run
@@ -40,7 +40,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="length of a turn (0.25; quick: 0.08)")
     parser.add_argument("--quick", action="store_true", help="short turns, fewer rows")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/build"),
-                        help="folder for results.json (benchmarks/build)")  # fmt: skip
+                        help="folder for results and report (benchmarks/build)")  # fmt: skip
     return parser.parse_args(arguments)
 
 
@@ -68,6 +68,10 @@ def main() -> int:
             results["sections"][name] = SECTIONS[name](run)
             print(f"== {name}: {time.perf_counter() - began:.0f} s", flush=True)
             (chosen.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    try:
+        print(report.write(results, chosen.out))
+    except ImportError as error:
+        print(f"no report: {error} (extra bench)", file=sys.stderr)
     return 0
 
 

@@ -1,91 +1,78 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The six nets and the three implementations that the benchmarks hold side by side."""
+"""The implementations that the pytest-benchmark files hold side by side: `pytest benchmarks`.
 
-import numpy as np
+All run in this one process; `python -m benchmarks` measures in turns, each in its own.
+"""
+
+import os
+import sys
+
 import pytest
 
+from benchmarks.turns import BLAS_OVERRIDES
+
+# Before NumPy loads its OpenBLAS, which reads them then.
+REMOVED = [name for name in BLAS_OVERRIDES if os.environ.pop(name, None) is not None]
+if REMOVED and "numpy" in sys.modules:
+    raise pytest.UsageError(f"NumPy was imported before {', '.join(REMOVED)} could be unset")
+
 import fastrelu
-from fastrelu import reference
+from benchmarks import build
+from benchmarks.implementations import MODULES, UnavailableError, load
+from benchmarks.quiet import settle
+from fastrelu import _core
 
-NETS = {
-    "policy": ([8, 64, 64, 4], 1),
-    "tiny": ([4, 32, 32, 1], 32),
-    "digits": ([64, 64, 10], 64),
-    "tabular": ([30, 128, 64, 1], 128),
-    "mnist": ([784, 256, 128, 10], 128),
-    "deep": ([128] * 9 + [10], 128),
-}
+CORES = [f"core {isa}" for isa in _core.available_isas()]
+PEERS = [name for name in MODULES if name not in ("core", "roof")]
 
 
-class NumPyNetwork:
-    """What a careful user writes with NumPy alone; float32, plain SGD on the squared error."""
-
-    def __init__(self, net):
-        self.weights = [w.copy() for w in net.weights]
-        self.biases = [b.copy() for b in net.biases]
-
-    def forward(self, X):
-        self.cache = [X]
-        for k, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
-            z = self.cache[-1] @ W
-            z += b
-            self.cache.append(z if k + 1 == len(self.weights) else np.maximum(z, 0, out=z))
-        return self.cache[-1]
-
-    def backward(self, d_out):
-        gradients = []
-        for k in range(len(self.weights) - 1, -1, -1):
-            gradients.append((self.cache[k].T @ d_out, d_out.sum(axis=0)))
-            if k:
-                d_out = (d_out @ self.weights[k].T) * (self.cache[k] > 0)
-        return gradients[::-1]
-
-    def step(self, X, y, learning_rate=1e-3):
-        learning_rate = np.float32(learning_rate)
-        out = self.forward(X)
-        gradients = self.backward((out - y) * np.float32(1 / out.size))
-        for W, b, (dW, db) in zip(self.weights, self.biases, gradients, strict=True):
-            W -= learning_rate * dW
-            b -= learning_rate * db
+def pytest_sessionstart():
+    for problem in build.build():
+        print(f"not built: {problem}", file=sys.stderr)
 
 
-class Case:
-    """One net in one implementation: forward(), backward(), step()."""
-
-    def __init__(self, name, implementation):
-        sizes, batch = NETS[name]
-        rng = np.random.default_rng(0)
-        X = rng.normal(size=(batch, sizes[0])).astype("float32")
-        y = rng.normal(size=(batch, sizes[-1])).astype("float32")
-        core = fastrelu.Network(sizes)
-        if implementation == "numpy":
-            net = NumPyNetwork(core)
-            net.forward(X)
-            self.forward = lambda: net.forward(X)
-            self.backward = lambda: net.backward(y)
-            self.step = lambda: net.step(X, y)
-            return
-        module = reference if implementation == "reference" else fastrelu
-        net = core if module is fastrelu else reference.Network(sizes)
-        trainer = module.Trainer(net, optimizer=module.SGD(1e-3))
-        self.forward = lambda: net.forward(X)
-        _, cache = net.forward_cached(X)
-        self.backward = lambda: net.backward(cache, y)
-        self.step = lambda: trainer.step(X, y)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "/benchmarks/" in item.path.as_posix():
+            # What peers deprecate among themselves is not ours to fail on.
+            item.add_marker(pytest.mark.filterwarnings("ignore"))
+            item.add_marker(pytest.mark.benchmark(max_time=0.2, min_rounds=3, warmup=False))
 
 
-@pytest.fixture(params=list(NETS))
-def net_name(request):
-    return request.param
+@pytest.fixture(params=CORES + PEERS)
+def implementation(request):
+    """Name an implementation; for the core also choose the instruction set."""
+    name, _, isa = request.param.partition(" ")
+    before = _core.active_isa()
+    if isa:
+        _core.set_isa(isa)
+    yield name
+    _core.set_isa(before)
 
 
-@pytest.fixture(params=["core", "numpy", "reference"])
-def case(request, net_name):
-    large = sum(a * b for a, b in zip(NETS[net_name][0], NETS[net_name][0][1:], strict=False))
-    if request.param == "reference" and large * NETS[net_name][1] > 2e6:
-        pytest.skip("the reference takes seconds here")
-    return Case(net_name, request.param)
+@pytest.fixture
+def measure(benchmark, implementation):
+    """Return a function (task, group, **specification) that measures or skips."""
+
+    def run(task, group, **spec):
+        benchmark.group = group
+        try:
+            module = load(implementation)
+            if task not in module.TASKS:
+                pytest.skip(f"{implementation} has no {task}")
+            case = module.TASKS[task](spec)
+        except UnavailableError as reason:
+            pytest.skip(str(reason))
+        case.run(1)
+        settle([os.getpid()])
+        benchmark.extra_info["steps"] = getattr(case, "steps", 1)
+        finish = getattr(case, "finish", None)
+        # A plain function is called without the loop around it.
+        benchmark(*((case.call,) if finish is None and hasattr(case, "call") else (case.run, 1)))
+
+    return run
 
 
 def pytest_benchmark_update_machine_info(config, machine_info):
+    machine_info.pop("node", None)
     machine_info["fastrelu"] = fastrelu.show_config()

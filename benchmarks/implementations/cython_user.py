@@ -47,6 +47,8 @@ def backward(spec: dict):
 
 
 def forward(spec: dict):
+    if spec.get("layout", "contiguous") != "contiguous":
+        raise UnavailableError("contiguous rows only")
     net = net_of(spec)
     rows = 1 if spec.get("one_row") else spec.get("rows", net.batch)
     network = make_network(net, rows)

@@ -9,7 +9,7 @@ import sklearn
 from sklearn.neural_network import MLPRegressor
 
 from benchmarks.data import make_data, make_rows, make_sparse, make_targets
-from benchmarks.implementations import Loop, all_finite
+from benchmarks.implementations import Loop, UnavailableError, all_finite
 from benchmarks.implementations.numpy_user import info as numpy_info
 from benchmarks.nets import FIT_ROWS, LEARNING_RATE, net_of
 
@@ -42,6 +42,8 @@ def partial_fit(spec: dict):
     """One call a minibatch, or one call for up to 64 of them, whichever the spec says."""
     warnings.simplefilter("ignore")
     net = net_of(spec)
+    if spec.get("optimizer", "sgd") not in OPTIMIZERS:
+        raise UnavailableError(f"no counterpart to {spec['optimizer']}")
     batches = max(1, min(64, FIT_ROWS // net.batch)) if spec.get("many") else 1
     regressor, X, y = make_regressor(spec, batches * net.batch)
     return Loop(

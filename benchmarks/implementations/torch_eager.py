@@ -8,7 +8,7 @@ import os
 import torch
 
 from benchmarks.data import make_data, make_parameters
-from benchmarks.implementations import Loop, all_finite
+from benchmarks.implementations import Loop, UnavailableError, all_finite
 from benchmarks.nets import LEARNING_RATE, net_of
 
 torch.set_num_threads(len(os.sched_getaffinity(0)))
@@ -42,6 +42,8 @@ def step(spec: dict):
 
 
 def forward(spec: dict):
+    if spec.get("layout", "contiguous") != "contiguous":
+        raise UnavailableError("contiguous rows only")
     net = net_of(spec)
     module = make_module(net)
     X = torch.from_numpy(make_data(net, spec.get("rows", net.batch))[0])
