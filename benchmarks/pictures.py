@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,15 @@ def roofline(found: dict[str, Any], machine: dict[str, Any], path: Path) -> None
     for level in ("L2", "L3", "memory"):
         bandwidth = limits[f"copy {level} x{threads}"]
         ridge = peak / bandwidth
-        axes.plot([low, max(ridge, low)], [low * bandwidth, max(peak, low * bandwidth)],
-                  color=GREY, linewidth=1)  # fmt: skip
-        axes.annotate(f"copy in {level}: {bandwidth:.0f} GB/s", (low, low * bandwidth),
-                      xytext=(4, 2), textcoords="offset points", color=GREY, fontsize=8,
-                      rotation=0)  # fmt: skip
+        axes.plot([low, ridge], [low * bandwidth, peak], color=GREY, linewidth=1)
+        start = low * 1.15
+        text = f"copy in {level}: {bandwidth:.0f} GB/s"
+        axes.text(start, start * bandwidth * 1.2, text, color=GREY, fontsize=8,
+                  rotation=math.degrees(math.atan(bandwidth)),
+                  rotation_mode="anchor", transform_rotates_text=True)  # fmt: skip
     axes.axhline(peak, color=GREY, linewidth=1)
-    axes.annotate(f"tile fed from L1: {peak:.0f} GFLOP/s", (high, peak), xytext=(0, 3),
-                  textcoords="offset points", ha="right", color=GREY, fontsize=8)  # fmt: skip
+    text = f"tile fed from L1: {peak:.0f} GFLOP/s"
+    axes.text(low * 1.15, peak * 1.12, text, color=GREY, fontsize=8)
     for label in ("fastrelu", "fastest peer", "NumPy"):
         color, marker, _ = STYLES[label]
         points = []
@@ -70,14 +72,12 @@ def roofline(found: dict[str, Any], machine: dict[str, Any], path: Path) -> None
         if points:
             axes.scatter(*zip(*points, strict=True), color=color, marker=marker, s=34, label=label,
                          zorder=3)  # fmt: skip
-    for name, results in found.items():
-        us = microseconds(results, "fit")
-        if us:
-            axes.annotate(name, (intensity[name], nets[name].step_flops / us / 1e3),
-                          xytext=(-6, 6), textcoords="offset points", ha="right",
-                          fontsize=8)  # fmt: skip
+    # Names above the roof, in three rows as some nets lie close together.
+    for i, name in enumerate(sorted(intensity, key=intensity.get)):
+        axes.axvline(intensity[name], color="#eeeeee", linewidth=0.8, zorder=0)
+        axes.text(intensity[name], peak * 1.9 * 1.6 ** (i % 3), name, fontsize=8, ha="center")
     axes.set_xlim(low, high)
-    axes.set_ylim(top=peak * 2)
+    axes.set_ylim(top=peak * 8)
     axes.legend(frameon=False, loc="lower right")
     save(figure, path)
 

@@ -84,7 +84,9 @@ def limits_table(limits: dict[str, float]) -> str:
     names = dict.fromkeys(label.rsplit(" x", 1)[0] for label in limits)
     threads = sorted({int(label.rsplit(" x", 1)[1]) for label in limits})
     rows = [[n, *(str(limits.get(f"{n} x{t}", "-")) for t in threads)] for n in names]
-    return tables.table(["GFLOP/s, or GB/s", *(f"{t} threads" for t in threads)], rows)
+    return tables.table(
+        ["GFLOP/s, or GB/s", *(f"{t} thread{'s' * (t > 1)}" for t in threads)], rows
+    )
 
 
 def write(results: dict[str, Any], folder: Path) -> Path:
@@ -99,10 +101,15 @@ def write(results: dict[str, Any], folder: Path) -> Path:
         parts += [f"## {title}", how, make(sections[name], machine)]
         if picture:
             parts.append(f"![{title}]({picture})")
+        parts += [f"Not measured: {reason}." for reason in tables.skipped(sections[name])]
         noisy = disturbed(sections[name])
         if noisy:
             parts.append(f"Other programs ran during: {', '.join(noisy)}.")
-    parts += ["## The machine's limits", limits_table(machine["limits"])]
+    parts += [
+        "## The machine's limits",
+        "By the suite's own probe, on one and on all cores: the tile is the roof above.",
+        limits_table(machine["limits"]),
+    ]
     if sections.get("fit"):
         pictures.roofline(sections["fit"], machine, folder / "roofline.png")
     for name, title, x in (

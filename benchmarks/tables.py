@@ -16,6 +16,7 @@ from benchmarks.sections.common import (
     roof_share,
     show,
 )
+from benchmarks.sections.sparse import RULES as SPARSE_RULES
 
 Found = dict[str, Any]
 SKLEARN = [label for label in PEERS if label.startswith("sklearn")]
@@ -164,20 +165,29 @@ def odd(found: Found, machine: Found) -> str:
     return table(["size", "time", "round size's", "ratio", "multiply-adds a second below"], rows)
 
 
-def sweep(found: Found, machine: Found) -> str:
+def sweep(found: Found, machine: Found, first: str = "size") -> str:
     labels = list(dict.fromkeys(label for results in found.values() for label in results))
     rows = [
         [size, *(show(microseconds(r, label)) for label in labels)] for size, r in found.items()
     ]
-    return table(["size", *labels], rows)
+    return table([first, *labels], rows)
 
 
 def sparse(found: Found, machine: Found) -> str:
     parts = []
-    for name, results in found.items():
-        rows = [
-            [label, show(result.get("us")), result.get("skip", "")]
-            for label, result in results.items()
-        ]
-        parts.append(f"{name}:\n\n" + table(["case", "us", "remark"], rows))
+    for name in ("training", "forward"):
+        labels = list(found.get(name, {}))
+        row = [name, *(show(microseconds(found[name], label)) for label in labels)]
+        parts.append(table(["", *labels], [row]))
+    parts.append(sweep({rule: found[rule] for rule in SPARSE_RULES}, machine, "step"))
     return "\n\n".join(parts)
+
+
+def skipped(section: Found) -> list[str]:
+    """Return each reason to skip a contestant once, with what it concerns."""
+    reasons: dict[str, list[str]] = {}
+    for case, results in section.items():
+        for label, result in results.items():
+            if "skip" in result:
+                reasons.setdefault(result["skip"], []).append(f"{label} ({case})")
+    return [f"{reason}: {', '.join(who)}" for reason, who in reasons.items()]

@@ -6,6 +6,7 @@
 // in L1: the inner loop of a matrix product with nothing around it.
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,15 +85,28 @@ static double copy_loop(double seconds, size_t bytes) {
 enum Probe { kTileF32, kTileF64, kRegisterF32, kRegisterF64, kRead, kCopy };
 
 typedef struct {
-  int probe;
+  int probe, number;
   double seconds;
   size_t bytes;
   pthread_barrier_t* start;
   double rate;
 } Job;
 
+// Onto the number-th of the processors that this process may use: two threads that the scheduler
+// leaves on one core for a while would measure that.
+static void pin(int number) {
+  cpu_set_t all, one;
+  if (sched_getaffinity(0, sizeof(all), &all) != 0) return;
+  CPU_ZERO(&one);
+  for (size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &all) && number-- == 0) CPU_SET(cpu, &one);
+  }
+  if (CPU_COUNT(&one) == 1) pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
+}
+
 static void* work(void* argument) {
   Job* job = argument;
+  if (job->number >= 0) pin(job->number);
   pthread_barrier_wait(job->start);
   switch (job->probe) {
     case kTileF32: job->rate = tile_loop_f32(job->seconds); break;
@@ -114,12 +128,12 @@ double roof(int probe, int threads, double seconds, size_t bytes) {
   pthread_barrier_t start;
   pthread_barrier_init(&start, NULL, (unsigned)threads);
   for (int t = 0; t < threads; ++t) {
-    jobs[t] = (Job){probe, seconds, bytes, &start, 0};
-    if (t > 0) pthread_create(&ids[t], NULL, work, &jobs[t]);
+    // A single thread goes where there is room; all are new, so that no pin outlives the probe.
+    jobs[t] = (Job){probe, threads > 1 ? t : -1, seconds, bytes, &start, 0};
+    if (pthread_create(&ids[t], NULL, work, &jobs[t]) != 0) return 0;
   }
-  work(&jobs[0]);
-  double sum = jobs[0].rate;
-  for (int t = 1; t < threads; ++t) {
+  double sum = 0;
+  for (int t = 0; t < threads; ++t) {
     pthread_join(ids[t], NULL);
     sum += jobs[t].rate;
   }

@@ -10,6 +10,7 @@ from benchmarks.turns import Contestant
 
 COLUMNS = 20_000
 PER_ROW = 200  # 1 % of the columns
+RULES = ("sgd", "momentum", "adam", "weight_decay")
 
 
 def case(columns: int, per_row: int, **more: Any) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def sparse(run: Run) -> dict[str, Any]:
         ]
     )
     shapes = [(COLUMNS, 50), (COLUMNS, 200), (COLUMNS, 800), (4 * COLUMNS, 200), (8 * COLUMNS, 200)]
-    for rule in ("sgd", "momentum", "adam", "weight_decay"):
+    for rule in RULES:
         found[rule] = run.race(
             [
                 Contestant(f"{c} columns, {n} a row", "core", "step", case(c, n, optimizer=rule))
