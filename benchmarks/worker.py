@@ -36,9 +36,6 @@ class Worker:
 
     def run(self, key: str, count: int) -> dict:
         task = self.tasks[key]
-        before = getattr(task, "before", None)
-        if before is not None:
-            before()
         gc.collect()
         gc.disable()
         began = time.perf_counter()

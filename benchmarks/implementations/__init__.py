@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The contestants. Each module has `TASKS`, name -> function(spec) -> task, and `info()`.
 
-A task has `run(count)`, which does its work `count` times and returns when the results are there,
-and optionally `steps` (minibatches in one count), `before()` (untimed, before each run) and
-`check()` (after the last run). One that cannot run raises `UnavailableError` with the reason.
+A task has `run(count)`, which does its work `count` times and returns when the results are there.
+It may have `steps` (minibatches in one count), `weights()` of shape (fan_in, fan_out), and
+`check()`, called after the last run. What cannot run raises `UnavailableError` with the reason.
 """
 
 from __future__ import annotations
@@ -42,12 +42,16 @@ def load(name: str):
 class Loop:
     """A task that calls one function over and over."""
 
-    def __init__(self, call, finish=None, check=None, steps: int = 1) -> None:
+    def __init__(self, call, finish=None, weights=None, steps: int = 1) -> None:
         self.call = call
         self.finish = finish
         self.steps = steps
-        if check is not None:
-            self.check = check
+        self.weights = weights
+
+    def check(self) -> None:
+        """Raise if a net has left the finite numbers: its speed would mean nothing."""
+        if self.weights is not None:
+            all_finite(self.weights())
 
     def run(self, count: int) -> None:
         call = self.call
@@ -58,7 +62,6 @@ class Loop:
 
 
 def all_finite(arrays) -> None:
-    """Raise if a net has left the finite numbers: its speed would mean nothing."""
     import numpy as np
 
     if not all(np.isfinite(np.asarray(a)).all() for a in arrays):

@@ -81,7 +81,7 @@ def step(spec: dict):
         refuse_csr(trainer.step, X, y)
     else:
         X, y = make_data(net, net.batch, spec.get("dtype", "float32"))
-    task = Loop(lambda: trainer.step(X, y), check=lambda: all_finite([trainer.network.parameters]))
+    task = Loop(lambda: trainer.step(X, y), weights=lambda: trainer.network.weights)
     if spec.get("view"):
         task.view = trainer.network.parameters
     return task

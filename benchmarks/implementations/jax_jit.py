@@ -50,6 +50,9 @@ class Step:
         jax.block_until_ready((parameters, loss))
         self.parameters = parameters
 
+    def weights(self):
+        return [W for W, _ in self.parameters]
+
     def check(self) -> None:
         all_finite(jax.tree.leaves(self.parameters))
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from benchmarks.data import make_data
+from benchmarks.data import make_data, make_parameters
 from benchmarks.implementations import Loop, UnavailableError
 from benchmarks.nets import LEARNING_RATE, net_of
 from fastrelu import reference
@@ -20,11 +20,12 @@ def small_net(spec: dict):
 
 def step(spec: dict):
     net = small_net(spec)
-    trainer = reference.Trainer(
-        reference.Network(net.widths), optimizer=reference.SGD(LEARNING_RATE)
-    )
+    network = reference.Network(net.widths)
+    for mine, W in zip(network.weights, make_parameters(net)[0], strict=True):
+        mine[...] = W
+    trainer = reference.Trainer(network, optimizer=reference.SGD(LEARNING_RATE))
     X, y = make_data(net, net.batch)
-    return Loop(lambda: trainer.step(X, y))
+    return Loop(lambda: trainer.step(X, y), weights=lambda: network.weights)
 
 
 def backward(spec: dict):

@@ -9,7 +9,7 @@ import sklearn
 from sklearn.neural_network import MLPRegressor
 
 from benchmarks.data import make_data, make_rows, make_sparse, make_targets
-from benchmarks.implementations import Loop, UnavailableError, all_finite
+from benchmarks.implementations import Loop, UnavailableError
 from benchmarks.implementations.numpy_user import info as numpy_info
 from benchmarks.nets import FIT_ROWS, LEARNING_RATE, net_of
 
@@ -48,7 +48,7 @@ def partial_fit(spec: dict):
     regressor, X, y = make_regressor(spec, batches * net.batch)
     return Loop(
         lambda: regressor.partial_fit(X, y),
-        check=lambda: all_finite(regressor.coefs_),
+        weights=lambda: regressor.coefs_,
         steps=batches,
     )
 

@@ -76,6 +76,9 @@ cdef class Network:
         self.deltas = [np.empty((rows, w.shape[1]), np.float32) for w in weights]
         self.rate = rate
 
+    def get_weights(self):
+        return self.weights
+
     def forward(self, real[:, ::1] X):
         cdef Py_ssize_t k, last = len(self.weights) - 1
         cdef real[:, ::1] x = X, W, z
