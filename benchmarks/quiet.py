@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable
@@ -12,8 +13,19 @@ WINDOW = 0.01
 LONGEST = 2.0
 
 
-def cpu_seconds(pids: Iterable[int]) -> float:
-    """Return what all threads of these processes have run so far."""
+def spent_seconds(pids: Iterable[int]) -> float:
+    """Return the processor time of these processes, threads that have ended included, in ticks."""
+    ticks = 0
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            # The name, in parentheses, may hold blanks.
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def running_seconds(pids: Iterable[int]) -> float:
+    """Return what the living threads of these processes have run so far, to the nanosecond."""
     total = 0
     for pid in pids:
         try:
@@ -31,10 +43,10 @@ def settle(pids: Iterable[int]) -> None:
         time.sleep(0.2)
         return
     ends = time.perf_counter() + LONGEST
-    before = cpu_seconds(pids)
+    before = running_seconds(pids)
     while time.perf_counter() < ends:
         time.sleep(WINDOW)
-        after = cpu_seconds(pids)
+        after = running_seconds(pids)
         if after - before < 0.02 * WINDOW:
             return
         before = after
@@ -55,9 +67,9 @@ class Watch:
         self.pids = [os.getpid(), *pids]
         self.began = time.perf_counter()
         self.busy = busy_seconds()
-        self.own = cpu_seconds(self.pids)
+        self.own = spent_seconds(self.pids)
 
     def others(self) -> float:
         spent = time.perf_counter() - self.began
-        others = busy_seconds() - self.busy - (cpu_seconds(self.pids) - self.own)
+        others = busy_seconds() - self.busy - (spent_seconds(self.pids) - self.own)
         return max(0.0, others / spent)

@@ -53,7 +53,11 @@ def fit_line(run: Run, name: str, net: Net, results: Results) -> str:
         parts.append(f"x{show(best[1] / ours)} on {best[0]} ({show(best[1])})")
     parts += [
         f"{show(share, '{:.1%}')} of the roof, one thread {show(share_1, '{:.1%}')}",
-        *(f"{label} {show(microseconds(results, label))}" for label in results if label != "fit"),
+        *(
+            f"{label} {show(microseconds(results, label))}"
+            for label in results
+            if label != "fit" and not label.startswith("roof")
+        ),
     ]
     return "\n    ".join([", ".join(parts), *remarks(results)])
 
