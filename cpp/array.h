@@ -18,6 +18,10 @@
 #include <type_traits>
 #include <utility>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace fastrelu {
 
 using Index = std::int64_t;
@@ -34,6 +38,7 @@ class AlignedBuffer {
  public:
   // Kernels may read, never write, this many bytes past the end.
   static constexpr std::size_t kSlackBytes = 256;
+  static constexpr std::size_t kHugePage = std::size_t{1} << 21;
 
   AlignedBuffer() = default;
   explicit AlignedBuffer(std::size_t size) { reset(size); }
@@ -50,8 +55,14 @@ class AlignedBuffer {
   void reset(std::size_t size) {
     if (size > (SIZE_MAX - 2 * kSlackBytes) / sizeof(T)) throw std::bad_alloc();
     const std::size_t bytes = round_up(size * sizeof(T) + kSlackBytes, 64);
-    void* fresh = std::aligned_alloc(64, bytes);
+    const bool large = bytes >= kHugePage;
+    void* fresh =
+        std::aligned_alloc(large ? kHugePage : 64, round_up(bytes, large ? kHugePage : 64));
     if (fresh == nullptr) throw std::bad_alloc();
+#if defined(__linux__)
+    // Fewer misses of the TLB, and no two lines of a matrix in one set of the L2 cache by chance.
+    if (large) madvise(fresh, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+#endif
     std::memset(fresh, 0, bytes);
     std::free(data_);
     data_ = static_cast<T*>(fresh);

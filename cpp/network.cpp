@@ -87,6 +87,7 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
         d.panel_begin = 0;
         d.panel_end = panel_count<T>(rows);
         d.scratch = scratch;
+        d.ahead = nullptr;
         k.dense_forward(d);
         std::swap(in, out);
       }
@@ -261,7 +262,7 @@ Activations<T> forward_cached(const Network<T>& net, const RowSource& x) {
     const FpEnvironment environment;
     const Range rows = own_rows<T>(x.rows, team.size(), t);
     kernels<T>().load_rows(x, {nullptr, 0}, net.scale(), a[0], rows.begin, rows.end);
-    forward_pass(net, a, x.rows, team, t, scratch.data() + own * t);
+    forward_pass(net, a, x.rows, team, t, scratch.data() + own * t, nullptr);
   });
   return a;
 }
@@ -302,7 +303,7 @@ void backward(const Network<T>& net, const Activations<T>& a, std::size_t rows, 
     team.wait();
     if (gradient != nullptr) {
       weights_pass(net, a, dz, rows, {gradient, false, nullptr, nullptr, nullptr, nullptr},
-                   team.size(), t);
+                   team.size(), t, nullptr);
     }
   });
 }

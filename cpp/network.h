@@ -105,10 +105,12 @@ Range own_rows(std::size_t rows, unsigned n, unsigned t) {
   return {std::min(panels.begin * kPanel<T>, rows), std::min(panels.end * kPanel<T>, rows)};
 }
 
+// `ahead` (or null): rows to prefetch meanwhile.
+//
 // A_1 .. A_L from A_0; on entry and on return each thread may read and write its own panels.
 template <class T>
 void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t rows, Team& team,
-                  unsigned t, T* scratch);
+                  unsigned t, T* scratch, RowsAhead* ahead);
 // dZ by rows of every layer (and dX', transposed, if dx.data is not null) from dz.of(L - 1), of
 // which each thread has its own panels; the same on return.
 template <class T>
@@ -125,7 +127,8 @@ struct WeightGradients {
 };
 template <class T>
 void weights_pass(const Network<T>& net, const Activations<T>& a, const OutputGradients<T>& dz,
-                  std::size_t rows, const WeightGradients<T>& out, unsigned n, unsigned t);
+                  std::size_t rows, const WeightGradients<T>& out, unsigned n, unsigned t,
+                  RowsAhead* ahead);
 
 // Whole passes over any number of rows; they choose the number of threads and run in blocks of
 // rows, so that memory does not grow with x.rows. They allocate.

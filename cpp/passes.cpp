@@ -85,7 +85,7 @@ Range own_panels(std::size_t panels, unsigned n, unsigned t) { return share(pane
 
 template <class T>
 void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t rows, Team& team,
-                  unsigned t, T* scratch) {
+                  unsigned t, T* scratch, RowsAhead* ahead) {
   const unsigned n = team.size();
   const std::size_t panels = panel_count<T>(rows);
   Relay relay(team);
@@ -111,6 +111,7 @@ void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t ro
     f.panel_begin = mine.begin;
     f.panel_end = mine.end;
     f.scratch = scratch;
+    f.ahead = ahead;
     relay.begin(cut);
     kernels<T>().dense_forward(f);
   }
@@ -158,7 +159,8 @@ void backward_pass(const Network<T>& net, const Activations<T>& a, const OutputG
 
 template <class T>
 void weights_pass(const Network<T>& net, const Activations<T>& a, const OutputGradients<T>& dz,
-                  std::size_t rows, const WeightGradients<T>& out, unsigned n, unsigned t) {
+                  std::size_t rows, const WeightGradients<T>& out, unsigned n, unsigned t,
+                  RowsAhead* ahead) {
   for (std::size_t k = net.layers().size(); k-- > 0;) {
     const Layer& layer = net.layers()[k];
     const auto at = [&](T* base) { return base == nullptr ? nullptr : base + layer.weight_offset; };
@@ -179,17 +181,19 @@ void weights_pass(const Network<T>& net, const Activations<T>& a, const OutputGr
     const Range units = share(runs * panel_count<T>(layer.fan_out), n, t);
     f.unit_begin = units.begin;
     f.unit_end = units.end;
+    f.ahead = ahead;
     kernels<T>().dense_backward_weights(f);
   }
 }
 
 #define FASTRELU_INSTANTIATE(T)                                                                    \
   template void forward_pass(const Network<T>&, const Activations<T>&, std::size_t, Team&,         \
-                             unsigned, T*);                                                        \
+                             unsigned, T*, RowsAhead*);                                            \
   template void backward_pass(const Network<T>&, const Activations<T>&, const OutputGradients<T>&, \
                               const Panels<T>&, std::size_t, Team&, unsigned, T*);                 \
   template void weights_pass(const Network<T>&, const Activations<T>&, const OutputGradients<T>&,  \
-                             std::size_t, const WeightGradients<T>&, unsigned, unsigned);
+                             std::size_t, const WeightGradients<T>&, unsigned, unsigned,           \
+                             RowsAhead*);
 
 FASTRELU_INSTANTIATE(float)
 FASTRELU_INSTANTIATE(double)

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "random.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "dispatch.h"
 
 namespace fastrelu {
 namespace {
@@ -20,19 +23,16 @@ Product multiply(std::uint64_t a, std::uint64_t b) {
 
 std::array<std::uint64_t, 4> philox_block(const std::array<std::uint64_t, 4>& counter,
                                           const std::array<std::uint64_t, 2>& key) {
-  std::uint64_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
-  std::uint64_t k0 = key[0], k1 = key[1];
-  for (int round = 0; round < 10; ++round) {
-    const Product a = multiply(0xD2E7470EE14C6C93u, c0);
-    const Product b = multiply(0xCA5A826395121157u, c2);
-    c0 = b.high ^ c1 ^ k0;
-    c1 = b.low;
-    c2 = a.high ^ c3 ^ k1;
-    c3 = a.low;
-    k0 += 0x9E3779B97F4A7C15u;
-    k1 += 0xBB67AE8584CAA73Bu;
-  }
-  return {c0, c1, c2, c3};
+  std::array<std::uint64_t, 4> words;
+  kernels<float>().philox_blocks(counter.data(), key.data(), 1, words.data());
+  return words;
+}
+
+void RandomStream::fill() {
+  filled_ = std::min(std::max(4u, 2 * filled_), 4 * kMostBlocks);
+  kernels<float>().philox_blocks(counter_.data(), key_.data(), filled_ / 4, words_.data());
+  counter_[0] += filled_ / 4;
+  used_ = 0;
 }
 
 std::uint64_t RandomStream::below(std::uint64_t n) {

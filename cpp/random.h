@@ -29,12 +29,8 @@ class RandomStream {
       : counter_{0, index, time, 0}, key_{seed, static_cast<std::uint64_t>(purpose)} {}
 
   std::uint64_t next() {
-    if (used_ == 4) {
-      block_ = philox_block(counter_, key_);
-      ++counter_[0];
-      used_ = 0;
-    }
-    return block_[used_++];
+    if (used_ == filled_) fill();
+    return words_[used_++];
   }
   // U[0, 1) in steps of 2^-53.
   double uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
@@ -42,9 +38,14 @@ class RandomStream {
   std::uint64_t below(std::uint64_t n);
 
  private:
-  std::array<std::uint64_t, 4> counter_, block_{};
+  // One block, then twice as many each time: a kernel runs several at once.
+  void fill();
+
+  static constexpr unsigned kMostBlocks = 32;
+  std::array<std::uint64_t, 4> counter_;
   std::array<std::uint64_t, 2> key_;
-  unsigned used_ = 4;
+  unsigned used_ = 0, filled_ = 0;
+  std::array<std::uint64_t, 4 * kMostBlocks> words_;
 };
 
 // order[0..n) = first + a random permutation of 0..n-1 (Fisher-Yates).

@@ -23,7 +23,9 @@ class ThreadChoice {
       current_ = most;
       usual_ = 0;
       pause_ = kFirstPause;
-      left_ = kFirstPause / 4;
+      left_ = kFirstPause;
+      cold_ = kColdStretches;
+      slow_ = 0;
       trial_ = 0;
     }
     if (most_ == 1) return 1;
@@ -51,19 +53,26 @@ class ThreadChoice {
       return;
     }
     --left_;
-    if (usual_ == 0) {
+    if (cold_ > 0) {
+      --cold_;  // first touches, threads that wake
       usual_ = each;
-    } else if (each > 1.25 * usual_) {
-      left_ = std::min(left_, kSlowPause);
+      return;
+    }
+    slow_ = each > 1.25 * usual_ ? slow_ + 1 : 0;
+    if (slow_ == 1) return;  // perhaps an interruption
+    if (slow_ >= kSlowStretches) {
+      left_ = 0;
       pause_ = kFirstPause;
-      usual_ += 0.5 * (each - usual_);
+      slow_ = 0;
+      usual_ = each;
     } else {
       usual_ += 0.25 * (each - usual_);
     }
   }
 
  private:
-  static constexpr int kFirstPause = 16, kLongestPause = 1024, kSlowPause = 1;
+  static constexpr int kFirstPause = 16, kLongestPause = 1024, kColdStretches = 3,
+                       kSlowStretches = 3;
 
   unsigned next_trial() {
     upwards_ = !upwards_;
@@ -74,7 +83,7 @@ class ThreadChoice {
 
   unsigned most_ = 0, current_ = 1, trial_ = 0;
   double usual_ = 0;  // seconds a step with current_
-  int pause_ = kFirstPause, left_ = 0;
+  int pause_ = kFirstPause, left_ = 0, cold_ = 0, slow_ = 0;
   bool upwards_ = false;
 };
 

@@ -52,6 +52,32 @@ void wait_until(Ready ready) {
   while (!ready()) std::this_thread::sleep_for(std::chrono::microseconds(50));
 }
 
+// The processor that this thread runs on, or -1.
+int this_cpu() {
+#if defined(__linux__)
+  return sched_getcpu();
+#else
+  return -1;
+#endif
+}
+
+// A woken thread may be put on the core of the thread that woke it, and two threads that yield to
+// each other there stay for long. Moves this thread to another of the cores it may use.
+void leave_cpu(int cpu) {
+#if defined(__linux__)
+  cpu_set_t allowed, others;
+  if (cpu < 0 || this_cpu() != cpu || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  others = allowed;
+  CPU_CLR(static_cast<std::size_t>(cpu), &others);
+  if (CPU_COUNT(&others) == 0) return;
+  if (sched_setaffinity(0, sizeof others, &others) == 0) {
+    sched_setaffinity(0, sizeof allowed, &allowed);
+  }
+#else
+  static_cast<void>(cpu);
+#endif
+}
+
 class Pool {
  public:
   ~Pool() {
@@ -81,6 +107,7 @@ class Pool {
       active_ = n;
       job_ = job;
       context_ = context;
+      caller_cpu_ = this_cpu();
       generation_.fetch_add(1, std::memory_order_release);
     }
     if (parked_.load(std::memory_order_seq_cst) > 0) wake_.notify_all();
@@ -107,8 +134,10 @@ class Pool {
       const JobFunction job = job_;
       void* const context = context_;
       const unsigned active = active_;
+      const int caller_cpu = caller_cpu_;
       lock.unlock();
       if (index >= active) continue;  // not of this team, which may be gone already
+      leave_cpu(caller_cpu);
       job(context, *team, index);
       remaining_.fetch_sub(1, std::memory_order_release);
     }
@@ -122,6 +151,7 @@ class Pool {
   unsigned active_ = 0;
   JobFunction job_ = nullptr;
   void* context_ = nullptr;
+  int caller_cpu_ = -1;
   bool stopping_ = false;
 };
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 
 #include "dispatch.h"
 #include "fp_environment.h"
@@ -11,10 +10,6 @@
 
 namespace fastrelu {
 namespace {
-
-// Rows whose activations are kept at once. A larger minibatch runs in blocks: the chains of dW go
-// on from the stored value, which rounds nothing.
-constexpr std::size_t kBlockRows = 1024;
 
 // Sizes as numpy.array_split: the first count % n runs are one longer.
 Range split(std::size_t count, std::size_t n, std::size_t s) {
@@ -27,65 +22,29 @@ using Clock = std::chrono::steady_clock;
 
 std::size_t length(Range r) { return r.end - r.begin; }
 
-template <class T>
-UpdateArgs<T> update_args(const OptimizerSpec& o, double learning_rate, TrainerState& state) {
-  using Rule = typename UpdateArgs<T>::Rule;
-  UpdateArgs<T> u;
-  u.learning_rate = static_cast<T>(learning_rate);
-  u.weight_decay = static_cast<T>(o.weight_decay);
-  if (o.kind == OptimizerKind::sgd) {
-    u.rule = o.momentum == 0 ? Rule::sgd : o.nesterov ? Rule::nesterov : Rule::momentum;
-    u.momentum = static_cast<T>(o.momentum);
-    return u;
-  }
-  u.rule = o.kind == OptimizerKind::adam ? Rule::adam : Rule::adamw;
-  state.power_1 *= o.beta_1;
-  state.power_2 *= o.beta_2;
-  u.learning_rate =
-      static_cast<T>((learning_rate * std::sqrt(1.0 - state.power_2)) / (1.0 - state.power_1));
-  if (o.kind == OptimizerKind::adamw) {
-    u.weight_decay = static_cast<T>(learning_rate * o.weight_decay);
-  }
-  u.beta_1 = static_cast<T>(o.beta_1);
-  u.beta_2 = static_cast<T>(o.beta_2);
-  u.c1 = static_cast<T>(1.0 - o.beta_1);
-  u.c2 = static_cast<T>(1.0 - o.beta_2);
-  u.epsilon = static_cast<T>(o.epsilon);
-  return u;
-}
-
 // Asks `poll` about every 50 ms; reads the clock only after so much work.
 class Stopwatch {
  public:
   Stopwatch(Poll poll, double work_each) : poll_(poll), work_each_(work_each) {}
-  bool stop() {
+  bool due() {
     if (poll_.call == nullptr) return false;
     work_ += work_each_;
     if (work_ < 2e7) return false;
     work_ = 0;
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = Clock::now();
     if (now - last_ < std::chrono::milliseconds(50)) return false;
     last_ = now;
-    return poll_.call(poll_.context);
+    return true;
   }
+  bool stop() { return poll_.call(poll_.context); }
 
  private:
   Poll poll_;
   double work_each_, work_ = 0;
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+  Clock::time_point last_ = Clock::now();
 };
 
 }  // namespace
-
-// One minibatch, ready to run: its rows, shard after shard, and its update.
-template <class T>
-struct Trainer<T>::Plan {
-  const Index* index = nullptr;  // or null: rows 0 .. rows-1
-  std::size_t rows = 0;
-  std::vector<Segment> segments;  // one a shard, some may be empty
-  double weight_sum = 0;
-  UpdateArgs<T> update;
-};
 
 template <class T>
 Trainer<T>::Trainer(std::shared_ptr<Network<T>> net, TrainerOptions options)
@@ -94,6 +53,7 @@ Trainer<T>::Trainer(std::shared_ptr<Network<T>> net, TrainerOptions options)
   for (const double c : options_.pos_weight) pos_weight_.push_back(static_cast<T>(c));
   const std::size_t n = net_->parameter_count();
   for (int i = 0; i < options_.optimizer.state_count(); ++i) optimizer_state_[i].reset(n);
+  for (Plan& plan : plans_) plan.segments.resize(options_.n_shards);
   fused_ = options_.clip_norm == 0 && options_.n_shards == 1;
 }
 
@@ -103,59 +63,12 @@ Range Trainer<T>::shard(std::size_t rows, std::size_t s) const {
 }
 
 template <class T>
-void Trainer<T>::reserve(std::size_t rows) {
-  const std::size_t block = std::min(rows, kBlockRows);
-  if (block > kFewRows && block > capacity_) {
-    activations_ = Activations<T>::transposed(activation_widths(*net_), block, true);
-    gradients_ = OutputGradients<T>(*net_, block);
-    capacity_ = block;
-  }
-  row_loss_.reserve(block);
-  const std::vector<Layer>& layers = net_->layers();
-  few_rows_.reserve(few_rows_workspace<T>(layers.data(), layers.size()));
-  factor_.reserve(rows);
-  const bool stored = !updates_ || !fused_ || rows > kBlockRows;
-  if (stored) gradient_.reserve(net_->parameter_count());
-  if (options_.n_shards > 1) shard_gradient_.reserve(net_->parameter_count());
-  if (options_.clip_norm > 0) column_sums_.reserve(net_->widest());
-  scratch_each_ = round_up(scratch_size(*net_), 16);
-}
-
-// The rows' factors and the update; the rows themselves are set already.
-template <class T>
-void Trainer<T>::begin_plan(Plan& plan, const DataSet<T>& data, double learning_rate) {
-  const bool squared = options_.loss == LossKind::squared_error;
-  const double outputs = squared ? static_cast<double>(net_->outputs()) : 1.0;
-  if (data.weights == nullptr) {
-    plan.weight_sum = static_cast<double>(plan.rows);
-    if (equal_factors_ != plan.rows) {
-      std::fill_n(factor_.data(), plan.rows, static_cast<T>(1.0 / (outputs * plan.weight_sum)));
-      equal_factors_ = plan.rows;
-    }
-  } else {
-    const RowPicker pick{plan.index, 0};
-    plan.weight_sum = 0;
-    for (std::size_t r = 0; r < plan.rows; ++r) plan.weight_sum += data.weights[pick(r)];
-    const double sum = outputs * plan.weight_sum;
-    for (std::size_t r = 0; r < plan.rows; ++r) {
-      factor_[r] = plan.weight_sum == 0 ? T(0) : static_cast<T>(data.weights[pick(r)] / sum);
-    }
-    equal_factors_ = 0;
-  }
-  ++state.step;
-  plan.update = update_args<T>(options_.optimizer, learning_rate, state);
-}
-
-template <class T>
 template <class Next>
-void Trainer<T>::run_steps(const DataSet<T>& data, std::size_t rows, Next next) {
+void Trainer<T>::run_steps(const DataSet<T>& data, std::size_t rows, bool many, Next next) {
   const auto work = 3.0 * static_cast<double>(rows) * static_cast<double>(net_->parameter_count());
   const unsigned most = rows <= kFewRows ? 1 : threads_for(work);
   scratch_.reserve(scratch_each_ * most);
-  equal_factors_ = 0;
-  // Two plans in turn: thread 0 makes the next while others may still read the last.
-  Plan plans[2];
-  for (Plan& plan : plans) plan.segments.resize(options_.n_shards);
+  begin_steps(data, many);
   bool more = true;
   while (more) {
     const unsigned n = thread_choice_.begin_stretch(most);
@@ -166,13 +79,14 @@ void Trainer<T>::run_steps(const DataSet<T>& data, std::size_t rows, Next next) 
     run_parallel(n, [&](Team& team, unsigned t) {
       const FpEnvironment environment;
       for (unsigned turn = 0;; turn ^= 1) {
+        Plan& plan = plans_[turn];
         if (t == 0) {
-          go = taken < steps && (more = next(plans[turn]));
+          go = taken < steps && (more = next(plan));
           taken += go ? 1 : 0;
         }
         team.wait();
         if (!go) return;
-        take_step(data, plans[turn], team, t);
+        take_step(data, plan, team, t);
       }
     });
     if (most > 1) {
@@ -184,179 +98,15 @@ void Trainer<T>::run_steps(const DataSet<T>& data, std::size_t rows, Next next) 
 }
 
 template <class T>
-LossArgs<T> Trainer<T>::loss_args(const DataSet<T>& data, const Plan& plan,
-                                  std::size_t first) const {
-  LossArgs<T> loss{};
-  loss.spec = loss_spec();
-  loss.targets = data.targets;
-  loss.outputs = net_->outputs();
-  loss.factor = factor_.data() + first;
-  loss.row_loss = const_cast<T*>(row_loss_.data());
-  loss.index = plan.index != nullptr ? plan.index + first : nullptr;
-  loss.first = static_cast<Index>(first);
-  return loss;
-}
-
-// `sum` and the losses of those rows, just computed, times their weights.
-template <class T>
-double Trainer<T>::loss_sum(const DataSet<T>& data, const Plan& plan, Segment rows,
-                            double sum) const {
-  const RowPicker pick{plan.index, 0};
-  for (std::size_t r = rows.begin; r < rows.end; ++r) {
-    const double loss = static_cast<double>(row_loss_[r - rows.begin]);
-    sum += data.weights != nullptr ? loss * data.weights[pick(r)] : loss;
-  }
-  return sum;
-}
-
-template <class T>
-void Trainer<T>::few_rows_gradient(const DataSet<T>& data, const Plan& plan, Segment segment,
-                                   const WeightGradients<T>& out) {
-  FewRowsStep<T> f{};
-  const std::vector<Layer>& layers = net_->layers();
-  f.forward.layers = layers.data();
-  f.forward.layer_count = layers.size();
-  f.forward.parameters = net_->parameters();
-  f.forward.bias = net_->has_bias();
-  f.forward.scale = net_->scale();
-  f.forward.x = &data.x;
-  f.loss = loss_args(data, plan, segment.begin);
-  f.forward.rows = {f.loss.index, f.loss.first};
-  f.forward.count = segment.end - segment.begin;
-  f.forward.workspace = few_rows_.data();
-  f.gradient = out.gradient;
-  f.accumulate = out.accumulate;
-  f.update = out.update;
-  f.parameters = out.parameters;
-  f.s1 = out.s1;
-  f.s2 = out.s2;
-  kernels<T>().few_rows_step(f);
-}
-
-// The gradient of one shard's rows, in blocks of rows; `out.update` goes with the last.
-template <class T>
-double Trainer<T>::segment_gradient(const DataSet<T>& data, const Plan& plan, Segment segment,
-                                    const WeightGradients<T>& out, Team& team, unsigned t) {
-  const KernelTable<T>& k = kernels<T>();
-  T* const scratch = scratch_.data() + scratch_each_ * t;
-  const std::size_t last = net_->layers().size();
-  double sum = 0;
-  for (std::size_t begin = segment.begin; begin < segment.end; begin += kBlockRows) {
-    const Segment block{begin, std::min(begin + kBlockRows, segment.end)};
-    WeightGradients<T> part = out;
-    part.accumulate = begin != segment.begin;
-    if (block.end != segment.end) part.update = nullptr;
-    const std::size_t rows = block.end - block.begin;
-    if (rows <= kFewRows && team.size() == 1) {
-      few_rows_gradient(data, plan, block, part);
-    } else {
-      const Range mine = own_rows<T>(rows, team.size(), t);
-      LossArgs<T> loss = loss_args(data, plan, begin);
-      if (mine.begin < mine.end) {
-        k.load_rows(data.x, {loss.index, loss.first}, net_->scale(), activations_[0], mine.begin,
-                    mine.end);
-      }
-      forward_pass(*net_, activations_, rows, team, t, scratch);
-      loss.z = read_only(activations_[last]);
-      loss.dz = gradients_.of(last - 1);
-      loss.row_begin = mine.begin;
-      loss.row_end = mine.end;
-      loss.scratch = scratch;
-      k.loss(loss);
-      backward_pass(*net_, activations_, gradients_, Panels<T>{}, rows, team, t, scratch);
-      team.wait();
-      weights_pass(*net_, activations_, gradients_, rows, part, team.size(), t);
-    }
-    if (t == 0) sum = loss_sum(data, plan, block, sum);
-    if (part.update == nullptr) team.wait();
-  }
-  return sum;
-}
-
-template <class T>
-void Trainer<T>::take_step(const DataSet<T>& data, const Plan& plan, Team& team, unsigned t) {
-  const bool fuse = updates_ && fused_;
-  WeightGradients<T> out{gradient_.data(),
-                         false,
-                         fuse ? &plan.update : nullptr,
-                         net_->parameters(),
-                         optimizer_state_[0].data(),
-                         optimizer_state_[1].data()};
-  double total = 0;
-  bool first = true;
-  for (const Segment& segment : plan.segments) {
-    if (segment.begin == segment.end) continue;
-    if (!first) out.gradient = shard_gradient_.data();
-    total += segment_gradient(data, plan, segment, out, team, t);
-    if (!first) {
-      const Range mine = share(net_->parameter_count(), team.size(), t);
-      kernels<T>().add(gradient_.data() + mine.begin, shard_gradient_.data() + mine.begin,
-                       length(mine));
-      team.wait();
-    }
-    first = false;
-  }
-  if (t == 0) step_loss_ = total;
-  if (updates_ && !fuse) update_phase(plan, team, t);
-}
-
-// In float64: column by column, then the columns, then the layers.
-template <class T>
-double Trainer<T>::gradient_norm() const {
-  double total = 0;
-  double* const sums = const_cast<double*>(column_sums_.data());
-  for (const Layer& layer : net_->layers()) {
-    std::fill_n(sums, layer.fan_out, 0.0);
-    kernels<T>().add_column_squares(gradient_.data() + layer.weight_offset, layer.fan_in,
-                                    layer.fan_out, sums);
-    if (net_->has_bias()) {
-      kernels<T>().add_column_squares(gradient_.data() + layer.bias_offset, 1, layer.fan_out, sums);
-    }
-    double of_layer = 0;
-    for (std::size_t o = 0; o < layer.fan_out; ++o) of_layer += sums[o];
-    total += of_layer;
-  }
-  return std::sqrt(total);
-}
-
-template <class T>
-void Trainer<T>::update_phase(const Plan& plan, Team& team, unsigned t) {
-  if (options_.clip_norm > 0) {
-    if (t == 0) {
-      const double norm = gradient_norm();
-      clipped_ = norm > options_.clip_norm;
-      clip_ = clipped_ ? static_cast<T>(options_.clip_norm / norm) : T(1);
-    }
-    team.wait();
-  }
-  UpdateArgs<T> u = plan.update;
-  u.clipped = options_.clip_norm > 0 && clipped_;
-  u.clip = clip_;
-  const auto update = [&](std::size_t offset, std::size_t count, bool is_weight) {
-    const Range mine = share(count, team.size(), t);
-    const std::size_t at = offset + mine.begin;
-    T* const s1 = optimizer_state_[0].data();
-    T* const s2 = optimizer_state_[1].data();
-    kernels<T>().update(u, is_weight, net_->parameters() + at, gradient_.data() + at,
-                        s1 != nullptr ? s1 + at : nullptr, s2 != nullptr ? s2 + at : nullptr,
-                        length(mine));
-  };
-  for (const Layer& layer : net_->layers()) {
-    update(layer.weight_offset, layer.fan_in * layer.fan_out, true);
-    if (net_->has_bias()) update(layer.bias_offset, layer.fan_out, false);
-  }
-}
-
-template <class T>
 double Trainer<T>::step(const DataSet<T>& data, double learning_rate) {
   const FpEnvironment environment;
   reserve(data.x.rows);
   double weight_sum = 0;
   bool taken = false;
-  run_steps(data, data.x.rows, [&](Plan& plan) {
+  run_steps(data, data.x.rows, false, [&](Plan& plan) {
     if (taken) return false;
     taken = true;
-    plan.index = nullptr;
+    plan.index = plan.ahead = nullptr;
     plan.rows = data.x.rows;
     for (std::size_t s = 0; s < options_.n_shards; ++s) {
       const Range r = shard(plan.rows, s);
@@ -420,11 +170,16 @@ std::size_t Trainer<T>::steps_in_epoch(std::size_t rows, Sampling sampling) cons
 // The rows of the next minibatch of the open epoch.
 template <class T>
 void Trainer<T>::draw_minibatch(Plan& plan, std::size_t rows) {
+  plan.ahead = nullptr;
   if (state.sampling == Sampling::shuffle && options_.n_shards == 1) {
     const std::size_t begin = state.place * options_.batch_size;
     plan.rows = std::min(options_.batch_size, rows - begin);
     plan.segments[0] = {0, plan.rows};
     plan.index = order_.data() + begin;
+    if (const std::size_t end = begin + plan.rows; end < rows) {
+      plan.ahead = order_.data() + end;
+      plan.ahead_rows = std::min(options_.batch_size, rows - end);
+    }
     return;
   }
   if (state.sampling == Sampling::shuffle) {
@@ -494,14 +249,20 @@ bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const doub
   bool open_step = false;
   double open_weight = 0;
   std::size_t taken = 0;
-  run_steps(data, batch, [&](Plan& plan) {
+  run_steps(data, batch, steps - state.place > 3, [&](Plan& plan) {
     if (open_step) {
       state.loss_sum += step_loss_;
       state.weight_sum += open_weight;
       ++state.place;
       open_step = false;
     }
-    if (state.place == steps || watch.stop()) return false;
+    if (state.place == steps) return false;
+    if (watch.due()) {
+      if (watch.stop()) return false;
+      // Python ran: a view of the parameters may have been written.
+      if (few_.transposed != nullptr)
+        kernels<T>().few_rows_transpose(few_.forward, few_.transposed);
+    }
     draw_minibatch(plan, rows);
     begin_plan(plan, data, learning_rates[taken++]);
     open_weight = plan.weight_sum;

@@ -93,21 +93,31 @@ class Trainer {
   T* optimizer_state(int i) { return optimizer_state_[i].data(); }
 
  private:
-  struct Plan;
   struct Segment {
     std::size_t begin, end;
+  };
+  // One minibatch, ready to run: its rows, shard after shard, and its update.
+  struct Plan {
+    const Index* index = nullptr;  // or null: rows 0 .. rows-1
+    std::size_t rows = 0;
+    std::vector<Segment> segments;  // one a shard, some may be empty
+    double weight_sum = 0;
+    UpdateArgs<T> update;
+    const Index* ahead = nullptr;  // the rows of the minibatch after it, where known
+    std::size_t ahead_rows = 0;
   };
 
   void reserve(std::size_t rows);
   void begin_plan(Plan& plan, const DataSet<T>& data, double learning_rate);
   void draw_minibatch(Plan& plan, std::size_t rows);
   template <class Next>
-  void run_steps(const DataSet<T>& data, std::size_t rows, Next next);
+  void run_steps(const DataSet<T>& data, std::size_t rows, bool many, Next next);
+  void begin_steps(const DataSet<T>& data, bool many);
   void take_step(const DataSet<T>& data, const Plan& plan, Team& team, unsigned t);
   double segment_gradient(const DataSet<T>& data, const Plan& plan, Segment segment,
                           const WeightGradients<T>& out, Team& team, unsigned t);
-  void few_rows_gradient(const DataSet<T>& data, const Plan& plan, Segment segment,
-                         const WeightGradients<T>& out);
+  void few_rows_gradient(const Plan& plan, Segment segment, const WeightGradients<T>& out);
+  RowsAhead rows_ahead(const DataSet<T>& data, const Plan& plan, unsigned n, unsigned t) const;
   LossArgs<T> loss_args(const DataSet<T>& data, const Plan& plan, std::size_t first) const;
   double loss_sum(const DataSet<T>& data, const Plan& plan, Segment rows, double sum) const;
   void update_phase(const Plan& plan, Team& team, unsigned t);
@@ -127,13 +137,16 @@ class Trainer {
   std::size_t capacity_ = 0;
   Activations<T> activations_;
   OutputGradients<T> gradients_;
-  AlignedBuffer<T> few_rows_;
+  Plan plans_[2];  // in turn: thread 0 makes the next while others may still read the last
+  FewRowsStep<T> few_{};
+  AlignedBuffer<T> few_rows_, transposed_;
   AlignedBuffer<T> gradient_, shard_gradient_, factor_, row_loss_, scratch_;
   std::size_t equal_factors_ = 0;  // so many factors are 1 / (outputs * equal_factors_)
   AlignedBuffer<double> column_sums_;
   AlignedBuffer<Index> order_, minibatch_, grouped_;
   AlignedBuffer<std::uint8_t> taken_;
   std::size_t scratch_each_ = 0;
+  unsigned ahead_lines_ = 0;  // to prefetch at every tile
   double step_loss_ = 0;
   T clip_ = 0;
   bool clipped_ = false;

@@ -40,6 +40,18 @@ FASTRELU_INLINE void pack_rows(const T* w, std::size_t ldw, std::size_t count, T
   }
 }
 
+FASTRELU_INLINE void prefetch_ahead(RowsAhead* a) {
+  if (a == nullptr) return;
+  for (unsigned line = 0; line < a->lines_each && a->index != a->end; ++line) {
+    __builtin_prefetch(a->base + *a->index * a->stride + a->byte, 0, 2);
+    a->byte += 64;
+    if (a->byte >= a->row_bytes) {
+      a->byte = 0;
+      ++a->index;
+    }
+  }
+}
+
 // One tile of a product: `out` = start + sum over k of left(r, k) right[k], rows kPanel apart.
 template <class T>
 struct ProductTile {
@@ -101,6 +113,7 @@ void dense_forward(const DenseForward<T>& f) {
           const ProductTile<T> tile{
               f.x.at(k, p) + c, count,  f.z.at(o, p) + c, f.b == nullptr ? nullptr : f.b + o, k > 0,
               last && f.relu,   nullptr};
+          prefetch_ahead(f.ahead);
           if (pack) {
             product_tile<T, MR, NV>(LeftPacked<T, MR>{f.scratch}, tile);
           } else {
@@ -196,11 +209,25 @@ __attribute__((noinline)) void backward_weights_tile(const DenseBackwardWeights<
         S::store_partial(dw + at(r, v), tile.acc[r][v], lanes);
       }
     });
-  } else if (full && is_plain_sgd(*f.update)) {
+  } else if (is_plain_sgd(*f.update)) {
     T* const w = f.w + first;
     const typename S::V step = S::set1(-f.update->learning_rate);
+    if (full) {
+      tile.each([&](auto r, auto v) __attribute__((always_inline)) {
+        S::store(w + at(r, v), S::fma(step, tile.acc[r][v], S::load(w + at(r, v))));
+      });
+      return;
+    }
+    // All rows are loaded before any is stored: a load that overlaps the store before it waits.
     tile.each([&](auto r, auto v) __attribute__((always_inline)) {
-      S::store(w + at(r, v), S::fma(step, tile.acc[r][v], S::load(w + at(r, v))));
+      tile.acc[r][v] = S::fma(step, tile.acc[r][v], S::load(w + at(r, v)));
+    });
+    tile.each([&](auto r, auto v) __attribute__((always_inline)) {
+      if (v + 1 < NV) {
+        S::store(w + at(r, v), tile.acc[r][v]);
+      } else {
+        S::store_partial(w + at(r, v), tile.acc[r][v], lanes);
+      }
     });
   } else {
     alignas(64) T g[MR * NV * S::kLanes];
@@ -227,6 +254,7 @@ void dense_backward_weights(const DenseBackwardWeights<T>& f) {
       const std::size_t i1 = std::min((end - p * runs) * kGradientUnit, f.inputs);
       for_row_tiles<kTileRows>(i0, i1, [&](auto mr, std::size_t i) {
         for_column_tiles<T>(panel_columns<T>(f.fan_out, p), [&](auto nv, std::size_t c) {
+          prefetch_ahead(f.ahead);
           backward_weights_tile<T, decltype(mr)::value, decltype(nv)::value>(f, i,
                                                                              p * kPanel<T> + c);
         });

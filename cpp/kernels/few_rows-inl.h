@@ -44,58 +44,92 @@ constexpr int kForwardVectors = R == 1   ? 8
                                 : R <= 6 ? 3
                                          : 2;
 
+// z[r] = b + the chain over k of x[r][k] w[k], NV vectors of each row.
+template <class T>
+struct FewProduct {
+  const T* x;
+  std::size_t x_step, count;
+  const T* w;
+  std::size_t ldw;
+  const T* b;  // or null
+  bool relu;
+  T* z;
+  std::size_t z_step;
+};
+
 template <class T, int R, int NV>
-FASTRELU_INLINE void few_forward_block(const T* x, std::size_t x_step, const T* w, const T* b,
-                                       const Layer& layer, T* z, std::size_t z_step) {
+FASTRELU_INLINE void few_product_block(const FewProduct<T>& f, std::size_t column) {
   using S = Simd<T>;
   typename S::V acc[R][NV];
   static_for<NV>([&](auto v) __attribute__((always_inline)) {
-    const typename S::V first = b != nullptr ? S::load(b + v * S::kLanes) : S::zero();
+    const typename S::V first = f.b != nullptr ? S::load(f.b + column + v * S::kLanes) : S::zero();
     static_for<R>([&](auto r) __attribute__((always_inline)) { acc[r][v] = first; });
   });
-  for (std::size_t i = 0; i < layer.fan_in; ++i, w += layer.fan_out) {
+  const T* w = f.w + column;
+  const T* x = f.x;
+  const std::size_t ldw = f.ldw, x_step = f.x_step;
+  for (std::size_t k = 0; k < f.count; ++k, w += ldw, ++x) {
     typename S::V row[NV];
     static_for<NV>([&](auto v)
                        __attribute__((always_inline)) { row[v] = S::load(w + v * S::kLanes); });
     static_for<R>([&](auto r) __attribute__((always_inline)) {
-      const typename S::V a = S::set1(x[r * x_step + i]);
+      const typename S::V a = S::set1(x[r * x_step]);
       static_for<NV>(
           [&](auto v) __attribute__((always_inline)) { acc[r][v] = S::fma(a, row[v], acc[r][v]); });
     });
   }
-  const bool relu = layer.activation == Activation::relu;
+  T* const z = f.z + column;
   static_for<R>([&](auto r) __attribute__((always_inline)) {
     static_for<NV>([&](auto v) __attribute__((always_inline)) {
-      S::store(z + r * z_step + v * S::kLanes, relu ? S::relu(acc[r][v]) : acc[r][v]);
+      S::store(z + r * f.z_step + v * S::kLanes, f.relu ? S::relu(acc[r][v]) : acc[r][v]);
     });
   });
 }
 
 template <class T, int R, int NV>
-FASTRELU_INLINE void few_forward_rest(std::size_t vectors, const T* x, std::size_t x_step,
-                                      const T* w, const T* b, const Layer& layer, T* z,
-                                      std::size_t z_step) {
+FASTRELU_INLINE void few_product_rest(const FewProduct<T>& f, std::size_t column,
+                                      std::size_t vectors) {
   if constexpr (NV > 0) {
     if (vectors == NV) {
-      few_forward_block<T, R, NV>(x, x_step, w, b, layer, z, z_step);
+      few_product_block<T, R, NV>(f, column);
     } else {
-      few_forward_rest<T, R, NV - 1>(vectors, x, x_step, w, b, layer, z, z_step);
+      few_product_rest<T, R, NV - 1>(f, column, vectors);
     }
   }
 }
 
 template <class T, int R>
-void few_forward(const T* x, const T* parameters, bool bias, const Layer& layer, T* z) {
+void few_product(const FewProduct<T>& f, std::size_t columns) {
   constexpr std::size_t L = Simd<T>::kLanes;
   constexpr std::size_t kMost = kForwardVectors<R>;
-  const std::size_t vectors = (layer.fan_out + L - 1) / L;
-  const std::size_t x_step = padded(layer.fan_in), z_step = padded(layer.fan_out);
-  const T* const w = parameters + layer.weight_offset;
-  const T* const b = parameters + layer.bias_offset;
+  const std::size_t vectors = (columns + L - 1) / L;
   for (std::size_t v = 0; v < vectors; v += kMost) {
-    const std::size_t now = std::min(kMost, vectors - v);
-    few_forward_rest<T, R, kForwardVectors<R>>(
-        now, x, x_step, w + v * L, bias ? b + v * L : nullptr, layer, z + v * L, z_step);
+    few_product_rest<T, R, kForwardVectors<R>>(f, v * L, std::min(kMost, vectors - v));
+  }
+}
+
+template <class T, int R>
+FASTRELU_INLINE void few_forward(const T* x, const T* parameters, bool bias, const Layer& layer,
+                                 T* z) {
+  few_product<T, R>({x, padded(layer.fan_in), layer.fan_in, parameters + layer.weight_offset,
+                     layer.fan_out, bias ? parameters + layer.bias_offset : nullptr,
+                     layer.activation == Activation::relu, z, padded(layer.fan_out)},
+                    layer.fan_out);
+}
+
+// The same as few_backward_data from W', rows padded.
+template <class T, int R>
+FASTRELU_INLINE void few_backward_data_transposed(const T* dz, const T* wt, const Layer& layer,
+                                                  const T* gate, bool gated, T* dx) {
+  using S = Simd<T>;
+  const std::size_t step = padded(layer.fan_in);
+  few_product<T, R>({dz, padded(layer.fan_out), layer.fan_out, wt, step, nullptr, false, dx, step},
+                    layer.fan_in);
+  if (!gated) return;
+  for (int r = 0; r < R; ++r, dx += step, gate += step) {
+    for (std::size_t i = 0; i < layer.fan_in; i += S::kLanes) {
+      S::store(dx + i, S::where_positive(S::load(gate + i), S::load(dx + i)));
+    }
   }
 }
 
@@ -153,6 +187,51 @@ void few_backward_data(const T* dz, const T* w, const Layer& layer, const T* gat
   }
 }
 
+// Plain SGD on `count` rows of (count, columns), ldw apart: w[i] = fma(step, the chain over r of
+// left[r][i] right[r], w[i]). left == null stands for ones.
+template <class T, int R>
+FASTRELU_INLINE void few_outer_update(const T* left, std::size_t left_step, std::size_t count,
+                                      const T* right, std::size_t right_step, T step, T* w,
+                                      std::size_t ldw, std::size_t columns) {
+  using S = Simd<T>;
+  constexpr std::size_t L = S::kLanes;
+  const typename S::V scale = S::set1(step);
+  for (std::size_t c = 0; c < columns; c += L) {
+    const std::size_t lanes = std::min(L, columns - c);
+    typename S::V d[R];
+    static_for<R>(
+        [&](auto r) __attribute__((always_inline)) { d[r] = S::load(right + r * right_step + c); });
+    const auto gradient = [&](std::size_t i) __attribute__((always_inline)) {
+      typename S::V g = S::zero();
+      static_for<R>([&](auto r) __attribute__((always_inline)) {
+        g = S::fma(S::set1(left == nullptr ? T(1) : left[r * left_step + i]), d[r], g);
+      });
+      return g;
+    };
+    T* to = w + c;
+    std::size_t i = 0;
+    if (lanes == L) {
+      for (; i < count; ++i, to += ldw) S::store(to, S::fma(scale, gradient(i), S::load(to)));
+      continue;
+    }
+    // A load that overlaps the store before it waits for it: several rows are loaded before any
+    // is stored.
+    constexpr std::size_t kTogether = 8;
+    for (; i + kTogether <= count; i += kTogether, to += kTogether * ldw) {
+      typename S::V row[kTogether];
+      static_for<kTogether>([&](auto j) __attribute__((always_inline)) {
+        row[j] = S::fma(scale, gradient(i + j), S::load(to + j * ldw));
+      });
+      static_for<kTogether>([&](auto j) __attribute__((always_inline)) {
+        S::store_partial(to + j * ldw, row[j], lanes);
+      });
+    }
+    for (; i < count; ++i, to += ldw) {
+      S::store_partial(to, S::fma(scale, gradient(i), S::load_partial(to, lanes)), lanes);
+    }
+  }
+}
+
 // dW and db of one layer: to the gradient, or straight into the parameters.
 template <class T, int R>
 void few_backward_weights(const FewRowsStep<T>& f, const Layer& layer, const T* x, const T* dz) {
@@ -161,8 +240,6 @@ void few_backward_weights(const FewRowsStep<T>& f, const Layer& layer, const T* 
   const std::size_t fan_in = layer.fan_in, fan_out = layer.fan_out;
   const std::size_t x_step = padded(fan_in), dz_step = padded(fan_out);
   const std::size_t rows = fan_in + (f.forward.bias ? 1 : 0);
-  const bool plain = f.update != nullptr && is_plain_sgd(*f.update);
-  const typename S::V step = S::set1(plain ? -f.update->learning_rate : T(0));
   for (std::size_t o = 0; o < fan_out; o += L) {
     const std::size_t lanes = std::min(L, fan_out - o);
     typename S::V d[R];
@@ -175,14 +252,7 @@ void few_backward_weights(const FewRowsStep<T>& f, const Layer& layer, const T* 
       static_for<R>([&](auto r) __attribute__((always_inline)) {
         g = S::fma(S::set1(i < fan_in ? x[r * x_step + i] : T(1)), d[r], g);
       });
-      if (plain) {
-        T* const w = f.parameters + at;
-        if (lanes == L) {
-          S::store(w, S::fma(step, g, S::load(w)));
-        } else {
-          S::store_partial(w, S::fma(step, g, S::load_partial(w, lanes)), lanes);
-        }
-      } else if (f.update != nullptr) {
+      if (f.update != nullptr) {
         update_lanes(*f.update, i < fan_in && f.update->weight_decay != 0, g, f.parameters + at,
                      f.s1 != nullptr ? f.s1 + at : nullptr, f.s2 != nullptr ? f.s2 + at : nullptr,
                      lanes);
@@ -190,6 +260,24 @@ void few_backward_weights(const FewRowsStep<T>& f, const Layer& layer, const T* 
         S::store_partial(f.gradient + at, g, lanes);
       }
     }
+  }
+}
+
+// The same for plain SGD, also of W' where it is kept.
+template <class T, int R>
+FASTRELU_INLINE void few_update_weights(const FewRowsStep<T>& f, const Layer& layer, const T* x,
+                                        const T* dz, T* wt) {
+  const std::size_t x_step = padded(layer.fan_in), dz_step = padded(layer.fan_out);
+  const T step = -f.update->learning_rate;
+  T* const w = f.parameters + layer.weight_offset;
+  few_outer_update<T, R>(x, x_step, layer.fan_in, dz, dz_step, step, w, layer.fan_out,
+                         layer.fan_out);
+  if (wt != nullptr) {
+    few_outer_update<T, R>(dz, dz_step, layer.fan_out, x, x_step, step, wt, x_step, x_step);
+  }
+  if (f.forward.bias) {
+    few_outer_update<T, R>(nullptr, 0, 1, dz, dz_step, step, f.parameters + layer.bias_offset,
+                           layer.fan_out, layer.fan_out);
   }
 }
 
@@ -279,6 +367,11 @@ void few_rows_forward(const FewRowsForward<T>& f) {
 }
 
 template <class T>
+FASTRELU_INLINE std::size_t transposed_size(const FewRowsForward<T>& f) {
+  return few_rows_transposed_size(f.layers, f.layer_count);
+}
+
+template <class T>
 void few_rows_step(const FewRowsStep<T>& f) {
   with_rows(f.forward.count, [&](auto rows) {
     constexpr int R = decltype(rows)::value;
@@ -300,19 +393,44 @@ void few_rows_step(const FewRowsStep<T>& f) {
     T* dz = z;
     T* other = loss_args.scratch + loss_scratch<T>(outputs);
     const T* x = z;
+    T* wt = f.transposed == nullptr ? nullptr : f.transposed + transposed_size<T>(a);
+    const bool plain = f.update != nullptr && !f.accumulate && is_plain_sgd(*f.update);
     for (std::size_t k = a.layer_count; k-- > 0;) {
       const Layer& layer = a.layers[k];
       x -= padded(layer.fan_in) * kFewRows;
       T* const dx = other;
       other += padded(layer.fan_in) * kFewRows;
+      if (wt != nullptr) wt -= k > 0 ? padded(layer.fan_in) * layer.fan_out : 0;
       if (k > 0) {
         const bool gated = a.layers[k - 1].activation == Activation::relu;
-        few_backward_data<T, R>(dz, a.parameters + layer.weight_offset, layer, x, gated, dx);
+        if (wt != nullptr) {
+          few_backward_data_transposed<T, R>(dz, wt, layer, x, gated, dx);
+        } else {
+          few_backward_data<T, R>(dz, a.parameters + layer.weight_offset, layer, x, gated, dx);
+        }
       }
-      few_backward_weights<T, R>(f, layer, x, dz);
+      if (plain) {
+        few_update_weights<T, R>(f, layer, x, dz, k > 0 ? wt : nullptr);
+      } else {
+        few_backward_weights<T, R>(f, layer, x, dz);
+      }
       dz = dx;
     }
   });
+}
+
+// W' of every layer but the first, rows padded, one after the other.
+template <class T>
+void few_rows_transpose(const FewRowsForward<T>& f, T* out) {
+  for (std::size_t k = 1; k < f.layer_count; ++k) {
+    const Layer& layer = f.layers[k];
+    const std::size_t step = padded(layer.fan_in);
+    const T* w = f.parameters + layer.weight_offset;
+    for (std::size_t i = 0; i < layer.fan_in; ++i, w += layer.fan_out) {
+      for (std::size_t o = 0; o < layer.fan_out; ++o) out[o * step + i] = w[o];
+    }
+    out += step * layer.fan_out;
+  }
 }
 
 }  // namespace

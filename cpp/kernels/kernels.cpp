@@ -9,6 +9,7 @@
 #include "few_rows-inl.h"
 #include "loss-inl.h"
 #include "math-inl.h"
+#include "random-inl.h"
 #include "rows-inl.h"
 #include "update-inl.h"
 
@@ -48,6 +49,7 @@ constexpr KernelTable<T> kTable = {
     predict<T>,
     few_rows_forward<T>,
     few_rows_step<T>,
+    few_rows_transpose<T>,
     update<T>,
     add<T>,
     multiply<T>,
@@ -56,6 +58,7 @@ constexpr KernelTable<T> kTable = {
     log_array<T>,
     log1p_array<T>,
     tanh_array<T>,
+    philox_blocks,
 };
 
 }  // namespace

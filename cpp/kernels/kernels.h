@@ -32,6 +32,16 @@ constexpr std::size_t kFewRows = 8;
 // term, the right operand of a tile then stays in the L1 cache.
 constexpr std::size_t kInnerBlock = 256;
 
+// Rows of the user's matrix that will be loaded next, to be prefetched into the L2 cache a few
+// lines at every tile: fetched all at once they would wait for each other. index == end: none left.
+struct RowsAhead {
+  const char* base;
+  std::ptrdiff_t stride;
+  std::size_t row_bytes, byte;
+  const Index *index, *end;
+  unsigned lines_each;
+};
+
 // Z'[o, n] = chain from b[o] over i of fma(X'[i, n], W[i, o]), then relu if `relu`, for outputs
 // [out_begin, out_end) and the panels of rows [panel_begin, panel_end).
 template <class T>
@@ -43,7 +53,8 @@ struct DenseForward {
   Panels<T> z;  // (fan_out, rows)
   bool relu;
   std::size_t out_begin, out_end, panel_begin, panel_end;
-  T* scratch;  // dense_scratch values of this thread's own
+  T* scratch;        // dense_scratch values of this thread's own
+  RowsAhead* ahead;  // or null
 };
 
 // dX'[i, n] = chain from +0 over o of fma(dZ'[o, n], W[i, o]), then 0 where `gate` is not > 0, for
@@ -76,6 +87,7 @@ struct DenseBackwardWeights {
   const UpdateArgs<T>* update;
   T *w, *s1, *s2;  // laid out as dw
   std::size_t unit_begin, unit_end;
+  RowsAhead* ahead;  // or null
 };
 constexpr std::size_t kGradientUnit = 24;
 
@@ -132,7 +144,18 @@ struct FewRowsStep {
   bool accumulate;
   const UpdateArgs<T>* update;  // or null: the gradient alone
   T *parameters, *s1, *s2;
+  T* transposed;  // null, or with plain SGD W' as few_rows_transpose gives it: read instead of W by
+                  // the backward pass, and updated beside it
 };
+
+// Values of W' of every layer but the first, rows padded.
+inline std::size_t few_rows_transposed_size(const Layer* layers, std::size_t count) {
+  std::size_t total = 0;
+  for (std::size_t k = 1; k < count; ++k) {
+    total += round_up(layers[k].fan_in, 16) * layers[k].fan_out;
+  }
+  return total;
+}
 
 template <class T>
 struct KernelTable {
@@ -156,6 +179,7 @@ struct KernelTable {
   void (*predict)(const LossArgs<T>&);  // dz = the link applied to z (may be z); targets unused
   void (*few_rows_forward)(const FewRowsForward<T>&);
   void (*few_rows_step)(const FewRowsStep<T>&);
+  void (*few_rows_transpose)(const FewRowsForward<T>&, T* out);
   // One update of n parameters; g is only read. `is_weight` false leaves out the weight decay.
   void (*update)(const UpdateArgs<T>&, bool is_weight, T* w, const T* g, T* s1, T* s2,
                  std::size_t n);
@@ -168,6 +192,9 @@ struct KernelTable {
   void (*log)(const T* x, T* out, std::size_t n);
   void (*log1p)(const T* x, T* out, std::size_t n);
   void (*tanh)(const T* x, T* out, std::size_t n);
+  // Blocks of random words (docs/arithmetic.md) with counters (c[0] + b, c[1], c[2], c[3]): 4 each.
+  void (*philox_blocks)(const std::uint64_t* counter, const std::uint64_t* key, std::size_t blocks,
+                        std::uint64_t* out);
 };
 
 // Values of scratch memory that a dense_* kernel needs: a strip of W.

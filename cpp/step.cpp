@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One step of a trainer: gradient, shard after shard, and update.
+#include <algorithm>
+#include <cmath>
+
+#include "dispatch.h"
+#include "trainer.h"
+
+namespace fastrelu {
+namespace {
+
+// Rows whose activations are kept at once. A larger minibatch runs in blocks: the chains of dW go
+// on from the stored value, which rounds nothing.
+constexpr std::size_t kBlockRows = 1024;
+
+template <class T>
+UpdateArgs<T> update_args(const OptimizerSpec& o, double learning_rate, TrainerState& state) {
+  using Rule = typename UpdateArgs<T>::Rule;
+  UpdateArgs<T> u;
+  u.learning_rate = static_cast<T>(learning_rate);
+  u.weight_decay = static_cast<T>(o.weight_decay);
+  if (o.kind == OptimizerKind::sgd) {
+    u.rule = o.momentum == 0 ? Rule::sgd : o.nesterov ? Rule::nesterov : Rule::momentum;
+    u.momentum = static_cast<T>(o.momentum);
+    return u;
+  }
+  u.rule = o.kind == OptimizerKind::adam ? Rule::adam : Rule::adamw;
+  state.power_1 *= o.beta_1;
+  state.power_2 *= o.beta_2;
+  u.learning_rate =
+      static_cast<T>((learning_rate * std::sqrt(1.0 - state.power_2)) / (1.0 - state.power_1));
+  if (o.kind == OptimizerKind::adamw) {
+    u.weight_decay = static_cast<T>(learning_rate * o.weight_decay);
+  }
+  u.beta_1 = static_cast<T>(o.beta_1);
+  u.beta_2 = static_cast<T>(o.beta_2);
+  u.c1 = static_cast<T>(1.0 - o.beta_1);
+  u.c2 = static_cast<T>(1.0 - o.beta_2);
+  u.epsilon = static_cast<T>(o.epsilon);
+  return u;
+}
+
+}  // namespace
+
+template <class T>
+void Trainer<T>::reserve(std::size_t rows) {
+  const std::size_t block = std::min(rows, kBlockRows);
+  if (block > kFewRows && block > capacity_) {
+    activations_ = Activations<T>::transposed(activation_widths(*net_), block, true);
+    gradients_ = OutputGradients<T>(*net_, block);
+    capacity_ = block;
+  }
+  row_loss_.reserve(block);
+  const std::vector<Layer>& layers = net_->layers();
+  few_rows_.reserve(few_rows_workspace<T>(layers.data(), layers.size()));
+  factor_.reserve(rows);
+  const bool stored = !updates_ || !fused_ || rows > kBlockRows;
+  if (stored) gradient_.reserve(net_->parameter_count());
+  if (options_.n_shards > 1) shard_gradient_.reserve(net_->parameter_count());
+  if (options_.clip_norm > 0) column_sums_.reserve(net_->widest());
+  scratch_each_ = round_up(scratch_size(*net_), 16);
+}
+
+namespace {
+
+// Minibatches and networks up to these keep W' as well: an outer product keeps it up to date for
+// less than turning W's blocks round at every step costs.
+constexpr std::size_t kTransposedRows = 4;
+constexpr std::size_t kTransposedWeights = std::size_t{1} << 17;
+
+// Data sets up to this size need no prefetching.
+constexpr std::size_t kCachedBytes = std::size_t{1} << 19;
+
+// Register tiles of a step, roughly: what the prefetches of the next minibatch are spread over.
+template <class T>
+std::size_t tiles_of_step(const Network<T>& net, std::size_t rows) {
+  std::size_t tiles = 0;
+  for (const Layer& layer : net.layers()) {
+    const std::size_t panels = panel_count<T>(rows);
+    tiles += (layer.fan_out + 11) / 12 * panels * ((layer.fan_in + kInnerBlock - 1) / kInnerBlock);
+    tiles += (layer.fan_in + 11) / 12 * panel_count<T>(layer.fan_out);
+  }
+  return tiles;
+}
+
+}  // namespace
+
+// What all steps of a run share. `many`: enough of them to prepare something for all.
+template <class T>
+void Trainer<T>::begin_steps(const DataSet<T>& data, bool many) {
+  equal_factors_ = 0;
+  // Small data sets stay in the caches.
+  const std::size_t row_bytes = data.x.cols * (data.x.is_uint8 ? 1 : sizeof(T));
+  const std::size_t lines = std::min(capacity_, data.x.rows) * (row_bytes / 64 + 1);
+  ahead_lines_ = 0;
+  if (many && capacity_ > 0 && data.x.rows * row_bytes > kCachedBytes) {
+    ahead_lines_ = static_cast<unsigned>(lines / tiles_of_step(*net_, capacity_) + 1);
+  }
+  FewRowsForward<T>& f = few_.forward;
+  f.layers = net_->layers().data();
+  f.layer_count = net_->layers().size();
+  f.parameters = net_->parameters();
+  f.bias = net_->has_bias();
+  f.scale = net_->scale();
+  f.x = &data.x;
+  f.workspace = few_rows_.data();
+  few_.loss = LossArgs<T>{};
+  few_.loss.spec = loss_spec();
+  few_.loss.targets = data.targets;
+  few_.loss.outputs = net_->outputs();
+  few_.loss.row_loss = row_loss_.data();
+  few_.transposed = nullptr;
+  const std::size_t size = few_rows_transposed_size(f.layers, f.layer_count);
+  const bool plain = options_.optimizer.kind == OptimizerKind::sgd &&
+                     optimizer_state_[0].data() == nullptr &&
+                     static_cast<T>(options_.optimizer.weight_decay) == 0;
+  if (many && updates_ && fused_ && plain && options_.batch_size <= kTransposedRows &&
+      size <= kTransposedWeights) {
+    transposed_.reserve(size);
+    few_.transposed = transposed_.data();
+    kernels<T>().few_rows_transpose(f, few_.transposed);
+  }
+}
+
+// The rows' factors and the update; the rows themselves are set already.
+template <class T>
+void Trainer<T>::begin_plan(Plan& plan, const DataSet<T>& data, double learning_rate) {
+  const bool squared = options_.loss == LossKind::squared_error;
+  const double outputs = squared ? static_cast<double>(net_->outputs()) : 1.0;
+  if (data.weights == nullptr) {
+    plan.weight_sum = static_cast<double>(plan.rows);
+    if (equal_factors_ != plan.rows) {
+      std::fill_n(factor_.data(), plan.rows, static_cast<T>(1.0 / (outputs * plan.weight_sum)));
+      equal_factors_ = plan.rows;
+    }
+  } else {
+    const RowPicker pick{plan.index, 0};
+    plan.weight_sum = 0;
+    for (std::size_t r = 0; r < plan.rows; ++r) plan.weight_sum += data.weights[pick(r)];
+    const double sum = outputs * plan.weight_sum;
+    for (std::size_t r = 0; r < plan.rows; ++r) {
+      factor_[r] = plan.weight_sum == 0 ? T(0) : static_cast<T>(data.weights[pick(r)] / sum);
+    }
+    equal_factors_ = 0;
+  }
+  ++state.step;
+  plan.update = update_args<T>(options_.optimizer, learning_rate, state);
+}
+
+template <class T>
+LossArgs<T> Trainer<T>::loss_args(const DataSet<T>& data, const Plan& plan,
+                                  std::size_t first) const {
+  LossArgs<T> loss{};
+  loss.spec = loss_spec();
+  loss.targets = data.targets;
+  loss.outputs = net_->outputs();
+  loss.factor = factor_.data() + first;
+  loss.row_loss = const_cast<T*>(row_loss_.data());
+  loss.index = plan.index != nullptr ? plan.index + first : nullptr;
+  loss.first = static_cast<Index>(first);
+  return loss;
+}
+
+// `sum` and the losses of those rows, just computed, times their weights.
+template <class T>
+double Trainer<T>::loss_sum(const DataSet<T>& data, const Plan& plan, Segment rows,
+                            double sum) const {
+  const RowPicker pick{plan.index, 0};
+  for (std::size_t r = rows.begin; r < rows.end; ++r) {
+    const double loss = static_cast<double>(row_loss_[r - rows.begin]);
+    sum += data.weights != nullptr ? loss * data.weights[pick(r)] : loss;
+  }
+  return sum;
+}
+
+template <class T>
+void Trainer<T>::few_rows_gradient(const Plan& plan, Segment segment,
+                                   const WeightGradients<T>& out) {
+  FewRowsStep<T>& f = few_;
+  f.loss.factor = factor_.data() + segment.begin;
+  f.loss.index = plan.index != nullptr ? plan.index + segment.begin : nullptr;
+  f.loss.first = static_cast<Index>(segment.begin);
+  f.forward.rows = {f.loss.index, f.loss.first};
+  f.forward.count = segment.end - segment.begin;
+  f.gradient = out.gradient;
+  f.accumulate = out.accumulate;
+  f.update = out.update;
+  f.parameters = out.parameters;
+  f.s1 = out.s1;
+  f.s2 = out.s2;
+  kernels<T>().few_rows_step(f);
+}
+
+// The rows that this thread will load in the next step.
+template <class T>
+RowsAhead Trainer<T>::rows_ahead(const DataSet<T>& data, const Plan& plan, unsigned n,
+                                 unsigned t) const {
+  RowsAhead a{};
+  if (plan.ahead == nullptr || ahead_lines_ == 0) return a;
+  const Range mine = own_rows<T>(plan.ahead_rows, n, t);
+  a.base = static_cast<const char*>(data.x.data);
+  a.stride = data.x.stride;
+  a.row_bytes = data.x.cols * (data.x.is_uint8 ? 1 : sizeof(T));
+  a.index = plan.ahead + mine.begin;
+  a.end = plan.ahead + mine.end;
+  a.lines_each = ahead_lines_;
+  return a;
+}
+
+// The gradient of one shard's rows, in blocks of rows; `out.update` goes with the last.
+template <class T>
+double Trainer<T>::segment_gradient(const DataSet<T>& data, const Plan& plan, Segment segment,
+                                    const WeightGradients<T>& out, Team& team, unsigned t) {
+  const KernelTable<T>& k = kernels<T>();
+  T* const scratch = scratch_.data() + scratch_each_ * t;
+  const std::size_t last = net_->layers().size();
+  double sum = 0;
+  for (std::size_t begin = segment.begin; begin < segment.end; begin += kBlockRows) {
+    const Segment block{begin, std::min(begin + kBlockRows, segment.end)};
+    WeightGradients<T> part = out;
+    part.accumulate = begin != segment.begin;
+    if (block.end != segment.end) part.update = nullptr;
+    const std::size_t rows = block.end - block.begin;
+    if (rows <= kFewRows && team.size() == 1) {
+      few_rows_gradient(plan, block, part);
+    } else {
+      const Range mine = own_rows<T>(rows, team.size(), t);
+      RowsAhead ahead = rows_ahead(data, plan, team.size(), t);
+      LossArgs<T> loss = loss_args(data, plan, begin);
+      if (mine.begin < mine.end) {
+        k.load_rows(data.x, {loss.index, loss.first}, net_->scale(), activations_[0], mine.begin,
+                    mine.end);
+      }
+      forward_pass(*net_, activations_, rows, team, t, scratch, &ahead);
+      loss.z = read_only(activations_[last]);
+      loss.dz = gradients_.of(last - 1);
+      loss.row_begin = mine.begin;
+      loss.row_end = mine.end;
+      loss.scratch = scratch;
+      k.loss(loss);
+      backward_pass(*net_, activations_, gradients_, Panels<T>{}, rows, team, t, scratch);
+      team.wait();
+      weights_pass(*net_, activations_, gradients_, rows, part, team.size(), t, &ahead);
+    }
+    if (t == 0) sum = loss_sum(data, plan, block, sum);
+    if (part.update == nullptr) team.wait();
+  }
+  return sum;
+}
+
+template <class T>
+void Trainer<T>::take_step(const DataSet<T>& data, const Plan& plan, Team& team, unsigned t) {
+  const bool fuse = updates_ && fused_;
+  WeightGradients<T> out{gradient_.data(),
+                         false,
+                         fuse ? &plan.update : nullptr,
+                         net_->parameters(),
+                         optimizer_state_[0].data(),
+                         optimizer_state_[1].data()};
+  double total = 0;
+  bool first = true;
+  for (const Segment& segment : plan.segments) {
+    if (segment.begin == segment.end) continue;
+    if (!first) out.gradient = shard_gradient_.data();
+    total += segment_gradient(data, plan, segment, out, team, t);
+    if (!first) {
+      const Range mine = share(net_->parameter_count(), team.size(), t);
+      kernels<T>().add(gradient_.data() + mine.begin, shard_gradient_.data() + mine.begin,
+                       mine.end - mine.begin);
+      team.wait();
+    }
+    first = false;
+  }
+  if (t == 0) step_loss_ = total;
+  if (updates_ && !fuse) update_phase(plan, team, t);
+}
+
+// In float64: column by column, then the columns, then the layers.
+template <class T>
+double Trainer<T>::gradient_norm() const {
+  double total = 0;
+  double* const sums = const_cast<double*>(column_sums_.data());
+  for (const Layer& layer : net_->layers()) {
+    std::fill_n(sums, layer.fan_out, 0.0);
+    kernels<T>().add_column_squares(gradient_.data() + layer.weight_offset, layer.fan_in,
+                                    layer.fan_out, sums);
+    if (net_->has_bias()) {
+      kernels<T>().add_column_squares(gradient_.data() + layer.bias_offset, 1, layer.fan_out, sums);
+    }
+    double of_layer = 0;
+    for (std::size_t o = 0; o < layer.fan_out; ++o) of_layer += sums[o];
+    total += of_layer;
+  }
+  return std::sqrt(total);
+}
+
+template <class T>
+void Trainer<T>::update_phase(const Plan& plan, Team& team, unsigned t) {
+  if (options_.clip_norm > 0) {
+    if (t == 0) {
+      const double norm = gradient_norm();
+      clipped_ = norm > options_.clip_norm;
+      clip_ = clipped_ ? static_cast<T>(options_.clip_norm / norm) : T(1);
+    }
+    team.wait();
+  }
+  UpdateArgs<T> u = plan.update;
+  u.clipped = options_.clip_norm > 0 && clipped_;
+  u.clip = clip_;
+  const auto update = [&](std::size_t offset, std::size_t count, bool is_weight) {
+    const Range mine = share(count, team.size(), t);
+    const std::size_t at = offset + mine.begin;
+    T* const s1 = optimizer_state_[0].data();
+    T* const s2 = optimizer_state_[1].data();
+    kernels<T>().update(u, is_weight, net_->parameters() + at, gradient_.data() + at,
+                        s1 != nullptr ? s1 + at : nullptr, s2 != nullptr ? s2 + at : nullptr,
+                        mine.end - mine.begin);
+  };
+  for (const Layer& layer : net_->layers()) {
+    update(layer.weight_offset, layer.fan_in * layer.fan_out, true);
+    if (net_->has_bias()) update(layer.bias_offset, layer.fan_out, false);
+  }
+}
+
+#define FASTRELU_INSTANTIATE(T)                                           \
+  template void Trainer<T>::reserve(std::size_t);                         \
+  template void Trainer<T>::begin_plan(Plan&, const DataSet<T>&, double); \
+  template void Trainer<T>::begin_steps(const DataSet<T>&, bool);         \
+  template void Trainer<T>::take_step(const DataSet<T>&, const Plan&, Team&, unsigned);
+
+FASTRELU_INSTANTIATE(float)
+FASTRELU_INSTANTIATE(double)
+
+}  // namespace fastrelu
