@@ -99,7 +99,7 @@ FASTRELU_INLINE void few_product_rest(const FewProduct<T>& f, std::size_t column
 }
 
 template <class T, int R>
-void few_product(const FewProduct<T>& f, std::size_t columns) {
+__attribute__((noinline)) void few_product(const FewProduct<T>& f, std::size_t columns) {
   constexpr std::size_t L = Simd<T>::kLanes;
   constexpr std::size_t kMost = kForwardVectors<R>;
   const std::size_t vectors = (columns + L - 1) / L;
@@ -135,7 +135,7 @@ FASTRELU_INLINE void few_backward_data_transposed(const T* dz, const T* wt, cons
 
 // dx of the layer's inputs, kept where `gate` (the inputs themselves) is > 0 if `gated`.
 template <class T, int R>
-void few_backward_data(const T* dz, const T* w, const Layer& layer, const T* gate, bool gated,
+__attribute__((noinline)) void few_backward_data(const T* dz, const T* w, const Layer& layer, const T* gate, bool gated,
                        T* dx) {
   using S = Simd<T>;
   constexpr std::size_t L = S::kLanes;
@@ -190,7 +190,7 @@ void few_backward_data(const T* dz, const T* w, const Layer& layer, const T* gat
 // Plain SGD on `count` rows of (count, columns), ldw apart: w[i] = fma(step, the chain over r of
 // left[r][i] right[r], w[i]). left == null stands for ones.
 template <class T, int R>
-FASTRELU_INLINE void few_outer_update(const T* left, std::size_t left_step, std::size_t count,
+__attribute__((noinline)) void few_outer_update(const T* left, std::size_t left_step, std::size_t count,
                                       const T* right, std::size_t right_step, T step, T* w,
                                       std::size_t ldw, std::size_t columns) {
   using S = Simd<T>;
@@ -234,7 +234,7 @@ FASTRELU_INLINE void few_outer_update(const T* left, std::size_t left_step, std:
 
 // dW and db of one layer: to the gradient, or straight into the parameters.
 template <class T, int R>
-void few_backward_weights(const FewRowsStep<T>& f, const Layer& layer, const T* x, const T* dz) {
+__attribute__((noinline)) void few_backward_weights(const FewRowsStep<T>& f, const Layer& layer, const T* x, const T* dz) {
   using S = Simd<T>;
   constexpr std::size_t L = S::kLanes;
   const std::size_t fan_in = layer.fan_in, fan_out = layer.fan_out;
@@ -282,7 +282,7 @@ FASTRELU_INLINE void few_update_weights(const FewRowsStep<T>& f, const Layer& la
 }
 
 template <class T, class E>
-FASTRELU_INLINE void few_load_rows_of(const FewRowsForward<T>& f, T* out) {
+__attribute__((noinline)) void few_load_rows_of(const FewRowsForward<T>& f, T* out) {
   using S = Simd<T>;
   constexpr std::size_t L = S::kLanes;
   const std::size_t cols = f.x->cols, step = padded(cols);

@@ -113,6 +113,14 @@ struct Simd {
 #endif
   }
 
+#if !FASTRELU_HAS_FMA
+  // Not inlined: it is some hundred instructions, and tiles have many.
+  static __attribute__((noinline)) V emulated_fma(V a, V b, V c) {
+    V r;
+    for (std::size_t i = 0; i < kLanes; ++i) r[i] = exact_fma(a[i], b[i], c[i]);
+    return r;
+  }
+#endif
   static FASTRELU_INLINE V fma(V a, V b, V c) {
 #if defined(FASTRELU_X86_V4)
     if constexpr (sizeof(T) == 4) {
@@ -133,9 +141,7 @@ struct Simd {
       return V(vfmaq_f64(float64x2_t(c), float64x2_t(a), float64x2_t(b)));
     }
 #else
-    V r;
-    for (std::size_t i = 0; i < kLanes; ++i) r[i] = exact_fma(a[i], b[i], c[i]);
-    return r;
+    return emulated_fma(a, b, c);
 #endif
   }
 
