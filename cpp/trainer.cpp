@@ -84,6 +84,7 @@ struct Trainer<T>::Plan {
   std::size_t rows = 0;
   std::vector<Segment> segments;  // one a shard, some may be empty
   double weight_sum = 0;
+  std::uint64_t number = 0;  // among all this trainer's, from 1
   UpdateArgs<T> update;
 };
 
@@ -103,22 +104,46 @@ Range Trainer<T>::shard(std::size_t rows, std::size_t s) const {
 }
 
 template <class T>
-void Trainer<T>::reserve(std::size_t rows) {
+unsigned Trainer<T>::most_threads(const DataSet<T>& data, std::size_t rows) const {
+  return rows <= kFewRows ? 1 : threads_for(3.0 * multiply_adds(*net_, data.x, rows));
+}
+
+// The memory of minibatches of up to `rows` rows, which `repeats` lets be drawn more than once.
+template <class T>
+void Trainer<T>::reserve(const DataSet<T>& data, std::size_t rows, bool repeats) {
   const std::size_t block = std::min(rows, kBlockRows);
-  if (block > kFewRows && block > capacity_) {
-    activations_ = Activations<T>::transposed(activation_widths(*net_), block, true);
+  sparse_ = data.x.sparse != nullptr;
+  if ((block > kFewRows || sparse_) && (block > capacity_ || !(sparse_ || inputs_kept_))) {
+    activations_ = Activations<T>::transposed(activation_widths(*net_, data.x), block, true);
     gradients_ = OutputGradients<T>(*net_, block);
     capacity_ = block;
+    inputs_kept_ = !sparse_;
   }
   row_loss_.reserve(block);
   const std::vector<Layer>& layers = net_->layers();
-  few_rows_.reserve(few_rows_workspace<T>(layers.data(), layers.size()));
+  if (!sparse_) few_rows_.reserve(few_rows_workspace<T>(layers.data(), layers.size()));
   factor_.reserve(rows);
   const bool stored = !updates_ || !fused_ || rows > kBlockRows;
   if (stored) gradient_.reserve(net_->parameter_count());
   if (options_.n_shards > 1) shard_gradient_.reserve(net_->parameter_count());
   if (options_.clip_norm > 0) column_sums_.reserve(net_->widest());
   scratch_each_ = round_up(scratch_size(*net_), 16);
+  if (sparse_) {
+    reserve_sparse(data, rows, repeats);
+  } else {
+    gradient_filled_ = gradient_filled_ || gradient_.data() != nullptr;
+  }
+}
+
+template <class T>
+void Trainer<T>::reserve_sparse(const DataSet<T>& data, std::size_t rows, bool repeats) {
+  if (gradient_filled_) {
+    const std::size_t weights = net_->inputs() * net_->layers().front().fan_out;
+    std::fill_n(gradient_.data(), weights, T(0));
+    if (options_.n_shards > 1) std::fill_n(shard_gradient_.data(), weights, T(0));
+    gradient_filled_ = false;
+  }
+  sparse_gradient_.reserve(data.x, std::min(rows, kBlockRows), repeats, most_threads(data, rows));
 }
 
 // The rows' factors and the update; the rows themselves are set already.
@@ -142,6 +167,7 @@ void Trainer<T>::begin_plan(Plan& plan, const DataSet<T>& data, double learning_
     }
     equal_factors_ = 0;
   }
+  plan.number = ++minibatches_;
   ++state.step;
   plan.update = update_args<T>(options_.optimizer, learning_rate, state);
 }
@@ -149,8 +175,7 @@ void Trainer<T>::begin_plan(Plan& plan, const DataSet<T>& data, double learning_
 template <class T>
 template <class Next>
 void Trainer<T>::run_steps(const DataSet<T>& data, std::size_t rows, Next next) {
-  const auto work = 3.0 * static_cast<double>(rows) * static_cast<double>(net_->parameter_count());
-  const unsigned most = rows <= kFewRows ? 1 : threads_for(work);
+  const unsigned most = most_threads(data, rows);
   scratch_.reserve(scratch_each_ * most);
   equal_factors_ = 0;
   // Two plans in turn: thread 0 makes the next while others may still read the last.
@@ -247,16 +272,15 @@ double Trainer<T>::segment_gradient(const DataSet<T>& data, const Plan& plan, Se
     part.accumulate = begin != segment.begin;
     if (block.end != segment.end) part.update = nullptr;
     const std::size_t rows = block.end - block.begin;
-    if (rows <= kFewRows && team.size() == 1) {
+    if (rows <= kFewRows && team.size() == 1 && !sparse_) {
       few_rows_gradient(data, plan, block, part);
     } else {
       const Range mine = own_rows<T>(rows, team.size(), t);
       LossArgs<T> loss = loss_args(data, plan, begin);
-      if (mine.begin < mine.end) {
-        k.load_rows(data.x, {loss.index, loss.first}, net_->scale(), activations_[0], mine.begin,
-                    mine.end);
-      }
-      forward_pass(*net_, activations_, rows, team, t, scratch);
+      const RowPicker pick{loss.index, loss.first};
+      const std::size_t loaded =
+          load_inputs(*net_, data.x, pick, activations_[0], activations_[1], mine);
+      forward_pass(*net_, activations_, rows, team, t, scratch, loaded);
       loss.z = read_only(activations_[last]);
       loss.dz = gradients_.of(last - 1);
       loss.row_begin = mine.begin;
@@ -265,7 +289,11 @@ double Trainer<T>::segment_gradient(const DataSet<T>& data, const Plan& plan, Se
       k.loss(loss);
       backward_pass(*net_, activations_, gradients_, Panels<T>{}, rows, team, t, scratch);
       team.wait();
-      weights_pass(*net_, activations_, gradients_, rows, part, team.size(), t);
+      if (sparse_) {
+        sparse_gradient_.backward_weights(*net_, {data.x.sparse, pick, rows}, part,
+                                          gradients_.by_rows[0], t);
+      }
+      weights_pass(*net_, activations_, gradients_, rows, part, team.size(), t, loaded);
     }
     if (t == 0) sum = loss_sum(data, plan, block, sum);
     if (part.update == nullptr) team.wait();
@@ -282,6 +310,7 @@ void Trainer<T>::take_step(const DataSet<T>& data, const Plan& plan, Team& team,
                          net_->parameters(),
                          optimizer_state_[0].data(),
                          optimizer_state_[1].data()};
+  if (sparse_) sparse_gradient_.begin(plan.number, team.size(), t);
   double total = 0;
   bool first = true;
   for (const Segment& segment : plan.segments) {
@@ -289,15 +318,28 @@ void Trainer<T>::take_step(const DataSet<T>& data, const Plan& plan, Team& team,
     if (!first) out.gradient = shard_gradient_.data();
     total += segment_gradient(data, plan, segment, out, team, t);
     if (!first) {
-      const Range mine = share(net_->parameter_count(), team.size(), t);
-      kernels<T>().add(gradient_.data() + mine.begin, shard_gradient_.data() + mine.begin,
-                       length(mine));
+      add_shard(team, t);
       team.wait();
     }
     first = false;
   }
   if (t == 0) step_loss_ = total;
-  if (updates_ && !fuse) update_phase(plan, team, t);
+  out.gradient = gradient_.data();
+  if (updates_ && !fuse) update_phase(plan, out, team, t);
+}
+
+template <class T>
+void Trainer<T>::add_shard(Team& team, unsigned t) {
+  const Layer& layer = net_->layers().front();
+  const std::size_t skip = sparse_ ? layer.fan_in * layer.fan_out : 0;
+  const auto add = [&](std::size_t begin, std::size_t count) {
+    kernels<T>().add(gradient_.data() + begin, shard_gradient_.data() + begin, count);
+  };
+  const Range mine = share(net_->parameter_count() - skip, team.size(), t);
+  add(skip + mine.begin, length(mine));
+  if (!sparse_) return;
+  sparse_gradient_.for_touched(t, [&](std::size_t c) { add(c * layer.fan_out, layer.fan_out); });
+  sparse_gradient_.clear(t, shard_gradient_.data(), layer.fan_out);
 }
 
 // In float64: column by column, then the columns, then the layers.
@@ -320,7 +362,7 @@ double Trainer<T>::gradient_norm() const {
 }
 
 template <class T>
-void Trainer<T>::update_phase(const Plan& plan, Team& team, unsigned t) {
+void Trainer<T>::update_phase(const Plan& plan, WeightGradients<T> out, Team& team, unsigned t) {
   if (options_.clip_norm > 0) {
     if (t == 0) {
       const double norm = gradient_norm();
@@ -341,8 +383,13 @@ void Trainer<T>::update_phase(const Plan& plan, Team& team, unsigned t) {
                         s1 != nullptr ? s1 + at : nullptr, s2 != nullptr ? s2 + at : nullptr,
                         length(mine));
   };
+  out.update = &u;
   for (const Layer& layer : net_->layers()) {
-    update(layer.weight_offset, layer.fan_in * layer.fan_out, true);
+    if (sparse_ && layer.weight_offset == 0) {
+      sparse_gradient_.update(*net_, out, t);
+    } else {
+      update(layer.weight_offset, layer.fan_in * layer.fan_out, true);
+    }
     if (net_->has_bias()) update(layer.bias_offset, layer.fan_out, false);
   }
 }
@@ -350,7 +397,7 @@ void Trainer<T>::update_phase(const Plan& plan, Team& team, unsigned t) {
 template <class T>
 double Trainer<T>::step(const DataSet<T>& data, double learning_rate) {
   const FpEnvironment environment;
-  reserve(data.x.rows);
+  reserve(data, data.x.rows, false);
   double weight_sum = 0;
   bool taken = false;
   run_steps(data, data.x.rows, [&](Plan& plan) {
@@ -376,6 +423,7 @@ double Trainer<T>::loss_and_gradient(const DataSet<T>& data, T* gradient) {
   const double loss = step(data, 0.0);
   updates_ = true;
   state = before;
+  gradient_filled_ = true;
   std::copy_n(gradient_.data(), net_->parameter_count(), gradient);
   return loss;
 }
@@ -427,6 +475,9 @@ void Trainer<T>::draw_minibatch(Plan& plan, std::size_t rows) {
     plan.index = order_.data() + begin;
     return;
   }
+  // In turn, like the plans: others may still read the last one's rows.
+  const std::size_t turn = (state.step % 2) * std::min(options_.batch_size, rows);
+  Index* const drawn = minibatch_.data() + turn;
   if (state.sampling == Sampling::shuffle) {
     std::size_t count = 0;
     for (std::size_t s = 0; s < options_.n_shards; ++s) {
@@ -435,31 +486,31 @@ void Trainer<T>::draw_minibatch(Plan& plan, std::size_t rows) {
       const std::size_t begin = std::min<std::size_t>(all.begin + state.place * each, all.end);
       const std::size_t end = std::min(begin + each, all.end);
       plan.segments[s] = {count, count + end - begin};
-      std::copy(order_.data() + begin, order_.data() + end, minibatch_.data() + count);
+      std::copy(order_.data() + begin, order_.data() + end, drawn + count);
       count += end - begin;
     }
     plan.rows = count;
-    plan.index = minibatch_.data();
+    plan.index = drawn;
     return;
   }
   plan.rows = std::min(options_.batch_size, rows);
-  Index* const drawn = minibatch_.data();
   if (state.sampling == Sampling::subset) {
     draw_subset(options_.seed, state.step + 1, rows, plan.rows, drawn, taken_.data());
   } else {
     draw_with_replacement(options_.seed, state.step + 1, rows, plan.rows, drawn);
   }
+  Index* const grouped = grouped_.data() + turn;
   std::size_t count = 0;
   for (std::size_t s = 0; s < options_.n_shards; ++s) {
     const Range all = shard(rows, s);
     const std::size_t begin = count;
     for (std::size_t r = 0; r < plan.rows; ++r) {
       const auto row = static_cast<std::size_t>(drawn[r]);
-      if (row >= all.begin && row < all.end) grouped_[count++] = drawn[r];
+      if (row >= all.begin && row < all.end) grouped[count++] = drawn[r];
     }
     plan.segments[s] = {begin, count};
   }
-  plan.index = grouped_.data();
+  plan.index = grouped;
 }
 
 template <class T>
@@ -467,10 +518,10 @@ bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const doub
                            Poll poll) {
   const FpEnvironment environment;
   const std::size_t rows = data.x.rows, batch = std::min(options_.batch_size, rows);
-  reserve(batch);
-  minibatch_.reserve(batch);
+  reserve(data, batch, sampling == Sampling::with_replacement);
+  minibatch_.reserve(2 * batch);
   if (sampling == Sampling::shuffle) order_.reserve(rows);
-  if (sampling != Sampling::shuffle) grouped_.reserve(batch);
+  if (sampling != Sampling::shuffle) grouped_.reserve(2 * batch);
   if (sampling == Sampling::subset) taken_.reserve(rows);
   if (!state.in_epoch) {
     ++state.epoch;
@@ -488,9 +539,7 @@ bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const doub
     }
   }
   const std::size_t steps = steps_in_epoch(rows, sampling);
-  const double work =
-      3.0 * static_cast<double>(batch) * static_cast<double>(net_->parameter_count());
-  Stopwatch watch(poll, work + 100.0);
+  Stopwatch watch(poll, 3.0 * multiply_adds(*net_, data.x, batch) + 100.0);
   bool open_step = false;
   double open_weight = 0;
   std::size_t taken = 0;

@@ -10,6 +10,7 @@
 #include "loss-inl.h"
 #include "math-inl.h"
 #include "rows-inl.h"
+#include "sparse-inl.h"
 #include "update-inl.h"
 
 namespace fastrelu {
@@ -46,6 +47,9 @@ constexpr KernelTable<T> kTable = {
     dense_backward_weights<T>,
     loss<T>,
     predict<T>,
+    sparse_forward<T>,
+    sparse_backward_weights<T>,
+    sparse_backward_bias<T>,
     few_rows_forward<T>,
     few_rows_step<T>,
     update<T>,
