@@ -10,6 +10,10 @@
 // hold unspecified values.
 #pragma once
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -17,10 +21,6 @@
 #include <new>
 #include <type_traits>
 #include <utility>
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 namespace fastrelu {
 
@@ -38,7 +38,6 @@ class AlignedBuffer {
  public:
   // Kernels may read, never write, this many bytes past the end.
   static constexpr std::size_t kSlackBytes = 256;
-  static constexpr std::size_t kHugePage = std::size_t{1} << 21;
 
   AlignedBuffer() = default;
   explicit AlignedBuffer(std::size_t size) { reset(size); }
@@ -51,17 +50,20 @@ class AlignedBuffer {
   }
   ~AlignedBuffer() { std::free(data_); }
 
+  // Memory of this size and more is asked for in pages of it.
+  static constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
   // New zeroed memory; what was there is lost. Throws std::bad_alloc.
   void reset(std::size_t size) {
     if (size > (SIZE_MAX - 2 * kSlackBytes) / sizeof(T)) throw std::bad_alloc();
-    const std::size_t bytes = round_up(size * sizeof(T) + kSlackBytes, 64);
-    const bool large = bytes >= kHugePage;
-    void* fresh =
-        std::aligned_alloc(large ? kHugePage : 64, round_up(bytes, large ? kHugePage : 64));
+    const std::size_t least = size * sizeof(T) + kSlackBytes;
+    const std::size_t alignment = least < kHugePage ? 64 : kHugePage;
+    const std::size_t bytes = round_up(least, alignment);
+    void* fresh = std::aligned_alloc(alignment, bytes);
     if (fresh == nullptr) throw std::bad_alloc();
 #if defined(__linux__)
-    // Fewer misses of the TLB, and no two lines of a matrix in one set of the L2 cache by chance.
-    if (large) madvise(fresh, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+    // Weights are read from all over: with small pages many reads need a page table look-up too.
+    if (alignment == kHugePage) madvise(fresh, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
     std::memset(fresh, 0, bytes);
     std::free(data_);
@@ -87,14 +89,30 @@ class AlignedBuffer {
   std::size_t size_ = 0;
 };
 
+// A sparse matrix as compressed sparse rows: row r's stored entries are values[k] in columns[k] for
+// k in [begin(r), begin(r + 1)), columns strictly ascending and inside the matrix.
+struct CsrSource {
+  const void* values = nullptr;  // T
+  const std::int32_t* columns = nullptr;
+  const void* pointers = nullptr;  // rows + 1 of them, int64 or int32
+  bool wide_pointers = false;
+
+  Index begin(Index row) const {
+    return wide_pointers ? static_cast<const std::int64_t*>(pointers)[row]
+                         : static_cast<const std::int32_t*>(pointers)[row];
+  }
+};
+
 // Rows of a matrix as the user holds it: `stride` bytes from row to row (may be negative), the
-// values of a row side by side, either T or bytes.
+// values of a row side by side, either T or bytes; or, with `sparse`, those of a sparse matrix, and
+// `data` and `stride` mean nothing.
 struct RowSource {
   const void* data = nullptr;
   std::size_t rows = 0;
   std::size_t cols = 0;
   std::ptrdiff_t stride = 0;
   bool is_uint8 = false;
+  const CsrSource* sparse = nullptr;
 };
 
 template <class T>

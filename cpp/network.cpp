@@ -8,6 +8,7 @@
 #include "dispatch.h"
 #include "fp_environment.h"
 #include "random.h"
+#include "sparse.h"
 
 namespace fastrelu {
 namespace {
@@ -42,8 +43,7 @@ FewRowsForward<T> few_rows(const Network<T>& net, const RowSource& x, T* workspa
 template <class T, class F>
 void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
   const KernelTable<T>& k = kernels<T>();
-  const auto work = static_cast<double>(x.rows) * static_cast<double>(net.parameter_count());
-  const unsigned wanted = threads_for(work);
+  const unsigned wanted = threads_for(multiply_adds(net, x, x.rows));
   // As many blocks for each thread, all of a size.
   const std::size_t turns =
       std::max<std::size_t>(1, (x.rows + wanted * kBlockRows - 1) / (wanted * kBlockRows));
@@ -51,7 +51,9 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
       std::max<std::size_t>(1, (x.rows + wanted * turns - 1) / (wanted * turns)), kPanel<T>);
   const std::size_t blocks = (x.rows + block - 1) / block;
   const unsigned n = std::min(wanted, static_cast<unsigned>(std::max<std::size_t>(blocks, 1)));
-  const std::size_t width = net.widest() * block;
+  const std::vector<std::size_t> widths = activation_widths(net, x);
+  const std::size_t widest = *std::max_element(widths.begin(), widths.end());
+  const std::size_t width = widest * block;
   const std::size_t own = scratch_size(net);
   std::atomic<std::size_t> next{0};
   // Every thread's memory is taken here, where running out of it can be reported.
@@ -70,10 +72,12 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
     T* const scratch = mine + 2 * width;
     for (std::size_t b; (b = next.fetch_add(1, std::memory_order_relaxed)) < blocks;) {
       const std::size_t first = b * block, rows = std::min(block, x.rows - first);
-      Panels<T> in{mine, net.widest() * kPanel<T>, rows};
-      Panels<T> out{mine + width, net.widest() * kPanel<T>, rows};
-      k.load_rows(x, {nullptr, static_cast<Index>(first)}, net.scale(), in, 0, rows);
-      for (const Layer& layer : net.layers()) {
+      Panels<T> in{mine, widest * kPanel<T>, rows};
+      Panels<T> out{mine + width, widest * kPanel<T>, rows};
+      const RowPicker pick{nullptr, static_cast<Index>(first)};
+      for (std::size_t l = load_inputs(net, x, pick, in, in, {0, rows}); l < net.layers().size();
+           ++l) {
+        const Layer& layer = net.layers()[l];
         DenseForward<T> d;
         d.x = read_only(in);
         d.fan_in = layer.fan_in;
@@ -194,6 +198,47 @@ std::vector<std::size_t> activation_widths(const Network<T>& net) {
 }
 
 template <class T>
+std::vector<std::size_t> activation_widths(const Network<T>& net, const RowSource& x) {
+  std::vector<std::size_t> widths = activation_widths(net);
+  if (x.sparse != nullptr) widths.front() = 0;
+  return widths;
+}
+
+template <class T>
+double multiply_adds(const Network<T>& net, const RowSource& x, std::size_t rows) {
+  auto each = static_cast<double>(net.parameter_count());
+  if (x.sparse != nullptr && x.rows > 0) {
+    const auto fan_out = static_cast<double>(net.layers().front().fan_out);
+    const double entries = static_cast<double>(stored_entries(x)) / static_cast<double>(x.rows);
+    each += (entries - static_cast<double>(net.inputs())) * fan_out;
+  }
+  return each * static_cast<double>(rows);
+}
+
+template <class T>
+std::size_t load_inputs(const Network<T>& net, const RowSource& x, RowPicker pick,
+                        const Panels<T>& a_0, const Panels<T>& a_1, Range rows) {
+  if (x.sparse == nullptr) {
+    kernels<T>().load_rows(x, pick, net.scale(), a_0, rows.begin, rows.end);
+    return 0;
+  }
+  const Layer& layer = net.layers().front();
+  SparseForward<T> f;
+  f.x = x.sparse;
+  f.rows = pick;
+  f.scale = net.scale();
+  f.w = net.parameters() + layer.weight_offset;
+  f.b = net.has_bias() ? net.parameters() + layer.bias_offset : nullptr;
+  f.fan_out = layer.fan_out;
+  f.z = a_1;
+  f.relu = layer.activation == Activation::relu;
+  f.row_begin = rows.begin;
+  f.row_end = rows.end;
+  kernels<T>().sparse_forward(f);
+  return 1;
+}
+
+template <class T>
 std::size_t scratch_size(const Network<T>& net) {
   return std::max(dense_scratch<T>(), loss_scratch<T>(net.outputs()));
 }
@@ -203,7 +248,7 @@ void predict(const Network<T>& net, const RowSource& x, T* out, std::ptrdiff_t s
              const LossKind* link) {
   const KernelTable<T>& k = kernels<T>();
   if (x.rows == 0) return;
-  if (x.rows <= kFewRows) {
+  if (x.rows <= kFewRows && x.sparse == nullptr) {
     FewRowsForward<T> f = few_rows(
         net, x, thread_scratch<T>(few_rows_workspace<T>(net.layers().data(), net.layers().size())));
     f.out = out;
@@ -253,16 +298,15 @@ void row_losses(const Network<T>& net, const RowSource& x, const Targets<T>& tar
 
 template <class T>
 Activations<T> forward_cached(const Network<T>& net, const RowSource& x) {
-  Activations<T> a = Activations<T>::transposed(activation_widths(net), x.rows, true);
-  const auto work = static_cast<double>(x.rows) * static_cast<double>(net.parameter_count());
-  const unsigned n = threads_for(work);
+  Activations<T> a = Activations<T>::transposed(activation_widths(net, x), x.rows, true);
+  const unsigned n = threads_for(multiply_adds(net, x, x.rows));
   const std::size_t own = round_up(scratch_size(net), 16);
   AlignedBuffer<T> scratch(own * n);
   run_parallel(n, [&](Team& team, unsigned t) {
     const FpEnvironment environment;
     const Range rows = own_rows<T>(x.rows, team.size(), t);
-    kernels<T>().load_rows(x, {nullptr, 0}, net.scale(), a[0], rows.begin, rows.end);
-    forward_pass(net, a, x.rows, team, t, scratch.data() + own * t, nullptr);
+    const std::size_t first = load_inputs(net, x, {nullptr, 0}, a[0], a[1], rows);
+    forward_pass(net, a, x.rows, team, t, scratch.data() + own * t, nullptr, first);
   });
   return a;
 }
@@ -274,16 +318,22 @@ void store_outputs(const Network<T>& net, const Activations<T>& a, std::size_t r
 }
 
 template <class T>
-void backward(const Network<T>& net, const Activations<T>& a, std::size_t rows, const T* d_out,
+void backward(const Network<T>& net, const RowSource& x, const Activations<T>& a, const T* d_out,
               T* gradient, T* dx) {
   const KernelTable<T>& k = kernels<T>();
+  const std::size_t rows = x.rows;
   const OutputGradients<T> dz(net, rows);
   const PanelStack<T> inputs =
       PanelStack<T>::transposed({dx != nullptr ? net.inputs() : 0}, rows, false);
-  const auto work = 2.0 * static_cast<double>(rows) * static_cast<double>(net.parameter_count());
-  const unsigned n = threads_for(work);
+  const unsigned n = threads_for(2.0 * multiply_adds(net, x, rows));
   const std::size_t own = round_up(scratch_size(net), 16);
   AlignedBuffer<T> scratch(own * n);
+  const bool sparse = x.sparse != nullptr && gradient != nullptr;
+  SparseGradient<T> first_gradient;
+  if (sparse) {
+    first_gradient.reserve(x, rows, false, n);
+    std::fill_n(gradient, net.inputs() * net.layers().front().fan_out, T(0));
+  }
   const Panels<T> dx_panels = dx != nullptr ? inputs[0] : Panels<T>{};
   const RowSource source{d_out, rows, net.outputs(),
                          static_cast<std::ptrdiff_t>(net.outputs() * sizeof(T)), false};
@@ -301,9 +351,13 @@ void backward(const Network<T>& net, const Activations<T>& a, std::size_t rows, 
       }
     }
     team.wait();
+    const WeightGradients<T> out{gradient, false, nullptr, nullptr, nullptr, nullptr};
+    if (sparse) {
+      first_gradient.begin(1, team.size(), t);
+      first_gradient.backward_weights(net, {x.sparse, {nullptr, 0}, rows}, out, dz.by_rows[0], t);
+    }
     if (gradient != nullptr) {
-      weights_pass(net, a, dz, rows, {gradient, false, nullptr, nullptr, nullptr, nullptr},
-                   team.size(), t, nullptr);
+      weights_pass(net, a, dz, rows, out, team.size(), t, nullptr, sparse ? 1 : 0);
     }
   });
 }
@@ -323,12 +377,17 @@ void linear_relu(const RowSource& x, const T* w, const T* b, std::size_t fan_out
   template class PanelStack<T>;                                                                    \
   template struct OutputGradients<T>;                                                              \
   template std::vector<std::size_t> activation_widths(const Network<T>&);                          \
+  template std::vector<std::size_t> activation_widths(const Network<T>&, const RowSource&);        \
+  template double multiply_adds(const Network<T>&, const RowSource&, std::size_t);                 \
+  template std::size_t load_inputs(const Network<T>&, const RowSource&, RowPicker,                 \
+                                   const Panels<T>&, const Panels<T>&, Range);                     \
   template std::size_t scratch_size(const Network<T>&);                                            \
   template void predict(const Network<T>&, const RowSource&, T*, std::ptrdiff_t, const LossKind*); \
   template void row_losses(const Network<T>&, const RowSource&, const Targets<T>&,                 \
                            const LossSpec<T>&, T*, T*);                                            \
   template Activations<T> forward_cached(const Network<T>&, const RowSource&);                     \
-  template void backward(const Network<T>&, const Activations<T>&, std::size_t, const T*, T*, T*); \
+  template void backward(const Network<T>&, const RowSource&, const Activations<T>&, const T*, T*, \
+                         T*);                                                                      \
   template void store_outputs(const Network<T>&, const Activations<T>&, std::size_t, T*);          \
   template void linear_relu(const RowSource&, const T*, const T*, std::size_t, T*);
 

@@ -80,6 +80,20 @@ using Activations = PanelStack<T>;
 template <class T>
 std::vector<std::size_t> activation_widths(const Network<T>& net);  // inputs, then every layer's
 
+// The same for X's rows: sparse ones are not copied to A_0.
+template <class T>
+std::vector<std::size_t> activation_widths(const Network<T>& net, const RowSource& x);
+
+// Multiply-adds of a forward pass over `rows` rows of x, in the mean.
+template <class T>
+double multiply_adds(const Network<T>& net, const RowSource& x, std::size_t rows);
+
+// A_0, or of sparse rows A_1, for rows [rows.begin, rows.end) of a minibatch picked from x; returns
+// how many layers that was. rows.begin is a multiple of a panel's width.
+template <class T>
+std::size_t load_inputs(const Network<T>& net, const RowSource& x, RowPicker pick,
+                        const Panels<T>& a_0, const Panels<T>& a_1, Range rows);
+
 // Values of scratch that one thread needs for any pass over `net`.
 template <class T>
 std::size_t scratch_size(const Network<T>& net);
@@ -107,17 +121,19 @@ Range own_rows(std::size_t rows, unsigned n, unsigned t) {
 
 // `ahead` (or null): rows to prefetch meanwhile.
 //
-// A_1 .. A_L from A_0; on entry and on return each thread may read and write its own panels.
+// A_1 .. A_L from A_0, or from A_first on; on entry and on return each thread may read and write
+// its own panels.
 template <class T>
 void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t rows, Team& team,
-                  unsigned t, T* scratch, RowsAhead* ahead);
+                  unsigned t, T* scratch, RowsAhead* ahead, std::size_t first = 0);
 // dZ by rows of every layer (and dX', transposed, if dx.data is not null) from dz.of(L - 1), of
 // which each thread has its own panels; the same on return.
 template <class T>
 void backward_pass(const Network<T>& net, const Activations<T>& a, const OutputGradients<T>& dz,
                    const Panels<T>& dx, std::size_t rows, Team& team, unsigned t, T* scratch);
 // This thread's part of every dW, db, after all threads' backward_pass (the caller waits): into
-// `gradient` (laid out as the parameters), or with `update` straight into the parameters.
+// `gradient` (laid out as the parameters), or with `update` straight into the parameters. Without
+// the layers before the `first`: of sparse rows' a SparseGradient takes care.
 template <class T>
 struct WeightGradients {
   T* gradient;
@@ -128,7 +144,7 @@ struct WeightGradients {
 template <class T>
 void weights_pass(const Network<T>& net, const Activations<T>& a, const OutputGradients<T>& dz,
                   std::size_t rows, const WeightGradients<T>& out, unsigned n, unsigned t,
-                  RowsAhead* ahead);
+                  RowsAhead* ahead, std::size_t first = 0);
 
 // Whole passes over any number of rows; they choose the number of threads and run in blocks of
 // rows, so that memory does not grow with x.rows. They allocate.
@@ -145,10 +161,10 @@ Activations<T> forward_cached(const Network<T>& net, const RowSource& x);
 // The outputs among them, (rows, outputs) row-major.
 template <class T>
 void store_outputs(const Network<T>& net, const Activations<T>& a, std::size_t rows, T* out);
-// d_out: (rows, outputs) row-major. `gradient` (laid out as the parameters) or `dx` (rows, inputs)
-// may be null.
+// x: the rows that `a` came from; looked at only if they are sparse. d_out: (x.rows, outputs)
+// row-major. `gradient` (laid out as the parameters) or `dx` (x.rows, inputs) may be null.
 template <class T>
-void backward(const Network<T>& net, const Activations<T>& a, std::size_t rows, const T* d_out,
+void backward(const Network<T>& net, const RowSource& x, const Activations<T>& a, const T* d_out,
               T* gradient, T* dx);
 
 // out = relu(X W + b), (x.rows, fan_out) row-major; b may be null. Copies W once.

@@ -85,11 +85,11 @@ Range own_panels(std::size_t panels, unsigned n, unsigned t) { return share(pane
 
 template <class T>
 void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t rows, Team& team,
-                  unsigned t, T* scratch, RowsAhead* ahead) {
+                  unsigned t, T* scratch, RowsAhead* ahead, std::size_t first) {
   const unsigned n = team.size();
   const std::size_t panels = panel_count<T>(rows);
   Relay relay(team);
-  for (std::size_t k = 0; k < net.layers().size(); ++k) {
+  for (std::size_t k = first; k < net.layers().size(); ++k) {
     const Layer& layer = net.layers()[k];
     const Cut cut = unless_few<T>(forward_cut(layer, rows, n), layer.fan_out, rows, n);
     Range outputs{0, layer.fan_out}, mine{0, panels};
@@ -160,8 +160,8 @@ void backward_pass(const Network<T>& net, const Activations<T>& a, const OutputG
 template <class T>
 void weights_pass(const Network<T>& net, const Activations<T>& a, const OutputGradients<T>& dz,
                   std::size_t rows, const WeightGradients<T>& out, unsigned n, unsigned t,
-                  RowsAhead* ahead) {
-  for (std::size_t k = net.layers().size(); k-- > 0;) {
+                  RowsAhead* ahead, std::size_t first) {
+  for (std::size_t k = net.layers().size(); k-- > first;) {
     const Layer& layer = net.layers()[k];
     const auto at = [&](T* base) { return base == nullptr ? nullptr : base + layer.weight_offset; };
     DenseBackwardWeights<T> f;
@@ -188,12 +188,12 @@ void weights_pass(const Network<T>& net, const Activations<T>& a, const OutputGr
 
 #define FASTRELU_INSTANTIATE(T)                                                                    \
   template void forward_pass(const Network<T>&, const Activations<T>&, std::size_t, Team&,         \
-                             unsigned, T*, RowsAhead*);                                            \
+                             unsigned, T*, RowsAhead*, std::size_t);                               \
   template void backward_pass(const Network<T>&, const Activations<T>&, const OutputGradients<T>&, \
                               const Panels<T>&, std::size_t, Team&, unsigned, T*);                 \
   template void weights_pass(const Network<T>&, const Activations<T>&, const OutputGradients<T>&,  \
                              std::size_t, const WeightGradients<T>&, unsigned, unsigned,           \
-                             RowsAhead*);
+                             RowsAhead*, std::size_t);
 
 FASTRELU_INSTANTIATE(float)
 FASTRELU_INSTANTIATE(double)

@@ -43,22 +43,46 @@ UpdateArgs<T> update_args(const OptimizerSpec& o, double learning_rate, TrainerS
 }  // namespace
 
 template <class T>
-void Trainer<T>::reserve(std::size_t rows) {
+unsigned Trainer<T>::most_threads(const DataSet<T>& data, std::size_t rows) const {
+  return rows <= kFewRows ? 1 : threads_for(3.0 * multiply_adds(*net_, data.x, rows));
+}
+
+// The memory of minibatches of up to `rows` rows, which `repeats` lets be drawn more than once.
+template <class T>
+void Trainer<T>::reserve(const DataSet<T>& data, std::size_t rows, bool repeats) {
   const std::size_t block = std::min(rows, kBlockRows);
-  if (block > kFewRows && block > capacity_) {
-    activations_ = Activations<T>::transposed(activation_widths(*net_), block, true);
+  sparse_ = data.x.sparse != nullptr;
+  if ((block > kFewRows || sparse_) && (block > capacity_ || !(sparse_ || inputs_kept_))) {
+    activations_ = Activations<T>::transposed(activation_widths(*net_, data.x), block, true);
     gradients_ = OutputGradients<T>(*net_, block);
     capacity_ = block;
+    inputs_kept_ = !sparse_;
   }
   row_loss_.reserve(block);
   const std::vector<Layer>& layers = net_->layers();
-  few_rows_.reserve(few_rows_workspace<T>(layers.data(), layers.size()));
+  if (!sparse_) few_rows_.reserve(few_rows_workspace<T>(layers.data(), layers.size()));
   factor_.reserve(rows);
   const bool stored = !updates_ || !fused_ || rows > kBlockRows;
   if (stored) gradient_.reserve(net_->parameter_count());
   if (options_.n_shards > 1) shard_gradient_.reserve(net_->parameter_count());
   if (options_.clip_norm > 0) column_sums_.reserve(net_->widest());
   scratch_each_ = round_up(scratch_size(*net_), 16);
+  if (sparse_) {
+    reserve_sparse(data, rows, repeats);
+  } else {
+    gradient_filled_ = gradient_filled_ || gradient_.data() != nullptr;
+  }
+}
+
+template <class T>
+void Trainer<T>::reserve_sparse(const DataSet<T>& data, std::size_t rows, bool repeats) {
+  if (gradient_filled_) {
+    const std::size_t weights = net_->inputs() * net_->layers().front().fan_out;
+    std::fill_n(gradient_.data(), weights, T(0));
+    if (options_.n_shards > 1) std::fill_n(shard_gradient_.data(), weights, T(0));
+    gradient_filled_ = false;
+  }
+  sparse_gradient_.reserve(data.x, std::min(rows, kBlockRows), repeats, most_threads(data, rows));
 }
 
 namespace {
@@ -93,7 +117,7 @@ void Trainer<T>::begin_steps(const DataSet<T>& data, bool many) {
   const std::size_t row_bytes = data.x.cols * (data.x.is_uint8 ? 1 : sizeof(T));
   const std::size_t lines = std::min(capacity_, data.x.rows) * (row_bytes / 64 + 1);
   ahead_lines_ = 0;
-  if (many && capacity_ > 0 && data.x.rows * row_bytes > kCachedBytes) {
+  if (many && !sparse_ && capacity_ > 0 && data.x.rows * row_bytes > kCachedBytes) {
     ahead_lines_ = static_cast<unsigned>(lines / tiles_of_step(*net_, capacity_) + 1);
   }
   FewRowsForward<T>& f = few_.forward;
@@ -114,7 +138,7 @@ void Trainer<T>::begin_steps(const DataSet<T>& data, bool many) {
   const bool plain = options_.optimizer.kind == OptimizerKind::sgd &&
                      optimizer_state_[0].data() == nullptr &&
                      static_cast<T>(options_.optimizer.weight_decay) == 0;
-  if (many && updates_ && fused_ && plain && options_.batch_size <= kTransposedRows &&
+  if (many && !sparse_ && updates_ && fused_ && plain && options_.batch_size <= kTransposedRows &&
       size <= kTransposedWeights) {
     transposed_.reserve(size);
     few_.transposed = transposed_.data();
@@ -143,6 +167,7 @@ void Trainer<T>::begin_plan(Plan& plan, const DataSet<T>& data, double learning_
     }
     equal_factors_ = 0;
   }
+  plan.number = ++minibatches_;
   ++state.step;
   plan.update = update_args<T>(options_.optimizer, learning_rate, state);
 }
@@ -221,17 +246,16 @@ double Trainer<T>::segment_gradient(const DataSet<T>& data, const Plan& plan, Se
     part.accumulate = begin != segment.begin;
     if (block.end != segment.end) part.update = nullptr;
     const std::size_t rows = block.end - block.begin;
-    if (rows <= kFewRows && team.size() == 1) {
+    if (rows <= kFewRows && team.size() == 1 && !sparse_) {
       few_rows_gradient(plan, block, part);
     } else {
       const Range mine = own_rows<T>(rows, team.size(), t);
       RowsAhead ahead = rows_ahead(data, plan, team.size(), t);
       LossArgs<T> loss = loss_args(data, plan, begin);
-      if (mine.begin < mine.end) {
-        k.load_rows(data.x, {loss.index, loss.first}, net_->scale(), activations_[0], mine.begin,
-                    mine.end);
-      }
-      forward_pass(*net_, activations_, rows, team, t, scratch, &ahead);
+      const RowPicker pick{loss.index, loss.first};
+      const std::size_t loaded =
+          load_inputs(*net_, data.x, pick, activations_[0], activations_[1], mine);
+      forward_pass(*net_, activations_, rows, team, t, scratch, &ahead, loaded);
       loss.z = read_only(activations_[last]);
       loss.dz = gradients_.of(last - 1);
       loss.row_begin = mine.begin;
@@ -240,7 +264,11 @@ double Trainer<T>::segment_gradient(const DataSet<T>& data, const Plan& plan, Se
       k.loss(loss);
       backward_pass(*net_, activations_, gradients_, Panels<T>{}, rows, team, t, scratch);
       team.wait();
-      weights_pass(*net_, activations_, gradients_, rows, part, team.size(), t, &ahead);
+      if (sparse_) {
+        sparse_gradient_.backward_weights(*net_, {data.x.sparse, pick, rows}, part,
+                                          gradients_.by_rows[0], t);
+      }
+      weights_pass(*net_, activations_, gradients_, rows, part, team.size(), t, &ahead, loaded);
     }
     if (t == 0) sum = loss_sum(data, plan, block, sum);
     if (part.update == nullptr) team.wait();
@@ -257,6 +285,7 @@ void Trainer<T>::take_step(const DataSet<T>& data, const Plan& plan, Team& team,
                          net_->parameters(),
                          optimizer_state_[0].data(),
                          optimizer_state_[1].data()};
+  if (sparse_) sparse_gradient_.begin(plan.number, team.size(), t);
   double total = 0;
   bool first = true;
   for (const Segment& segment : plan.segments) {
@@ -264,15 +293,28 @@ void Trainer<T>::take_step(const DataSet<T>& data, const Plan& plan, Team& team,
     if (!first) out.gradient = shard_gradient_.data();
     total += segment_gradient(data, plan, segment, out, team, t);
     if (!first) {
-      const Range mine = share(net_->parameter_count(), team.size(), t);
-      kernels<T>().add(gradient_.data() + mine.begin, shard_gradient_.data() + mine.begin,
-                       mine.end - mine.begin);
+      add_shard(team, t);
       team.wait();
     }
     first = false;
   }
   if (t == 0) step_loss_ = total;
-  if (updates_ && !fuse) update_phase(plan, team, t);
+  out.gradient = gradient_.data();
+  if (updates_ && !fuse) update_phase(plan, out, team, t);
+}
+
+template <class T>
+void Trainer<T>::add_shard(Team& team, unsigned t) {
+  const Layer& layer = net_->layers().front();
+  const std::size_t skip = sparse_ ? layer.fan_in * layer.fan_out : 0;
+  const auto add = [&](std::size_t begin, std::size_t count) {
+    kernels<T>().add(gradient_.data() + begin, shard_gradient_.data() + begin, count);
+  };
+  const Range mine = share(net_->parameter_count() - skip, team.size(), t);
+  add(skip + mine.begin, mine.end - mine.begin);
+  if (!sparse_) return;
+  sparse_gradient_.for_touched(t, [&](std::size_t c) { add(c * layer.fan_out, layer.fan_out); });
+  sparse_gradient_.clear(t, shard_gradient_.data(), layer.fan_out);
 }
 
 // In float64: column by column, then the columns, then the layers.
@@ -295,7 +337,7 @@ double Trainer<T>::gradient_norm() const {
 }
 
 template <class T>
-void Trainer<T>::update_phase(const Plan& plan, Team& team, unsigned t) {
+void Trainer<T>::update_phase(const Plan& plan, WeightGradients<T> out, Team& team, unsigned t) {
   if (options_.clip_norm > 0) {
     if (t == 0) {
       const double norm = gradient_norm();
@@ -316,16 +358,22 @@ void Trainer<T>::update_phase(const Plan& plan, Team& team, unsigned t) {
                         s1 != nullptr ? s1 + at : nullptr, s2 != nullptr ? s2 + at : nullptr,
                         mine.end - mine.begin);
   };
+  out.update = &u;
   for (const Layer& layer : net_->layers()) {
-    update(layer.weight_offset, layer.fan_in * layer.fan_out, true);
+    if (sparse_ && layer.weight_offset == 0) {
+      sparse_gradient_.update(*net_, out, t);
+    } else {
+      update(layer.weight_offset, layer.fan_in * layer.fan_out, true);
+    }
     if (net_->has_bias()) update(layer.bias_offset, layer.fan_out, false);
   }
 }
 
-#define FASTRELU_INSTANTIATE(T)                                           \
-  template void Trainer<T>::reserve(std::size_t);                         \
-  template void Trainer<T>::begin_plan(Plan&, const DataSet<T>&, double); \
-  template void Trainer<T>::begin_steps(const DataSet<T>&, bool);         \
+#define FASTRELU_INSTANTIATE(T)                                                     \
+  template void Trainer<T>::reserve(const DataSet<T>&, std::size_t, bool);          \
+  template unsigned Trainer<T>::most_threads(const DataSet<T>&, std::size_t) const; \
+  template void Trainer<T>::begin_plan(Plan&, const DataSet<T>&, double);           \
+  template void Trainer<T>::begin_steps(const DataSet<T>&, bool);                   \
   template void Trainer<T>::take_step(const DataSet<T>&, const Plan&, Team&, unsigned);
 
 FASTRELU_INSTANTIATE(float)

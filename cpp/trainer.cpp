@@ -65,8 +65,7 @@ Range Trainer<T>::shard(std::size_t rows, std::size_t s) const {
 template <class T>
 template <class Next>
 void Trainer<T>::run_steps(const DataSet<T>& data, std::size_t rows, bool many, Next next) {
-  const auto work = 3.0 * static_cast<double>(rows) * static_cast<double>(net_->parameter_count());
-  const unsigned most = rows <= kFewRows ? 1 : threads_for(work);
+  const unsigned most = most_threads(data, rows);
   scratch_.reserve(scratch_each_ * most);
   begin_steps(data, many);
   bool more = true;
@@ -100,7 +99,7 @@ void Trainer<T>::run_steps(const DataSet<T>& data, std::size_t rows, bool many, 
 template <class T>
 double Trainer<T>::step(const DataSet<T>& data, double learning_rate) {
   const FpEnvironment environment;
-  reserve(data.x.rows);
+  reserve(data, data.x.rows, false);
   double weight_sum = 0;
   bool taken = false;
   run_steps(data, data.x.rows, false, [&](Plan& plan) {
@@ -126,6 +125,7 @@ double Trainer<T>::loss_and_gradient(const DataSet<T>& data, T* gradient) {
   const double loss = step(data, 0.0);
   updates_ = true;
   state = before;
+  gradient_filled_ = true;
   std::copy_n(gradient_.data(), net_->parameter_count(), gradient);
   return loss;
 }
@@ -182,6 +182,9 @@ void Trainer<T>::draw_minibatch(Plan& plan, std::size_t rows) {
     }
     return;
   }
+  // In turn, like the plans: others may still read the last one's rows.
+  const std::size_t turn = (state.step % 2) * std::min(options_.batch_size, rows);
+  Index* const drawn = minibatch_.data() + turn;
   if (state.sampling == Sampling::shuffle) {
     std::size_t count = 0;
     for (std::size_t s = 0; s < options_.n_shards; ++s) {
@@ -190,31 +193,31 @@ void Trainer<T>::draw_minibatch(Plan& plan, std::size_t rows) {
       const std::size_t begin = std::min<std::size_t>(all.begin + state.place * each, all.end);
       const std::size_t end = std::min(begin + each, all.end);
       plan.segments[s] = {count, count + end - begin};
-      std::copy(order_.data() + begin, order_.data() + end, minibatch_.data() + count);
+      std::copy(order_.data() + begin, order_.data() + end, drawn + count);
       count += end - begin;
     }
     plan.rows = count;
-    plan.index = minibatch_.data();
+    plan.index = drawn;
     return;
   }
   plan.rows = std::min(options_.batch_size, rows);
-  Index* const drawn = minibatch_.data();
   if (state.sampling == Sampling::subset) {
     draw_subset(options_.seed, state.step + 1, rows, plan.rows, drawn, taken_.data());
   } else {
     draw_with_replacement(options_.seed, state.step + 1, rows, plan.rows, drawn);
   }
+  Index* const grouped = grouped_.data() + turn;
   std::size_t count = 0;
   for (std::size_t s = 0; s < options_.n_shards; ++s) {
     const Range all = shard(rows, s);
     const std::size_t begin = count;
     for (std::size_t r = 0; r < plan.rows; ++r) {
       const auto row = static_cast<std::size_t>(drawn[r]);
-      if (row >= all.begin && row < all.end) grouped_[count++] = drawn[r];
+      if (row >= all.begin && row < all.end) grouped[count++] = drawn[r];
     }
     plan.segments[s] = {begin, count};
   }
-  plan.index = grouped_.data();
+  plan.index = grouped;
 }
 
 template <class T>
@@ -222,10 +225,10 @@ bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const doub
                            Poll poll) {
   const FpEnvironment environment;
   const std::size_t rows = data.x.rows, batch = std::min(options_.batch_size, rows);
-  reserve(batch);
-  minibatch_.reserve(batch);
+  reserve(data, batch, sampling == Sampling::with_replacement);
+  minibatch_.reserve(2 * batch);
   if (sampling == Sampling::shuffle) order_.reserve(rows);
-  if (sampling != Sampling::shuffle) grouped_.reserve(batch);
+  if (sampling != Sampling::shuffle) grouped_.reserve(2 * batch);
   if (sampling == Sampling::subset) taken_.reserve(rows);
   if (!state.in_epoch) {
     ++state.epoch;
@@ -243,9 +246,7 @@ bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const doub
     }
   }
   const std::size_t steps = steps_in_epoch(rows, sampling);
-  const double work =
-      3.0 * static_cast<double>(batch) * static_cast<double>(net_->parameter_count());
-  Stopwatch watch(poll, work + 100.0);
+  Stopwatch watch(poll, 3.0 * multiply_adds(*net_, data.x, batch) + 100.0);
   bool open_step = false;
   double open_weight = 0;
   std::size_t taken = 0;

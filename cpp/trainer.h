@@ -8,6 +8,9 @@
 //
 // Minibatches of a few rows take one kernel call a step, on one thread.
 //
+// With sparse rows a SparseGradient has the first layer's weights (sparse.h). Their stored gradient
+// is then +0 between two steps, so that nothing need be cleared where a step stores no entry.
+//
 // A trainer owns its optimizer state and the memory of a step, both taken before the first step;
 // nothing is allocated inside an epoch. Data are views that must outlive the call. One thread
 // at a time may use a trainer, and nobody else its network meanwhile (the bindings see to it).
@@ -21,6 +24,7 @@
 #include "loss.h"
 #include "network.h"
 #include "optimizer.h"
+#include "sparse.h"
 #include "thread_choice.h"
 #include "thread_pool.h"
 
@@ -102,12 +106,15 @@ class Trainer {
     std::size_t rows = 0;
     std::vector<Segment> segments;  // one a shard, some may be empty
     double weight_sum = 0;
+    std::uint64_t number = 0;  // among all this trainer's, from 1
     UpdateArgs<T> update;
     const Index* ahead = nullptr;  // the rows of the minibatch after it, where known
     std::size_t ahead_rows = 0;
   };
 
-  void reserve(std::size_t rows);
+  void reserve(const DataSet<T>& data, std::size_t rows, bool repeats);
+  void reserve_sparse(const DataSet<T>& data, std::size_t rows, bool repeats);
+  unsigned most_threads(const DataSet<T>& data, std::size_t rows) const;
   void begin_plan(Plan& plan, const DataSet<T>& data, double learning_rate);
   void draw_minibatch(Plan& plan, std::size_t rows);
   template <class Next>
@@ -120,7 +127,8 @@ class Trainer {
   RowsAhead rows_ahead(const DataSet<T>& data, const Plan& plan, unsigned n, unsigned t) const;
   LossArgs<T> loss_args(const DataSet<T>& data, const Plan& plan, std::size_t first) const;
   double loss_sum(const DataSet<T>& data, const Plan& plan, Segment rows, double sum) const;
-  void update_phase(const Plan& plan, Team& team, unsigned t);
+  void add_shard(Team& team, unsigned t);
+  void update_phase(const Plan& plan, WeightGradients<T> out, Team& team, unsigned t);
   double gradient_norm() const;
   LossSpec<T> loss_spec() const;
   Range shard(std::size_t rows, std::size_t s) const;
@@ -135,12 +143,17 @@ class Trainer {
 
   // The memory of a step.
   std::size_t capacity_ = 0;
+  bool inputs_kept_ = false;  // there is room for A_0
   Activations<T> activations_;
   OutputGradients<T> gradients_;
   Plan plans_[2];  // in turn: thread 0 makes the next while others may still read the last
   FewRowsStep<T> few_{};
   AlignedBuffer<T> few_rows_, transposed_;
   AlignedBuffer<T> gradient_, shard_gradient_, factor_, row_loss_, scratch_;
+  SparseGradient<T> sparse_gradient_;
+  std::uint64_t minibatches_ = 0;
+  bool sparse_ = false;            // the rows at work are
+  bool gradient_filled_ = false;   // the first layer's stored gradient is not +0
   std::size_t equal_factors_ = 0;  // so many factors are 1 / (outputs * equal_factors_)
   AlignedBuffer<double> column_sums_;
   AlignedBuffer<Index> order_, minibatch_, grouped_;

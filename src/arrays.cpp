@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "dispatch.h"
+#include "sparse.h"
 
 namespace fastrelu::python {
 namespace {
@@ -229,6 +230,8 @@ Rows as_rows(const py::handle& object, const char* name, std::size_t cols, bool 
   Rows rows;
   if (view_rows<T>(object.ptr(), cols, allow_row, rows.view, rows.one_row)) {
     rows.keep = py::reinterpret_borrow<py::object>(object);
+  } else if (is_sparse(object)) {
+    return as_sparse_rows<T>(object, name, cols, allow_row, check_finite);
   } else {
     rows = judge_rows<T>(object, name, cols, allow_row);
   }

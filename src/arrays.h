@@ -6,6 +6,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <memory>
 #include <string>
 
 #include "array.h"
@@ -20,6 +21,8 @@ namespace py = pybind11;
 // An array argument; `keep` owns what the view looks at.
 struct Rows {
   py::object keep;
+  std::shared_ptr<CsrSource> csr;  // of sparse rows: `keep` has the values, `keep_places` the rest
+  py::object keep_places;
   RowSource view;
   bool one_row = false;  // came as (d,)
 };
@@ -48,8 +51,8 @@ struct Output {
 // Anything that NumPy can view, as an array of real numbers (bool, int, float).
 py::array as_real_array(const py::handle& object, const char* name);
 
-// (n, cols), or (cols,) where `allow_row`: a view where dtype and rows allow it (bytes too), else a
-// copy.
+// (n, cols), or (cols,) where `allow_row`, dense or sparse (sparse.h): a view where dtype and rows
+// allow it (bytes too), else a copy.
 template <class T>
 Rows as_rows(const py::handle& object, const char* name, std::size_t cols, bool allow_row,
              bool check_finite);

@@ -4,6 +4,7 @@
 
 #include "arrays.h"
 #include "bindings.h"
+#include "sparse.h"
 
 namespace fastrelu::python {
 namespace {
@@ -26,8 +27,7 @@ struct Cache {
   std::variant<Activations<float>, Activations<double>> activations;
   std::shared_ptr<void> parameters;  // of the network that made it
   std::uint64_t version = 0;
-  std::size_t rows = 0;
-  bool one_row = false;
+  Rows x;  // of sparse rows a copy; of others their number alone
 };
 
 void make_network(PyNetwork& self, const std::vector<std::size_t>& sizes, bool bias,
@@ -113,8 +113,12 @@ py::tuple forward_with_cache(PyNetwork& self, const py::object& X, bool check_fi
     auto cache = std::make_unique<Cache>();
     cache->parameters = net.buffer();
     cache->version = net.version;
-    cache->rows = x.view.rows;
-    cache->one_row = x.one_row;
+    if (x.csr != nullptr) {
+      cache->x = copy_of(x);
+    } else {
+      cache->x.view.rows = x.view.rows;
+      cache->x.one_row = x.one_row;
+    }
     {
       const GilReleasedFor release(forward_work(net, x.view.rows));
       Activations<T> a = forward_cached(static_cast<const Network<T>&>(net), x.view);
@@ -139,9 +143,9 @@ py::tuple backward_from(PyNetwork& self, const Cache& cache, const py::object& d
       throw py::value_error(
           "cache: a step, fit or load has changed the parameters since forward_cached");
     }
-    const std::size_t rows = cache.rows;
+    const std::size_t rows = cache.x.view.rows;
     const auto shape = [&](std::size_t cols) {
-      return cache.one_row ? Shape(cols) : Shape(rows, cols);
+      return cache.x.one_row ? Shape(cols) : Shape(rows, cols);
     };
     const Contiguous<T> d = as_contiguous<T>(d_out, "d_out", shape(net.outputs()), false);
     Output<T> flat{py::none()}, dx{py::none()};
@@ -149,8 +153,8 @@ py::tuple backward_from(PyNetwork& self, const Cache& cache, const py::object& d
     if (inputs_wanted) dx = new_output<T>(shape(net.inputs()));
     {
       const GilReleasedFor release(2 * forward_work(net, rows));
-      backward(static_cast<const Network<T>&>(net), std::get<Activations<T>>(cache.activations),
-               rows, d.data, flat.data, dx.data);
+      backward(static_cast<const Network<T>&>(net), cache.x.view,
+               std::get<Activations<T>>(cache.activations), d.data, flat.data, dx.data);
     }
     return py::make_tuple(flat.array, dx.array);
   });

@@ -11,6 +11,7 @@
 #include "math-inl.h"
 #include "random-inl.h"
 #include "rows-inl.h"
+#include "sparse-inl.h"
 #include "update-inl.h"
 
 namespace fastrelu {
@@ -47,6 +48,9 @@ constexpr KernelTable<T> kTable = {
     dense_backward_weights<T>,
     loss<T>,
     predict<T>,
+    sparse_forward<T>,
+    sparse_backward_weights<T>,
+    sparse_backward_bias<T>,
     few_rows_forward<T>,
     few_rows_step<T>,
     few_rows_transpose<T>,

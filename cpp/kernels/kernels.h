@@ -2,13 +2,14 @@
 // The kernel interface: one table of functions per instruction set and dtype.
 //
 // Letters: X (n, fan_in) inputs, W (fan_in, fan_out) weights row-major, b (fan_out,), Z = XW + b
-// pre-activations, A = relu(Z) activations, dX, dZ, dW, db gradients. Two families:
+// pre-activations, A = relu(Z) activations, dX, dZ, dW, db gradients. The families:
 //
 //   dense_*     many rows: lanes are rows of the minibatch. Activations and gradients are kept
 //               transposed, as panels of A' (features, rows) (array.h), so that odd widths waste
 //               nothing and W is read as it lies; dZ is also kept as panels of (rows, fan_out)
 //               for the weight gradient, whose lanes are outputs.
 //   few_rows_*  up to kFewRows rows: lanes are features, straight from row-major W.
+//   sparse_*    a first layer's passes over sparse rows of X: lanes are its outputs.
 //
 // Kernels allocate nothing, throw nothing and keep no state; any number of threads may call them
 // at once on ranges of different outputs. Arguments do not overlap except where said. Every output
@@ -118,6 +119,58 @@ struct RowPicker {
   }
 };
 
+// A first layer's forward pass from sparse rows: Z'[o, n] = chain from b[o] over the entries stored
+// in row n, picked from X, of fma(value * scale, W[column, o]), then relu if `relu`, for rows
+// [row_begin, row_end); row_begin is a multiple of a panel's width.
+template <class T>
+struct SparseForward {
+  const CsrSource* x;
+  RowPicker rows;
+  T scale;
+  const T* w;  // row-major (cols of X, fan_out); kSlackBytes behind it are readable
+  const T* b;  // or null
+  std::size_t fan_out;
+  Panels<T> z;  // (fan_out, rows)
+  bool relu;
+  std::size_t row_begin, row_end;
+};
+
+// One stored entry in the list of its column's: the row is counted from the first row of dZ, and
+// `next` is the number of the column's next entry. Entries are numbered from 1; 0 is none.
+template <class T>
+struct SparseEntry {
+  T value;
+  std::uint32_t row, next;
+};
+
+// Row c of dW, for each of `count` columns c: those in `columns`, or, where it is null, from
+// first_column on. dW[c, o] = chain over the list from heads[c] on of fma(value, dZ[row, o]), from
+// what dw holds. Where `update` is given, from +0, and the parameters `w` take the update at once
+// as in DenseBackwardWeights. The heads are 0 afterwards.
+template <class T>
+struct SparseBackwardWeights {
+  const std::uint32_t* columns;
+  std::size_t first_column, count;
+  std::uint32_t* heads;
+  const SparseEntry<T>* entries;  // entry k is entries[k - 1]
+  Panels<const T> dz;             // (rows, fan_out)
+  T* dw;                          // row-major (cols of X, fan_out)
+  const UpdateArgs<T>* update;
+  T *w, *s1, *s2;  // laid out as dw
+};
+
+// db[o] = chain over the rows [0, rows) of acc + dZ[n, o], from +0, or from what db holds when
+// `accumulate`. Where `update` is given, the biases `b` take it at once.
+template <class T>
+struct SparseBackwardBias {
+  Panels<const T> dz;  // (rows, fan_out)
+  std::size_t rows;
+  T* db;
+  bool accumulate;
+  const UpdateArgs<T>* update;
+  T *b, *s1, *s2;
+};
+
 // A whole pass over 1 .. kFewRows rows.
 template <class T>
 struct FewRowsForward {
@@ -177,6 +230,9 @@ struct KernelTable {
   void (*dense_backward_weights)(const DenseBackwardWeights<T>&);
   void (*loss)(const LossArgs<T>&);
   void (*predict)(const LossArgs<T>&);  // dz = the link applied to z (may be z); targets unused
+  void (*sparse_forward)(const SparseForward<T>&);
+  void (*sparse_backward_weights)(const SparseBackwardWeights<T>&);
+  void (*sparse_backward_bias)(const SparseBackwardBias<T>&);
   void (*few_rows_forward)(const FewRowsForward<T>&);
   void (*few_rows_step)(const FewRowsStep<T>&);
   void (*few_rows_transpose)(const FewRowsForward<T>&, T* out);

@@ -6,7 +6,19 @@ from __future__ import annotations
 import math
 import numbers
 import secrets
-from typing import Any
+from typing import Any, Protocol
+
+from numpy.typing import ArrayLike
+
+
+class SparseMatrix(Protocol):
+    """What SciPy's sparse matrices and arrays have in common."""
+
+    def tocsr(self) -> Any:
+        """Return the matrix as compressed sparse rows."""
+
+
+MatrixLike = ArrayLike | SparseMatrix
 
 
 def whole_number(name: str, value: Any, low: int, high: int | None = None) -> int:

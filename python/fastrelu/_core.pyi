@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastrelu._arguments import MatrixLike
+
 compiler: str
 
 # Decorators: the same function, with a quick way through for the usual arguments.
@@ -76,10 +78,10 @@ class Network:
     @property
     def dtype(self) -> np.dtype[Any]: ...
     def _forward(
-        self, X: ArrayLike, out: NDArray[Any] | None, check_finite: bool
+        self, X: MatrixLike, out: NDArray[Any] | None, check_finite: bool
     ) -> NDArray[Any]: ...
-    def _predict_proba(self, X: ArrayLike, loss: str, check_finite: bool) -> NDArray[Any]: ...
-    def _forward_cached(self, X: ArrayLike, check_finite: bool) -> tuple[NDArray[Any], Cache]: ...
+    def _predict_proba(self, X: MatrixLike, loss: str, check_finite: bool) -> NDArray[Any]: ...
+    def _forward_cached(self, X: MatrixLike, check_finite: bool) -> tuple[NDArray[Any], Cache]: ...
     def _backward(
         self, cache: Cache, d_out: ArrayLike, parameters: bool, inputs: bool
     ) -> tuple[Any, Any]: ...
@@ -90,14 +92,14 @@ class Trainer:
     def __init__(self, network: Network, options: dict[str, Any]) -> None: ...
     def step(
         self,
-        X: ArrayLike,
+        X: MatrixLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None,
         learning_rate: float,
         check_finite: bool,
     ) -> float: ...
     def data(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, check_finite: bool
+        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None, check_finite: bool
     ) -> DataSet: ...
     def run_epoch(
         self, data: DataSet, sampling: str, learning_rates: NDArray[np.float64], on_poll: Any
@@ -107,9 +109,9 @@ class Trainer:
     @property
     def step_count(self) -> int: ...
     def data_loss(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, check_finite: bool
+        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None, check_finite: bool
     ) -> float: ...
     def evaluate(self, data: DataSet) -> tuple[float, NDArray[Any]]: ...
     def loss_and_gradient(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, check_finite: bool
+        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None, check_finite: bool
     ) -> tuple[float, NDArray[Any]]: ...

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastrelu import _core
-from fastrelu._arguments import real_number, seed_number, whole_number
+from fastrelu._arguments import MatrixLike, real_number, seed_number, whole_number
 from fastrelu._core import Cache
 from fastrelu.losses import Loss, as_loss, positive_weights
 from fastrelu.optimizers import SGD, core_options
@@ -114,13 +114,13 @@ class Network(_core.Network):
 
     @_core.fast_forward
     def forward(
-        self, X: ArrayLike, out: Array | None = None, *, check_finite: bool | None = None
+        self, X: MatrixLike, out: Array | None = None, *, check_finite: bool | None = None
     ) -> Array:
         """Return the outputs; calling the network does the same.
 
         Parameters
         ----------
-        X : array_like, (n, d_in) or (d_in,)
+        X : array_like or sparse matrix, (n, d_in) or (d_in,)
             Rows, or one row. A C-contiguous array of the network's dtype or uint8 is read in place.
         out : ndarray, (n, d_out) or (d_out,), optional
             Where to put them: the network's dtype, rows contiguous, no overlap with X.
@@ -144,13 +144,13 @@ class Network(_core.Network):
     __call__ = forward
 
     def forward_cached(
-        self, X: ArrayLike, *, check_finite: bool | None = None
+        self, X: MatrixLike, *, check_finite: bool | None = None
     ) -> tuple[Array, Cache]:
         """Return the outputs and the cache of activations that `backward` takes.
 
         Parameters
         ----------
-        X : array_like, (n, d_in) or (d_in,)
+        X : array_like or sparse matrix, (n, d_in) or (d_in,)
             Rows, or one row.
         check_finite : bool, optional
             Whether non-finite X is refused; the network's own setting by default.
@@ -174,7 +174,7 @@ class Network(_core.Network):
         d_out : array_like, (n, d_out) or (d_out,)
             Gradient with respect to the outputs.
         inputs : bool
-            Whether the gradient with respect to X is wanted too.
+            Whether the gradient with respect to X is wanted too; it is dense, also of sparse X.
 
         Returns
         -------
@@ -191,7 +191,7 @@ class Network(_core.Network):
 
     def loss_and_gradient(
         self,
-        X: ArrayLike,
+        X: MatrixLike,
         y: ArrayLike,
         loss: str | Loss = "squared_error",
         sample_weight: ArrayLike | None = None,
@@ -202,7 +202,7 @@ class Network(_core.Network):
 
         Parameters
         ----------
-        X : array_like, (n, d_in)
+        X : array_like or sparse matrix, (n, d_in)
             Rows, n >= 1.
         y : array_like
             Targets (n, d_out) ((n,) also for one output), or integer labels (n,).
@@ -226,7 +226,7 @@ class Network(_core.Network):
 
     def loss(
         self,
-        X: ArrayLike,
+        X: MatrixLike,
         y: ArrayLike,
         loss: str | Loss = "squared_error",
         sample_weight: ArrayLike | None = None,
@@ -238,13 +238,13 @@ class Network(_core.Network):
         return core.data_loss(X, y, sample_weight, self._finite(check_finite))
 
     def predict_proba(
-        self, X: ArrayLike, loss: str | Loss, *, check_finite: bool | None = None
+        self, X: MatrixLike, loss: str | Loss, *, check_finite: bool | None = None
     ) -> Array:
         """Return the outputs through the link of `loss`.
 
         Parameters
         ----------
-        X : array_like, (n, d_in) or (d_in,)
+        X : array_like or sparse matrix, (n, d_in) or (d_in,)
             Rows, or one row.
         loss : str or loss object
             cross_entropy gives class probabilities, binary_cross_entropy probabilities, poisson
@@ -258,12 +258,12 @@ class Network(_core.Network):
         """
         return self._predict_proba(X, as_loss(loss).name, self._finite(check_finite))
 
-    def jacobian(self, X: ArrayLike, *, check_finite: bool | None = None) -> Array:
+    def jacobian(self, X: MatrixLike, *, check_finite: bool | None = None) -> Array:
         """Return d out / d X for each row.
 
         Parameters
         ----------
-        X : array_like, (n, d_in) or (d_in,)
+        X : array_like or sparse matrix, (n, d_in) or (d_in,)
             Rows, or one row.
         check_finite : bool, optional
             Whether non-finite X is refused; the network's own setting by default.

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from numpy.typing import ArrayLike
 
 from fastrelu import _core, losses, model_file, optimizers, schedules
-from fastrelu._arguments import real_number, seed_number, whole_number
+from fastrelu._arguments import MatrixLike, real_number, seed_number, whole_number
 from fastrelu.history import METRICS, History, Metric, Progress
 from fastrelu.network import Network
 from fastrelu.optimizers import SGD, Adam, AdamW, Optimizer
@@ -112,12 +112,12 @@ class Trainer:
         return int(state["epoch"]) - int(state["in_epoch"])
 
     @_core.fast_step
-    def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def step(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Take one step on exactly these rows.
 
         Parameters
         ----------
-        X : array_like, (n, d_in)
+        X : array_like or sparse matrix, (n, d_in)
             The minibatch, n >= 1 rows; `batch_size` does not matter here.
         y : array_like
             Targets (n, d_out) ((n,) also for one output), or integer labels (n,).
@@ -145,7 +145,7 @@ class Trainer:
 
     def fit(
         self,
-        X: ArrayLike,
+        X: MatrixLike,
         y: ArrayLike,
         epochs: int = 1,
         *,
@@ -160,8 +160,10 @@ class Trainer:
 
         Parameters
         ----------
-        X : array_like, (n, d_in)
-            Rows, n >= 1; a C-contiguous array of the network's dtype or uint8 is read in place.
+        X : array_like or sparse matrix, (n, d_in)
+            Rows, n >= 1; a C-contiguous array of the network's dtype or uint8 is read in place, and
+            so is a CSR matrix of that dtype with int32 indices in order. Leave X as it is during
+            the fit.
         y : array_like
             Targets (n, d_out) ((n,) also for one output), or integer labels (n,).
         epochs : int

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import sparse
 from .fma import fma
+from .sparse import SparseRows
 
 Array = NDArray[Any]
 
@@ -30,8 +32,10 @@ def relu_backward(dh: Array, h: Array) -> Array:
     return np.where(h > 0, dh, np.zeros_like(dh))
 
 
-def linear(x: Array, W: Array, b: Array | None = None) -> Array:
+def linear(x: Array | SparseRows, W: Array, b: Array | None = None) -> Array:
     """Return z = x W + b: for each row and unit a chain over the inputs i, from the bias."""
+    if isinstance(x, SparseRows):
+        return sparse.linear(x, W, b)
     z = np.zeros((len(x), W.shape[1]), dtype=W.dtype)
     if b is not None:
         z[:] = b
@@ -40,7 +44,7 @@ def linear(x: Array, W: Array, b: Array | None = None) -> Array:
     return z
 
 
-def linear_relu(x: Array, W: Array, b: Array | None = None) -> Array:
+def linear_relu(x: Array | SparseRows, W: Array, b: Array | None = None) -> Array:
     """Return relu(x W + b)."""
     return relu(linear(x, W, b))
 
@@ -53,8 +57,10 @@ def linear_backward_inputs(dz: Array, W: Array) -> Array:
     return dx
 
 
-def linear_backward_weights(x: Array, dz: Array) -> Array:
+def linear_backward_weights(x: Array | SparseRows, dz: Array) -> Array:
     """Return dW = x^T dz: for each weight a chain over the rows n."""
+    if isinstance(x, SparseRows):
+        return sparse.linear_backward_weights(x, dz)
     dW = np.zeros((x.shape[1], dz.shape[1]), dtype=x.dtype)
     for n in range(len(x)):
         dW = fma(x[n, :, np.newaxis], dz[n], dW)
@@ -71,13 +77,13 @@ def linear_backward_biases(dz: Array) -> Array:
 
 
 def forward(
-    x: Array, weights: list[Array], biases: list[Array], activations: list[str]
-) -> list[Array]:
+    x: Array | SparseRows, weights: list[Array], biases: list[Array], activations: list[str]
+) -> list[Any]:
     """Return the activations of all layers, from the inputs x to the outputs.
 
     Step 1 of backpropagation: every unit gets its value, and it is kept.
     """
-    h = [x]
+    h: list[Any] = [x]
     for k, W in enumerate(weights):
         layer = linear_relu if activations[k] == "relu" else linear
         h.append(layer(h[-1], W, biases[k] if biases else None))

@@ -22,6 +22,7 @@ from .losses import (
     total_loss,
 )
 from .philox import Rows, init_weights
+from .sparse import SparseRows, as_rows
 
 Array = NDArray[Any]
 
@@ -30,7 +31,7 @@ Array = NDArray[Any]
 class Cache:
     """What `forward_cached` keeps: each layer's activations h[0] = x, ..., h[-1] = outputs."""
 
-    h: list[Array]
+    h: list[Any]
     one_row: bool
 
 
@@ -142,18 +143,20 @@ class Network:
 
     # Forward and backward
 
-    def inputs_of(self, X: Array) -> Array:
+    def inputs_of(self, X: Any) -> Any:
         """Return X in the network's dtype, times `scale`."""
+        if isinstance(X, SparseRows):
+            return X.times(self.scale, self.dtype)
         x = X.astype(self.dtype)
         if self.scale != 1:
             with np.errstate(all="ignore"):
                 x = x * self.dtype.type(self.scale)
         return x
 
-    def forward_cached(self, X: ArrayLike) -> tuple[Array, Cache]:
+    def forward_cached(self, X: Any) -> tuple[Array, Cache]:
         """Return the outputs, (n, d_out) or (d_out,), and the cache that `backward` takes."""
-        X = np.asarray(X)
-        x = self.inputs_of(np.atleast_2d(X))
+        X = as_rows(X)
+        x = self.inputs_of(X if X.ndim == 2 else np.atleast_2d(X))
         h = layers.forward(x, self.weights, list(self.biases), [*self.activations, "identity"])
         return (h[-1][0] if X.ndim == 1 else h[-1]), Cache(h, X.ndim == 1)
 
@@ -222,7 +225,7 @@ class Network:
         sample_weight : array_like, (n,), optional
             Weights of the rows.
         """
-        rows = np.arange(len(np.asarray(X)))
+        rows = np.arange(len(as_rows(X)))
         total, weight_sum, gradients = minibatch_gradient(self, X, y, loss, sample_weight, [rows])
         return reported_loss(total, weight_sum), gradients
 
@@ -253,7 +256,7 @@ def as_weights(sample_weight: ArrayLike | None, n: int) -> Array:
 
 def minibatch_gradient(
     net: Network,
-    X: ArrayLike,
+    X: Any,
     y: ArrayLike,
     loss: Any,
     sample_weight: ArrayLike | None,
@@ -265,7 +268,7 @@ def minibatch_gradient(
     the gradient's chains run inside each shard that has rows, then the shards' gradients are
     added.
     """
-    X, kind = np.asarray(X), as_loss(loss)
+    X, kind = as_rows(X), as_loss(loss)
     rows = np.concatenate(shards)
     if len(rows) == 0:
         raise ValueError("X: expected at least one row")

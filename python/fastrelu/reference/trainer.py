@@ -13,6 +13,7 @@ from .losses import as_loss, reported_loss
 from .network import Network, minibatch_gradient
 from .optimizers import SGD, State, as_optimizer, clip
 from .philox import Rows
+from .sparse import as_rows
 
 
 def split(n: int, parts: int) -> list[int]:
@@ -71,12 +72,12 @@ class Trainer:
 
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Make one step on exactly this minibatch; return its loss before the step."""
-        shards = runs(len(np.asarray(X)), self.n_shards)
+        shards = runs(len(as_rows(X)), self.n_shards)
         return reported_loss(*self._step(X, y, sample_weight, shards))
 
     def fit(
         self,
-        X: ArrayLike,
+        X: Any,
         y: ArrayLike,
         epochs: int,
         sample_weight: ArrayLike | None = None,
@@ -94,7 +95,7 @@ class Trainer:
             Every row once an epoch, in random order; or each step an independent draw of
             batch_size rows, without or with replacement.
         """
-        X = np.asarray(X)
+        X = as_rows(X)
         losses = []
         for _ in range(epochs):
             self.epoch += 1
