@@ -108,6 +108,70 @@ def test_forward_backward_and_jacobian(dtype, isa, rng):
         assert same_bits(a.predict_proba(X, loss), b.predict_proba(X, loss))
 
 
+# Rows about the edges of a few-rows pass, a vector and a panel; widths about those of a tile, a
+# panel and the inner block of a chain; weights large enough to be packed.
+SHAPES = [
+    *[([5, 13, 3], n) for n in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65)],
+    *[([1, 1, 1], n) for n in (1, 9)],
+    *[([16, 64, 64, 4], n) for n in (1, 3, 8)],
+    *[([3, width, 2], 20) for width in (11, 12, 24, 25, 32, 33, 63, 64, 65)],
+    ([300, 70, 40], 70),
+    ([7, 300, 33], 33),
+    ([520, 9, 3], 65),
+]
+
+
+# The larger ones with plain SGD alone: the passes are the same.
+EDGES = [
+    (sizes, n, optimizer)
+    for sizes, n in SHAPES
+    for optimizer in ("sgd", "nesterov", "adam")
+    if optimizer == "sgd" or max(sizes) < 300
+]
+
+
+@pytest.mark.parametrize(("sizes", "n", "optimizer"), EDGES)
+def test_shapes_about_the_edges(sizes, n, optimizer, dtype, rng):
+    """One epoch of minibatches of n rows, a short last one, then a step: few rows, W' kept."""
+    X = rng.normal(size=(4 * n + 1, sizes[0])).astype(dtype)
+    y = rng.normal(size=(4 * n + 1, sizes[-1])).astype(dtype)
+    name, arguments = OPTIMIZERS[optimizer]
+    expected = reference.Network(sizes, dtype=dtype)
+    trainer = reference.Trainer(
+        expected, optimizer=getattr(reference, name)(**arguments), batch_size=n
+    )
+    epoch = trainer.fit(X, y, 1)[0]
+    loss = trainer.step(X[:n], y[:n])
+    before = _core.active_isa()
+    try:
+        for isa in _core.available_isas():
+            _core.set_isa(isa)
+            net = fastrelu.Network(sizes, dtype=dtype)
+            trainer = fastrelu.Trainer(
+                net, optimizer=getattr(fastrelu, name)(**arguments), batch_size=n
+            )
+            assert trainer.fit(X, y, 1).loss == [epoch]
+            assert trainer.step(X[:n], y[:n]) == loss
+            assert same_bits(net.parameters, expected.parameters)
+            assert same_bits(net.forward(X[:n]), expected.forward(X[:n]))
+    finally:
+        _core.set_isa(before)
+
+
+def test_philox_words_of_a_long_stream(isa):
+    """An epoch's row order: more blocks than a kernel draws at once, from every lane."""
+    X = np.zeros((1000, 1))
+    y = np.arange(1000.0)
+    orders = []
+    for module in (fastrelu, reference):
+        net = module.Network([1, 1], dtype="float64")
+        # The bias keeps (1 - rate)^k of the k-th row from the end: of every row some bits.
+        trainer = module.Trainer(net, optimizer=module.SGD(0.01), batch_size=1, seed=5)
+        trainer.fit(X, y, 1)
+        orders.append(net.parameters)
+    assert same_bits(*orders)
+
+
 def test_gradient_in_blocks_of_rows(rng):
     """Beyond 1024 rows the chains go on from stored values."""
     X = rng.normal(size=(2500, 3)).astype("float32")

@@ -135,8 +135,8 @@ FASTRELU_INLINE void few_backward_data_transposed(const T* dz, const T* wt, cons
 
 // dx of the layer's inputs, kept where `gate` (the inputs themselves) is > 0 if `gated`.
 template <class T, int R>
-__attribute__((noinline)) void few_backward_data(const T* dz, const T* w, const Layer& layer, const T* gate, bool gated,
-                       T* dx) {
+__attribute__((noinline)) void few_backward_data(const T* dz, const T* w, const Layer& layer,
+                                                 const T* gate, bool gated, T* dx) {
   using S = Simd<T>;
   constexpr std::size_t L = S::kLanes;
   const std::size_t fan_in = layer.fan_in, fan_out = layer.fan_out;
@@ -187,54 +187,101 @@ __attribute__((noinline)) void few_backward_data(const T* dz, const T* w, const 
   }
 }
 
-// Plain SGD on `count` rows of (count, columns), ldw apart: w[i] = fma(step, the chain over r of
-// left[r][i] right[r], w[i]). left == null stands for ones.
-template <class T, int R>
-__attribute__((noinline)) void few_outer_update(const T* left, std::size_t left_step, std::size_t count,
-                                      const T* right, std::size_t right_step, T step, T* w,
-                                      std::size_t ldw, std::size_t columns) {
+// Plain SGD on rows of w, (count, columns), ldw apart: w[i] = fma(step, the chain over r of
+// left[r][i] right[r], w[i]).
+template <class T>
+struct OuterUpdate {
+  const T* left;
+  std::size_t left_step, count;
+  const T* right;
+  std::size_t right_step;
+  T step;
+  T* w;
+  std::size_t ldw, columns;
+};
+
+template <class T, int R, int NV>
+FASTRELU_INLINE void few_outer_columns(const OuterUpdate<T>& f, std::size_t column) {
   using S = Simd<T>;
-  constexpr std::size_t L = S::kLanes;
-  const typename S::V scale = S::set1(step);
-  for (std::size_t c = 0; c < columns; c += L) {
-    const std::size_t lanes = std::min(L, columns - c);
-    typename S::V d[R];
-    static_for<R>(
-        [&](auto r) __attribute__((always_inline)) { d[r] = S::load(right + r * right_step + c); });
-    const auto gradient = [&](std::size_t i) __attribute__((always_inline)) {
+  const typename S::V scale = S::set1(f.step);
+  typename S::V d[R][NV];
+  static_for<R>([&](auto r) __attribute__((always_inline)) {
+    static_for<NV>([&](auto v) __attribute__((always_inline)) {
+      d[r][v] = S::load(f.right + r * f.right_step + column + v * S::kLanes);
+    });
+  });
+  T* to = f.w + column;
+  const T* left = f.left;
+  const std::size_t ldw = f.ldw, left_step = f.left_step;
+  for (std::size_t i = 0; i < f.count; ++i, to += ldw, ++left) {
+    typename S::V x[R];
+    static_for<R>([&](auto r)
+                      __attribute__((always_inline)) { x[r] = S::set1(left[r * left_step]); });
+    static_for<NV>([&](auto v) __attribute__((always_inline)) {
+      typename S::V g = S::zero();
+      static_for<R>([&](auto r) __attribute__((always_inline)) { g = S::fma(x[r], d[r][v], g); });
+      T* const p = to + v * S::kLanes;
+      S::store(p, S::fma(scale, g, S::load(p)));
+    });
+  }
+}
+
+// Columns [column, columns), less than a vector. A vector that is loaded just behind a partial
+// store of its neighbour waits for it, so several rows are loaded before any is stored, and the
+// last few go one value at a time.
+template <class T, int R>
+FASTRELU_INLINE void few_outer_rest(const OuterUpdate<T>& f, std::size_t column) {
+  using S = Simd<T>;
+  constexpr std::size_t kTogether = 8;
+  const std::size_t lanes = f.columns - column;
+  const typename S::V scale = S::set1(f.step);
+  typename S::V d[R];
+  static_for<R>([&](auto r) __attribute__((always_inline)) {
+    d[r] = S::load(f.right + r * f.right_step + column);
+  });
+  std::size_t i = 0;
+  for (; i + kTogether <= f.count; i += kTogether) {
+    T* const to = f.w + i * f.ldw + column;
+    typename S::V row[kTogether];
+    static_for<kTogether>([&](auto j) __attribute__((always_inline)) {
       typename S::V g = S::zero();
       static_for<R>([&](auto r) __attribute__((always_inline)) {
-        g = S::fma(S::set1(left == nullptr ? T(1) : left[r * left_step + i]), d[r], g);
+        g = S::fma(S::set1(f.left[r * f.left_step + i + j]), d[r], g);
       });
-      return g;
-    };
-    T* to = w + c;
-    std::size_t i = 0;
-    if (lanes == L) {
-      for (; i < count; ++i, to += ldw) S::store(to, S::fma(scale, gradient(i), S::load(to)));
-      continue;
-    }
-    // A load that overlaps the store before it waits for it: several rows are loaded before any
-    // is stored.
-    constexpr std::size_t kTogether = 8;
-    for (; i + kTogether <= count; i += kTogether, to += kTogether * ldw) {
-      typename S::V row[kTogether];
-      static_for<kTogether>([&](auto j) __attribute__((always_inline)) {
-        row[j] = S::fma(scale, gradient(i + j), S::load(to + j * ldw));
-      });
-      static_for<kTogether>([&](auto j) __attribute__((always_inline)) {
-        S::store_partial(to + j * ldw, row[j], lanes);
-      });
-    }
-    for (; i < count; ++i, to += ldw) {
-      S::store_partial(to, S::fma(scale, gradient(i), S::load_partial(to, lanes)), lanes);
+      row[j] = S::fma(scale, g, S::load(to + j * f.ldw));
+    });
+    static_for<kTogether>([&](auto j) __attribute__((always_inline)) {
+      S::store_partial(to + j * f.ldw, row[j], lanes);
+    });
+  }
+  for (; i < f.count; ++i) {
+    for (std::size_t c = column; c < f.columns; ++c) {
+      T g = 0;
+      for (std::size_t r = 0; r < R; ++r) {
+        g = scalar_fma(f.left[r * f.left_step + i], f.right[r * f.right_step + c], g);
+      }
+      T& w = f.w[i * f.ldw + c];
+      w = scalar_fma(f.step, g, w);
     }
   }
 }
 
+template <class T, int R>
+__attribute__((noinline)) void few_outer_update(const OuterUpdate<T>& f) {
+  constexpr std::size_t L = Simd<T>::kLanes;
+  constexpr int kTogether = R <= 2 ? 4 : 2;
+  std::size_t c = 0;
+  for (; c + kTogether * L <= f.columns; c += kTogether * L) {
+    few_outer_columns<T, R, kTogether>(f, c);
+  }
+  for (; c + L <= f.columns; c += L) few_outer_columns<T, R, 1>(f, c);
+  if (c < f.columns) few_outer_rest<T, R>(f, c);
+}
+
 // dW and db of one layer: to the gradient, or straight into the parameters.
 template <class T, int R>
-__attribute__((noinline)) void few_backward_weights(const FewRowsStep<T>& f, const Layer& layer, const T* x, const T* dz) {
+__attribute__((noinline)) void few_backward_weights(const FewRowsStep<T>& f, const Layer& layer,
+                                                    const T* x, const T* dz) {
   using S = Simd<T>;
   constexpr std::size_t L = S::kLanes;
   const std::size_t fan_in = layer.fan_in, fan_out = layer.fan_out;
@@ -270,14 +317,16 @@ FASTRELU_INLINE void few_update_weights(const FewRowsStep<T>& f, const Layer& la
   const std::size_t x_step = padded(layer.fan_in), dz_step = padded(layer.fan_out);
   const T step = -f.update->learning_rate;
   T* const w = f.parameters + layer.weight_offset;
-  few_outer_update<T, R>(x, x_step, layer.fan_in, dz, dz_step, step, w, layer.fan_out,
-                         layer.fan_out);
+  few_outer_update<T, R>(
+      {x, x_step, layer.fan_in, dz, dz_step, step, w, layer.fan_out, layer.fan_out});
   if (wt != nullptr) {
-    few_outer_update<T, R>(dz, dz_step, layer.fan_out, x, x_step, step, wt, x_step, x_step);
+    few_outer_update<T, R>({dz, dz_step, layer.fan_out, x, x_step, step, wt, x_step, x_step});
   }
   if (f.forward.bias) {
-    few_outer_update<T, R>(nullptr, 0, 1, dz, dz_step, step, f.parameters + layer.bias_offset,
-                           layer.fan_out, layer.fan_out);
+    T ones[R];
+    std::fill_n(ones, R, T(1));
+    few_outer_update<T, R>({ones, 1, 1, dz, dz_step, step, f.parameters + layer.bias_offset,
+                            layer.fan_out, layer.fan_out});
   }
 }
 
@@ -323,9 +372,14 @@ FASTRELU_INLINE T* behind_activations(const FewRowsForward<T>& f, const T* last)
 
 template <class T, int R>
 FASTRELU_INLINE void few_to_panel(const T* z, std::size_t outputs, T* panel) {
+  using S = Simd<T>;
   const std::size_t step = padded(outputs);
   for (std::size_t k = 0; k < outputs; ++k) {
-    for (int r = 0; r < R; ++r) panel[k * kPanel<T> + r] = z[r * step + k];
+    if constexpr (R == 1) {
+      S::store(panel + k * kPanel<T>, S::set1(z[k]));  // whole vectors, to be read as such at once
+    } else {
+      for (int r = 0; r < R; ++r) panel[k * kPanel<T> + r] = z[r * step + k];
+    }
   }
 }
 template <class T, int R>
@@ -334,6 +388,50 @@ FASTRELU_INLINE void few_from_panel(const T* panel, std::size_t outputs, T* z) {
   for (std::size_t k = 0; k < outputs; ++k) {
     for (int r = 0; r < R; ++r) z[r * step + k] = panel[k * kPanel<T> + r];
   }
+}
+
+// Up to so many outputs, the squared error of a few rows runs along the rows.
+constexpr std::size_t kFewOutputs = 16;
+
+// z becomes dz; the row losses' chains run one multiply-add at a time.
+template <class T, int R>
+FASTRELU_INLINE void few_squared_error(const LossArgs<T>& f, T* z) {
+  using S = Simd<T>;
+  constexpr std::size_t kVectors = (kFewOutputs + S::kLanes - 1) / S::kLanes;
+  const std::size_t K = f.outputs, step = padded(K);
+  const RowPicker pick{f.index, f.first};
+  T difference[kFewOutputs];
+  for (int r = 0; r < R; ++r, z += step) {
+    const T* const y =
+        f.targets.values + static_cast<std::size_t>(pick(static_cast<std::size_t>(r))) * K;
+    const typename S::V factor = S::set1(f.factor[r]);
+    for (std::size_t v = 0; v < kVectors && v * S::kLanes < K; ++v) {
+      const std::size_t at = v * S::kLanes;
+      const typename S::V d = S::load(z + at) - load_values<T>(y + at, K - at);
+      S::store(difference + at, d);
+      S::store(z + at, d * factor);
+    }
+    T acc = 0;
+    for (std::size_t k = 0; k < K; ++k) acc = scalar_fma(difference[k], difference[k], acc);
+    f.row_loss[r] = (acc * T(0.5)) / static_cast<T>(K);
+  }
+}
+
+// z becomes dz.
+template <class T, int R>
+FASTRELU_INLINE void few_loss(LossArgs<T> f, T* z, T* memory) {
+  if (f.spec.kind == LossKind::squared_error && f.outputs <= kFewOutputs) {
+    return few_squared_error<T, R>(f, z);
+  }
+  T* const panel = memory;
+  few_to_panel<T, R>(z, f.outputs, panel);
+  f.dz = {panel, f.outputs * kPanel<T>, R};
+  f.z = read_only(f.dz);
+  f.row_begin = 0;
+  f.row_end = R;
+  f.scratch = panel + f.outputs * kPanel<T>;
+  loss(f);
+  few_from_panel<T, R>(panel, f.outputs, z);
 }
 
 template <class T>
@@ -378,20 +476,11 @@ void few_rows_step(const FewRowsStep<T>& f) {
     const FewRowsForward<T>& a = f.forward;
     T* const z = few_activations<T, R>(a);
     const std::size_t outputs = a.layers[a.layer_count - 1].fan_out;
-    T* const panel = behind_activations(a, z);
-    few_to_panel<T, R>(z, outputs, panel);
-    LossArgs<T> loss_args = f.loss;
-    loss_args.outputs = outputs;
-    loss_args.dz = {panel, outputs * kPanel<T>, R};
-    loss_args.z = read_only(loss_args.dz);
-    loss_args.row_begin = 0;
-    loss_args.row_end = R;
-    loss_args.scratch = panel + outputs * kPanel<T>;
-    loss(loss_args);
+    T* const memory = behind_activations(a, z);
     // dZ of the last layer takes the place of Z; the others lie behind the loss's memory.
-    few_from_panel<T, R>(panel, outputs, z);
+    few_loss<T, R>(f.loss, z, memory);
     T* dz = z;
-    T* other = loss_args.scratch + loss_scratch<T>(outputs);
+    T* other = memory + outputs * kPanel<T> + loss_scratch<T>(outputs);
     const T* x = z;
     T* wt = f.transposed == nullptr ? nullptr : f.transposed + transposed_size<T>(a);
     const bool plain = f.update != nullptr && !f.accumulate && is_plain_sgd(*f.update);

@@ -13,12 +13,6 @@
 #include "kernels.h"
 #include "transpose-inl.h"
 
-#if defined(__clang__)
-#define FASTRELU_UNROLL_4 _Pragma("clang loop unroll_count(4)")
-#else
-#define FASTRELU_UNROLL_4 _Pragma("GCC unroll 4")
-#endif
-
 namespace fastrelu {
 namespace FASTRELU_ISA {
 namespace {

@@ -8,19 +8,23 @@
 
 #include "simd-inl.h"
 
+#if defined(__clang__)
+#define FASTRELU_UNROLL_ALL _Pragma("clang loop unroll(full)")
+#define FASTRELU_UNROLL_4 _Pragma("clang loop unroll_count(4)")
+#else
+#define FASTRELU_UNROLL_ALL _Pragma("GCC unroll 32")
+#define FASTRELU_UNROLL_4 _Pragma("GCC unroll 4")
+#endif
+
 namespace fastrelu {
 namespace FASTRELU_ISA {
 namespace {
 
-template <class F, std::size_t... I>
-FASTRELU_INLINE void static_for_each(F&& f, std::index_sequence<I...>) {
-  (f(std::integral_constant<std::size_t, I>{}), ...);
-}
-// f(constant<0>), ..., f(constant<N - 1>): unrolled in the source, so that arrays of accumulators
-// indexed by it live in registers.
+// f(0), ..., f(N - 1), unrolled, so that arrays of accumulators indexed by it live in registers.
 template <int N, class F>
 FASTRELU_INLINE void static_for(F&& f) {
-  static_for_each(static_cast<F&&>(f), std::make_index_sequence<static_cast<std::size_t>(N)>{});
+  FASTRELU_UNROLL_ALL
+  for (std::size_t i = 0; i < static_cast<std::size_t>(N); ++i) f(i);
 }
 
 // Lane i of the result is lane Index::of(i) of (a, b) side by side.
@@ -51,10 +55,10 @@ FASTRELU_INLINE void transpose_stage(typename Simd<T>::V (&block)[Simd<T>::kLane
   constexpr std::size_t L = Simd<T>::kLanes;
   if constexpr (B > 0) {
     static_for<static_cast<int>(L)>([&](auto r) __attribute__((always_inline)) {
-      if constexpr ((r.value & B) == 0) {
-        const typename Simd<T>::V a = block[r.value], b = block[r.value + B];
-        block[r.value] = shuffle<T, Upper<L, B>>(a, b, std::make_index_sequence<L>{});
-        block[r.value + B] = shuffle<T, Lower<L, B>>(a, b, std::make_index_sequence<L>{});
+      if ((r & B) == 0) {
+        const typename Simd<T>::V a = block[r], b = block[r + B];
+        block[r] = shuffle<T, Upper<L, B>>(a, b, std::make_index_sequence<L>{});
+        block[r + B] = shuffle<T, Lower<L, B>>(a, b, std::make_index_sequence<L>{});
       }
     });
     transpose_stage<T, B / 2>(block);
