@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Train and run ReLU networks on CPUs, fast, and the same to the last bit everywhere."""
 
+from typing import TYPE_CHECKING, Any
+
 from fastrelu import losses, reference, schedules
 from fastrelu.kernels import linear_relu, relu, relu_backward
 from fastrelu.model_file import load
@@ -9,6 +11,9 @@ from fastrelu.optimizers import SGD, Adam, AdamW
 from fastrelu.settings import __version__, get_num_threads, set_num_threads, show_config
 from fastrelu.trainer import History, Trainer
 
+if TYPE_CHECKING:
+    from fastrelu.mlp import MLPClassifier, MLPRegressor
+
 __all__ = [
     "SGD",
     "Adam",
@@ -16,6 +21,8 @@ __all__ = [
     "Cache",
     "Gradients",
     "History",
+    "MLPClassifier",
+    "MLPRegressor",
     "Network",
     "Trainer",
     "__version__",
@@ -30,3 +37,18 @@ __all__ = [
     "set_num_threads",
     "show_config",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the estimators when first used: they need scikit-learn."""
+    if name not in ("MLPClassifier", "MLPRegressor"):
+        raise AttributeError(f"module 'fastrelu' has no attribute {name!r}")
+    try:
+        import sklearn  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"fastrelu.{name} needs scikit-learn: pip install 'fastrelu[sklearn]'"
+        ) from error
+    from fastrelu import mlp
+
+    return getattr(mlp, name)

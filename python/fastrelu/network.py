@@ -19,6 +19,7 @@ from fastrelu.optimizers import SGD, core_options
 
 Array = NDArray[Any]
 __all__ = ["Cache", "Gradients", "Network"]
+ACTIVATIONS = ("relu", "identity", "leaky_relu", "logistic", "tanh")
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Network(_core.Network):
         Whether the layers have biases.
     dtype : {"float32", "float64"}
         Of parameters and arithmetic.
-    activation : {"relu", "identity"} or a sequence of them
-        Of the hidden layers: one for all, or one each.
+    activation : {"relu", "identity", "leaky_relu", "logistic", "tanh"} or a sequence of them
+        Of the hidden layers: one for all, or one each. leaky_relu has the slope 0.01 below 0.
     init : {"he_uniform", "glorot_uniform"}
         Distribution of the initial weights: U(+-sqrt(6 / fan_in)) or U(+-sqrt(6 / (fan_in +
         fan_out))); biases start at 0.
@@ -375,8 +376,8 @@ def _dtype_name(dtype: Any) -> str:
 def _activations(activation: str | Sequence[str], hidden: int) -> list[str]:
     names = [activation] * hidden if isinstance(activation, str) else list(activation)
     for name in [activation] if isinstance(activation, str) else names:
-        if name not in ("relu", "identity"):
-            raise ValueError(f"activation: expected relu or identity, got {name!r}")
+        if name not in ACTIVATIONS:
+            raise ValueError(f"activation: expected {', '.join(ACTIVATIONS)}, got {name!r}")
     if len(names) != hidden:
         raise ValueError(f"activation: expected {hidden} names, one a hidden layer, got {names}")
     return names
