@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Train and run ReLU networks on CPUs, fast, and the same to the last bit everywhere."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from fastrelu import losses, reference, schedules
@@ -12,6 +13,7 @@ from fastrelu.settings import __version__, get_num_threads, set_num_threads, sho
 from fastrelu.trainer import History, Trainer
 
 if TYPE_CHECKING:
+    from fastrelu import plot
     from fastrelu.mlp import MLPClassifier, MLPRegressor
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "linear_relu",
     "load",
     "losses",
+    "plot",
     "reference",
     "relu",
     "relu_backward",
@@ -40,15 +43,19 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the estimators when first used: they need scikit-learn."""
+    """Import what needs extras when it is first used: the estimators, the plots."""
+    if name == "plot":
+        return importlib.import_module("fastrelu.plot")
     if name not in ("MLPClassifier", "MLPRegressor"):
         raise AttributeError(f"module 'fastrelu' has no attribute {name!r}")
     try:
-        import sklearn  # noqa: F401
+        importlib.import_module("sklearn")
     except ImportError as error:
         raise ImportError(
             f"fastrelu.{name} needs scikit-learn: pip install 'fastrelu[sklearn]'"
         ) from error
-    from fastrelu import mlp
+    return getattr(importlib.import_module("fastrelu.mlp"), name)
 
-    return getattr(mlp, name)
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -11,10 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastrelu import _core
+from fastrelu import _core, losses
 from fastrelu._arguments import MatrixLike, real_number, seed_number, whole_number
 from fastrelu._core import Cache
-from fastrelu.losses import Loss, as_loss, positive_weights
+from fastrelu.losses import Loss, as_loss
 from fastrelu.optimizers import SGD, core_options
 
 Array = NDArray[Any]
@@ -346,8 +346,7 @@ class Network(_core.Network):
         return _core.Trainer(
             self,
             {
-                "loss": chosen.name,
-                "pos_weight": positive_weights(chosen, self.layer_sizes[-1]),
+                **losses.core_options(chosen, self.layer_sizes[-1]),
                 **core_options(SGD()),
                 "batch_size": 1,
                 "n_shards": 1,

@@ -31,7 +31,7 @@ class Optimizer:
         self.schedule = estimator.learning_rate
         self.power_t = estimator.power_t
         self.seed = seed
-        self._options = {
+        self.options = {
             "optimizer": self.kind,
             "momentum": float(estimator.momentum) if self.kind == "sgd" else 0.0,
             "nesterov": bool(estimator.nesterovs_momentum),
@@ -51,7 +51,7 @@ class Optimizer:
             return self._trainer
         state, arrays = self.state, self.arrays
         self._trainer = core_trainer(
-            net, loss, {**self._options, "dropout": dropout, "seed": self.seed}
+            net, loss, {**self.options, "dropout": dropout, "seed": self.seed}
         )
         self._bound = (id(net), loss, dropout)
         if state is not None:
@@ -75,8 +75,8 @@ class Optimizer:
         self._state = {
             "step": step, "epoch": 0, "in_epoch": False, "place": 0, "epoch_rows": 0,
             "sampling": "shuffle", "loss_sum": 0.0, "weight_sum": 0.0,
-            "power_1": self._options["beta_1"] ** step,
-            "power_2": self._options["beta_2"] ** step,
+            "power_1": self.options["beta_1"] ** step,
+            "power_2": self.options["beta_2"] ** step,
         }  # fmt: skip
 
     def rates(self, count: int) -> NDArray[np.float64]:
