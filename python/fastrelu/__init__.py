@@ -13,8 +13,9 @@ from fastrelu.settings import __version__, get_num_threads, set_num_threads, sho
 from fastrelu.trainer import History, Trainer
 
 if TYPE_CHECKING:
-    from fastrelu import plot
-    from fastrelu.mlp import MLPClassifier, MLPRegressor
+    from fastrelu import plot as plot
+    from fastrelu.mlp import MLPClassifier as MLPClassifier
+    from fastrelu.mlp import MLPRegressor as MLPRegressor
 
 __all__ = [
     "SGD",
@@ -23,8 +24,6 @@ __all__ = [
     "Cache",
     "Gradients",
     "History",
-    "MLPClassifier",
-    "MLPRegressor",
     "Network",
     "Trainer",
     "__version__",
@@ -32,7 +31,6 @@ __all__ = [
     "linear_relu",
     "load",
     "losses",
-    "plot",
     "reference",
     "relu",
     "relu_backward",
@@ -58,4 +56,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), "MLPClassifier", "MLPRegressor", "plot"})

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from itertools import chain, pairwise
 from typing import Any, ClassVar
@@ -31,6 +32,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = parameters.CONSTRAINTS
 
+    _views: tuple[list[Array], list[Array]]
+
     # What the two classes add
 
     def _targets(self, y: Array, dtype: Any) -> Targets:
@@ -50,22 +53,53 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     def _dropout_rates(self) -> list[float]:
         return parameters.dropout_rates(self.dropout, len(self.coefs_) - 1)
 
+    @property
+    def coefs_(self) -> list[Array]:
+        """The weights, one array a layer: views of `network_`'s."""
+        return self._live_list("coefs_", 0)
+
+    @coefs_.setter
+    def coefs_(self, arrays: list[Array]) -> None:
+        self.__dict__["coefs_"] = arrays
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """The biases, one array a layer: views of `network_`'s."""
+        return self._live_list("intercepts_", 1)
+
+    @intercepts_.setter
+    def intercepts_(self, arrays: list[Array]) -> None:
+        self.__dict__["intercepts_"] = arrays
+
+    def _live_list(self, name: str, which: int) -> list[Array]:
+        """Return the list; arrays of the right shape that the user has put there are taken over."""
+        arrays: list[Array] | None = self.__dict__.get(name)
+        if arrays is None:
+            raise AttributeError(f"{name}: this {type(self).__name__} is not fitted yet")
+        live = self._views[which] if self.__dict__.get("_net") is not None else ()
+        if len(live) == len(arrays) and not all(map(_is, arrays, live)):
+            if [np.shape(a) for a in arrays] == [a.shape for a in live]:
+                for own, view in zip(arrays, live, strict=True):
+                    if own is not view:
+                        view[...] = own
+                arrays[:] = live
+        return arrays
+
     def _live_network(self) -> Network:
         """Return the network whose parameters `coefs_` and `intercepts_` are views of.
 
-        Arrays that the user has put there are taken over: their values go into the network, the
-        network's views into the lists.
+        Lists that do not fit the one there is make another.
         """
         net: Network | None = self.__dict__.get("_net")
         coefs, intercepts = self.coefs_, self.intercepts_
-        if net is not None:
+        if net is not None and self.activation == self._net_activation:
             weights, biases = self._views
             same = len(coefs) == len(weights) and len(intercepts) == len(biases)
             if same and all(map(_is, coefs, weights)) and all(map(_is, intercepts, biases)):
                 return net
         sizes = [coefs[0].shape[0], *(c.shape[1] for c in coefs)]
         hidden = parameters.hidden_activations(self.activation, len(coefs) - 1)
-        dtype = np.float32 if coefs[0].dtype == np.float32 else np.float64
+        dtype = np.dtype(np.float32 if coefs[0].dtype == np.float32 else np.float64)
         if net is None or (net.layer_sizes, net.activations, net.dtype) != (sizes, hidden, dtype):
             net = Network(sizes, dtype=dtype, activation=hidden)
         views = list(net.weights), list(net.biases)
@@ -73,7 +107,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             if own is not live:
                 live[...] = own
         self.coefs_, self.intercepts_ = [*views[0]], [*views[1]]
-        self._net, self._views = net, views
+        self._net, self._views, self._net_activation = net, views, copy.copy(self.activation)
         return net
 
     @property
@@ -249,7 +283,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        for name in ("_net", "_views"):
+        for name in ("_net", "_views", "_net_activation"):
             state.pop(name, None)
         for name in ("coefs_", "intercepts_"):
             if name in state:
@@ -269,6 +303,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 stacklevel=2,
             )
         super().__setstate__(state)
+        if "coefs_" in self.__dict__:
+            self._live_network()
 
     @classmethod
     def from_sklearn(cls, estimator: Any) -> Any:

@@ -29,7 +29,7 @@ from fastrelu._sklearn.validation import Validation, accuracy
 Array = NDArray[Any]
 
 
-class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
+class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multi-layer perceptron classifier: scikit-learn's, trained by fastrelu's core.
 
     Parameters, defaults, attributes, methods and random stream are those of

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ Array = NDArray[Any]
 
 _SHARED_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 _NOT_COPIED = (
-    "_optimizer", "_best_coefs", "_best_intercepts", "_best_parameters", "_net", "_views",
-    "_validation_given", "validation_loss_curve_",
+    "_optimizer", "_best_coefs", "_best_intercepts", "_best_parameters", "_net", "_net_activation",
+    "_views", "_validation_given", "validation_loss_curve_",
 )  # fmt: skip
 
 
@@ -107,7 +108,7 @@ def _their_optimizer(estimator: Any, ours: Optimizer) -> Any:
     from sklearn.neural_network import _stochastic_optimizers as optimizers
 
     parameters = estimator.coefs_ + estimator.intercepts_
-    arrays = [sum(_split(estimator, flat), []) for flat in ours.arrays]
+    arrays = [[*chain(*_split(estimator, flat))] for flat in ours.arrays]
     options = ours.options
     theirs: Any
     if ours.kind == "adam":

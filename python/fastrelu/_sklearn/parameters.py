@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -75,7 +75,8 @@ def hidden_activations(activation: str | Sequence[str], layers: int) -> list[str
 
 def dropout_rates(dropout: float | Sequence[float], layers: int) -> list[float]:
     """Return one rate a hidden layer; [] if nothing is dropped."""
-    rates = [float(dropout)] * layers if isinstance(dropout, Real) else [float(p) for p in dropout]
+    each = dropout if isinstance(dropout, Iterable) else [dropout] * layers
+    rates = [float(p) for p in each]
     if len(rates) != layers or not all(0.0 <= p < 1.0 for p in rates):
         raise ValueError(
             f"dropout: expected a rate in [0, 1), or {layers} of them, one a hidden layer; got "

@@ -21,7 +21,7 @@ from fastrelu._sklearn.validation import Validation, r2
 Array = NDArray[Any]
 
 
-class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
+class MLPRegressor(RegressorMixin, BaseMLP):
     """Multi-layer perceptron regressor: scikit-learn's, trained by fastrelu's core.
 
     Parameters, defaults, attributes, methods and random stream are those of

@@ -66,8 +66,10 @@ def activation_backward(name: str, dh: Array, h: Array) -> Array:
     if name == "leaky_relu":
         return np.where(h > 0, dh, h.dtype.type(LEAKY_SLOPE) * dh)
     if name == "logistic":
-        return (dh * h) * (one - h)
-    return dh * fma(-h, h, one) if name == "tanh" else dh
+        return np.asarray((dh * h) * (one - h))
+    if name == "tanh":
+        return np.asarray(dh * fma(-h, h, one))
+    return dh
 
 
 class Dropout:
