@@ -144,6 +144,15 @@ class Network(_core.Network):
 
     __call__ = forward
 
+    @classmethod
+    def _zeros(cls, layer_sizes: list[int], dtype: Any, activations: list[str]) -> Network:
+        """Return a network whose parameters, all 0, the caller fills; nothing is checked."""
+        net = cls.__new__(cls)
+        _core.Network.__init__(net)
+        net._make(layer_sizes, True, _dtype_name(dtype), activations, 1.0)
+        net.check_finite = True
+        return net
+
     def forward_cached(
         self, X: MatrixLike, *, check_finite: bool | None = None
     ) -> tuple[Array, Cache]:

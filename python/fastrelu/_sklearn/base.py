@@ -33,6 +33,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = parameters.CONSTRAINTS
 
     _views: tuple[list[Array], list[Array]]
+    _net_activation: Any
 
     # What the two classes add
 
@@ -101,7 +102,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         hidden = parameters.hidden_activations(self.activation, len(coefs) - 1)
         dtype = np.dtype(np.float32 if coefs[0].dtype == np.float32 else np.float64)
         if net is None or (net.layer_sizes, net.activations, net.dtype) != (sizes, hidden, dtype):
-            net = Network(sizes, dtype=dtype, activation=hidden)
+            net = Network._zeros(sizes, dtype, hidden)
         views = list(net.weights), list(net.biases)
         for own, live in zip(chain(coefs, intercepts), chain(*views), strict=True):
             if own is not live:

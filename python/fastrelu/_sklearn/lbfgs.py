@@ -28,7 +28,7 @@ def fit_lbfgs(est: Any, X: Any, targets: Targets, sample_weight: Array | None) -
     net = est._live_network()
     wide = net
     if net.dtype != np.float64:
-        wide = Network(net.layer_sizes, dtype="float64", activation=net.activations)
+        wide = Network._zeros(net.layer_sizes, "float64", net.activations)
         wide._load_parameters(net.parameters)
     trainer = core_trainer(wide, losses.core_loss(est), PLAIN)
     with _core.DefaultFloatingPoint():
