@@ -207,14 +207,15 @@ def plot(records: list[dict[str, Any]], path: str) -> None:
     figure, ax = pyplot.subplots(figsize=(8, 0.45 * len(names) + 1.4), layout="constrained")
     for k, what in enumerate(("fit", "predict")):
         ratios = [r["scikit-learn"] / r["fastrelu"] for r in records if r["what"] == what]
-        at = np.arange(len(names)) + 0.2 - 0.4 * k
+        at = np.arange(len(names)) - 0.2 + 0.4 * k
         bars = ax.barh(at, ratios, 0.38, label=what, color=f"C{k}")
         ax.bar_label(bars, [f"{ratio:.1f}" for ratio in ratios], padding=3, fontsize=8)
     ax.set_yticks(range(len(names)), names)
     ax.axvline(1.0, color="black", linewidth=0.8)
     ax.set_xlabel("times as fast as scikit-learn")
     ax.margins(x=0.1)
-    ax.legend(loc="upper right")
+    ax.invert_yaxis()
+    ax.legend(loc="best")
     figure.savefig(path, dpi=110)
 
 

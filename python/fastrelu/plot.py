@@ -54,7 +54,8 @@ def history(fit: Any, ax: Any = None) -> Any:
         right.set_ylabel(name)
         best = max(range(len(scores)), key=scores.__getitem__)
         right.plot(best + 1, scores[best], "o", color="C2")
-    ax.legend(handles=lines, loc="best")
+    # Above the axes: inside, it would hide one curve or another.
+    ax.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
     return ax
 
 
