@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the estimators have beyond scikit-learn's."""
 
+import _thread
 import io
 import pickle
 import subprocess
@@ -115,6 +116,18 @@ def test_callables_are_called_and_stop_the_fit(wine):
     seen.clear()
     MLPClassifier(callbacks=[lambda est, r: seen.append(r)], solver="lbfgs", max_iter=5).fit(X, y)
     assert [r["epoch"] for r in seen] == [1, 2, 3, 4, 5]
+
+
+def test_an_interrupt_ends_the_fit_with_a_warning():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40_000, 100)), rng.normal(size=40_000)
+    e = MLPRegressor("squared_error", (200,), max_iter=10_000, tol=0.0, n_iter_no_change=np.inf)
+    threading.Timer(0.5, _thread.interrupt_main).start()
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        e.fit(X, y)
+    assert e.n_iter_ < 10_000 and e.predict(X[:3]).shape == (3,)
+    e.max_iter = 1
+    e.fit(X, y)
 
 
 def test_scikit_learns_callbacks(wine):

@@ -245,7 +245,8 @@ struct KernelTable {
                  std::size_t n);
   void (*add)(T* sum, const T* x, std::size_t n);   // sum = sum + x
   void (*multiply)(T* x, T factor, std::size_t n);  // x = x * factor
-  // sums[c] = chain from sums[c] over the rows of fma(g[r, c], g[r, c]) in float64
+  // sums[c] = chain from sums[c] over the rows of fma(g[r, c], g[r, c]) in float64; kSlackBytes
+  // behind g are readable
   void (*add_column_squares)(const T* g, std::size_t rows, std::size_t cols, double* sums);
   // exp, log, log1p, tanh, element by element; out may be x
   void (*exp)(const T* x, T* out, std::size_t n);

@@ -49,8 +49,9 @@ def to_sklearn(estimator: Any) -> Any:
         activation = settings["activation"] = activation[0]
     if activation not in _SHARED_ACTIVATIONS:
         raise ValueError(f"activation: scikit-learn has no {activation!r}")
-    if settings.get("loss", "poisson") not in ("squared_error", "poisson"):
-        raise ValueError(f"loss: scikit-learn has no {settings['loss']!r}")
+    shared = ("squared_error", "poisson") if "loss" in known else ("squared_error", "log_loss")
+    if estimator.loss not in shared:
+        raise ValueError(f"loss: scikit-learn has no {estimator.loss!r}")
     if callable(settings["learning_rate"]):
         raise ValueError("learning_rate: scikit-learn takes no callable")
     made = kind(**settings)
