@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from conftest import same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,14 +60,17 @@ def targets(rng, loss, n, K, dtype):
     weighted=st.booleans(),
     alpha=st.sampled_from([0.0, 0.7]),
     rate=st.sampled_from([0.0, 0.4]),
+    sparse=st.booleans(),
     isa=st.sampled_from(_core.available_isas()),
     seed=st.integers(0, 2**64 - 1),
 )
 def test_core_equals_reference(
-    sizes, dtype, loss, optimizer, activation, n, weighted, alpha, rate, isa, seed
+    sizes, dtype, loss, optimizer, activation, n, weighted, alpha, rate, sparse, isa, seed
 ):
     rng = np.random.default_rng(seed % 2**32)
     X = (2 * rng.normal(size=(n, sizes[0]))).astype(dtype)
+    if sparse:
+        X = sp.csr_matrix(np.where(rng.random(X.shape) < 0.3, X, 0))
     y = targets(rng, loss, n, sizes[-1], dtype)
     w = rng.random(n) + 0.01 if weighted else None
     order = rng.integers(0, n, n + 3)

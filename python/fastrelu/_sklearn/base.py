@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from fastrelu._sklearn import losses, parameters
 from fastrelu._sklearn.lbfgs import fit_lbfgs
-from fastrelu._sklearn.outputs import outputs
+from fastrelu._sklearn.outputs import as_csr, outputs
 from fastrelu._sklearn.progress import CallbackSupportMixin
 from fastrelu._sklearn.stochastic import Targets, fit_stochastic
 from fastrelu._sklearn.threads import thread_limit
@@ -193,8 +193,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self._random_state = check_random_state(self.random_state)
         if first:
             self._initialize(X, [X.shape[1], *hidden, self.n_outputs_], dtype)
-        if getattr(X, "format", "csr") != "csr":
-            X = X.tocsr()
+        X = as_csr(X)
         row_weight = self._row_weights(y, sample_weight, incremental)
         validation = self._given_validation(validation_data, dtype, first)
         with np.errstate(all="ignore"):
@@ -239,9 +238,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         if weight is not None:
             weight = _check_sample_weight(weight, X)
         targets = self._targets(y, dtype)
-        if getattr(X, "format", "csr") != "csr":
-            X = X.tocsr()
-        return Validation(self, X, targets.core, targets.labels, weight)
+        return Validation(self, as_csr(X), targets.core, targets.labels, weight)
 
     def _check_more(self, X: Any, y: Any) -> tuple[Any, Array]:
         """Check further rows after those of the fit."""

@@ -20,7 +20,7 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import validate_data
 
 from fastrelu._sklearn.base import BaseMLP
-from fastrelu._sklearn.outputs import link_outputs, row_chunks
+from fastrelu._sklearn.outputs import as_csr, link_outputs, row_chunks
 from fastrelu._sklearn.progress import with_callbacks
 from fastrelu._sklearn.stochastic import Targets
 from fastrelu._sklearn.threads import thread_limit
@@ -291,10 +291,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         X = self._checked(X)
         net = self._live_network()
         with thread_limit(self.n_threads):
-            X = X.tocsr() if getattr(X, "format", "csr") != "csr" else X
             parts = [
-                self._labels(link_outputs(net, X[rows], self._link()))
-                for rows in row_chunks(net, X, whole=False)
+                self._labels(link_outputs(net, rows, self._link()))
+                for rows in row_chunks(net, as_csr(X), whole=False)
             ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

@@ -14,7 +14,6 @@ from sklearn.utils.optimize import _check_optimize_result
 from fastrelu import _core
 from fastrelu._sklearn import losses
 from fastrelu._sklearn.optimizer import PLAIN, core_trainer
-from fastrelu._sklearn.outputs import as_core_rows
 from fastrelu._sklearn.progress import Reporter
 from fastrelu._sklearn.stochastic import Targets
 from fastrelu._sklearn.threads import thread_share
@@ -32,7 +31,7 @@ def fit_lbfgs(est: Any, X: Any, targets: Targets, sample_weight: Array | None) -
         wide._load_parameters(net.parameters)
     trainer = core_trainer(wide, losses.core_loss(est), PLAIN)
     with _core.DefaultFloatingPoint():
-        data = trainer.data(as_core_rows(X), targets.core, sample_weight, False)
+        data = trainer.data(X, targets.core, sample_weight, False)
     weight_sum = X.shape[0] if sample_weight is None else sample_weight.sum()
     function = penalized_loss(wide, trainer, data, est.alpha, weight_sum, losses.loss_divisor(est))
     reporter = LbfgsReporter(est)

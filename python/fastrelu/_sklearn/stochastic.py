@@ -14,7 +14,6 @@ from sklearn.exceptions import ConvergenceWarning
 from fastrelu import _core
 from fastrelu._sklearn import losses
 from fastrelu._sklearn.optimizer import Optimizer
-from fastrelu._sklearn.outputs import as_core_rows
 from fastrelu._sklearn.progress import Reporter
 from fastrelu._sklearn.threads import thread_share
 from fastrelu._sklearn.validation import Validation, split_rows
@@ -65,7 +64,7 @@ def fit_stochastic(
     batch_size = minibatch_rows(est.batch_size, count)
     trainer = est._optimizer.bind(net, losses.core_loss(est), est._dropout_rates())
     with _core.DefaultFloatingPoint():
-        data = trainer.data(as_core_rows(X), targets.core, sample_weight, False)
+        data = trainer.data(X, targets.core, sample_weight, False)
     run = Run(est, trainer, data, rows, count, batch_size, validation)
     try:
         with thread_share(est.n_threads) as share:

@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 
 from fastrelu import _core
 from fastrelu._sklearn.losses import loss_divisor
-from fastrelu._sklearn.outputs import as_core_rows, outputs
+from fastrelu._sklearn.outputs import outputs
 
 Array = NDArray[Any]
 
@@ -47,7 +47,7 @@ class Validation:
 
     def loss(self, trainer: _core.Trainer) -> float:
         """Return the loss without the penalty."""
-        total = trainer.data_loss(as_core_rows(self.X), self.y, self.sample_weight, False)
+        total = trainer.data_loss(self.X, self.y, self.sample_weight, False)
         return total / loss_divisor(self.estimator)
 
     def score(self, loss: float | None) -> float:
