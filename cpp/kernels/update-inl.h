@@ -137,22 +137,22 @@ FASTRELU_INLINE typename Simd<double>::V widen(const T* g) {
 }
 
 // N vectors of columns at once: each chain waits for its own last fma.
-template <class T, int N>
+template <class T, std::size_t N>
 FASTRELU_INLINE void column_squares(const T* g, std::size_t rows, std::size_t cols,
                                     std::size_t last_lanes, double* sums) {
   using D = Simd<double>;
   typename D::V acc[N];
-  for (int v = 0; v < N; ++v) {
+  for (std::size_t v = 0; v < N; ++v) {
     acc[v] = v + 1 < N ? D::load(sums + v * D::kLanes)
                        : D::load_partial(sums + v * D::kLanes, last_lanes);
   }
   for (std::size_t r = 0; r < rows; ++r, g += cols) {
-    for (int v = 0; v < N; ++v) {
+    for (std::size_t v = 0; v < N; ++v) {
       const typename D::V x = widen(g + v * D::kLanes);
       acc[v] = D::fma(x, x, acc[v]);
     }
   }
-  for (int v = 0; v + 1 < N; ++v) D::store(sums + v * D::kLanes, acc[v]);
+  for (std::size_t v = 0; v + 1 < N; ++v) D::store(sums + v * D::kLanes, acc[v]);
   D::store_partial(sums + (N - 1) * D::kLanes, acc[N - 1], last_lanes);
 }
 
