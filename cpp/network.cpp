@@ -93,6 +93,11 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
         d.scratch = scratch;
         d.ahead = nullptr;
         k.dense_forward(d);
+        if (is_elementwise(layer.activation)) {
+          for (std::size_t p = 0; p < d.panel_end; ++p) {
+            k.activate(layer.activation, out.panel(p), layer.fan_out * kPanel<T>);
+          }
+        }
         std::swap(in, out);
       }
       f(first, rows, in, scratch);
@@ -235,6 +240,11 @@ std::size_t load_inputs(const Network<T>& net, const RowSource& x, RowPicker pic
   f.row_begin = rows.begin;
   f.row_end = rows.end;
   kernels<T>().sparse_forward(f);
+  if (is_elementwise(layer.activation)) {
+    for (std::size_t p = rows.begin / kPanel<T>; p * kPanel<T> < rows.end; ++p) {
+      kernels<T>().activate(layer.activation, a_1.panel(p), layer.fan_out * kPanel<T>);
+    }
+  }
   return 1;
 }
 

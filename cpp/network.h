@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "array.h"
+#include "dropout.h"
 #include "kernels/kernels.h"
 #include "layer.h"
 #include "loss.h"
@@ -121,16 +122,18 @@ Range own_rows(std::size_t rows, unsigned n, unsigned t) {
 
 // `ahead` (or null): rows to prefetch meanwhile.
 //
-// A_1 .. A_L from A_0, or from A_first on; on entry and on return each thread may read and write
-// its own panels.
+// A_1 .. A_L from A_0, or from A_first on (with `dropout` those of training); on entry and on
+// return each thread may read and write its own panels.
 template <class T>
 void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t rows, Team& team,
-                  unsigned t, T* scratch, RowsAhead* ahead, std::size_t first = 0);
+                  unsigned t, T* scratch, RowsAhead* ahead, std::size_t first = 0,
+                  const Dropout* dropout = nullptr);
 // dZ by rows of every layer (and dX', transposed, if dx.data is not null) from dz.of(L - 1), of
 // which each thread has its own panels; the same on return.
 template <class T>
 void backward_pass(const Network<T>& net, const Activations<T>& a, const OutputGradients<T>& dz,
-                   const Panels<T>& dx, std::size_t rows, Team& team, unsigned t, T* scratch);
+                   const Panels<T>& dx, std::size_t rows, Team& team, unsigned t, T* scratch,
+                   const Dropout* dropout = nullptr);
 // This thread's part of every dW, db, after all threads' backward_pass (the caller waits): into
 // `gradient` (laid out as the parameters), or with `update` straight into the parameters. Without
 // the layers before the `first`: of sparse rows' a SparseGradient takes care.

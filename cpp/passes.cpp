@@ -73,6 +73,50 @@ void transpose_part(const Panels<T>& dz, const Panels<T>& by_rows, Range feature
                          std::min(panels.end * kPanel<T>, rows));
 }
 
+// Units and panels of rows of one layer that a thread works on.
+struct Part {
+  Range units, panels;
+};
+
+template <class T>
+void drop_part(const Dropout& dropout, std::size_t layer, const Panels<T>& a, Part part,
+               std::size_t rows) {
+  for (std::size_t r = part.panels.begin * kPanel<T>;
+       r < std::min(part.panels.end * kPanel<T>, rows); ++r) {
+    drop_units(dropout, layer, r, part.units.begin, part.units.end, kPanel<T>,
+               a.at(part.units.begin, r / kPanel<T>) + r % kPanel<T>);
+  }
+}
+
+// The activations that the dense pass leaves, then dropout, on outputs of layer k.
+template <class T>
+void activate_part(const Layer& layer, std::size_t k, const Panels<T>& a, Part part,
+                   std::size_t rows, const Dropout* dropout) {
+  if (is_elementwise(layer.activation)) {
+    for (std::size_t p = part.panels.begin; p < part.panels.end; ++p) {
+      kernels<T>().activate(layer.activation, a.at(part.units.begin, p),
+                            (part.units.end - part.units.begin) * kPanel<T>);
+    }
+  }
+  if (dropout != nullptr && dropout->rate(k) > 0) drop_part(*dropout, k, a, part, rows);
+}
+
+// The gradient to layer k's (dropped) activations `a` becomes that to its pre-activations; relu's
+// gate has been applied already.
+template <class T>
+void activation_backward_part(const Layer& layer, std::size_t k, const Panels<T>& a,
+                              const Panels<T>& dz, Part part, std::size_t rows,
+                              const Dropout* dropout) {
+  const double rate = dropout != nullptr ? dropout->rate(k) : 0.0;
+  if (rate > 0) drop_part(*dropout, k, dz, part, rows);
+  if (!is_elementwise(layer.activation)) return;
+  for (std::size_t p = part.panels.begin; p < part.panels.end; ++p) {
+    kernels<T>().activation_backward(layer.activation, a.at(part.units.begin, p),
+                                     static_cast<T>(1.0 - rate), dz.at(part.units.begin, p),
+                                     (part.units.end - part.units.begin) * kPanel<T>);
+  }
+}
+
 template <class T>
 Panels<T> first_rows(Panels<T> a, std::size_t rows) {
   a.cols = rows;
@@ -85,10 +129,16 @@ Range own_panels(std::size_t panels, unsigned n, unsigned t) { return share(pane
 
 template <class T>
 void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t rows, Team& team,
-                  unsigned t, T* scratch, RowsAhead* ahead, std::size_t first) {
+                  unsigned t, T* scratch, RowsAhead* ahead, std::size_t first,
+                  const Dropout* dropout) {
   const unsigned n = team.size();
   const std::size_t panels = panel_count<T>(rows);
   Relay relay(team);
+  // Of a layer done already, the units to be dropped alone are left.
+  if (first > 0 && dropout != nullptr && dropout->rate(0) > 0) {
+    const Range units{0, net.layers().front().fan_out};
+    drop_part(*dropout, 0, a[1], {units, own_panels(panels, n, t)}, rows);
+  }
   for (std::size_t k = first; k < net.layers().size(); ++k) {
     const Layer& layer = net.layers()[k];
     const Cut cut = unless_few<T>(forward_cut(layer, rows, n), layer.fan_out, rows, n);
@@ -114,13 +164,15 @@ void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t ro
     f.ahead = ahead;
     relay.begin(cut);
     kernels<T>().dense_forward(f);
+    activate_part(layer, k, a[k + 1], {outputs, mine}, rows, dropout);
   }
   relay.end();
 }
 
 template <class T>
 void backward_pass(const Network<T>& net, const Activations<T>& a, const OutputGradients<T>& dz,
-                   const Panels<T>& dx, std::size_t rows, Team& team, unsigned t, T* scratch) {
+                   const Panels<T>& dx, std::size_t rows, Team& team, unsigned t, T* scratch,
+                   const Dropout* dropout) {
   const unsigned n = team.size();
   const std::vector<Layer>& layers = net.layers();
   const std::size_t panels = panel_count<T>(rows);
@@ -152,7 +204,10 @@ void backward_pass(const Network<T>& net, const Activations<T>& a, const OutputG
     f.scratch = scratch;
     relay.begin(cut);
     kernels<T>().dense_backward_data(f);
-    if (k > 0) transpose_part(dz.of(k - 1), dz.by_rows[k - 1], inputs, mine, rows);
+    if (k == 0) continue;
+    activation_backward_part(layers[k - 1], k - 1, a[k], dz.of(k - 1), {inputs, mine}, rows,
+                             dropout);
+    transpose_part(dz.of(k - 1), dz.by_rows[k - 1], inputs, mine, rows);
   }
   relay.end();
 }
@@ -188,9 +243,9 @@ void weights_pass(const Network<T>& net, const Activations<T>& a, const OutputGr
 
 #define FASTRELU_INSTANTIATE(T)                                                                    \
   template void forward_pass(const Network<T>&, const Activations<T>&, std::size_t, Team&,         \
-                             unsigned, T*, RowsAhead*, std::size_t);                               \
+                             unsigned, T*, RowsAhead*, std::size_t, const Dropout*);               \
   template void backward_pass(const Network<T>&, const Activations<T>&, const OutputGradients<T>&, \
-                              const Panels<T>&, std::size_t, Team&, unsigned, T*);                 \
+                              const Panels<T>&, std::size_t, Team&, unsigned, T*, const Dropout*); \
   template void weights_pass(const Network<T>&, const Activations<T>&, const OutputGradients<T>&,  \
                              std::size_t, const WeightGradients<T>&, unsigned, unsigned,           \
                              RowsAhead*, std::size_t);

@@ -18,6 +18,7 @@ enum class Purpose : std::uint64_t {
   row_order = 2,
   subset = 3,
   with_replacement = 4,
+  dropout = 5,
 };
 
 std::array<std::uint64_t, 4> philox_block(const std::array<std::uint64_t, 4>& counter,

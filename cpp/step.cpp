@@ -52,7 +52,8 @@ template <class T>
 void Trainer<T>::reserve(const DataSet<T>& data, std::size_t rows, bool repeats) {
   const std::size_t block = std::min(rows, kBlockRows);
   sparse_ = data.x.sparse != nullptr;
-  if ((block > kFewRows || sparse_) && (block > capacity_ || !(sparse_ || inputs_kept_))) {
+  const bool kept = block > kFewRows || sparse_ || !options_.dropout.empty();
+  if (kept && (block > capacity_ || !(sparse_ || inputs_kept_))) {
     activations_ = Activations<T>::transposed(activation_widths(*net_, data.x), block, true);
     gradients_ = OutputGradients<T>(*net_, block);
     capacity_ = block;
@@ -65,7 +66,7 @@ void Trainer<T>::reserve(const DataSet<T>& data, std::size_t rows, bool repeats)
   const bool stored = !updates_ || !fused_ || rows > kBlockRows;
   if (stored) gradient_.reserve(net_->parameter_count());
   if (options_.n_shards > 1) shard_gradient_.reserve(net_->parameter_count());
-  if (options_.clip_norm > 0) column_sums_.reserve(net_->widest());
+  if (options_.clip_norm > 0 || decays_) column_sums_.reserve(net_->widest());
   scratch_each_ = round_up(scratch_size(*net_), 16);
   if (sparse_) {
     reserve_sparse(data, rows, repeats);
@@ -111,7 +112,7 @@ std::size_t tiles_of_step(const Network<T>& net, std::size_t rows) {
 
 // What all steps of a run share. `many`: enough of them to prepare something for all.
 template <class T>
-void Trainer<T>::begin_steps(const DataSet<T>& data, bool many) {
+void Trainer<T>::begin_steps(const DataSet<T>& data, std::size_t rows, bool many) {
   equal_factors_ = 0;
   // Small data sets stay in the caches.
   const std::size_t row_bytes = data.x.cols * (data.x.is_uint8 ? 1 : sizeof(T));
@@ -137,8 +138,8 @@ void Trainer<T>::begin_steps(const DataSet<T>& data, bool many) {
   const std::size_t size = few_rows_transposed_size(f.layers, f.layer_count);
   const bool plain = options_.optimizer.kind == OptimizerKind::sgd &&
                      optimizer_state_[0].data() == nullptr &&
-                     static_cast<T>(options_.optimizer.weight_decay) == 0;
-  if (many && !sparse_ && updates_ && fused_ && plain && options_.batch_size <= kTransposedRows &&
+                     static_cast<T>(options_.optimizer.weight_decay) == 0 && !decays_;
+  if (many && !sparse_ && updates_ && fused_ && plain && rows <= kTransposedRows &&
       size <= kTransposedWeights) {
     transposed_.reserve(size);
     few_.transposed = transposed_.data();
@@ -149,8 +150,8 @@ void Trainer<T>::begin_steps(const DataSet<T>& data, bool many) {
 // The rows' factors and the update; the rows themselves are set already.
 template <class T>
 void Trainer<T>::begin_plan(Plan& plan, const DataSet<T>& data, double learning_rate) {
-  const bool squared = options_.loss == LossKind::squared_error;
-  const double outputs = squared ? static_cast<double>(net_->outputs()) : 1.0;
+  const bool averaged = is_averaged(options_.loss) && !options_.summed;
+  const double outputs = averaged ? static_cast<double>(net_->outputs()) : 1.0;
   if (data.weights == nullptr) {
     plan.weight_sum = static_cast<double>(plan.rows);
     if (equal_factors_ != plan.rows) {
@@ -170,6 +171,10 @@ void Trainer<T>::begin_plan(Plan& plan, const DataSet<T>& data, double learning_
   plan.number = ++minibatches_;
   ++state.step;
   plan.update = update_args<T>(options_.optimizer, learning_rate, state);
+  if (plan.alpha > 0) {
+    plan.update.weight_decay =
+        plan.weight_sum == 0 ? T(0) : static_cast<T>(plan.alpha / plan.weight_sum);
+  }
 }
 
 template <class T>
@@ -246,7 +251,9 @@ double Trainer<T>::segment_gradient(const DataSet<T>& data, const Plan& plan, Se
     part.accumulate = begin != segment.begin;
     if (block.end != segment.end) part.update = nullptr;
     const std::size_t rows = block.end - block.begin;
-    if (rows <= kFewRows && team.size() == 1 && !sparse_) {
+    const Dropout dropping{&options_.dropout, options_.seed, state.step, begin};
+    const Dropout* const dropout = updates_ && !options_.dropout.empty() ? &dropping : nullptr;
+    if (rows <= kFewRows && team.size() == 1 && !sparse_ && dropout == nullptr) {
       few_rows_gradient(plan, block, part);
     } else {
       const Range mine = own_rows<T>(rows, team.size(), t);
@@ -255,14 +262,14 @@ double Trainer<T>::segment_gradient(const DataSet<T>& data, const Plan& plan, Se
       const RowPicker pick{loss.index, loss.first};
       const std::size_t loaded =
           load_inputs(*net_, data.x, pick, activations_[0], activations_[1], mine);
-      forward_pass(*net_, activations_, rows, team, t, scratch, &ahead, loaded);
+      forward_pass(*net_, activations_, rows, team, t, scratch, &ahead, loaded, dropout);
       loss.z = read_only(activations_[last]);
       loss.dz = gradients_.of(last - 1);
       loss.row_begin = mine.begin;
       loss.row_end = mine.end;
       loss.scratch = scratch;
       k.loss(loss);
-      backward_pass(*net_, activations_, gradients_, Panels<T>{}, rows, team, t, scratch);
+      backward_pass(*net_, activations_, gradients_, Panels<T>{}, rows, team, t, scratch, dropout);
       team.wait();
       if (sparse_) {
         sparse_gradient_.backward_weights(*net_, {data.x.sparse, pick, rows}, part,
@@ -288,6 +295,9 @@ void Trainer<T>::take_step(const DataSet<T>& data, const Plan& plan, Team& team,
   if (sparse_) sparse_gradient_.begin(plan.number, team.size(), t);
   double total = 0;
   bool first = true;
+  if (t == 0 && plan.alpha > 0 && plan.weight_sum != 0) {
+    step_penalty_ = (0.5 * plan.alpha * squared_weights()) / plan.weight_sum;
+  }
   for (const Segment& segment : plan.segments) {
     if (segment.begin == segment.end) continue;
     if (!first) out.gradient = shard_gradient_.data();
@@ -337,6 +347,21 @@ double Trainer<T>::gradient_norm() const {
 }
 
 template <class T>
+double Trainer<T>::squared_weights() const {
+  double total = 0;
+  double* const sums = const_cast<double*>(column_sums_.data());
+  for (const Layer& layer : net_->layers()) {
+    std::fill_n(sums, layer.fan_out, 0.0);
+    kernels<T>().add_column_squares(net_->parameters() + layer.weight_offset, layer.fan_in,
+                                    layer.fan_out, sums);
+    double of_layer = 0;
+    for (std::size_t o = 0; o < layer.fan_out; ++o) of_layer += sums[o];
+    total += of_layer;
+  }
+  return total;
+}
+
+template <class T>
 void Trainer<T>::update_phase(const Plan& plan, WeightGradients<T> out, Team& team, unsigned t) {
   if (options_.clip_norm > 0) {
     if (t == 0) {
@@ -373,7 +398,7 @@ void Trainer<T>::update_phase(const Plan& plan, WeightGradients<T> out, Team& te
   template void Trainer<T>::reserve(const DataSet<T>&, std::size_t, bool);          \
   template unsigned Trainer<T>::most_threads(const DataSet<T>&, std::size_t) const; \
   template void Trainer<T>::begin_plan(Plan&, const DataSet<T>&, double);           \
-  template void Trainer<T>::begin_steps(const DataSet<T>&, bool);                   \
+  template void Trainer<T>::begin_steps(const DataSet<T>&, std::size_t, bool);      \
   template void Trainer<T>::take_step(const DataSet<T>&, const Plan&, Team&, unsigned);
 
 FASTRELU_INSTANTIATE(float)

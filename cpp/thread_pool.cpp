@@ -209,6 +209,7 @@ unsigned cgroup_cores() {
 }
 
 std::atomic<unsigned> chosen_threads{0};
+thread_local unsigned thread_limit = 0;
 
 }  // namespace
 
@@ -243,7 +244,14 @@ unsigned default_num_threads() {
   return n < 1 ? 1 : n;
 }
 
+unsigned set_thread_limit(unsigned n) {
+  const unsigned before = thread_limit;
+  thread_limit = n < kMaxThreads ? n : kMaxThreads;
+  return before;
+}
+
 unsigned num_threads() {
+  if (thread_limit > 0) return thread_limit;
   unsigned n = chosen_threads.load(std::memory_order_relaxed);
   if (n == 0) {
     n = default_num_threads();

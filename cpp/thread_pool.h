@@ -38,7 +38,9 @@ using JobFunction = void (*)(void* context, Team& team, unsigned thread);
 // process may use (affinity mask and cgroup quota).
 unsigned num_threads();
 void set_num_threads(unsigned n);  // n >= 1; throws std::invalid_argument
-unsigned default_num_threads();    // throws std::invalid_argument for a bad FASTRELU_NUM_THREADS
+// Another number for the jobs that this thread starts; 0 for none. Returns the one before.
+unsigned set_thread_limit(unsigned n);
+unsigned default_num_threads();  // throws std::invalid_argument for a bad FASTRELU_NUM_THREADS
 
 void run_job(unsigned n, JobFunction job, void* context);
 

@@ -67,7 +67,7 @@ template <class Next>
 void Trainer<T>::run_steps(const DataSet<T>& data, std::size_t rows, bool many, Next next) {
   const unsigned most = most_threads(data, rows);
   scratch_.reserve(scratch_each_ * most);
-  begin_steps(data, many);
+  begin_steps(data, rows, many);
   bool more = true;
   while (more) {
     const unsigned n = thread_choice_.begin_stretch(most);
@@ -153,7 +153,12 @@ double Trainer<T>::data_loss(const DataSet<T>& data, T* outputs) const {
 
 template <class T>
 LossSpec<T> Trainer<T>::loss_spec() const {
-  return {options_.loss, pos_weight_.empty() ? nullptr : pos_weight_.data()};
+  return {options_.loss,
+          pos_weight_.empty() ? nullptr : pos_weight_.data(),
+          static_cast<T>(options_.loss_parameter),
+          static_cast<T>(1.0 - options_.loss_parameter),
+          options_.summed,
+          options_.clipped};
 }
 
 template <class T>
@@ -272,6 +277,67 @@ bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const doub
   });
   if (state.place == steps) state.in_epoch = false;
   return !state.in_epoch;
+}
+
+template <class T>
+void Trainer<T>::set_ordered_minibatch(Plan& plan, const OrderedEpoch& epoch, std::size_t step) {
+  const std::size_t begin = step * epoch.batch_size;
+  plan.rows = std::min(epoch.batch_size, epoch.count - begin);
+  plan.segments[0] = {0, plan.rows};
+  plan.alpha = epoch.alpha;
+  plan.ahead = nullptr;
+  if (epoch.order == nullptr) {
+    // In turn, like the plans: others may still read the last one's rows.
+    Index* const rows = minibatch_.data() + (step % 2) * std::min(epoch.batch_size, epoch.count);
+    for (std::size_t r = 0; r < plan.rows; ++r) rows[r] = static_cast<Index>(begin + r);
+    plan.index = rows;
+    return;
+  }
+  plan.index = epoch.order + begin;
+  const std::size_t end = begin + plan.rows;
+  if (end < epoch.count) {
+    plan.ahead = epoch.order + end;
+    plan.ahead_rows = std::min(epoch.batch_size, epoch.count - end);
+  }
+}
+
+template <class T>
+bool Trainer<T>::run_ordered(const DataSet<T>& data, const OrderedEpoch& epoch, Poll poll,
+                             OrderedLoss* loss) {
+  const FpEnvironment environment;
+  const std::size_t batch = std::min(epoch.batch_size, epoch.count);
+  const std::size_t steps = (epoch.count + epoch.batch_size - 1) / epoch.batch_size;
+  decays_ = epoch.alpha > 0;
+  reserve(data, batch, epoch.order != nullptr);
+  if (epoch.order == nullptr) minibatch_.reserve(2 * batch);
+  *loss = {};
+  Stopwatch watch(poll, 3.0 * multiply_adds(*net_, data.x, batch) + 100.0);
+  double open_weight = 0, open_rows = 0;
+  bool open_step = false;
+  run_steps(data, batch, steps > 3, [&](Plan& plan) {
+    if (open_step) {
+      loss->loss += open_weight == 0 ? 0.0 : open_rows * (step_loss_ / open_weight);
+      loss->penalty += open_rows * step_penalty_;
+      ++loss->steps;
+      open_step = false;
+    }
+    if (loss->steps == steps) return false;
+    if (watch.due()) {
+      if (watch.stop()) return false;
+      if (few_.transposed != nullptr)
+        kernels<T>().few_rows_transpose(few_.forward, few_.transposed);
+    }
+    set_ordered_minibatch(plan, epoch, loss->steps);
+    step_penalty_ = 0;
+    begin_plan(plan, data, epoch.learning_rates[loss->steps]);
+    open_weight = plan.weight_sum;
+    open_rows = static_cast<double>(plan.rows);
+    open_step = true;
+    return true;
+  });
+  decays_ = false;
+  for (Plan& plan : plans_) plan.alpha = 0;
+  return loss->steps == steps;
 }
 
 template <class T>

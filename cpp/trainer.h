@@ -40,6 +40,10 @@ struct TrainerOptions {
   std::size_t n_shards = 1;
   std::uint64_t seed = 0;
   double clip_norm = 0;  // 0: none
+  // For the losses that have one (huber's threshold, the quantile), and LossSpec's two switches.
+  double loss_parameter = 0;
+  bool summed = false, clipped = false;
+  std::vector<double> dropout;  // a rate for each hidden layer, or empty
 };
 
 // Where a training run stands: with the parameters and the optimizer's arrays, all that a
@@ -60,6 +64,22 @@ struct DataSet {
   RowSource x;
   Targets<T> targets;
   const double* weights = nullptr;  // (rows,), or null
+};
+
+// An epoch whose rows the caller has put in order: minibatches of batch_size rows, the last one
+// shorter. It belongs to no TrainerState epoch. The penalty is scikit-learn's: alpha / 2 times the
+// squared norm of the weights, over the minibatch's rows or the sum of their weights.
+struct OrderedEpoch {
+  const Index* order = nullptr;  // `count` rows of the data set, or null: rows 0 .. count-1
+  std::size_t count = 0, batch_size = 1;
+  const double* learning_rates = nullptr;  // one a step
+  double alpha = 0;
+};
+// The float64 chains over the steps taken of rows * loss and rows * penalty of each minibatch, both
+// before its update.
+struct OrderedLoss {
+  std::size_t steps = 0;
+  double loss = 0, penalty = 0;
 };
 
 // Called now and then (some 20 times a second) between two steps; true: stop here.
@@ -90,6 +110,9 @@ class Trainer {
                  Poll poll);
   double epoch_loss() const;
 
+  // Needs n_shards == 1. True: all steps are taken; false: stopped by `poll` between two.
+  bool run_ordered(const DataSet<T>& data, const OrderedEpoch& epoch, Poll poll, OrderedLoss* loss);
+
   TrainerState state;
   const TrainerOptions& options() const { return options_; }
   const std::shared_ptr<Network<T>>& network() const { return net_; }
@@ -107,6 +130,7 @@ class Trainer {
     std::vector<Segment> segments;  // one a shard, some may be empty
     double weight_sum = 0;
     std::uint64_t number = 0;  // among all this trainer's, from 1
+    double alpha = 0;          // of the penalty; OrderedEpoch
     UpdateArgs<T> update;
     const Index* ahead = nullptr;  // the rows of the minibatch after it, where known
     std::size_t ahead_rows = 0;
@@ -119,7 +143,8 @@ class Trainer {
   void draw_minibatch(Plan& plan, std::size_t rows);
   template <class Next>
   void run_steps(const DataSet<T>& data, std::size_t rows, bool many, Next next);
-  void begin_steps(const DataSet<T>& data, bool many);
+  void begin_steps(const DataSet<T>& data, std::size_t rows, bool many);
+  void set_ordered_minibatch(Plan& plan, const OrderedEpoch& epoch, std::size_t step);
   void take_step(const DataSet<T>& data, const Plan& plan, Team& team, unsigned t);
   double segment_gradient(const DataSet<T>& data, const Plan& plan, Segment segment,
                           const WeightGradients<T>& out, Team& team, unsigned t);
@@ -130,6 +155,7 @@ class Trainer {
   void add_shard(Team& team, unsigned t);
   void update_phase(const Plan& plan, WeightGradients<T> out, Team& team, unsigned t);
   double gradient_norm() const;
+  double squared_weights() const;
   LossSpec<T> loss_spec() const;
   Range shard(std::size_t rows, std::size_t s) const;
 
@@ -139,6 +165,7 @@ class Trainer {
   AlignedBuffer<T> optimizer_state_[2];
   bool fused_;           // the update follows each block of the gradient at once
   bool updates_ = true;  // false: the gradient alone is wanted
+  bool decays_ = false;  // the steps of this run have a penalty
   ThreadChoice thread_choice_;
 
   // The memory of a step.
@@ -160,7 +187,7 @@ class Trainer {
   AlignedBuffer<std::uint8_t> taken_;
   std::size_t scratch_each_ = 0;
   unsigned ahead_lines_ = 0;  // to prefetch at every tile
-  double step_loss_ = 0;
+  double step_loss_ = 0, step_penalty_ = 0;
   T clip_ = 0;
   bool clipped_ = false;
 };

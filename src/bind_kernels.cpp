@@ -111,6 +111,7 @@ void bind_kernels(py::module_& m) {
   m.def("set_isa", &select_isa, py::arg("name"));
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("n"));
+  m.def("set_thread_limit", &set_thread_limit, py::arg("n"));
   m.def("philox_block", &philox_block, py::arg("counter"), py::arg("key"));
 }
 

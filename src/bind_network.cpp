@@ -12,9 +12,22 @@ namespace {
 Activation parse_activation(const std::string& name) {
   if (name == "relu") return Activation::relu;
   if (name == "identity") return Activation::identity;
-  throw py::value_error("activation: expected relu or identity, got " + name);
+  if (name == "leaky_relu") return Activation::leaky_relu;
+  if (name == "logistic") return Activation::logistic;
+  if (name == "tanh") return Activation::tanh;
+  throw py::value_error("activation: expected relu, identity, leaky_relu, logistic or tanh, got " +
+                        name);
 }
-std::string activation_name(Activation a) { return a == Activation::relu ? "relu" : "identity"; }
+std::string activation_name(Activation a) {
+  switch (a) {
+    case Activation::identity: return "identity";
+    case Activation::relu: return "relu";
+    case Activation::leaky_relu: return "leaky_relu";
+    case Activation::logistic: return "logistic";
+    case Activation::tanh: return "tanh";
+  }
+  return "";
+}
 
 Init parse_init(const std::string& name) {
   if (name == "he_uniform") return Init::he_uniform;
@@ -194,9 +207,12 @@ LossKind parse_loss(const std::string& name) {
   if (name == "cross_entropy") return LossKind::cross_entropy;
   if (name == "binary_cross_entropy") return LossKind::binary_cross_entropy;
   if (name == "poisson") return LossKind::poisson;
+  if (name == "huber") return LossKind::huber;
+  if (name == "absolute_error") return LossKind::absolute_error;
+  if (name == "quantile") return LossKind::quantile;
   throw py::value_error(
-      "loss: expected squared_error, cross_entropy, binary_cross_entropy or "
-      "poisson, got " +
+      "loss: expected squared_error, cross_entropy, binary_cross_entropy, poisson, huber, "
+      "absolute_error or quantile, got " +
       name);
 }
 

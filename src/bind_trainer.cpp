@@ -91,6 +91,10 @@ std::unique_ptr<PyTrainer> make_trainer(const py::object& network, const py::dic
   options.n_shards = o["n_shards"].cast<std::size_t>();
   options.seed = o["seed"].cast<std::uint64_t>();
   options.clip_norm = o["clip_norm"].cast<double>();
+  if (o.contains("loss_parameter")) options.loss_parameter = o["loss_parameter"].cast<double>();
+  if (o.contains("summed")) options.summed = o["summed"].cast<bool>();
+  if (o.contains("clipped")) options.clipped = o["clipped"].cast<bool>();
+  if (o.contains("dropout")) options.dropout = o["dropout"].cast<std::vector<double>>();
   std::visit(
       [&](auto& net) {
         using T = Scalar<decltype(*net)>;
@@ -171,6 +175,72 @@ bool run_epoch(PyTrainer& self, PyDataSet& data, const std::string& sampling,
     }
     if (signals.error) throw std::move(*signals.error);
     return finished;
+  });
+}
+
+// One epoch over `order` (int64 rows, checked here), or over rows 0 .. count-1 where it is None
+// -> (finished, sum of rows * loss, sum of rows * penalty).
+py::tuple run_ordered(PyTrainer& self, PyDataSet& data, const py::object& order,
+                      std::size_t batch_size,
+                      const py::array_t<double, py::array::c_style>& learning_rates, double alpha) {
+  using Order = py::array_t<Index, py::array::c_style>;
+  return self.visit([&](auto& trainer) {
+    using T = ScalarT<decltype(trainer)>;
+    const Writing writing(self.net->guard);
+    const DataSet<T>& view = std::get<Data<T>>(data.data).view;
+    OrderedEpoch epoch;
+    epoch.count = data.rows;
+    Order rows;
+    if (!order.is_none()) {
+      rows = order.cast<Order>();
+      epoch.order = rows.data();
+      epoch.count = static_cast<std::size_t>(rows.size());
+      for (std::size_t i = 0; i < epoch.count; ++i) {
+        if (epoch.order[i] < 0 || epoch.order[i] >= static_cast<Index>(data.rows)) {
+          throw py::value_error("order: expected rows 0.." + std::to_string(data.rows - 1) +
+                                ", got " + std::to_string(epoch.order[i]));
+        }
+      }
+    }
+    epoch.batch_size = batch_size;
+    epoch.learning_rates = learning_rates.data();
+    epoch.alpha = alpha;
+    if (batch_size == 0 || static_cast<std::size_t>(learning_rates.size()) <
+                               (epoch.count + batch_size - 1) / batch_size) {
+      throw py::value_error("learning_rates: expected one for each step");
+    }
+    Signals signals{py::none(), nullptr};
+    OrderedLoss loss;
+    bool finished = false;
+    {
+      const py::gil_scoped_release release;
+      finished = trainer.run_ordered(view, epoch, Poll{&Signals::poll, &signals}, &loss);
+    }
+    if (signals.error) throw std::move(*signals.error);
+    return py::make_tuple(finished, loss.loss, loss.penalty);
+  });
+}
+
+// The loss and gradient of a data set made before, as loss_and_gradient; the gradient goes into
+// `gradient`, a flat array of the network's dtype.
+template <class T>
+double gradient_of(Trainer<T>& trainer, const Data<T>& data, const py::array& gradient) {
+  auto flat = py::array_t<T, py::array::c_style>::ensure(gradient);
+  if (!flat || !flat.is(gradient) ||
+      static_cast<std::size_t>(flat.size()) != trainer.network()->parameter_count()) {
+    throw py::value_error("gradient: expected a contiguous array, one number a parameter");
+  }
+  T* const to = flat.mutable_data();
+  const py::gil_scoped_release release;
+  return trainer.loss_and_gradient(data.view, to);
+}
+
+double data_gradient(PyTrainer& self, PyDataSet& data, const py::array& gradient) {
+  return self.visit([&](auto& trainer) {
+    using T = ScalarT<decltype(trainer)>;
+    const FpEnvironment environment;
+    const Reading reading(self.net->guard);
+    return gradient_of<T>(trainer, std::get<Data<T>>(data.data), gradient);
   });
 }
 
@@ -301,6 +371,9 @@ void bind_trainer(py::module_& m) {
                 [&](auto& t) { return t.steps_in_epoch(rows, parse_sampling(sampling)); });
           },
           py::arg("rows"), py::arg("sampling"))
+      .def("run_ordered", &run_ordered, py::arg("data"), py::arg("order"), py::arg("batch_size"),
+           py::arg("learning_rates"), py::arg("alpha"))
+      .def("data_gradient", &data_gradient, py::arg("data"), py::arg("gradient"))
       .def("epoch_loss",
            [](PyTrainer& self) {
              return self.visit([](auto& trainer) { return trainer.epoch_loss(); });

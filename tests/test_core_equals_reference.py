@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 import fastrelu
 from fastrelu import _core, reference
 
-LOSSES = ["squared_error", "cross_entropy", "binary_cross_entropy", "poisson", "weighted"]
+LOSSES = [
+    "squared_error",
+    "cross_entropy",
+    "binary_cross_entropy",
+    "poisson",
+    "weighted",
+    "huber",
+    "absolute_error",
+    "quantile",
+]
+ACTIVATIONS = ["relu", "identity", "leaky_relu", "logistic", "tanh"]
 OPTIMIZERS = {
     "sgd": ("SGD", {"learning_rate": 0.05}),
     "momentum": ("SGD", {"learning_rate": 0.02, "momentum": 0.9, "weight_decay": 0.01}),
@@ -27,7 +37,12 @@ def data(rng, loss, n, d, K, dtype):
 
 
 def loss_of(name):
-    return fastrelu.losses.BinaryCrossEntropy(2.5) if name == "weighted" else name
+    losses = fastrelu.losses
+    objects = {
+        "weighted": losses.BinaryCrossEntropy(2.5), "huber": losses.Huber(0.4),
+        "quantile": losses.Quantile(0.3),
+    }  # fmt: skip
+    return objects.get(name, name)
 
 
 @settings(max_examples=25, deadline=None)
@@ -42,11 +57,12 @@ def loss_of(name):
     bias=st.booleans(),
     clip=st.sampled_from([None, 0.1]),
     sampling=st.sampled_from(["shuffle", "subset", "with_replacement"]),
+    activation=st.sampled_from(ACTIVATIONS),
     isa=st.sampled_from(_core.available_isas()),
     seed=st.integers(0, 2**64 - 1),
 )
 def test_random_networks(
-    sizes, dtype, loss, optimizer, n, shards, weighted, bias, clip, sampling, isa, seed
+    sizes, dtype, loss, optimizer, n, shards, weighted, bias, clip, sampling, activation, isa, seed
 ):
     rng = np.random.default_rng(seed % 2**32)
     X, y = data(rng, loss, n, sizes[0], sizes[-1], dtype)
@@ -56,7 +72,7 @@ def test_random_networks(
     try:
         nets, losses = [], []
         for module in (fastrelu, reference):
-            net = module.Network(sizes, dtype=dtype, seed=seed, bias=bias)
+            net = module.Network(sizes, dtype=dtype, seed=seed, bias=bias, activation=activation)
             name, arguments = OPTIMIZERS[optimizer]
             trainer = module.Trainer(
                 net, loss=loss_of(loss), optimizer=getattr(module, name)(**arguments),
@@ -93,11 +109,12 @@ def test_fifty_steps(loss, optimizer, dtype, rng):
 
 
 def test_forward_backward_and_jacobian(dtype, isa, rng):
-    sizes = [7, 33, 20, 5]
+    sizes = [7, 33, 20, 18, 9, 5]
+    hidden = ["tanh", "identity", "logistic", "leaky_relu"]
     X = rng.normal(size=(29, 7)).astype(dtype)
     d_out = rng.normal(size=(29, 5)).astype(dtype)
-    a = fastrelu.Network(sizes, dtype=dtype, activation=["relu", "identity"], scale=0.3)
-    b = reference.Network(sizes, dtype=dtype, activation=["relu", "identity"], scale=0.3)
+    a = fastrelu.Network(sizes, dtype=dtype, activation=hidden, scale=0.3)
+    b = reference.Network(sizes, dtype=dtype, activation=hidden, scale=0.3)
     out, cache = a.forward_cached(X)
     out_b, cache_b = b.forward_cached(X)
     ga, gb = a.backward(cache, d_out, inputs=True), b.backward(cache_b, d_out, inputs=True)

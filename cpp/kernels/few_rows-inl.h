@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "activation-inl.h"
 #include "loss-inl.h"
 #include "rows-inl.h"
 #include "transpose-inl.h"
@@ -347,6 +348,12 @@ __attribute__((noinline)) void few_load_rows_of(const FewRowsForward<T>& f, T* o
   }
 }
 
+// Values that the elementwise kernels take behind the dense pass: none for identity and relu.
+template <int R>
+FASTRELU_INLINE std::size_t elementwise_values(const Layer& layer) {
+  return is_elementwise(layer.activation) ? R * padded(layer.fan_out) : 0;
+}
+
 // A_0 .. A_L in the workspace; returns A_L.
 template <class T, int R>
 FASTRELU_INLINE T* few_activations(const FewRowsForward<T>& f) {
@@ -359,6 +366,7 @@ FASTRELU_INLINE T* few_activations(const FewRowsForward<T>& f) {
   for (std::size_t k = 0; k < f.layer_count; ++k) {
     T* const z = a + padded(f.layers[k].fan_in) * kFewRows;
     few_forward<T, R>(a, f.parameters, f.bias, f.layers[k], z);
+    activate(f.layers[k].activation, z, elementwise_values<R>(f.layers[k]));
     a = z;
   }
   return a;
@@ -497,6 +505,8 @@ void few_rows_step(const FewRowsStep<T>& f) {
         } else {
           few_backward_data<T, R>(dz, a.parameters + layer.weight_offset, layer, x, gated, dx);
         }
+        const Layer& before = a.layers[k - 1];
+        activation_backward(before.activation, x, T(1), dx, elementwise_values<R>(before));
       }
       if (plain) {
         few_update_weights<T, R>(f, layer, x, dz, k > 0 ? wt : nullptr);

@@ -63,6 +63,8 @@ constexpr KernelTable<T> kTable = {
     log1p_array<T>,
     tanh_array<T>,
     philox_blocks,
+    activate<T>,
+    activation_backward<T>,
 };
 
 }  // namespace

@@ -210,6 +210,10 @@ inline std::size_t few_rows_transposed_size(const Layer* layers, std::size_t cou
   return total;
 }
 
+// leaky_relu(z) is this times z below 0.
+template <class T>
+constexpr T kLeakySlope = static_cast<T>(0.01);
+
 template <class T>
 struct KernelTable {
   void (*relu)(const T* z, T* out, std::size_t n);                        // out may be z
@@ -241,7 +245,8 @@ struct KernelTable {
                  std::size_t n);
   void (*add)(T* sum, const T* x, std::size_t n);   // sum = sum + x
   void (*multiply)(T* x, T factor, std::size_t n);  // x = x * factor
-  // sums[c] = chain from sums[c] over the rows of fma(g[r, c], g[r, c]) in float64
+  // sums[c] = chain from sums[c] over the rows of fma(g[r, c], g[r, c]) in float64; kSlackBytes
+  // behind g are readable
   void (*add_column_squares)(const T* g, std::size_t rows, std::size_t cols, double* sums);
   // exp, log, log1p, tanh, element by element; out may be x
   void (*exp)(const T* x, T* out, std::size_t n);
@@ -251,6 +256,9 @@ struct KernelTable {
   // Blocks of random words (docs/arithmetic.md) with counters (c[0] + b, c[1], c[2], c[3]): 4 each.
   void (*philox_blocks)(const std::uint64_t* counter, const std::uint64_t* key, std::size_t blocks,
                         std::uint64_t* out);
+  // a = activation(a), and dz = dz times the derivative at the activation a * unscale.
+  void (*activate)(Activation kind, T* a, std::size_t n);
+  void (*activation_backward)(Activation kind, const T* a, T unscale, T* dz, std::size_t n);
 };
 
 // Values of scratch memory that a dense_* kernel needs: a strip of W.

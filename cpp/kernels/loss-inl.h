@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "activation-inl.h"
 #include "kernels.h"
 #include "math-inl.h"
 #include "transpose-inl.h"
@@ -27,7 +28,7 @@ struct LossBlock {
   T* e;
   const T* y;
   typename S::I label;
-  const T* pos_weight;
+  LossSpec<T> spec;
 
   FASTRELU_INLINE V output(std::size_t k) const { return S::load(z + k * kPanel<T>); }
   FASTRELU_INLINE V gradient(std::size_t k) const { return S::load(g + k * kPanel<T>); }
@@ -42,7 +43,41 @@ struct LossBlock {
       acc = S::fma(r, r, acc);
       put(k, r);
     }
-    return (acc * S::set1(T(0.5))) / S::set1(static_cast<T>(outputs));
+    return averaged(acc * S::set1(T(0.5)));
+  }
+  FASTRELU_INLINE V averaged(V sum) const {
+    return spec.summed ? sum : sum / S::set1(static_cast<T>(outputs));
+  }
+
+  // Row losses of the residual r = z - y by `loss`, gradients by `slope`.
+  template <class Loss, class Slope>
+  FASTRELU_INLINE V residual_loss(Loss loss, Slope slope) {
+    V acc = S::zero();
+    for (std::size_t k = 0; k < outputs; ++k) {
+      const V r = output(k) - target(k);
+      acc = acc + loss(r);
+      put(k, slope(r));
+    }
+    return averaged(acc);
+  }
+  FASTRELU_INLINE V huber() {
+    const V delta = S::set1(spec.parameter), half = S::set1(T(0.5));
+    return residual_loss(
+        [=](V r) {
+          const V a = S::zero() > r ? -r : r;
+          return a > delta ? delta * (a - half * delta) : (half * r) * r;
+        },
+        [=](V r) {
+          const V low = -delta > r ? -delta : r;
+          return low > delta ? delta : low;
+        });
+  }
+  // `above` and `below`: the loss's slopes where z is above and below y.
+  FASTRELU_INLINE V pinball(V above, V below) {
+    return residual_loss([=](V r) { return r > S::zero() ? above * r : -(below * r); },
+                         [=](V r) { return r > S::zero()   ? above
+                                           : S::zero() > r ? -below
+                                                           : r; });
   }
 
   // e = exp(z - max), g = z - max; returns the sum of e.
@@ -63,31 +98,45 @@ struct LossBlock {
   }
   FASTRELU_INLINE V cross_entropy() {
     const V sum = softmax_terms(), one = S::set1(T(1));
-    V chosen = S::zero();
+    V chosen = S::zero(), chosen_p = S::zero();
     for (std::size_t k = 0; k < outputs; ++k) {
       const typename S::M hit = S::set1i(static_cast<typename S::Int>(k)) == label;
       chosen = hit ? gradient(k) : chosen;
       const V p = S::load(e + k * L) / sum;
+      chosen_p = hit ? p : chosen_p;
       put(k, hit ? p - one : p);
     }
-    return vlog<T>(sum) - chosen;
+    return spec.clipped ? -vlog<T>(off_the_ends(chosen_p)) : vlog<T>(sum) - chosen;
   }
   FASTRELU_INLINE void softmax() {
     const V sum = softmax_terms();
     for (std::size_t k = 0; k < outputs; ++k) put(k, S::load(e + k * L) / sum);
   }
 
-  static FASTRELU_INLINE V exp_minus_abs(V x) { return vexp<T>(S::zero() > x ? x : -x); }
-  static FASTRELU_INLINE V logistic(V x, V e_abs) {
+  // A probability kept off 0 and 1.
+  static FASTRELU_INLINE V off_the_ends(V p) {
+    constexpr T epsilon = std::numeric_limits<T>::epsilon();
+    const V low = S::set1(epsilon), high = S::set1(T(1) - epsilon);
+    p = low > p ? low : p;
+    return p > high ? high : p;
+  }
+  FASTRELU_INLINE V binary_cross_entropy_clipped() {
     const V one = S::set1(T(1));
-    return (S::zero() > x ? e_abs : one) / (one + e_abs);
+    V loss = S::zero();
+    for (std::size_t k = 0; k < outputs; ++k) {
+      const V x = output(k), t = target(k), p = logistic<T>(x, exp_minus_abs<T>(x));
+      const V q = off_the_ends(p);
+      loss = loss - vlog<T>(t > S::zero() ? q : one - q);
+      put(k, p - t);
+    }
+    return loss;
   }
   FASTRELU_INLINE V binary_cross_entropy() {
     V loss = S::zero();
     for (std::size_t k = 0; k < outputs; ++k) {
-      const V x = output(k), t = target(k), a = exp_minus_abs(x);
+      const V x = output(k), t = target(k), a = exp_minus_abs<T>(x);
       loss = loss + (S::fma(-x, t, S::relu(x)) + vlog1p<T>(a));
-      put(k, logistic(x, a) - t);
+      put(k, logistic<T>(x, a) - t);
     }
     return loss;
   }
@@ -95,8 +144,8 @@ struct LossBlock {
     const V one = S::set1(T(1));
     V loss = S::zero();
     for (std::size_t k = 0; k < outputs; ++k) {
-      const V x = output(k), t = target(k), a = exp_minus_abs(x);
-      const V h = S::fma(S::set1(pos_weight[k]) - one, t, one);
+      const V x = output(k), t = target(k), a = exp_minus_abs<T>(x);
+      const V h = S::fma(S::set1(spec.pos_weight[k]) - one, t, one);
       loss = loss + S::fma(one - t, x, h * (vlog1p<T>(a) + S::relu(-x)));
       const V p = (S::zero() > x ? one : a) / (one + a);
       put(k, S::fma(-h, p, one - t));
@@ -115,23 +164,28 @@ struct LossBlock {
     return loss;
   }
 
-  FASTRELU_INLINE V run(LossKind kind) {
-    switch (kind) {
+  FASTRELU_INLINE V run() {
+    switch (spec.kind) {
       case LossKind::squared_error: return squared_error();
       case LossKind::cross_entropy: return cross_entropy();
       case LossKind::binary_cross_entropy:
-        return pos_weight != nullptr ? binary_cross_entropy_weighted() : binary_cross_entropy();
+        if (spec.clipped) return binary_cross_entropy_clipped();
+        return spec.pos_weight != nullptr ? binary_cross_entropy_weighted()
+                                          : binary_cross_entropy();
       case LossKind::poisson: return poisson();
+      case LossKind::huber: return huber();
+      case LossKind::absolute_error: return pinball(S::set1(T(1)), S::set1(T(1)));
+      case LossKind::quantile: return pinball(S::set1(spec.complement), S::set1(spec.parameter));
     }
     return S::zero();
   }
 
   FASTRELU_INLINE void link(LossKind kind) {
     if (kind == LossKind::cross_entropy) return softmax();
-    if (kind == LossKind::squared_error) return;
+    if (is_averaged(kind)) return;
     for (std::size_t k = 0; k < outputs; ++k) {
       const V x = output(k);
-      put(k, kind == LossKind::poisson ? vexp<T>(x) : logistic(x, exp_minus_abs(x)));
+      put(k, kind == LossKind::poisson ? vexp<T>(x) : logistic<T>(x, exp_minus_abs<T>(x)));
     }
   }
 };
@@ -175,7 +229,7 @@ void loss(const LossArgs<T>& f) {
     const std::size_t count = std::min(L, f.row_end - row);
     const std::size_t p = row / kPanel<T>, lane = row % kPanel<T>;
     T* const g = f.dz.data != nullptr ? f.dz.at(0, p) + lane : unwanted;
-    LossBlock<T> block{K, f.z.at(0, p) + lane, g, e, y, {}, f.spec.pos_weight};
+    LossBlock<T> block{K, f.z.at(0, p) + lane, g, e, y, {}, f.spec};
     Index from[L];
     for (std::size_t l = 0; l < L; ++l) from[l] = pick(row + std::min(l, count - 1));
     if (f.spec.kind == LossKind::cross_entropy) {
@@ -185,7 +239,7 @@ void loss(const LossArgs<T>& f) {
     } else {
       load_targets(f, from, y);
     }
-    const typename S::V losses = block.run(f.spec.kind);
+    const typename S::V losses = block.run();
     if (f.row_loss != nullptr) S::store_partial(f.row_loss + row, losses, count);
     if (f.dz.data != nullptr) {
       const typename S::V factor = S::load_partial(f.factor + row, count);
@@ -200,7 +254,7 @@ void predict(const LossArgs<T>& f) {
   for (std::size_t row = f.row_begin; row < f.row_end; row += L) {
     const std::size_t p = row / kPanel<T>, lane = row % kPanel<T>;
     LossBlock<T> block{f.outputs, f.z.at(0, p) + lane, f.dz.at(0, p) + lane, f.scratch, nullptr, {},
-                       nullptr};
+                       f.spec};
     block.link(f.spec.kind);
   }
 }

@@ -122,31 +122,47 @@ void multiply(T* x, T factor, std::size_t n) {
   map(static_cast<const T*>(x), x, n, [f](V a) { return a * f; });
 }
 
+// A vector of float64 from as many values; it may read beyond them.
+template <class T>
+FASTRELU_INLINE typename Simd<double>::V widen(const T* g) {
+  using D = Simd<double>;
+  if constexpr (sizeof(T) == 4) {
+    typedef float Half __attribute__((vector_size(kVectorBytes / 2)));
+    Half h;
+    std::memcpy(&h, g, sizeof h);
+    return __builtin_convertvector(h, D::V);
+  } else {
+    return D::load(g);
+  }
+}
+
+// N vectors of columns at once: each chain waits for its own last fma.
+template <class T, std::size_t N>
+FASTRELU_INLINE void column_squares(const T* g, std::size_t rows, std::size_t cols,
+                                    std::size_t last_lanes, double* sums) {
+  using D = Simd<double>;
+  typename D::V acc[N];
+  for (std::size_t v = 0; v < N; ++v) {
+    acc[v] = v + 1 < N ? D::load(sums + v * D::kLanes)
+                       : D::load_partial(sums + v * D::kLanes, last_lanes);
+  }
+  for (std::size_t r = 0; r < rows; ++r, g += cols) {
+    for (std::size_t v = 0; v < N; ++v) {
+      const typename D::V x = widen(g + v * D::kLanes);
+      acc[v] = D::fma(x, x, acc[v]);
+    }
+  }
+  for (std::size_t v = 0; v + 1 < N; ++v) D::store(sums + v * D::kLanes, acc[v]);
+  D::store_partial(sums + (N - 1) * D::kLanes, acc[N - 1], last_lanes);
+}
+
 template <class T>
 void add_column_squares(const T* g, std::size_t rows, std::size_t cols, double* sums) {
-  using D = Simd<double>;
-  typedef float Half __attribute__((vector_size(kVectorBytes / 2)));
+  constexpr std::size_t L = Simd<double>::kLanes;
   std::size_t c = 0;
-  for (; c + D::kLanes <= cols; c += D::kLanes) {
-    D::V acc = D::load(sums + c);
-    for (std::size_t r = 0; r < rows; ++r) {
-      D::V x;
-      if constexpr (sizeof(T) == 4) {
-        Half h;
-        std::memcpy(&h, g + r * cols + c, sizeof h);
-        x = __builtin_convertvector(h, D::V);
-      } else {
-        x = D::load(g + r * cols + c);
-      }
-      acc = D::fma(x, x, acc);
-    }
-    D::store(sums + c, acc);
-  }
-  for (; c < cols; ++c) {
-    for (std::size_t r = 0; r < rows; ++r) {
-      const double x = static_cast<double>(g[r * cols + c]);
-      sums[c] = scalar_fma(x, x, sums[c]);
-    }
+  for (; c + 4 * L <= cols; c += 4 * L) column_squares<T, 4>(g + c, rows, cols, L, sums + c);
+  for (; c < cols; c += L) {
+    column_squares<T, 1>(g + c, rows, cols, std::min(L, cols - c), sums + c);
   }
 }
 

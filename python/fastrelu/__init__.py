@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Train and run ReLU networks on CPUs, fast, and the same to the last bit everywhere."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from fastrelu import losses, reference, schedules
 from fastrelu.kernels import linear_relu, relu, relu_backward
 from fastrelu.model_file import load
@@ -8,6 +11,11 @@ from fastrelu.network import Cache, Gradients, Network
 from fastrelu.optimizers import SGD, Adam, AdamW
 from fastrelu.settings import __version__, get_num_threads, set_num_threads, show_config
 from fastrelu.trainer import History, Trainer
+
+if TYPE_CHECKING:
+    from fastrelu import plot as plot
+    from fastrelu.mlp import MLPClassifier as MLPClassifier
+    from fastrelu.mlp import MLPRegressor as MLPRegressor
 
 __all__ = [
     "SGD",
@@ -30,3 +38,22 @@ __all__ = [
     "set_num_threads",
     "show_config",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs extras when it is first used: the estimators, the plots."""
+    if name == "plot":
+        return importlib.import_module("fastrelu.plot")
+    if name not in ("MLPClassifier", "MLPRegressor"):
+        raise AttributeError(f"module 'fastrelu' has no attribute {name!r}")
+    try:
+        importlib.import_module("sklearn")
+    except ImportError as error:
+        raise ImportError(
+            f"fastrelu.{name} needs scikit-learn: pip install 'fastrelu[sklearn]'"
+        ) from error
+    return getattr(importlib.import_module("fastrelu.mlp"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "MLPClassifier", "MLPRegressor", "plot"})

@@ -25,8 +25,8 @@ class History:
     val_loss : list of float
         Validation loss after the epoch; [] without validation data.
     val_metric : list of float
-        Validation metric after the epoch: accuracy for the cross entropies, R2 for squared_error,
-        the share of deviance explained for poisson.
+        Validation metric after the epoch: accuracy for the cross entropies, the share of deviance
+        explained for poisson, R2 for the others.
     metric : str
         The metric's name: "accuracy", "r2" or "d2".
     seconds : list of float
@@ -57,6 +57,9 @@ METRICS = {
     "cross_entropy": "accuracy",
     "binary_cross_entropy": "accuracy",
     "poisson": "d2",
+    "huber": "r2",
+    "absolute_error": "r2",
+    "quantile": "r2",
 }
 
 
@@ -78,10 +81,10 @@ class Metric:
         rows = len(self.target)
         weight = np.ones(rows) if sample_weight is None else np.asarray(sample_weight, np.float64)
         self.weight, self.weight_sum = weight, weight.sum()
-        if self.name in ("squared_error", "poisson"):
+        if METRICS[self.name] in ("r2", "d2"):
             self.by_output = weight[:, None]
             mean = (self.target * self.by_output).sum(axis=0) / self.by_output.sum()
-            if self.name == "squared_error":
+            if METRICS[self.name] == "r2":
                 self.total = (self.by_output * (self.target - mean) ** 2).sum(axis=0)
             else:
                 means = np.broadcast_to(mean, self.target.shape)
@@ -96,7 +99,7 @@ class Metric:
         if self.name == "binary_cross_entropy":
             hits_each = ((out > 0) == (self.target > 0.5)).all(axis=1)
             return float((hits_each * self.weight).sum() / self.weight_sum)
-        if self.name == "squared_error":
+        if METRICS[self.name] == "r2":
             error = (self.by_output * (self.target - out) ** 2).sum(axis=0)
         else:
             error = (self.by_output * _deviance(self.target, np.exp(out))).sum(axis=0)

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastrelu._arguments import real_number
+
 
 @dataclass(frozen=True)
 class SquaredError:
@@ -45,9 +47,60 @@ class Poisson:
     name: ClassVar[str] = "poisson"
 
 
-Loss = SquaredError | CrossEntropy | BinaryCrossEntropy | Poisson
+@dataclass(frozen=True)
+class Huber:
+    """Half the squared residual up to `delta`, linear beyond; averaged over outputs and rows.
+
+    Parameters
+    ----------
+    delta : float
+        Where it turns from squared to linear, > 0.
+    """
+
+    delta: float = 1.0
+    name: ClassVar[str] = "huber"
+
+    def __post_init__(self) -> None:
+        real_number("delta", self.delta, 0.0, above=True)
+
+
+@dataclass(frozen=True)
+class AbsoluteError:
+    """The absolute residual, averaged over outputs and rows."""
+
+    name: ClassVar[str] = "absolute_error"
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """The pinball loss, whose minimum is a quantile of y; averaged over outputs and rows.
+
+    Parameters
+    ----------
+    quantile : float
+        Between 0 and 1.
+    """
+
+    quantile: float = 0.5
+    name: ClassVar[str] = "quantile"
+
+    def __post_init__(self) -> None:
+        if real_number("quantile", self.quantile, 0.0, 1.0, above=True) == 1.0:
+            raise ValueError("quantile: expected a number between 0 and 1, got 1.0")
+
+
+Loss = SquaredError | CrossEntropy | BinaryCrossEntropy | Poisson | Huber | AbsoluteError | Quantile
 _BY_NAME: dict[str, Loss] = {
-    loss.name: loss for loss in (SquaredError(), CrossEntropy(), BinaryCrossEntropy(), Poisson())
+    loss.name: loss
+    for loss in (
+        SquaredError(),
+        CrossEntropy(),
+        BinaryCrossEntropy(),
+        Poisson(),
+        Huber(),
+        AbsoluteError(),
+        Quantile(),
+    )
 }
 
 
@@ -57,9 +110,29 @@ def as_loss(loss: Any) -> Loss:
         if loss not in _BY_NAME:
             raise ValueError(f"loss: expected one of {', '.join(_BY_NAME)}, got {loss!r}")
         return _BY_NAME[loss]
-    if isinstance(loss, (SquaredError, CrossEntropy, BinaryCrossEntropy, Poisson)):
+    if isinstance(loss, Loss):
         return loss
     raise TypeError(f"loss: expected a name or a fastrelu.losses object, got {loss!r}")
+
+
+def core_options(loss: Loss, outputs: int) -> dict[str, Any]:
+    """Return the loss's name and numbers as the core takes them."""
+    parameter = getattr(loss, "delta", getattr(loss, "quantile", 0.0))
+    return {
+        "loss": loss.name,
+        "pos_weight": positive_weights(loss, outputs),
+        "loss_parameter": float(parameter),
+    }
+
+
+def from_settings(settings: dict[str, Any]) -> Loss:
+    """Return the loss that `core_options` described."""
+    name, parameter = settings["loss"], settings.get("loss_parameter", 0.0)
+    if settings["pos_weight"]:
+        return BinaryCrossEntropy(tuple(settings["pos_weight"]))
+    if name == "huber":
+        return Huber(parameter)
+    return Quantile(parameter) if name == "quantile" else as_loss(name)
 
 
 def positive_weights(loss: Loss, outputs: int) -> list[float]:

@@ -11,14 +11,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastrelu import _core
+from fastrelu import _core, losses
 from fastrelu._arguments import MatrixLike, real_number, seed_number, whole_number
 from fastrelu._core import Cache
-from fastrelu.losses import Loss, as_loss, positive_weights
+from fastrelu.losses import Loss, as_loss
 from fastrelu.optimizers import SGD, core_options
 
 Array = NDArray[Any]
 __all__ = ["Cache", "Gradients", "Network"]
+ACTIVATIONS = ("relu", "identity", "leaky_relu", "logistic", "tanh")
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Network(_core.Network):
         Whether the layers have biases.
     dtype : {"float32", "float64"}
         Of parameters and arithmetic.
-    activation : {"relu", "identity"} or a sequence of them
-        Of the hidden layers: one for all, or one each.
+    activation : {"relu", "identity", "leaky_relu", "logistic", "tanh"} or a sequence of them
+        Of the hidden layers: one for all, or one each. leaky_relu has the slope 0.01 below 0.
     init : {"he_uniform", "glorot_uniform"}
         Distribution of the initial weights: U(+-sqrt(6 / fan_in)) or U(+-sqrt(6 / (fan_in +
         fan_out))); biases start at 0.
@@ -142,6 +143,15 @@ class Network(_core.Network):
         return self._forward(X, out, self._finite(check_finite))
 
     __call__ = forward
+
+    @classmethod
+    def _zeros(cls, layer_sizes: list[int], dtype: Any, activations: list[str]) -> Network:
+        """Return a network whose parameters, all 0, the caller fills; nothing is checked."""
+        net = cls.__new__(cls)
+        _core.Network.__init__(net)
+        net._make(layer_sizes, True, _dtype_name(dtype), activations, 1.0)
+        net.check_finite = True
+        return net
 
     def forward_cached(
         self, X: MatrixLike, *, check_finite: bool | None = None
@@ -345,8 +355,7 @@ class Network(_core.Network):
         return _core.Trainer(
             self,
             {
-                "loss": chosen.name,
-                "pos_weight": positive_weights(chosen, self.layer_sizes[-1]),
+                **losses.core_options(chosen, self.layer_sizes[-1]),
                 **core_options(SGD()),
                 "batch_size": 1,
                 "n_shards": 1,
@@ -375,8 +384,8 @@ def _dtype_name(dtype: Any) -> str:
 def _activations(activation: str | Sequence[str], hidden: int) -> list[str]:
     names = [activation] * hidden if isinstance(activation, str) else list(activation)
     for name in [activation] if isinstance(activation, str) else names:
-        if name not in ("relu", "identity"):
-            raise ValueError(f"activation: expected relu or identity, got {name!r}")
+        if name not in ACTIVATIONS:
+            raise ValueError(f"activation: expected {', '.join(ACTIVATIONS)}, got {name!r}")
     if len(names) != hidden:
         raise ValueError(f"activation: expected {hidden} names, one a hidden layer, got {names}")
     return names

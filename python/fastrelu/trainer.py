@@ -90,8 +90,7 @@ class Trainer:
         )
         self.check_finite = bool(check_finite)
         options = {
-            "loss": self.loss.name,
-            "pos_weight": losses.positive_weights(self.loss, network.layer_sizes[-1]),
+            **losses.core_options(self.loss, network.layer_sizes[-1]),
             **optimizers.core_options(optimizer),
             "batch_size": self.batch_size,
             "n_shards": self.n_shards,
@@ -330,10 +329,8 @@ class Trainer:
     def _settings(self) -> dict[str, Any]:
         settings = {k: v for k, v in asdict(self.optimizer).items() if k != "learning_rate"}
         rate = self.optimizer.learning_rate
-        pos_weight = losses.positive_weights(self.loss, self.network.layer_sizes[-1])
         return {
-            "loss": self.loss.name,
-            "pos_weight": pos_weight,
+            **losses.core_options(self.loss, self.network.layer_sizes[-1]),
             "optimizer": self.optimizer.name,
             "optimizer_settings": settings,
             "learning_rate": schedules.as_description(rate) if callable(rate) else rate,
@@ -386,12 +383,9 @@ class Trainer:
         optimizer = kinds[settings["optimizer"]](
             learning_rate=rate, **settings["optimizer_settings"]
         )
-        loss: str | losses.Loss = settings["loss"]
-        if settings["pos_weight"]:
-            loss = losses.BinaryCrossEntropy(tuple(settings["pos_weight"]))
         trainer = cls(
             model_file.network_from(arrays, metadata),
-            loss=loss,
+            loss=losses.from_settings(settings),
             optimizer=optimizer,
             batch_size=settings["batch_size"],
             seed=settings["seed"],

@@ -19,21 +19,32 @@ The names are those of `fastrelu` itself, without its checks of the arguments.
 from .elementary import exp, log, log1p, tanh
 from .fma import fma
 from .layers import linear_relu, relu, relu_backward
-from .losses import BinaryCrossEntropy, CrossEntropy, Poisson, SquaredError
+from .losses import (
+    AbsoluteError,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Huber,
+    Poisson,
+    Quantile,
+    SquaredError,
+)
 from .network import Cache, Gradients, Network
 from .optimizers import SGD, Adam, AdamW
 from .trainer import Trainer
 
 __all__ = [
     "SGD",
+    "AbsoluteError",
     "Adam",
     "AdamW",
     "BinaryCrossEntropy",
     "Cache",
     "CrossEntropy",
     "Gradients",
+    "Huber",
     "Network",
     "Poisson",
+    "Quantile",
     "SquaredError",
     "Trainer",
     "exp",

@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import sparse
+from .elementary import exp, tanh
 from .fma import fma
+from .philox import dropout_keeps
 from .sparse import SparseRows
 
 Array = NDArray[Any]
@@ -30,6 +32,86 @@ def relu(z: Array) -> Array:
 def relu_backward(dh: Array, h: Array) -> Array:
     """Return dh where the activation h is positive, else 0 (so 0 at the hinge)."""
     return np.where(h > 0, dh, np.zeros_like(dh))
+
+
+ACTIVATIONS = ("relu", "identity", "leaky_relu", "logistic", "tanh")
+LEAKY_SLOPE = 0.01
+
+
+def logistic(z: Array) -> Array:
+    """Return ``1 / (1 + exp(-z))``, written so that no exp overflows."""
+    one = z.dtype.type(1)
+    e = exp(-np.abs(z))
+    return np.asarray(np.where(0 > z, e, one) / (one + e))
+
+
+@np.errstate(all="ignore")
+def activate(name: str, z: Array) -> Array:
+    """Return the activation h of the pre-activations z."""
+    if name == "relu":
+        return relu(z)
+    if name == "leaky_relu":
+        return np.where(0 > z, z.dtype.type(LEAKY_SLOPE) * z, z)
+    if name == "logistic":
+        return logistic(z)
+    return tanh(z) if name == "tanh" else z
+
+
+@np.errstate(all="ignore")
+def activation_backward(name: str, dh: Array, h: Array) -> Array:
+    """Return dz from dh: the derivative is taken from the activation h, not from z."""
+    one = h.dtype.type(1)
+    if name == "relu":
+        return relu_backward(dh, h)
+    if name == "leaky_relu":
+        return np.where(h > 0, dh, h.dtype.type(LEAKY_SLOPE) * dh)
+    if name == "logistic":
+        return np.asarray((dh * h) * (one - h))
+    if name == "tanh":
+        return np.asarray(dh * fma(-h, h, one))
+    return dh
+
+
+class Dropout:
+    """What one step's masks do to the hidden layers: a unit is dropped, or scaled up.
+
+    Parameters
+    ----------
+    rates : list of float
+        The probability of being dropped, one a hidden layer; or [] for none.
+    seed, step : int
+        Of the masks.
+    """
+
+    def __init__(self, rates: list[float], seed: int = 0, step: int = 0) -> None:
+        self.rates, self.seed, self.step = rates, seed, step
+
+    def rate(self, layer: int) -> float:
+        """Return the rate of a hidden layer."""
+        return self.rates[layer] if self.rates else 0.0
+
+    @np.errstate(all="ignore")
+    def apply(self, layer: int, a: Array) -> Array:
+        """Return a (n, units), dropped or scaled; the gradient is treated as the activation is."""
+        rate = self.rate(layer)
+        if rate == 0:
+            return a
+        keeps = np.array(
+            [
+                dropout_keeps(self.seed, self.step, layer, row, a.shape[1], rate)
+                for row in range(len(a))
+            ]
+        )
+        return np.where(keeps, a * a.dtype.type(1 / (1 - rate)), np.zeros_like(a))
+
+    @np.errstate(all="ignore")
+    def undo(self, layer: int, h: Array) -> Array:
+        """Return the activations that were kept as they were before they were scaled."""
+        rate = self.rate(layer)
+        return h * h.dtype.type(1 - rate) if rate else h
+
+
+NO_DROPOUT = Dropout([])
 
 
 def linear(x: Array | SparseRows, W: Array, b: Array | None = None) -> Array:
@@ -77,7 +159,11 @@ def linear_backward_biases(dz: Array) -> Array:
 
 
 def forward(
-    x: Array | SparseRows, weights: list[Array], biases: list[Array], activations: list[str]
+    x: Array | SparseRows,
+    weights: list[Array],
+    biases: list[Array],
+    activations: list[str],
+    dropout: Dropout = NO_DROPOUT,
 ) -> list[Any]:
     """Return the activations of all layers, from the inputs x to the outputs.
 
@@ -85,13 +171,17 @@ def forward(
     """
     h: list[Any] = [x]
     for k, W in enumerate(weights):
-        layer = linear_relu if activations[k] == "relu" else linear
-        h.append(layer(h[-1], W, biases[k] if biases else None))
+        a = activate(activations[k], linear(h[-1], W, biases[k] if biases else None))
+        h.append(dropout.apply(k, a) if k + 1 < len(weights) else a)
     return h
 
 
 def backward(
-    h: list[Array], d_out: Array, weights: list[Array], activations: list[str]
+    h: list[Array],
+    d_out: Array,
+    weights: list[Array],
+    activations: list[str],
+    dropout: Dropout = NO_DROPOUT,
 ) -> list[Array]:
     """Return dz of every layer, first to last, from the derivative by the outputs.
 
@@ -99,6 +189,6 @@ def backward(
     """
     dz = [d_out]
     for k in range(len(weights) - 1, 0, -1):
-        dh = linear_backward_inputs(dz[0], weights[k])
-        dz.insert(0, relu_backward(dh, h[k]) if activations[k - 1] == "relu" else dh)
+        dh = dropout.apply(k - 1, linear_backward_inputs(dz[0], weights[k]))
+        dz.insert(0, activation_backward(activations[k - 1], dh, dropout.undo(k - 1, h[k])))
     return dz

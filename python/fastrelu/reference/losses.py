@@ -15,22 +15,36 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .elementary import exp, log, log1p
 from .fma import fma
-from .layers import relu
+from .layers import logistic, relu
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class SquaredError:
-    """Half the squared error, averaged over outputs and rows."""
+    """Half the squared error, averaged over outputs and rows.
 
+    Parameters
+    ----------
+    summed : bool
+        Sum over the outputs instead; scikit-learn's gradient is that of the sum.
+    """
+
+    summed: bool = False
     name: ClassVar[str] = "squared_error"
 
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Minus the log-likelihood of integer labels 0..K-1 under the softmax of the outputs."""
+    """Minus the log-likelihood of integer labels 0..K-1 under the softmax of the outputs.
 
+    Parameters
+    ----------
+    clipped : bool
+        Compute the loss (not its gradient) from a probability kept off 0 and 1, as scikit-learn.
+    """
+
+    clipped: bool = False
     name: ClassVar[str] = "cross_entropy"
 
 
@@ -42,9 +56,12 @@ class BinaryCrossEntropy:
     ----------
     pos_weight : float or array_like of shape (K,), optional
         Factor on the positive part of each output's loss; none by default.
+    clipped : bool
+        As in `CrossEntropy`, for targets 0 and 1.
     """
 
     pos_weight: ArrayLike | None = None
+    clipped: bool = False
     name: ClassVar[str] = "binary_cross_entropy"
 
 
@@ -55,17 +72,64 @@ class Poisson:
     name: ClassVar[str] = "poisson"
 
 
-Loss = SquaredError | CrossEntropy | BinaryCrossEntropy | Poisson
+@dataclass(frozen=True)
+class Huber:
+    """Half the squared residual up to `delta`, linear beyond; averaged over the outputs.
+
+    Parameters
+    ----------
+    delta : float
+        Where it turns, > 0.
+    summed : bool
+        Sum over the outputs instead.
+    """
+
+    delta: float = 1.0
+    summed: bool = False
+    name: ClassVar[str] = "huber"
+
+
+@dataclass(frozen=True)
+class AbsoluteError:
+    """The absolute residual, averaged over the outputs, or `summed`."""
+
+    summed: bool = False
+    name: ClassVar[str] = "absolute_error"
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """The pinball loss, averaged over the outputs: its minimum is the quantile of y given x.
+
+    Parameters
+    ----------
+    quantile : float
+        In (0, 1).
+    summed : bool
+        Sum over the outputs instead.
+    """
+
+    quantile: float = 0.5
+    summed: bool = False
+    name: ClassVar[str] = "quantile"
+
+
+Averaged = SquaredError | Huber | AbsoluteError | Quantile
+Loss = Averaged | CrossEntropy | BinaryCrossEntropy | Poisson
+_KINDS: tuple[Any, ...] = (
+    SquaredError, CrossEntropy, BinaryCrossEntropy, Poisson, Huber, AbsoluteError, Quantile
+)  # fmt: skip
 
 
 def as_loss(loss: Any) -> Loss:
-    """Return the loss for a name, or for any object with a `name` (and a `pos_weight`)."""
+    """Return the loss for a name, or for any object with its `name` and some of its fields."""
     name = getattr(loss, "name", loss)
-    if name == "binary_cross_entropy":
-        return BinaryCrossEntropy(getattr(loss, "pos_weight", None))
-    for kind in (SquaredError, CrossEntropy, Poisson):
+    for kind in _KINDS:
         if name == kind.name:
-            return kind()
+            fields = kind.__dataclass_fields__
+            given = {f: getattr(loss, f) for f in fields if f != "name" and hasattr(loss, f)}
+            found: Loss = kind(**given)
+            return found
     raise ValueError(f"loss: unknown loss {loss!r}")
 
 
@@ -94,7 +158,7 @@ def row_factors(weights: Array, outputs: int, loss: Loss, dtype: DTypeLike) -> A
     weight_sum = chain(weights)
     if weight_sum == 0:
         return np.zeros(len(weights), dtype)
-    if isinstance(loss, SquaredError):
+    if isinstance(loss, Averaged) and not loss.summed:
         weight_sum = outputs * weight_sum
     return np.asarray(weights / weight_sum).astype(dtype)
 
@@ -117,25 +181,50 @@ def reported_loss(total: float, weight_sum: float) -> float:
 def loss_and_d_out(z: Array, y: Array, factor: Array, loss: Loss) -> tuple[Array, Array]:
     """Return the rows' losses (n,) and the derivatives of the mean by the outputs (n, K)."""
     if isinstance(loss, SquaredError):
-        return squared_error(z, y, factor)
+        return squared_error(z, y, factor, loss.summed)
+    if isinstance(loss, Averaged):
+        return residual_loss(z, y, factor, loss)
     if isinstance(loss, CrossEntropy):
-        return cross_entropy(z, y, factor)
+        return cross_entropy(z, y, factor, loss.clipped)
     if isinstance(loss, Poisson):
         return poisson(z, y, factor)
+    if loss.clipped:
+        return clipped_binary_cross_entropy(z, y, factor)
     if loss.pos_weight is None:
         return binary_cross_entropy(z, y, factor)
     pos_weight = np.asarray(loss.pos_weight, dtype=np.float64).astype(z.dtype)
     return weighted_binary_cross_entropy(z, y, factor, np.broadcast_to(pos_weight, z.shape[1:]))
 
 
-def squared_error(z: Array, y: Array, factor: Array) -> tuple[Array, Array]:
-    """Half the mean over the outputs of (z - y)^2."""
+def squared_error(z: Array, y: Array, factor: Array, summed: bool = False) -> tuple[Array, Array]:
+    """Half the mean (or sum) over the outputs of (z - y)^2."""
     r = z - y
     acc = np.zeros_like(z[:, 0])
     for k in range(z.shape[1]):
         acc = fma(r[:, k], r[:, k], acc)
-    K = z.dtype.type(z.shape[1])
-    return (acc * z.dtype.type(0.5)) / K, r * factor[:, np.newaxis]
+    return averaged(acc * z.dtype.type(0.5), z, summed), r * factor[:, np.newaxis]
+
+
+def averaged(total: Array, z: Array, summed: bool) -> Array:
+    """Return the mean over the outputs, given their sum."""
+    return total if summed else total / z.dtype.type(z.shape[1])
+
+
+def residual_loss(z: Array, y: Array, factor: Array, loss: Averaged) -> tuple[Array, Array]:
+    """Losses of r = z - y that are linear far from 0."""
+    r, T, zero = z - y, z.dtype.type, z.dtype.type(0)
+    if isinstance(loss, Huber):
+        a, delta, half = np.where(0 > r, -r, r), T(loss.delta), T(0.5)
+        each = np.where(a > delta, delta * (a - half * delta), (half * r) * r)
+        low = np.where(-delta > r, -delta, r)
+        slope = np.where(low > delta, delta, low)
+    else:
+        above, below = T(1), T(1)  # the slopes where z is above and below y
+        if isinstance(loss, Quantile):
+            above, below = T(1 - loss.quantile), T(loss.quantile)
+        each = np.where(r > zero, above * r, -(below * r))
+        slope = np.where(r > zero, above, np.where(zero > r, -below, r))
+    return averaged(sum_outputs(each), z, loss.summed), slope * factor[:, np.newaxis]
 
 
 def softmax_terms(z: Array) -> tuple[Array, Array, Array]:
@@ -148,13 +237,35 @@ def softmax_terms(z: Array) -> tuple[Array, Array, Array]:
     return u, e, sum_outputs(e)
 
 
-def cross_entropy(z: Array, label: Array, factor: Array) -> tuple[Array, Array]:
+def off_the_ends(p: Array) -> Array:
+    """Return the probabilities p kept off 0 and 1 by the dtype's epsilon."""
+    low = np.finfo(p.dtype).eps
+    high = p.dtype.type(1) - low
+    p = np.where(low > p, low, p)
+    return np.where(p > high, high, p)
+
+
+def cross_entropy(
+    z: Array, label: Array, factor: Array, clipped: bool = False
+) -> tuple[Array, Array]:
     """Minus the logarithm of the label's share of the softmax."""
     u, e, s = softmax_terms(z)
     p = e / s[:, np.newaxis]
     is_label = np.arange(z.shape[1]) == label[:, np.newaxis]
     g = np.where(is_label, p - z.dtype.type(1), p)
-    return log(s) - u[np.arange(len(z)), label], g * factor[:, np.newaxis]
+    rows = np.arange(len(z))
+    loss = -log(off_the_ends(p[rows, label])) if clipped else log(s) - u[rows, label]
+    return loss, g * factor[:, np.newaxis]
+
+
+def clipped_binary_cross_entropy(z: Array, t: Array, factor: Array) -> tuple[Array, Array]:
+    """Minus the logarithm of the probability of t, 0 or 1."""
+    p, one = logistic(z), z.dtype.type(1)
+    q = off_the_ends(p)
+    loss = np.zeros_like(z[:, 0])
+    for k in range(z.shape[1]):
+        loss = loss - log(np.where(t[:, k] > 0, q[:, k], one - q[:, k]))
+    return loss, (p - t) * factor[:, np.newaxis]
 
 
 def binary_cross_entropy(z: Array, t: Array, factor: Array) -> tuple[Array, Array]:
@@ -192,13 +303,6 @@ def sum_outputs(terms: Array) -> Array:
 
 
 # The links
-
-
-def logistic(z: Array) -> Array:
-    """Return ``1 / (1 + exp(-z))``, written so that no exp overflows."""
-    one = z.dtype.type(1)
-    e = exp(-np.abs(z))
-    return np.asarray(np.where(0 > z, e, one) / (one + e))
 
 
 @np.errstate(all="ignore")

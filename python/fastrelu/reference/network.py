@@ -33,6 +33,7 @@ class Cache:
 
     h: list[Any]
     one_row: bool
+    dropout: layers.Dropout = layers.NO_DROPOUT
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Network:
         Whether the layers have biases.
     dtype : {"float32", "float64"}
         Of parameters and arithmetic.
-    activation : {"relu", "identity"} or a sequence of them
+    activation : one of `layers.ACTIVATIONS`, or a sequence of them
         Of the hidden layers: one for all, or one each.
     init : {"he_uniform", "glorot_uniform"}
         Distribution of the initial weights; biases start at 0.
@@ -105,8 +106,8 @@ class Network:
         self.bias, self.scale = bias, scale
         n_hidden = len(self.layer_sizes) - 2
         hidden = [activation] * n_hidden if isinstance(activation, str) else list(activation)
-        if len(hidden) != n_hidden or not set(hidden) <= {"relu", "identity"}:
-            raise ValueError(f"activation: expected {n_hidden} relu or identity, got {hidden}")
+        if len(hidden) != n_hidden or not set(hidden) <= set(layers.ACTIVATIONS):
+            raise ValueError(f"activation: expected {n_hidden} activations, got {hidden}")
         self.activations = tuple(hidden)
         fans = list(zip(self.layer_sizes[:-1], self.layer_sizes[1:], strict=True))
         self.weights = [init_weights(seed, k, *fan, init, self.dtype) for k, fan in enumerate(fans)]
@@ -153,12 +154,15 @@ class Network:
                 x = x * self.dtype.type(self.scale)
         return x
 
-    def forward_cached(self, X: Any) -> tuple[Array, Cache]:
+    def forward_cached(
+        self, X: Any, dropout: layers.Dropout = layers.NO_DROPOUT
+    ) -> tuple[Array, Cache]:
         """Return the outputs, (n, d_out) or (d_out,), and the cache that `backward` takes."""
         X = as_rows(X)
         x = self.inputs_of(X if X.ndim == 2 else np.atleast_2d(X))
-        h = layers.forward(x, self.weights, list(self.biases), [*self.activations, "identity"])
-        return (h[-1][0] if X.ndim == 1 else h[-1]), Cache(h, X.ndim == 1)
+        activations = [*self.activations, "identity"]
+        h = layers.forward(x, self.weights, list(self.biases), activations, dropout)
+        return (h[-1][0] if X.ndim == 1 else h[-1]), Cache(h, X.ndim == 1, dropout)
 
     def forward(self, X: ArrayLike) -> Array:
         """Return the outputs, (n, d_out) or (d_out,) for one row."""
@@ -181,7 +185,7 @@ class Network:
             Whether the gradient with respect to X is wanted too.
         """
         d_out = np.atleast_2d(np.asarray(d_out, dtype=self.dtype))
-        dz = layers.backward(cache.h, d_out, self.weights, list(self.activations))
+        dz = layers.backward(cache.h, d_out, self.weights, list(self.activations), cache.dropout)
         dW = [layers.linear_backward_weights(h, d) for h, d in zip(cache.h, dz, strict=False)]
         db = [layers.linear_backward_biases(d) for d in dz] if self.bias else ()
         return Gradients(dW, db, self._to_inputs(cache, dz[0]) if inputs else None)
@@ -261,6 +265,7 @@ def minibatch_gradient(
     loss: Any,
     sample_weight: ArrayLike | None,
     shards: Sequence[Rows],
+    dropout: layers.Dropout = layers.NO_DROPOUT,
 ) -> tuple[float, float, Gradients]:
     """Return a minibatch's loss times its weights' sum, that sum, and the gradient of the mean.
 
@@ -281,7 +286,7 @@ def minibatch_gradient(
     for shard in shards:
         if len(shard) == 0:
             continue
-        z, cache = net.forward_cached(X[shard])
+        z, cache = net.forward_cached(X[shard], dropout)
         factor = factors[at : at + len(shard)]
         row_losses, d_out = loss_and_d_out(z, targets[shard], factor, kind)
         gradients = net.backward(cache, d_out)

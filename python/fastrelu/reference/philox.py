@@ -24,7 +24,7 @@ _WORD = 2**64
 _MASK = _WORD - 1
 
 # The purposes: the second word of the key.
-INITIAL_WEIGHTS, ROW_ORDER, SUBSET, WITH_REPLACEMENT = 1, 2, 3, 4
+INITIAL_WEIGHTS, ROW_ORDER, SUBSET, WITH_REPLACEMENT, DROPOUT = 1, 2, 3, 4, 5
 
 
 def philox_block(
@@ -115,6 +115,15 @@ def with_replacement(seed: int, step: int, n: int, m: int) -> Rows:
     """Return m rows of n, each drawn on its own."""
     stream = Stream(seed, WITH_REPLACEMENT, 0, step)
     return np.array([stream.below(n) for _ in range(m)], dtype=np.int64)
+
+
+def dropout_keeps(seed: int, step: int, layer: int, row: int, units: int, rate: float) -> Array:
+    """Return which units of a hidden layer a row of the step's minibatch keeps, (units,) bool."""
+    key = (seed, DROPOUT)
+    words: list[int] = []
+    for block in range(-(-units // 4)):
+        words += philox_block((block, row, step, layer), key)
+    return np.array([(word >> 11) * 2.0**-53 >= rate for word in words[:units]], dtype=bool)
 
 
 def init_weights(

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from . import philox
+from .layers import Dropout
 from .losses import as_loss, reported_loss
 from .network import Network, minibatch_gradient
-from .optimizers import SGD, State, as_optimizer, clip
+from .optimizers import SGD, State, as_optimizer, clip, squared_norm
 from .philox import Rows
 from .sparse import as_rows
 
@@ -106,6 +109,59 @@ class Trainer:
                 weight_sum += step_weight
             losses.append(reported_loss(total, weight_sum))
         return losses
+
+    def fit_ordered(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        order: ArrayLike,
+        batch_size: int,
+        rates: Sequence[float],
+        alpha: float = 0.0,
+        sample_weight: ArrayLike | None = None,
+        dropout: Sequence[float] = (),
+    ) -> tuple[float, float]:
+        """Make one epoch over rows in a given order, with scikit-learn's penalty.
+
+        Parameters
+        ----------
+        X, y, sample_weight : array_like
+            Rows, targets or labels, and optional weights.
+        order : array_like of int
+            The epoch's rows; each minibatch takes the next `batch_size` of them.
+        batch_size : int
+            Rows of a minibatch.
+        rates : sequence of float
+            The learning rate of each step.
+        alpha : float
+            The penalty is alpha / 2 times the squared norm of the weights, over the sum of the
+            minibatch's weights.
+        dropout : sequence of float
+            A rate for each hidden layer, or nothing.
+
+        Returns
+        -------
+        loss, penalty : float
+            Sums over the minibatches of their rows' number times the value before the update.
+        """
+        net, rows = self.network, np.asarray(order)
+        total_loss = total_penalty = 0.0
+        for i, rate in enumerate(rates):
+            batch = rows[i * batch_size : (i + 1) * batch_size]
+            self.k += 1
+            masks = Dropout(list(dropout), self.seed, self.k)
+            loss, weight_sum, g = minibatch_gradient(
+                net, X, y, self.loss, sample_weight, [batch], masks
+            )
+            decay = alpha / weight_sum if weight_sum != 0 else 0.0
+            penalty = 0.0
+            if alpha > 0 and weight_sum != 0:
+                penalty = (0.5 * alpha * squared_norm(net.weights, ())) / weight_sum
+            step = replace(self.optimizer, learning_rate=rate, weight_decay=decay)
+            step.apply(net.arrays, g.arrays, self.state, self.k)
+            total_loss += len(batch) * reported_loss(loss, weight_sum)
+            total_penalty += len(batch) * penalty
+        return total_loss, total_penalty
 
     def _step(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, shards: list[Rows]

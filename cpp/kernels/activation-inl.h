@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// leaky_relu, logistic and tanh on contiguous memory, after a dense pass (docs/arithmetic.md,
+// "Layers"). The derivatives are taken from the activation, so that z need not be kept.
+#pragma once
+
+#include "kernels.h"
+#include "math-inl.h"
+#include "simd-inl.h"
+#include "update-inl.h"
+
+namespace fastrelu {
+namespace FASTRELU_ISA {
+namespace {
+
+// exp(-|x|), by which no exp overflows.
+template <class T>
+FASTRELU_INLINE typename Simd<T>::V exp_minus_abs(typename Simd<T>::V x) {
+  return vexp<T>(Simd<T>::zero() > x ? x : -x);
+}
+// The logistic function of x from exp_minus_abs(x).
+template <class T>
+FASTRELU_INLINE typename Simd<T>::V logistic(typename Simd<T>::V x, typename Simd<T>::V e) {
+  using S = Simd<T>;
+  const typename S::V one = S::set1(T(1));
+  return (S::zero() > x ? e : one) / (one + e);
+}
+
+template <class T>
+void activate(Activation kind, T* a, std::size_t n) {
+  using S = Simd<T>;
+  using V = typename S::V;
+  const T* const z = a;
+  switch (kind) {
+    case Activation::identity: return;
+    case Activation::relu: return map(z, a, n, [](V v) { return S::relu(v); });
+    case Activation::leaky_relu: {
+      const V slope = S::set1(kLeakySlope<T>);
+      return map(z, a, n, [slope](V v) { return S::zero() > v ? slope * v : v; });
+    }
+    case Activation::logistic:
+      return map(z, a, n, [](V v) { return logistic<T>(v, exp_minus_abs<T>(v)); });
+    case Activation::tanh: return map(z, a, n, [](V v) { return vtanh<T>(v); });
+  }
+}
+
+// `unscale` undoes the factor that dropout put on a; 1 without dropout.
+template <class T>
+void activation_backward(Activation kind, const T* a, T unscale, T* dz, std::size_t n) {
+  using S = Simd<T>;
+  using V = typename S::V;
+  const T* const d = dz;
+  const V one = S::set1(T(1)), u = S::set1(unscale);
+  switch (kind) {
+    case Activation::identity: return;
+    case Activation::relu:
+      return map(d, a, dz, n, [](V x, V h) { return S::where_positive(h, x); });
+    case Activation::leaky_relu: {
+      const V slope = S::set1(kLeakySlope<T>);
+      return map(d, a, dz, n, [slope](V x, V h) { return h > S::zero() ? x : slope * x; });
+    }
+    case Activation::logistic:
+      return map(d, a, dz, n, [one, u](V x, V h) {
+        const V p = h * u;
+        return (x * p) * (one - p);
+      });
+    case Activation::tanh:
+      return map(d, a, dz, n, [one, u](V x, V h) {
+        const V p = h * u;
+        return x * S::fma(-p, p, one);
+      });
+  }
+}
+
+}  // namespace
+}  // namespace FASTRELU_ISA
+}  // namespace fastrelu

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""scikit-learn's MLPClassifier and MLPRegressor on fastrelu's core (extra `sklearn`)."""
+
+from fastrelu._sklearn.classifier import MLPClassifier
+from fastrelu._sklearn.regressor import MLPRegressor
+
+__all__ = ["MLPClassifier", "MLPRegressor"]
+# Their public place, for pickles and documentation.
+MLPClassifier.__module__ = MLPRegressor.__module__ = __name__
