@@ -199,3 +199,19 @@ def test_bad_input_has_scikit_learns_messages():
         fastrelu.MLPClassifier(solver="rmsprop").fit(X, y)
     with pytest.warns(ConvergenceWarning, match="Maximum iterations"):
         fastrelu.MLPClassifier(max_iter=1).fit(X, y)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8, 9])
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_small_minibatches(kind, batch_size):
+    """Below a handful of rows other kernels run; several outputs, whose loss scikit-learn sums."""
+    X, y = data(kind)
+    X, y = X[:50], y[:50]
+    if kind == "regressor":
+        y = np.stack([y, -y, y**2], axis=1)
+    settings = {
+        "solver": "sgd", "batch_size": batch_size, "max_iter": 4, "random_state": 1,
+        "hidden_layer_sizes": (9, 5), "learning_rate_init": 1e-3,
+    }  # fmt: skip
+    ours, theirs = (cls(**settings).fit(X, y) for cls in PAIRS[kind])
+    assert_alike(ours, theirs, X)
