@@ -42,18 +42,16 @@ UpdateArgs<T> update_args(const OptimizerSpec& o, double learning_rate, TrainerS
 
 }  // namespace
 
-template <class T>
-unsigned Trainer<T>::most_threads(const DataSet<T>& data, std::size_t rows) const {
-  return rows <= kFewRows ? 1 : threads_for(3.0 * multiply_adds(*net_, data.x, rows));
-}
-
 // The memory of minibatches of up to `rows` rows, which `repeats` lets be drawn more than once.
 template <class T>
 void Trainer<T>::reserve(const DataSet<T>& data, std::size_t rows, bool repeats) {
   const std::size_t block = std::min(rows, kBlockRows);
+  // Asked for once: the number of threads may be set meanwhile.
+  most_threads_ = rows <= kFewRows ? 1 : threads_for(3.0 * multiply_adds(*net_, data.x, rows));
   sparse_ = data.x.sparse != nullptr;
   const bool kept = block > kFewRows || sparse_ || !options_.dropout.empty();
   if (kept && (block > capacity_ || !(sparse_ || inputs_kept_))) {
+    capacity_ = 0;  // should memory run out here
     activations_ = Activations<T>::transposed(activation_widths(*net_, data.x), block, true);
     gradients_ = OutputGradients<T>(*net_, block);
     capacity_ = block;
@@ -83,7 +81,7 @@ void Trainer<T>::reserve_sparse(const DataSet<T>& data, std::size_t rows, bool r
     if (options_.n_shards > 1) std::fill_n(shard_gradient_.data(), weights, T(0));
     gradient_filled_ = false;
   }
-  sparse_gradient_.reserve(data.x, std::min(rows, kBlockRows), repeats, most_threads(data, rows));
+  sparse_gradient_.reserve(data.x, std::min(rows, kBlockRows), repeats, most_threads_);
 }
 
 namespace {
@@ -135,12 +133,18 @@ void Trainer<T>::begin_steps(const DataSet<T>& data, std::size_t rows, bool many
   few_.loss.outputs = net_->outputs();
   few_.loss.row_loss = row_loss_.data();
   few_.transposed = nullptr;
+  few_.scalar = false;
   const std::size_t size = few_rows_transposed_size(f.layers, f.layer_count);
   const bool plain = options_.optimizer.kind == OptimizerKind::sgd &&
                      optimizer_state_[0].data() == nullptr &&
                      static_cast<T>(options_.optimizer.weight_decay) == 0 && !decays_;
-  if (many && !sparse_ && updates_ && fused_ && plain && rows <= kTransposedRows &&
-      size <= kTransposedWeights) {
+  if (sparse_ || !updates_ || !fused_ || !plain) return;
+  few_.scalar =
+      options_.loss == LossKind::squared_error && net_->parameter_count() <= kScalarParameters &&
+      std::none_of(net_->layers().begin(), net_->layers().end(), [](const Layer& layer) {
+        return layer.activation != Activation::relu && layer.activation != Activation::identity;
+      });
+  if (many && rows <= kTransposedRows && size <= kTransposedWeights) {
     transposed_.reserve(size);
     few_.transposed = transposed_.data();
     kernels<T>().few_rows_transpose(f, few_.transposed);
@@ -394,11 +398,10 @@ void Trainer<T>::update_phase(const Plan& plan, WeightGradients<T> out, Team& te
   }
 }
 
-#define FASTRELU_INSTANTIATE(T)                                                     \
-  template void Trainer<T>::reserve(const DataSet<T>&, std::size_t, bool);          \
-  template unsigned Trainer<T>::most_threads(const DataSet<T>&, std::size_t) const; \
-  template void Trainer<T>::begin_plan(Plan&, const DataSet<T>&, double);           \
-  template void Trainer<T>::begin_steps(const DataSet<T>&, std::size_t, bool);      \
+#define FASTRELU_INSTANTIATE(T)                                                \
+  template void Trainer<T>::reserve(const DataSet<T>&, std::size_t, bool);     \
+  template void Trainer<T>::begin_plan(Plan&, const DataSet<T>&, double);      \
+  template void Trainer<T>::begin_steps(const DataSet<T>&, std::size_t, bool); \
   template void Trainer<T>::take_step(const DataSet<T>&, const Plan&, Team&, unsigned);
 
 FASTRELU_INSTANTIATE(float)

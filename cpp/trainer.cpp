@@ -63,13 +63,14 @@ Range Trainer<T>::shard(std::size_t rows, std::size_t s) const {
 }
 
 template <class T>
-template <class Next>
-void Trainer<T>::run_steps(const DataSet<T>& data, std::size_t rows, bool many, Next next) {
-  const unsigned most = most_threads(data, rows);
+template <class Next, class Resume>
+void Trainer<T>::run_steps(const DataSet<T>& data, std::size_t rows, bool many, Next next,
+                           Resume resume) {
+  const unsigned most = most_threads_;
   scratch_.reserve(scratch_each_ * most);
   begin_steps(data, rows, many);
-  bool more = true;
-  while (more) {
+  Turn asked = Turn::step;
+  while (asked != Turn::end) {
     const unsigned n = thread_choice_.begin_stretch(most);
     const std::uint64_t steps = thread_choice_.stretch_steps();
     std::uint64_t taken = 0;
@@ -80,7 +81,7 @@ void Trainer<T>::run_steps(const DataSet<T>& data, std::size_t rows, bool many, 
       for (unsigned turn = 0;; turn ^= 1) {
         Plan& plan = plans_[turn];
         if (t == 0) {
-          go = taken < steps && (more = next(plan));
+          go = taken < steps && (asked = next(plan)) == Turn::step;
           taken += go ? 1 : 0;
         }
         team.wait();
@@ -92,6 +93,13 @@ void Trainer<T>::run_steps(const DataSet<T>& data, std::size_t rows, bool many, 
       thread_choice_.end_stretch(std::chrono::duration<double>(Clock::now() - began).count(),
                                  taken);
     }
+    if (asked == Turn::pause) {
+      asked = resume() ? Turn::step : Turn::end;
+      // A view of the parameters may have been written.
+      if (few_.transposed != nullptr) {
+        kernels<T>().few_rows_transpose(few_.forward, few_.transposed);
+      }
+    }
   }
   if (updates_) ++net_->version;
 }
@@ -99,13 +107,15 @@ void Trainer<T>::run_steps(const DataSet<T>& data, std::size_t rows, bool many, 
 template <class T>
 double Trainer<T>::step(const DataSet<T>& data, double learning_rate) {
   const FpEnvironment environment;
+  decays_ = false;
   reserve(data, data.x.rows, false);
   double weight_sum = 0;
   bool taken = false;
-  run_steps(data, data.x.rows, false, [&](Plan& plan) {
-    if (taken) return false;
+  const auto next = [&](Plan& plan) {
+    if (taken) return Turn::end;
     taken = true;
     plan.index = plan.ahead = nullptr;
+    plan.alpha = 0;
     plan.rows = data.x.rows;
     for (std::size_t s = 0; s < options_.n_shards; ++s) {
       const Range r = shard(plan.rows, s);
@@ -113,18 +123,25 @@ double Trainer<T>::step(const DataSet<T>& data, double learning_rate) {
     }
     begin_plan(plan, data, learning_rate);
     weight_sum = plan.weight_sum;
-    return true;
-  });
+    return Turn::step;
+  };
+  run_steps(data, data.x.rows, false, next, [] { return true; });
   return weight_sum == 0 ? 0.0 : step_loss_ / weight_sum;
 }
 
 template <class T>
 double Trainer<T>::loss_and_gradient(const DataSet<T>& data, T* gradient) {
-  const TrainerState before = state;
+  // Given back also when memory runs out.
+  struct Restore {
+    Trainer& trainer;
+    TrainerState before;
+    ~Restore() {
+      trainer.updates_ = true;
+      trainer.state = before;
+    }
+  } restore{*this, state};
   updates_ = false;
   const double loss = step(data, 0.0);
-  updates_ = true;
-  state = before;
   gradient_filled_ = true;
   std::copy_n(gradient_.data(), net_->parameter_count(), gradient);
   return loss;
@@ -175,6 +192,7 @@ std::size_t Trainer<T>::steps_in_epoch(std::size_t rows, Sampling sampling) cons
 // The rows of the next minibatch of the open epoch.
 template <class T>
 void Trainer<T>::draw_minibatch(Plan& plan, std::size_t rows) {
+  plan.alpha = 0;
   plan.ahead = nullptr;
   if (state.sampling == Sampling::shuffle && options_.n_shards == 1) {
     const std::size_t begin = state.place * options_.batch_size;
@@ -230,6 +248,7 @@ bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const doub
                            Poll poll) {
   const FpEnvironment environment;
   const std::size_t rows = data.x.rows, batch = std::min(options_.batch_size, rows);
+  decays_ = false;
   reserve(data, batch, sampling == Sampling::with_replacement);
   minibatch_.reserve(2 * batch);
   if (sampling == Sampling::shuffle) order_.reserve(rows);
@@ -255,26 +274,22 @@ bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const doub
   bool open_step = false;
   double open_weight = 0;
   std::size_t taken = 0;
-  run_steps(data, batch, steps - state.place > 3, [&](Plan& plan) {
+  const auto next = [&](Plan& plan) {
     if (open_step) {
       state.loss_sum += step_loss_;
       state.weight_sum += open_weight;
       ++state.place;
       open_step = false;
     }
-    if (state.place == steps) return false;
-    if (watch.due()) {
-      if (watch.stop()) return false;
-      // Python ran: a view of the parameters may have been written.
-      if (few_.transposed != nullptr)
-        kernels<T>().few_rows_transpose(few_.forward, few_.transposed);
-    }
+    if (state.place == steps) return Turn::end;
+    if (watch.due()) return Turn::pause;
     draw_minibatch(plan, rows);
     begin_plan(plan, data, learning_rates[taken++]);
     open_weight = plan.weight_sum;
     open_step = true;
-    return true;
-  });
+    return Turn::step;
+  };
+  run_steps(data, batch, steps - state.place > 3, next, [&] { return !watch.stop(); });
   if (state.place == steps) state.in_epoch = false;
   return !state.in_epoch;
 }
@@ -314,27 +329,24 @@ bool Trainer<T>::run_ordered(const DataSet<T>& data, const OrderedEpoch& epoch, 
   Stopwatch watch(poll, 3.0 * multiply_adds(*net_, data.x, batch) + 100.0);
   double open_weight = 0, open_rows = 0;
   bool open_step = false;
-  run_steps(data, batch, steps > 3, [&](Plan& plan) {
+  const auto next = [&](Plan& plan) {
     if (open_step) {
       loss->loss += open_weight == 0 ? 0.0 : open_rows * (step_loss_ / open_weight);
       loss->penalty += open_rows * step_penalty_;
       ++loss->steps;
       open_step = false;
     }
-    if (loss->steps == steps) return false;
-    if (watch.due()) {
-      if (watch.stop()) return false;
-      if (few_.transposed != nullptr)
-        kernels<T>().few_rows_transpose(few_.forward, few_.transposed);
-    }
+    if (loss->steps == steps) return Turn::end;
+    if (watch.due()) return Turn::pause;
     set_ordered_minibatch(plan, epoch, loss->steps);
     step_penalty_ = 0;
     begin_plan(plan, data, epoch.learning_rates[loss->steps]);
     open_weight = plan.weight_sum;
     open_rows = static_cast<double>(plan.rows);
     open_step = true;
-    return true;
-  });
+    return Turn::step;
+  };
+  run_steps(data, batch, steps > 3, next, [&] { return !watch.stop(); });
   decays_ = false;
   for (Plan& plan : plans_) plan.alpha = 0;
   return loss->steps == steps;

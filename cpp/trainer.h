@@ -138,11 +138,13 @@ class Trainer {
 
   void reserve(const DataSet<T>& data, std::size_t rows, bool repeats);
   void reserve_sparse(const DataSet<T>& data, std::size_t rows, bool repeats);
-  unsigned most_threads(const DataSet<T>& data, std::size_t rows) const;
   void begin_plan(Plan& plan, const DataSet<T>& data, double learning_rate);
   void draw_minibatch(Plan& plan, std::size_t rows);
-  template <class Next>
-  void run_steps(const DataSet<T>& data, std::size_t rows, bool many, Next next);
+  enum class Turn : std::uint8_t { step, pause, end };
+  // next(plan) makes a plan, or asks for a pause or the end. In a pause no thread is at work:
+  // resume() says whether to go on.
+  template <class Next, class Resume>
+  void run_steps(const DataSet<T>& data, std::size_t rows, bool many, Next next, Resume resume);
   void begin_steps(const DataSet<T>& data, std::size_t rows, bool many);
   void set_ordered_minibatch(Plan& plan, const OrderedEpoch& epoch, std::size_t step);
   void take_step(const DataSet<T>& data, const Plan& plan, Team& team, unsigned t);
@@ -185,6 +187,7 @@ class Trainer {
   AlignedBuffer<double> column_sums_;
   AlignedBuffer<Index> order_, minibatch_, grouped_;
   AlignedBuffer<std::uint8_t> taken_;
+  unsigned most_threads_ = 1;
   std::size_t scratch_each_ = 0;
   unsigned ahead_lines_ = 0;  // to prefetch at every tile
   double step_loss_ = 0, step_penalty_ = 0;

@@ -54,6 +54,7 @@ struct PyTrainer {
   py::object network;  // keeps the Python network, and its guard, alive
   PyNetwork* net = nullptr;
   std::variant<std::unique_ptr<Trainer<float>>, std::unique_ptr<Trainer<double>>> impl;
+  bool working = false;
 
   template <class F>
   decltype(auto) visit(F&& f) {
@@ -62,6 +63,22 @@ struct PyTrainer {
 };
 
 namespace {
+
+// One call at a time works with a trainer: another thread's, or one that a signal handler makes
+// while a fit runs, gets an error. Made and destroyed with the GIL held.
+class Working {
+ public:
+  explicit Working(PyTrainer& trainer) : trainer_(trainer) {
+    if (trainer.working) throw std::runtime_error("trainer: a step or fit is running on it");
+    trainer.working = true;
+  }
+  ~Working() { trainer_.working = false; }
+  Working(const Working&) = delete;
+  Working& operator=(const Working&) = delete;
+
+ private:
+  PyTrainer& trainer_;
+};
 
 template <class Trainer>
 struct TrainerScalar;
@@ -162,10 +179,16 @@ bool run_epoch(PyTrainer& self, PyDataSet& data, const std::string& sampling,
                const py::array_t<double, py::array::c_style>& learning_rates,
                const py::object& on_poll) {
   const Sampling kind = parse_sampling(sampling);
+  const Working working(self);
   return self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
     const Writing writing(self.net->guard);
     const DataSet<T>& view = std::get<Data<T>>(data.data).view;
+    const std::size_t steps = trainer.steps_in_epoch(data.rows, kind);
+    const std::size_t place = trainer.state.in_epoch ? trainer.state.place : 0;
+    if (place > steps || static_cast<std::size_t>(learning_rates.size()) < steps - place) {
+      throw py::value_error("learning_rates: expected one for each step left");
+    }
     const double* rates = learning_rates.data();
     Signals signals{on_poll, nullptr};
     bool finished = false;
@@ -184,6 +207,7 @@ py::tuple run_ordered(PyTrainer& self, PyDataSet& data, const py::object& order,
                       std::size_t batch_size,
                       const py::array_t<double, py::array::c_style>& learning_rates, double alpha) {
   using Order = py::array_t<Index, py::array::c_style>;
+  const Working working(self);
   return self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
     const Writing writing(self.net->guard);
@@ -236,6 +260,7 @@ double gradient_of(Trainer<T>& trainer, const Data<T>& data, const py::array& gr
 }
 
 double data_gradient(PyTrainer& self, PyDataSet& data, const py::array& gradient) {
+  const Working working(self);
   return self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
     const FpEnvironment environment;
@@ -263,6 +288,7 @@ py::dict get_state(PyTrainer& self) {
 }
 
 void set_state(PyTrainer& self, const py::dict& d) {
+  const Working working(self);
   self.visit([&](auto& trainer) {
     TrainerState s;
     s.step = d["step"].cast<std::uint64_t>();
@@ -281,6 +307,7 @@ void set_state(PyTrainer& self, const py::dict& d) {
 
 // Copies of the optimizer's arrays, (state_count, n_parameters).
 py::list get_optimizer_arrays(PyTrainer& self) {
+  const Reading reading(self.net->guard);
   return self.visit([](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
     py::list arrays;
@@ -293,6 +320,8 @@ py::list get_optimizer_arrays(PyTrainer& self) {
 }
 
 void set_optimizer_arrays(PyTrainer& self, const py::list& arrays) {
+  const Working working(self);
+  const Writing writing(self.net->guard);
   self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
     const std::size_t n = trainer.network()->parameter_count();
@@ -315,6 +344,7 @@ double data_loss(PyTrainer& self, const py::object& X, const py::object& y,
 
 py::tuple loss_and_gradient(PyTrainer& self, const py::object& X, const py::object& y,
                             const py::object& sample_weight, bool check_finite) {
+  const Working working(self);
   return self.visit([&](auto& trainer) -> py::tuple {
     using T = ScalarT<decltype(trainer)>;
     const Output<T> flat = new_output<T>(Shape(trainer.network()->parameter_count()));
@@ -347,6 +377,7 @@ py::tuple evaluate(PyTrainer& self, const PyDataSet& data) {
 
 double step(PyTrainer& self, const py::handle& X, const py::handle& y,
             const py::handle& sample_weight, double learning_rate, bool check_finite) {
+  const Working working(self);
   return self.visit([&](auto& trainer) {
     return on_minibatch<Writing>(
         self, trainer, X, y, sample_weight, check_finite,

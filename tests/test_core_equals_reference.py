@@ -130,6 +130,7 @@ def test_forward_backward_and_jacobian(dtype, isa, rng):
 SHAPES = [
     *[([5, 13, 3], n) for n in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65)],
     *[([1, 1, 1], n) for n in (1, 9)],
+    *[(sizes, 1) for sizes in ([3, 1, 1, 2], [3, 2, 2], [5, 3, 2], [3, 5, 3])],
     *[([16, 64, 64, 4], n) for n in (1, 3, 8)],
     *[([3, width, 2], 20) for width in (11, 12, 24, 25, 32, 33, 63, 64, 65)],
     ([300, 70, 40], 70),

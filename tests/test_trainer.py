@@ -95,12 +95,14 @@ def test_interrupt_leaves_all_usable_and_resumes(tmp_path):
     inside = True
 
     def interrupt(*_):
-        if inside:
+        if inside and stopped.n_steps == 0:  # not at work yet
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+        elif inside:
             raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.3 * history.seconds[0])
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             stopped.fit(X, y, epochs=1)
@@ -119,6 +121,50 @@ def test_interrupt_leaves_all_usable_and_resumes(tmp_path):
     rest = resumed.fit(X, y, epochs=0)
     assert rest.loss == history.loss
     assert resumed.network.parameters.tobytes() == straight.network.parameters.tobytes()
+
+
+def test_a_signal_handler_may_read_but_not_train():
+    """The trainer at work refuses another step; what a handler sees is between two steps."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150_000, 64)).astype("float32")
+    y = rng.normal(size=(150_000, 8)).astype("float32")
+    nets = [fastrelu.Network([64, 256, 256, 8]) for _ in range(2)]
+    straight, disturbed = (fastrelu.Trainer(net, batch_size=32) for net in nets)
+    straight.fit(X, y)
+    seen = []
+
+    def handler(*_):
+        if disturbed.n_steps == 0:  # not at work yet
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+            return
+        for forbidden in (lambda: disturbed.step(X[:4], y[:4]), disturbed.discard_epoch):
+            with pytest.raises(RuntimeError, match="running"):
+                forbidden()
+        seen.append((disturbed.n_steps, nets[1].parameters.copy()))
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        disturbed.fit(X, y)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert nets[1].parameters.tobytes() == nets[0].parameters.tobytes()
+    steps, parameters = seen[0]
+    net = fastrelu.Network([64, 256, 256, 8])
+    again = fastrelu.Trainer(net, batch_size=32, optimizer=fastrelu.SGD(Until(steps)))
+    again.fit(X, y)
+    assert net.parameters.tobytes() == parameters.tobytes()
+
+
+class Until:
+    """The default rate for so many steps, then 0: w = fma(-0, g, w) leaves w as it is."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def __call__(self, k):
+        return 0.1 if k <= self.steps else 0.0
 
 
 def test_callbacks_and_progress(capsys):

@@ -220,7 +220,10 @@ __attribute__((noinline)) void backward_weights_tile(const DenseBackwardWeights<
     }
     // All rows are loaded before any is stored: a load that overlaps the store before it waits.
     tile.each([&](auto r, auto v) __attribute__((always_inline)) {
-      tile.acc[r][v] = S::fma(step, tile.acc[r][v], S::load(w + at(r, v)));
+      // Only its own lanes: those beyond may be another thread's at this moment.
+      const typename S::V old =
+          v + 1 < NV ? S::load(w + at(r, v)) : S::load_partial(w + at(r, v), lanes);
+      tile.acc[r][v] = S::fma(step, tile.acc[r][v], old);
     });
     tile.each([&](auto r, auto v) __attribute__((always_inline)) {
       if (v + 1 < NV) {

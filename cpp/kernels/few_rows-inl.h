@@ -161,8 +161,74 @@ FASTRELU_INLINE std::size_t transposed_size(const FewRowsForward<T>& f) {
   return few_rows_transposed_size(f.layers, f.layer_count);
 }
 
+// A step on one row of a network of a few weights, one multiply-add at a time: nothing is stored as
+// a vector and read back as a value, or the other way round, which would wait for the store.
+template <class T>
+void scalar_step(const FewRowsStep<T>& f) {
+  const FewRowsForward<T>& forward = f.forward;
+  const Layer* const layers = forward.layers;
+  const std::size_t last = forward.layer_count;
+  T* const parameters = f.parameters;
+  T* a = forward.workspace;
+  const char* const row =
+      static_cast<const char*>(forward.x->data) + forward.rows(0) * forward.x->stride;
+  for (std::size_t c = 0; c < layers[0].fan_in; ++c) {
+    const T x = forward.x->is_uint8 ? static_cast<T>(reinterpret_cast<const std::uint8_t*>(row)[c])
+                                    : reinterpret_cast<const T*>(row)[c];
+    a[c] = forward.scale != T(1) ? x * forward.scale : x;
+  }
+  for (std::size_t k = 0; k < last; ++k) {
+    const Layer& layer = layers[k];
+    const T* const w = parameters + layer.weight_offset;
+    T* const z = a + layer.fan_in;
+    for (std::size_t o = 0; o < layer.fan_out; ++o) {
+      T acc = forward.bias ? parameters[layer.bias_offset + o] : T(0);
+      for (std::size_t i = 0; i < layer.fan_in; ++i) {
+        acc = scalar_fma(a[i], w[i * layer.fan_out + o], acc);
+      }
+      z[o] = layer.activation == Activation::relu && T(0) > acc ? T(0) : acc;
+    }
+    a = z;
+  }
+  const std::size_t K = layers[last - 1].fan_out;
+  const T* const y = f.loss.targets.values +
+                     static_cast<std::size_t>(RowPicker{f.loss.index, f.loss.first}(0)) * K;
+  T* dz = a + K;
+  T acc = 0;
+  for (std::size_t k = 0; k < K; ++k) {
+    const T r = a[k] - y[k];
+    acc = scalar_fma(r, r, acc);
+    dz[k] = r * f.loss.factor[0];
+  }
+  const T sum = acc * T(0.5);
+  f.loss.row_loss[0] = f.loss.spec.summed ? sum : sum / static_cast<T>(K);
+  const T step = -f.update->learning_rate;
+  for (std::size_t k = last; k-- > 0;) {
+    const Layer& layer = layers[k];
+    T* const w = parameters + layer.weight_offset;
+    T* const dx = dz + layer.fan_out;
+    a -= layer.fan_in;
+    const bool gated = k > 0 && layers[k - 1].activation == Activation::relu;
+    for (std::size_t i = 0; i < layer.fan_in; ++i) {
+      T d = 0;
+      for (std::size_t o = 0; o < layer.fan_out; ++o) {
+        T& weight = w[i * layer.fan_out + o];
+        d = scalar_fma(dz[o], weight, d);
+        weight = scalar_fma(step, scalar_fma(a[i], dz[o], T(0)), weight);
+      }
+      dx[i] = !gated || a[i] > T(0) ? d : T(0);
+    }
+    for (std::size_t o = 0; forward.bias && o < layer.fan_out; ++o) {
+      T& b = parameters[layer.bias_offset + o];
+      b = scalar_fma(step, scalar_fma(T(1), dz[o], T(0)), b);
+    }
+    dz = dx;
+  }
+}
+
 template <class T>
 void few_rows_step(const FewRowsStep<T>& f) {
+  if (f.scalar && f.forward.count == 1) return scalar_step(f);
   with_rows(f.forward.count, [&](auto rows) {
     constexpr int R = decltype(rows)::value;
     const FewRowsForward<T>& a = f.forward;

@@ -197,9 +197,13 @@ struct FewRowsStep {
   bool accumulate;
   const UpdateArgs<T>* update;  // or null: the gradient alone
   T *parameters, *s1, *s2;
+  bool scalar;    // plain SGD on the squared error of a network of few weights, relu or identity
   T* transposed;  // null, or with plain SGD W' as few_rows_transpose gives it: read instead of W by
                   // the backward pass, and updated beside it
 };
+
+// Networks of up to so many parameters may run one multiply-add at a time.
+constexpr std::size_t kScalarParameters = 32;
 
 // Values of W' of every layer but the first, rows padded.
 inline std::size_t few_rows_transposed_size(const Layer* layers, std::size_t count) {
