@@ -38,6 +38,16 @@ FewRowsForward<T> few_rows(const Network<T>& net, const RowSource& x, T* workspa
   return f;
 }
 
+RowsAhead block_ahead(const RowSource& x, std::size_t begin, std::size_t end, std::size_t item) {
+  RowsAhead a{};
+  a.base = static_cast<const char*>(x.data);
+  a.stride = x.stride;
+  a.row = begin;
+  a.end = end;
+  a.row_bytes = x.cols * (x.is_uint8 ? 1 : item);
+  return a;
+}
+
 // Calls f(first row, rows, panels of the outputs, scratch) for each block of rows of x, on as
 // many threads as pay.
 template <class T, class F>
@@ -66,6 +76,9 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
     shared.reset(each * n);
     memory = shared.data();
   }
+  const RowsAhead all = block_ahead(x, 0, block, sizeof(T));
+  const auto lines_each =
+      static_cast<unsigned>(block * (all.row_bytes / 64 + 1) / forward_tiles(net, block) + 1);
   run_parallel(n, [&](Team&, unsigned t) {
     const FpEnvironment environment;
     T* const mine = memory + each * t;
@@ -75,6 +88,10 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
       Panels<T> in{mine, widest * kPanel<T>, rows};
       Panels<T> out{mine + width, widest * kPanel<T>, rows};
       const RowPicker pick{nullptr, static_cast<Index>(first)};
+      // Most likely this thread's next block.
+      RowsAhead ahead = block_ahead(x, std::min((b + n) * block, x.rows),
+                                    std::min((b + n + 1) * block, x.rows), sizeof(T));
+      ahead.lines_each = lines_each;
       for (std::size_t l = load_inputs(net, x, pick, in, in, {0, rows}); l < net.layers().size();
            ++l) {
         const Layer& layer = net.layers()[l];
@@ -91,7 +108,7 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
         d.panel_begin = 0;
         d.panel_end = panel_count<T>(rows);
         d.scratch = scratch;
-        d.ahead = nullptr;
+        d.ahead = blocks > n && x.sparse == nullptr ? &ahead : nullptr;
         k.dense_forward(d);
         if (is_elementwise(layer.activation)) {
           for (std::size_t p = 0; p < d.panel_end; ++p) {

@@ -99,6 +99,26 @@ std::size_t load_inputs(const Network<T>& net, const RowSource& x, RowPicker pic
 template <class T>
 std::size_t scratch_size(const Network<T>& net);
 
+// Register tiles of a forward pass over so many rows, and of the weight gradient, roughly: what the
+// prefetches of the rows behind them are spread over.
+template <class T>
+std::size_t forward_tiles(const Network<T>& net, std::size_t rows) {
+  std::size_t tiles = 0;
+  for (const Layer& layer : net.layers()) {
+    const std::size_t inner = (layer.fan_in + kInnerBlock - 1) / kInnerBlock;
+    tiles += (layer.fan_out + 11) / 12 * panel_count<T>(rows) * inner;
+  }
+  return tiles;
+}
+template <class T>
+std::size_t gradient_tiles(const Network<T>& net) {
+  std::size_t tiles = 0;
+  for (const Layer& layer : net.layers()) {
+    tiles += (layer.fan_in + 11) / 12 * panel_count<T>(layer.fan_out);
+  }
+  return tiles;
+}
+
 // dZ of a minibatch while it runs backward: of two layers in turn transposed, and of every layer
 // by rows for the weight gradient.
 template <class T>

@@ -94,18 +94,6 @@ constexpr std::size_t kTransposedWeights = std::size_t{1} << 17;
 // Data sets up to this size need no prefetching.
 constexpr std::size_t kCachedBytes = std::size_t{1} << 19;
 
-// Register tiles of a step, roughly: what the prefetches of the next minibatch are spread over.
-template <class T>
-std::size_t tiles_of_step(const Network<T>& net, std::size_t rows) {
-  std::size_t tiles = 0;
-  for (const Layer& layer : net.layers()) {
-    const std::size_t panels = panel_count<T>(rows);
-    tiles += (layer.fan_out + 11) / 12 * panels * ((layer.fan_in + kInnerBlock - 1) / kInnerBlock);
-    tiles += (layer.fan_in + 11) / 12 * panel_count<T>(layer.fan_out);
-  }
-  return tiles;
-}
-
 }  // namespace
 
 // What all steps of a run share. `many`: enough of them to prepare something for all.
@@ -117,7 +105,8 @@ void Trainer<T>::begin_steps(const DataSet<T>& data, std::size_t rows, bool many
   const std::size_t lines = std::min(capacity_, data.x.rows) * (row_bytes / 64 + 1);
   ahead_lines_ = 0;
   if (many && !sparse_ && capacity_ > 0 && data.x.rows * row_bytes > kCachedBytes) {
-    ahead_lines_ = static_cast<unsigned>(lines / tiles_of_step(*net_, capacity_) + 1);
+    ahead_lines_ = static_cast<unsigned>(
+        lines / (forward_tiles(*net_, capacity_) + gradient_tiles(*net_)) + 1);
   }
   FewRowsForward<T>& f = few_.forward;
   f.layers = net_->layers().data();
@@ -235,8 +224,9 @@ RowsAhead Trainer<T>::rows_ahead(const DataSet<T>& data, const Plan& plan, unsig
   a.base = static_cast<const char*>(data.x.data);
   a.stride = data.x.stride;
   a.row_bytes = data.x.cols * (data.x.is_uint8 ? 1 : sizeof(T));
-  a.index = plan.ahead + mine.begin;
-  a.end = plan.ahead + mine.end;
+  a.pick = {plan.ahead, 0};
+  a.row = mine.begin;
+  a.end = mine.end;
   a.lines_each = ahead_lines_;
   return a;
 }

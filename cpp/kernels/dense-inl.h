@@ -42,12 +42,12 @@ FASTRELU_INLINE void pack_rows(const T* w, std::size_t ldw, std::size_t count, T
 
 FASTRELU_INLINE void prefetch_ahead(RowsAhead* a) {
   if (a == nullptr) return;
-  for (unsigned line = 0; line < a->lines_each && a->index != a->end; ++line) {
-    __builtin_prefetch(a->base + *a->index * a->stride + a->byte, 0, 2);
+  for (unsigned line = 0; line < a->lines_each && a->row != a->end; ++line) {
+    __builtin_prefetch(a->base + a->pick(a->row) * a->stride + a->byte, 0, 2);
     a->byte += 64;
     if (a->byte >= a->row_bytes) {
       a->byte = 0;
-      ++a->index;
+      ++a->row;
     }
   }
 }
@@ -95,13 +95,21 @@ __attribute__((noinline)) void product_tile(Left left, const ProductTile<T>& f) 
   }
 }
 
+// Runs of a chain of `terms`, all nearly as long: a short last one would hardly pay for its loads
+// and stores.
+inline std::size_t inner_block(std::size_t terms) {
+  const std::size_t blocks = (terms + kInnerBlock - 1) / kInnerBlock;
+  return (terms + blocks - 1) / blocks;
+}
+
 template <class T>
 void dense_forward(const DenseForward<T>& f) {
   const std::size_t fan_in = f.fan_in, fan_out = f.fan_out;
   const bool pack =
       f.panel_end - f.panel_begin >= kPackPanels && fan_in * fan_out * sizeof(T) > kSmallWeights;
-  for (std::size_t k = 0; k < fan_in; k += kInnerBlock) {
-    const std::size_t count = std::min(kInnerBlock, fan_in - k);
+  const std::size_t inner = inner_block(fan_in);
+  for (std::size_t k = 0; k < fan_in; k += inner) {
+    const std::size_t count = std::min(inner, fan_in - k);
     const bool last = k + count == fan_in;
     for_row_tiles<kTileRows>(f.out_begin, f.out_end, [&](auto mr, std::size_t o) {
       constexpr int MR = decltype(mr)::value;
@@ -130,8 +138,9 @@ void dense_backward_data(const DenseBackwardData<T>& f) {
   const std::size_t fan_in = f.fan_in, fan_out = f.fan_out;
   const bool pack =
       f.panel_end - f.panel_begin >= kPackPanels && fan_in * fan_out * sizeof(T) > kSmallWeights;
-  for (std::size_t k = 0; k < fan_out; k += kInnerBlock) {
-    const std::size_t count = std::min(kInnerBlock, fan_out - k);
+  const std::size_t inner = inner_block(fan_out);
+  for (std::size_t k = 0; k < fan_out; k += inner) {
+    const std::size_t count = std::min(inner, fan_out - k);
     const bool gated = f.gate.data != nullptr && k + count == fan_out;
     for_row_tiles<kTileRows>(f.in_begin, f.in_end, [&](auto mr, std::size_t i) {
       constexpr int MR = decltype(mr)::value;

@@ -264,11 +264,35 @@ FASTRELU_INLINE void few_outer_rest(const OuterUpdate<T>& f, std::size_t column)
   }
 }
 
+// Row by row, so that a matrix beyond the caches streams in order.
+template <class T, int R>
+FASTRELU_INLINE std::size_t few_outer_rows(const OuterUpdate<T>& f) {
+  using S = Simd<T>;
+  const std::size_t columns = f.columns / S::kLanes * S::kLanes;
+  const typename S::V scale = S::set1(f.step);
+  for (std::size_t i = 0; i < f.count; ++i) {
+    T* const to = f.w + i * f.ldw;
+    typename S::V x[R];
+    static_for<R>([&](auto r) __attribute__((always_inline)) {
+      x[r] = S::set1(f.left[r * f.left_step + i]);
+    });
+    for (std::size_t c = 0; c < columns; c += S::kLanes) {
+      typename S::V g = S::zero();
+      static_for<R>([&](auto r) __attribute__((always_inline)) {
+        g = S::fma(x[r], S::load(f.right + r * f.right_step + c), g);
+      });
+      S::store(to + c, S::fma(scale, g, S::load(to + c)));
+    }
+  }
+  return columns;
+}
+
 template <class T, int R>
 __attribute__((noinline)) void few_outer_update(const OuterUpdate<T>& f) {
   constexpr std::size_t L = Simd<T>::kLanes;
   constexpr int kTogether = R <= 2 ? 4 : 2;
-  std::size_t c = 0;
+  constexpr std::size_t kCachedValues = std::size_t{1} << 16;
+  std::size_t c = f.count * f.columns > kCachedValues ? few_outer_rows<T, R>(f) : 0;
   for (; c + kTogether * L <= f.columns; c += kTogether * L) {
     few_outer_columns<T, R, kTogether>(f, c);
   }
@@ -285,22 +309,23 @@ __attribute__((noinline)) void few_backward_weights(const FewRowsStep<T>& f, con
   const std::size_t fan_in = layer.fan_in, fan_out = layer.fan_out;
   const std::size_t x_step = padded(fan_in), dz_step = padded(fan_out);
   const std::size_t rows = fan_in + (f.forward.bias ? 1 : 0);
-  for (std::size_t o = 0; o < fan_out; o += L) {
-    const std::size_t lanes = std::min(L, fan_out - o);
-    typename S::V d[R];
-    static_for<R>([&](auto r)
-                      __attribute__((always_inline)) { d[r] = S::load(dz + r * dz_step + o); });
-    std::size_t at = layer.weight_offset + o;
-    for (std::size_t i = 0; i < rows; ++i, at += fan_out) {
+  std::size_t row = layer.weight_offset;
+  for (std::size_t i = 0; i < rows; ++i, row += fan_out) {
+    const bool decay = i < fan_in && f.update != nullptr && f.update->weight_decay != 0;
+    typename S::V left[R];
+    static_for<R>([&](auto r) __attribute__((always_inline)) {
+      left[r] = S::set1(i < fan_in ? x[r * x_step + i] : T(1));
+    });
+    for (std::size_t o = 0; o < fan_out; o += L) {
+      const std::size_t lanes = std::min(L, fan_out - o), at = row + o;
       typename S::V g = S::zero();
       if (f.accumulate) g = S::load_partial(f.gradient + at, lanes);
       static_for<R>([&](auto r) __attribute__((always_inline)) {
-        g = S::fma(S::set1(i < fan_in ? x[r * x_step + i] : T(1)), d[r], g);
+        g = S::fma(left[r], S::load(dz + r * dz_step + o), g);
       });
       if (f.update != nullptr) {
-        update_lanes(*f.update, i < fan_in && f.update->weight_decay != 0, g, f.parameters + at,
-                     f.s1 != nullptr ? f.s1 + at : nullptr, f.s2 != nullptr ? f.s2 + at : nullptr,
-                     lanes);
+        update_lanes(*f.update, decay, g, f.parameters + at, f.s1 != nullptr ? f.s1 + at : nullptr,
+                     f.s2 != nullptr ? f.s2 + at : nullptr, lanes);
       } else {
         S::store_partial(f.gradient + at, g, lanes);
       }

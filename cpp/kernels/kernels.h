@@ -33,13 +33,23 @@ constexpr std::size_t kFewRows = 8;
 // term, the right operand of a tile then stays in the L1 cache.
 constexpr std::size_t kInnerBlock = 256;
 
-// Rows of the user's matrix that will be loaded next, to be prefetched into the L2 cache a few
-// lines at every tile: fetched all at once they would wait for each other. index == end: none left.
+// The rows of a minibatch in the user's matrix: index[r], or first + r where index is null.
+struct RowPicker {
+  const Index* index;
+  Index first;
+  Index operator()(std::size_t r) const {
+    return index != nullptr ? index[r] : first + static_cast<Index>(r);
+  }
+};
+
+// Rows of the user's matrix that a thread will load next, to be prefetched into the L2 cache a few
+// lines at every tile: fetched all at once they would wait for each other. row == end: none left.
 struct RowsAhead {
   const char* base;
   std::ptrdiff_t stride;
+  RowPicker pick;
+  std::size_t row, end;
   std::size_t row_bytes, byte;
-  const Index *index, *end;
   unsigned lines_each;
 };
 
@@ -108,15 +118,6 @@ struct LossArgs {
   Index first;
   std::size_t row_begin, row_end;
   T* scratch;  // loss_scratch(outputs) values
-};
-
-// The rows of a minibatch in the user's matrix: index[r], or first + r where index is null.
-struct RowPicker {
-  const Index* index;
-  Index first;
-  Index operator()(std::size_t r) const {
-    return index != nullptr ? index[r] : first + static_cast<Index>(r);
-  }
 };
 
 // A first layer's forward pass from sparse rows: Z'[o, n] = chain from b[o] over the entries stored
