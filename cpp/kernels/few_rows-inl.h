@@ -69,7 +69,7 @@ FASTRELU_INLINE void few_to_panel(const T* z, std::size_t outputs, T* panel) {
     if constexpr (R == 1) {
       S::store(panel + k * kPanel<T>, S::set1(z[k]));  // whole vectors, to be read as such at once
     } else {
-      for (int r = 0; r < R; ++r) panel[k * kPanel<T> + r] = z[r * step + k];
+      for (std::size_t r = 0; r < R; ++r) panel[k * kPanel<T> + r] = z[r * step + k];
     }
   }
 }
@@ -77,7 +77,7 @@ template <class T, int R>
 FASTRELU_INLINE void few_from_panel(const T* panel, std::size_t outputs, T* z) {
   const std::size_t step = padded(outputs);
   for (std::size_t k = 0; k < outputs; ++k) {
-    for (int r = 0; r < R; ++r) z[r * step + k] = panel[k * kPanel<T> + r];
+    for (std::size_t r = 0; r < R; ++r) z[r * step + k] = panel[k * kPanel<T> + r];
   }
 }
 
@@ -92,9 +92,8 @@ FASTRELU_INLINE void few_squared_error(const LossArgs<T>& f, T* z) {
   const std::size_t K = f.outputs, step = padded(K);
   const RowPicker pick{f.index, f.first};
   T difference[kFewOutputs];
-  for (int r = 0; r < R; ++r, z += step) {
-    const T* const y =
-        f.targets.values + static_cast<std::size_t>(pick(static_cast<std::size_t>(r))) * K;
+  for (std::size_t r = 0; r < R; ++r, z += step) {
+    const T* const y = f.targets.values + static_cast<std::size_t>(pick(r)) * K;
     const typename S::V factor = S::set1(f.factor[r]);
     for (std::size_t v = 0; v < kVectors && v * S::kLanes < K; ++v) {
       const std::size_t at = v * S::kLanes;
@@ -146,9 +145,9 @@ void few_rows_forward(const FewRowsForward<T>& f) {
       few_from_panel<T, R>(panel, outputs, z);
     }
     using S = Simd<T>;
-    for (int r = 0; r < R; ++r) {
-      const T* const from = z + static_cast<std::size_t>(r) * step;
-      T* const to = f.out + r * f.stride;
+    for (std::size_t r = 0; r < R; ++r) {
+      const T* const from = z + r * step;
+      T* const to = f.out + static_cast<std::ptrdiff_t>(r) * f.stride;
       std::size_t o = 0;
       for (; o + S::kLanes <= outputs; o += S::kLanes) S::store(to + o, S::load(from + o));
       if (o < outputs) S::store_partial(to + o, S::load(from + o), outputs - o);

@@ -124,7 +124,7 @@ FASTRELU_INLINE void few_backward_data_transposed(const T* dz, const T* wt, cons
   few_product<T, R>({dz, padded(layer.fan_out), layer.fan_out, wt, step, nullptr, false, dx, step},
                     layer.fan_in);
   if (!gated) return;
-  for (int r = 0; r < R; ++r, dx += step, gate += step) {
+  for (std::size_t r = 0; r < R; ++r, dx += step, gate += step) {
     for (std::size_t i = 0; i < layer.fan_in; i += S::kLanes) {
       S::store(dx + i, S::where_positive(S::load(gate + i), S::load(dx + i)));
     }
@@ -140,7 +140,7 @@ __attribute__((noinline)) void few_backward_data(const T* dz, const T* w, const 
   const std::size_t fan_in = layer.fan_in, fan_out = layer.fan_out;
   const std::size_t dz_step = padded(fan_out), dx_step = padded(fan_in);
   if (fan_in * fan_out <= kScalarWeights) {
-    for (int r = 0; r < R; ++r, dz += dz_step, dx += dx_step, gate += dx_step) {
+    for (std::size_t r = 0; r < R; ++r, dz += dz_step, dx += dx_step, gate += dx_step) {
       for (std::size_t i = 0; i < fan_in; ++i) {
         T acc = 0;
         for (std::size_t o = 0; o < fan_out; ++o) acc = scalar_fma(dz[o], w[i * fan_out + o], acc);
