@@ -9,6 +9,7 @@ from fastrelu.kernels import linear_relu, relu, relu_backward
 from fastrelu.model_file import load
 from fastrelu.network import Cache, Gradients, Network
 from fastrelu.optimizers import SGD, Adam, AdamW
+from fastrelu.piecewise import PiecewiseLinear, maximum, minimum
 from fastrelu.settings import __version__, get_num_threads, set_num_threads, show_config
 from fastrelu.trainer import History, Trainer
 
@@ -25,12 +26,15 @@ __all__ = [
     "Gradients",
     "History",
     "Network",
+    "PiecewiseLinear",
     "Trainer",
     "__version__",
     "get_num_threads",
     "linear_relu",
     "load",
     "losses",
+    "maximum",
+    "minimum",
     "reference",
     "relu",
     "relu_backward",
