@@ -292,6 +292,33 @@ class PiecewiseLinear:
 
         return hinge_network(self, dtype)
 
+    @classmethod
+    def fit(cls, x: ArrayLike, y: ArrayLike, *, n_hinges: int) -> PiecewiseLinear:
+        """Fit a function with free knots and free outer slopes by least squares.
+
+        Parameters
+        ----------
+        x, y : array_like, (n,)
+            Points in any order; an x may occur more than once.
+        n_hinges : int
+            Number of knots, >= 1.
+
+        Returns
+        -------
+        PiecewiseLinear
+            With `n_hinges` knots; with fewer where there are at most ``n_hinges + 2`` different x,
+            through whose mean values it then goes. The sum of squares has many minima; several
+            starts are tried, always the same ones, and the best end is returned.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit.
+        """
+        from fastrelu._hinge_fit import fit_hinges
+
+        return cls(*fit_hinges(_reals("x", x), _reals("y", y), n_hinges))
+
 
 _OPERANDS = (PiecewiseLinear, numbers.Real)
 

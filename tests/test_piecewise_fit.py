@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.interpolate import make_lsq_spline
+
+from fastrelu import PiecewiseLinear
+
+LECTURE = PiecewiseLinear([2, 3, 5, 6], [0, 1, 1, 0], right_slope=2)
+
+
+def rss(f, x, y):
+    return float(((f(x) - y) ** 2).sum())
+
+
+def best_on_grid(x, y, grid, n):
+    """The least sum of squares with n knots among the grid's, by trying all of them."""
+    least = np.inf
+    for knots in combinations(grid, n):
+        basis = np.stack([np.ones_like(x), x, *(np.maximum(0, x - t) for t in knots)], axis=1)
+        r = y - basis @ np.linalg.lstsq(basis, y, rcond=None)[0]
+        least = min(least, float(r @ r))
+    return least
+
+
+SHAPES = {
+    "sine": lambda x: np.sin(6 * x),
+    "kink": lambda x: np.abs(x - 0.3) + 2 * np.maximum(0, x - 0.7),
+    "step": lambda x: 1.0 * (x > 0.5),
+    "exp": lambda x: np.exp(3 * x),
+    "runge": lambda x: 1 / (1 + 25 * (2 * x - 1) ** 2),
+    "line": lambda x: 2 * x - 1,
+}
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_as_good_as_every_choice_of_grid_knots(shape, noise, rng):
+    x = np.sort(rng.uniform(0, 1, 80))
+    y = SHAPES[shape](x) + noise * rng.normal(size=80)
+    for n in (1, 2, 3):
+        f = PiecewiseLinear.fit(x, y, n_hinges=n)
+        assert len(f.knots) == n
+        grid = np.linspace(0, 1, 20)[1:-1]
+        assert rss(f, x, y) <= best_on_grid(x, y, grid, n) * (1 + 1e-9) + 1e-20
+
+
+@pytest.mark.parametrize("n", [5, 10, 20])
+def test_better_than_even_knots(n, rng):
+    x = np.sort(rng.uniform(0, 1, 3000))
+    y = np.sin(20 * x**2) + 0.02 * rng.normal(size=len(x))
+    inner = np.quantile(x, np.linspace(0, 1, n + 2)[1:-1])
+    spline = make_lsq_spline(x, y, np.r_[[x[0]] * 2, inner, [x[-1]] * 2], k=1)
+    even = float(((spline(x) - y) ** 2).sum())
+    assert rss(PiecewiseLinear.fit(x, y, n_hinges=n), x, y) <= even
+
+
+def test_finds_the_lecture_function_again(rng):
+    x = rng.uniform(0, 8, 400)
+    f = PiecewiseLinear.fit(x, LECTURE(x), n_hinges=4)
+    assert np.allclose(f.knots, LECTURE.knots, atol=1e-8)
+    assert np.allclose(f.slopes, LECTURE.slopes, atol=1e-8)
+
+
+@pytest.mark.parametrize("shift, width, height", [(1e6, 1e-3, 1e9), (-5, 1e8, 1e-12)])
+def test_units_do_not_matter(shift, width, height, rng):
+    x = rng.uniform(0, 8, 400)
+    f = PiecewiseLinear.fit(shift + width * x, height * LECTURE(x), n_hinges=4)
+    assert np.allclose((f.knots - shift) / width, LECTURE.knots, atol=1e-4)
+    assert np.allclose(f.values / height, LECTURE.values, atol=1e-4)
+
+
+def test_order_and_repeats(rng):
+    x = rng.integers(0, 30, 300) / 3.0
+    y = np.abs(x - 4.2) + rng.normal(size=300)
+    order = rng.permutation(300)
+    f, g = (PiecewiseLinear.fit(x[o], y[o], n_hinges=1) for o in (slice(None), order))
+    assert np.allclose(f.knots, g.knots) and np.allclose(f.values, g.values)
+    assert rss(f, x, y) <= best_on_grid(x, y, np.linspace(0, 10, 300)[1:-1], 1) * (1 + 1e-9)
+
+
+def test_few_points():
+    fit = PiecewiseLinear.fit
+    assert fit([3], [7], n_hinges=4)([-1, 3, 9]).tolist() == [7, 7, 7]
+    assert fit([3, 3], [7, 8], n_hinges=1)(0.0) == 7.5
+    assert np.allclose(fit([1, 2], [3, 5], n_hinges=2)([0, 4]), [1, 9])
+    f = fit([4, 1, 2, 3], [0, 1, 5, 2], n_hinges=3)
+    assert f.knots.tolist() == [2, 3] and np.allclose(f([1, 2, 3, 4]), [1, 5, 2, 0])
+    f = fit([1, 2, 3, 4, 5], [1, 5, 2, 0, 7], n_hinges=3)
+    assert np.allclose(f([1, 2, 3, 4, 5]), [1, 5, 2, 0, 7])
+    assert fit(np.arange(9), np.full(9, 2.5), n_hinges=2)(4.5) == 2.5
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-9, 9), st.integers(-99, 99)), min_size=1, max_size=25),
+    st.integers(1, 6),
+)
+def test_any_points(pairs, n):
+    x, y = np.array(pairs, dtype=float).T
+    f = PiecewiseLinear.fit(x, y, n_hinges=n)
+    assert len(f.knots) <= n
+    line = y - np.polyval(np.polyfit(x, y, 1), x) if len(set(x)) > 1 else y - y.mean()
+    assert rss(f, x, y) <= float(line @ line) * (1 + 1e-9) + 1e-9
+
+
+def test_bad_input_is_named():
+    fit = PiecewiseLinear.fit
+    for x, y, n, message in [
+        ([1, 2], [1], 1, "y: expected shape"),
+        ([[1, 2]], [[1, 2]], 1, "x: expected shape"),
+        ([], [], 1, "x: expected shape"),
+        ([1, np.nan], [1, 2], 1, "x: expected finite"),
+        ([1, 2], [1, np.inf], 1, "y: expected finite"),
+        ([1, 2], [1, 2], 0, "n_hinges"),
+        ([-1.7e308, 0, 1, 1.7e308], [1, 2, 1, 1], 1, "overflow"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            fit(x, y, n_hinges=n)
+    with pytest.raises(TypeError, match="n_hinges"):
+        fit([1, 2], [1, 2], n_hinges=1.5)
