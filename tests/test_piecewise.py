@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import re
 from bisect import bisect_right
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -249,3 +251,39 @@ def test_bad_input_is_named():
         PiecewiseLinear([1, 2], [0, 1e200]).to_network(dtype="float32")
     with pytest.raises(ValueError, match="dtype"):
         LECTURE.to_network(dtype="int8")
+
+
+def test_plot_draws_the_function(rng):
+    pytest.importorskip("matplotlib").use("agg")
+    ax = fastrelu.plot.piecewise(LECTURE, window=(0, 8), label="f")
+    x, y = ax.lines[0].get_data()
+    assert x.tolist() == [0, 2, 3, 5, 6, 8] and (y == LECTURE(x)).all()
+    assert ax.collections[0].get_offsets().tolist() == [[2, 0], [3, 1], [5, 1], [6, 0]]
+    assert fastrelu.plot.piecewise(-LECTURE, ax) is ax and len(ax.lines) == 2
+    assert ax.lines[0].get_color() != ax.lines[1].get_color()
+    assert len(fastrelu.plot.piecewise(random_function(rng, 5, "left", outputs=3)).lines) == 3
+    with pytest.raises(ValueError, match="window: expected finite low < high"):
+        fastrelu.plot.piecewise(LECTURE, window=(3, 3))
+    with pytest.raises(TypeError, match="window: expected two numbers"):
+        fastrelu.plot.piecewise(LECTURE, window=3)
+    with pytest.raises(TypeError, match="f: expected a PiecewiseLinear"):
+        fastrelu.plot.piecewise(np.sin)
+    from matplotlib import pyplot
+
+    pyplot.close("all")
+
+
+def test_the_page_tells_the_truth():
+    """The code of docs/piecewise.md runs, and says what the page says."""
+    pytest.importorskip("matplotlib").use("agg")
+    page = Path(__file__).parents[1] / "docs" / "piecewise.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) >= 3
+    names = {}
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), names)
+    assert names["f"] == names["by_hand"] == LECTURE
+    assert names["printed"] != LECTURE
+    from matplotlib import pyplot
+
+    pyplot.close("all")
