@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import hashlib
 from itertools import product
 
 import numpy as np
@@ -90,6 +91,13 @@ def test_along_without_biases_in_float32_and_a_point(rng):
     assert np.allclose(f(t), want, atol=1e-4 * np.abs(want).max())
     point = net.along(x0, x0)
     assert point.knots.tolist() == [0, 1] and np.allclose(point(0.5), net(x0), rtol=1e-4)
+
+
+def test_along_has_the_same_bits_everywhere():
+    net = fastrelu.Network([6, 20, 20, 2], seed=3, dtype="float64")
+    f = net.along(np.linspace(-1, 1, 6), np.linspace(2, -3, 6))
+    digest = hashlib.sha256(f.knots.tobytes() + f.values.tobytes()).hexdigest()
+    assert digest.startswith("95014d16e5089f35")
 
 
 def test_along_gives_the_function_of_a_hinge_network_back(rng):

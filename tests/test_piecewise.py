@@ -106,7 +106,8 @@ def test_arithmetic(f, g, k):
     assert np.allclose((f - g)(X), f(X) - g(X), atol=1e-12)
     assert np.allclose((k * f)(X), k * f(X), atol=1e-12)
     assert (-f)(X).tolist() == (-f(X)).tolist()
-    assert np.allclose((1 - k + f)(X), 1 - k + f(X), atol=1e-12) if k else True
+    assert np.allclose((np.float64(k) + f)(X), k + f(X), atol=1e-12)
+    assert np.allclose((k - f)(X), k - f(X), atol=1e-12)
 
 
 @given(functions, functions)

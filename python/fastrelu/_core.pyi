@@ -87,6 +87,10 @@ class Network:
         self, cache: Cache, d_out: ArrayLike, parameters: bool, inputs: bool
     ) -> tuple[Any, Any]: ...
 
+def along(
+    net: Network, x0: NDArray[np.float64], x1: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+
 class Trainer:
     state: dict[str, Any]
     optimizer_arrays: list[NDArray[Any]]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A network taken apart into its linear pieces: around a point, along a segment.
 
-Layer by layer in vectorised NumPy, in float64 from the network's parameters.
+In float64 from the network's parameters: the maps around points in NumPy, segments in the core.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastrelu import _core
 from fastrelu.piecewise import PiecewiseLinear, _reals
 
 if TYPE_CHECKING:
@@ -81,43 +82,12 @@ def along(net: Network, x0: ArrayLike, x1: ArrayLike) -> PiecewiseLinear:
     d_in = net.layer_sizes[0]
     ends = []
     for name, point in (("x0", x0), ("x1", x1)):
-        row = _rows(name, point, d_in)
-        if row.ndim != 1:
-            raise ValueError(f"{name}: expected shape ({d_in},), got {row.shape}")
-        ends.append(row)
-    t, h = np.array([0.0, 1.0]), np.stack(ends) * _scale(net)
-    # Between neighbouring t every unit so far is linear, so its values there are all of it.
-    activations = [*net.activations, "identity"]
-    for W, b, activation in zip(*_parameters(net), activations, strict=True):
-        z = h @ W + b
-        if activation == "identity":
-            h = z
-            continue
-        t, z = _add_crossings(t, z)
-        h = np.where(z > 0, z, z * _negative_slope(net, activation))
-    steps = (t[1] - t[0], t[-1] - t[-2])
-    return PiecewiseLinear(t, h, (h[1] - h[0]) / steps[0], (h[-1] - h[-2]) / steps[1])
-
-
-def _add_crossings(t: Array, z: Array) -> tuple[Array, Array]:
-    """Return t with those added where a unit crosses 0, and the units' values there.
-
-    t is (m,), z (m, width), linear in between; a unit is exactly 0 where it crosses.
-    """
-    i, unit = np.nonzero(np.sign(z[:-1]) * np.sign(z[1:]) < 0)
-    share = z[i, unit] / (z[i, unit] - z[i + 1, unit])
-    crossing = t[i] + (t[i + 1] - t[i]) * share
-    # One that falls on a neighbour by rounding needs no knot of its own.
-    inside = (crossing > t[i]) & (crossing < t[i + 1])
-    crossing, unit = crossing[inside], unit[inside]
-    new = np.unique(crossing)
-    piece = np.searchsorted(t, new) - 1
-    share = ((new - t[piece]) / (t[piece + 1] - t[piece]))[:, None]
-    between = (1 - share) * z[piece] + share * z[piece + 1]
-    between[np.searchsorted(new, crossing), unit] = 0
-    all_t = np.concatenate([t, new])
-    order = np.argsort(all_t)
-    return all_t[order], np.concatenate([z, between])[order]
+        ends.append(_rows(name, point, d_in))
+        if ends[-1].ndim != 1:
+            raise ValueError(f"{name}: expected shape ({d_in},), got {ends[-1].shape}")
+    t, values = _core.along(net, *ends)
+    first, last = values[1] - values[0], values[-1] - values[-2]
+    return PiecewiseLinear(t, values, first / (t[1] - t[0]), last / (t[-1] - t[-2]))
 
 
 def _check_activations(net: Network) -> None:

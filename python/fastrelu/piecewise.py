@@ -246,6 +246,9 @@ class PiecewiseLinear:
     def __sub__(self, other: Any) -> PiecewiseLinear:
         return NotImplemented if not isinstance(other, _OPERANDS) else self + -other
 
+    def __rsub__(self, other: Any) -> PiecewiseLinear:
+        return NotImplemented if not isinstance(other, numbers.Real) else -self + other
+
     def __eq__(self, other: object) -> bool:
         """Whether both are one function up to a few roundings, whatever their knots."""
         if not isinstance(other, PiecewiseLinear):
