@@ -24,20 +24,6 @@ T* thread_scratch(std::size_t size) {
   return buffer.data();
 }
 
-template <class T>
-FewRowsForward<T> few_rows(const Network<T>& net, const RowSource& x, T* workspace) {
-  FewRowsForward<T> f{};
-  f.layers = net.layers().data();
-  f.layer_count = net.layers().size();
-  f.parameters = net.parameters();
-  f.bias = net.has_bias();
-  f.scale = net.scale();
-  f.x = &x;
-  f.count = x.rows;
-  f.workspace = workspace;
-  return f;
-}
-
 RowsAhead block_ahead(const RowSource& x, std::size_t begin, std::size_t end, std::size_t item) {
   RowsAhead a{};
   a.base = static_cast<const char*>(x.data);
@@ -92,23 +78,11 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
       RowsAhead ahead = block_ahead(x, std::min((b + n) * block, x.rows),
                                     std::min((b + n + 1) * block, x.rows), sizeof(T));
       ahead.lines_each = lines_each;
+      RowsAhead* const next_rows = blocks > n && x.sparse == nullptr ? &ahead : nullptr;
       for (std::size_t l = load_inputs(net, x, pick, in, in, {0, rows}); l < net.layers().size();
            ++l) {
         const Layer& layer = net.layers()[l];
-        DenseForward<T> d;
-        d.x = read_only(in);
-        d.fan_in = layer.fan_in;
-        d.fan_out = layer.fan_out;
-        d.w = net.parameters() + layer.weight_offset;
-        d.b = net.has_bias() ? net.parameters() + layer.bias_offset : nullptr;
-        d.z = out;
-        d.relu = layer.activation == Activation::relu;
-        d.out_begin = 0;
-        d.out_end = layer.fan_out;
-        d.panel_begin = 0;
-        d.panel_end = panel_count<T>(rows);
-        d.scratch = scratch;
-        d.ahead = blocks > n && x.sparse == nullptr ? &ahead : nullptr;
+        const DenseForward<T> d = dense_forward_of(net, l, in, out, scratch, next_rows);
         k.dense_forward(d);
         if (is_elementwise(layer.activation)) {
           for (std::size_t p = 0; p < d.panel_end; ++p) {
@@ -271,12 +245,47 @@ std::size_t scratch_size(const Network<T>& net) {
 }
 
 template <class T>
+DenseForward<T> dense_forward_of(const Network<T>& net, std::size_t k, const Panels<T>& x,
+                                 const Panels<T>& z, T* scratch, RowsAhead* ahead) {
+  const Layer& layer = net.layers()[k];
+  DenseForward<T> f;
+  f.x = read_only(x);
+  f.fan_in = layer.fan_in;
+  f.fan_out = layer.fan_out;
+  f.w = net.parameters() + layer.weight_offset;
+  f.b = net.has_bias() ? net.parameters() + layer.bias_offset : nullptr;
+  f.z = z;
+  f.relu = layer.activation == Activation::relu;
+  f.out_begin = 0;
+  f.out_end = layer.fan_out;
+  f.panel_begin = 0;
+  f.panel_end = panel_count<T>(x.cols);
+  f.scratch = scratch;
+  f.ahead = ahead;
+  return f;
+}
+
+template <class T>
+FewRowsForward<T> few_rows_forward_of(const Network<T>& net, const RowSource& x, T* workspace) {
+  FewRowsForward<T> f{};
+  f.layers = net.layers().data();
+  f.layer_count = net.layers().size();
+  f.parameters = net.parameters();
+  f.bias = net.has_bias();
+  f.scale = net.scale();
+  f.x = &x;
+  f.count = x.rows;
+  f.workspace = workspace;
+  return f;
+}
+
+template <class T>
 void predict(const Network<T>& net, const RowSource& x, T* out, std::ptrdiff_t stride,
              const LossKind* link) {
   const KernelTable<T>& k = kernels<T>();
   if (x.rows == 0) return;
   if (x.rows <= kFewRows && x.sparse == nullptr) {
-    FewRowsForward<T> f = few_rows(
+    FewRowsForward<T> f = few_rows_forward_of(
         net, x, thread_scratch<T>(few_rows_workspace<T>(net.layers().data(), net.layers().size())));
     f.out = out;
     f.stride = stride;
@@ -409,6 +418,9 @@ void linear_relu(const RowSource& x, const T* w, const T* b, std::size_t fan_out
   template std::size_t load_inputs(const Network<T>&, const RowSource&, RowPicker,                 \
                                    const Panels<T>&, const Panels<T>&, Range);                     \
   template std::size_t scratch_size(const Network<T>&);                                            \
+  template DenseForward<T> dense_forward_of(const Network<T>&, std::size_t, const Panels<T>&,      \
+                                            const Panels<T>&, T*, RowsAhead*);                     \
+  template FewRowsForward<T> few_rows_forward_of(const Network<T>&, const RowSource&, T*);         \
   template void predict(const Network<T>&, const RowSource&, T*, std::ptrdiff_t, const LossKind*); \
   template void row_losses(const Network<T>&, const RowSource&, const Targets<T>&,                 \
                            const LossSpec<T>&, T*, T*);                                            \

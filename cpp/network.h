@@ -99,6 +99,14 @@ std::size_t load_inputs(const Network<T>& net, const RowSource& x, RowPicker pic
 template <class T>
 std::size_t scratch_size(const Network<T>& net);
 
+// The forward pass of layer k from x to z, all outputs of all their rows; the caller narrows it.
+template <class T>
+DenseForward<T> dense_forward_of(const Network<T>& net, std::size_t k, const Panels<T>& x,
+                                 const Panels<T>& z, T* scratch, RowsAhead* ahead);
+// A forward pass over the x.rows rows of x, without an output.
+template <class T>
+FewRowsForward<T> few_rows_forward_of(const Network<T>& net, const RowSource& x, T* workspace);
+
 // Register tiles of a forward pass over so many rows, and of the weight gradient, roughly: what the
 // prefetches of the rows behind them are spread over.
 template <class T>

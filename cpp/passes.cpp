@@ -148,20 +148,12 @@ void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t ro
     } else {
       mine = own_panels(panels, n, t);
     }
-    DenseForward<T> f;
-    f.x = read_only(first_rows(a[k], rows));
-    f.fan_in = layer.fan_in;
-    f.fan_out = layer.fan_out;
-    f.w = net.parameters() + layer.weight_offset;
-    f.b = net.has_bias() ? net.parameters() + layer.bias_offset : nullptr;
-    f.z = first_rows(a[k + 1], rows);
-    f.relu = layer.activation == Activation::relu;
+    DenseForward<T> f = dense_forward_of(net, k, first_rows(a[k], rows), first_rows(a[k + 1], rows),
+                                         scratch, ahead);
     f.out_begin = outputs.begin;
     f.out_end = outputs.end;
     f.panel_begin = mine.begin;
     f.panel_end = mine.end;
-    f.scratch = scratch;
-    f.ahead = ahead;
     relay.begin(cut);
     kernels<T>().dense_forward(f);
     activate_part(layer, k, a[k + 1], {outputs, mine}, rows, dropout);

@@ -109,18 +109,8 @@ void Trainer<T>::begin_steps(const DataSet<T>& data, std::size_t rows, bool many
         lines / (forward_tiles(*net_, capacity_) + gradient_tiles(*net_)) + 1);
   }
   FewRowsForward<T>& f = few_.forward;
-  f.layers = net_->layers().data();
-  f.layer_count = net_->layers().size();
-  f.parameters = net_->parameters();
-  f.bias = net_->has_bias();
-  f.scale = net_->scale();
-  f.x = &data.x;
-  f.workspace = few_rows_.data();
-  few_.loss = LossArgs<T>{};
-  few_.loss.spec = loss_spec();
-  few_.loss.targets = data.targets;
-  few_.loss.outputs = net_->outputs();
-  few_.loss.row_loss = row_loss_.data();
+  f = few_rows_forward_of(*net_, data.x, few_rows_.data());
+  few_.loss = loss_args(data, Plan{}, 0);
   few_.transposed = nullptr;
   few_.scalar = false;
   const std::size_t size = few_rows_transposed_size(f.layers, f.layer_count);
