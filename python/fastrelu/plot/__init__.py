@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Pictures of fits and functions (extra `plot`: Matplotlib, imported when first used).
+
+Each function draws into the axes given as ``ax``, or a new figure's, and returns the axes.
+"""
+
+from fastrelu.plot._history import history
+from fastrelu.plot._piecewise import piecewise
+
+__all__ = ["history", "piecewise"]
