@@ -1,6 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """From a data file to a trained and tested model: readers, preprocessing, the run, the command."""
 
+from fastrelu.training.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    DivergedError,
+    OutputError,
+    TrainingError,
+)
 
-class DataError(Exception):
-    """The data cannot be read or used; the text is one line that says where and why."""
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DivergedError",
+    "OutputError",
+    "TrainingError",
+]

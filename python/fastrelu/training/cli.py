@@ -16,15 +16,10 @@ import click
 
 from fastrelu import Network, get_num_threads, set_num_threads
 from fastrelu.history import History
-from fastrelu.training import DataError, run
+from fastrelu.training import DataError, OutputError, TrainingError, run
 from fastrelu.training.data import BUNDLED, load
 
-EXIT_DATA, EXIT_DIVERGED, EXIT_OUTPUT = 3, 4, 5
 MODEL, METRICS, PREPROCESSING = "model.safetensors", "metrics.json", "preprocessing.json"
-
-
-class OutputError(Exception):
-    """The results cannot be written; the text is one line for the user."""
 
 
 def _widths(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
@@ -124,12 +119,8 @@ def main(
         if out is not None:
             check_writable(out, force)
         _train(data, labels, target, run.Settings(**choices), out, say, quiet)
-    except DataError as error:
-        _stop(EXIT_DATA, error)
-    except run.DivergedError as error:
-        _stop(EXIT_DIVERGED, error)
-    except OutputError as error:
-        _stop(EXIT_OUTPUT, error)
+    except TrainingError as error:
+        _stop(error.exit_code, error)
 
 
 def _stop(code: int, error: Exception) -> NoReturn:

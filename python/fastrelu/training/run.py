@@ -12,16 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import SGD, Adam, History, Network, Trainer, schedules
-from fastrelu.training import DataError, preprocess
+from fastrelu.training import DataError, DivergedError, preprocess
 from fastrelu.training.data import Table
 
 Task = Literal["classification", "regression"]
 MIN_ROWS = 10
 PREDICT_ROWS = 8192
-
-
-class DivergedError(Exception):
-    """The loss is no longer a finite number."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What can end the command: each error's text is one line for the user, each has an exit code."""
+
+from __future__ import annotations
+
+
+class TrainingError(Exception):
+    """The command cannot go on; the text says where and why, and what would help."""
+
+    exit_code = 1
+
+
+class ConfigError(TrainingError):
+    """Flags or a configuration file do not fit together."""
+
+    exit_code = 2
+
+
+class DataError(TrainingError):
+    """The data cannot be read or used."""
+
+    exit_code = 3
+
+
+class DivergedError(TrainingError):
+    """The loss is no longer a finite number."""
+
+    exit_code = 4
+
+
+class OutputError(TrainingError):
+    """The results cannot be written."""
+
+    exit_code = 5
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint does not fit the data, the options or this version."""
+
+    exit_code = 6
