@@ -17,7 +17,7 @@ import click
 from fastrelu import Network, get_num_threads, set_num_threads
 from fastrelu.history import History
 from fastrelu.training import DataError, OutputError, TrainingError, run
-from fastrelu.training.data import BUNDLED, load
+from fastrelu.training.readers import BUNDLED, ColumnChoice, read
 
 MODEL, METRICS, PREPROCESSING = "model.safetensors", "metrics.json", "preprocessing.json"
 
@@ -137,7 +137,7 @@ def _train(
     say: Callable[[str], None],
     quiet: bool,
 ) -> None:
-    table = load(data, labels, target)
+    table = read([data] if labels is None else [data, labels], ColumnChoice(target=target))
     prepared = run.prepare(table, settings)
     kind = prepared.target
     say(

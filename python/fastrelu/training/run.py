@@ -4,18 +4,26 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import SGD, Adam, History, Network, Trainer, schedules
-from fastrelu.training import DataError, DivergedError, preprocess
-from fastrelu.training.data import Table
+from fastrelu.training import DataError, DivergedError
+from fastrelu.training.preprocess import (
+    InputOptions,
+    Inputs,
+    Target,
+    fit_inputs,
+    fit_target,
+    warnings_of,
+)
+from fastrelu.training.table import Table
 
-Task = Literal["classification", "regression"]
 MIN_ROWS = 10
 PREDICT_ROWS = 8192
 
@@ -54,47 +62,14 @@ class Settings:
 
 
 @dataclass
-class Target:
-    """The target as the network learns it: class numbers, or standardised values.
-
-    Attributes
-    ----------
-    task : {"classification", "regression"}
-    values : ndarray
-        int64 class numbers, or float64 in the user's own unit.
-    classes : list
-        What each class number stands for; [] in regression.
-    mean, std : float
-        Regression: the network's target is (value - mean) / std.
-    """
-
-    task: Task
-    values: NDArray[Any]
-    classes: list[Any]
-    mean: float = 0.0
-    std: float = 1.0
-
-    def encoded(self, rows: NDArray[np.intp], dtype: str) -> NDArray[Any]:
-        """Return what the network is trained on."""
-        if self.task == "classification":
-            return self.values[rows]
-        return ((self.values[rows] - self.mean) / self.std).astype(dtype)
-
-    def describe(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        if self.task == "classification":
-            return {"task": self.task, "classes": self.classes}
-        return {"task": self.task, "mean": self.mean, "std": self.std}
-
-
-@dataclass
 class Prepared:
     """All that training needs."""
 
     settings: Settings
     target_name: str
     target: Target
-    inputs: preprocess.Preprocessor
+    truth: NDArray[Any]
+    inputs: Inputs
     X: dict[str, NDArray[Any]]
     rows: dict[str, NDArray[np.intp]]
     dropped: int
@@ -128,36 +103,6 @@ class Prepared:
         return self.settings.lr if self.settings.lr is not None else default
 
 
-def choose_task(target: NDArray[Any]) -> Task:
-    """Return classification for text, and for whole numbers of few values: 20, sqrt(n) at most."""
-    if target.dtype == object:
-        return "classification"
-    distinct = np.unique(target)
-    few = len(distinct) <= min(20, max(2.0, math.sqrt(len(target))))
-    return "classification" if few and (distinct == np.rint(distinct)).all() else "regression"
-
-
-def _make_target(table: Table, settings: Settings, used: NDArray[np.intp]) -> Target:
-    present = table.target[used]
-    task: Task
-    if settings.task == "auto":
-        task = choose_task(present)
-    else:
-        task = "classification" if settings.task == "classification" else "regression"
-    name = f"{table.source}: target {table.target_name!r}"
-    if task == "regression" and table.target.dtype == object:
-        raise DataError(f"{name}: expected numbers for regression, got text such as {present[0]!r}")
-    distinct, numbers = np.unique(present, return_inverse=True)
-    if len(distinct) < 2:
-        raise DataError(f"{name}: expected two different values at least, got only {distinct[0]!r}")
-    if task == "regression":
-        return Target(task, table.target, [])
-    values = np.zeros(len(table), np.int64)
-    values[used] = numbers.reshape(-1)
-    classes = [int(c) if isinstance(c, float) and c.is_integer() else c for c in distinct.tolist()]
-    return Target(task, values, classes)
-
-
 def prepare(table: Table, settings: Settings) -> Prepared:
     """Split a table at random and preprocess both parts.
 
@@ -177,6 +122,7 @@ def prepare(table: Table, settings: Settings) -> Prepared:
     DataError
         If the rows are too few or the target does not fit the task.
     """
+    assert table.target is not None and table.target_name is not None
     used = np.flatnonzero(~table.missing_target())
     dropped = len(table) - len(used)
     if len(used) < MIN_ROWS:
@@ -186,28 +132,27 @@ def prepare(table: Table, settings: Settings) -> Prepared:
     notes = list(table.notes)
     if dropped:
         notes.append(f"{dropped} of {len(table)} rows have no target: left out")
-    target = _make_target(table, settings, used)
     order = np.random.default_rng(settings.seed).permutation(used)
     n_test = min(len(used) - 2, max(2, round(settings.test * len(used))))
     rows = {"train": order[n_test:], "test": order[:n_test]}
-    if target.task == "regression":
-        target.mean, target.std = preprocess.mean_and_std(target.values[rows["train"]])
-    inputs = preprocess.fit(table, rows["train"], settings.standardize)
+    target = fit_target(table, rows["train"], settings.task)
+    scaling = {None: "auto", True: "standard", False: "none"}[settings.standardize]
+    inputs = fit_inputs(table, rows["train"], InputOptions(standardize=scaling))
     notes += inputs.notes
     X = {}
     for part, which in rows.items():
-        X[part], unseen = inputs.transform(table, which, settings.dtype)
-        if unseen:
-            notes.append(f"{part}: {unseen} text values of no category with an input: all zeros")
-    return Prepared(settings, table.target_name, target, inputs, X, rows, dropped, notes)
+        seen: Counter[tuple[str, str]] = Counter()
+        X[part] = inputs.transform(table, which, settings.dtype, seen)
+        notes += [f"{part}: {warning}" for warning in warnings_of(seen)]
+    name = table.target_name
+    return Prepared(settings, name, target, table.target, inputs, X, rows, dropped, notes)
 
 
 def build(prepared: Prepared) -> Trainer:
     """Return a trainer with a fresh network for this data."""
     settings, target = prepared.settings, prepared.target
-    outputs = len(target.classes) if target.task == "classification" else 1
     net = Network(
-        [prepared.X["train"].shape[1], *settings.hidden, outputs],
+        [prepared.X["train"].shape[1], *settings.hidden, target.n_outputs],
         dtype=settings.dtype,
         init="glorot_uniform",
         scale=prepared.inputs.scale,
@@ -258,7 +203,7 @@ def train(
             )
         report(record)
 
-    y = prepared.target.encoded(prepared.rows["train"], prepared.settings.dtype)
+    y = prepared.target.encode(prepared.truth[prepared.rows["train"]], prepared.settings.dtype)
     return trainer.fit(
         prepared.X["train"], y, epochs=prepared.epochs, callbacks=[watch], progress=False
     )
@@ -274,17 +219,16 @@ def evaluate(net: Network, prepared: Prepared) -> dict[str, dict[str, float]]:
         )
         if not np.isfinite(out).all():
             raise DivergedError("diverged: the trained network's outputs are not finite")
-        result[part] = score(prepared.target, out, rows)
+        result[part] = score(prepared.target, out, prepared.truth[rows])
     return result
 
 
-def score(target: Target, out: NDArray[Any], rows: NDArray[np.intp]) -> dict[str, float]:
-    """Return the metrics of a network's outputs for these rows."""
-    truth = target.values[rows]
+def score(target: Target, out: NDArray[Any], truth: NDArray[Any]) -> dict[str, float]:
+    """Return the metrics of a network's outputs for rows of these true targets."""
     if target.task == "classification":
-        return {"accuracy": float((out.argmax(axis=1) == truth).mean())}
-    error = (truth - target.mean) / target.std - out[:, 0].astype(np.float64)
+        return {"accuracy": float((out.argmax(axis=1) == target.encode(truth)).mean())}
+    error = target.scaled(truth) - out[:, 0].astype(np.float64)
     spread = (truth - truth.mean()) / target.std
     total, left = float(spread @ spread), float(error @ error)
     r2 = 1.0 - left / total if total > 0 else float(left == 0)
-    return {"r2": r2, "rmse": math.sqrt(left / len(rows)) * target.std}
+    return {"r2": r2, "rmse": math.sqrt(left / len(truth)) * target.std}
