@@ -53,16 +53,16 @@ class _ArrayInputs(Inputs):
 
     def matrix_of(self, table: Table, seen: Seen) -> Any:
         """Return a table's inputs as a matrix with the columns of training, in its order."""
-        names = self._names
+        names, theirs = self._names, table.matrix_names
         if table.matrix is not None:
             width = table.matrix.shape[1]
-            same = table.matrix_names is None or table.matrix_names == names
-            if width == len(names) and (same or not set(names) & set(table.names)):
+            if theirs is None or isinstance(theirs, NumberedNames) or theirs == names:
+                if width != len(names):
+                    raise DataError(
+                        f"{table.source}: expected {len(names)} inputs a row, as in training, got "
+                        f"{width}"
+                    )
                 return table.matrix
-            if table.matrix_names is None:
-                raise DataError(
-                    f"{table.source}: expected {len(names)} inputs, as in training, got {width}"
-                )
         found = find_columns(table, list(names))
         X = np.full((table.n_rows, len(names)), np.nan)
         for j, (name, column) in enumerate(zip(names, found, strict=True)):

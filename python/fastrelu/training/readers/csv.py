@@ -85,7 +85,7 @@ def _read_once(
                 name,
                 "numeric" if name == roles.weights else choice.kind(name),
                 as_text=name in as_text,
-                is_target=name == roles.target,
+                role={roles.target: "target", roles.weights: "weights"}.get(name, "column"),
                 decimal_comma=separator == ";",
             )
             for name in roles.used
