@@ -45,8 +45,9 @@ class OneHot:
         unknown = np.flatnonzero(where < 0)
         if len(unknown):
             gaps = sum(values[i] == MISSING for i in unknown)
-            seen["missing value", self.name] += gaps
-            seen["unseen category", self.name] += len(unknown) - gaps
+            for what, n in (("missing value", gaps), ("unseen category", len(unknown) - gaps)):
+                if n:
+                    seen[what, self.name] += n
         return where
 
     def describe(self) -> dict[str, Any]:

@@ -116,6 +116,7 @@ def warnings_of(seen: Seen) -> list[str]:
     what = {
         "unseen category": "{n} values of no category that training has seen: all zeros",
         "missing value": "{n} values missing, which training had not: as the training mean",
+        "unknown column": "{n} entries of columns that training had not: left out",
         "missing column": "not there: taken as missing in {n} rows",
     }
     return [

@@ -157,15 +157,16 @@ class CellColumn:
     ) -> None:
         for i in np.flatnonzero(~np.isfinite(numbers)).tolist():
             cell = cells[i].strip()
+            what = f"{self.source}: line {line(i)}: {self.role} {self.name!r}"
             if math.isinf(numbers[i]):
                 raise DataError(
-                    f"{self.source}: line {line(i)}: {self.role} {self.name!r}: expected finite numbers, got "
-                    f"{cell!r}; correct the cell, or empty it"
+                    f"{what}: expected finite numbers, got {cell[:40]!r}; correct the cell, or "
+                    "empty it"
                 )
             if self.role == "target" and cell.lower().lstrip("+-") == "nan":
                 raise DataError(
-                    f"{self.source}: line {line(i)}: {self.role} {self.name!r}: expected a number, got {cell!r}; "
-                    "correct it, or empty the cell to leave the row out"
+                    f"{what}: expected a number, got {cell!r}; correct it, or empty the cell to "
+                    "leave the row out"
                 )
 
     def _add_texts(self, cells: Sequence[str], line: Callable[[int], int]) -> None:
