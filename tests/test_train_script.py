@@ -205,9 +205,6 @@ def test_npz_errors_name_the_array(tmp_path, rng):
         np.savez(tmp_path / "t.npz", **arrays)
         result = run(tmp_path / "t.npz")
         assert result.exit_code == 3 and says in result.stderr, result.output
-    np.save(tmp_path / "t.npy", X)
-    result = run(tmp_path / "t.npy")
-    assert result.exit_code == 3 and ".npz" in result.stderr
 
 
 def test_flags_that_do_not_go_together():

@@ -105,6 +105,11 @@ def read_arrays(sources: Sequence[Source], choice: ColumnChoice, need_target: bo
             raise DataError(f"{sources[-1].path}: holds the target already; --target does not fit")
         return arrays_table(path, X, y, target_name="labels", target_source=sources[-1].path)
     images = is_idx(sources[0].head)
+    if images and len(sources) > 1:
+        raise DataError(
+            f"{sources[-1].path}: expected the labels, one target for each of {len(inputs[0])} "
+            f"rows, got shape {inputs[-1].shape}"
+        )
     if images and need_target:
         raise DataError(f"{path}: an IDX file of images; expected the file of its labels after it")
     if images or (not need_target and choice.width in (None, X.shape[1])):
