@@ -146,5 +146,5 @@ def missing_column(source: str, name: str, names: Sequence[str], flag: str) -> D
     folded: dict[str, str] = {n.lower(): n for n in reversed(names)}
     near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
     hint = f" (did you mean {folded[near[0]]!r}?)" if near else ""
-    shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    shown = ", ".join(name[:40] for name in names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
     return DataError(f"{source}: {flag}: no column {name!r}{hint}; the columns are {shown}")
