@@ -51,8 +51,9 @@ class Scaling:
             for row, (values, scores) in zip(block, self.knots, strict=True):
                 row[:] = np.interp(row, values, scores)
         elif self._changes:
-            block -= self.mean[:, None]
-            block /= self._divisor
+            with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses infinities
+                block -= self.mean[:, None]
+                block /= self._divisor
         return missing
 
     def __post_init__(self) -> None:

@@ -93,4 +93,6 @@ def _read_one(source: Source, kind: str, choice: ColumnChoice, need_target: bool
 def _chosen(table: Table, choice: ColumnChoice) -> Table:
     if table.matrix is not None and choice.categorical:
         raise DataError(f"{table.source}: an array has no categorical columns")
+    if table.weights is not None and not table.weights.any():
+        raise DataError(f"{table.source}: weights {choice.weights!r}: every weight is 0")
     return choose_columns(table, choice)

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,7 +25,6 @@ from fastrelu.training.readers.values import (
 from fastrelu.training.table import NumberedNames, Table
 
 NPY, ZIP = b"\x93NUMPY", (b"PK\x03\x04", b"PK\x05\x06")
-DAMAGED = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, MemoryError)
 
 
 def read_npy(source: Source) -> NDArray[Any]:
@@ -43,7 +40,7 @@ def read_npy(source: Source) -> NDArray[Any]:
             array = np.load(source.path, mmap_mode="r", allow_pickle=False)
         else:
             array = np.load(io.BytesIO(source.read()), allow_pickle=False)
-    except DAMAGED as error:
+    except Exception as error:  # a damaged header raises nearly anything
         raise DataError(f"{source.path}: cannot be read as NPY ({_reason(error)})") from None
     return np.asanyarray(array)
 
@@ -58,7 +55,7 @@ def read_npz(source: Source, choice: ColumnChoice, need_target: bool) -> Table:
             for wanted in ("X", name, choice.weights, *choice.extra):
                 if wanted in there:
                     arrays[str(wanted)] = file[str(wanted)]
-    except DAMAGED as error:
+    except Exception as error:  # a damaged header raises nearly anything
         raise DataError(f"{path}: cannot be read as NPZ ({_reason(error)})") from None
     needed = ["X", *([name, choice.weights, *choice.extra] if need_target else [])]
     for wanted in needed:

@@ -81,7 +81,9 @@ def _ipc(source: Source, content: Any) -> Any:
         return feather.read_table(content)
     opens = ipc.open_stream if source.head.startswith(ARROW_STREAM) else ipc.open_file
     with opens(content) as reader:
-        return reader.read_all()
+        arrow = reader.read_all()
+    arrow.validate(full=True)  # its indices and offsets are used without another look
+    return arrow
 
 
 def arrow_table(

@@ -131,7 +131,7 @@ class CellColumn:
             numbers = np.array(list(map(float, cells)))
         except ValueError:
             return None
-        return None if any("_" in cell for cell in cells) else numbers
+        return None if "_" in "".join(cells) else numbers
 
     def _mixed_numbers(
         self, cells: Sequence[str], line: Callable[[int], int]
