@@ -5,16 +5,17 @@ import datetime
 import decimal
 import gzip
 import io
-import struct
+import os
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-pytest.importorskip("click")
 pytest.importorskip("pyarrow")
-pytest.importorskip("scipy")
+pytest.importorskip("sklearn")  # and scipy
 import pyarrow as pa
+from data_files import TEXT, arrow_table, idx, write, zstd
 from pyarrow import feather, ipc, parquet
 from scipy import sparse
 
@@ -22,38 +23,6 @@ from fastrelu.training import DataError
 from fastrelu.training.readers import ColumnChoice, read
 from fastrelu.training.readers.objects import table_from
 from fastrelu.training.table import NumberedNames, kind_of
-
-TEXT = "a,when,colour,y\n1.5,2024-01-31,red,1\n,2024-02-01 06:00,,0\n-2e3,,blue,1\n"
-
-
-def write(path, content):
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return str(path)
-
-
-def idx(array):
-    header = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape)
-    return header + array.tobytes()
-
-
-def zstd(content):
-    sink = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(sink, "zstd") as stream:
-        stream.write(content)
-    return sink.getvalue().to_pybytes()
-
-
-def arrow_table():
-    return pa.table(
-        {
-            "a": pa.array([1.5, None, -2e3]),
-            "when": pa.array(
-                [datetime.datetime(2024, 1, 31), datetime.datetime(2024, 2, 1, 6), None]
-            ),
-            "colour": pa.array(["red", None, "blue"]).dictionary_encode(),
-            "y": pa.array([1, 0, 1]),
-        }
-    )
 
 
 def written(tmp_path, form):
@@ -119,6 +88,25 @@ def test_standard_input(monkeypatch):
 
     monkeypatch.setattr(sys, "stdin", Input)
     assert read(["-"]).columns["colour"].tolist() == ["red", "", "blue"]
+
+
+def test_a_pipe_is_read_once():
+    ours, theirs = os.pipe()
+    os.write(theirs, TEXT.encode())
+    os.close(theirs)
+    try:
+        assert read([f"/dev/fd/{ours}"]).n_rows == 3
+    finally:
+        os.close(ours)
+
+
+def test_row_counter_without_a_name(tmp_path):
+    path = write(tmp_path / "t.csv", ",a,y\n0,5,1\n1,7,2\n")
+    table = read([path])
+    assert list(table.columns) == ["a"] and "counts the rows" in table.notes[-1]
+    assert list(read([path], ColumnChoice(features=("column 1",))).columns) == ["column 1"]
+    path = write(tmp_path / "t.csv", ",a,y\n0,5,1\n2,7,2\n")
+    assert list(read([path]).columns) == ["column 1", "a"]
 
 
 def test_columns_by_role(tmp_path):
@@ -367,83 +355,15 @@ def test_numbered_names():
         names[3]
 
 
-MOSTLY = "a,y\n" + "".join(f"{i},{i % 2}\n" for i in range(20))
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (b"", "the file is empty"),
-        (gzip.compress(b""), "the file is empty"),
-        ("\n\n", "the file is empty"),
-        ("a,y\n", "expected rows of data after the header line"),
-        ("a,y\n1,2\n1\n", "line 3: expected 2 fields, as in the header, got 1"),
-        ('a,y\n"1\n\n2",2\n1,2,3\n', "line 5: expected 2 fields"),
-        ("a,y\n\n1,2\n\n3\n", "line 5: expected 2 fields"),
-        ("a,b,a,y\n1,2,3,4\n", r"'a' twice \(columns 1 and 3\)"),
-        ("a\n1\n", "two columns or more"),
-        ("1,2\n3,4\n", "column names in the first line"),
-        (
-            MOSTLY + "oops,1\n",
-            "line 22: column 'a': expected a number, .*20 other rows, got 'oops'",
-        ),
-        (MOSTLY + "1_000,1\n", "line 22: .*--categorical 'a'"),
-        (MOSTLY + "inf,1\n", "line 22: column 'a': expected finite numbers, got 'inf'"),
-        (MOSTLY + "1e999,1\n", "line 22: column 'a': expected finite numbers"),
-        (MOSTLY + "1,nan\n", "line 22: target 'y': expected a number, got 'nan'"),
-        (MOSTLY + "1,-inf\n", "line 22: target 'y': expected finite numbers"),
-        (MOSTLY + "1,what\n", "line 22: column 'y': expected a number"),
-        (MOSTLY.encode() + b"\xe9,1\n", "line 22: not UTF-8 text .byte 0xe9.*iconv"),
-        (MOSTLY.encode("utf-16"), "UTF-16 text; save it as UTF-8"),
-        (MOSTLY.encode("utf-32"), "UTF-16|NUL"),
-        (MOSTLY.encode() + b"\0,1\n", "NUL"),
-        (bytes(range(256)) * 20, "NUL|UTF-8|CSV"),
-        ('a,y\n1,"2\n3,4\n', "not CSV"),
-        ('a,y\n1,"2"3\n', "line 2: not CSV"),
-        ('a,y\n1,2\n3,"' + "x" * 200_000 + '"\n', "line 3: not CSV"),
-        (",".join(f"c{i}" for i in range(100_001)) + "\n", "100001 columns; CSV is read up to"),
-        (gzip.compress(MOSTLY.encode())[:-9], "gzip data are damaged or cut short"),
-        (zstd(MOSTLY.encode() * 2000)[:-9], "zstandard|cannot be read"),
-        (b"PK\x03\x04broken", "cannot be read as NPZ"),
-        (b"PAR1" + bytes(30), "cannot be read as Parquet"),
-        (b"ARROW1\0\0" + bytes(30), "cannot be read as Parquet or Arrow"),
-        (b"\x93NUMPY\1\0broken", "cannot be read as NPY"),
-    ],
-)
-def test_what_cannot_be_read_says_where(tmp_path, content, says):
-    path = write(tmp_path / "t.dat", content)
-    with pytest.raises(DataError, match=says) as caught:
-        read([path])
-    assert str(caught.value).startswith(path) and "\n" not in str(caught.value)
-
-
-def test_cut_files(tmp_path):
-    whole = tmp_path / "whole"
-    parquet.write_table(arrow_table(), whole)
-    contents = [whole.read_bytes()]
-    feather.write_feather(arrow_table(), str(whole))
-    contents.append(whole.read_bytes())
-    np.savez(str(whole) + ".npz", X=np.ones((50, 3)), y=np.arange(50))
-    contents.append((tmp_path / "whole.npz").read_bytes())
-    np.save(str(whole) + ".npy", np.ones((50, 3)))
-    contents.append((tmp_path / "whole.npy").read_bytes())
-    contents.append(idx(np.ones((4, 3), np.uint8)))
-    for content in contents:
-        for part in (0.3, 0.6, 0.9):
-            path = write(tmp_path / "cut", content[: int(part * len(content))])
-            with pytest.raises(DataError, match="cut"):
-                read([path])
-
-
-def test_paths_that_are_no_files(tmp_path):
-    with pytest.raises(DataError, match="no such file, and not one of the bundled"):
-        read([str(tmp_path / "none.csv")])
-    with pytest.raises(DataError, match=r"a folder; name the files in it, as in '.*/\*.csv'"):
-        read([str(tmp_path)])
-    with pytest.raises(DataError, match="no data"):
-        read([])
-    with pytest.raises(DataError, match="stands alone"):
-        read(["iris", "x.csv"])
+def test_nothing_is_imported_before_it_is_needed(tmp_path):
+    path = write(tmp_path / "t.csv", TEXT)
+    code = (
+        "import sys; from fastrelu.training.readers import read; from fastrelu.training import "
+        f"preprocess; preprocess.fit_inputs(read([{path!r}])); "
+        "print({'scipy', 'sklearn', 'pyarrow', 'pandas'} & {m.split('.')[0] for m in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_categories_decided_late(tmp_path):

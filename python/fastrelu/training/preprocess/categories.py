@@ -131,7 +131,7 @@ class CategoryCounts:
         if len(common) > most:
             notes.append(
                 f"column {name!r}: {len(common)} categories; the {most} most frequent have an "
-                "input, the others are all zeros"
+                f"input, the others are all zeros (if they only name rows: --ignore {name!r})"
             )
         if counts[MISSING]:
             notes.append(

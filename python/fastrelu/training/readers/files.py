@@ -86,6 +86,8 @@ class Source:
                 self._content = sys.stdin.buffer.read()
             elif Path(path).is_dir():
                 raise IsADirectoryError
+            elif Path(path).exists() and not Path(path).is_file():  # a pipe gives its bytes once
+                self._content = Path(path).read_bytes()
             with self._plain() as file:
                 start = file.read(4)
         if not start:
