@@ -8,7 +8,6 @@ import warnings
 import numpy as np
 import pytest
 
-
 from fastrelu.training import DataError
 from fastrelu.training.preprocess import InputOptions, Inputs, fit_inputs, fit_target
 from fastrelu.training.readers import ColumnChoice, read
