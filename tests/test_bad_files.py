@@ -4,6 +4,7 @@
 import gzip
 import io
 import random
+import zipfile
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ MOSTLY = "a,y\n" + "".join(f"{i},{i % 2}\n" for i in range(20))
         (MOSTLY + "1e999,1\n", "line 22: column 'a': expected finite numbers"),
         (MOSTLY + "1,nan\n", "line 22: target 'y': expected a number, got 'nan'"),
         (MOSTLY + "1,-inf\n", "line 22: target 'y': expected finite numbers"),
-        (MOSTLY + "1,what\n", "line 22: column 'y': expected a number"),
+        (MOSTLY + "1,what\n", "line 22: target 'y': expected a number"),
         (MOSTLY.encode() + b"\xe9,1\n", "line 22: not UTF-8 text .byte 0xe9.*iconv"),
         (MOSTLY.encode("utf-16"), "UTF-16 text; save it as UTF-8"),
         (MOSTLY.encode("utf-32"), "UTF-16|NUL"),
@@ -52,7 +53,7 @@ MOSTLY = "a,y\n" + "".join(f"{i},{i % 2}\n" for i in range(20))
         ('a,y\n1,2\n3,"' + "x" * 200_000 + '"\n', "line 3: not CSV"),
         (",".join(f"c{i}" for i in range(100_001)) + "\n", "100001 columns; CSV is read up to"),
         (gzip.compress(MOSTLY.encode())[:-9], "gzip data are damaged or cut short"),
-        (zstd(MOSTLY.encode() * 2000)[:-9], "zstandard|cannot be read"),
+        (zstd(MOSTLY.encode() * 2000)[:-9], "zstandard data are damaged or cut short"),
         (b"PK\x03\x04broken", "cannot be read as NPZ"),
         (b"PAR1" + bytes(30), "cannot be read as Parquet"),
         (b"ARROW1\0\0" + bytes(30), "cannot be read as Parquet or Arrow"),
@@ -104,6 +105,13 @@ def test_damaged_files(tmp_path):
                 read([path], need_target=choose.random() < 0.5)
             except DataError as error:
                 assert str(error).isprintable()
+
+
+def test_office_files(tmp_path):
+    with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as file:
+        file.writestr("[Content_Types].xml", "<Types/>")
+    with pytest.raises(DataError, match="save the sheet as CSV"):
+        read([str(tmp_path / "t.xlsx")])
 
 
 def test_paths_that_are_no_files(tmp_path):

@@ -57,6 +57,8 @@ def read_npz(source: Source, choice: ColumnChoice, need_target: bool) -> Table:
                     arrays[str(wanted)] = file[str(wanted)]
     except Exception as error:  # a damaged header raises nearly anything
         raise DataError(f"{path}: cannot be read as NPZ ({_reason(error)})") from None
+    if "[Content_Types].xml" in there:
+        raise DataError(f"{path}: an Excel workbook or other Office file; save the sheet as CSV")
     needed = ["X", *([name, choice.weights, *choice.extra] if need_target else [])]
     for wanted in needed:
         if wanted is not None and wanted not in arrays:

@@ -218,7 +218,7 @@ class CellColumn:
             place, cell = self._first_text
             others = self._counts.total() - numbers
             raise DataError(
-                f"{self.source}: line {place}: column {self.name!r}: expected a number, as in "
+                f"{self.source}: line {place}: {self.role} {self.name!r}: expected a number, as in "
                 f"{numbers} other rows, got {cell[:40]!r} ({others} such in all); correct or empty "
                 f"the cell, or read the column as categories: --categorical {self.name!r}"
             )
