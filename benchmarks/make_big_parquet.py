@@ -20,10 +20,10 @@ STRETCH = 131_072  # rows made at once
 def stretch(number: int, rows: int, dtype: str) -> pa.Table:
     """Rows number * STRETCH onwards, as a function of their number alone."""
     rng = np.random.default_rng([20260101, number])
-    X = rng.standard_normal((COLUMNS, rows), dtype=np.float32)
-    scale = np.linspace(0.5, 20, COLUMNS, dtype=np.float32)[:, None]
+    X = rng.standard_normal((COLUMNS, rows))
+    scale = np.linspace(0.5, 20, COLUMNS)[:, None]
     y = np.sin(X[0]) + X[1] * X[2] + np.abs(X[3:8]).sum(axis=0)
-    y += 0.1 * rng.standard_normal(rows, dtype=np.float32)
+    y += 0.1 * rng.standard_normal(rows)
     columns = {f"x{i}": column.astype(dtype) for i, column in enumerate(X * scale + scale)}
     return pa.table({**columns, "y": y.astype(dtype)})
 
@@ -32,7 +32,7 @@ def make(path: Path, size: float, group_rows: int, dtype: str, compression: str)
     """Write stretches until the file has `size` bytes; return its rows."""
     rows, number = 0, 0
     schema = stretch(0, 1, dtype).schema
-    with pq.ParquetWriter(path, schema, compression=compression, use_dictionary=False) as writer:
+    with pq.ParquetWriter(path, schema, compression=compression) as writer:
         while path.stat().st_size < size:
             tables = [
                 stretch(number + i, min(STRETCH, group_rows), dtype)
