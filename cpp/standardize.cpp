@@ -31,6 +31,18 @@ void load(const NumberColumn& column, const Index* rows, std::size_t first, std:
   }
 }
 
+// Asks for the cache lines of the rows of the next tile: a column's run in a tile is too short for
+// the processor to see it coming.
+void prefetch(const NumberColumn& c, const Index* rows, std::size_t first, std::size_t n) {
+  if (c.data == nullptr || n == 0) return;
+  const auto row = [&](std::size_t i) { return rows != nullptr ? rows[i] : static_cast<Index>(i); };
+  const auto* const data = static_cast<const char*>(c.data);
+  const char* const end = data + row(first + n - 1) * c.stride;
+  if (c.stride > 0 && c.stride <= 8) {
+    for (const char* at = data + row(first) * c.stride; at <= end; at += 64) __builtin_prefetch(at);
+  }
+}
+
 void load(const NumberColumn& c, const Index* rows, std::size_t first, std::size_t n, double* to) {
   if (c.data == nullptr) {
     std::fill_n(to, n, std::numeric_limits<double>::quiet_NaN());
@@ -100,7 +112,9 @@ Standardized standardize(const Standardize<T>& s) {
     const Range mine = share(s.n_rows, team.size(), t);
     for (std::size_t first = mine.begin; first < mine.end; first += tile) {
       const std::size_t n = std::min(tile, mine.end - first);
+      const std::size_t then = std::min(tile, mine.end - first - n);
       for (std::size_t j = 0; j < s.n_columns; ++j) {
+        prefetch(s.columns[j], s.rows, first + n, then);
         if (!column_of_tile(s, j, first, n, missing.data() + t * s.n_columns)) finite[t] = 0;
       }
     }

@@ -62,6 +62,7 @@ class Inputs(ABC):
         rows: Rows = None,
         dtype: Any = "float32",
         seen: Seen | None = None,
+        out: NDArray[Any] | None = None,
     ) -> Any:
         """Return the inputs of some rows.
 
@@ -76,6 +77,8 @@ class Inputs(ABC):
         seen : Counter, optional
             Counts (what, column) for what training has not seen: "unseen category", "missing
             value", "missing column".
+        out : ndarray, (n, n_inputs), optional
+            Gets the result, of whose dtype it is; not for sparse ones.
 
         Returns
         -------

@@ -103,6 +103,7 @@ class MatrixInputs(_ArrayInputs):
         rows: Rows = None,
         dtype: Any = "float32",
         seen: Seen | None = None,
+        out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
         """Return the inputs of some rows: see `Inputs.transform`."""
         seen = Counter() if seen is None else seen
@@ -111,17 +112,17 @@ class MatrixInputs(_ArrayInputs):
             matrix = matrix.toarray()
         n = table.n_rows if rows is None else len(rows)
         p, k = len(self._names), len(self._indicators)
-        X = np.empty((n, p + k), dtype)
+        X = np.empty((n, p + k), dtype) if out is None else out
         size = max(16, BLOCK_NUMBERS // p)
         for low in range(0, n, size):
             high = min(low + size, n)
             part = matrix[low:high] if rows is None else matrix[rows[low:high]]
             block = part.astype(np.float64).T
             missing = self.scaling.apply(block)
-            out = X[low:high, :p]
+            numbers = X[low:high, :p]
             with np.errstate(over="ignore"):
-                out[:] = block.T
-            refuse_infinite(table, self._names, out, low, rows, lambda j, i: matrix[i, j])
+                numbers[:] = block.T
+            refuse_infinite(table, self._names, numbers, low, rows, lambda j, i: matrix[i, j])
             if missing is None:
                 X[low:high, p:] = 0
                 continue
@@ -160,6 +161,7 @@ class ByteInputs(_ArrayInputs):
         rows: Rows = None,
         dtype: Any = "float32",
         seen: Seen | None = None,
+        out: NDArray[Any] | None = None,
     ) -> NDArray[np.uint8]:
         """Return the inputs of some rows: see `Inputs.transform`."""
         matrix = self.matrix_of(table, Counter() if seen is None else seen)
@@ -178,7 +180,10 @@ class ByteInputs(_ArrayInputs):
                     f"{matrix[i, j]}"
                 )
             matrix = whole.astype(np.uint8)
-        return np.ascontiguousarray(matrix)
+        if out is None:
+            return np.ascontiguousarray(matrix)
+        out[:] = matrix
+        return out
 
     def describe(self) -> dict[str, Any]:
         """Return all of it as plain values, for a model file."""
@@ -214,6 +219,7 @@ class SparseInputs(_ArrayInputs):
         rows: Rows = None,
         dtype: Any = "float32",
         seen: Seen | None = None,
+        out: NDArray[Any] | None = None,
     ) -> Any:
         """Return the inputs of some rows: see `Inputs.transform`."""
         from scipy import sparse

@@ -1,162 +1,163 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Blocks of an epoch, filled by a thread of their own while the one before is trained on."""
+"""The block of rows that is in memory, and how it is filled from an epoch's chunks.
+
+Filling and training take turns, each with all threads: side by side they would wait for each
+other's cores at every step's barriers, and two blocks would be needed.
+"""
 
 from __future__ import annotations
 
-import atexit
-import queue
-import threading
-import weakref
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import _core
+from fastrelu.training.streaming.parts import NUMBER, Rows
+from fastrelu.training.streaming.rows import StreamedRows
+from fastrelu.training.table import Table
 
 CHUNK_ORDER, BLOCK_ORDER = 6, 7  # purposes of random numbers: docs/arithmetic.md
-WAIT = 0.05  # seconds between two looks at whether to stop
 
 
 @dataclass
 class Block:
-    """Memory for the rows of a block, and which rows it holds.
+    """Rows ready for training, and in which order they are taken.
 
     Attributes
     ----------
     X : ndarray, (capacity, n_inputs)
-    y : ndarray, (capacity,) or (capacity, 1)
+    y : ndarray, (capacity,)
         What the network learns.
     weights : ndarray of float64, (capacity,), or None
         In the loss.
     order : ndarray of int64, (n_rows,)
-        In which the rows are taken.
-    number : int
-        Which block of its epoch, from 0.
-    n_rows : int
-        Rows in it.
+        The rows in it, shuffled.
     """
 
     X: NDArray[Any]
     y: NDArray[Any]
     weights: NDArray[np.float64] | None
-    order: NDArray[np.int64]
-    number: int = -1
-    n_rows: int = 0
+    order: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @property
+    def n_rows(self) -> int:
+        """Rows in it."""
+        return len(self.order)
 
 
-# Puts some more rows into a block from a row of it on, and says how many; 0: there are none left.
-Fill = Callable[[Block, int], int]
+def reading_threads(n: int) -> ThreadPoolExecutor:
+    """Return threads that fill blocks; the jobs of each run on itself alone, if there are more."""
+
+    def begin() -> None:
+        if n > 1:
+            _core.set_thread_limit(1)
+
+    return ThreadPoolExecutor(n, "fastrelu-read", begin)
 
 
-class BlockReader:
-    """Fills one epoch's blocks in a thread, never more than there is memory for.
+class EpochBlocks:
+    """Fills a block with one epoch's rows, again and again.
 
     Parameters
     ----------
-    memory : list of Block
-        Used in turn. Nobody else may use them before `close` has returned, except for blocks
-        that `next` has given and `release` has not got back.
-    fill : callable
-        See `Fill`; called by the thread alone.
+    rows : StreamedRows
+        What is read.
+    block : Block
+        What is filled.
+    pool : ThreadPoolExecutor
+        Threads that fill it, each from a chunk of its own.
     seed, epoch : int
         Of the order of the rows.
-    first : int
-        The number of the block that `fill` begins with.
+    number : int
+        The first block wanted.
     """
 
-    def __init__(self, memory: list[Block], fill: Fill, seed: int, epoch: int, first: int) -> None:
-        self.epoch, self.place = epoch, first
-        self._free: queue.SimpleQueue[Block | None] = queue.SimpleQueue()
-        self._ready: queue.SimpleQueue[Block | BaseException] = queue.SimpleQueue()
-        self._stopped = threading.Event()
-        for block in memory:
-            self._free.put(block)
-        blocks = _blocks(self._free, self._stopped, fill, seed, epoch, first)
-        self._thread = threading.Thread(
-            target=_run, args=(blocks, self._ready), name="fastrelu-blocks", daemon=True
+    def __init__(
+        self,
+        rows: StreamedRows,
+        block: Block,
+        pool: ThreadPoolExecutor,
+        seed: int,
+        epoch: int,
+        number: int,
+    ) -> None:
+        self._rows, self._block, self._pool = rows, block, pool
+        self._seed, self.epoch, self.number = seed, epoch, number - 1
+        chunks = len(rows.stream.chunks)
+        self._visits = _core.permutation(seed, CHUNK_ORDER, 0, epoch, chunks)
+        counts = rows.counts[self._visits, NUMBER["train"]]
+        self._ends = counts.cumsum()  # of each chunk's rows among the epoch's
+        self._begins = self._ends - counts
+        self._open: dict[int, _ChunkReader] = {}  # chunks whose rest belongs to the next block
+
+    def next(self) -> Block:
+        """Fill the block with the rows that follow, as many as there are, and return it."""
+        self.number += 1
+        capacity = len(self._block.X)
+        low = self.number * capacity
+        high = min(low + capacity, int(self._ends[-1]))
+        first = int(np.searchsorted(self._ends, low, side="right"))
+        last = int(np.searchsorted(self._begins, high, side="left"))
+        visits = [i for i in range(first, last) if self._begins[i] < self._ends[i]]
+        for _ in self._pool.map(lambda i: self._read(i, low, high), visits):
+            pass  # raises what went wrong in a thread
+        self._block.order = _core.permutation(
+            self._seed, BLOCK_ORDER, self.number, self.epoch, high - low
         )
-        # Left running, it would be cut off in the middle of a library when the interpreter ends.
-        self._at_exit = _closing(weakref.ref(self))
-        atexit.register(self._at_exit)
-        self._thread.start()
+        return self._block
 
-    def next(self, stop: Callable[[], bool]) -> Block | None:
-        """Return the next block, or None if `stop` said True before it was ready.
+    def _read(self, i: int, low: int, high: int) -> None:
+        """Put the rows of the i-th chunk that are the epoch's rows low to high into the block."""
+        reader = self._open.pop(i, None)
+        if reader is None:
+            begin = int(self._begins[i])
+            reader = _ChunkReader(self._rows, int(self._visits[i]), max(0, low - begin))
+        end = min(int(self._ends[i]), high)
+        at = max(int(self._begins[i]), low)
+        while at < end:
+            table, some = reader.next(end - at)
+            self._put(slice(at - low, at - low + len(some)), table, some)
+            at += len(some)
+        if end < self._ends[i]:
+            self._open[i] = reader
+        else:
+            reader.close()
 
-        Raises
-        ------
-        Exception
-            What went wrong in the thread.
-        """
-        while True:
-            try:
-                block = self._ready.get(timeout=WAIT)
-                break
-            except queue.Empty:
-                if stop():
-                    return None
-        if isinstance(block, BaseException):
-            raise block
-        self.place = block.number
-        return block
-
-    def release(self, block: Block) -> None:
-        """Give a block's memory back."""
-        self.place = block.number + 1
-        self._free.put(block)
+    def _put(self, to: slice, table: Table, rows: Rows) -> None:
+        part = self._rows.ready(table, rows, "train", self._block.X[to])
+        self._block.y[to] = part.y
+        if self._block.weights is not None:
+            self._block.weights[to] = part.loss_weights
 
     def close(self) -> None:
-        """Stop the thread."""
-        self._stopped.set()
-        self._free.put(None)
-        self._thread.join()
-        atexit.unregister(self._at_exit)
+        """Close what is open."""
+        for reader in self._open.values():
+            reader.close()
+        self._open = {}
 
 
-def _closing(reader: weakref.ref[BlockReader]) -> Callable[[], None]:
-    def close() -> None:
-        found = reader()
-        if found is not None:
-            found.close()
+class _ChunkReader:
+    """The training rows of one chunk, some at a time, without the first `skip`."""
 
-    return close
+    def __init__(self, rows: StreamedRows, chunk: int, skip: int) -> None:
+        self._parts = rows.of_chunks([chunk], "train")
+        self._skip = skip
+        self._table: Table | None = None
+        self._left: Rows = np.zeros(0, np.intp)
 
+    def next(self, most: int) -> tuple[Table, Rows]:
+        """Return a table and some of its rows, one or more."""
+        while not len(self._left):
+            self._table, rows = next(self._parts)
+            self._left = rows[self._skip :]
+            self._skip -= len(rows) - len(self._left)
+        assert self._table is not None
+        some, self._left = self._left[:most], self._left[most:]
+        return self._table, some
 
-def _run(blocks: Iterator[Block], ready: queue.SimpleQueue[Block | BaseException]) -> None:
-    try:
-        for block in blocks:
-            ready.put(block)
-    except BaseException as error:  # handed to whoever waits
-        ready.put(error)
-
-
-def _blocks(
-    free: queue.SimpleQueue[Block | None],
-    stopped: threading.Event,
-    fill: Fill,
-    seed: int,
-    epoch: int,
-    number: int,
-) -> Iterator[Block]:
-    """Yield full blocks and the last one, as long as there is memory for them."""
-    while True:
-        block = free.get()
-        if block is None:
-            return
-        block.n_rows = 0
-        while block.n_rows < len(block.X):
-            added = fill(block, block.n_rows)
-            if stopped.is_set():
-                return
-            if not added:
-                break
-            block.n_rows += added
-        if not block.n_rows:
-            return
-        block.number = number
-        block.order = _core.permutation(seed, BLOCK_ORDER, number, epoch, block.n_rows)
-        number += 1
-        yield block
+    def close(self) -> None:
+        """Close the file."""
+        self._parts.close()

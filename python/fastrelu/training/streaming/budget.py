@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How the memory that the user allows is shared: reading, and two blocks of rows."""
+"""How the memory that the user allows is shared: reading, and a block of rows."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from fastrelu.training.errors import DataError
 from fastrelu.training.streaming.source import Stream
 
-PART_ROWS = 32_768  # read at once
-PART_BYTES = 1 << 23  # and no more than this, if a row is long
+PART_ROWS = 65_536  # read at once
+PART_BYTES = 1 << 24  # and no more than this, if a row is long
+READERS = 4  # more share Python's lock than they save
 MEGABYTE = 1e6
 
 
@@ -16,8 +19,24 @@ def part_rows(row_bytes: float) -> int:
     return int(max(1, min(PART_ROWS, PART_BYTES // max(1, int(row_bytes)))))
 
 
-def block_rows(stream: Stream, row_bytes: int, batch_size: int, memory: int) -> int:
-    """Return the rows of a block: as many as fit twice beside what reading takes.
+@dataclass(frozen=True)
+class Share:
+    """What the memory allows.
+
+    Attributes
+    ----------
+    block_rows : int
+        Rows of a block.
+    readers : int
+        Threads that fill it.
+    """
+
+    block_rows: int
+    readers: int
+
+
+def share(stream: Stream, row_bytes: int, batch_size: int, memory: int) -> Share:
+    """Return how the memory is used: half of it at most for reading, the rest for a block.
 
     Parameters
     ----------
@@ -26,7 +45,7 @@ def block_rows(stream: Stream, row_bytes: int, batch_size: int, memory: int) -> 
     row_bytes : int
         Of a row in a block: inputs, target, weight, its place in the order.
     batch_size : int
-        The result is a multiple of it.
+        A block is a multiple of it.
     memory : int
         Bytes for all.
 
@@ -36,14 +55,16 @@ def block_rows(stream: Stream, row_bytes: int, batch_size: int, memory: int) -> 
         If not even one minibatch fits.
     """
     rows = part_rows(stream.raw_row_bytes)
-    # A part as it is read, some copies of its columns, and its rows made ready.
-    reading = stream.reading_bytes + rows * int(2 * stream.raw_row_bytes + row_bytes)
-    blocks = (memory - reading) // (2 * row_bytes * batch_size)
-    if blocks < 1:
-        needed = reading + 2 * row_bytes * batch_size
+    # A part as it is read, and some copies of its columns.
+    each = stream.reading_bytes + int(2 * rows * stream.raw_row_bytes)
+    readers = max(1, min(READERS, memory // (2 * each)))
+    left = memory - readers * each
+    batches = min(left // (row_bytes * batch_size), -(-stream.n_rows // batch_size))
+    if batches < 1:
+        needed = readers * each + row_bytes * batch_size
         raise DataError(
-            f"{stream.source}: two minibatches of {batch_size} rows, {row_bytes / 1e3:.1f} kB each "
-            f"row, and {reading / MEGABYTE:.0f} MB to read them need --memory "
-            f"{-(-needed // 10**6)}MB, got {memory // 10**6}MB; or take a smaller --batch-size"
+            f"{stream.source}: a minibatch of {batch_size} rows of {row_bytes / 1e3:.1f} kB, and "
+            f"{each / MEGABYTE:.0f} MB to read them, need --memory {-(-needed // 10**6)}MB, got "
+            f"{memory // 10**6}MB; or take a smaller --batch-size"
         )
-    return int(min(blocks, -(-stream.n_rows // batch_size))) * batch_size
+    return Share(int(batches) * batch_size, readers)

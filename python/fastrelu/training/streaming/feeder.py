@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,33 +14,32 @@ from fastrelu.training.errors import CheckpointError
 from fastrelu.training.feeder import BLOCK_ROWS, Part
 from fastrelu.training.metrics import Judge, Scores
 from fastrelu.training.split import PARTS
-from fastrelu.training.streaming.ahead import ahead
-from fastrelu.training.streaming.blocks import CHUNK_ORDER, Block, BlockReader
-from fastrelu.training.streaming.parts import NUMBER, Rows
+from fastrelu.training.streaming.blocks import Block, EpochBlocks, reading_threads
+from fastrelu.training.streaming.budget import Share
 from fastrelu.training.streaming.rows import StreamedRows
-from fastrelu.training.table import Table
 
 
 class StreamFeeder:
-    """One training's way through files; it owns two blocks of memory and a thread.
+    """One training's way through files; it owns the memory of a block.
 
     Parameters
     ----------
     rows : StreamedRows
         The files' rows, made ready.
-    block_rows : int
-        Rows of a block, a multiple of the batch size.
+    share : Share
+        What the memory allows: rows of a block, and how many threads fill it.
     batch_size, seed : int
         The trainer's.
     """
 
-    def __init__(self, rows: StreamedRows, block_rows: int, batch_size: int, seed: int) -> None:
-        self.rows, self.block_rows = rows, block_rows
+    def __init__(self, rows: StreamedRows, share: Share, batch_size: int, seed: int) -> None:
+        self.rows, self.block_rows = rows, share.block_rows
+        self._readers = min(share.readers, _core.num_threads())
+        self._pool: ThreadPoolExecutor | None = None
         self.batch_size, self.seed = batch_size, seed
         self.n_train = rows.n_rows["train"]
-        self._memory: list[Block] = []
-        self._reader: BlockReader | None = None
-        self._held: Block | None = None  # of the reader: trained on, not to its end
+        self._block: Block | None = None
+        self._blocks: EpochBlocks | None = None
         self._core: _core.Trainer | None = None
 
     def steps_in_epoch(self) -> int:
@@ -55,12 +55,10 @@ class StreamFeeder:
             if not state["in_epoch"]:
                 epoch, place = epoch + 1, 0
             number, done = divmod(place, self.block_rows // self.batch_size)
-            block = self._block(epoch, number, stop)
-            if block is None or not self._train(trainer, block, done, stop):
+            if not self._train(trainer, self._filled(epoch, number), done, stop):
                 return False
-            self._release()
             if not core.state["in_epoch"]:
-                self._close_reader()
+                self._close_blocks()
                 return True
 
     def epoch_loss(self) -> float:
@@ -79,21 +77,16 @@ class StreamFeeder:
         """Yield the rows of a part in the order of their numbers, `BLOCK_ROWS` at a time."""
         if not self.rows.n_rows[part]:
             return
-        self._drop_block_memory()
         ready: list[Part] = []
         count = 0
-        parts = ahead(self.rows.of_part(part))
-        try:
-            for table, which in parts:
-                while len(which):
-                    some = which[: BLOCK_ROWS - count]
-                    ready.append(self.rows.ready(table, some, part))
-                    which, count = which[len(some) :], count + len(some)
-                    if count == BLOCK_ROWS:
-                        yield joined(ready)
-                        ready, count = [], 0
-        finally:
-            parts.close()
+        for table, which in self.rows.of_part(part):
+            while len(which):
+                some = which[: BLOCK_ROWS - count]
+                ready.append(self.rows.ready(table, some, part))
+                which, count = which[len(some) :], count + len(some)
+                if count == BLOCK_ROWS:
+                    yield joined(ready)
+                    ready, count = [], 0
         if ready:
             yield joined(ready)
 
@@ -118,8 +111,12 @@ class StreamFeeder:
                 )
 
     def close(self) -> None:
-        """Stop the thread and give the memory back."""
-        self._drop_block_memory()
+        """Close the files and give the memory back."""
+        self._close_blocks()
+        self._block = None
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
 
     # Blocks
 
@@ -134,66 +131,26 @@ class StreamFeeder:
             rates = optimizers.learning_rates(trainer.optimizer, core.step_count + 1, steps)
         return core.run_block(data, order, rates, self.n_train, lambda: bool(stop()))
 
-    def _block(self, epoch: int, number: int, stop: Callable[[], bool]) -> Block | None:
-        """Return a block of an epoch, or None if `stop` said True first."""
-        reader = self._reader
-        if reader is not None and (reader.epoch, reader.place) != (epoch, number):
-            self._close_reader()
-        if self._held is not None:
-            return self._held
-        if self._reader is None:
-            fill = _Filler(self.rows, self._visits(epoch), number * self.block_rows)
-            self._memory = self._memory or [self.rows.block(self.block_rows) for _ in range(2)]
-            self._reader = BlockReader(self._memory, fill, self.seed, epoch, number)
-        self._held = self._reader.next(stop)
-        return self._held
+    def _filled(self, epoch: int, number: int) -> Block:
+        """Return an epoch's block of this number."""
+        blocks = self._blocks
+        if blocks is not None and blocks.epoch == epoch:
+            if blocks.number == number:
+                return self._block  # an interrupted one
+            if blocks.number == number - 1:
+                return blocks.next()
+        self._close_blocks()
+        if self._block is None:
+            self._block = Block(*self.rows.empty(self.block_rows))
+        if self._pool is None:  # kept: new threads would start with new memory at every block
+            self._pool = reading_threads(self._readers)
+        self._blocks = EpochBlocks(self.rows, self._block, self._pool, self.seed, epoch, number)
+        return self._blocks.next()
 
-    def _visits(self, epoch: int) -> list[int]:
-        """Return the epoch's order of the chunks."""
-        order = _core.permutation(self.seed, CHUNK_ORDER, 0, epoch, len(self.rows.stream.chunks))
-        return order.tolist()
-
-    def _release(self) -> None:
-        assert self._reader is not None and self._held is not None
-        self._reader.release(self._held)
-        self._held = None
-
-    def _close_reader(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
-        self._reader = self._held = None
-
-    def _drop_block_memory(self) -> None:
-        """Make room for judging; an epoch that is open reads its block again."""
-        self._close_reader()
-        self._memory = []
-
-
-class _Filler:
-    """Fills blocks with the training rows of chunks in a given order, from one of the rows on."""
-
-    def __init__(self, rows: StreamedRows, visits: list[int], skip: int) -> None:
-        self._source = rows
-        counts = rows.counts[visits, NUMBER["train"]].cumsum()
-        first = int(np.searchsorted(counts, skip, side="right"))
-        self._skip = skip - (int(counts[first - 1]) if first else 0)
-        self._parts = rows.of_chunks(visits[first:], "train")
-        self._table: Table | None = None
-        self._left: Rows = np.zeros(0, np.intp)
-
-    def __call__(self, block: Block, at: int) -> int:
-        while not len(self._left):
-            following = next(self._parts, None)
-            if following is None:
-                return 0
-            self._table, rows = following
-            self._left = rows[self._skip :]
-            self._skip -= len(rows) - len(self._left)
-        assert self._table is not None
-        some = self._left[: len(block.X) - at]
-        self._left = self._left[len(some) :]
-        self._source.fill(block, at, self._table, some)
-        return len(some)
+    def _close_blocks(self) -> None:
+        if self._blocks is not None:
+            self._blocks.close()
+        self._blocks = None
 
 
 def joined(parts: list[Part]) -> Part:

@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from fastrelu import _core
 from fastrelu.training.errors import DataError
 from fastrelu.training.readers.arrow import arrow_errors, arrow_table
 from fastrelu.training.readers.choice import ColumnChoice
@@ -16,6 +20,9 @@ from fastrelu.training.table import Table
 
 BUFFER = 1 << 16  # bytes of each column that are read at once
 PAGE = 1 << 20  # bytes of a page that writers aim at
+PLAIN = {
+    "float", "double", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64",
+}  # fmt: skip
 
 
 class ParquetStream:
@@ -110,19 +117,51 @@ class ParquetStream:
             counts.append(group.num_rows)
         return counts
 
-    def parts(self, chunk: Chunk) -> Iterator[Table]:
-        """Yield a row group's rows, some ten thousand at a time."""
+    def parts(self, chunk: Chunk, again: bool = False) -> Iterator[Table]:
+        """Yield a row group's rows, some ten thousand at a time; see `Stream.parts`."""
+        table = self._known_table if again else self._table
         with self._open(chunk.path) as file, arrow_errors(chunk.path):
+            # The threads that fill a block read a chunk each.
             batches = file.iter_batches(
                 part_rows(self.raw_row_bytes),
                 row_groups=[chunk.place],
                 columns=self.roles.used,
-                use_threads=False,  # the cores are for the training
+                use_threads=_core.num_threads() > 1 and not again,
             )
             at = chunk.row_in_file
             for batch in batches:
-                yield arrow_table(chunk.path, batch, self.choice, self.roles, at)
+                yield table(chunk.path, batch, at)
                 at += batch.num_rows
+
+    def _table(self, path: str, batch: Any, first_row: int) -> Table:
+        return arrow_table(path, batch, self.choice, self.roles, first_row)
+
+    def _known_table(self, path: str, batch: Any, first_row: int) -> Table:
+        """Return a batch's table; plain numbers without nulls are not looked at again."""
+        plain: dict[str, Any] = {}
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if column.null_count == 0 and str(column.type) in PLAIN and not self._as_text(name):
+                plain[name] = column.to_numpy()
+        roles = self.roles
+        target = plain.get(roles.target or "")
+        rest = replace(
+            roles,
+            inputs=[name for name in roles.inputs if name not in plain],
+            target=roles.target if target is None else None,
+        )
+        table = arrow_table(path, batch, self.choice, rest, first_row)
+        columns = {name: plain[name] for name in roles.inputs if name in plain} | table.columns
+        if target is None:
+            return replace(table, columns=columns)
+        return replace(
+            table,
+            columns=columns,
+            target=target.astype(np.float64, copy=False),
+            target_name=roles.target,
+        )
+
+    def _as_text(self, name: str) -> bool:
+        return self.choice.kind(name) not in (None, "numeric")
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what tells these files from others, without reading all of them."""

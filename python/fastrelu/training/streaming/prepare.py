@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrelu.losses import Loss
 from fastrelu.training.errors import ConfigError, DataError
@@ -16,12 +18,12 @@ from fastrelu.training.prepare import MIN_ROWS, choose_loss, input_options, reso
 from fastrelu.training.preprocess import Accumulator, Inputs, Target, TargetAccumulator
 from fastrelu.training.settings import Settings
 from fastrelu.training.split import PARTS
-from fastrelu.training.streaming.ahead import ahead
-from fastrelu.training.streaming.budget import block_rows
+from fastrelu.training.streaming.budget import Share, share
 from fastrelu.training.streaming.feeder import StreamFeeder
 from fastrelu.training.streaming.parts import NONE, Membership, rows_of
 from fastrelu.training.streaming.rows import StreamedRows
 from fastrelu.training.streaming.source import Stream
+from fastrelu.training.table import Table
 
 
 @dataclass
@@ -34,8 +36,8 @@ class PreparedStream:
         With every choice made.
     rows : StreamedRows
         The rows, made ready as they are read.
-    block_rows : int
-        Rows of a block.
+    share : Share
+        How the memory is used.
     dropped : int
         Rows without a target or weight.
     notes : list of str
@@ -44,7 +46,7 @@ class PreparedStream:
 
     settings: Settings
     rows: StreamedRows
-    block_rows: int
+    share: Share
     dropped: int
     notes: list[str]
 
@@ -86,9 +88,7 @@ class PreparedStream:
     def feeder(self) -> Feeder:
         """Return a way through the data for one training."""
         assert self.settings.batch_size is not None
-        return StreamFeeder(
-            self.rows, self.block_rows, self.settings.batch_size, self.settings.seed
-        )
+        return StreamFeeder(self.rows, self.share, self.settings.batch_size, self.settings.seed)
 
     def counts(self) -> dict[str, int]:
         """Return the rows of each part, and those left out."""
@@ -142,15 +142,15 @@ def prepare_stream(stream: Stream, settings: Settings) -> PreparedStream:
         weighted, _class_weights(stream, settings, learned),
     )  # fmt: skip
     assert settings.batch_size is not None
-    block = block_rows(stream, rows.row_bytes, settings.batch_size, size(settings.memory))
+    shared = share(stream, rows.row_bytes, settings.batch_size, size(settings.memory))
     notes = [*stream.notes, *rows.inputs.notes]
     if dropped:
         notes.append(f"{dropped} of {stream.n_rows} rows have no target or weight: left out")
     notes.append(
-        f"read in blocks of {block:,} training rows, shuffled inside, from {len(stream.chunks):,} "
+        f"read in blocks of {shared.block_rows:,} training rows, shuffled inside, from {len(stream.chunks):,} "
         f"pieces in random order (--memory {settings.memory})"
     )
-    return PreparedStream(settings, rows, block, dropped, notes)
+    return PreparedStream(settings, rows, shared, dropped, notes)
 
 
 def _membership(settings: Settings) -> Membership:
@@ -165,17 +165,15 @@ def _membership(settings: Settings) -> Membership:
     )
 
 
-def _pass(stream: Stream, membership: Membership) -> Any:
+def _pass(
+    stream: Stream, membership: Membership
+) -> Iterator[tuple[int, Table, NDArray[np.uint8]]]:
     """Yield (chunk number, some of its rows, each row's part) for the whole stream."""
-
-    def read() -> Any:
-        for c, chunk in enumerate(stream.chunks):
-            at = chunk.first_row
-            for table in stream.parts(chunk):
-                yield c, table, membership.numbers(table, at)
-                at += table.n_rows
-
-    return ahead(read())
+    for c, chunk in enumerate(stream.chunks):
+        at = chunk.first_row
+        for table in stream.parts(chunk):
+            yield c, table, membership.numbers(table, at)
+            at += table.n_rows
 
 
 def _check_counts(stream: Stream, counts: Any) -> None:

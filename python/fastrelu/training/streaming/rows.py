@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,6 @@ from fastrelu.training.errors import DataError
 from fastrelu.training.feeder import Part
 from fastrelu.training.preprocess import Inputs, Target
 from fastrelu.training.split import PARTS
-from fastrelu.training.streaming.blocks import Block
 from fastrelu.training.streaming.parts import NUMBER, Membership, Rows, rows_of
 from fastrelu.training.streaming.source import Stream
 from fastrelu.training.table import Table
@@ -70,25 +69,28 @@ class StreamedRows:
     def _has_loss_weights(self) -> bool:
         return self.weighted or self.class_weights is not None
 
-    def of_chunks(self, visits: Iterable[int], part: str) -> Iterator[tuple[Table, Rows]]:
+    def of_chunks(self, visits: Iterable[int], part: str) -> Generator[tuple[Table, Rows], None, None]:
         """Yield the tables of some chunks, one after another, with their rows of a part."""
         for c in visits:
             if not self.counts[c, NUMBER[part]]:
                 continue
             chunk = self.stream.chunks[c]
             at = chunk.first_row
-            for table in self.stream.parts(chunk):
+            for table in self.stream.parts(chunk, again=True):
                 yield table, rows_of(self.membership.numbers(table, at), part)
                 at += table.n_rows
 
-    def of_part(self, part: str) -> Iterator[tuple[Table, Rows]]:
+    def of_part(self, part: str) -> Generator[tuple[Table, Rows], None, None]:
         """Yield the tables of all chunks, as they lie, with their rows of a part."""
         return self.of_chunks(range(len(self.stream.chunks)), part)
 
-    def ready(self, table: Table, rows: Rows, part: str) -> Part:
-        """Return some rows of a part as the network takes them."""
+    def ready(
+        self, table: Table, rows: Rows, part: str, out: NDArray[Any] | None = None
+    ) -> Part:
+        """Return some rows of a part as the network takes them, the inputs in `out` if given."""
         assert table.target is not None
-        X = self.inputs.transform(table, rows, self.dtype, self.seen[part])
+        seen = None if part == "train" else self.seen[part]  # training has seen itself
+        X = self.inputs.transform(table, rows, self.dtype, seen, out)
         values = table.target[rows]
         y = self._encode(table, values)
         truth = y if self.target.task == "classification" else np.asarray(values, np.float64)
@@ -106,19 +108,9 @@ class StreamedRows:
             )
         return self.target.encode(values, self.dtype)
 
-    def block(self, n_rows: int) -> Block:
-        """Return the memory of a block."""
+    def empty(self, n_rows: int) -> tuple[Any, Any, Any]:
+        """Return memory for inputs, targets and weights (None without) of so many rows."""
         uint8 = self.inputs.scale != 1.0
         X = np.empty((n_rows, self.inputs.n_inputs), np.uint8 if uint8 else self.dtype)
         y = np.empty(n_rows, self.dtype if self.target.task == "regression" else np.int64)
-        weights = np.empty(n_rows) if self._has_loss_weights else None
-        return Block(X, y, weights, np.zeros(0, np.int64))
-
-    def fill(self, block: Block, at: int, table: Table, rows: Rows) -> None:
-        """Put training rows into a block, from its row `at` on."""
-        part = self.ready(table, rows, "train")
-        to = slice(at, at + len(rows))
-        block.X[to] = part.X
-        block.y[to] = part.y
-        if block.weights is not None:
-            block.weights[to] = part.loss_weights
+        return X, y, np.empty(n_rows) if self._has_loss_weights else None

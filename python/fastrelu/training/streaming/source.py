@@ -69,8 +69,16 @@ class Stream(Protocol):
     names: Sequence[str]
     notes: list[str]
 
-    def parts(self, chunk: Chunk) -> Iterator[Table]:
-        """Yield a chunk's rows, some ten thousand at a time."""
+    def parts(self, chunk: Chunk, again: bool = False) -> Iterator[Table]:
+        """Yield a chunk's rows, some ten thousand at a time.
+
+        Parameters
+        ----------
+        chunk : Chunk
+            Of this stream.
+        again : bool
+            Whether all rows have been read before and need not be checked.
+        """
         ...
 
     def fingerprint(self) -> dict[str, Any]:
