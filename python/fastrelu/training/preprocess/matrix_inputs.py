@@ -113,25 +113,37 @@ class MatrixInputs(_ArrayInputs):
         n = table.n_rows if rows is None else len(rows)
         p, k = len(self._names), len(self._indicators)
         X = np.empty((n, p + k), dtype) if out is None else out
+        if self.scaling.knots is None and p <= max(n, 64):  # a view is made of each column
+            to = np.full(p, -1)
+            to[self._indicators] = p + np.arange(k)
+            missing, finite = self.scaling.rows(list(matrix.T), rows, to, X)
+            if not finite:
+                refuse_infinite(table, self._names, X[:, :p], 0, rows, lambda j, i: matrix[i, j])
+            self._count_missing(missing, seen)
+            return X
         size = max(16, BLOCK_NUMBERS // p)
         for low in range(0, n, size):
             high = min(low + size, n)
             part = matrix[low:high] if rows is None else matrix[rows[low:high]]
             block = part.astype(np.float64).T
-            missing = self.scaling.apply(block)
+            gaps = self.scaling.apply(block)
             numbers = X[low:high, :p]
             with np.errstate(over="ignore"):
                 numbers[:] = block.T
             refuse_infinite(table, self._names, numbers, low, rows, lambda j, i: matrix[i, j])
-            if missing is None:
+            if gaps is None:
                 X[low:high, p:] = 0
                 continue
-            X[low:high, p:] = missing[self._indicators].T
-            for j in np.flatnonzero(~self.scaling.gaps & missing.any(axis=1)).tolist():
-                name = self._names[j]
-                if not seen["missing column", name]:
-                    seen["missing value", name] += int(missing[j].sum())
+            X[low:high, p:] = gaps[self._indicators].T
+            self._count_missing(gaps.sum(axis=1), seen)
         return X
+
+    def _count_missing(self, missing: NDArray[Any], seen: Seen) -> None:
+        """Count what is missing where training lacked nothing."""
+        for j in np.flatnonzero(~self.scaling.gaps & (missing > 0)).tolist():
+            name = self._names[j]
+            if not seen["missing column", name]:
+                seen["missing value", name] += int(missing[j])
 
     def describe(self) -> dict[str, Any]:
         """Return all of it as plain values, for a model file."""

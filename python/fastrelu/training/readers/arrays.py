@@ -113,10 +113,10 @@ def read_arrays(sources: Sequence[Source], choice: ColumnChoice, need_target: bo
         raise DataError(f"{path}: an IDX file of images; expected the file of its labels after it")
     if images or (not need_target and choice.width in (None, X.shape[1])):
         return replace(arrays_table(path, X, None, target_name="labels"), matrix_names=None)
-    return _split_matrix(path, X, choice)
+    return split_matrix(path, X, choice)
 
 
-def _split_matrix(path: str, X: NDArray[Any], choice: ColumnChoice) -> Table:
+def split_matrix(path: str, X: NDArray[Any], choice: ColumnChoice) -> Table:
     """Return the table of a matrix that has its target in a column."""
     width = X.shape[1]
     text = "-1" if choice.target in (None, "labels") else str(choice.target)
