@@ -19,6 +19,7 @@ from fastrelu.optimizers import SGD, Adam, AdamW, Optimizer
 
 __all__ = ["History", "Trainer"]
 
+CHECKPOINT = "fastrelu.checkpoint"  # the files' format
 Sampling = Literal["shuffle", "subset", "with_replacement"]
 Callback = Callable[["Trainer", dict[str, Any]], Any]
 
@@ -250,6 +251,40 @@ class Trainer:
             if any([callback(self, record) is True for callback in callbacks]):
                 break
 
+    def _run_epoch(self, data: _core.DataSet, stop: Callable[[], bool]) -> bool:
+        """Go on with the open epoch, or a new one, over shuffled rows.
+
+        Parameters
+        ----------
+        data : DataSet
+            From ``_core.data``, the same until the epoch is finished.
+        stop : callable
+            Asked some 20 times a second, between two steps.
+
+        Returns
+        -------
+        bool
+            Whether the epoch is finished; else `stop` said True, and the next call goes on.
+        """
+
+        def poll() -> None:
+            if stop():
+                raise _Stopped
+
+        state = self._core.state
+        done = state["place"] if state["in_epoch"] else 0
+        left = self._core.steps_in_epoch(data.rows, "shuffle") - done
+        self.network._begin_use()
+        try:
+            with _core.DefaultFloatingPoint():
+                rates = optimizers.learning_rates(self.optimizer, state["step"] + 1, left)
+                self._core.run_epoch(data, "shuffle", rates, poll)
+        except _Stopped:
+            return False
+        finally:
+            self.network._end_use()
+        return True
+
     def discard_epoch(self) -> None:
         """Give up an interrupted epoch: the next fit begins a new one."""
         self._core.state = {**self._core.state, "in_epoch": False}
@@ -308,6 +343,10 @@ class Trainer:
             Replaced only once the new file is whole. It holds parameters, optimizer state, the
             step, the place in an interrupted epoch and its partial loss; no data, no pickle.
         """
+        model_file.write(path, *self._checkpoint_content())
+
+    def _checkpoint_content(self) -> tuple[model_file.Arrays, dict[str, str]]:
+        """Return the arrays and metadata of a checkpoint."""
         arrays, metadata = model_file.network_content(self.network)
         for i, array in enumerate(self._core.optimizer_arrays):
             arrays[f"optimizer.{i}"] = array
@@ -315,16 +354,12 @@ class Trainer:
             key: value.hex() if isinstance(value, float) else value
             for key, value in self._core.state.items()
         }
-        model_file.write(
-            path,
-            arrays,
-            {
-                "format": "fastrelu.checkpoint",
-                **metadata,
-                "trainer": json.dumps(self._settings()),
-                "state": json.dumps(state),
-            },
-        )
+        return arrays, {
+            "format": CHECKPOINT,
+            **metadata,
+            "trainer": json.dumps(self._settings()),
+            "state": json.dumps(state),
+        }
 
     def _settings(self) -> dict[str, Any]:
         settings = {k: v for k, v in asdict(self.optimizer).items() if k != "learning_rate"}
@@ -364,7 +399,16 @@ class Trainer:
         FileNotFoundError, ValueError
             If there is no such file, it is not a checkpoint, or its learning rate is missing.
         """
-        arrays, metadata = model_file.read(path, "fastrelu.checkpoint")
+        return cls._from_content(*model_file.read(path, CHECKPOINT), learning_rate)
+
+    @classmethod
+    def _from_content(
+        cls,
+        arrays: model_file.Arrays,
+        metadata: dict[str, str],
+        learning_rate: optimizers.LearningRate | None = None,
+    ) -> Trainer:
+        """Return the trainer whose `_checkpoint_content` this is."""
         try:
             settings = json.loads(metadata["trainer"])
             state = json.loads(metadata["state"])
@@ -400,3 +444,7 @@ class Trainer:
         trainer._core.optimizer_arrays = [arrays[f"optimizer.{i}"] for i in range(count)]
         trainer._core.state = state
         return trainer
+
+
+class _Stopped(Exception):  # noqa: N818 - a way out, not an error
+    """Raised between two steps to leave an epoch open."""

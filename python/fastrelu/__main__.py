@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command ``fastrelu``, also as ``python -m fastrelu``."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command; one line says so if what it needs is not installed."""
+    try:
+        import click  # noqa: F401
+    except ImportError:
+        sys.exit("the command fastrelu needs click: pip install 'fastrelu[train]'")
+    from fastrelu.training.commands import main as command
+
+    command(prog_name="fastrelu")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Kinds of settings: each reads a flag's text and checks a TOML value, with one message for both."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+SIZES = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+class Kind:
+    """What a setting may be: `expected` says it, `check` returns the value or raises ValueError."""
+
+    metavar = "TEXT"
+
+    @property
+    def expected(self) -> str:
+        """What may stand here, for messages."""
+        return "text"
+
+    def from_text(self, text: str) -> Any:
+        """Return the value that a flag's text means."""
+        return self.check(text)
+
+    def check(self, value: Any) -> Any:
+        """Return the value of a TOML file in its final form."""
+        if not isinstance(value, str) or not value:
+            raise self.error(value)
+        return value
+
+    def error(self, value: Any) -> ValueError:
+        """Return the error for a value that does not fit."""
+        return ValueError(f"expected {self.expected}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Text(Kind):
+    """Any text."""
+
+    metavar: str = "TEXT"
+
+
+@dataclass(frozen=True)
+class Whole(Kind):
+    """A whole number in [low, high]."""
+
+    low: int
+    high: int = 2**48
+    metavar: str = "N"
+
+    @property
+    def expected(self) -> str:
+        """What may stand here."""
+        if self.high < 2**48:
+            return f"a whole number {self.low} to {self.high}"
+        return f"a whole number, {self.low} or more"
+
+    def from_text(self, text: str) -> int:
+        """Return the number written."""
+        if not re.fullmatch(r"[+-]?[0-9]{1,30}", text.strip()):
+            raise self.error(text)
+        return self.check(int(text))
+
+    def check(self, value: Any) -> int:
+        """Return the number, if it is one in the range."""
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.error(value)
+        if not self.low <= value <= self.high:
+            raise self.error(value)
+        return value
+
+
+@dataclass(frozen=True)
+class Real(Kind):
+    """A number between low and high; `open_low`, `open_high`: without the end itself."""
+
+    low: float
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+    metavar: str = "X"
+
+    @property
+    def expected(self) -> str:
+        """What may stand here."""
+        text = f"a number {'above' if self.open_low else 'from'} {self.low:g}"
+        if self.high < math.inf:
+            text += f" {'and below' if self.open_high else 'to'} {self.high:g}"
+        return text
+
+    def from_text(self, text: str) -> float:
+        """Return the number written."""
+        try:
+            return self.check(float(text))
+        except ValueError:
+            raise self.error(text) from None
+
+    def check(self, value: Any) -> float:
+        """Return the number, if it is one in the range."""
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self.error(value)
+        number = float(value)
+        fits = self.low <= number <= self.high and math.isfinite(number)
+        if (
+            not fits
+            or (self.open_low and number == self.low)
+            or (self.open_high and number == self.high)
+        ):
+            raise self.error(value)
+        return number
+
+
+@dataclass(frozen=True)
+class Choice(Kind):
+    """One of some names, some of them with a parameter after a colon, as ``quantile:0.9``.
+
+    `names` maps a name to the parameter's pattern, or to None where there is none; a pattern that
+    matches "" makes the parameter optional.
+    """
+
+    names: Mapping[str, str | None]
+    show: str = ""
+
+    @property
+    def metavar(self) -> str:  # type: ignore[override]
+        """The names."""
+        return self.show or "|".join(self.names)
+
+    @property
+    def expected(self) -> str:
+        """What may stand here."""
+        return f"one of {(self.show or '|'.join(self.names)).replace('|', ', ')}"
+
+    def check(self, value: Any) -> str:
+        """Return the name and its parameter, if both are known."""
+        if not isinstance(value, str):
+            raise self.error(value)
+        name, _, parameter = value.partition(":")
+        if name not in self.names:
+            raise self.error(value)
+        pattern = self.names[name]
+        if not re.fullmatch(pattern or "", parameter):
+            raise self.error(value)
+        return value
+
+
+def one_of(*names: str) -> Choice:
+    """Return the kind of one of these names."""
+    return Choice(dict.fromkeys(names))
+
+
+@dataclass(frozen=True)
+class Names(Kind):
+    """Names with commas between them, or a list of them."""
+
+    metavar: str = "COLS"
+
+    @property
+    def expected(self) -> str:
+        """What may stand here."""
+        return "names with commas between them"
+
+    def from_text(self, text: str) -> tuple[str, ...]:
+        """Return the names written."""
+        return self.check([name.strip() for name in text.split(",")])
+
+    def check(self, value: Any) -> tuple[str, ...]:
+        """Return the names as a tuple."""
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, (list, tuple)):
+            raise self.error(value)
+        if not all(isinstance(name, str) and name for name in values):
+            raise self.error(value)
+        return tuple(values)
+
+
+@dataclass(frozen=True)
+class Widths(Kind):
+    """Widths of hidden layers; "none" or an empty list is a linear model."""
+
+    metavar: str = "N,N,..."
+
+    @property
+    def expected(self) -> str:
+        """What may stand here."""
+        return "whole numbers 1 to 1000000, as 256,128, or none"
+
+    def from_text(self, text: str) -> tuple[int, ...]:
+        """Return the widths written."""
+        if text.strip().lower() in ("none", ""):
+            return ()
+        parts = [part.strip() for part in text.split(",")]
+        if not all(re.fullmatch(r"[0-9]{1,9}", part) for part in parts):
+            raise self.error(text)
+        return self.check([int(part) for part in parts])
+
+    def check(self, value: Any) -> tuple[int, ...]:
+        """Return the widths as a tuple."""
+        if isinstance(value, str):
+            return self.from_text(value)
+        values = [value] if isinstance(value, int) else value
+        if not isinstance(values, (list, tuple)):
+            raise self.error(value)
+        for width in values:
+            if isinstance(width, bool) or not isinstance(width, int) or not 0 < width <= 10**6:
+                raise self.error(value)
+        return tuple(values)
+
+
+@dataclass(frozen=True)
+class Cadence(Kind):
+    """How often: seconds, minutes, hours or epochs, as ``30s``, ``10m``, ``1h``, ``5e``."""
+
+    metavar: str = "30s|10m|5e"
+
+    @property
+    def expected(self) -> str:
+        """What may stand here."""
+        return "a time such as 30s, 10m, 1h, or epochs such as 5e"
+
+    def check(self, value: Any) -> str:
+        """Return the text, if it is a cadence."""
+        if not isinstance(value, str):
+            raise self.error(value)
+        match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhe])", value.strip())
+        if match is None or float(match[1]) == 0 or (match[2] == "e" and "." in match[1]):
+            raise self.error(value)
+        return value.strip()
+
+
+def cadence(text: str) -> tuple[float, int]:
+    """Return a cadence as (seconds, epochs), the other one 0."""
+    number, unit = text[:-1], text[-1]
+    return (0.0, int(number)) if unit == "e" else (float(number) * UNITS[unit], 0)
+
+
+@dataclass(frozen=True)
+class Size(Kind):
+    """Memory, as ``256MB`` or ``1GiB``."""
+
+    metavar: str = "256MB"
+
+    @property
+    def expected(self) -> str:
+        """What may stand here."""
+        return "a size such as 256MB or 2GiB"
+
+    def check(self, value: Any) -> str:
+        """Return the text, if it is a size."""
+        if not isinstance(value, str):
+            raise self.error(value)
+        match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) *([a-z]*)", value.strip().lower())
+        if match is None or match[2] not in SIZES or size(value) < 2**20:
+            raise self.error(value)
+        return value.strip()
+
+
+def size(text: str) -> int:
+    """Return a size in bytes."""
+    number = re.match(r"[0-9.]+", text.strip())
+    assert number is not None
+    return int(float(number[0]) * SIZES[text.strip().lower()[number.end() :].strip()])
+
+
+@dataclass(frozen=True)
+class Switch(Kind):
+    """Yes or no."""
+
+    metavar: str = ""
+
+    @property
+    def expected(self) -> str:
+        """What may stand here."""
+        return "true or false"
+
+    def check(self, value: Any) -> bool:
+        """Return the switch."""
+        if not isinstance(value, bool):
+            raise self.error(value)
+        return value

@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A run of the command: new or resumed, from the data to the files in its folder."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from fastrelu import __version__, _core, set_num_threads
+from fastrelu.training import run_folder
+from fastrelu.training.build import build
+from fastrelu.training.checkpoint import Checkpoints, RunState
+from fastrelu.training.errors import CheckpointError, DivergedError, TrainingError
+from fastrelu.training.interrupt import Interrupt, Interrupted
+from fastrelu.training.loop import Training
+from fastrelu.training.metrics import METRIC, Scores
+from fastrelu.training.model import Model
+from fastrelu.training.prepare import Prepared, column_choice, prepare
+from fastrelu.training.progress import Several
+from fastrelu.training.readers import read
+from fastrelu.training.readers.files import BUNDLED, STANDARD_INPUT
+from fastrelu.training.run_folder import RunFolder
+from fastrelu.training.settings import (
+    Settings, as_dict, differences, load_toml, merge, options, shown, to_toml,
+)  # fmt: skip
+from fastrelu.training.split import PARTS
+
+Say = Callable[[str], None]
+Loaded = tuple[Any, RunState]
+
+
+def load_data(settings: Settings) -> Prepared:
+    """Read and prepare what the settings name."""
+    return prepare(read(list(settings.data), column_choice(settings)), settings)
+
+
+class Session:
+    """One run of ``fastrelu train``.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the run is set to.
+    folder : RunFolder, optional
+        Where it saves.
+    watcher : Several
+        What shows its progress.
+    say : callable
+        Takes lines for the user.
+    command : str
+        As it was typed, for the report.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        folder: RunFolder | None,
+        watcher: Several,
+        say: Say,
+        command: str = "",
+    ) -> None:
+        self.settings, self.folder = settings, folder
+        self.watcher, self.say, self.command = watcher, say, command
+
+    def start(self, force: bool = False) -> dict[str, Any]:
+        """Run from the beginning and return the metrics."""
+        if self.folder is not None:
+            self.folder.take(force)
+        prepared = self._prepared()
+        if self.folder is not None:
+            self.folder.clear()
+            self._save_settings()
+        return self._train(prepared, None)
+
+    def resume(self) -> dict[str, Any]:
+        """Go on with the run in the folder, which `reopen` gave, and return the metrics."""
+        assert self.folder is not None
+        checkpoints = Checkpoints(self.folder.checkpoints, self.settings.checkpoint_every, 1)
+        loaded = checkpoints.load(lambda text: self.say(f"warning: {text}"))
+        if loaded is not None:
+            metrics = self._finished(loaded[1])
+            if metrics is not None:
+                return metrics
+        prepared = self._prepared()
+        if loaded is None:
+            self.say("no checkpoint yet: the run starts from its beginning")
+        else:
+            compare(loaded[1].fingerprint, self._fingerprint(prepared))
+            self.say(f"resumed: {loaded[1].epochs} epochs and {loaded[0].n_steps} steps are done")
+        self._save_settings()
+        return self._train(prepared, loaded)
+
+    def _finished(self, state: RunState) -> dict[str, Any] | None:
+        """Return the metrics if there is nothing left to do."""
+        assert self.folder is not None and self.settings.epochs is not None
+        if not (state.stopped_early or state.epochs >= self.settings.epochs):
+            return None
+        try:
+            metrics: dict[str, Any] = json.loads(
+                (self.folder.path / run_folder.METRICS).read_text(encoding="utf-8")
+            )
+        except (OSError, ValueError):
+            return None
+        if metrics.get("epochs") != state.epochs:
+            return None
+        early = " (stopped early)" if state.stopped_early else ""
+        self.say(
+            f"the run in {self.folder.path} is finished: {state.epochs} epochs{early}; "
+            "--epochs N trains on"
+        )
+        return metrics
+
+    def _prepared(self) -> Prepared:
+        if self.settings.threads is not None:
+            set_num_threads(self.settings.threads)
+        prepared = load_data(self.settings)
+        self.settings = replace(
+            prepared.settings, **{k: getattr(self.settings, k) for k in ("threads", "out")}
+        )
+        name, target = prepared.target_name, prepared.target
+        classes = f", {len(target.classes)} classes" if target.classes else ""
+        self.say(
+            f"data: {prepared.table.source}, {prepared.table.n_rows:,} rows; "
+            f"target {name!r}, {target.task}{classes}"
+        )
+        for note in prepared.notes:
+            self.say(f"note: {note}")
+        counts = prepared.counts()
+        self.say("split: " + ", ".join(f"{counts[part]:,} {part}" for part in PARTS) + " rows")
+        return prepared
+
+    def _save_settings(self) -> None:
+        assert self.folder is not None
+        text = to_toml(
+            replace(self.settings, data=absolute(self.settings.data)),
+            f"fastrelu {__version__}: the settings of this run; fastrelu train --config takes them",
+        )
+        self.folder.write_text(run_folder.CONFIG, text)
+
+    def _fingerprint(self, prepared: Prepared) -> dict[str, Any]:
+        fixed = {each.name for each, option in options() if option.fixed}
+        settings = {k: v for k, v in as_dict(self.settings).items() if k in fixed}
+        return {"data": prepared.fingerprint, "settings": settings}
+
+    def _train(self, prepared: Prepared, loaded: Loaded | None) -> dict[str, Any]:
+        settings, feeder = self.settings, prepared.feeder()
+        steps = feeder.steps_in_epoch()
+        if loaded is None:
+            state = RunState(fingerprint=self._fingerprint(prepared))
+            trainer = build(settings, prepared.inputs, prepared.target, prepared.loss, steps)
+        else:
+            trainer, state = loaded
+            feeder.restore(state.feeder)
+        checkpoints = None
+        if self.folder is not None:
+            checkpoints = Checkpoints(
+                self.folder.checkpoints, settings.checkpoint_every, settings.keep
+            )
+            copies = 2 + len(trainer._core.optimizer_arrays) + bool(settings.early_stopping)
+            self.folder.require_space(
+                copies * trainer.network.parameters.nbytes * (settings.keep + 1)
+            )
+        net = trainer.network
+        sizes = "-".join(map(str, net.layer_sizes))
+        self.say(
+            f"network: {sizes}, {net.n_parameters:,} parameters, {settings.dtype}, "
+            f"{_core.num_threads()} threads"
+        )
+        self.say(
+            f"training: {settings.epochs} epochs of {steps:,} steps, batch {settings.batch_size}, "
+            f"{settings.optimizer} {settings.lr:g} {settings.schedule}, seed {settings.seed}"
+        )
+        training = Training(trainer, feeder, settings, state, checkpoints)
+        self._run(training, METRIC[prepared.target.task], steps)
+        return self._finish(training, prepared)
+
+    def _run(self, training: Training, metric: str, steps: int) -> None:
+        assert self.settings.epochs is not None
+        with Interrupt() as interrupt:
+            self.watcher.begin(self.settings.epochs, steps, training.trainer.n_steps, metric)
+            try:
+                finished = training.run(self.watcher, lambda: interrupt.asked is not None)
+            finally:
+                self.watcher.close()
+                if self.folder is not None and training.state.records:
+                    self.folder.write_history(training.state.records)
+        if not finished:
+            assert interrupt.asked is not None
+            where = f"{training.state.epochs} of {self.settings.epochs} epochs are done"
+            if self.folder is None:
+                text = f"interrupted: {where}; nothing is saved without --out DIR"
+            else:
+                text = (
+                    f"interrupted: {where}, a checkpoint is saved\n"
+                    f"go on with: fastrelu train --resume {self.folder.path}"
+                )
+            raise Interrupted(interrupt.asked, text)
+
+    def _finish(self, training: Training, prepared: Prepared) -> dict[str, Any]:
+        """Judge the trained network and write what the folder holds."""
+        settings, state = self.settings, training.state
+        used = training.keep_best()
+        net = training.trainer.network
+        scores = {part: training.feeder.evaluate(net, part) for part in PARTS}
+        if not all(each.finite for each in scores.values()):
+            raise DivergedError("diverged: the trained network's outputs are not finite")
+        metrics = self._metrics(training, prepared, scores)
+        model = Model(
+            net,
+            prepared.inputs,
+            prepared.target,
+            prepared.target_name,
+            prepared.loss,
+            {
+                "fastrelu": __version__,
+                "metrics": {part: metrics[part] for part in PARTS if part in metrics},
+                "rows": metrics["rows"],
+                "settings": as_dict(settings) | {"data": list(absolute(settings.data))},
+                "epochs": state.epochs,
+                "epoch_used": used,
+            },
+        )
+        if self.folder is not None:
+            self._write(model, metrics, state, prepared)
+        self.watcher.result(metrics)
+        return metrics
+
+    def _metrics(
+        self, training: Training, prepared: Prepared, scores: Mapping[str, Scores]
+    ) -> dict[str, Any]:
+        settings, net = self.settings, training.trainer.network
+        return {
+            **{part: scores[part].result() for part in ("test", "validation", "train")
+               if scores[part].rows},
+            "task": prepared.target.task,
+            "target": prepared.target_name,
+            "rows": prepared.counts(),
+            "layer_sizes": list(net.layer_sizes),
+            "n_parameters": net.n_parameters,
+            "epochs": training.state.epochs,
+            "best_epoch": training.state.best_epoch,
+            "stopped_early": training.state.stopped_early,
+            "batch_size": settings.batch_size,
+            "optimizer": settings.optimizer,
+            "lr": settings.lr,
+            "loss": settings.loss,
+            "seed": settings.seed,
+            "dtype": settings.dtype,
+            "fastrelu": __version__,
+            "isa": _core.active_isa(),
+        }  # fmt: skip
+
+    def _write(
+        self, model: Model, metrics: dict[str, Any], state: RunState, prepared: Prepared
+    ) -> None:
+        """Write the results; metrics.json comes last and says that the run is complete."""
+        assert self.folder is not None
+        path = self.folder.path
+        self.folder.write_history(state.records)
+        with run_folder.writing(path / run_folder.MODEL):
+            model.save(path / run_folder.MODEL)
+        self.folder.write_json(run_folder.METRICS, metrics)
+
+
+def compare(saved: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise CheckpointError if a checkpoint is of other data or settings, naming what differs."""
+    before, after = saved.get("settings", {}), now["settings"]
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            raise CheckpointError(
+                f"the checkpoint does not fit: {name} is {after.get(name)!r}, and was "
+                f"{before.get(name)!r} when it was saved"
+            )
+    before, after = saved.get("data", {}), now["data"]
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            what = "the values" if name == "content" else f"the {name}"
+            detail = "" if name == "content" else f": {_difference(before, after, name)}"
+            raise CheckpointError(
+                f"the checkpoint does not fit: the data have changed, {what} differ{detail}"
+            )
+
+
+def _difference(before: dict[str, Any], after: dict[str, Any], name: str) -> str:
+    was, now = before.get(name), after.get(name)
+    if isinstance(was, list) and isinstance(now, list):
+        pairs = itertools.zip_longest(was, now)
+        was, now = next((a, b) for a, b in pairs if a != b)
+    return f"{now!r}, and was {was!r} when it was saved"
+
+
+def absolute(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Return paths that mean the same from any folder."""
+    kept = (*BUNDLED, STANDARD_INPUT)
+    return tuple(path if path in kept else os.path.abspath(path) for path in paths)
+
+
+def resumed_settings(folder: RunFolder, given: Mapping[str, Any]) -> Settings:
+    """Return a saved run's settings with those given that may change on the way.
+
+    Raises
+    ------
+    CheckpointError
+        If one is given that would give another model.
+    """
+    saved = merge(_saved(folder))
+    wrong = differences(saved, given)
+    if wrong:
+        raise CheckpointError(
+            f"{folder.path}: a resumed run keeps its settings, and {', '.join(wrong)} "
+            f"{'differs' if len(wrong) == 1 else 'differ'}; leave it out, or start a new run"
+        )
+    return replace(saved, **given).check()
+
+
+def _saved(folder: RunFolder) -> dict[str, Any]:
+    try:
+        return load_toml(folder.path / run_folder.CONFIG)
+    except TrainingError as error:
+        raise CheckpointError(str(error)) from None
+
+
+__all__ = ["Session", "load_data", "resumed_settings", "shown"]

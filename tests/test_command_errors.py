@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the command refuses: one line, an exit code, never a traceback."""
+
+import gzip
+import random
+import struct
+
+import numpy as np
+import pytest
+from command_tools import run, write_table
+
+ROWS = "a,b\n" + "1,2\n3,5.5\n" * 50
+
+
+def idx(array):
+    header = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape)
+    return header + array.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "code", "says"),
+    [
+        (None, [], 3, "no such file"),
+        ("", [], 3, "empty"),
+        ("a,b\n", [], 3, "rows"),
+        ("a,b\n1,2\n1,2,3\n", [], 3, "line 3: expected 2 fields, got 3"),
+        ("a,a\n3,4\n", [], 3, "'a' twice"),
+        ("price,b\n1,2\n", ["--target", "prise"], 3, "did you mean 'price'"),
+        ("a,b\n1,2\n", [], 3, "at least 10 rows"),
+        ("a,b\n" + "1,2\n" * 20, [], 3, "two different values"),
+        ("a,b\n" + "1,x\n" * 20, [], 3, "two different values"),
+        ("a,b\n" + "inf,2\n" * 20, [], 3, "column 'a': expected finite numbers"),
+        ("a,b\n" + "1,x\n2,y\n" * 20, ["--task", "regression"], 3, "got text"),
+        (b"a,b\n\xff,1\n", [], 3, "UTF-8"),
+        (b"\x1f\x8b\x08\0broken", [], 3, "gzip"),
+        (gzip.compress(b"a,b\n1,2\n" * 50)[:-9], [], 3, "gzip"),
+        (b"PK\x03\x04broken", [], 3, "NPZ"),
+        (idx(np.zeros((4, 2), np.uint8)), [], 3, "file of its labels"),
+        (ROWS, ["--hidden", "0"], 2, "--hidden"),
+        (ROWS, ["--hidden", "8,x"], 2, "--hidden"),
+        (ROWS, ["--epochs", "0"], 2, "--epochs"),
+        (ROWS, ["--test", "1"], 2, "--test"),
+        (ROWS, ["--test", "0.6", "--validation", "0.5"], 2, "leave no rows"),
+        (ROWS, ["--checkpoint-every", "5"], 2, "30s"),
+        (ROWS, ["--split", "time"], 2, "--split"),
+        (ROWS, ["--loss", "quantile:2"], 2, "quantile"),
+        (ROWS, ["--loss", "cross_entropy", "--task", "regression"], 2, "does not go with"),
+        (ROWS, ["--class-weight", "balanced", "--task", "regression"], 2, "--class-weight"),
+        (ROWS, ["--momentum", "0.5"], 2, "--momentum goes with"),
+        (ROWS, ["--early-stopping", "5", "--validation", "0"], 2, "--early-stopping"),
+        (ROWS, ["--bogus"], 2, "--bogus"),
+        (ROWS, ["--config", "SELF"], 2, "not a TOML file"),
+        (ROWS, ["--config", "SELF.none"], 2, "cannot be read"),
+        (ROWS, ["--split", "time:day"], 3, "day"),
+        (
+            ROWS,
+            ["--lr", "1e5", "--optimizer", "sgd", "--task", "regression"],
+            4,
+            "diverged",
+        ),
+        (ROWS, ["--out", "SELF"], 5, "cannot be written"),
+        (ROWS, ["--out", "SELF/below"], 5, "cannot be written"),
+        (ROWS, ["--log-json", "SELF/log"], 5, "cannot be written"),
+    ],
+)
+def test_errors(tmp_path, content, arguments, code, says):
+    path = tmp_path / "t.dat"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    result = run("train", path, *[a.replace("SELF", str(path)) for a in arguments])
+    assert result.exit_code == code, result.output
+    assert says in result.stderr and "Traceback" not in result.output
+    if "Usage" not in result.stderr:  # click's own messages have several lines
+        assert result.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_no_data_and_unknown_commands():
+    assert run("train").exit_code == 2
+    assert run("trian", "x").exit_code == 2
+    assert run("predict", "m").exit_code == 2
+
+
+def test_a_folder_that_cannot_be_written_is_known_before_training(tmp_path, monkeypatch):
+    from fastrelu.training import run_folder
+
+    def refuse(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(run_folder.tempfile, "TemporaryFile", refuse)
+    result = run("train", "nothing.csv", "--out", tmp_path / "out")
+    assert result.exit_code == 5 and "Permission denied" in result.stderr
+
+
+def mutations(content, random):
+    """Return a CSV with some bytes changed, moved, repeated or left out."""
+    data = bytearray(content)
+    for _ in range(random.randint(1, 4)):
+        at = random.randrange(len(data))
+        end = min(len(data), at + random.choice([1, 1, 2, 5, 30, 400]))
+        kind = random.randrange(6)
+        if kind == 0:
+            data[at:end] = b""
+        elif kind == 1:
+            data[at:at] = data[at:end]
+        elif kind == 2:
+            data[at] = random.randrange(256)
+        elif kind == 3:
+            data[at:at] = random.choice(
+                [b",", b"\n", b'"', b"\r", b"\0", b"nan", b"inf", b"1e999", b";", b"\xef\xbb\xbf"]
+            )
+        elif kind == 4:
+            data[at:end] = bytes(random.randrange(32, 127) for _ in range(end - at))
+        else:
+            data = data[: max(at, 1)]
+        if not data:
+            data = bytearray(b"\n")
+    return bytes(data)
+
+
+def test_mutated_files_give_no_traceback(tmp_path, rng):
+    source = write_table(tmp_path / "source.csv", rng, 40).read_bytes()
+    path = tmp_path / "mutated.csv"
+    dice = random.Random(3)
+    codes = set()
+    for round_ in range(150):
+        path.write_bytes(mutations(source, dice))
+        flags = ["--epochs", 1, "--hidden", 4, "--quiet"]
+        flags += dice.choice([[], ["--target", "price"], ["--task", "classification"]])
+        result = run("train", path, *flags)
+        says = f"round {round_}: {result.output}\n{result.exception!r}"
+        assert result.exit_code in (0, 2, 3, 4), says
+        assert isinstance(result.exception, (SystemExit, type(None))), says
+        codes.add(result.exit_code)
+    assert codes >= {0, 3}

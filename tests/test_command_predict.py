@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``fastrelu predict``, ``evaluate``, ``info``, ``plot``, and the model in Python."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from command_tools import metrics_in, run, write_table
+
+import fastrelu
+from fastrelu.training import DataError, load_model
+
+
+@pytest.fixture
+def model(tmp_path, rng):
+    """A classifier of colours by numbers and text."""
+    lines = ["width,height,shape,colour"]
+    for i in range(200):
+        red = i % 2
+        lines.append(
+            f"{rng.normal() + 3 * red},{rng.normal()},{['round', 'square'][i % 3 == 0]},"
+            f"{['blue', 'red'][red]}"
+        )
+    (tmp_path / "train.csv").write_text("\n".join(lines))
+    out = tmp_path / "run"
+    result = run("train", tmp_path / "train.csv", "--epochs", 20, "--out", out)
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def rows_of(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_columns_in_any_order_without_the_target(model, tmp_path):
+    (tmp_path / "new.csv").write_text("shape,width,extra,height\nround,3,x,0\nsquare,0,y,0\n")
+    result = run("predict", model, tmp_path / "new.csv", "--proba")
+    assert result.exit_code == 0 and not result.stderr, result.output
+    rows = rows_of(result.stdout)
+    assert [row["prediction"] for row in rows] == ["red", "blue"]
+    for row in rows:
+        chances = {c: float(row[f"probability {c}"]) for c in ("blue", "red")}
+        assert sum(chances.values()) == pytest.approx(1)
+        assert max(chances, key=chances.get) == row["prediction"]
+
+
+def test_what_training_has_not_seen_is_counted(model, tmp_path):
+    (tmp_path / "new.csv").write_text("shape,width\nround,3\noval,0\noval,\n")
+    result = run("predict", model / "model.safetensors", tmp_path / "new.csv")
+    assert result.exit_code == 0, result.output
+    assert len(rows_of(result.stdout)) == 3
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+    assert any("'shape'" in w and "2" in w for w in warnings)
+    assert any("'height'" in w and "3" in w for w in warnings)
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    assert run("predict", model, tmp_path / "other.csv").exit_code == 3
+
+
+def test_output_file(model, tmp_path):
+    out = tmp_path / "p.csv"
+    data = tmp_path / "train.csv"
+    assert run("predict", model, data, "--out", out).exit_code == 0
+    assert len(rows_of(out.read_text())) == 200
+    again = run("predict", model, data, "--out", out)
+    assert again.exit_code == 5 and "--force" in again.stderr
+    assert run("predict", model, data, "--out", out, "--force").exit_code == 0
+    bad = run("predict", model, data, "--out", tmp_path / "no" / "p.csv")
+    assert bad.exit_code == 5 and "cannot be written" in bad.stderr
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def test_evaluate(model, tmp_path):
+    result = run("evaluate", model, tmp_path / "train.csv", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    counts = metrics_in(model)
+    parts = ("train", "validation", "test")
+    hits = sum(counts[part]["accuracy"] * counts["rows"][part] for part in parts)
+    assert found == {"rows": 200, "accuracy": pytest.approx(hits / 200)}
+    assert "accuracy: 0." in run("evaluate", model, tmp_path / "train.csv").stdout
+    (tmp_path / "new.csv").write_text("width,height,shape,colour\n1,2,round,green\n")
+    unknown = run("evaluate", model, tmp_path / "new.csv")
+    assert unknown.exit_code == 3 and "green" in unknown.stderr
+    (tmp_path / "new.csv").write_text("width,height,shape\n1,2,round\n")
+    assert run("evaluate", model, tmp_path / "new.csv").exit_code == 3
+
+
+def test_info(model):
+    result = run("info", model)
+    assert result.exit_code == 0, result.output
+    for text in ("classification", "colour", "blue, red", "width", "load_model"):
+        assert text in result.stdout
+    facts = json.loads(run("info", model, "--json").stdout)
+    assert facts["test"] == metrics_in(model)["test"]
+    assert sorted(facts["columns"]) == ["height", "shape", "width"]
+
+
+def test_plot(model, tmp_path):
+    pytest.importorskip("matplotlib")
+    result = run("plot", model)
+    assert result.exit_code == 0, result.output
+    pictures = [line for line in result.stdout.splitlines() if line.endswith(".png")]
+    assert pictures and (model / "history.png").read_bytes()[:4] == b"\x89PNG"
+    assert run("plot", tmp_path).exit_code == 3
+
+
+def test_model_files_from_elsewhere(model, tmp_path):
+    net = fastrelu.Network([2, 1])
+    net.save(tmp_path / "bare.safetensors")
+    (tmp_path / "text.safetensors").write_text("no model")
+    cut = (model / "model.safetensors").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(cut[: len(cut) // 2])
+    for name, says in (
+        ("bare", "a bare network"),
+        ("text", "not a model"),
+        ("cut", "not a model"),
+        ("none", "no such file"),
+    ):
+        for command in ("info", "predict", "evaluate"):
+            extra = [] if command == "info" else [tmp_path / "train.csv"]
+            result = run(command, tmp_path / f"{name}.safetensors", *extra)
+            assert result.exit_code == 3 and says in result.stderr, result.output
+    result = run("info", tmp_path)
+    assert result.exit_code == 3 and "holds no model.safetensors" in result.stderr
+
+
+def test_in_python(model, tmp_path):
+    loaded = load_model(model)
+    columns = {"height": [0.0, 0.0], "shape": ["round", None], "width": [3.0, -1.0]}
+    assert loaded.predict(columns).tolist() == ["red", "blue"]
+    assert loaded.predict_proba(columns).shape == (2, 2) and loaded.classes == ["blue", "red"]
+    assert sum(loaded.seen.values()) == 0
+    del columns["height"]
+    loaded.predict(columns)
+    assert sum(loaded.seen.values()) == 2
+    with pytest.raises(ValueError, match="expected 3 columns"):
+        loaded.predict(np.zeros((2, 5)))
+    with pytest.raises(ValueError, match="one length"):
+        loaded.predict({"width": [1.0], "height": [1.0, 2.0]})
+    with pytest.raises(DataError):
+        load_model(tmp_path / "none")
+
+
+def test_data_frames(model):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"shape": ["round", None], "width": [3, -1], "height": [0.0, None]})
+    assert load_model(model).predict(frame).tolist() == ["red", "blue"]
+
+
+def test_regression_in_its_own_unit(tmp_path, rng):
+    path = write_table(tmp_path / "t.csv", rng)
+    out = tmp_path / "run"
+    flags = ["--epochs", 40, "--lr", 0.01, "--out", out]
+    assert run("train", path, *flags).exit_code == 0
+    found = rows_of(run("predict", out, path).stdout)
+    assert len(found) == 300
+    values = np.array([float(row["prediction"]) for row in found])
+    assert abs(values.mean() - 110) < 10
+    assert run("predict", out, path, "--proba").exit_code == 2
+    np.testing.assert_allclose(
+        load_model(out).predict({"size": [0.0], "colour": ["red"]}), [120], atol=8
+    )
