@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from command_tools import environment, metrics_in, result_of, run, start, write_table
+from command_tools import environment, result_of, run, start, write_table
 
 from fastrelu import model_file
 from fastrelu.training import run_folder
@@ -208,9 +208,7 @@ def test_full_disk(table, tmp_path, monkeypatch):
 
 def test_a_disk_known_to_be_too_small(table, tmp_path, monkeypatch):
     usage = run_folder.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(
-        run_folder.shutil, "disk_usage", lambda _: usage._replace(free=10_000)
-    )
+    monkeypatch.setattr(run_folder.shutil, "disk_usage", lambda _: usage._replace(free=10_000))
     out = tmp_path / "out"
     result = run("train", table, "--epochs", 2, "--out", out)
     assert result.exit_code == 5 and "MB free" in result.stderr

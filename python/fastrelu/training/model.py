@@ -145,7 +145,7 @@ class Model:
                 raise DataError(f"{table.source}: {error}") from error
 
     def meaning(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Return a network's outputs as probabilities, or as values in the target's unit, (n, 1)."""
+        """Return outputs as probabilities, or as values in the target's unit, (n, 1)."""
         if self.task == "regression":
             return predicted(self.target, self.loss, outputs)[:, None]
         powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))

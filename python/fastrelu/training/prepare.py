@@ -283,7 +283,7 @@ def _parts(
 def fingerprint(table: Table) -> dict[str, Any]:
     """Return what tells these data from others: rows, columns, and a hash of all values."""
     total = hashlib.blake2b(digest_size=16)
-    named = {f"column {name}": values for name, values in table.columns.items()}
+    named: dict[str, Any] = {f"column {name}": values for name, values in table.columns.items()}
     named |= {f"extra {name}": values for name, values in table.extra.items()}
     named |= {"target": table.target, "weights": table.weights}
     matrix = table.matrix

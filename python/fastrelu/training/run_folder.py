@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The folder of a run (``--out DIR``): the names in it, a lock, files that are whole or not there."""
+"""A run's folder (``--out DIR``): the names in it, a lock, files that are whole or not there."""
 
 from __future__ import annotations
 

@@ -25,7 +25,14 @@ from fastrelu.training.readers import read
 from fastrelu.training.readers.files import BUNDLED, STANDARD_INPUT
 from fastrelu.training.run_folder import RunFolder
 from fastrelu.training.settings import (
-    Settings, as_dict, differences, load_toml, merge, options, shown, to_toml,
+    Settings,
+    as_dict,
+    differences,
+    load_toml,
+    merge,
+    options,
+    shown,
+    to_toml,
 )  # fmt: skip
 from fastrelu.training.split import PARTS
 

@@ -75,7 +75,7 @@ def stop(code: int, text: str) -> NoReturn:
     raise SystemExit(code)
 
 
-class Setting(click.ParamType):
+class Setting(click.ParamType):  # type: ignore[type-arg]
     """A flag's value, as its kind of setting reads it."""
 
     def __init__(self, kind: Kind) -> None:

@@ -106,6 +106,11 @@ class ColumnChoice:
             raise DataError(f"{source}: column {name!r} is in --features and is something else too")
         wanted = set(self.kinds or self.features or names) - taken
         inputs = [n for n in names if n in wanted]
+        if not inputs and self.kinds:
+            raise DataError(
+                f"{source}: none of the model's columns is there; they are "
+                f"{_some(list(self.kinds))}"
+            )
         if not inputs and need_target:
             raise DataError(f"{source}: no input columns: every column is the target or left out")
         extra = [n for n in dict.fromkeys(self.extra) if n in there]
@@ -146,5 +151,8 @@ def missing_column(source: str, name: str, names: Sequence[str], flag: str) -> D
     folded: dict[str, str] = {n.lower(): n for n in reversed(names)}
     near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
     hint = f" (did you mean {folded[near[0]]!r}?)" if near else ""
-    shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-    return DataError(f"{source}: {flag}: no column {name!r}{hint}; the columns are {shown}")
+    return DataError(f"{source}: {flag}: no column {name!r}{hint}; the columns are {_some(names)}")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
