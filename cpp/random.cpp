@@ -44,9 +44,9 @@ std::uint64_t RandomStream::below(std::uint64_t n) {
   return p.high;
 }
 
-void draw_row_order(std::uint64_t seed, std::uint64_t epoch, std::uint64_t shard, Index first,
-                    std::size_t n, Index* order) {
-  RandomStream stream(seed, Purpose::row_order, shard, epoch);
+void draw_order(std::uint64_t seed, Purpose purpose, std::uint64_t index, std::uint64_t time,
+                Index first, std::size_t n, Index* order) {
+  RandomStream stream(seed, purpose, index, time);
   for (std::size_t i = 0; i < n; ++i) order[i] = first + static_cast<Index>(i);
   for (std::size_t i = n; i-- > 1;) std::swap(order[i], order[stream.below(i + 1)]);
 }

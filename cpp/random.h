@@ -19,6 +19,9 @@ enum class Purpose : std::uint64_t {
   subset = 3,
   with_replacement = 4,
   dropout = 5,
+  chunk_order = 6,
+  block_order = 7,
+  membership = 8,
 };
 
 std::array<std::uint64_t, 4> philox_block(const std::array<std::uint64_t, 4>& counter,
@@ -50,8 +53,8 @@ class RandomStream {
 };
 
 // order[0..n) = first + a random permutation of 0..n-1 (Fisher-Yates).
-void draw_row_order(std::uint64_t seed, std::uint64_t epoch, std::uint64_t shard, Index first,
-                    std::size_t n, Index* order);
+void draw_order(std::uint64_t seed, Purpose purpose, std::uint64_t index, std::uint64_t time,
+                Index first, std::size_t n, Index* order);
 // rows[0..m): a uniform m-subset of 0..n-1, in the order in which Floyd's method inserts it.
 // `taken` is n bytes, all 0 before and after.
 void draw_subset(std::uint64_t seed, std::uint64_t step, std::size_t n, std::size_t m, Index* rows,

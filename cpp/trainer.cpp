@@ -22,6 +22,15 @@ using Clock = std::chrono::steady_clock;
 
 std::size_t length(Range r) { return r.end - r.begin; }
 
+template <class T>
+void add_row_losses(const T* losses, const double* weights, Range rows, LossSums* sums) {
+  for (std::size_t r = rows.begin; r < rows.end; ++r) {
+    const double loss = static_cast<double>(losses[r]);
+    sums->loss += weights != nullptr ? loss * weights[r] : loss;
+    sums->weight += weights != nullptr ? weights[r] : 1.0;
+  }
+}
+
 // Asks `poll` about every 50 ms; reads the clock only after so much work.
 class Stopwatch {
  public:
@@ -154,18 +163,23 @@ double Trainer<T>::data_loss(const DataSet<T>& data, T* outputs) const {
   AlignedBuffer<T> losses(rows);
   row_losses(static_cast<const Network<T>&>(*net_), data.x, data.targets, loss_spec(),
              losses.data(), outputs);
-  double total = 0, sum = 0, weight_sum = 0;
+  double total = 0;
+  LossSums sums;
   for (std::size_t s = 0; s < options_.n_shards; ++s) {
-    const Range mine = shard(rows, s);
-    sum = 0;
-    for (std::size_t r = mine.begin; r < mine.end; ++r) {
-      const double loss = static_cast<double>(losses[r]);
-      sum += data.weights != nullptr ? loss * data.weights[r] : loss;
-      weight_sum += data.weights != nullptr ? data.weights[r] : 1.0;
-    }
-    total += sum;
+    sums.loss = 0;
+    add_row_losses(losses.data(), data.weights, shard(rows, s), &sums);
+    total += sums.loss;
   }
-  return weight_sum == 0 ? 0.0 : total / weight_sum;
+  return sums.weight == 0 ? 0.0 : total / sums.weight;
+}
+
+template <class T>
+void Trainer<T>::add_losses(const DataSet<T>& data, T* outputs, LossSums* sums) const {
+  const FpEnvironment environment;
+  AlignedBuffer<T> losses(data.x.rows);
+  row_losses(static_cast<const Network<T>&>(*net_), data.x, data.targets, loss_spec(),
+             losses.data(), outputs);
+  add_row_losses(losses.data(), data.weights, Range{0, data.x.rows}, sums);
 }
 
 template <class T>
@@ -244,32 +258,20 @@ void Trainer<T>::draw_minibatch(Plan& plan, std::size_t rows) {
 }
 
 template <class T>
-bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const double* learning_rates,
-                           Poll poll) {
-  const FpEnvironment environment;
-  const std::size_t rows = data.x.rows, batch = std::min(options_.batch_size, rows);
-  decays_ = false;
-  reserve(data, batch, sampling == Sampling::with_replacement);
-  minibatch_.reserve(2 * batch);
-  if (sampling == Sampling::shuffle) order_.reserve(rows);
-  if (sampling != Sampling::shuffle) grouped_.reserve(2 * batch);
-  if (sampling == Sampling::subset) taken_.reserve(rows);
-  if (!state.in_epoch) {
-    ++state.epoch;
-    state.in_epoch = true;
-    state.place = 0;
-    state.epoch_rows = rows;
-    state.sampling = sampling;
-    state.loss_sum = state.weight_sum = 0;
-  }
-  if (sampling == Sampling::shuffle) {
-    for (std::size_t s = 0; s < options_.n_shards; ++s) {
-      const Range r = shard(rows, s);
-      draw_row_order(options_.seed, state.epoch, s, static_cast<Index>(r.begin), length(r),
-                     order_.data() + r.begin);
-    }
-  }
-  const std::size_t steps = steps_in_epoch(rows, sampling);
+void Trainer<T>::begin_epoch(std::size_t rows, Sampling sampling) {
+  if (state.in_epoch) return;
+  ++state.epoch;
+  state.in_epoch = true;
+  state.place = 0;
+  state.epoch_rows = rows;
+  state.sampling = sampling;
+  state.loss_sum = state.weight_sum = 0;
+}
+
+template <class T>
+template <class Draw>
+bool Trainer<T>::run_to(std::size_t end, const DataSet<T>& data, std::size_t batch, Draw draw,
+                        const double* learning_rates, Poll poll) {
   Stopwatch watch(poll, 3.0 * multiply_adds(*net_, data.x, batch) + 100.0);
   bool open_step = false;
   double open_weight = 0;
@@ -281,17 +283,61 @@ bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const doub
       ++state.place;
       open_step = false;
     }
-    if (state.place == steps) return Turn::end;
+    if (state.place == end) return Turn::end;
     if (watch.due()) return Turn::pause;
-    draw_minibatch(plan, rows);
+    draw(plan);
     begin_plan(plan, data, learning_rates[taken++]);
     open_weight = plan.weight_sum;
     open_step = true;
     return Turn::step;
   };
-  run_steps(data, batch, steps - state.place > 3, next, [&] { return !watch.stop(); });
-  if (state.place == steps) state.in_epoch = false;
+  run_steps(data, batch, end - state.place > 3, next, [&] { return !watch.stop(); });
+  return state.place == end;
+}
+
+template <class T>
+bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const double* learning_rates,
+                           Poll poll) {
+  const FpEnvironment environment;
+  const std::size_t rows = data.x.rows, batch = std::min(options_.batch_size, rows);
+  decays_ = false;
+  reserve(data, batch, sampling == Sampling::with_replacement);
+  minibatch_.reserve(2 * batch);
+  if (sampling == Sampling::shuffle) order_.reserve(rows);
+  if (sampling != Sampling::shuffle) grouped_.reserve(2 * batch);
+  if (sampling == Sampling::subset) taken_.reserve(rows);
+  begin_epoch(rows, sampling);
+  if (sampling == Sampling::shuffle) {
+    for (std::size_t s = 0; s < options_.n_shards; ++s) {
+      const Range r = shard(rows, s);
+      draw_order(options_.seed, Purpose::row_order, s, state.epoch, static_cast<Index>(r.begin),
+                 length(r), order_.data() + r.begin);
+    }
+  }
+  const auto draw = [&](Plan& plan) { draw_minibatch(plan, rows); };
+  const std::size_t steps = steps_in_epoch(rows, sampling);
+  state.in_epoch = !run_to(steps, data, batch, draw, learning_rates, poll);
   return !state.in_epoch;
+}
+
+template <class T>
+bool Trainer<T>::run_block(const DataSet<T>& data, const Block& block, const double* learning_rates,
+                           Poll poll) {
+  const FpEnvironment environment;
+  OrderedEpoch part;
+  part.order = block.order;
+  part.count = block.count;
+  part.batch_size = options_.batch_size;
+  const std::size_t batch = std::min(part.batch_size, part.count);
+  decays_ = false;
+  reserve(data, batch, true);
+  begin_epoch(block.epoch_rows, Sampling::blocks);
+  std::size_t step = 0;
+  const auto draw = [&](Plan& plan) { set_ordered_minibatch(plan, part, step++); };
+  const std::size_t steps = (part.count + part.batch_size - 1) / part.batch_size;
+  const bool taken = run_to(state.place + steps, data, batch, draw, learning_rates, poll);
+  state.in_epoch = state.place < steps_in_epoch(block.epoch_rows, Sampling::blocks);
+  return taken;
 }
 
 template <class T>

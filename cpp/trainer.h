@@ -30,7 +30,8 @@
 
 namespace fastrelu {
 
-enum class Sampling : std::uint8_t { shuffle, subset, with_replacement };
+// blocks: the rows come in parts, each in an order that the caller gives (Block).
+enum class Sampling : std::uint8_t { shuffle, subset, with_replacement, blocks };
 
 struct TrainerOptions {
   LossKind loss = LossKind::squared_error;
@@ -82,6 +83,20 @@ struct OrderedLoss {
   double loss = 0, penalty = 0;
 };
 
+// A part of an epoch over more rows than memory holds: `count` rows of the data set at hand, cut
+// into minibatches of batch_size, only the epoch's last one shorter. (A block that is not the last
+// has a multiple of batch_size.)
+struct Block {
+  const Index* order = nullptr;
+  std::size_t count = 0;
+  std::size_t epoch_rows = 0;  // of all blocks
+};
+
+// Sums in float64 over rows, in their order, to go on from.
+struct LossSums {
+  double loss = 0, weight = 0;
+};
+
 // Called now and then (some 20 times a second) between two steps; true: stop here.
 struct Poll {
   bool (*call)(void* context);
@@ -101,6 +116,9 @@ class Trainer {
 
   // The loss of these rows, and the outputs (rows, outputs) unless that is null.
   double data_loss(const DataSet<T>& data, T* outputs) const;
+  // Adds these rows' weighted losses to `sums`, row after row: over the parts of a data set the
+  // sums become those of the whole. The outputs as above. Needs n_shards == 1.
+  void add_losses(const DataSet<T>& data, T* outputs, LossSums* sums) const;
 
   std::size_t steps_in_epoch(std::size_t rows, Sampling sampling) const;
   // Begins an epoch unless one is open, and runs it from its place on. learning_rates[i] is that of
@@ -109,6 +127,11 @@ class Trainer {
   bool run_epoch(const DataSet<T>& data, Sampling sampling, const double* learning_rates,
                  Poll poll);
   double epoch_loss() const;
+  // Begins an epoch unless one is open, and takes the block's steps. True: all are taken; false:
+  // stopped by `poll` between two steps, state.place tells where. The epoch ends with its last
+  // row. Needs n_shards == 1.
+  bool run_block(const DataSet<T>& data, const Block& block, const double* learning_rates,
+                 Poll poll);
 
   // Needs n_shards == 1. True: all steps are taken; false: stopped by `poll` between two.
   bool run_ordered(const DataSet<T>& data, const OrderedEpoch& epoch, Poll poll, OrderedLoss* loss);
@@ -140,6 +163,11 @@ class Trainer {
   void reserve_sparse(const DataSet<T>& data, std::size_t rows, bool repeats);
   void begin_plan(Plan& plan, const DataSet<T>& data, double learning_rate);
   void draw_minibatch(Plan& plan, std::size_t rows);
+  void begin_epoch(std::size_t rows, Sampling sampling);
+  // Steps of the open epoch up to place `end`; draw(plan) sets the rows of the next one.
+  template <class Draw>
+  bool run_to(std::size_t end, const DataSet<T>& data, std::size_t batch, Draw draw,
+              const double* learning_rates, Poll poll);
   enum class Turn : std::uint8_t { step, pause, end };
   // next(plan) makes a plan, or asks for a pause or the end. In a pause no thread is at work:
   // resume() says whether to go on.

@@ -8,7 +8,6 @@
 #include "bindings.h"
 #include "dispatch.h"
 #include "elementary_check.h"
-#include "random.h"
 #include "thread_pool.h"
 
 namespace fastrelu::python {
@@ -112,7 +111,6 @@ void bind_kernels(py::module_& m) {
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("n"));
   m.def("set_thread_limit", &set_thread_limit, py::arg("n"));
-  m.def("philox_block", &philox_block, py::arg("counter"), py::arg("key"));
 }
 
 }  // namespace fastrelu::python

@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Trainer, and the losses of whole data sets.
+// Trainer: making one, single steps, its state.
 #include <pybind11/stl.h>
 
-#include "arrays.h"
-#include "bindings.h"
 #include "dispatch.h"
-#include "trainer.h"
+#include "py_trainer.h"
 
 namespace fastrelu::python {
 namespace {
 
-Sampling parse_sampling(const std::string& name) {
-  if (name == "shuffle") return Sampling::shuffle;
-  if (name == "subset") return Sampling::subset;
-  if (name == "with_replacement") return Sampling::with_replacement;
-  throw py::value_error("sampling: expected shuffle, subset or with_replacement, got " + name);
-}
 const char* sampling_name(Sampling s) {
-  return s == Sampling::shuffle ? "shuffle" : s == Sampling::subset ? "subset" : "with_replacement";
+  switch (s) {
+    case Sampling::shuffle: return "shuffle";
+    case Sampling::subset: return "subset";
+    case Sampling::with_replacement: return "with_replacement";
+    case Sampling::blocks: break;
+  }
+  return "blocks";
 }
 OptimizerKind parse_optimizer(const std::string& name) {
   if (name == "sgd") return OptimizerKind::sgd;
@@ -25,69 +23,6 @@ OptimizerKind parse_optimizer(const std::string& name) {
   if (name == "adamw") return OptimizerKind::adamw;
   throw py::value_error("optimizer: expected sgd, adam or adamw, got " + name);
 }
-
-// A data set checked and viewed; owns whatever had to be copied.
-template <class T>
-struct Data {
-  Rows x;
-  TargetArray<T> y;
-  WeightArray weights;
-  DataSet<T> view;
-};
-
-template <class T>
-Data<T> as_data(const Network<T>& net, const py::handle& X, const py::handle& y,
-                const py::handle& sample_weight, LossKind loss, bool check_finite) {
-  Data<T> data;
-  data.x = as_rows<T>(X, "X", net.inputs(), false, check_finite);
-  const std::size_t rows = data.x.view.rows;
-  if (rows == 0) throw py::value_error("X: expected at least one row, got none");
-  data.y = as_targets<T>(y, rows, net.outputs(), loss, check_finite);
-  data.weights = as_sample_weight<T>(sample_weight, rows, check_finite);
-  data.view = {data.x.view, data.y.view, data.weights.data};
-  return data;
-}
-
-}  // namespace
-
-struct PyTrainer {
-  py::object network;  // keeps the Python network, and its guard, alive
-  PyNetwork* net = nullptr;
-  std::variant<std::unique_ptr<Trainer<float>>, std::unique_ptr<Trainer<double>>> impl;
-  bool working = false;
-
-  template <class F>
-  decltype(auto) visit(F&& f) {
-    return std::visit([&](auto& trainer) -> decltype(auto) { return f(*trainer); }, impl);
-  }
-};
-
-namespace {
-
-// One call at a time works with a trainer: another thread's, or one that a signal handler makes
-// while a fit runs, gets an error. Made and destroyed with the GIL held.
-class Working {
- public:
-  explicit Working(PyTrainer& trainer) : trainer_(trainer) {
-    if (trainer.working) throw std::runtime_error("trainer: a step or fit is running on it");
-    trainer.working = true;
-  }
-  ~Working() { trainer_.working = false; }
-  Working(const Working&) = delete;
-  Working& operator=(const Working&) = delete;
-
- private:
-  PyTrainer& trainer_;
-};
-
-template <class Trainer>
-struct TrainerScalar;
-template <class T>
-struct TrainerScalar<Trainer<T>> {
-  using type = T;
-};
-template <class Trainer>
-using ScalarT = typename TrainerScalar<std::remove_reference_t<Trainer>>::type;
 
 std::unique_ptr<PyTrainer> make_trainer(const py::object& network, const py::dict& o) {
   const FpEnvironment environment;
@@ -132,141 +67,6 @@ double on_minibatch(PyTrainer& self, const Trainer<T>& trainer, const py::handle
   const Data<T> data = as_data<T>(net, X, y, sample_weight, trainer.options().loss, check_finite);
   const GilReleasedFor release(3 * forward_work(net, data.view.x.rows));
   return f(data.view);
-}
-
-// What the core's poll needs: it takes the GIL, lets Python handle signals, and reports progress.
-struct Signals {
-  py::object on_poll;
-  std::unique_ptr<py::error_already_set> error;
-
-  static bool poll(void* context) {
-    auto* self = static_cast<Signals*>(context);
-    const py::gil_scoped_acquire gil;
-    try {
-      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-      if (!self->on_poll.is_none()) self->on_poll();
-    } catch (py::error_already_set& error) {
-      self->error = std::make_unique<py::error_already_set>(std::move(error));
-      return true;
-    }
-    return false;
-  }
-};
-
-// A fit's data set, checked once for all its epochs.
-struct PyDataSet {
-  std::variant<Data<float>, Data<double>> data;
-  std::size_t rows;
-};
-
-std::unique_ptr<PyDataSet> make_data(PyTrainer& self, const py::object& X, const py::object& y,
-                                     const py::object& sample_weight, bool check_finite) {
-  return self.visit([&](auto& trainer) {
-    using T = ScalarT<decltype(trainer)>;
-    const FpEnvironment environment;
-    auto made = std::make_unique<PyDataSet>();
-    Data<T> data =
-        as_data<T>(*trainer.network(), X, y, sample_weight, trainer.options().loss, check_finite);
-    made->rows = data.view.x.rows;
-    made->data = std::move(data);
-    return made;
-  });
-}
-
-// Runs the epoch begun, or a new one; true when it is finished. Raises what a signal handler
-// raised, with the trainer between two steps.
-bool run_epoch(PyTrainer& self, PyDataSet& data, const std::string& sampling,
-               const py::array_t<double, py::array::c_style>& learning_rates,
-               const py::object& on_poll) {
-  const Sampling kind = parse_sampling(sampling);
-  const Working working(self);
-  return self.visit([&](auto& trainer) {
-    using T = ScalarT<decltype(trainer)>;
-    const Writing writing(self.net->guard);
-    const DataSet<T>& view = std::get<Data<T>>(data.data).view;
-    const std::size_t steps = trainer.steps_in_epoch(data.rows, kind);
-    const std::size_t place = trainer.state.in_epoch ? trainer.state.place : 0;
-    if (place > steps || static_cast<std::size_t>(learning_rates.size()) < steps - place) {
-      throw py::value_error("learning_rates: expected one for each step left");
-    }
-    const double* rates = learning_rates.data();
-    Signals signals{on_poll, nullptr};
-    bool finished = false;
-    {
-      const py::gil_scoped_release release;
-      finished = trainer.run_epoch(view, kind, rates, Poll{&Signals::poll, &signals});
-    }
-    if (signals.error) throw std::move(*signals.error);
-    return finished;
-  });
-}
-
-// One epoch over `order` (int64 rows, checked here), or over rows 0 .. count-1 where it is None
-// -> (finished, sum of rows * loss, sum of rows * penalty).
-py::tuple run_ordered(PyTrainer& self, PyDataSet& data, const py::object& order,
-                      std::size_t batch_size,
-                      const py::array_t<double, py::array::c_style>& learning_rates, double alpha) {
-  using Order = py::array_t<Index, py::array::c_style>;
-  const Working working(self);
-  return self.visit([&](auto& trainer) {
-    using T = ScalarT<decltype(trainer)>;
-    const Writing writing(self.net->guard);
-    const DataSet<T>& view = std::get<Data<T>>(data.data).view;
-    OrderedEpoch epoch;
-    epoch.count = data.rows;
-    Order rows;
-    if (!order.is_none()) {
-      rows = order.cast<Order>();
-      epoch.order = rows.data();
-      epoch.count = static_cast<std::size_t>(rows.size());
-      for (std::size_t i = 0; i < epoch.count; ++i) {
-        if (epoch.order[i] < 0 || epoch.order[i] >= static_cast<Index>(data.rows)) {
-          throw py::value_error("order: expected rows 0.." + std::to_string(data.rows - 1) +
-                                ", got " + std::to_string(epoch.order[i]));
-        }
-      }
-    }
-    epoch.batch_size = batch_size;
-    epoch.learning_rates = learning_rates.data();
-    epoch.alpha = alpha;
-    if (batch_size == 0 || static_cast<std::size_t>(learning_rates.size()) <
-                               (epoch.count + batch_size - 1) / batch_size) {
-      throw py::value_error("learning_rates: expected one for each step");
-    }
-    Signals signals{py::none(), nullptr};
-    OrderedLoss loss;
-    bool finished = false;
-    {
-      const py::gil_scoped_release release;
-      finished = trainer.run_ordered(view, epoch, Poll{&Signals::poll, &signals}, &loss);
-    }
-    if (signals.error) throw std::move(*signals.error);
-    return py::make_tuple(finished, loss.loss, loss.penalty);
-  });
-}
-
-// The loss and gradient of a data set made before, as loss_and_gradient; the gradient goes into
-// `gradient`, a flat array of the network's dtype.
-template <class T>
-double gradient_of(Trainer<T>& trainer, const Data<T>& data, const py::array& gradient) {
-  auto flat = py::array_t<T, py::array::c_style>::ensure(gradient);
-  if (!flat || !flat.is(gradient) ||
-      static_cast<std::size_t>(flat.size()) != trainer.network()->parameter_count()) {
-    throw py::value_error("gradient: expected a contiguous array, one number a parameter");
-  }
-  T* const to = flat.mutable_data();
-  const py::gil_scoped_release release;
-  return trainer.loss_and_gradient(data.view, to);
-}
-
-double data_gradient(PyTrainer& self, PyDataSet& data, const py::array& gradient) {
-  const Working working(self);
-  return self.visit([&](auto& trainer) {
-    using T = ScalarT<decltype(trainer)>;
-    const FpEnvironment environment;
-    const Reading reading(self.net->guard);
-    return gradient_of<T>(trainer, std::get<Data<T>>(data.data), gradient);
-  });
 }
 
 py::dict get_state(PyTrainer& self) {
@@ -355,24 +155,6 @@ py::tuple loss_and_gradient(PyTrainer& self, const py::object& X, const py::obje
   });
 }
 
-// The loss of a data set and the outputs it comes from, by one forward pass.
-py::tuple evaluate(PyTrainer& self, const PyDataSet& data) {
-  return self.visit([&](auto& trainer) -> py::tuple {
-    using T = ScalarT<decltype(trainer)>;
-    const Network<T>& net = *trainer.network();
-    const DataSet<T>& view = std::get<Data<T>>(data.data).view;
-    const FpEnvironment environment;
-    const Reading reading(self.net->guard);
-    const Output<T> out = new_output<T>(Shape(view.x.rows, net.outputs()));
-    double loss = 0;
-    {
-      const GilReleasedFor release(forward_work(net, view.x.rows));
-      loss = trainer.data_loss(view, out.data);
-    }
-    return py::make_tuple(loss, out.array);
-  });
-}
-
 }  // namespace
 
 double step(PyTrainer& self, const py::handle& X, const py::handle& y,
@@ -386,29 +168,12 @@ double step(PyTrainer& self, const py::handle& X, const py::handle& y,
 }
 
 void bind_trainer(py::module_& m) {
-  py::class_<PyDataSet>(m, "DataSet").def_readonly("rows", &PyDataSet::rows);
-  py::class_<PyTrainer>(m, "Trainer")
-      .def(py::init(&make_trainer), py::arg("network"), py::arg("options"))
+  bind_data_set(m);
+  py::class_<PyTrainer> trainer(m, "Trainer");
+  bind_epochs(trainer);
+  trainer.def(py::init(&make_trainer), py::arg("network"), py::arg("options"))
       .def("step", &step, py::arg("X"), py::arg("y"), py::arg("sample_weight"),
            py::arg("learning_rate"), py::arg("check_finite"))
-      .def("data", &make_data, py::arg("X"), py::arg("y"), py::arg("sample_weight"),
-           py::arg("check_finite"))
-      .def("run_epoch", &run_epoch, py::arg("data"), py::arg("sampling"), py::arg("learning_rates"),
-           py::arg("on_poll"))
-      .def(
-          "steps_in_epoch",
-          [](PyTrainer& self, std::size_t rows, const std::string& sampling) {
-            return self.visit(
-                [&](auto& t) { return t.steps_in_epoch(rows, parse_sampling(sampling)); });
-          },
-          py::arg("rows"), py::arg("sampling"))
-      .def("run_ordered", &run_ordered, py::arg("data"), py::arg("order"), py::arg("batch_size"),
-           py::arg("learning_rates"), py::arg("alpha"))
-      .def("data_gradient", &data_gradient, py::arg("data"), py::arg("gradient"))
-      .def("epoch_loss",
-           [](PyTrainer& self) {
-             return self.visit([](auto& trainer) { return trainer.epoch_loss(); });
-           })
       .def_property_readonly("step_count",
                              [](PyTrainer& self) {
                                return self.visit([](auto& trainer) { return trainer.state.step; });
@@ -417,7 +182,6 @@ void bind_trainer(py::module_& m) {
       .def_property("optimizer_arrays", &get_optimizer_arrays, &set_optimizer_arrays)
       .def("data_loss", &data_loss, py::arg("X"), py::arg("y"), py::arg("sample_weight"),
            py::arg("check_finite"))
-      .def("evaluate", &evaluate, py::arg("data"))
       .def("loss_and_gradient", &loss_and_gradient, py::arg("X"), py::arg("y"),
            py::arg("sample_weight"), py::arg("check_finite"));
 }

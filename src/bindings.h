@@ -22,6 +22,8 @@ namespace py = pybind11;
 void bind_kernels(py::module_& m);
 void bind_network(py::module_& m);
 void bind_piecewise(py::module_& m);
+void bind_random(py::module_& m);
+void bind_standardize(py::module_& m);
 void bind_trainer(py::module_& m);
 
 // Many threads may read a network; one may change it, and while it does, others get an error. The

@@ -25,6 +25,7 @@ _MASK = _WORD - 1
 
 # The purposes: the second word of the key.
 INITIAL_WEIGHTS, ROW_ORDER, SUBSET, WITH_REPLACEMENT, DROPOUT = 1, 2, 3, 4, 5
+CHUNK_ORDER, BLOCK_ORDER, MEMBERSHIP = 6, 7, 8
 
 
 def philox_block(
@@ -92,13 +93,18 @@ class Stream:
 
 
 def row_order(seed: int, epoch: int, shard: int, n: int, first_row: int = 0) -> Rows:
-    """Return the n rows of a shard in the order of an epoch (Fisher and Yates)."""
-    stream = Stream(seed, ROW_ORDER, shard, epoch)
+    """Return the n rows of a shard in the order of an epoch."""
+    return order(seed, ROW_ORDER, shard, epoch, n) + first_row
+
+
+def order(seed: int, purpose: int, index: int, time: int, n: int) -> Rows:
+    """Return 0..n-1 in an order that is drawn (Fisher and Yates)."""
+    stream = Stream(seed, purpose, index, time)
     a = list(range(n))
     for i in range(n - 1, 0, -1):
         j = stream.below(i + 1)
         a[i], a[j] = a[j], a[i]
-    return np.array(a, dtype=np.int64) + first_row
+    return np.array(a, dtype=np.int64)
 
 
 def subset(seed: int, step: int, n: int, m: int) -> Rows:

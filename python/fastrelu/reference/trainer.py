@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import philox
+from .blocks import epoch_blocks
 from .layers import Dropout
 from .losses import as_loss, reported_loss
 from .network import Network, minibatch_gradient
@@ -107,6 +108,41 @@ class Trainer:
                 step_total, step_weight = self._step(X, y, sample_weight, shards)
                 total += step_total
                 weight_sum += step_weight
+            losses.append(reported_loss(total, weight_sum))
+        return losses
+
+    def fit_blocks(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        chunks: Sequence[Rows],
+        block_rows: int,
+        epochs: int,
+        sample_weight: ArrayLike | None = None,
+    ) -> list[float]:
+        """Make `epochs` passes over rows that come in blocks; return each one's mean loss.
+
+        Parameters
+        ----------
+        X, y, sample_weight : array_like
+            Rows, targets or labels, and optional weights.
+        chunks : sequence of int arrays
+            The training rows of each chunk.
+        block_rows : int
+            Rows of a block, a multiple of the batch size.
+        epochs : int
+            How many.
+        """
+        losses = []
+        for _ in range(epochs):
+            self.epoch += 1
+            total = weight_sum = 0.0
+            for block in epoch_blocks(self.seed, self.epoch, chunks, block_rows):
+                for begin in range(0, len(block), self.batch_size):
+                    rows = block[begin : begin + self.batch_size]
+                    step_total, step_weight = self._step(X, y, sample_weight, [rows])
+                    total += step_total
+                    weight_sum += step_weight
             losses.append(reported_loss(total, weight_sum))
         return losses
 

@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+LONGEST = 1000
+
 
 class TrainingError(Exception):
     """The command cannot go on; the text says where and why, and what would help."""
 
     exit_code = 1
+
+    def __init__(self, text: str) -> None:
+        """Keep the text as one line: files may hold anything, and messages quote it."""
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        super().__init__(line if len(line) <= LONGEST else line[: LONGEST - 3] + "...")
 
 
 class ConfigError(TrainingError):

@@ -270,7 +270,37 @@ class Session:
         self.folder.write_history(state.records)
         with run_folder.writing(path / run_folder.MODEL):
             model.save(path / run_folder.MODEL)
+        self._report(model, metrics, state, prepared)
         self.folder.write_json(run_folder.METRICS, metrics)
+
+    def _report(
+        self, model: Model, metrics: dict[str, Any], state: RunState, prepared: Prepared
+    ) -> None:
+        """Write the report; a fault in it is told, and costs nobody a trained model."""
+        from fastrelu.training.report.gather import Run, report_run
+
+        assert self.folder is not None
+        sources = list(self.settings.data)
+        more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
+        run = Run(
+            model,
+            prepared,
+            metrics,
+            state.records,
+            as_dict(self.settings),
+            prepared.notes,
+            self.command,
+            os.path.basename(sources[0]) + more,
+        )
+        try:
+            with run_folder.writing(self.folder.path / run_folder.REPORT):
+                report_run(run, self.folder.path, run_folder.MODEL)
+        except TrainingError:
+            raise
+        except Exception as error:
+            if os.environ.get("FASTRELU_DEBUG"):
+                raise
+            self.say(f"warning: no {run_folder.REPORT} ({type(error).__name__}: {error})")
 
 
 def compare(saved: dict[str, Any], now: dict[str, Any]) -> None:

@@ -96,7 +96,7 @@ def _run(
         if part in metrics and (part == "test" or not quiet):
             click.echo(result_line(part, metrics[part]), err=to_stderr)
     if folder is not None:
-        say(f"saved: {folder.path}/: model, metrics, history, settings, checkpoints")
+        say(f"saved: {folder.path}/: model, report, metrics, history, settings, checkpoints")
         say(f'in Python: fastrelu.training.load_model("{folder.path}").predict(rows)')
 
 

@@ -45,8 +45,9 @@ class OneHot:
         unknown = np.flatnonzero(where < 0)
         if len(unknown):
             gaps = sum(values[i] == MISSING for i in unknown)
-            seen["missing value", self.name] += gaps
-            seen["unseen category", self.name] += len(unknown) - gaps
+            for what, n in (("missing value", gaps), ("unseen category", len(unknown) - gaps)):
+                if n:
+                    seen[what, self.name] += n
         return where
 
     def describe(self) -> dict[str, Any]:
@@ -130,7 +131,7 @@ class CategoryCounts:
         if len(common) > most:
             notes.append(
                 f"column {name!r}: {len(common)} categories; the {most} most frequent have an "
-                "input, the others are all zeros"
+                f"input, the others are all zeros (if they only name rows: --ignore {name!r})"
             )
         if counts[MISSING]:
             notes.append(

@@ -93,6 +93,7 @@ class ColumnInputs(Inputs):
         rows: Rows = None,
         dtype: Any = "float32",
         seen: Seen | None = None,
+        out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
         """Return the inputs of some rows: see `Inputs.transform`."""
         seen = Counter() if seen is None else seen
@@ -102,7 +103,7 @@ class ColumnInputs(Inputs):
         for name, column in found.items():
             if column is None:
                 seen["missing column", name] += n
-        X = np.empty((n, self.n_inputs), dtype)
+        X = np.empty((n, self.n_inputs), dtype) if out is None else out
         self._numbers(table, found, rows, X, seen)
         at = len(self.parts) + len(self._indicators)
         X[:, at:] = 0
@@ -124,34 +125,42 @@ class ColumnInputs(Inputs):
         p, k = len(values), len(self._indicators)
         if not p:
             return
+        names = self.part_names
+
+        def raw(j: int, i: int) -> Any:
+            return values[j][i]  # type: ignore[index]
+
+        if self.scaling.knots is None:
+            to = np.full(p, -1)
+            to[self._indicators] = p + np.arange(k)
+            missing, finite = self.scaling.rows(values, rows, to, X)
+            if not finite:
+                refuse_infinite(table, names, X[:, :p], 0, rows, raw)
+            self._count_missing(values, missing, seen)
+            return
         size = max(64, BLOCK_NUMBERS // p)
         buffer = np.empty((p, size))
-        absent = np.array([column is None for column in values])
-        names = self.part_names
         for low in range(0, len(X), size):
             high = min(low + size, len(X))
             block = buffer[:, : high - low]
             fill_block(block, values, rows, low, high)
-            missing = self.scaling.apply(block)
+            gaps = self.scaling.apply(block)
             out = X[low:high, :p]
             with np.errstate(over="ignore"):
                 out[:] = block.T
-            refuse_infinite(
-                table,
-                names,
-                out,
-                low,
-                rows,
-                lambda j, i: values[j][i],  # type: ignore[index]
-            )
-            if missing is None:
+            refuse_infinite(table, names, out, low, rows, raw)
+            if gaps is None:
                 X[low:high, p : p + k] = 0
                 continue
-            X[low:high, p : p + k] = missing[self._indicators].T
-            for j in np.flatnonzero(~self.scaling.gaps & ~absent & missing.any(axis=1)):
-                name, part = self.parts[j]
-                if part in ("", self._first_part(name)):
-                    seen["missing value", name] += int(missing[j].sum())
+            X[low:high, p : p + k] = gaps[self._indicators].T
+            self._count_missing(values, gaps.sum(axis=1), seen)
+
+    def _count_missing(self, values: list[Column], missing: NDArray[Any], seen: Seen) -> None:
+        """Count what is missing where training lacked nothing, once for all parts of a date."""
+        for j in np.flatnonzero(~self.scaling.gaps & (missing > 0)):
+            name, part = self.parts[j]
+            if values[j] is not None and part in ("", self._first_part(name)):
+                seen["missing value", name] += int(missing[j])
 
     def _first_part(self, name: str) -> str:
         return next(part for column, part in self.parts if column == name)

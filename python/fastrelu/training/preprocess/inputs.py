@@ -62,6 +62,7 @@ class Inputs(ABC):
         rows: Rows = None,
         dtype: Any = "float32",
         seen: Seen | None = None,
+        out: NDArray[Any] | None = None,
     ) -> Any:
         """Return the inputs of some rows.
 
@@ -76,6 +77,8 @@ class Inputs(ABC):
         seen : Counter, optional
             Counts (what, column) for what training has not seen: "unseen category", "missing
             value", "missing column".
+        out : ndarray, (n, n_inputs), optional
+            Gets the result, of whose dtype it is; not for sparse ones.
 
         Returns
         -------
@@ -116,6 +119,7 @@ def warnings_of(seen: Seen) -> list[str]:
     what = {
         "unseen category": "{n} values of no category that training has seen: all zeros",
         "missing value": "{n} values missing, which training had not: as the training mean",
+        "unknown column": "{n} entries of columns that training had not: left out",
         "missing column": "not there: taken as missing in {n} rows",
     }
     return [

@@ -53,16 +53,16 @@ class _ArrayInputs(Inputs):
 
     def matrix_of(self, table: Table, seen: Seen) -> Any:
         """Return a table's inputs as a matrix with the columns of training, in its order."""
-        names = self._names
+        names, theirs = self._names, table.matrix_names
         if table.matrix is not None:
             width = table.matrix.shape[1]
-            same = table.matrix_names is None or table.matrix_names == names
-            if width == len(names) and (same or not set(names) & set(table.names)):
+            if theirs is None or isinstance(theirs, NumberedNames) or theirs == names:
+                if width != len(names):
+                    raise DataError(
+                        f"{table.source}: expected {len(names)} inputs a row, as in training, got "
+                        f"{width}"
+                    )
                 return table.matrix
-            if table.matrix_names is None:
-                raise DataError(
-                    f"{table.source}: expected {len(names)} inputs, as in training, got {width}"
-                )
         found = find_columns(table, list(names))
         X = np.full((table.n_rows, len(names)), np.nan)
         for j, (name, column) in enumerate(zip(names, found, strict=True)):
@@ -103,6 +103,7 @@ class MatrixInputs(_ArrayInputs):
         rows: Rows = None,
         dtype: Any = "float32",
         seen: Seen | None = None,
+        out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
         """Return the inputs of some rows: see `Inputs.transform`."""
         seen = Counter() if seen is None else seen
@@ -111,26 +112,38 @@ class MatrixInputs(_ArrayInputs):
             matrix = matrix.toarray()
         n = table.n_rows if rows is None else len(rows)
         p, k = len(self._names), len(self._indicators)
-        X = np.empty((n, p + k), dtype)
+        X = np.empty((n, p + k), dtype) if out is None else out
+        if self.scaling.knots is None and p <= max(n, 64):  # a view is made of each column
+            to = np.full(p, -1)
+            to[self._indicators] = p + np.arange(k)
+            missing, finite = self.scaling.rows(list(matrix.T), rows, to, X)
+            if not finite:
+                refuse_infinite(table, self._names, X[:, :p], 0, rows, lambda j, i: matrix[i, j])
+            self._count_missing(missing, seen)
+            return X
         size = max(16, BLOCK_NUMBERS // p)
         for low in range(0, n, size):
             high = min(low + size, n)
             part = matrix[low:high] if rows is None else matrix[rows[low:high]]
             block = part.astype(np.float64).T
-            missing = self.scaling.apply(block)
-            out = X[low:high, :p]
+            gaps = self.scaling.apply(block)
+            numbers = X[low:high, :p]
             with np.errstate(over="ignore"):
-                out[:] = block.T
-            refuse_infinite(table, self._names, out, low, rows, lambda j, i: matrix[i, j])
-            if missing is None:
+                numbers[:] = block.T
+            refuse_infinite(table, self._names, numbers, low, rows, lambda j, i: matrix[i, j])
+            if gaps is None:
                 X[low:high, p:] = 0
                 continue
-            X[low:high, p:] = missing[self._indicators].T
-            for j in np.flatnonzero(~self.scaling.gaps & missing.any(axis=1)).tolist():
-                name = self._names[j]
-                if not seen["missing column", name]:
-                    seen["missing value", name] += int(missing[j].sum())
+            X[low:high, p:] = gaps[self._indicators].T
+            self._count_missing(gaps.sum(axis=1), seen)
         return X
+
+    def _count_missing(self, missing: NDArray[Any], seen: Seen) -> None:
+        """Count what is missing where training lacked nothing."""
+        for j in np.flatnonzero(~self.scaling.gaps & (missing > 0)).tolist():
+            name = self._names[j]
+            if not seen["missing column", name]:
+                seen["missing value", name] += int(missing[j])
 
     def describe(self) -> dict[str, Any]:
         """Return all of it as plain values, for a model file."""
@@ -160,6 +173,7 @@ class ByteInputs(_ArrayInputs):
         rows: Rows = None,
         dtype: Any = "float32",
         seen: Seen | None = None,
+        out: NDArray[Any] | None = None,
     ) -> NDArray[np.uint8]:
         """Return the inputs of some rows: see `Inputs.transform`."""
         matrix = self.matrix_of(table, Counter() if seen is None else seen)
@@ -178,7 +192,10 @@ class ByteInputs(_ArrayInputs):
                     f"{matrix[i, j]}"
                 )
             matrix = whole.astype(np.uint8)
-        return np.ascontiguousarray(matrix)
+        if out is None:
+            return np.ascontiguousarray(matrix)
+        out[:] = matrix
+        return out
 
     def describe(self) -> dict[str, Any]:
         """Return all of it as plain values, for a model file."""
@@ -214,6 +231,7 @@ class SparseInputs(_ArrayInputs):
         rows: Rows = None,
         dtype: Any = "float32",
         seen: Seen | None = None,
+        out: NDArray[Any] | None = None,
     ) -> Any:
         """Return the inputs of some rows: see `Inputs.transform`."""
         from scipy import sparse

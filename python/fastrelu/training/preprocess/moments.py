@@ -105,7 +105,8 @@ class Moments:
     def second(self, block: Floats) -> None:
         """Take a block in the second pass."""
         unit = self.unit[:, None]
-        away = block / unit - self.mean[:, None] / unit
+        with np.errstate(invalid="ignore"):  # files may hold signalling NaN
+            away = block / unit - self.mean[:, None] / unit
         away[np.isnan(away)] = 0.0
         self.squares += (away * away).sum(axis=1)
 

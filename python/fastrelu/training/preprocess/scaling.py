@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu import _core
 from fastrelu.training.preprocess.moments import Floats, Moments
 
 N_KNOTS = 257
@@ -51,9 +52,40 @@ class Scaling:
             for row, (values, scores) in zip(block, self.knots, strict=True):
                 row[:] = np.interp(row, values, scores)
         elif self._changes:
-            block -= self.mean[:, None]
-            block /= self._divisor
+            with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses infinities
+                block -= self.mean[:, None]
+                block /= self._divisor
         return missing
+
+    def rows(
+        self,
+        columns: list[NDArray[Any] | None],
+        rows: NDArray[np.intp] | None,
+        indicators: NDArray[np.intp],
+        out: NDArray[Any],
+    ) -> tuple[NDArray[np.int64], bool]:
+        """Do all of `apply` on the way from columns to rows, in the core; not for normal scores.
+
+        Parameters
+        ----------
+        columns : list of ndarray, (n,), or None
+            Of any real dtypes; None is a column of missing values.
+        rows : ndarray of int or None
+            Which rows.
+        indicators : ndarray of int, (p,)
+            Which column of `out` says 1 where a value is missing, -1 for none.
+        out : ndarray, (rows, p or more)
+            Gets the numbers, and 0 or 1 in the columns of indicators.
+
+        Returns
+        -------
+        missing : ndarray of int, (p,)
+            Missing values of each column.
+        finite : bool
+            Whether all numbers are.
+        """
+        divisor = self._divisor[:, 0]
+        return _core.standardize(columns, rows, self.fill, self.mean, divisor, indicators, out)
 
     def __post_init__(self) -> None:
         self._changes = bool((self.mean != 0).any() or (self.std != 1).any())

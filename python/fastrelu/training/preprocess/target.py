@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, Literal
 
 import numpy as np
@@ -29,7 +30,7 @@ class Target:
     ----------
     task : {"classification", "regression"}
     classes : list of str, int or float
-        What each class number stands for; [] in regression.
+        What each class number stands for, ascending; [] in regression.
     mean, std : float
         Regression: the network learns (value - mean) / std.
     counts : list of int
@@ -41,6 +42,11 @@ class Target:
     mean: float = 0.0
     std: float = 1.0
     counts: list[int] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """How a reader should read the target: "text" or "numeric"."""
+        return "text" if any(isinstance(c, str) for c in self.classes) else "numeric"
 
     @property
     def n_outputs(self) -> int:
@@ -64,13 +70,23 @@ class Target:
         """
         if self.task == "regression":
             return np.asarray(self.scaled(values), dtype)
-        place = {label: k for k, label in enumerate(self.classes)}
-        numbers = np.fromiter((place.get(_label(v), -1) for v in values), np.int64, len(values))
+        numbers = self._class_numbers(values)
         if len(numbers) and numbers.min() < 0:
             stranger = _label(values[int(np.argmin(numbers))])
-            known = ", ".join(repr(c) for c in self.classes[:10])
+            known = ", ".join(repr(c)[:40] for c in self.classes[:10])
             raise DataError(f"target: {stranger!r} is none of the classes in training: {known}")
         return numbers
+
+    def _class_numbers(self, values: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the class number of each value, -1 for none."""
+        if self.kind == "text" or values.dtype == object:
+            place = {label: k for k, label in enumerate(self.classes)}
+            labels = map(_label, values) if values.dtype != object else values
+            return np.fromiter(map(place.get, labels, repeat(-1)), np.int64, len(values))
+        known = np.array(self.classes, np.float64)  # ascending
+        places = np.searchsorted(known, values).astype(np.int64)
+        found = known[np.minimum(places, len(known) - 1)] == values
+        return np.where(found, places, -1)
 
     def scaled(self, values: NDArray[Any]) -> Floats:
         """Return (values - mean) / std in float64, for regression."""

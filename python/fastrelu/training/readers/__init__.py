@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fastrelu.training.errors import DataError
-from fastrelu.training.readers import arrays, idx
+from fastrelu.training.readers import arrays, arrow, idx, libsvm
 from fastrelu.training.readers.bundled import bundled
 from fastrelu.training.readers.choice import ColumnChoice
 from fastrelu.training.readers.csv import read_csv
 from fastrelu.training.readers.files import BUNDLED, Source, expand
+from fastrelu.training.readers.several import choose_columns, concatenate
 from fastrelu.training.table import Table
 
 __all__ = ["BUNDLED", "ColumnChoice", "read"]
@@ -46,36 +48,51 @@ def read(
             raise DataError(f"{paths[0]}: a bundled data set stands alone, got also {paths[1]}")
         if choice.target not in (None, "target") and need_target:
             raise DataError(f"{paths[0]}: --target goes with files, not with {paths[0]}")
-        return bundled(paths[0])
+        return _chosen(bundled(paths[0]), choice)
     sources = [Source(path) for path in paths]
-    head = sources[0].head
-    if idx.is_idx(head):
-        return _idx_table(sources, need_target)
-    if len(sources) > 1:
-        raise DataError(f"{sources[1].path}: several files")
-    if head[:4] in arrays.ZIP:
-        return arrays.read_npz(sources[0], choice, need_target)
-    if head.startswith(arrays.NPY):
-        raise DataError(f"{paths[0]}: a single array (.npy); expected an .npz file with X and y")
-    return read_csv(sources[0], choice, need_target)
-
-
-def _idx_table(sources: Sequence[Source], need_target: bool) -> Table:
-    images = sources[0].path
-    if len(sources) < 2 and need_target:
-        raise DataError(
-            f"{images}: an IDX file of images; expected the file of its labels after it"
-        )
-    for source in sources[1:]:
-        if not idx.is_idx(source.head):
+    formats = [format_of(source.head) for source in sources]
+    for source, kind in zip(sources, formats, strict=True):
+        if kind != formats[0]:
             raise DataError(
-                f"{source.path}: expected an IDX file, got one that begins {source.head[:4]!r}"
+                f"{source.path}: a file of another format ({kind}) than {sources[0].path} "
+                f"({formats[0]})"
             )
-    X, *y = [idx.read_idx(source) for source in sources[:2]]
-    return arrays.arrays_table(
-        images,
-        X,
-        y[0] if y else None,
-        target_name="labels",
-        target_source=sources[1].path if y else None,
-    )
+    if formats[0] == "arrays":
+        return _chosen(arrays.read_arrays(sources, choice, need_target), choice)
+    tables: list[Table] = []
+    for source in sources:
+        tables.append(_read_one(source, formats[0], choice, need_target))
+        if choice.target is None and need_target:  # the first file's last column
+            choice = replace(choice, target=tables[0].target_name)
+    return _chosen(concatenate(tables), choice)
+
+
+def format_of(head: bytes) -> str:
+    """Return the format of a file that begins so: arrays, npz, arrow, libsvm or csv."""
+    if idx.is_idx(head) or head.startswith(arrays.NPY):
+        return "arrays"
+    if head[:4] in arrays.ZIP:
+        return "npz"
+    if arrow.is_arrow(head):
+        return "arrow"
+    return "libsvm" if libsvm.is_libsvm(head) else "csv"
+
+
+def _read_one(source: Source, kind: str, choice: ColumnChoice, need_target: bool) -> Table:
+    if kind == "npz":
+        return arrays.read_npz(source, choice, need_target)
+    if kind == "arrow":
+        return arrow.read_arrow(source, choice, need_target)
+    if kind == "libsvm":
+        if choice.target not in (None, "label"):
+            raise DataError(f"{source.path}: libsvm: the target is the label; --target is not")
+        return libsvm.read_libsvm(source)
+    return read_csv(source, choice, need_target)
+
+
+def _chosen(table: Table, choice: ColumnChoice) -> Table:
+    if table.matrix is not None and choice.categorical:
+        raise DataError(f"{table.source}: an array has no categorical columns")
+    if table.weights is not None and not table.weights.any():
+        raise DataError(f"{table.source}: weights {choice.weights!r}: every weight is 0")
+    return choose_columns(table, choice)

@@ -81,7 +81,7 @@ class CellColumn:
         "numeric", "text" or "date" if it has to be that; None: told from the content.
     as_text : bool
         Whether earlier reading has met text in it.
-    is_target : bool
+    role : {"column", "target", "weights"}
         A target may not be NaN, and keeps "true" and "false" as its classes.
     decimal_comma : bool
         Whether 1,5 is a number.
@@ -91,7 +91,7 @@ class CellColumn:
     name: str
     kind: str | None = None
     as_text: bool = False
-    is_target: bool = False
+    role: str = "column"
     decimal_comma: bool = False
     _numbers: list[NDArray[np.float64]] = field(default_factory=list)
     _texts: list[list[str]] = field(default_factory=list)
@@ -131,7 +131,7 @@ class CellColumn:
             numbers = np.array(list(map(float, cells)))
         except ValueError:
             return None
-        return None if any("_" in cell for cell in cells) else numbers
+        return None if "_" in "".join(cells) else numbers
 
     def _mixed_numbers(
         self, cells: Sequence[str], line: Callable[[int], int]
@@ -142,9 +142,10 @@ class CellColumn:
             if value is None and self.kind == "numeric":
                 value = TRUTH.get(cell.strip().lower())
                 if value is None:
+                    as_in = ", as in training" if self.role == "column" else ""
                     raise DataError(
-                        f"{self.source}: line {line(i)}: column {self.name!r}: expected a number, "
-                        f"as in training, got {cell.strip()[:40]!r}"
+                        f"{self.source}: line {line(i)}: {self.role} {self.name!r}: expected a "
+                        f"number{as_in}, got {cell.strip()[:40]!r}"
                     )
             if value is None:
                 return None
@@ -154,18 +155,18 @@ class CellColumn:
     def _refuse(
         self, cells: Sequence[str], numbers: NDArray[np.float64], line: Callable[[int], int]
     ) -> None:
-        what = f"target {self.name!r}" if self.is_target else f"column {self.name!r}"
         for i in np.flatnonzero(~np.isfinite(numbers)).tolist():
             cell = cells[i].strip()
+            what = f"{self.source}: line {line(i)}: {self.role} {self.name!r}"
             if math.isinf(numbers[i]):
                 raise DataError(
-                    f"{self.source}: line {line(i)}: {what}: expected finite numbers, got "
-                    f"{cell!r}; correct the cell, or empty it"
+                    f"{what}: expected finite numbers, got {cell[:40]!r}; correct the cell, or "
+                    "empty it"
                 )
-            if self.is_target and cell.lower().lstrip("+-") == "nan":
+            if self.role == "target" and cell.lower().lstrip("+-") == "nan":
                 raise DataError(
-                    f"{self.source}: line {line(i)}: {what}: expected a number, got {cell!r}; "
-                    "correct it, or empty the cell to leave the row out"
+                    f"{what}: expected a number, got {cell!r}; correct it, or empty the cell to "
+                    "leave the row out"
                 )
 
     def _add_texts(self, cells: Sequence[str], line: Callable[[int], int]) -> None:
@@ -199,7 +200,7 @@ class CellColumn:
             return texts
         if self.kind is None:
             self._refuse_mostly_numbers()
-            if not self.is_target and {cell.lower() for cell in self._counts} <= TRUTH.keys():
+            if self.role != "target" and {cell.lower() for cell in self._counts} <= TRUTH.keys():
                 values = {cell: TRUTH[cell.lower()] for cell in self._counts} | {"": math.nan}
                 return np.array([values[cell] for cell in texts])
         moments = self._dates()
@@ -217,13 +218,13 @@ class CellColumn:
             place, cell = self._first_text
             others = self._counts.total() - numbers
             raise DataError(
-                f"{self.source}: line {place}: column {self.name!r}: expected a number, as in "
+                f"{self.source}: line {place}: {self.role} {self.name!r}: expected a number, as in "
                 f"{numbers} other rows, got {cell[:40]!r} ({others} such in all); correct or empty "
                 f"the cell, or read the column as categories: --categorical {self.name!r}"
             )
 
     def _dates(self) -> dict[str, Any] | None:
-        if self.is_target and self.kind is None:
+        if self.role == "target" and self.kind is None:
             return None
         moments: dict[str, Any] = {"": np.datetime64("NaT")}
         for cell in self._counts:

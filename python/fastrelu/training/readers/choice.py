@@ -107,10 +107,8 @@ class ColumnChoice:
         wanted = set(self.kinds or self.features or names) - taken
         inputs = [n for n in names if n in wanted]
         if not inputs and self.kinds:
-            raise DataError(
-                f"{source}: none of the model's columns is there; they are "
-                f"{_some(list(self.kinds))}"
-            )
+            takes = _some(list(self.kinds))
+            raise DataError(f"{source}: none of the model's columns is there; it takes {takes}")
         if not inputs and need_target:
             raise DataError(f"{source}: no input columns: every column is the target or left out")
         extra = [n for n in dict.fromkeys(self.extra) if n in there]
@@ -155,4 +153,4 @@ def missing_column(source: str, name: str, names: Sequence[str], flag: str) -> D
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    return ", ".join(name[:40] for name in names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.training.errors import DataError
@@ -22,6 +23,7 @@ from fastrelu.training.table import Table
 SEPARATORS = ",;\t|"
 CHUNK_ROWS = 8192
 MAX_COLUMNS = 100_000
+UNNAMED = ("column 1", "Unnamed: 0")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 Line = Callable[[int], int]
@@ -56,7 +58,8 @@ def read_csv(source: Source, choice: ColumnChoice, need_target: bool) -> Table:
     while True:
         columns, roles = _read_once(source, choice, need_target, as_text)
         if columns is not None:
-            return _table(source, columns, roles)
+            chosen = bool(choice.features or choice.kinds)
+            return _table(source, columns, roles, keep_counter=chosen)
 
 
 def _check_text(source: Source) -> None:
@@ -85,7 +88,7 @@ def _read_once(
                 name,
                 "numeric" if name == roles.weights else choice.kind(name),
                 as_text=name in as_text,
-                is_target=name == roles.target,
+                role={roles.target: "target", roles.weights: "weights"}.get(name, "column"),
                 decimal_comma=separator == ";",
             )
             for name in roles.used
@@ -212,7 +215,17 @@ def _numbering(rows: list[list[str]], before: int, after: int) -> Line:
     return starts.__getitem__
 
 
-def _table(source: Source, cells: dict[str, CellColumn], roles: Roles) -> Table:
+def _is_counter(name: str, values: NDArray[Any]) -> bool:
+    """Return whether a column has no name and counts the rows, as the index of a data frame."""
+    return (
+        name in UNNAMED
+        and values.dtype == np.float64
+        and (values == values[0] + np.arange(len(values))).all()
+        and values[0] in (0, 1)
+    )
+
+
+def _table(source: Source, cells: dict[str, CellColumn], roles: Roles, keep_counter: bool) -> Table:
     columns: dict[str, NDArray[Any]] = {}
     for name in list(cells):
         columns[name] = cells.pop(name).finish()
@@ -221,6 +234,10 @@ def _table(source: Source, cells: dict[str, CellColumn], roles: Roles) -> Table:
         return f"row {i + 1}"
 
     n_rows = len(next(iter(columns.values())))
+    inputs, notes = list(roles.inputs), list(roles.notes)
+    if len(inputs) > 1 and not keep_counter and _is_counter(inputs[0], columns[inputs[0]]):
+        notes.append("the first column has no name and counts the rows: left out")
+        del inputs[0]
     target = weights = None
     if roles.target is not None:
         target = as_target(source.path, roles.target, columns[roles.target], place)
@@ -229,10 +246,10 @@ def _table(source: Source, cells: dict[str, CellColumn], roles: Roles) -> Table:
     return Table(
         source.path,
         n_rows,
-        columns={name: columns[name] for name in roles.inputs},
+        columns={name: columns[name] for name in inputs},
         target=target,
         target_name=roles.target,
         weights=weights,
-        notes=list(roles.notes),
+        notes=notes,
         extra={name: columns[name] for name in roles.extra},
     )

@@ -86,17 +86,19 @@ class Source:
                 self._content = sys.stdin.buffer.read()
             elif Path(path).is_dir():
                 raise IsADirectoryError
+            elif Path(path).exists() and not Path(path).is_file():  # a pipe gives its bytes once
+                self._content = Path(path).read_bytes()
             with self._plain() as file:
                 start = file.read(4)
         if not start:
-            raise DataError(f"{self.path}: the file is empty")
+            raise DataError(f"{self.path}: the file is empty; was it written to its end?")
         self.compression = (
             "gzip" if start[:2] == GZIP else "zstandard" if start == ZSTANDARD else None
         )
         with self.open() as file, reading(self.path):
             self.head = file.read(HEAD)
         if not self.head:
-            raise DataError(f"{self.path}: the file is empty")
+            raise DataError(f"{self.path}: the file is empty; was it written to its end?")
 
     def _plain(self) -> BinaryIO:
         return io.BytesIO(self._content) if self._content is not None else open(self.path, "rb")
@@ -118,8 +120,11 @@ class Source:
         try:
             with pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd") as unpacked:
                 yield cast(BinaryIO, io.BufferedReader(unpacked, HEAD))
-        except pa.ArrowException as error:
-            raise DataError(f"{self.path}: the zstandard data are damaged ({error})") from None
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"{self.path}: the zstandard data are damaged or cut short ({error}); fetch the "
+                "file again"
+            ) from None
 
     def read(self) -> bytes:
         """Return the whole content, decompressed."""

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the binding files of the trainer share: the trainer and its data as Python holds them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "arrays.h"
+#include "bindings.h"
+#include "trainer.h"
+
+namespace fastrelu::python {
+
+Sampling parse_sampling(const std::string& name);
+void bind_data_set(py::module_& m);
+// Epochs, and what else is computed over a data set made once.
+void bind_epochs(py::class_<PyTrainer>& trainer);
+
+// A data set checked and viewed; owns whatever had to be copied.
+template <class T>
+struct Data {
+  Rows x;
+  TargetArray<T> y;
+  WeightArray weights;
+  DataSet<T> view;
+};
+
+template <class T>
+Data<T> as_data(const Network<T>& net, const py::handle& X, const py::handle& y,
+                const py::handle& sample_weight, LossKind loss, bool check_finite) {
+  Data<T> data;
+  data.x = as_rows<T>(X, "X", net.inputs(), false, check_finite);
+  const std::size_t rows = data.x.view.rows;
+  if (rows == 0) throw py::value_error("X: expected at least one row, got none");
+  data.y = as_targets<T>(y, rows, net.outputs(), loss, check_finite);
+  data.weights = as_sample_weight<T>(sample_weight, rows, check_finite);
+  data.view = {data.x.view, data.y.view, data.weights.data};
+  return data;
+}
+
+struct PyTrainer {
+  py::object network;  // keeps the Python network, and its guard, alive
+  PyNetwork* net = nullptr;
+  std::variant<std::unique_ptr<Trainer<float>>, std::unique_ptr<Trainer<double>>> impl;
+  bool working = false;
+
+  template <class F>
+  decltype(auto) visit(F&& f) {
+    return std::visit([&](auto& trainer) -> decltype(auto) { return f(*trainer); }, impl);
+  }
+};
+
+// One call at a time works with a trainer: another thread's, or one that a signal handler makes
+// while a fit runs, gets an error. Made and destroyed with the GIL held.
+class Working {
+ public:
+  explicit Working(PyTrainer& trainer) : trainer_(trainer) {
+    if (trainer.working) throw std::runtime_error("trainer: a step or fit is running on it");
+    trainer.working = true;
+  }
+  ~Working() { trainer_.working = false; }
+  Working(const Working&) = delete;
+  Working& operator=(const Working&) = delete;
+
+ private:
+  PyTrainer& trainer_;
+};
+
+template <class Trainer>
+struct TrainerScalar;
+template <class T>
+struct TrainerScalar<Trainer<T>> {
+  using type = T;
+};
+template <class Trainer>
+using ScalarT = typename TrainerScalar<std::remove_reference_t<Trainer>>::type;
+
+}  // namespace fastrelu::python

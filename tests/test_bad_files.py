@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What cannot be read says which file, which line and what to do, in one line."""
+
+import gzip
+import io
+import random
+import zipfile
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pyarrow")
+pytest.importorskip("sklearn")
+from data_files import arrow_table, idx, write, zstd
+from pyarrow import feather, parquet
+
+from fastrelu.training import DataError
+from fastrelu.training.readers import read
+
+MOSTLY = "a,y\n" + "".join(f"{i},{i % 2}\n" for i in range(20))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "the file is empty"),
+        (gzip.compress(b""), "the file is empty"),
+        ("\n\n", "the file is empty"),
+        ("a,y\n", "expected rows of data after the header line"),
+        ("a,y\n1,2\n1\n", "line 3: expected 2 fields, as in the header, got 1"),
+        ('a,y\n"1\n\n2",2\n1,2,3\n', "line 5: expected 2 fields"),
+        ("a,y\n\n1,2\n\n3\n", "line 5: expected 2 fields"),
+        ("a,b,a,y\n1,2,3,4\n", r"'a' twice \(columns 1 and 3\)"),
+        ("a\n1\n", "two columns or more"),
+        ("1,2\n3,4\n", "column names in the first line"),
+        (
+            MOSTLY + "oops,1\n",
+            "line 22: column 'a': expected a number, .*20 other rows, got 'oops'",
+        ),
+        (MOSTLY + "1_000,1\n", "line 22: .*--categorical 'a'"),
+        (MOSTLY + "inf,1\n", "line 22: column 'a': expected finite numbers, got 'inf'"),
+        (MOSTLY + "1e999,1\n", "line 22: column 'a': expected finite numbers"),
+        (MOSTLY + "1,nan\n", "line 22: target 'y': expected a number, got 'nan'"),
+        (MOSTLY + "1,-inf\n", "line 22: target 'y': expected finite numbers"),
+        (MOSTLY + "1,what\n", "line 22: target 'y': expected a number"),
+        (MOSTLY.encode() + b"\xe9,1\n", "line 22: not UTF-8 text .byte 0xe9.*iconv"),
+        (MOSTLY.encode("utf-16"), "UTF-16 text; save it as UTF-8"),
+        (MOSTLY.encode("utf-32"), "UTF-16|NUL"),
+        (MOSTLY.encode() + b"\0,1\n", "NUL"),
+        (bytes(range(256)) * 20, "NUL|UTF-8|CSV"),
+        ('a,y\n1,"2\n3,4\n', "not CSV"),
+        ('a,y\n1,"2"3\n', "line 2: not CSV"),
+        ('a,y\n1,2\n3,"' + "x" * 200_000 + '"\n', "line 3: not CSV"),
+        (",".join(f"c{i}" for i in range(100_001)) + "\n", "100001 columns; CSV is read up to"),
+        (gzip.compress(MOSTLY.encode())[:-9], "gzip data are damaged or cut short"),
+        (zstd(MOSTLY.encode() * 2000)[:-9], "zstandard data are damaged or cut short"),
+        (b"PK\x03\x04broken", "cannot be read as NPZ"),
+        (b"PAR1" + bytes(30), "cannot be read as Parquet"),
+        (b"ARROW1\0\0" + bytes(30), "cannot be read as Parquet or Arrow"),
+        (b"\x93NUMPY\1\0broken", "cannot be read as NPY"),
+    ],
+)
+def test_what_cannot_be_read_says_where(tmp_path, content, says):
+    path = write(tmp_path / "t.dat", content)
+    with pytest.raises(DataError, match=says) as caught:
+        read([path])
+    assert str(caught.value).startswith(path) and "\n" not in str(caught.value)
+
+
+def test_cut_files(tmp_path):
+    whole = tmp_path / "whole"
+    parquet.write_table(arrow_table(), whole)
+    contents = [whole.read_bytes()]
+    feather.write_feather(arrow_table(), str(whole))
+    contents.append(whole.read_bytes())
+    np.savez(str(whole) + ".npz", X=np.ones((50, 3)), y=np.arange(50))
+    contents.append((tmp_path / "whole.npz").read_bytes())
+    np.save(str(whole) + ".npy", np.ones((50, 3)))
+    contents.append((tmp_path / "whole.npy").read_bytes())
+    contents.append(idx(np.ones((4, 3), np.uint8)))
+    for content in contents:
+        for part in (0.3, 0.6, 0.9):
+            path = write(tmp_path / "cut", content[: int(part * len(content))])
+            with pytest.raises(DataError, match="cut"):
+                read([path])
+
+
+def test_damaged_files(tmp_path):
+    """Bytes changed anywhere: a DataError or a table."""
+    save = {}
+    packed, single = io.BytesIO(), io.BytesIO()
+    np.savez(packed, X=np.ones((9, 3)), y=np.arange(9))
+    np.save(single, np.ones((9, 3)))
+    save["npz"], save["npy"] = packed.getvalue(), single.getvalue()
+    save["libsvm"] = b"".join(b"%d 1:%d 3:%f\n" % (i % 2, i, i * i) for i in range(9))
+    save["idx"] = idx(np.ones((4, 3), np.uint8)) + idx(np.ones(4, np.uint8))
+    for form, content in save.items():
+        for number in range(200):
+            choose = random.Random(f"{form} {number}")
+            changed = bytearray(content)
+            for _ in range(choose.choice([1, 1, 3])):
+                changed[choose.randrange(min(len(changed), 300))] = choose.randrange(256)
+            path = write(tmp_path / "t", bytes(changed))
+            try:
+                read([path], need_target=choose.random() < 0.5)
+            except DataError as error:
+                assert str(error).isprintable()
+
+
+def test_office_files(tmp_path):
+    with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as file:
+        file.writestr("[Content_Types].xml", "<Types/>")
+    with pytest.raises(DataError, match="save the sheet as CSV"):
+        read([str(tmp_path / "t.xlsx")])
+
+
+def test_paths_that_are_no_files(tmp_path):
+    with pytest.raises(DataError, match="no such file, and not one of the bundled"):
+        read([str(tmp_path / "none.csv")])
+    with pytest.raises(DataError, match=r"a folder; name the files in it, as in '.*/\*.csv'"):
+        read([str(tmp_path)])
+    with pytest.raises(DataError, match="no data"):
+        read([])
+    with pytest.raises(DataError, match="stands alone"):
+        read(["iris", "x.csv"])
