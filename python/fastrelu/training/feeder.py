@@ -47,6 +47,10 @@ class Feeder(Protocol):
         """Go back to where `state` was taken."""
         ...
 
+    def close(self) -> None:
+        """Give back what it holds open; nothing may be asked of it any more."""
+        ...
+
 
 @dataclass(frozen=True)
 class Part:
@@ -133,4 +137,7 @@ class MemoryFeeder:
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
         """Do nothing."""

@@ -39,7 +39,8 @@ class Scores:
     def __init__(self, target: Target, loss: Loss) -> None:
         self.target, self.kind = target, loss
         self.rows = 0
-        self._loss = self._loss_weight = 0.0
+        # Chains over all rows (docs/arithmetic.md): however they are cut into blocks.
+        self.loss_sum = self.loss_weight = 0.0
         # Classification: weight, hits. Regression: weight, and sums over t and the error, both in
         # standard deviations from the mean: t, t^2, error^2, |error|.
         self._sums = np.zeros(5)
@@ -50,8 +51,6 @@ class Scores:
         truth: NDArray[Any],
         outputs: NDArray[Any],
         weights: NDArray[np.float64] | None,
-        loss: float = 0.0,
-        loss_weight: float = 0.0,
     ) -> None:
         """Add a block.
 
@@ -63,12 +62,8 @@ class Scores:
             The network's.
         weights : ndarray, (n,), optional
             Of the rows.
-        loss, loss_weight : float
-            The block's mean loss and the weight of all its rows in it.
         """
         self.rows += len(truth)
-        self._loss += loss * loss_weight
-        self._loss_weight += loss_weight
         self._bad = self._bad or not bool(np.isfinite(outputs).all())
         w = np.ones(len(truth)) if weights is None else weights
         if self.target.task == "classification":
@@ -92,7 +87,7 @@ class Scores:
     @property
     def loss(self) -> float:
         """The mean loss."""
-        return self._loss / self._loss_weight if self._loss_weight else 0.0
+        return self.loss_sum / self.loss_weight if self.loss_weight else 0.0
 
     @property
     def metric(self) -> float:
@@ -159,6 +154,9 @@ class Judge:
         """
         total = float(len(y)) if loss_weights is None else float(loss_weights.sum())
         data = self._core.data(X, y, loss_weights if total > 0 else None, True)
-        loss, outputs = self._core.evaluate(data)
-        self.scores.add(truth, outputs, weights, loss, total)
+        scores = self.scores
+        scores.loss_sum, scores.loss_weight, outputs = self._core.evaluate_part(
+            data, scores.loss_sum, scores.loss_weight
+        )
+        scores.add(truth, outputs, weights)
         return outputs

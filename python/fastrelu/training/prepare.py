@@ -69,6 +69,16 @@ class Prepared:
     notes: list[str] = field(default_factory=list)
     fingerprint: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def source(self) -> str:
+        """Where the rows come from."""
+        return self.table.source
+
+    @property
+    def n_rows(self) -> int:
+        """Rows read, those left out included."""
+        return self.table.n_rows
+
     def feeder(self) -> Feeder:
         """Return a way through the data for one training."""
         assert self.settings.batch_size is not None

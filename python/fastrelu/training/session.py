@@ -15,7 +15,9 @@ from fastrelu.training import run_folder
 from fastrelu.training.build import build
 from fastrelu.training.checkpoint import Checkpoints, RunState
 from fastrelu.training.errors import CheckpointError, DivergedError, TrainingError
+from fastrelu.training.feeder import Feeder
 from fastrelu.training.interrupt import Interrupt, Interrupted
+from fastrelu.training.kinds import size
 from fastrelu.training.loop import Training
 from fastrelu.training.metrics import METRIC, Scores
 from fastrelu.training.model import Model
@@ -35,14 +37,23 @@ from fastrelu.training.settings import (
     to_toml,
 )  # fmt: skip
 from fastrelu.training.split import PARTS
+from fastrelu.training.streaming import open_stream
+from fastrelu.training.streaming.prepare import PreparedStream, prepare_stream
 
 Say = Callable[[str], None]
 Loaded = tuple[Any, RunState]
 
 
-def load_data(settings: Settings) -> Prepared:
-    """Read and prepare what the settings name."""
-    return prepare(read(list(settings.data), column_choice(settings)), settings)
+AnyPrepared = Prepared | PreparedStream
+
+
+def load_data(settings: Settings) -> AnyPrepared:
+    """Read and prepare what the settings name; as a stream, if it is larger than --memory."""
+    choice = column_choice(settings)
+    stream = open_stream(settings.data, choice, size(settings.memory))
+    if stream is not None:
+        return prepare_stream(stream, settings)
+    return prepare(read(list(settings.data), choice), settings)
 
 
 class Session:
@@ -121,7 +132,7 @@ class Session:
         )
         return metrics
 
-    def _prepared(self) -> Prepared:
+    def _prepared(self) -> AnyPrepared:
         if self.settings.threads is not None:
             set_num_threads(self.settings.threads)
         prepared = load_data(self.settings)
@@ -131,7 +142,7 @@ class Session:
         name, target = prepared.target_name, prepared.target
         classes = f", {len(target.classes)} classes" if target.classes else ""
         self.say(
-            f"data: {prepared.table.source}, {prepared.table.n_rows:,} rows; "
+            f"data: {prepared.source}, {prepared.n_rows:,} rows; "
             f"target {name!r}, {target.task}{classes}"
         )
         for note in prepared.notes:
@@ -148,13 +159,22 @@ class Session:
         )
         self.folder.write_text(run_folder.CONFIG, text)
 
-    def _fingerprint(self, prepared: Prepared) -> dict[str, Any]:
+    def _fingerprint(self, prepared: AnyPrepared) -> dict[str, Any]:
         fixed = {each.name for each, option in options() if option.fixed}
         settings = {k: v for k, v in as_dict(self.settings).items() if k in fixed}
         return {"data": prepared.fingerprint, "settings": settings}
 
-    def _train(self, prepared: Prepared, loaded: Loaded | None) -> dict[str, Any]:
-        settings, feeder = self.settings, prepared.feeder()
+    def _train(self, prepared: AnyPrepared, loaded: Loaded | None) -> dict[str, Any]:
+        feeder = prepared.feeder()
+        try:
+            return self._train_with(feeder, prepared, loaded)
+        finally:
+            feeder.close()
+
+    def _train_with(
+        self, feeder: Feeder, prepared: AnyPrepared, loaded: Loaded | None
+    ) -> dict[str, Any]:
+        settings = self.settings
         steps = feeder.steps_in_epoch()
         if loaded is None:
             state = RunState(fingerprint=self._fingerprint(prepared))
@@ -207,7 +227,7 @@ class Session:
                 )
             raise Interrupted(interrupt.asked, text)
 
-    def _finish(self, training: Training, prepared: Prepared) -> dict[str, Any]:
+    def _finish(self, training: Training, prepared: AnyPrepared) -> dict[str, Any]:
         """Judge the trained network and write what the folder holds."""
         settings, state = self.settings, training.state
         used = training.keep_best()
@@ -237,7 +257,7 @@ class Session:
         return metrics
 
     def _metrics(
-        self, training: Training, prepared: Prepared, scores: Mapping[str, Scores]
+        self, training: Training, prepared: AnyPrepared, scores: Mapping[str, Scores]
     ) -> dict[str, Any]:
         settings, net = self.settings, training.trainer.network
         return {
@@ -262,7 +282,7 @@ class Session:
         }  # fmt: skip
 
     def _write(
-        self, model: Model, metrics: dict[str, Any], state: RunState, prepared: Prepared
+        self, model: Model, metrics: dict[str, Any], state: RunState, prepared: AnyPrepared
     ) -> None:
         """Write the results; metrics.json comes last and says that the run is complete."""
         assert self.folder is not None

@@ -59,7 +59,7 @@ def open_stream(paths: Sequence[str], choice: ColumnChoice, memory: int) -> Stre
         return None
     files = [npy_file(path) for path in found]
     if files[0] is not None and None not in files:
-        return NpyStream([file for file in files if isinstance(file, NpyFile)], choice)
+        return NpyStream([file for file in files if isinstance(file, NpyFile)], choice, memory)
     _require_memory(found[0], format_of(head), COPIES * total)
     return None
 

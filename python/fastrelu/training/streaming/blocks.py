@@ -35,17 +35,15 @@ class Block:
         In the loss.
     order : ndarray of int64, (n_rows,)
         The rows in it, shuffled.
+    n_rows : int
+        How many they are.
     """
 
     X: NDArray[Any]
     y: NDArray[Any]
     weights: NDArray[np.float64] | None
     order: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-
-    @property
-    def n_rows(self) -> int:
-        """Rows in it."""
-        return len(self.order)
+    n_rows: int = 0
 
 
 def reading_threads(n: int) -> ThreadPoolExecutor:
@@ -104,6 +102,7 @@ class EpochBlocks:
         visits = [i for i in range(first, last) if self._begins[i] < self._ends[i]]
         for _ in self._pool.map(lambda i: self._read(i, low, high), visits):
             pass  # raises what went wrong in a thread
+        self._block.n_rows = high - low
         self._block.order = _core.permutation(
             self._seed, BLOCK_ORDER, self.number, self.epoch, high - low
         )

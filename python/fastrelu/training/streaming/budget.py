@@ -9,14 +9,16 @@ from fastrelu.training.errors import DataError
 from fastrelu.training.streaming.source import Stream
 
 PART_ROWS = 65_536  # read at once
-PART_BYTES = 1 << 24  # and no more than this, if a row is long
+PART_BYTES = 1 << 23  # and no more than this, nor more than a sixteenth of the memory
 READERS = 4  # more share Python's lock than they save
+READING = 5 / 8  # of the memory, at most
 MEGABYTE = 1e6
 
 
-def part_rows(row_bytes: float) -> int:
+def part_rows(row_bytes: float, memory: int) -> int:
     """Return how many rows are read at once."""
-    return int(max(1, min(PART_ROWS, PART_BYTES // max(1, int(row_bytes)))))
+    most = min(PART_BYTES, memory // 16)
+    return int(max(1, min(PART_ROWS, most // max(1, int(row_bytes)))))
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Share:
 
 
 def share(stream: Stream, row_bytes: int, batch_size: int, memory: int) -> Share:
-    """Return how the memory is used: half of it at most for reading, the rest for a block.
+    """Return how the memory is used: some of it for reading, the rest for a block.
 
     Parameters
     ----------
@@ -54,10 +56,9 @@ def share(stream: Stream, row_bytes: int, batch_size: int, memory: int) -> Share
     DataError
         If not even one minibatch fits.
     """
-    rows = part_rows(stream.raw_row_bytes)
     # A part as it is read, and some copies of its columns.
-    each = stream.reading_bytes + int(2 * rows * stream.raw_row_bytes)
-    readers = max(1, min(READERS, memory // (2 * each)))
+    each = stream.reading_bytes + int(2 * stream.part_rows * stream.raw_row_bytes)
+    readers = max(1, min(READERS, int(READING * memory) // each))
     left = memory - readers * each
     batches = min(left // (row_bytes * batch_size), -(-stream.n_rows // batch_size))
     if batches < 1:

@@ -60,6 +60,8 @@ class StreamFeeder:
             if not core.state["in_epoch"]:
                 self._close_blocks()
                 return True
+            if stop():  # the core asks inside long blocks only
+                return False
 
     def epoch_loss(self) -> float:
         """Return the training loss of the epoch finished last."""

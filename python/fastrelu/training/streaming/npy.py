@@ -95,6 +95,8 @@ class NpyStream:
         The matrices, in order; a last file of one number a row holds the targets.
     choice : ColumnChoice
         What each column is.
+    memory : int
+        Bytes that may be used.
 
     Raises
     ------
@@ -102,7 +104,7 @@ class NpyStream:
         If the files do not fit together.
     """
 
-    def __init__(self, files: Sequence[NpyFile], choice: ColumnChoice) -> None:
+    def __init__(self, files: Sequence[NpyFile], choice: ColumnChoice, memory: int) -> None:
         self.choice, self.files = choice, list(files)
         self.y: NpyFile | None = None
         if len(files) > 1 and math.prod(files[-1].shape[1:]) == 1:
@@ -121,6 +123,7 @@ class NpyStream:
         more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
         self.source = first.path + more
         self.raw_row_bytes = float(first.row_bytes + 8)
+        self.part_rows = part_rows(self.raw_row_bytes, memory)
         self.reading_bytes = 0
         each = max(1, CHUNK_BYTES // first.row_bytes)
         self.chunks = chunks_of(
@@ -143,9 +146,8 @@ class NpyStream:
 
     def parts(self, chunk: Chunk, again: bool = False) -> Iterator[Table]:
         """Yield a chunk's rows, some at a time; see `Stream.parts`."""
-        step = part_rows(self.raw_row_bytes)
-        for at in range(0, chunk.n_rows, step):
-            yield self._table(chunk, at, min(step, chunk.n_rows - at))
+        for at in range(0, chunk.n_rows, self.part_rows):
+            yield self._table(chunk, at, min(self.part_rows, chunk.n_rows - at))
 
     def _table(self, chunk: Chunk, at: int, n: int) -> Table:
         X = self._by_path[chunk.path].rows(chunk.row_in_file + at, n)

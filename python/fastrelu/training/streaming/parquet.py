@@ -19,7 +19,9 @@ from fastrelu.training.streaming.source import Chunk, chunks_of, content_hash
 from fastrelu.training.table import Table
 
 BUFFER = 1 << 16  # bytes of each column that are read at once
-PAGE = 1 << 20  # bytes of a page that writers aim at
+# What writers aim at: bytes of a page (or 20,000 rows), and of a dictionary.
+PAGE, DICTIONARY = 1 << 18, 1 << 20
+WIDTH = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 8}  # bytes read
 PLAIN = {
     "float", "double", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64",
 }  # fmt: skip
@@ -68,6 +70,7 @@ class ParquetStream:
         if not self.n_rows:
             raise DataError(f"{self.source}: expected rows of data, got none")
         self.raw_row_bytes /= self.n_rows
+        self.part_rows = part_rows(self.raw_row_bytes, memory)
         self.target_name = self.roles.target
         self.names = self.roles.inputs
         self.notes = list(self.roles.notes)
@@ -102,9 +105,11 @@ class ParquetStream:
                 if column.path_in_schema.split(".")[0] not in used:
                     continue
                 size = column.total_uncompressed_size
-                self.raw_row_bytes += size
+                width = WIDTH.get(column.physical_type)
+                self.raw_row_bytes += size if width is None else width * group.num_rows
                 # A page as it is stored and unpacked, and a dictionary.
-                needed += BUFFER + min(column.total_compressed_size, PAGE) + min(size, 2 * PAGE)
+                needed += BUFFER + 2 * min(size, PAGE)
+                needed += min(size, DICTIONARY) if column.has_dictionary_page else 0
             if needed > memory // 2:
                 raise DataError(
                     f"{path}: row group {g} of {group.num_rows:,} rows takes about "
@@ -123,7 +128,7 @@ class ParquetStream:
         with self._open(chunk.path) as file, arrow_errors(chunk.path):
             # The threads that fill a block read a chunk each.
             batches = file.iter_batches(
-                part_rows(self.raw_row_bytes),
+                self.part_rows,
                 row_groups=[chunk.place],
                 columns=self.roles.used,
                 use_threads=_core.num_threads() > 1 and not again,

@@ -85,7 +85,7 @@ def _said(table: Table, column: str, first_row: int) -> NDArray[np.uint8]:
             row = table.first_row + int(np.flatnonzero(place == k)[0]) + 1
             raise DataError(
                 f"{table.source}: row {row}: --split column:{column}: expected train, validation "
-                f"or test, got {word!r}"
+                f"or test, got {str(word)!r}"
             )
     numbers = np.array([NUMBER[WORDS[word]] for word in words], np.uint8)
     parts: NDArray[np.uint8] = numbers[place.reshape(-1)]

@@ -50,6 +50,8 @@ class Stream(Protocol):
         Rows of all.
     raw_row_bytes : float
         What a row takes as it is read.
+    part_rows : int
+        Rows that are read at once.
     reading_bytes : int
         What reading a chunk takes beside its rows.
     target_name : str or None
@@ -64,6 +66,7 @@ class Stream(Protocol):
     chunks: list[Chunk]
     n_rows: int
     raw_row_bytes: float
+    part_rows: int
     reading_bytes: int
     target_name: str | None
     names: Sequence[str]

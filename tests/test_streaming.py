@@ -1,0 +1,424 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Streams: the order of rows and every bit as written down, whatever reads and whenever it stops."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from conftest import same_bits
+
+pa = pytest.importorskip("pyarrow")
+pytest.importorskip("click")
+import pyarrow.parquet as pq
+from command_tools import metrics_in, result_of, run
+
+import fastrelu
+from fastrelu import _core, reference
+from fastrelu.training.build import build
+from fastrelu.training.errors import CheckpointError, ConfigError, DataError
+from fastrelu.training.readers import ColumnChoice, read
+from fastrelu.training.settings import merge
+from fastrelu.training.split import PARTS
+from fastrelu.training.streaming import budget, open_stream
+from fastrelu.training.streaming.feeder import StreamFeeder
+from fastrelu.training.streaming.npy import NpyStream, npy_file
+from fastrelu.training.streaming.parquet import ParquetStream
+from fastrelu.training.streaming.parts import Membership
+from fastrelu.training.streaming.prepare import prepare_stream
+
+MEMORY = 50_000_000
+
+
+def table(rng, n, **more):
+    X = rng.normal(size=(3, n)) * [[1.0], [5.0], [0.1]] + 2
+    y = X[0] - 0.3 * X[1] + rng.normal(size=n) * 0.1
+    return {"a": X[0], "b": X[1].astype("float32"), "c": X[2], "y": y, **more}
+
+
+def write(path, columns, group=70):
+    pq.write_table(pa.table(columns), path, row_group_size=group)
+    return str(path)
+
+
+def prepared(stream, **settings):
+    given = {"hidden": (5,), "batch_size": 16, "epochs": 2, "lr": 0.01, "schedule": "constant"}
+    return prepare_stream(stream, merge(given | settings))
+
+
+def feeder_of(data, blocks=4, readers=2):
+    share = budget.Share(blocks * data.settings.batch_size, readers)
+    return StreamFeeder(data.rows, share, data.settings.batch_size, data.settings.seed)
+
+
+def trained(data, feeder, epochs=2):
+    """Losses and parameters after some epochs."""
+    steps = feeder.steps_in_epoch()
+    trainer = build(data.settings, data.inputs, data.target, data.loss, steps)
+    losses = []
+    for _ in range(epochs):
+        assert feeder.run_epoch(trainer, lambda: False)
+        losses.append(feeder.epoch_loss())
+    return losses, trainer.network.parameters.copy()
+
+
+@pytest.fixture
+def small(tmp_path, rng):
+    path = write(tmp_path / "small.parquet", table(rng, 500))
+    return ParquetStream([path], ColumnChoice(target="y"), MEMORY)
+
+
+# The semantics, against the reference
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**63 - 1])
+def test_the_parts_of_rows_are_the_references(seed):
+    names = reference.blocks.membership(seed, 403, 0.13, 0.29)
+    drawn = Membership(seed, 0.13, 0.29).drawn(0, 403)
+    assert [PARTS[number] for number in drawn] == names
+    for first in (1, 2, 3, 100, 402):  # wherever a chunk begins
+        assert (Membership(seed, 0.13, 0.29).drawn(first, 403 - first) == drawn[first:]).all()
+
+
+def test_shares_are_kept_and_nothing_else_matters():
+    counts = Counter(Membership(3, 0.1, 0.2).drawn(0, 100_000).tolist())
+    assert abs(counts[1] - 10_000) < 400 and abs(counts[2] - 20_000) < 500
+    assert set(Membership(3, 0.0, 0.0).drawn(0, 1000).tolist()) == {0}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_epoch_is_the_references(small, dtype):
+    data = prepared(small, dtype=dtype, seed=5, validation=0.1, test=0.2)
+    losses, parameters = trained(data, feeder_of(data))
+
+    whole = read([small.source], ColumnChoice(target="y"))
+    X = data.inputs.transform(whole, None, dtype)
+    y = data.target.encode(whole.target, dtype)[:, None]
+    parts = np.array(reference.blocks.membership(5, 500, 0.1, 0.2))
+    chunks = [
+        np.flatnonzero(parts[first : first + 70] == "train") + first for first in range(0, 500, 70)
+    ]
+    net = reference.Network([3, 5, 1], dtype=dtype, init="glorot_uniform", seed=5)
+    twin = reference.Trainer(net, optimizer=reference.Adam(0.01), batch_size=16, seed=5)
+    assert losses == twin.fit_blocks(X, y, chunks, 64, 2)
+    assert same_bits(parameters, np.concatenate([a.ravel() for a in flat(net)]))
+    assert data.counts() == dict(Counter(parts.tolist())) | {"dropped": 0}
+
+
+def flat(net):
+    for W, b in zip(net.weights, net.biases, strict=True):
+        yield W
+        yield b
+
+
+def test_statistics_are_those_of_the_training_rows_in_memory(small):
+    data = prepared(small)
+    whole = read([small.source], ColumnChoice(target="y"))
+    train = np.flatnonzero(Membership(0, 0.1, 0.2).drawn(0, 500) == 0)
+    from fastrelu.training.preprocess import fit_inputs, fit_target
+
+    assert data.inputs.describe() == fit_inputs(whole, train).describe()
+    assert data.target.describe() == fit_target(whole, train, "regression").describe()
+
+
+# The same bits, whatever reads
+
+
+@pytest.mark.parametrize("readers, threads, part", [(1, 1, 7), (3, 2, 1000), (2, 2, 33), (4, 1, 1)])
+def test_readers_threads_and_parts_do_not_matter(small, readers, threads, part):
+    before = fastrelu.get_num_threads()
+    data = prepared(small)
+    expected = trained(data, feeder_of(data, readers=1))
+    small.part_rows = part
+    try:
+        fastrelu.set_num_threads(threads)
+        data = prepared(small)
+        feeder = feeder_of(data, readers=readers)
+        losses, parameters = trained(data, feeder)
+        feeder.close()
+    finally:
+        fastrelu.set_num_threads(before)
+    assert losses == expected[0] and same_bits(parameters, expected[1])
+
+
+def test_every_isa_gives_the_same_bits(small):
+    before = _core.active_isa()
+    results = []
+    for isa in _core.available_isas():
+        try:
+            _core.set_isa(isa)
+            data = prepared(small)
+            results.append((data.inputs.describe(), *trained(data, feeder_of(data))))
+        finally:
+            _core.set_isa(before)
+    for description, losses, parameters in results[1:]:
+        assert (description, losses) == results[0][:2]
+        assert same_bits(parameters, results[0][2])
+
+
+def test_blocks_are_an_option_that_enters_the_bits(small):
+    data = prepared(small)
+    few, many = feeder_of(data, blocks=2), feeder_of(data, blocks=100)
+    assert not same_bits(trained(data, few)[1], trained(data, many)[1])
+    with pytest.raises(CheckpointError, match="block_rows of the stream is 1600, and was 32"):
+        many.restore(few.state())
+    many.restore(json.loads(json.dumps(many.state())))
+
+
+# Stopping and going on
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3, 4, 5, 17, 21])
+def test_a_run_goes_on_from_any_step(small, steps):
+    data = prepared(small)
+    feeder = feeder_of(data)
+    in_epoch = feeder.steps_in_epoch()
+    assert in_epoch > 21 and feeder.n_train % 64 != 0
+    losses, parameters = trained(data, feeder)
+
+    first = feeder_of(data)
+    trainer = build(data.settings, data.inputs, data.target, data.loss, in_epoch)
+    left = steps
+    while left:  # block by block, the last one not to its end
+        number, done = divmod(steps - left, 4)
+        block = first._filled(1, number)
+        block.order = block.order[: (done + min(left, 4)) * 16]
+        first._train(trainer, block, done, lambda: False)
+        left -= min(left, 4)
+    assert trainer.n_steps == steps
+    saved = trainer._checkpoint_content()
+
+    again = fastrelu.Trainer._from_content(*saved)
+    second = feeder_of(data)
+    second.restore(json.loads(json.dumps(first.state())))
+    assert second.run_epoch(again, lambda: False)
+    assert second.epoch_loss() == losses[0]
+    assert second.run_epoch(again, lambda: False)
+    assert second.epoch_loss() == losses[1]
+    assert same_bits(again.network.parameters, parameters)
+
+
+def test_stop_is_heard_inside_a_block_and_the_next_call_goes_on(small):
+    # Long steps, since the core looks up only now and then.
+    data = prepared(small, hidden=(3000, 3000))
+    losses, parameters = trained(data, feeder_of(data, blocks=12), epochs=1)
+    feeder = feeder_of(data, blocks=12)
+    trainer = build(data.settings, data.inputs, data.target, data.loss, feeder.steps_in_epoch())
+    places, calls = [], 0
+
+    def stop():
+        nonlocal calls
+        calls += 1
+        return calls % 2 == 1
+
+    while not feeder.run_epoch(trainer, stop):
+        places.append(trainer._core.state["place"])
+        assert trainer._core.state["sampling"] == "blocks"
+    assert places and places == sorted(set(places))
+    assert any(place % 12 for place in places)
+    assert feeder.epoch_loss() == losses[0]
+    assert same_bits(trainer.network.parameters, parameters)
+
+
+def test_an_error_while_reading_reaches_the_caller_and_nothing_hangs(small, tmp_path):
+    data = prepared(small)
+    feeder = feeder_of(data)
+    content = (tmp_path / "small.parquet").read_bytes()
+    (tmp_path / "small.parquet").write_bytes(content[:3000] + b"\0" * 800 + content[3800:])
+    trainer = build(data.settings, data.inputs, data.target, data.loss, feeder.steps_in_epoch())
+    with pytest.raises(DataError, match=r"small\.parquet: .*damaged"):
+        feeder.run_epoch(trainer, lambda: False)
+    feeder.close()
+
+
+# Judging
+
+
+@pytest.mark.parametrize("target", ["number", "class"])
+def test_scores_are_those_of_the_rows_in_memory(tmp_path, rng, target):
+    columns = table(rng, 900)
+    if target == "class":
+        columns["y"] = np.where(columns["y"] > 1, "high", np.where(columns["y"] > 0, "mid", "low"))
+    columns["w"] = rng.integers(0, 4, 900).astype(float)
+    path = write(tmp_path / "t.parquet", columns)
+    stream = ParquetStream([path], ColumnChoice(target="y", weights="w"), MEMORY)
+    balanced = {"class_weight": "balanced"} if target == "class" else {}
+    data = prepared(stream, **balanced)
+    feeder = feeder_of(data)
+    trainer = build(data.settings, data.inputs, data.target, data.loss, feeder.steps_in_epoch())
+    feeder.run_epoch(trainer, lambda: False)
+    whole = read([path], ColumnChoice(target="y", weights="w"))
+    parts = Membership(0, 0.1, 0.2).drawn(0, 900)
+    for number, part in enumerate(PARTS):
+        rows = np.flatnonzero((parts == number) & (whole.weights > 0))
+        scores = feeder.evaluate(trainer.network, part)
+        assert scores.rows == len(rows) == data.counts()[part]
+        X, y = data.inputs.transform(whole, rows), data.target.encode(whole.target[rows])
+        w = whole.weights[rows]
+        if target == "class":
+            n = np.bincount(y[parts[rows] == number])
+            hits = trainer.network(X).argmax(axis=1) == y
+            assert scores.result()["accuracy"] == pytest.approx((w * hits).sum() / w.sum())
+            n = np.array(data.target.counts)
+            w = w * (n.sum() / (len(n) * n))[y]
+        else:
+            error = trainer.network(X)[:, 0].astype(float) - y
+            rmse = np.sqrt((w * error**2).sum() / w.sum()) * data.target.std
+            assert scores.result()["rmse"] == pytest.approx(rmse)
+        loss, _ = trainer._core.evaluate(trainer._core.data(X, y, w, True))
+        assert scores.loss == loss  # the same chain, to the last bit
+    assert data.counts()["dropped"] == int((whole.weights == 0).sum())
+
+
+def test_a_column_can_say_the_part(tmp_path, rng):
+    said = np.array(["train", "Valid", "test", "train", "TRAIN"] * 100)
+    path = write(tmp_path / "t.parquet", table(rng, 500, part=said))
+    choice = ColumnChoice(target="y", extra=("part",))
+    data = prepared(ParquetStream([path], choice, MEMORY), split="column:part")
+    assert data.counts() == {"train": 300, "validation": 100, "test": 100, "dropped": 0}
+    assert data.inputs.n_inputs == 3
+    bad = write(tmp_path / "bad.parquet", table(rng, 500, part=np.where(said == "test", "?", said)))
+    with pytest.raises(DataError, match=r"bad\.parquet: row 3: --split column:part: .*got '\?'"):
+        prepared(ParquetStream([bad], choice, MEMORY), split="column:part")
+    with pytest.raises(ConfigError, match="--split time needs all rows in memory"):
+        prepared(ParquetStream([path], choice, MEMORY), split="time:part")
+
+
+def test_gaps_text_dates_and_missing_targets(tmp_path, rng):
+    columns = table(rng, 600)
+    columns["a"] = [None if i % 9 == 0 else v for i, v in enumerate(columns["a"])]
+    columns["y"] = [None if i % 50 == 1 else v for i, v in enumerate(columns["y"])]
+    columns["t"] = [None if i % 7 == 0 else "rgb"[i % 3] for i in range(600)]
+    columns["d"] = np.arange(600).astype("datetime64[D]")
+    path = write(tmp_path / "t.parquet", columns)
+    data = prepared(ParquetStream([path], ColumnChoice(target="y"), MEMORY))
+    assert data.counts()["dropped"] == 12
+    losses, parameters = trained(data, feeder_of(data))
+    assert np.isfinite(parameters).all() and losses[1] < losses[0]
+    whole = read([path], ColumnChoice(target="y"))
+    block = next(feeder_of(data).judged("test"))
+    rows = np.flatnonzero(Membership(0, 0.1, 0.2).drawn(0, 600) == 2)
+    rows = rows[~np.isnan(whole.target[rows])]
+    assert same_bits(block.X, data.inputs.transform(whole, rows))
+
+
+# Files
+
+
+def test_several_files_are_one_stream(tmp_path, rng):
+    columns = table(rng, 500)
+    one = write(tmp_path / "one.parquet", columns, group=100)
+    for k in range(2):
+        part = {name: values[250 * k : 250 * k + 250] for name, values in columns.items()}
+        names = list(part) if k == 0 else list(part)[::-1]  # columns in any order
+        write(tmp_path / f"part-{k}.parquet", {name: part[name] for name in names}, group=100)
+    choice = ColumnChoice(target="y")
+    whole = prepared(ParquetStream([one], choice, MEMORY))
+    stream = ParquetStream([str(tmp_path / f"part-{k}.parquet") for k in range(2)], choice, MEMORY)
+    several = prepared(stream)
+    assert [c.first_row for c in stream.chunks] == [0, 100, 200, 250, 350, 450]
+    assert several.counts() == whole.counts()
+    assert several.inputs.describe() == whole.inputs.describe()
+    other = write(tmp_path / "other.parquet", {"a": [1.0], "y": [2.0]})
+    with pytest.raises(DataError, match=r"other\.parquet: expected the columns of .*one\.parquet"):
+        ParquetStream([one, other], choice, MEMORY)
+
+
+def test_npy_matrices_stream_and_bytes_stay_bytes(tmp_path, rng, monkeypatch):
+    images = rng.integers(0, 256, (400, 4, 5), dtype=np.uint8)
+    labels = (images[:, 0, 0] > 127).astype(np.int64)
+    for k in range(2):
+        np.save(tmp_path / f"X{k}.npy", images[200 * k : 200 * k + 200])
+    np.save(tmp_path / "y.npy", labels)
+    monkeypatch.setattr("fastrelu.training.streaming.npy.CHUNK_BYTES", 1000)
+    files = [npy_file(str(tmp_path / name)) for name in ("X0.npy", "X1.npy", "y.npy")]
+    stream = NpyStream(files, ColumnChoice(), MEMORY)
+    assert [c.n_rows for c in stream.chunks] == [50] * 8
+    data = prepared(stream)
+    feeder = feeder_of(data)
+    trained(data, feeder)
+    assert feeder._block.X.dtype == np.uint8 and data.inputs.scale == 1 / 255
+    seen = np.sort(feeder._block.X[: feeder._block.n_rows].view("V20").ravel())
+    assert np.isin(seen, images.reshape(400, 20).view("V20").ravel()).all()
+    rows = np.flatnonzero(Membership(0, 0.1, 0.2).drawn(0, 400) == 1)
+    block = next(feeder.judged("validation"))
+    assert (block.X == images.reshape(400, 20)[rows]).all() and (block.truth == labels[rows]).all()
+
+
+def test_a_matrix_has_its_target_in_a_column(tmp_path, rng):
+    X = rng.normal(size=(300, 4))
+    np.save(tmp_path / "m.npy", X)
+    data = prepared(NpyStream([npy_file(str(tmp_path / "m.npy"))], ColumnChoice(target="1"), MEMORY))
+    assert data.inputs.n_inputs == 3 and data.target_name == "1"
+    block = next(feeder_of(data).judged("train"))
+    rows = np.flatnonzero(Membership(0, 0.1, 0.2).drawn(0, 300) == 0)
+    assert same_bits(block.truth, X[rows, 1])
+    content = (tmp_path / "m.npy").read_bytes()
+    (tmp_path / "m.npy").write_bytes(content[:-900])
+    with pytest.raises(DataError, match=r"m\.npy: cut short: 300 rows are announced"):
+        list(feeder_of(data).judged("train"))
+    np.save(tmp_path / "f.npy", np.asfortranarray(X))
+    assert npy_file(str(tmp_path / "f.npy")) is None
+
+
+# Memory
+
+
+def test_what_does_not_fit_is_told_with_the_remedy(tmp_path, rng):
+    path = write(tmp_path / "wide.parquet", table(rng, 40_000), group=40_000)
+    with pytest.raises(DataError) as error:
+        ParquetStream([path], ColumnChoice(target="y"), 1 << 20)
+    text = str(error.value)
+    assert "wide.parquet: row group 0 of 40,000 rows takes about 4 MB to read" in text
+    assert "row_group_size=5000" in text and "--memory" in text
+    stream = ParquetStream([path], ColumnChoice(target="y"), MEMORY)
+    with pytest.raises(DataError, match="a minibatch of .* rows .* need --memory"):
+        prepared(stream, batch_size=30_000, memory="6MB")
+    share = budget.share(stream, 100, 50, MEMORY)
+    assert share.block_rows == 40_000  # no more than there are
+    tight = budget.share(stream, 100, 50, 9_000_000)
+    assert 50 <= tight.block_rows < 40_000 and tight.block_rows % 50 == 0
+
+
+def test_only_what_is_too_large_is_streamed(tmp_path, rng):
+    path = write(tmp_path / "t.parquet", table(rng, 20_000), group=2000)
+    choice = ColumnChoice(target="y")
+    assert open_stream([path], choice, 256_000_000) is None
+    assert isinstance(open_stream([path], choice, 1_200_000), ParquetStream)
+    np.save(tmp_path / "m.npy", rng.normal(size=(1000, 9)))
+    matrix = [str(tmp_path / "m.npy")]
+    assert open_stream(matrix, ColumnChoice(), 256_000_000) is None
+    assert isinstance(open_stream(matrix, ColumnChoice(), 70_000), NpyStream)
+    (tmp_path / "t.csv").write_text("a,y\n" + "1,2\n" * 50_000)
+    assert open_stream([str(tmp_path / "t.csv")], choice, 1000) is None
+    assert open_stream(["iris"], ColumnChoice(), 10) is None
+
+
+def test_a_table_larger_than_the_machine_is_refused_at_once(tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text("a,y\n" + "1,2\n" * 1000)
+    monkeypatch.setattr("os.sysconf", lambda name: 50)
+    with pytest.raises(DataError, match=r"t\.csv: csv files are read into memory.*Parquet"):
+        open_stream([str(tmp_path / "t.csv")], ColumnChoice(), 1000)
+
+
+# The command
+
+
+def test_the_command_streams_and_repeats_itself(tmp_path, rng):
+    write(tmp_path / "big.parquet", table(rng, 30_000), group=3000)
+    outcomes = []
+    for name in ("one", "two"):
+        result = run(
+            "train", tmp_path / "big.parquet", "--target", "y", "--memory", "2MB", "--epochs", 2,
+            "--hidden", "16", "--lr", 0.01, "--out", tmp_path / name, "--threads", len(outcomes) + 1,
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        assert "read in blocks of" in result.output
+        outcomes.append(result_of(tmp_path / name))
+    metrics = metrics_in(tmp_path / "one")
+    assert metrics["test"]["r2"] > 0.9 and metrics["rows"]["dropped"] == 0
+    assert outcomes[0][0] == outcomes[1][0] and outcomes[0][2] == outcomes[1][2]
+    longer = run("train", "--resume", tmp_path / "one", "--epochs", 3)
+    assert longer.exit_code == 0 and metrics_in(tmp_path / "one")["epochs"] == 3
+    write(tmp_path / "big.parquet", table(rng, 30_000), group=3000)
+    assert run("train", "--resume", tmp_path / "two", "--epochs", 3).exit_code == 6
