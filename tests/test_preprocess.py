@@ -135,6 +135,21 @@ def test_written_down_and_read_back_to_the_same_bits(rng, how, dtype):
         assert fitted.transform(data, rows, dtype).tobytes() == X[rows].tobytes()
 
 
+def test_columns_that_are_empty_in_some_chunks():
+    """Empty in a whole chunk, or in all training rows of one, is not empty in every row."""
+    gap, words = np.full(3, np.nan), text("", "", "")
+    chunks = [table(x=gap, k=words, z=[1.0, 2, 3]), table(x=[1.0, 2, 3], k=text("a", "b", ""))]
+    chunks[1].columns["z"] = np.array([4.0, 5, 6])
+    accumulator = Accumulator()
+    for chunk in chunks:
+        accumulator.first(chunk)
+    accumulator.finish_first()
+    for chunk in chunks:
+        accumulator.second(chunk)
+    names = accumulator.finish().input_names
+    assert names == ["x", "z", "x is missing", "k is missing", "k = a", "k = b"]
+
+
 def test_columns_go_by_name_and_may_be_absent(rng):
     raw = mixed(rng)
     fitted = fit_inputs(raw)
@@ -170,7 +185,7 @@ def test_columns_of_another_type(rng):
     assert (X[:, :1] == Y[:, :1]).all() and (X[[0, 1, 3], -3:] == Y[[0, 1, 3], -3:]).all()
     with pytest.raises(DataError, match=r"row 2: column 'n': expected a number.*got text.*'b'"):
         fitted.transform(table(n=text("1", "b")))
-    with pytest.raises(DataError, match="column 'd': expected dates"):
+    with pytest.raises(DataError, match="row 1: column 'd': expected a date"):
         fitted.transform(table(n=[1.0], d=[5]))
 
 
