@@ -160,6 +160,7 @@ def test_columns_go_by_name_and_may_be_absent(rng):
     few = Table("few.csv", 3, {"x": np.array([100.0, np.nan, 1])})
     Y = fitted.transform(few, seen=seen)
     names = fitted.input_names
+    assert len(set(names)) == len(names) and names.count("when is missing") == 1
     assert Y[1, 0] == 0 and (Y[:, names.index("gaps is missing")] == 1).all()
     assert (Y[:, names.index("word is missing")] == 1).all()
     assert (Y[:, names.index("when: year")] == 0).all()
@@ -383,6 +384,9 @@ def test_target_of_classes():
     numbers = fit_target(with_target([3.0, 1, 3, 1]))
     assert numbers.classes == [1, 3] and numbers.decode(np.eye(2)).dtype == np.int64
     assert numbers.encode(np.array([3.0, 1])).tolist() == [1, 0]
+    for stranger in (2.0, 4.0, 0.0):
+        with pytest.raises(DataError, match="none of the classes in training: 1, 3"):
+            numbers.encode(np.array([1.0, stranger]))
     halves = fit_target(with_target([0.5, 1, 0.5]), task="classification")
     assert halves.classes == [0.5, 1] and halves.encode(np.array([0.5])).tolist() == [0]
 
