@@ -387,6 +387,8 @@ def test_target_of_classes():
     for stranger in (2.0, 4.0, 0.0):
         with pytest.raises(DataError, match="none of the classes in training: 1, 3"):
             numbers.encode(np.array([1.0, stranger]))
+    names = fit_target(with_target(text("1", "2", "x")))
+    assert names.kind == "text" and names.encode(np.array([2.0, 1.0])).tolist() == [1, 0]
     halves = fit_target(with_target([0.5, 1, 0.5]), task="classification")
     assert halves.classes == [0.5, 1] and halves.encode(np.array([0.5])).tolist() == [0]
 
