@@ -75,11 +75,11 @@ def test_killed_at_random_moments(data, tmp_path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_inside_an_epoch(data, tmp_path, number, code):
     whole, out = tmp_path / "whole", tmp_path / "stopped"
-    flags = {"epochs": 4, "hidden": "256,256", "batch-size": 1, "checkpoint-every": "1h"}
+    flags = {"epochs": 8, "hidden": "400,400", "batch-size": 1, "checkpoint-every": "1h"}
     assert run(*long_run(data, whole, **flags)).exit_code == 0
     process = start(*long_run(data, out, **flags))
     wait_for(lambda: (out / "config.toml").exists(), process)
-    time.sleep(0.4)
+    time.sleep(0.3)
     process.send_signal(number)
     text = process.communicate()[1]
     assert process.returncode == code, text

@@ -202,6 +202,11 @@ def test_log_json_and_standard_input(tmp_path, rng):
     events = [json.loads(line) for line in result.stdout.splitlines()]
     assert [e["event"] for e in events] == ["epoch"] * 3 + ["result"]
     assert events[0]["epoch"] == 1 and "r2" in events[-1]["test"]
+    log = tmp_path / "log"
+    assert run("train", tmp_path / "t.csv", "--epochs", 2, "--log-json", log).exit_code == 0
+    assert [json.loads(line)["event"] for line in log.read_text().splitlines()] == ["epoch"] * 2 + [
+        "result"
+    ]
 
 
 def test_tensorboard(table, tmp_path):

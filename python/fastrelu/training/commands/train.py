@@ -69,7 +69,7 @@ def _run(
     from fastrelu.training.session import Session, resumed_settings
     from fastrelu.training.settings import load_toml, merge
 
-    folder = None
+    folder = shown = None
     try:
         if resume is not None:
             folder = RunFolder(resume)
@@ -90,6 +90,8 @@ def _run(
         session = Session(settings, folder, shown, say, shlex.join(["fastrelu", *sys.argv[1:]]))
         metrics = session.resume() if resume is not None else session.start(force)
     finally:
+        if shown is not None:
+            shown.close()
         if folder is not None:
             folder.close()
     for part in ("train", "validation", "test"):
