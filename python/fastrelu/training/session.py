@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from fastrelu import __version__, _core, set_num_threads
 from fastrelu.training import run_folder
 from fastrelu.training.build import build
 from fastrelu.training.checkpoint import Checkpoints, RunState
-from fastrelu.training.errors import CheckpointError, DivergedError, TrainingError
+from fastrelu.training.errors import CheckpointError, DivergedError, OutputError, TrainingError
 from fastrelu.training.feeder import Feeder
 from fastrelu.training.interrupt import Interrupt, Interrupted
 from fastrelu.training.kinds import size
@@ -231,7 +232,8 @@ class Session:
         finally:
             self.watcher.pause()
             if self.folder is not None and training.state.records:
-                self.folder.write_history(training.state.records)
+                with suppress(OutputError):  # told by what else ends the run, or by _write
+                    self.folder.write_history(training.state.records)
         where = f"{training.state.epochs} of {self.settings.epochs} epochs are done"
         text = f"interrupted: {where}; {self._how_to_resume()}"
         if not finished:
