@@ -85,6 +85,7 @@ def test_the_saved_settings_make_the_run_again(table, tmp_path):
     args = ["--config", first / "config.toml", "--epochs", 2, "--out", third]
     assert run("train", *args).exit_code == 0
     assert metrics_in(third)["epochs"] == 2
+    assert tomllib.loads((third / "config.toml").read_text())["schedule_epochs"] == 2
 
 
 def test_the_model_does_what_the_metrics_say(table, tmp_path, rng):

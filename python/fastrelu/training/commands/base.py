@@ -18,7 +18,7 @@ from fastrelu.training.settings import default, flag, options, shown
 if TYPE_CHECKING:
     from fastrelu.training.preprocess.inputs import Seen
 
-HELP = {"help_option_names": ["-h", "--help"]}
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class Command(click.Command):
@@ -50,6 +50,8 @@ class Command(click.Command):
         """Write the flags group by group."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
+            if not isinstance(parameter, click.Option):
+                continue  # the text above says what they are
             record = parameter.get_help_record(ctx)
             if record is not None:
                 groups.setdefault(getattr(parameter, "group", "Options"), []).append(record)
