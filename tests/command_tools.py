@@ -9,14 +9,15 @@ import sys
 
 import pytest
 
-click = pytest.importorskip("click")
-from click.testing import CliRunner
-
-from fastrelu.training.commands import main
+pytest.importorskip("click")
 
 
 def run(*arguments, stdin=None):
     """Call the command in this process."""
+    from click.testing import CliRunner
+
+    from fastrelu.training.commands import main
+
     return CliRunner().invoke(main, [str(a) for a in arguments], input=stdin)
 
 

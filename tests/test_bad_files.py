@@ -119,6 +119,11 @@ def test_paths_that_are_no_files(tmp_path):
         read([str(tmp_path / "none.csv")])
     with pytest.raises(DataError, match=r"a folder; name the files in it, as in '.*/\*.csv'"):
         read([str(tmp_path)])
+    (tmp_path / "part.parquet").touch()
+    with pytest.raises(DataError, match=r"as in '.*/\*.parquet'"):
+        read([str(tmp_path)])
+    with pytest.raises(DataError, match="no NUL"):
+        read(["a\0b"])
     with pytest.raises(DataError, match="no data"):
         read([])
     with pytest.raises(DataError, match="stands alone"):

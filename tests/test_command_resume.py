@@ -3,11 +3,13 @@
 
 import errno
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
-from command_tools import environment, metrics_in, result_of, run, start, write_table
+from command_tools import environment, result_of, run, start, write_table
 
 from fastrelu import model_file
 from fastrelu.training import run_folder
@@ -50,7 +52,6 @@ def test_killed_at_random_moments(data, tmp_path):
     whole = tmp_path / "whole"
     assert run(*long_run(data, whole)).exit_code == 0
     random, kills, folder = np.random.default_rng(5), 0, 0
-    parts = set()
     while kills < KILLS:
         out = tmp_path / f"killed{folder}"
         folder += 1
@@ -63,23 +64,51 @@ def test_killed_at_random_moments(data, tmp_path):
             process.kill()
             process.communicate()
             kills += process.returncode == -signal.SIGKILL
-            parts |= set(out.glob("checkpoints/.*.part"))
             arguments = ["train", "--resume", out]
         last = run(*arguments)
         assert last.exit_code == 0, last.output
         assert result_of(out) == result_of(whole)
         assert not list(out.glob("**/.*.part"))
-    assert parts, "no kill fell into the writing of a checkpoint"
+
+
+# Kills itself at the n-th fsync: a file is then written and not renamed, or renamed and its folder
+# not synchronised.
+KILLED_WHILE_WRITING = """
+import os, signal, sys
+left, real = [int(sys.argv[1])], os.fsync
+def fsync(handle):
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(handle)
+os.fsync = fsync
+sys.argv = ["fastrelu", *sys.argv[2:]]
+from fastrelu.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("n", [3, 4, 9, 20])
+def test_killed_while_a_file_is_written(table, tmp_path, n):
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    flags = [table, "--epochs", 8, "--checkpoint-every", "2e", "--keep", 2]
+    assert run("train", *flags, "--out", whole).exit_code == 0
+    command = [sys.executable, "-c", KILLED_WHILE_WRITING, n, "train", *flags, "--out", out]
+    killed = subprocess.run([str(c) for c in command], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert n % 2 == 0 or list(out.glob("**/.*.part"))
+    assert run("train", "--resume", out).exit_code == 0
+    assert result_of(out) == result_of(whole) and not list(out.glob("**/.*.part"))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_inside_an_epoch(data, tmp_path, number, code):
     whole, out = tmp_path / "whole", tmp_path / "stopped"
-    flags = {"epochs": 4, "hidden": "256,256", "batch-size": 1, "checkpoint-every": "1h"}
+    flags = {"epochs": 8, "hidden": "400,400", "batch-size": 1, "checkpoint-every": "1h"}
     assert run(*long_run(data, whole, **flags)).exit_code == 0
     process = start(*long_run(data, out, **flags))
     wait_for(lambda: (out / "config.toml").exists(), process)
-    time.sleep(0.4)
+    time.sleep(0.3)
     process.send_signal(number)
     text = process.communicate()[1]
     assert process.returncode == code, text
@@ -208,9 +237,7 @@ def test_full_disk(table, tmp_path, monkeypatch):
 
 def test_a_disk_known_to_be_too_small(table, tmp_path, monkeypatch):
     usage = run_folder.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(
-        run_folder.shutil, "disk_usage", lambda _: usage._replace(free=10_000)
-    )
+    monkeypatch.setattr(run_folder.shutil, "disk_usage", lambda _: usage._replace(free=10_000))
     out = tmp_path / "out"
     result = run("train", table, "--epochs", 2, "--out", out)
     assert result.exit_code == 5 and "MB free" in result.stderr

@@ -3,6 +3,7 @@
 
 import csv
 import gzip
+import io
 import json
 import struct
 import subprocess
@@ -25,6 +26,10 @@ def idx(array):
     return header + array.tobytes()
 
 
+def history_of(folder):
+    return list(csv.DictReader(io.StringIO((folder / "history.csv").read_text())))
+
+
 @pytest.fixture
 def table(tmp_path, rng):
     return write_table(tmp_path / "table.csv.gz", rng)
@@ -42,7 +47,7 @@ def test_regression_from_csv(table, tmp_path):
     assert metrics["rows"] == {"train": 209, "validation": 30, "test": 60, "dropped": 1}
     net = fastrelu.load(out / "model.safetensors")
     assert net.layer_sizes == [metrics["layer_sizes"][0], 16, 1]
-    rows = list(csv.DictReader((out / "history.csv").open()))
+    rows = history_of(out)
     assert [int(row["epoch"]) for row in rows] == list(range(1, 61))
     assert list(rows[0]) == [
         "epoch", "loss", "val_loss", "val_metric", "learning_rate", "seconds", "rows_per_second"
@@ -80,6 +85,7 @@ def test_the_saved_settings_make_the_run_again(table, tmp_path):
     args = ["--config", first / "config.toml", "--epochs", 2, "--out", third]
     assert run("train", *args).exit_code == 0
     assert metrics_in(third)["epochs"] == 2
+    assert tomllib.loads((third / "config.toml").read_text())["schedule_epochs"] == 2
 
 
 def test_the_model_does_what_the_metrics_say(table, tmp_path, rng):
@@ -144,7 +150,7 @@ def test_early_stopping_keeps_the_best_epoch(tmp_path, rng):
     out = tmp_path / "run"
     flags = ["--early-stopping", 4, "--epochs", 200, "--lr", 0.01, "--task", "regression"]
     assert run("train", path, *flags, "--out", out).exit_code == 0
-    metrics, rows = metrics_in(out), list(csv.DictReader((out / "history.csv").open()))
+    metrics, rows = metrics_in(out), history_of(out)
     losses = [float(row["val_loss"]) for row in rows]
     best = int(np.argmin(losses)) + 1
     assert metrics["stopped_early"] and metrics["best_epoch"] == best
@@ -197,6 +203,11 @@ def test_log_json_and_standard_input(tmp_path, rng):
     events = [json.loads(line) for line in result.stdout.splitlines()]
     assert [e["event"] for e in events] == ["epoch"] * 3 + ["result"]
     assert events[0]["epoch"] == 1 and "r2" in events[-1]["test"]
+    log = tmp_path / "log"
+    assert run("train", tmp_path / "t.csv", "--epochs", 2, "--log-json", log).exit_code == 0
+    assert [json.loads(line)["event"] for line in log.read_text().splitlines()] == ["epoch"] * 2 + [
+        "result"
+    ]
 
 
 def test_tensorboard(table, tmp_path):

@@ -135,6 +135,21 @@ def test_written_down_and_read_back_to_the_same_bits(rng, how, dtype):
         assert fitted.transform(data, rows, dtype).tobytes() == X[rows].tobytes()
 
 
+def test_columns_that_are_empty_in_some_chunks():
+    """Empty in a whole chunk, or in all training rows of one, is not empty in every row."""
+    gap, words = np.full(3, np.nan), text("", "", "")
+    chunks = [table(x=gap, k=words, z=[1.0, 2, 3]), table(x=[1.0, 2, 3], k=text("a", "b", ""))]
+    chunks[1].columns["z"] = np.array([4.0, 5, 6])
+    accumulator = Accumulator()
+    for chunk in chunks:
+        accumulator.first(chunk)
+    accumulator.finish_first()
+    for chunk in chunks:
+        accumulator.second(chunk)
+    names = accumulator.finish().input_names
+    assert names == ["x", "z", "x is missing", "k is missing", "k = a", "k = b"]
+
+
 def test_columns_go_by_name_and_may_be_absent(rng):
     raw = mixed(rng)
     fitted = fit_inputs(raw)
@@ -145,6 +160,7 @@ def test_columns_go_by_name_and_may_be_absent(rng):
     few = Table("few.csv", 3, {"x": np.array([100.0, np.nan, 1])})
     Y = fitted.transform(few, seen=seen)
     names = fitted.input_names
+    assert len(set(names)) == len(names) and names.count("when is missing") == 1
     assert Y[1, 0] == 0 and (Y[:, names.index("gaps is missing")] == 1).all()
     assert (Y[:, names.index("word is missing")] == 1).all()
     assert (Y[:, names.index("when: year")] == 0).all()
@@ -170,7 +186,7 @@ def test_columns_of_another_type(rng):
     assert (X[:, :1] == Y[:, :1]).all() and (X[[0, 1, 3], -3:] == Y[[0, 1, 3], -3:]).all()
     with pytest.raises(DataError, match=r"row 2: column 'n': expected a number.*got text.*'b'"):
         fitted.transform(table(n=text("1", "b")))
-    with pytest.raises(DataError, match="column 'd': expected dates"):
+    with pytest.raises(DataError, match="row 1: column 'd': expected a date"):
         fitted.transform(table(n=[1.0], d=[5]))
 
 
@@ -368,6 +384,11 @@ def test_target_of_classes():
     numbers = fit_target(with_target([3.0, 1, 3, 1]))
     assert numbers.classes == [1, 3] and numbers.decode(np.eye(2)).dtype == np.int64
     assert numbers.encode(np.array([3.0, 1])).tolist() == [1, 0]
+    for stranger in (2.0, 4.0, 0.0):
+        with pytest.raises(DataError, match="none of the classes in training: 1, 3"):
+            numbers.encode(np.array([1.0, stranger]))
+    names = fit_target(with_target(text("1", "2", "x")))
+    assert names.kind == "text" and names.encode(np.array([2.0, 1.0])).tolist() == [1, 0]
     halves = fit_target(with_target([0.5, 1, 0.5]), task="classification")
     assert halves.classes == [0.5, 1] and halves.encode(np.array([0.5])).tolist() == [0]
 

@@ -144,7 +144,7 @@ def test_for_a_model_columns_are_read_as_in_training(tmp_path):
     assert table.columns["flag"].tolist() == [1, 0] and list(table.columns) == ["zip", "b", "flag"]
     with pytest.raises(DataError, match="line 2: column 'other': expected a number, as in train"):
         read([path], ColumnChoice(kinds={"other": "numeric"}), need_target=False)
-    with pytest.raises(DataError, match="'b': expected a date"):
+    with pytest.raises(DataError, match="row 1: column 'b': expected a date"):
         read([path], ColumnChoice(kinds={"b": "date"}), need_target=False)
     alone = write(tmp_path / "one.csv", "b\n1\n")
     table = read([alone], ColumnChoice(kinds={"b": "numeric"}), need_target=False)
@@ -208,9 +208,11 @@ def test_arrow_types(tmp_path):
     assert str(table.columns["day"][0]) == "2024-02-29T00:00:00.000000"
     assert str(table.columns["zone"][0])[:10] == "2024-01-01"
     assert table.target.tolist() == ["False", "True"]
-    kinds = {"i64": "text", "flag": "text", "day": "text"}
+    kinds = {"i64": "text", "flag": "text", "day": "text", "codes": "text"}
     texts = read([str(sink)], ColumnChoice(kinds=kinds), need_target=False)
     assert texts.columns["i64"].tolist() == ["1", str(2**40)]
+    assert texts.columns["flag"].tolist() == ["true", ""]
+    assert texts.columns["day"][0] == "2024-02-29" and texts.columns["codes"][1] == "6"
 
 
 @pytest.mark.parametrize(
@@ -294,6 +296,20 @@ def test_idx(tmp_path):
         read([images])
     with pytest.raises(DataError, match="another format"):
         read([images, write(tmp_path / "t.csv", TEXT)])
+
+
+def test_choices_that_array_files_lack():
+    for choice, says in (
+        (ColumnChoice(weights="w"), "no column 'w'"),
+        (ColumnChoice(extra=("fold",)), "no column 'fold'"),
+        (ColumnChoice(categorical=("x",)), "no categorical"),
+        (ColumnChoice("kind"), "--target goes with files"),
+        (ColumnChoice(ignore=("petal",)), "--ignore: no column 'petal'"),
+    ):
+        with pytest.raises(DataError, match=says):
+            read(["iris"], choice)
+    narrow = read(["iris"], ColumnChoice(ignore=("petal width (cm)",)))
+    assert narrow.matrix.shape == (150, 3) and narrow.target[0] == "setosa"
 
 
 def test_libsvm(tmp_path):

@@ -347,7 +347,9 @@ def test_npy_matrices_stream_and_bytes_stay_bytes(tmp_path, rng, monkeypatch):
 def test_a_matrix_has_its_target_in_a_column(tmp_path, rng):
     X = rng.normal(size=(300, 4))
     np.save(tmp_path / "m.npy", X)
-    data = prepared(NpyStream([npy_file(str(tmp_path / "m.npy"))], ColumnChoice(target="1"), MEMORY))
+    data = prepared(
+        NpyStream([npy_file(str(tmp_path / "m.npy"))], ColumnChoice(target="1"), MEMORY)
+    )
     assert data.inputs.n_inputs == 3 and data.target_name == "1"
     block = next(feeder_of(data).judged("train"))
     rows = np.flatnonzero(Membership(0, 0.1, 0.2).drawn(0, 300) == 0)

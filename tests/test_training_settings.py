@@ -67,7 +67,9 @@ def test_hyphens_are_underscores_and_flags_win(tmp_path):
 
 def test_every_setting_is_in_the_help():
     text = run("train", "--help").output
-    assert all(f"--{each.name.replace('_', '-')}" in text for each, _ in options() if each.name != "data")
+    assert all(
+        f"--{each.name.replace('_', '-')}" in text for each, _ in options() if each.name != "data"
+    )
     for group in ("Data:", "Preprocessing:", "Network:", "Training:", "Running:"):
         assert group in text
     for command in ("predict", "evaluate", "info", "plot"):

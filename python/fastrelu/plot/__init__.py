@@ -4,7 +4,22 @@
 Each function draws into the axes given as ``ax``, or a new figure's, and returns the axes.
 """
 
+from fastrelu.plot._evaluation import (
+    calibration,
+    confusion_matrix,
+    importance,
+    predictions,
+    residuals,
+)
 from fastrelu.plot._history import history
 from fastrelu.plot._piecewise import piecewise
 
-__all__ = ["history", "piecewise"]
+__all__ = [
+    "calibration",
+    "confusion_matrix",
+    "history",
+    "importance",
+    "piecewise",
+    "predictions",
+    "residuals",
+]

@@ -28,9 +28,7 @@ def membership(seed: int, n: int, validation: float, test: float) -> list[str]:
     return parts
 
 
-def epoch_blocks(
-    seed: int, epoch: int, chunks: Sequence[Rows], block_rows: int
-) -> Iterator[Rows]:
+def epoch_blocks(seed: int, epoch: int, chunks: Sequence[Rows], block_rows: int) -> Iterator[Rows]:
     """Yield the blocks of an epoch, each its training rows in the order in which they are taken.
 
     Parameters

@@ -154,7 +154,7 @@ def _checksum(arrays: model_file.Arrays, metadata: dict[str, str]) -> str:
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         total.update(f"{name} {array.dtype} {array.shape}\n".encode())
-        total.update(memoryview(array).cast("B") if array.size else b"")
+        total.update(array.view(np.uint8).data if array.size else b"")
     return total.hexdigest()
 
 

@@ -93,9 +93,7 @@ class MemoryFeeder:
         Rows of a step.
     """
 
-    def __init__(
-        self, parts: dict[str, Part], target: Target, loss: Loss, batch_size: int
-    ) -> None:
+    def __init__(self, parts: dict[str, Part], target: Target, loss: Loss, batch_size: int) -> None:
         self.parts, self.target, self.loss = parts, target, loss
         self.n_train = len(parts["train"])
         self.batch_size = batch_size

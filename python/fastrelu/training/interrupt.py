@@ -18,16 +18,19 @@ class Interrupted(Exception):  # noqa: N818 - not an error
 
 
 class Interrupt:
-    """While it is entered, signals are noted instead of raised.
+    """While it is entered, SIGINT and SIGTERM raise Interrupted, or are only noted.
 
     Attributes
     ----------
     asked : int or None
         The signal that came.
+    text : str or None
+        What Interrupted says; None: the signal is noted, and nothing is raised.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, text: str | None) -> None:
         self.asked: int | None = None
+        self.text = text
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupt:
@@ -48,5 +51,7 @@ class Interrupt:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.asked = number
+        if self.text is not None:
+            raise Interrupted(number, self.text)
         for each in self._before:  # the next one ends the process at once
             signal.signal(each, signal.SIG_DFL)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Kinds of settings: each reads a flag's text and checks a TOML value, with one message for both."""
+"""Kinds of settings: each reads a flag's text and checks a TOML value, with one message."""
 
 from __future__ import annotations
 

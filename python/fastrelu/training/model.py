@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -145,51 +145,44 @@ class Model:
                 raise DataError(f"{table.source}: {error}") from error
 
     def meaning(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Return a network's outputs as probabilities, or as values in the target's unit, (n, 1)."""
+        """Return outputs as probabilities, or as values in the target's unit, (n, 1)."""
         if self.task == "regression":
             return predicted(self.target, self.loss, outputs)[:, None]
         powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         result: NDArray[Any] = powers / powers.sum(axis=1, keepdims=True)
         return result
 
-    def evaluate(self, table: Table) -> Scores:
-        """Return the scores on a table's rows that have a target.
+    def evaluate(self, tables: Table | Iterable[Table]) -> Scores:
+        """Return the scores on the rows of a table, or of several, that have a target.
 
         Raises
         ------
         DataError
             If no row has one, or one has a class that the model does not know.
         """
-        used = np.flatnonzero(~table.missing_target())
-        if table.target is None or not len(used):
-            raise DataError(f"{table.source}: no row has a target {self.target_name!r} to compare")
-        if self.task == "classification":
-            known = set(self.target.classes)
-            absent = next((v for v in np.unique(table.target[used]) if v not in known), None)
-            if absent is not None:
-                raise DataError(
-                    f"{table.source}: target {self.target_name!r}: the model knows no class "
-                    f"{absent!r}; its classes are {', '.join(map(str, self.classes[:12]))}"
-                )
-        elif table.target.dtype == object:
+        self.seen = Counter()
+        scores = Scores(self.target, self.loss)
+        source = "the data"
+        for table in [tables] if isinstance(tables, Table) else tables:
+            source = table.source
+            used = np.flatnonzero(~table.missing_target())
+            if len(used):
+                self._score(scores, table.take(used))
+        if not scores.rows:
+            raise DataError(f"{source}: no row has a target {self.target_name!r} to compare with")
+        return scores
+
+    def _score(self, scores: Scores, table: Table) -> None:
+        assert table.target is not None
+        classification = self.task == "classification"
+        truth = self.target.encode(table.target) if classification else table.target
+        if truth.dtype == object:
             raise DataError(
                 f"{table.source}: target {self.target_name!r}: expected numbers, got text such as "
-                f"{table.target[used[0]]!r}"
+                f"{truth[0]!r}"
             )
-        self.seen = Counter()
-        table = table.take(used)
-        scores = Scores(self.target, self.loss)
         for rows, out in self.blocks(table):
-            assert table.target is not None
-            values = table.target[rows]
-            truth = (
-                np.asarray(self.target.encode(values, "float64"), np.int64).reshape(-1)
-                if self.task == "classification"
-                else values
-            )
-            weights = None if table.weights is None else table.weights[rows]
-            scores.add(truth, out, weights)
-        return scores
+            scores.add(truth[rows], out, None if table.weights is None else table.weights[rows])
 
     def choice(self, need_target: bool) -> ColumnChoice:
         """Return what to read from a file for this model."""

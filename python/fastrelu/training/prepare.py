@@ -18,6 +18,8 @@ from fastrelu.training.feeder import Feeder, MemoryFeeder, Part
 from fastrelu.training.preprocess import InputOptions, Inputs, Target, fit_inputs, fit_target
 from fastrelu.training.preprocess.inputs import Seen, warnings_of
 from fastrelu.training.readers import ColumnChoice
+from fastrelu.training.report.gather import evenly
+from fastrelu.training.report.summary import summarize_columns
 from fastrelu.training.settings import Settings
 from fastrelu.training.split import PARTS, split_rows
 from fastrelu.training.table import Table
@@ -85,6 +87,14 @@ class Prepared:
     def counts(self) -> dict[str, int]:
         """Return the rows of each part, and those left out."""
         return {part: len(self.parts[part]) for part in PARTS} | {"dropped": self.dropped}
+
+    def sample(self, part: str, most: int) -> Table:
+        """Return raw rows of a part, `most` at most, evenly spread over it."""
+        return self.table.take(evenly(self.rows[part], most))
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Return a summary of each column, of the training rows."""
+        return summarize_columns(self.table, self.rows["train"])
 
 
 def column_choice(settings: Settings) -> ColumnChoice:
@@ -293,7 +303,7 @@ def _parts(
 def fingerprint(table: Table) -> dict[str, Any]:
     """Return what tells these data from others: rows, columns, and a hash of all values."""
     total = hashlib.blake2b(digest_size=16)
-    named = {f"column {name}": values for name, values in table.columns.items()}
+    named: dict[str, Any] = {f"column {name}": values for name, values in table.columns.items()}
     named |= {f"extra {name}": values for name, values in table.extra.items()}
     named |= {"target": table.target, "weights": table.weights}
     matrix = table.matrix

@@ -30,6 +30,9 @@ class Nothing:
     def result(self, metrics: dict[str, Any]) -> None:
         """Show the final metrics."""
 
+    def pause(self) -> None:
+        """End what stands in the way of other lines: the training is over."""
+
     def close(self) -> None:
         """End."""
 
@@ -94,8 +97,8 @@ class Bar(Nothing):
             text=describe(record, self.metric),
         )
 
-    def close(self) -> None:
-        """End."""
+    def pause(self) -> None:
+        """Leave the bar as it is."""
         if hasattr(self, "bar"):
             self.bar.stop()
 
@@ -180,6 +183,11 @@ class Several(Nothing):
         """Show the final metrics."""
         for one in self.each:
             one.result(metrics)
+
+    def pause(self) -> None:
+        """End what stands in the way of other lines."""
+        for one in self.each:
+            one.pause()
 
     def close(self) -> None:
         """End."""

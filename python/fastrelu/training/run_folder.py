@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The folder of a run (``--out DIR``): the names in it, a lock, files that are whole or not there."""
+"""A run's folder (``--out DIR``): the names in it, a lock, files that are whole or not there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fastrelu import model_file
 from fastrelu.training.errors import CheckpointError, OutputError
 
 MODEL, METRICS, CONFIG = "model.safetensors", "metrics.json", "config.toml"
-HISTORY, REPORT = "history.csv", "report.html"
+HISTORY, REPORT, PREDICTIONS = "history.csv", "report.html", "predictions.npz"
 CHECKPOINTS, CHECKPOINT_FILES = "checkpoints", "checkpoint-*.safetensors"
 HISTORY_COLUMNS = (
     "epoch", "loss", "val_loss", "val_metric", "learning_rate", "seconds", "rows_per_second",
@@ -144,7 +144,7 @@ class RunFolder:
             self._lock = None
 
     def _own_files(self) -> list[Path]:
-        names = (MODEL, METRICS, CONFIG, HISTORY, REPORT)
+        names = (MODEL, METRICS, CONFIG, HISTORY, REPORT, PREDICTIONS)
         found = [self.path / name for name in names if (self.path / name).exists()]
         found += self.checkpoints.glob(CHECKPOINT_FILES)
         for folder in (self.path, self.checkpoints):

@@ -6,7 +6,9 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shlex
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +16,7 @@ from fastrelu import __version__, _core, set_num_threads
 from fastrelu.training import run_folder
 from fastrelu.training.build import build
 from fastrelu.training.checkpoint import Checkpoints, RunState
-from fastrelu.training.errors import CheckpointError, DivergedError, TrainingError
+from fastrelu.training.errors import CheckpointError, DivergedError, OutputError, TrainingError
 from fastrelu.training.feeder import Feeder
 from fastrelu.training.interrupt import Interrupt, Interrupted
 from fastrelu.training.kinds import size
@@ -27,7 +29,14 @@ from fastrelu.training.readers import read
 from fastrelu.training.readers.files import BUNDLED, STANDARD_INPUT
 from fastrelu.training.run_folder import RunFolder
 from fastrelu.training.settings import (
-    Settings, as_dict, differences, load_toml, merge, options, shown, to_toml,
+    Settings,
+    as_dict,
+    differences,
+    load_toml,
+    merge,
+    options,
+    shown,
+    to_toml,
 )  # fmt: skip
 from fastrelu.training.split import PARTS
 from fastrelu.training.streaming import open_stream
@@ -76,9 +85,14 @@ class Session:
     ) -> None:
         self.settings, self.folder = settings, folder
         self.watcher, self.say, self.command = watcher, say, command
+        self.interrupt = Interrupt("interrupted: no epoch has begun")
 
     def start(self, force: bool = False) -> dict[str, Any]:
         """Run from the beginning and return the metrics."""
+        with self.interrupt:
+            return self._start(force)
+
+    def _start(self, force: bool) -> dict[str, Any]:
         if self.folder is not None:
             self.folder.take(force)
         prepared = self._prepared()
@@ -89,6 +103,13 @@ class Session:
 
     def resume(self) -> dict[str, Any]:
         """Go on with the run in the folder, which `reopen` gave, and return the metrics."""
+        self.interrupt.text = (
+            f"interrupted before it went on; {self._how_to_resume('nothing is lost')}"
+        )
+        with self.interrupt:
+            return self._resume()
+
+    def _resume(self) -> dict[str, Any]:
         assert self.folder is not None
         checkpoints = Checkpoints(self.folder.checkpoints, self.settings.checkpoint_every, 1)
         loaded = checkpoints.load(lambda text: self.say(f"warning: {text}"))
@@ -153,9 +174,12 @@ class Session:
         self.folder.write_text(run_folder.CONFIG, text)
 
     def _fingerprint(self, prepared: AnyPrepared) -> dict[str, Any]:
+        return {"data": prepared.fingerprint, "settings": self._fixed()}
+
+    def _fixed(self) -> dict[str, Any]:
+        """Return the settings that the model depends on."""
         fixed = {each.name for each, option in options() if option.fixed}
-        settings = {k: v for k, v in as_dict(self.settings).items() if k in fixed}
-        return {"data": prepared.fingerprint, "settings": settings}
+        return {k: v for k, v in as_dict(self.settings).items() if k in fixed}
 
     def _train(self, prepared: AnyPrepared, loaded: Loaded | None) -> dict[str, Any]:
         feeder = prepared.feeder()
@@ -200,25 +224,27 @@ class Session:
 
     def _run(self, training: Training, metric: str, steps: int) -> None:
         assert self.settings.epochs is not None
-        with Interrupt() as interrupt:
-            self.watcher.begin(self.settings.epochs, steps, training.trainer.n_steps, metric)
-            try:
-                finished = training.run(self.watcher, lambda: interrupt.asked is not None)
-            finally:
-                self.watcher.close()
-                if self.folder is not None and training.state.records:
+        interrupt = self.interrupt
+        self.watcher.begin(self.settings.epochs, steps, training.trainer.n_steps, metric)
+        interrupt.text = None  # from here on a signal is noted, and the minibatch finished
+        try:
+            finished = training.run(self.watcher, lambda: interrupt.asked is not None)
+        finally:
+            self.watcher.pause()
+            if self.folder is not None and training.state.records:
+                with suppress(OutputError):  # told by what else ends the run, or by _write
                     self.folder.write_history(training.state.records)
+        where = f"{training.state.epochs} of {self.settings.epochs} epochs are done"
+        text = f"interrupted: {where}; {self._how_to_resume()}"
         if not finished:
             assert interrupt.asked is not None
-            where = f"{training.state.epochs} of {self.settings.epochs} epochs are done"
-            if self.folder is None:
-                text = f"interrupted: {where}; nothing is saved without --out DIR"
-            else:
-                text = (
-                    f"interrupted: {where}, a checkpoint is saved\n"
-                    f"go on with: fastrelu train --resume {self.folder.path}"
-                )
             raise Interrupted(interrupt.asked, text)
+        interrupt.text = text  # every file is written whole, or not at all
+
+    def _how_to_resume(self, saved: str = "a checkpoint is saved") -> str:
+        if self.folder is None:
+            return "nothing is saved without --out DIR"
+        return f"{saved}\ngo on with: fastrelu train --resume {shlex.quote(str(self.folder.path))}"
 
     def _finish(self, training: Training, prepared: AnyPrepared) -> dict[str, Any]:
         """Judge the trained network and write what the folder holds."""
@@ -239,7 +265,7 @@ class Session:
                 "fastrelu": __version__,
                 "metrics": {part: metrics[part] for part in PARTS if part in metrics},
                 "rows": metrics["rows"],
-                "settings": as_dict(settings) | {"data": list(absolute(settings.data))},
+                "settings": self._fixed() | {"epochs": settings.epochs},
                 "epochs": state.epochs,
                 "epoch_used": used,
             },
@@ -283,7 +309,37 @@ class Session:
         self.folder.write_history(state.records)
         with run_folder.writing(path / run_folder.MODEL):
             model.save(path / run_folder.MODEL)
+        self._report(model, metrics, state, prepared)
         self.folder.write_json(run_folder.METRICS, metrics)
+
+    def _report(
+        self, model: Model, metrics: dict[str, Any], state: RunState, prepared: AnyPrepared
+    ) -> None:
+        """Write the report; a fault in it is told, and costs nobody a trained model."""
+        from fastrelu.training.report.gather import Run, report_run
+
+        assert self.folder is not None
+        sources = list(self.settings.data)
+        more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
+        run = Run(
+            model,
+            prepared,
+            metrics,
+            state.records,
+            as_dict(self.settings),
+            prepared.notes,
+            self.command,
+            os.path.basename(sources[0]) + more,
+        )
+        try:
+            with run_folder.writing(self.folder.path / run_folder.REPORT):
+                report_run(run, self.folder.path, run_folder.MODEL)
+        except TrainingError:
+            raise
+        except Exception as error:
+            if os.environ.get("FASTRELU_DEBUG"):
+                raise
+            self.say(f"warning: no {run_folder.REPORT} ({type(error).__name__}: {error})")
 
 
 def compare(saved: dict[str, Any], now: dict[str, Any]) -> None:

@@ -82,11 +82,9 @@ class Settings:
     )
     split: str = _option(
         "random",
-        kinds.Choice(
-            {"random": None, "time": ".+", "column": ".+"}, "random|time:COL|column:COL"
-        ),
+        kinds.Choice({"random": None, "time": ".+", "column": ".+"}, "random|time:COL|column:COL"),
         DATA,
-        "random; time: the last rows by COL are tested; column: COL says train, validation or test.",
+        "time: the last rows by COL are tested; column: COL says train, validation or test.",
     )
     validation: float = _option(
         0.1, kinds.Real(0, 1, open_high=True), DATA, "Share of the rows watched while training."

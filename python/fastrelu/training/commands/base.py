@@ -18,7 +18,7 @@ from fastrelu.training.settings import default, flag, options, shown
 if TYPE_CHECKING:
     from fastrelu.training.preprocess.inputs import Seen
 
-HELP = {"help_option_names": ["-h", "--help"]}
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class Command(click.Command):
@@ -50,6 +50,8 @@ class Command(click.Command):
         """Write the flags group by group."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
+            if not isinstance(parameter, click.Option):
+                continue  # the text above says what they are
             record = parameter.get_help_record(ctx)
             if record is not None:
                 groups.setdefault(getattr(parameter, "group", "Options"), []).append(record)
@@ -75,7 +77,7 @@ def stop(code: int, text: str) -> NoReturn:
     raise SystemExit(code)
 
 
-class Setting(click.ParamType):
+class Setting(click.ParamType):  # type: ignore[type-arg]
     """A flag's value, as its kind of setting reads it."""
 
     def __init__(self, kind: Kind) -> None:

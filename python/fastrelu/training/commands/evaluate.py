@@ -29,12 +29,11 @@ def evaluate(model: str, data: tuple[str, ...], weights: str | None, as_json: bo
     from dataclasses import replace
 
     from fastrelu.training.model import load_model
-    from fastrelu.training.readers import read
+    from fastrelu.training.streaming import read_tables
 
     loaded = load_model(model)
     choice = replace(loaded.choice(need_target=True), weights=weights)
-    table = read(list(data), choice)
-    scores = loaded.evaluate(table)
+    scores = loaded.evaluate(read_tables(data, choice, need_target=True))
     result = scores.result()
     del result["loss"]  # that of training, in the network's own unit, is none of the user's
     if as_json:

@@ -32,14 +32,12 @@ def info(model: str, as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=2))
         return
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        table.add_row(name, _text(value))
-    Console(highlight=False).print(table)
+    from fastrelu.training.report.describe import describe_model
+
+    console = Console(highlight=False)
+    console.print(describe_model(loaded), soft_wrap=False)
+    console.print(f"In Python: {facts['in Python']}", markup=False, soft_wrap=True)
 
 
 def describe(model: Model, path: str) -> dict[str, Any]:
@@ -69,14 +67,3 @@ def describe(model: Model, path: str) -> dict[str, Any]:
     facts["fastrelu"] = about.get("fastrelu")
     facts["in Python"] = f"fastrelu.training.load_model({path!r}).predict(rows)"
     return facts
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(
-            f"{k} {v:.6g}" if isinstance(v, float) else f"{k} {v:,}" for k, v in value.items()
-        )
-    if isinstance(value, list):
-        more = f" and {len(value) - 12} more" if len(value) > 12 else ""
-        return ", ".join(map(str, value[:12])) + more
-    return f"{value:,}" if isinstance(value, int) else str(value)

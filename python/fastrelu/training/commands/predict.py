@@ -7,8 +7,9 @@ import csv
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -44,25 +45,25 @@ def predict(model: str, data: tuple[str, ...], out: str | None, proba: bool, for
     Exit status: 0 done, 2 bad flags, 3 bad or missing data or model, 5 cannot write.
     """  # noqa: D301
     from fastrelu.training.model import load_model
-    from fastrelu.training.readers import read
+    from fastrelu.training.streaming import read_tables
 
     loaded = load_model(model)
     if proba and loaded.task != "classification":
         raise ConfigError("--proba goes with classification, and this model predicts numbers")
     with _output(out, force) as file:
-        table = read(list(data), loaded.choice(need_target=False), need_target=False)
-        write_predictions(file, loaded, table, proba)
+        choice = loaded.choice(need_target=False)
+        write_predictions(file, loaded, read_tables(data, choice, need_target=False), proba)
     warn_seen(loaded.seen)
 
 
-def write_predictions(file: IO[str], model: Model, table: Table, proba: bool) -> None:
-    """Write a table's predictions as CSV, block by block."""
+def write_predictions(file: IO[str], model: Model, tables: Iterable[Table], proba: bool) -> None:
+    """Write the predictions of tables' rows as CSV, block by block."""
     writer = csv.writer(file, lineterminator="\n")
     header = ["prediction"]
     if proba:
         header += [f"probability {label}" for label in model.classes]
     writer.writerow(header)
-    for _, outputs in model.blocks(table):
+    for _, outputs in chain.from_iterable(map(model.blocks, tables)):
         meant = model.meaning(outputs)
         if model.task == "regression":
             columns: list[Any] = [meant[:, 0].tolist()]

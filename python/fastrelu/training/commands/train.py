@@ -67,16 +67,16 @@ def _run(
     from fastrelu.training.progress import watchers
     from fastrelu.training.run_folder import RunFolder
     from fastrelu.training.session import Session, resumed_settings
-    from fastrelu.training.settings import load_toml, merge
+    from fastrelu.training.settings import merge
 
-    folder = None
+    folder = shown = None
     try:
         if resume is not None:
             folder = RunFolder(resume)
             folder.reopen()
             settings = resumed_settings(folder, given)
         else:
-            settings = merge(load_toml(config) if config is not None else {}, given)
+            settings = merge(_from_file(config, given), given)
             if not settings.data:
                 raise ConfigError("no DATA: name a file, or try fastrelu train digits")
             folder = RunFolder(settings.out) if settings.out is not None else None
@@ -90,14 +90,26 @@ def _run(
         session = Session(settings, folder, shown, say, shlex.join(["fastrelu", *sys.argv[1:]]))
         metrics = session.resume() if resume is not None else session.start(force)
     finally:
+        if shown is not None:
+            shown.close()
         if folder is not None:
             folder.close()
     for part in ("train", "validation", "test"):
         if part in metrics and (part == "test" or not quiet):
             click.echo(result_line(part, metrics[part]), err=to_stderr)
     if folder is not None:
-        say(f"saved: {folder.path}/: model, metrics, history, settings, checkpoints")
+        say(f"saved: {folder.path}/: model, report, metrics, history, settings, checkpoints")
         say(f'in Python: fastrelu.training.load_model("{folder.path}").predict(rows)')
+
+
+def _from_file(config: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Return a file's settings; a schedule that ended with the run ends with the new --epochs."""
+    from fastrelu.training.settings import load_toml
+
+    values = load_toml(config) if config is not None else {}
+    if "epochs" in given and values.get("schedule_epochs") == values.get("epochs"):
+        values.pop("schedule_epochs", None)
+    return values
 
 
 def result_line(part: str, metrics: dict[str, float]) -> str:

@@ -109,7 +109,10 @@ def as_dates(table: Table, name: str, column: Column) -> Column:
         moments = [parse(str(value)) if value else np.datetime64("NaT") for value in column]
         if None not in moments:
             return np.array(moments, "datetime64[us]")
+        row = moments.index(None)
+    else:
+        row = int(np.flatnonzero(~is_missing(column))[0])
     raise DataError(
-        f"{table.source}: column {name!r}: expected dates such as 2024-01-31, as in training, got "
-        f"{kind_of(column)} such as {str(column[~is_missing(column)][0])[:40]!r}"
+        f"{table.source}: row {table.first_row + row + 1}: column {name!r}: expected a date such "
+        f"as 2024-01-31, as in training, got {kind_of(column)} {str(column[row])[:40]!r}"
     )

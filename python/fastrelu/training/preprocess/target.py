@@ -81,7 +81,7 @@ class Target:
         """Return the class number of each value, -1 for none."""
         if self.kind == "text" or values.dtype == object:
             place = {label: k for k, label in enumerate(self.classes)}
-            labels = map(_label, values) if values.dtype != object else values
+            labels = values if values.dtype == object else (str(_label(v)) for v in values)
             return np.fromiter(map(place.get, labels, repeat(-1)), np.int64, len(values))
         known = np.array(self.classes, np.float64)  # ascending
         places = np.searchsorted(known, values).astype(np.int64)

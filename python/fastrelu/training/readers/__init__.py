@@ -48,7 +48,7 @@ def read(
             raise DataError(f"{paths[0]}: a bundled data set stands alone, got also {paths[1]}")
         if choice.target not in (None, "target") and need_target:
             raise DataError(f"{paths[0]}: --target goes with files, not with {paths[0]}")
-        return _chosen(bundled(paths[0]), choice)
+        return _chosen(bundled(paths[0]), choice, need_target)
     sources = [Source(path) for path in paths]
     formats = [format_of(source.head) for source in sources]
     for source, kind in zip(sources, formats, strict=True):
@@ -58,13 +58,13 @@ def read(
                 f"({formats[0]})"
             )
     if formats[0] == "arrays":
-        return _chosen(arrays.read_arrays(sources, choice, need_target), choice)
+        return _chosen(arrays.read_arrays(sources, choice, need_target), choice, need_target)
     tables: list[Table] = []
     for source in sources:
         tables.append(_read_one(source, formats[0], choice, need_target))
         if choice.target is None and need_target:  # the first file's last column
             choice = replace(choice, target=tables[0].target_name)
-    return _chosen(concatenate(tables), choice)
+    return _chosen(concatenate(tables), choice, need_target)
 
 
 def format_of(head: bytes) -> str:
@@ -90,9 +90,18 @@ def _read_one(source: Source, kind: str, choice: ColumnChoice, need_target: bool
     return read_csv(source, choice, need_target)
 
 
-def _chosen(table: Table, choice: ColumnChoice) -> Table:
-    if table.matrix is not None and choice.categorical:
-        raise DataError(f"{table.source}: an array has no categorical columns")
+def _chosen(table: Table, choice: ColumnChoice, need_target: bool) -> Table:
+    """Return the table with the columns that were chosen; refuse choices that its format lacks."""
+    if table.matrix is not None and need_target:
+        lacking = [name for name in choice.extra if name not in table.extra]
+        if choice.weights is not None and table.weights is None:
+            lacking.append(choice.weights)
+        if lacking:
+            raise DataError(
+                f"{table.source}: no column {lacking[0]!r}: this format has inputs and targets only"
+            )
+        if choice.categorical:
+            raise DataError(f"{table.source}: an array has no categorical columns")
     if table.weights is not None and not table.weights.any():
         raise DataError(f"{table.source}: weights {choice.weights!r}: every weight is 0")
     return choose_columns(table, choice)

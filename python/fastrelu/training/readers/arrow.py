@@ -212,7 +212,7 @@ def arrow_column(
     if types.is_decimal(of):
         column = column.cast(pa.float64())
     elif types.is_boolean(of):
-        column = column.cast(pa.uint8())
+        column = column.cast(pa.string() if kind == "text" else pa.uint8())
     elif not (types.is_integer(of) or types.is_floating(of)):
         raise DataError(
             f"{source}: column {name!r} has the type {of}, which is no number, text or date; leave "

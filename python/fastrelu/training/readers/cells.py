@@ -203,7 +203,7 @@ class CellColumn:
             if self.role != "target" and {cell.lower() for cell in self._counts} <= TRUTH.keys():
                 values = {cell: TRUTH[cell.lower()] for cell in self._counts} | {"": math.nan}
                 return np.array([values[cell] for cell in texts])
-        moments = self._dates()
+        moments = self._dates(texts)
         if moments is None:
             return texts
         return np.array([moments[cell] for cell in texts], dtype="datetime64[us]")
@@ -223,7 +223,7 @@ class CellColumn:
                 f"the cell, or read the column as categories: --categorical {self.name!r}"
             )
 
-    def _dates(self) -> dict[str, Any] | None:
+    def _dates(self, texts: NDArray[Any]) -> dict[str, Any] | None:
         if self.role == "target" and self.kind is None:
             return None
         moments: dict[str, Any] = {"": np.datetime64("NaT")}
@@ -231,9 +231,10 @@ class CellColumn:
             moment = date(cell)
             if moment is None:
                 if self.kind == "date":
+                    row = int(np.flatnonzero(texts == cell)[0]) + 1
                     raise DataError(
-                        f"{self.source}: column {self.name!r}: expected a date such as 2024-01-31, "
-                        f"as in training, got {cell[:40]!r}"
+                        f"{self.source}: row {row}: column {self.name!r}: expected a date such as "
+                        f"2024-01-31, as in training, got {cell[:40]!r}"
                     )
                 return None
             moments[cell] = np.datetime64(moment, "us")

@@ -53,9 +53,9 @@ def reading(path: str) -> Iterator[None]:
             f"{path}: no such file, and not one of the bundled data sets {', '.join(BUNDLED)}"
         ) from None
     except IsADirectoryError:
-        raise DataError(
-            f"{path}: a folder; name the files in it, as in '{path.rstrip('/')}/*.csv'"
-        ) from None
+        within = (p.suffix for p in sorted(Path(path).iterdir()) if p.suffix)
+        files = f"{path.rstrip('/')}/*{next(within, '.csv')}"
+        raise DataError(f"{path}: a folder; name the files in it, as in '{files}'") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
             f"{path}: the gzip data are damaged or cut short ({error}); fetch the file again"
@@ -81,6 +81,8 @@ class Source:
     def __init__(self, path: str) -> None:
         self.path = "standard input" if path == STANDARD_INPUT else path
         self._content: bytes | None = None
+        if "\0" in path:
+            raise DataError(f"{path}: no such file: a path has no NUL in it")
         with reading(path):
             if path == STANDARD_INPUT:
                 self._content = sys.stdin.buffer.read()

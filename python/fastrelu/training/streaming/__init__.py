@@ -4,23 +4,55 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from fastrelu.training.errors import DataError
-from fastrelu.training.readers import format_of
+from fastrelu.training.readers import format_of, read
 from fastrelu.training.readers.arrow import PARQUET
 from fastrelu.training.readers.choice import ColumnChoice
 from fastrelu.training.readers.files import BUNDLED, STANDARD_INPUT, Source, expand
 from fastrelu.training.streaming.npy import NpyFile, NpyStream, npy_file
 from fastrelu.training.streaming.parquet import ParquetStream
 from fastrelu.training.streaming.source import Stream
+from fastrelu.training.table import Table
 
-__all__ = ["Stream", "open_stream"]
+__all__ = ["Stream", "open_stream", "read_tables"]
 
 COPIES = 2.5  # what data in memory take: as read, and as the network reads them
 
 
-def open_stream(paths: Sequence[str], choice: ColumnChoice, memory: int) -> Stream | None:
+def read_tables(
+    paths: Sequence[str], choice: ColumnChoice, *, need_target: bool, memory: int = 256 * 10**6
+) -> Iterator[Table]:
+    """Yield the rows of files in their order: one table, or parts of one larger than `memory`.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Paths and globs, as for `readers.read`.
+    choice : ColumnChoice
+        What each column is.
+    need_target : bool
+        Whether there has to be a target.
+    memory : int
+        Bytes that data may take; matrices of NPY files are memory maps whatever their size.
+
+    Raises
+    ------
+    DataError
+        If something cannot be read, is not there, or does not fit.
+    """
+    stream = open_stream(paths, choice, memory, need_target)
+    if stream is None:
+        yield read(list(paths), choice, need_target=need_target)
+        return
+    for chunk in stream.chunks:
+        yield from stream.parts(chunk)
+
+
+def open_stream(
+    paths: Sequence[str], choice: ColumnChoice, memory: int, need_target: bool = True
+) -> Stream | None:
     """Return files as a stream if they are too large to be read into the memory allowed.
 
     Parameters
@@ -31,6 +63,8 @@ def open_stream(paths: Sequence[str], choice: ColumnChoice, memory: int) -> Stre
         What each column is.
     memory : int
         Bytes that data may take.
+    need_target : bool
+        Whether there has to be a target; without, only Parquet is streamed.
 
     Returns
     -------
@@ -53,9 +87,9 @@ def open_stream(paths: Sequence[str], choice: ColumnChoice, memory: int) -> Stre
         return None
     head = Source(found[0]).head
     if head.startswith(PARQUET):
-        parquet = ParquetStream(found, choice, memory)
+        parquet = ParquetStream(found, choice, memory, need_target)
         return parquet if COPIES * parquet.n_rows * parquet.raw_row_bytes > memory else None
-    if COPIES * total <= memory:
+    if COPIES * total <= memory or not need_target:
         return None
     files = [npy_file(path) for path in found]
     if files[0] is not None and None not in files:

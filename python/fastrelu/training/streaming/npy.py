@@ -110,9 +110,7 @@ class NpyStream:
         if len(files) > 1 and math.prod(files[-1].shape[1:]) == 1:
             self.y = self.files.pop()
             if choice.target not in (None, "labels"):
-                raise DataError(
-                    f"{self.y.path}: holds the target already; --target does not fit"
-                )
+                raise DataError(f"{self.y.path}: holds the target already; --target does not fit")
         first = self.files[0]
         for file in self.files:
             if (file.shape[1:], file.dtype) != (first.shape[1:], first.dtype):
@@ -155,9 +153,7 @@ class NpyStream:
             table = split_matrix(chunk.path, X, self.choice)
         else:
             y = self.y.rows(chunk.first_row + at, n)
-            table = arrays_table(
-                chunk.path, X, y, target_name="labels", target_source=self.y.path
-            )
+            table = arrays_table(chunk.path, X, y, target_name="labels", target_source=self.y.path)
         return replace(choose_columns(table, self.choice), first_row=chunk.row_in_file + at)
 
     def fingerprint(self) -> dict[str, Any]:

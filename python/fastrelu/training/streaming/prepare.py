@@ -16,6 +16,8 @@ from fastrelu.training.feeder import Feeder
 from fastrelu.training.kinds import size
 from fastrelu.training.prepare import MIN_ROWS, choose_loss, input_options, resolve
 from fastrelu.training.preprocess import Accumulator, Inputs, Target, TargetAccumulator
+from fastrelu.training.report.gather import evenly, spread_sample
+from fastrelu.training.report.summary import summarize_columns
 from fastrelu.training.settings import Settings
 from fastrelu.training.split import PARTS
 from fastrelu.training.streaming.budget import Share, share
@@ -24,6 +26,9 @@ from fastrelu.training.streaming.parts import NONE, Membership, rows_of
 from fastrelu.training.streaming.rows import StreamedRows
 from fastrelu.training.streaming.source import Stream
 from fastrelu.training.table import Table
+
+# What is looked at for a report: rows, bytes of them, and chunks that they come from.
+SAMPLED_ROWS, SAMPLED_BYTES, SAMPLED_CHUNKS = 50_000, 1 << 25, 16
 
 
 @dataclass
@@ -93,6 +98,19 @@ class PreparedStream:
     def counts(self) -> dict[str, int]:
         """Return the rows of each part, and those left out."""
         return self.rows.n_rows | {"dropped": self.dropped}
+
+    def sample(self, part: str, most: int) -> Table:
+        """Return raw rows of a part, about `most`, evenly spread over some chunks of the files."""
+        counts = self.rows.counts[:, PARTS.index(part)]
+        visits = evenly(np.flatnonzero(counts), SAMPLED_CHUNKS)
+        most = min(most, SAMPLED_ROWS, SAMPLED_BYTES // max(1, int(self.rows.stream.raw_row_bytes)))
+        return spread_sample(
+            self.rows.of_chunks(visits.tolist(), part), int(counts[visits].sum()), most
+        )
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Return a summary of each column, of some training rows."""
+        return summarize_columns(self.sample("train", SAMPLED_ROWS))
 
 
 def prepare_stream(stream: Stream, settings: Settings) -> PreparedStream:
@@ -165,9 +183,7 @@ def _membership(settings: Settings) -> Membership:
     )
 
 
-def _pass(
-    stream: Stream, membership: Membership
-) -> Iterator[tuple[int, Table, NDArray[np.uint8]]]:
+def _pass(stream: Stream, membership: Membership) -> Iterator[tuple[int, Table, NDArray[np.uint8]]]:
     """Yield (chunk number, some of its rows, each row's part) for the whole stream."""
     for c, chunk in enumerate(stream.chunks):
         at = chunk.first_row

@@ -69,7 +69,9 @@ class StreamedRows:
     def _has_loss_weights(self) -> bool:
         return self.weighted or self.class_weights is not None
 
-    def of_chunks(self, visits: Iterable[int], part: str) -> Generator[tuple[Table, Rows], None, None]:
+    def of_chunks(
+        self, visits: Iterable[int], part: str
+    ) -> Generator[tuple[Table, Rows], None, None]:
         """Yield the tables of some chunks, one after another, with their rows of a part."""
         for c in visits:
             if not self.counts[c, NUMBER[part]]:
@@ -84,9 +86,7 @@ class StreamedRows:
         """Yield the tables of all chunks, as they lie, with their rows of a part."""
         return self.of_chunks(range(len(self.stream.chunks)), part)
 
-    def ready(
-        self, table: Table, rows: Rows, part: str, out: NDArray[Any] | None = None
-    ) -> Part:
+    def ready(self, table: Table, rows: Rows, part: str, out: NDArray[Any] | None = None) -> Part:
         """Return some rows of a part as the network takes them, the inputs in `out` if given."""
         assert table.target is not None
         seen = None if part == "train" else self.seen[part]  # training has seen itself
