@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Streams: the order of rows and every bit as written down, whatever reads and whenever it stops."""
+"""Streams: the order of rows and every bit as written down, whatever reads, wherever it stops."""
 
 import json
 from collections import Counter
 
 import numpy as np
-import pytest
-from conftest import same_bits
-
-pa = pytest.importorskip("pyarrow")
-pytest.importorskip("click")
+import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from command_tools import metrics_in, result_of, run
+from conftest import same_bits
 
 import fastrelu
 from fastrelu import _core, reference
@@ -373,7 +371,7 @@ def test_what_does_not_fit_is_told_with_the_remedy(tmp_path, rng):
     assert "wide.parquet: row group 0 of 40,000 rows takes about 4 MB to read" in text
     assert "row_group_size=5000" in text and "--memory" in text
     stream = ParquetStream([path], ColumnChoice(target="y"), MEMORY)
-    with pytest.raises(DataError, match="a minibatch of .* rows .* need --memory"):
+    with pytest.raises(DataError, match=r"a minibatch of .* rows .* need --memory"):
         prepared(stream, batch_size=30_000, memory="6MB")
     share = budget.share(stream, 100, 50, MEMORY)
     assert share.block_rows == 40_000  # no more than there are
@@ -411,7 +409,8 @@ def test_the_command_streams_and_repeats_itself(tmp_path, rng):
     for name in ("one", "two"):
         result = run(
             "train", tmp_path / "big.parquet", "--target", "y", "--memory", "2MB", "--epochs", 2,
-            "--hidden", "16", "--lr", 0.01, "--out", tmp_path / name, "--threads", len(outcomes) + 1,
+            "--hidden", "16", "--lr", 0.01, "--out", tmp_path / name,
+            "--threads", len(outcomes) + 1,
         )  # fmt: skip
         assert result.exit_code == 0, result.output
         assert "read in blocks of" in result.output

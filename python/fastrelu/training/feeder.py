@@ -48,7 +48,7 @@ class Feeder(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back what it holds open; nothing may be asked of it any more."""
+        """Give back files and memory that training needs; judging is still possible."""
         ...
 
 

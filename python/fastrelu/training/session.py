@@ -249,6 +249,7 @@ class Session:
     def _finish(self, training: Training, prepared: AnyPrepared) -> dict[str, Any]:
         """Judge the trained network and write what the folder holds."""
         settings, state = self.settings, training.state
+        training.feeder.close()  # the memory is for judging and for the report
         used = training.keep_best()
         net = training.trainer.network
         scores = {part: training.feeder.evaluate(net, part) for part in PARTS}

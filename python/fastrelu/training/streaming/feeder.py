@@ -137,7 +137,7 @@ class StreamFeeder:
         """Return an epoch's block of this number."""
         blocks = self._blocks
         if blocks is not None and blocks.epoch == epoch:
-            if blocks.number == number:
+            if blocks.number == number and self._block is not None:
                 return self._block  # an interrupted one
             if blocks.number == number - 1:
                 return blocks.next()

@@ -17,7 +17,7 @@ from fastrelu.training.readers.choice import ColumnChoice
 from fastrelu.training.readers.files import reading
 from fastrelu.training.readers.several import choose_columns
 from fastrelu.training.streaming.budget import part_rows
-from fastrelu.training.streaming.source import Chunk, chunks_of, content_hash
+from fastrelu.training.streaming.source import Chunk, add_content, chunks_of, new_hash
 from fastrelu.training.table import Table
 
 CHUNK_BYTES = 1 << 22
@@ -57,7 +57,7 @@ class NpyFile:
         array = np.empty((n, *self.shape[1:]), self.dtype)
         with reading(self.path), open(self.path, "rb", buffering=0) as file:
             file.seek(self.offset + first * self.row_bytes)
-            view = memoryview(array.reshape(-1).view(np.uint8))
+            view = memoryview(array.reshape(-1).view(np.uint8).data)
             while len(view):
                 count = file.readinto(view)
                 if not count:
@@ -158,9 +158,9 @@ class NpyStream:
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what tells these files from others, without reading all of them."""
-        total = None
+        total = new_hash()
         for file in [*self.files, *([self.y] if self.y else [])]:
-            total = content_hash(file.path, total)
+            add_content(total, file.path)
         return {
             "rows": self.n_rows,
             "columns": [f"{len(self.names)} inputs", f"target {self.target_name}"],

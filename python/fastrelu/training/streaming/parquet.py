@@ -15,7 +15,7 @@ from fastrelu.training.readers.arrow import arrow_errors, arrow_table
 from fastrelu.training.readers.choice import ColumnChoice
 from fastrelu.training.readers.files import reading
 from fastrelu.training.streaming.budget import part_rows
-from fastrelu.training.streaming.source import Chunk, chunks_of, content_hash
+from fastrelu.training.streaming.source import Chunk, add_content, chunks_of, new_hash
 from fastrelu.training.table import Table
 
 BUFFER = 1 << 16  # bytes of each column that are read at once
@@ -72,7 +72,7 @@ class ParquetStream:
         self.raw_row_bytes /= self.n_rows
         self.part_rows = part_rows(self.raw_row_bytes, memory)
         self.target_name = self.roles.target
-        self.names = self.roles.inputs
+        self.names: Sequence[str] = self.roles.inputs
         self.notes = list(self.roles.notes)
 
     def _open(self, path: str) -> Any:
@@ -170,9 +170,9 @@ class ParquetStream:
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what tells these files from others, without reading all of them."""
-        total = None
+        total = new_hash()
         for path in self.paths:
-            total = content_hash(path, total)
+            add_content(total, path)
         return {
             "rows": self.n_rows,
             "columns": [*self.names, f"target {self.target_name}"],

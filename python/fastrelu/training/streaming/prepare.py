@@ -165,8 +165,8 @@ def prepare_stream(stream: Stream, settings: Settings) -> PreparedStream:
     if dropped:
         notes.append(f"{dropped} of {stream.n_rows} rows have no target or weight: left out")
     notes.append(
-        f"read in blocks of {shared.block_rows:,} training rows, shuffled inside, from {len(stream.chunks):,} "
-        f"pieces in random order (--memory {settings.memory})"
+        f"read in blocks of {shared.block_rows:,} training rows, shuffled inside, from "
+        f"{len(stream.chunks):,} pieces in random order (--memory {settings.memory})"
     )
     return PreparedStream(settings, rows, shared, dropped, notes)
 

@@ -106,13 +106,16 @@ def chunks_of(files: Sequence[tuple[str, Sequence[int]]]) -> list[Chunk]:
 SAMPLED = 1 << 16
 
 
-def content_hash(path: str, total: Any = None, places: int = 16) -> Any:
+def new_hash() -> Any:
+    """Return a hash that files are added to."""
+    return hashlib.blake2b(digest_size=16)
+
+
+def add_content(total: Any, path: str, places: int = 16) -> None:
     """Add a file's size and what it holds at some places, its two ends included, to a hash."""
-    total = hashlib.blake2b(digest_size=16) if total is None else total
     size = os.path.getsize(path)
     total.update(f"{size}\n".encode())
     with open(path, "rb", buffering=0) as file:
         for i in range(places):
             file.seek(max(0, size - SAMPLED) * i // (places - 1))
             total.update(file.read(SAMPLED))
-    return total
