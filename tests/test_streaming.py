@@ -119,6 +119,37 @@ def test_statistics_are_those_of_the_training_rows_in_memory(small):
     assert data.target.describe() == fit_target(whole, train, "regression").describe()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_columns_become_rows_by_the_formula(rng, dtype):
+    kinds = ["f4", "f8", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "?"]
+    columns = [rng.integers(0, 2 if k == "?" else 100, 3000).astype(k) for k in kinds]
+    columns[1][rng.random(3000) < 0.1] = np.nan
+    columns += [rng.normal(size=(3000, 3))[:, 1], None]  # a column of a matrix, one not there
+    p = len(columns)
+    fill, mean, divisor = rng.normal(size=(3, p)) + np.array([[5], [50], [2]])
+    divisor[3] = np.inf  # a constant
+    indicators = np.full(p, -1)
+    indicators[[1, p - 1]] = [p, p + 1]
+    rows = np.sort(rng.choice(3000, 2000, replace=False))
+    for which in (None, rows):
+        n = 3000 if which is None else 2000
+        out = np.full((n, p + 2), 7, dtype)
+        missing, finite = _core.standardize(columns, which, fill, mean, divisor, indicators, out)
+        for j, column in enumerate(columns):
+            x = np.full(3000, np.nan) if column is None else column.astype(np.float64)
+            x = x if which is None else x[which]
+            gaps = np.isnan(x)
+            x = (np.where(gaps, fill[j], x) - mean[j]) / divisor[j]
+            assert same_bits(out[:, j], x.astype(dtype)) and missing[j] == gaps.sum()
+            if indicators[j] >= 0:
+                assert (out[:, indicators[j]] == gaps).all()
+        assert finite
+    columns[0][rows[5]] = np.inf
+    assert not _core.standardize(columns, rows, fill, mean, divisor, indicators, out)[1]
+    with pytest.raises(ValueError, match="columns: expected 3001 rows, got 3000"):
+        _core.standardize(columns, np.full(2000, 3000), fill, mean, divisor, indicators, out)
+
+
 # The same bits, whatever reads
 
 
