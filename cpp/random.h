@@ -19,6 +19,7 @@ enum class Purpose : std::uint64_t {
   subset = 3,
   with_replacement = 4,
   dropout = 5,
+  replicate = 6,
 };
 
 std::array<std::uint64_t, 4> philox_block(const std::array<std::uint64_t, 4>& counter,

@@ -245,11 +245,12 @@ void Trainer<T>::draw_minibatch(Plan& plan, std::size_t rows) {
 
 template <class T>
 bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const double* learning_rates,
-                           Poll poll) {
+                           Poll poll, Poll after_step) {
   const FpEnvironment environment;
   const std::size_t rows = data.x.rows, batch = std::min(options_.batch_size, rows);
   decays_ = false;
   reserve(data, batch, sampling == Sampling::with_replacement);
+  if (after_step.call != nullptr) most_threads_ = 1;
   minibatch_.reserve(2 * batch);
   if (sampling == Sampling::shuffle) order_.reserve(rows);
   if (sampling != Sampling::shuffle) grouped_.reserve(2 * batch);
@@ -280,6 +281,7 @@ bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const doub
       state.weight_sum += open_weight;
       ++state.place;
       open_step = false;
+      if (after_step.call != nullptr && after_step.call(after_step.context)) return Turn::end;
     }
     if (state.place == steps) return Turn::end;
     if (watch.due()) return Turn::pause;

@@ -105,9 +105,10 @@ class Trainer {
   std::size_t steps_in_epoch(std::size_t rows, Sampling sampling) const;
   // Begins an epoch unless one is open, and runs it from its place on. learning_rates[i] is that of
   // the i-th step from here. True: the epoch is finished; false: stopped by `poll` between two
-  // steps.
-  bool run_epoch(const DataSet<T>& data, Sampling sampling, const double* learning_rates,
-                 Poll poll);
+  // steps. With `after_step`, which is called after every step and may stop there too, the steps
+  // are one thread's.
+  bool run_epoch(const DataSet<T>& data, Sampling sampling, const double* learning_rates, Poll poll,
+                 Poll after_step = {nullptr, nullptr});
   double epoch_loss() const;
 
   // Needs n_shards == 1. True: all steps are taken; false: stopped by `poll` between two.

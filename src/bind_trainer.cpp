@@ -8,14 +8,15 @@
 #include "trainer.h"
 
 namespace fastrelu::python {
-namespace {
-
 Sampling parse_sampling(const std::string& name) {
   if (name == "shuffle") return Sampling::shuffle;
   if (name == "subset") return Sampling::subset;
   if (name == "with_replacement") return Sampling::with_replacement;
   throw py::value_error("sampling: expected shuffle, subset or with_replacement, got " + name);
 }
+
+namespace {
+
 const char* sampling_name(Sampling s) {
   return s == Sampling::shuffle ? "shuffle" : s == Sampling::subset ? "subset" : "with_replacement";
 }
@@ -133,25 +134,6 @@ double on_minibatch(PyTrainer& self, const Trainer<T>& trainer, const py::handle
   const GilReleasedFor release(3 * forward_work(net, data.view.x.rows));
   return f(data.view);
 }
-
-// What the core's poll needs: it takes the GIL, lets Python handle signals, and reports progress.
-struct Signals {
-  py::object on_poll;
-  std::unique_ptr<py::error_already_set> error;
-
-  static bool poll(void* context) {
-    auto* self = static_cast<Signals*>(context);
-    const py::gil_scoped_acquire gil;
-    try {
-      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-      if (!self->on_poll.is_none()) self->on_poll();
-    } catch (py::error_already_set& error) {
-      self->error = std::make_unique<py::error_already_set>(std::move(error));
-      return true;
-    }
-    return false;
-  }
-};
 
 // A fit's data set, checked once for all its epochs.
 struct PyDataSet {
