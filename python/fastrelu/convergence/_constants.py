@@ -176,7 +176,7 @@ def _modulus(problem: Problem, start: Array, stays: bool) -> tuple[float, float,
     alpha, s = problem.alpha, problem.curvature
     low, high = _ends(s * problem.scatter())
     if problem.loss == "squared_error":
-        margin = len(problem.X.T) * np.finfo(float).eps * (high + alpha)
+        margin = problem.X.shape[1] * 2.0**-52 * (high + alpha)
         ell = low + alpha - margin
         if ell <= margin:
             raise ValueError(
@@ -191,7 +191,7 @@ def _modulus(problem: Problem, start: Array, stays: bool) -> tuple[float, float,
         radius = max(float(np.linalg.norm(start)), float((lengths * reach).max()) / alpha)
         e = np.exp(-lengths * radius)
         low_here, high_here = _ends(problem.scatter(e / (1.0 + e) ** 2))
-        extra = low_here - len(problem.X.T) * np.finfo(float).eps * high_here
+        extra = low_here - problem.X.shape[1] * 2.0**-52 * high_here
         if extra > 1e-3 * alpha:
             why = f"ell is alpha and the least curvature of the loss where |w| <= {radius:.3g}"
             return alpha + extra, alpha, high + alpha, why

@@ -17,8 +17,8 @@ from fastrelu.convergence._problem import Problem
 
 Array = NDArray[np.float64]
 
-# The exact recursion goes on for so many steps at most; then its bound takes over.
-_MOST_EXACT = 2048
+# The exact recursion goes on for so many steps, or multiply-adds, at most; then a bound takes over.
+_MOST_STEPS, _MOST_WORK = 2048, 2e10
 
 
 def largest_square(
@@ -34,6 +34,7 @@ def largest_square(
     S, mu = e @ e.T, e
     noise, q = noise_and_slope(problem, w_star, c)
     largest, check = 0.0, 1
+    most = min(_MOST_STEPS, 16 + _MOST_WORK / (2.0 * problem.X.size * problem.X.shape[1]))
     for k in range(1, len(rates) + 1):
         square, S, mu = recursion.step(S, mu, float(rates[k - 1]))
         largest = max(largest, square)
@@ -42,7 +43,7 @@ def largest_square(
         if k == check or k == len(rates):
             check *= 2
             rest = max(_bounds(float(np.trace(S)), rates[k:].tolist(), ell, noise, q), default=0.0)
-            if rest <= largest or k >= _MOST_EXACT:
+            if rest <= largest or k >= most:
                 return max(rest, largest)
     return largest
 
@@ -79,41 +80,63 @@ class SecondMoments:
             HS = AS + alpha * S
             S = S - rate * (HS + HS.T) + (rate * rate) * squares
             mu = mu - rate * (A @ mu + alpha * mu)
-        return float(np.trace(squares)), S, mu
+            return float(np.trace(squares)), S, mu
 
 
 def growth(
     problem: Problem, start: Array, w_star: Array, rates: Array, c: float, ell: float
 ) -> float:
-    """Return a bound on the largest E|G_k|^2 of a loss whose gradient in the outputs is bounded."""
+    """Return a bound on the largest E|G_k|^2 of a cross entropy. Its first step is exact."""
     gradient, variance = problem.moments(start)
-    first = float((gradient**2).sum() + c * variance)
-    if problem.loss == "cross_entropy":
-        reach = np.full(len(problem.X), 2.0)  # |p - e_y|^2
-    else:
-        reach = (np.maximum(problem.y, 1.0 - problem.y) ** 2).sum(axis=1)
-    pull = math.sqrt(float((problem.row_squares * reach).mean()))
+    first, rate = float((gradient**2).sum() + c * variance), float(rates[0])
+    ball = _Ball(problem, c)
+
+    def after_step(point: Array) -> float:
+        """Return E|w_2 - w_1 + point|^2."""
+        moved = (point * point).sum() - 2.0 * rate * (point * gradient).sum()
+        return max(float(moved) + rate * rate * first, 0.0)
+
+    ball.square = after_step(start)
+    ball.norm_star = float(np.linalg.norm(w_star))
     noise, q = noise_and_slope(problem, w_star, c)
-    d = float(((start - w_star) ** 2).sum())
-    ball = _Ball(problem.alpha, pull, float(np.linalg.norm(start)), float(np.linalg.norm(w_star)))
-    return max(_bounds(d, rates.tolist(), ell, noise, q, first, ball))
+    d = after_step(start - w_star)
+    return max([first, *_bounds(d, rates[1:].tolist(), ell, noise, q, ball)])
 
 
 class _Ball:
-    """|w_k| in the mean square: E|w_k|^2 <= norm^2, where the data's gradient has E|g|^2 <= pull^2."""
+    """E|w_k|^2 <= square, from the cross entropies' gradients g being bounded, L their mean loss.
 
-    def __init__(self, alpha: float, pull: float, norm: float, norm_star: float) -> None:
-        self.alpha, self.pull, self.norm, self.norm_star = alpha, pull, norm, norm_star
+    E|g|^2 <= pull^2, and E|(1 - a) w - rate g|^2, a = rate * alpha, has the product -w' grad L(w) <=
+    L(0) - L(w) <= L(0), since L is convex and not negative.
+    """
 
-    def square(self) -> float:
+    def __init__(self, problem: Problem, c: float) -> None:
+        if problem.loss == "cross_entropy":
+            reach = np.full(len(problem.X), 2.0)  # |p - e_y|^2
+        else:
+            reach = (np.maximum(problem.y, 1.0 - problem.y) ** 2).sum(axis=1)
+        # |grad L|^2 <= (largest eigenvalue of the mean x x') * (mean |dz|^2).
+        high = float(np.linalg.eigvalsh(problem.scatter())[-1])
+        of_rows = float((problem.row_squares * reach).mean())
+        whole = min(high * float(reach.mean()), of_rows)
+        self.pull = math.sqrt((1.0 - c) * whole + c * of_rows)
+        self.alpha, self.at_zero = problem.alpha, problem.value(np.zeros(problem.shape))
+        self.square = self.norm_star = 0.0
+
+    def gradient(self) -> float:
         """Return a bound on E|G|^2 here."""
-        bound = self.pull + self.alpha * self.norm
+        bound = self.pull + self.alpha * math.sqrt(self.square)
         return bound * bound
 
     def step(self, rate: float) -> float:
         """Take a step; return a bound on E|w - w*|^2 after it."""
-        self.norm = abs(1.0 - rate * self.alpha) * self.norm + rate * self.pull
-        return (self.norm + self.norm_star) * (self.norm + self.norm_star)
+        left = 1.0 - rate * self.alpha
+        pull = rate * self.pull
+        norm = abs(left) * math.sqrt(self.square) + pull
+        convex = left * left * self.square + 2.0 * rate * left * self.at_zero + pull * pull
+        self.square = min(norm * norm, convex) if left >= 0.0 else norm * norm
+        bound = math.sqrt(self.square) + self.norm_star
+        return bound * bound
 
 
 def noise_and_slope(problem: Problem, w_star: Array, c: float) -> tuple[float, float]:
@@ -138,12 +161,11 @@ def _bounds(
     ell: float,
     noise: float,
     q: float,
-    first: float | None = None,
     ball: _Ball | None = None,
 ) -> list[float]:
     """Return bounds on E|G_k|^2, step by step, from E|w - w*|^2 <= d on.
 
-    d' <= (1 - 2 rate ell) d + rate^2 E|G|^2, as in the proof. `first` is E|G|^2 where it is known.
+    d' <= (1 - 2 rate ell) d + rate^2 E|G|^2, as in the proof.
     """
     squares = []
     root = math.sqrt(noise)
@@ -151,9 +173,7 @@ def _bounds(
         bound = root + math.sqrt(q * d)
         square = bound * bound
         if ball is not None:
-            square = min(square, ball.square())
-        if first is not None:
-            square, first = first, None
+            square = min(square, ball.gradient())
         squares.append(square)
         d = max(0.0, 1.0 - 2.0 * rate * ell) * d + rate * rate * square
         if ball is not None:

@@ -30,8 +30,10 @@ class GradientNoise:
     measured, low, high : ndarray, (s,)
         Means over the draws, and their confidence limits, each by itself.
     theory : ndarray, (s,)
-        The variance of one row's gradient, times 1 / m (with_replacement) or
+        `variance` times 1 / m (with_replacement) or
         1 / m * (n - m) / (n - 1) (subset).
+    variance : float
+        That of one row's gradient.
     n_rows : int
         Rows n.
     sampling : str
@@ -45,6 +47,7 @@ class GradientNoise:
     low: Array
     high: Array
     theory: Array
+    variance: float
     n_rows: int
     sampling: str
     draws: int
@@ -122,6 +125,7 @@ def gradient_noise(
         low=low,
         high=high,
         theory=factors * float(variance),
+        variance=float(variance),
         n_rows=n,
         sampling=sampling,
         draws=draws,

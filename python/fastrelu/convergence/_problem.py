@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 
 LOSSES = ("squared_error", "cross_entropy", "binary_cross_entropy")
 _MOST_PARAMETERS = 4000
+_LARGEST = 1e30  # whose fourth powers add up
 _CHUNK = 2_000_000  # numbers of an intermediate array
 
 
@@ -206,17 +207,25 @@ def make_problem(
     labels = None
     if kind.name == "cross_entropy":
         labels = _labels(y, len(rows))
+        _check_size(kind.name, rows.shape[1] * (int(labels.max()) + 1))
         targets = np.eye(int(labels.max()) + 1)[labels]
     else:
         targets = _targets(y, len(rows))
         if kind.name == "binary_cross_entropy" and ((targets < 0) | (targets > 1)).any():
             raise ValueError("y: expected targets in [0, 1]")
-    if kind.name != "squared_error" and rows.shape[1] * targets.shape[1] > _MOST_PARAMETERS:
-        raise ValueError(
-            f"X: expected at most {_MOST_PARAMETERS} parameters, since Newton's method looks for "
-            f"w*; got {rows.shape[1] * targets.shape[1]}"
-        )
+    _check_size(kind.name, rows.shape[1] * targets.shape[1])
+    for name, values in (("X", rows), ("y", targets)):
+        if np.abs(values).max() > _LARGEST:
+            raise ValueError(f"{name}: expected numbers up to {_LARGEST:g}; scale them")
     return Problem(np.ascontiguousarray(rows), targets, labels, kind.name, alpha)
+
+
+def _check_size(loss: str, parameters: int) -> None:
+    if loss != "squared_error" and parameters > _MOST_PARAMETERS:
+        raise ValueError(
+            f"X: expected at most {_MOST_PARAMETERS} parameters for {loss}, since Newton's method "
+            f"looks for w*; got {parameters}"
+        )
 
 
 def starting_point(w_1: ArrayLike | None, shape: tuple[int, int], name: str = "w_1") -> Array:

@@ -4,7 +4,8 @@
 Each function draws into the axes given as ``ax``, or a new figure's, and returns the axes.
 """
 
+from fastrelu.plot._convergence import convergence, gradient_noise
 from fastrelu.plot._history import history
 from fastrelu.plot._piecewise import piecewise
 
-__all__ = ["history", "piecewise"]
+__all__ = ["convergence", "gradient_noise", "history", "piecewise"]
