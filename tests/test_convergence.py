@@ -142,13 +142,15 @@ def test_the_second_moments_are_those_of_all_paths(m, sampling):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("m", [1, 2])
-def test_M_bounds_the_expected_squares_over_all_paths(loss, m):
+def test_the_constant_bounds_the_expected_squares_over_all_paths(loss, m):
     X, y = small(loss, n=4)
     arguments = {"loss": loss, "alpha": 0.5, "batch_size": m, "n_steps": 4, "w_1": None}
     constants = convergence.estimate_constants(X, y, **arguments)
     problem = make_problem(X, y, loss, 0.5, True, None)
     rates = 1 / (2 * constants.ell * np.arange(1, 5))
-    d, squares = every_path(problem, np.zeros(problem.shape), rates[: 4 if m == 1 else 3], m, "subset")
+    d, squares = every_path(
+        problem, np.zeros(problem.shape), rates[: 4 if m == 1 else 3], m, "subset"
+    )
     assert squares.max() <= constants.M**2
     if loss == "squared_error" and m == 1:
         assert constants.M**2 == pytest.approx(squares.max(), rel=1e-6)
@@ -220,7 +222,9 @@ def test_gradient_noise_is_as_the_theory_says():
         noise = convergence.gradient_noise(X, y, alpha=0.1, sampling=sampling, draws=4000)
         assert list(noise.batch_size) == [1, 2, 4, 8, 16, 32, 50]
         tiny = 1e-20
-        assert (noise.low <= noise.theory + tiny).all() and (noise.theory <= noise.high + tiny).all()
+        assert (noise.low <= noise.theory + tiny).all() and (
+            noise.theory <= noise.high + tiny
+        ).all()
         assert (noise.measured[-1] < tiny) == (sampling == "subset")
     at = convergence.gradient_noise(X, y, alpha=0.1, w=[3.0, 3.0, 3.0], batch_sizes=[1])
     assert at.theory[0] > 2 * noise.theory[0]

@@ -90,7 +90,6 @@ class Network:
 def along(
     net: Network, x0: NDArray[np.float64], x1: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
-
 def replicate_seed(seed: int, replicate: int) -> int: ...
 def study(
     X: NDArray[np.float64],

@@ -120,7 +120,7 @@ class cosine:  # noqa: N801
 
 @dataclass(frozen=True)
 class warm_up:  # noqa: N801
-    """Another schedule, reached along a ramp: alpha_k = schedule(k) * (k / n_steps) for k < n_steps.
+    """Another schedule along a ramp: alpha_k = schedule(k) * (k / n_steps) for k < n_steps.
 
     From step n_steps on it is the schedule itself, whose own steps count from 1 all the same: a
     cosine of 1,000 steps ends at step 1,000 however many of them are warm-up.
@@ -147,7 +147,7 @@ class warm_up:  # noqa: N801
         return rate if k >= self.n_steps else rate * (k / self.n_steps)
 
 
-_BUILT_IN = {c.__name__: c for c in (constant, inverse_time, step_decay, cosine)}
+_BUILT_IN: dict[str, Any] = {c.__name__: c for c in (constant, inverse_time, step_decay, cosine)}
 
 # 1, -1/2!, 1/4!, ... and 1, -1/3!, 1/5!, ...
 _COSINE = [(-1) ** i / math.factorial(2 * i) for i in range(10)]

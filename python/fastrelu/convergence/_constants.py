@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -117,8 +116,9 @@ def estimate_constants(
     may be. For the cross entropies it is alpha; for binary_cross_entropy more, by what the loss
     is curved in the ball that the iterates provably stay in.
 
-    M of squared_error comes from the exact recursion of E[(w_k - w*)(w_k - w*)'] over all draws. For
-    the cross entropies it is the largest value of a recursion that bounds d_k and E|G_k|^2 together.
+    M of squared_error comes from the exact recursion of E[(w_k - w*)(w_k - w*)'] over all draws.
+    For the cross entropies it is the largest value of a recursion that bounds d_k and E|G_k|^2
+    together.
     """
     problem = make_problem(X, y, loss, alpha, bias, features)
     start = starting_point(w_1, problem.shape)

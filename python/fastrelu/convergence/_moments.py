@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Bounds M^2 on E|G_k|^2 along a run of SGD, the expectation over all draws up to step k.
 
-With e = w_k - w*, a minibatch B gives G = H_B e + xi_B, where E H_B = H and E xi_B = grad f(w*) = 0;
-c = draw_factor(...) says how much of the rows' variance a minibatch has.
+With e = w_k - w*, a minibatch B gives G = H_B e + xi_B, where E H_B = H and E xi_B = 0, the
+gradient at w*; c = draw_factor(...) says how much of the rows' variance a minibatch has.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def growth(
 class _Ball:
     """E|w_k|^2 <= square, from the cross entropies' gradients g being bounded, L their mean loss.
 
-    E|g|^2 <= pull^2, and E|(1 - a) w - rate g|^2, a = rate * alpha, has the product -w' grad L(w) <=
-    L(0) - L(w) <= L(0), since L is convex and not negative.
+    E|g|^2 <= pull^2; in E|(1 - a) w - rate g|^2, a = rate * alpha, the product -w' grad L(w) is at
+    most L(0) - L(w) <= L(0), since L is convex and not negative.
     """
 
     def __init__(self, problem: Problem, c: float) -> None:

@@ -180,7 +180,7 @@ def _softmax(z: Array) -> Array:
 
 
 def draw_factor(n: int, m: int, sampling: str) -> float:
-    """Return c with E|G - grad f|^2 = c times the rows' variance, for minibatches of m of n rows."""
+    """Return c: minibatches of m of n rows have E|G - grad f|^2 = c * the rows' variance."""
     m = min(m, n)
     if sampling == "with_replacement":
         return 1.0 / m

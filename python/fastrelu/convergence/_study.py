@@ -84,15 +84,15 @@ class Study:
 
     def __str__(self) -> str:
         """Return a short report."""
-        last = len(self.k) - 1
+        d, low, high = self.d[-1], self.d_low[-1], self.d_high[-1]
         lines = [
             f"SGD, minibatches of {self.batch_size}, {self.replicates} runs, w_2 to w_{self.k[-1]}",
             f"ell {self.ell:.4g}, M {self.M:.4g} (measured {self.M_measured:.4g})",
-            f"d_{self.k[last]} {self.d[last]:.4g} ({self.d_low[last]:.4g} to {self.d_high[last]:.4g})",
+            f"d_{self.k[-1]} {d:.4g} ({low:.4g} to {high:.4g})",
         ]
         if self.bound is not None:
             crossed = self.k[self.d_low > self.bound]
-            lines[-1] += f", bound {self.bound[last]:.4g}"
+            lines[-1] += f", bound {self.bound[-1]:.4g}"
             lines.append(
                 "the lower limit of d_k is below the bound for every k"
                 if not len(crossed)
@@ -225,7 +225,7 @@ def run(
     weights_at: NDArray[np.int64],
     options: dict[str, Any],
 ) -> tuple[Array, Array]:
-    """Run SGD in the core: |w - target|^2 (replicates, n) and w (replicates, n', p, K) after steps."""
+    """Run SGD in the core; return |w - target|^2 (replicates, n), w (replicates, n', p, K)."""
     core_options = {
         "loss": problem.loss,
         "weight_decay": problem.alpha,
@@ -265,7 +265,7 @@ def _recorded(k: ArrayLike | None, n_steps: int, replicates: int) -> NDArray[np.
 
 @dataclass(frozen=True)
 class _Looked:
-    """At each step looked at, (replicates, steps): E|G|^2, and the two sides of strong convexity."""
+    """At each step looked at, (replicates, steps): E|G|^2, the two sides of strong convexity."""
 
     squares: Array
     products: Array  # (w - w*)' grad f(w)
@@ -332,10 +332,13 @@ def _judge(
             )
         else:
             notes.append(
-                f"M = {M:.6g} is less than the {constants.M:.6g} proven; it was not exceeded at the "
-                f"{looked.squares.shape[1]} steps looked at"
+                f"M = {M:.6g} is less than the {constants.M:.6g} proven; it was not exceeded at "
+                f"the {looked.squares.shape[1]} steps looked at"
             )
-    elif problem.loss == "squared_error" and looked.squares.mean(axis=0).max() < 0.25 * constants.M**2:
+    elif (
+        problem.loss == "squared_error"
+        and looked.squares.mean(axis=0).max() < 0.25 * constants.M**2
+    ):
         notes.append(
             "E|G_k|^2 at its largest is made by runs so rare that these have none like them: the "
             "first steps are long for these data, and what is measured then is too small"

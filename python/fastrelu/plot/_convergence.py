@@ -14,6 +14,7 @@ from fastrelu.plot._axes import COLOURS, axes_or_new
 
 # A bound with a smaller M is drawn as well where it is this much lower.
 _CLEARLY = 0.8
+_LARGEST = 1e200  # that is drawn
 
 
 def convergence(study: Study, ax: Any = None, *, label: str | None = None) -> Any:
@@ -49,12 +50,13 @@ def convergence(study: Study, ax: Any = None, *, label: str | None = None) -> An
     ax = axes_or_new(ax)
     before = ax.get_ylim() if ax.lines else (np.inf, 0.0)
     colour = COLOURS[sum(line.get_linestyle() == "-" for line in ax.lines) % len(COLOURS)]
-    k, shown = study.k, np.isfinite(study.d) & (study.d > 0)
+    k, shown = study.k, (study.d > 0) & (study.d < _LARGEST)
     if label is None:
         label = f"mean of {study.replicates} runs, {100 * study.confidence:g} % limits"
     if shown.any():
         low = np.maximum(study.d_low, 1e-3 * study.d[shown].min())
-        ax.fill_between(k, low, study.d_high, where=shown, color=colour, alpha=0.25, lw=0)
+        high = np.minimum(study.d_high, _LARGEST)
+        ax.fill_between(k, low, high, where=shown, color=colour, alpha=0.25, lw=0)
         ax.plot(k[shown], study.d[shown], "-", color=colour, lw=1.5, label=label)
     if study.bound is not None:
         ax.plot(k, study.bound, "--", color=colour, lw=2, label=f"bound, M = {study.M:.3g}")
