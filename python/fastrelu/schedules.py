@@ -147,8 +147,6 @@ class warm_up:  # noqa: N801
         return rate if k >= self.n_steps else rate * (k / self.n_steps)
 
 
-_BUILT_IN: dict[str, Any] = {c.__name__: c for c in (constant, inverse_time, step_decay, cosine)}
-
 # 1, -1/2!, 1/4!, ... and 1, -1/3!, 1/5!, ...
 _COSINE = [(-1) ** i / math.factorial(2 * i) for i in range(10)]
 _SINE = [(-1) ** i / math.factorial(2 * i + 1) for i in range(9)]
@@ -178,7 +176,7 @@ def as_description(schedule: Any) -> dict[str, Any] | None:
         if inner is None:
             return None
         return {"name": "warm_up", "schedule": inner, "n_steps": schedule.n_steps}
-    if isinstance(schedule, tuple(_BUILT_IN.values())):
+    if isinstance(schedule, (constant, inverse_time, step_decay, cosine)):
         return {"name": type(schedule).__name__, **asdict(schedule)}
     return None
 
@@ -189,4 +187,5 @@ def from_description(description: dict[str, Any]) -> Any:
     name = arguments.pop("name")
     if name == "warm_up":
         return warm_up(from_description(arguments["schedule"]), arguments["n_steps"])
-    return _BUILT_IN[name](**arguments)
+    classes = {c.__name__: c for c in (constant, inverse_time, step_decay, cosine)}
+    return classes[name](**arguments)

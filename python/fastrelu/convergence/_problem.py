@@ -111,7 +111,7 @@ class Problem:
     @property
     def row_squares(self) -> Array:
         """|x|^2 of each row, (n,)."""
-        return np.einsum("ni,ni->n", self.X, self.X)
+        return np.asarray(np.einsum("ni,ni->n", self.X, self.X))
 
     def scatter(self, factors: Array | None = None) -> Array:
         """Return the mean over the rows of factor * x x', (p, p)."""
