@@ -9,7 +9,13 @@ import pytest
 import fastrelu
 from fastrelu import convergence
 from fastrelu.convergence._bound import harmonic, student_quantile
-from fastrelu.convergence._moments import SecondMoments
+from fastrelu.convergence._moments import (
+    SecondMoments,
+    _Ball,
+    _bounds,
+    growth,
+    noise_and_slope,
+)
 from fastrelu.convergence._problem import draw_factor, make_problem
 
 LOSSES = ("squared_error", "binary_cross_entropy", "cross_entropy")
@@ -231,3 +237,71 @@ def test_gradient_noise_is_as_the_theory_says():
     for arguments in ({"batch_sizes": [51]}, {"draws": 1}, {"sampling": "shuffle"}, {"w": [1.0]}):
         with pytest.raises(ValueError, match=f"^{next(iter(arguments))}"):
             convergence.gradient_noise(X, y, alpha=0.1, **arguments)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_recursion_bounds_every_step_of_the_cross_entropies(seed):
+    rng = np.random.default_rng(seed)
+    loss = LOSSES[1 + seed % 2]
+    X, y = small(loss, n=3, seed=seed)
+    alpha = float(rng.choice([0.05, 0.5, 3.0]))
+    problem = make_problem(X * rng.choice([0.1, 1.0, 4.0]), y, loss, alpha, True, None)
+    start = rng.normal(size=problem.shape) * rng.choice([0.0, 1.0, 10.0])
+    rates = rng.choice([0.2, 0.5, 1.0]) / (alpha * np.arange(1, 6))
+    _, squares = every_path(problem, start, rates, 1, "subset")
+    w_star = problem.minimum()
+    bounds = [growth(problem, start, w_star, rates[:k], 1.0, alpha) for k in range(1, 6)]
+    assert (np.maximum.accumulate(squares) <= np.multiply(bounds, 1 + 1e-12)).all()
+    assert squares[0] == pytest.approx(bounds[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("m", [1, 3])
+def test_the_slope_of_the_gradients_noise(loss, m):
+    problem = make_problem(*small(loss), loss, 0.3, True, None)
+    c = draw_factor(len(problem.X), m, "subset")
+    w_star = problem.minimum()
+    noise, q = noise_and_slope(problem, w_star, c)
+    batches = minibatches(len(problem.X), m, "subset")
+    at_minimum = [step_gradient(problem, w_star, rows, 0.3) for rows in batches]
+    assert np.mean([(g**2).sum() for g in at_minimum]) == pytest.approx(noise, rel=1e-9)
+    ratios = []
+    for e in np.random.default_rng(0).normal(size=(200, *problem.shape)):
+        moved = [step_gradient(problem, w_star + e, rows, 0.3) for rows in batches]
+        squares = [((a - b) ** 2).sum() for a, b in zip(moved, at_minimum, strict=True)]
+        ratios.append(np.mean(squares) / (e * e).sum())
+    assert max(ratios) <= q * (1 + 1e-12)
+    if loss == "squared_error":
+        assert max(ratios) > 0.9 * q
+
+
+def test_the_recursion_is_exact_for_one_row_and_one_weight():
+    problem = make_problem([[2.0]], [3.0], "squared_error", 0.5, False, None)
+    w_star, h = problem.minimum(), 4.5  # f'' = 2^2 + 0.5
+    assert w_star[0, 0] == pytest.approx(6 / 4.5)
+    rates = [0.1, 0.05, 0.2]
+    _, squares = every_path(problem, np.zeros((1, 1)), rates, 1, "subset")
+    found = _bounds(float(w_star[0, 0] ** 2), rates, h, *noise_and_slope(problem, w_star, 0.0))
+    np.testing.assert_allclose(found, squares, rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES[1:])
+@pytest.mark.parametrize("m, rate", [(1, 0.01), (1, 2.0), (3, 0.01), (3, 2.0), (3, 20.0)])
+def test_the_ball_holds_a_step_from_anywhere(loss, m, rate):
+    X, y = small(loss)
+    if loss == "binary_cross_entropy":
+        y = (X[:, :1] > 0).astype(float)
+    problem = make_problem(X, y, loss, 0.1, False, None)
+    ball = _Ball(problem, draw_factor(len(X), m, "subset"))
+    batches = minibatches(len(X), m, "subset")
+    points = np.random.default_rng(0).normal(size=(30, *problem.shape))
+    if loss == "binary_cross_entropy":
+        points[0] = [[1.0], [0.0]]  # where all rows are right, and the ball nearly reached
+    for w in points:
+        for size in (0.3, 1.0, 3.0, 30.0):
+            ball.square = (size * size) * (w * w).sum()
+            G = [step_gradient(problem, size * w, rows, 0.1) for rows in batches]
+            assert np.mean([(g**2).sum() for g in G]) <= ball.gradient() * (1 + 1e-12)
+            ball.step(rate)
+            after = np.mean([((size * w - rate * g) ** 2).sum() for g in G])
+            assert after <= ball.square * (1 + 1e-12)
