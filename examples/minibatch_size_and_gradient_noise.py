@@ -33,7 +33,8 @@ def main() -> None:
         study = convergence.study(X, y, alpha=1.0, batch_size=m, **size)
         print(f"{study}\n")
         fastrelu.plot.convergence(study, right, label=f"minibatches of {m}")
-    right.set_title("SGD with steps 1 / (2 ell k)")
+    right.legend(frameon=False, fontsize="small", loc="lower left")
+    right.set_title(r"SGD with steps $1 / (2 \ell k)$")
     figure.savefig(arguments.out, dpi=100)
 
 
