@@ -305,3 +305,22 @@ def test_the_ball_holds_a_step_from_anywhere(loss, m, rate):
             ball.step(rate)
             after = np.mean([((size * w - rate * g) ** 2).sum() for g in G])
             assert after <= ball.square * (1 + 1e-12)
+
+
+def test_the_curvature_of_the_ball_the_iterates_stay_in():
+    X, y = np.array([[1.0], [-1.0], [0.5]]), [1.0, 0.0, 1.0]
+    arguments = {"loss": "binary_cross_entropy", "alpha": 1.0, "bias": False}
+    constants = convergence.estimate_constants(X, y, **arguments)
+    problem = make_problem(X, y, "binary_cross_entropy", 1.0, False, None)
+    ball = np.linspace(-1, 1, 101)  # |w| <= max |x| / alpha
+    least = min(problem.hessian(np.array([[w]]))[0, 0] for w in ball)
+    assert 1.1 < constants.ell <= least * (1 + 1e-12)
+    points = [np.array([[1.0]])]
+    for k in range(1, 6):
+        rate = 1 / (2 * constants.ell * k)
+        points = [w - rate * step_gradient(problem, w, [i], 1.0) for w in points for i in range(3)]
+        assert max(abs(w).max() for w in points) <= 1.0
+    # From further out, or with longer steps, less is known.
+    assert convergence.estimate_constants(X, y, **arguments, w_1=[9.0]).ell < constants.ell
+    assert convergence.estimate_constants(X, y, **arguments, ell=0.4).ell_proven == 1.0
+    assert convergence.estimate_constants(X, y, **arguments).w_star.shape == (1,)
