@@ -156,6 +156,15 @@ def test_what_breaks_the_proof_is_said():
     assert not beyond.holds
 
 
+def test_a_mean_made_by_runs_too_rare_to_be_seen_is_noted():
+    X, y = data("squared_error")
+    wild = convergence.study(X, y, alpha=0.5, n_steps=5, replicates=4, ell=1e-3)
+    assert wild.holds and wild.M_measured < 0.5 * wild.M
+    assert any("so rare" in note for note in wild.notes)
+    calm = convergence.study(X, y, alpha=0.5, n_steps=5, replicates=4)
+    assert not any("so rare" in note for note in calm.notes)
+
+
 def test_runs_that_overflow_are_said_to():
     X = np.random.default_rng(0).normal(size=(50, 3)) * [1, 1, 1000]
     study = convergence.study(X, X[:, 0], alpha=0.0, n_steps=50, replicates=3)
