@@ -19,9 +19,10 @@ enum class Purpose : std::uint64_t {
   subset = 3,
   with_replacement = 4,
   dropout = 5,
-  chunk_order = 6,
-  block_order = 7,
+  replicate = 6,
+  chunk_order = 7,
   membership = 8,
+  block_order = 9,
 };
 
 std::array<std::uint64_t, 4> philox_block(const std::array<std::uint64_t, 4>& counter,

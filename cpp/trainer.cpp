@@ -271,7 +271,7 @@ void Trainer<T>::begin_epoch(std::size_t rows, Sampling sampling) {
 template <class T>
 template <class Draw>
 bool Trainer<T>::run_to(std::size_t end, const DataSet<T>& data, std::size_t batch, Draw draw,
-                        const double* learning_rates, Poll poll) {
+                        const double* learning_rates, Poll poll, Poll after_step) {
   Stopwatch watch(poll, 3.0 * multiply_adds(*net_, data.x, batch) + 100.0);
   bool open_step = false;
   double open_weight = 0;
@@ -282,6 +282,7 @@ bool Trainer<T>::run_to(std::size_t end, const DataSet<T>& data, std::size_t bat
       state.weight_sum += open_weight;
       ++state.place;
       open_step = false;
+      if (after_step.call != nullptr && after_step.call(after_step.context)) return Turn::end;
     }
     if (state.place == end) return Turn::end;
     if (watch.due()) return Turn::pause;
@@ -297,11 +298,12 @@ bool Trainer<T>::run_to(std::size_t end, const DataSet<T>& data, std::size_t bat
 
 template <class T>
 bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const double* learning_rates,
-                           Poll poll) {
+                           Poll poll, Poll after_step) {
   const FpEnvironment environment;
   const std::size_t rows = data.x.rows, batch = std::min(options_.batch_size, rows);
   decays_ = false;
   reserve(data, batch, sampling == Sampling::with_replacement);
+  if (after_step.call != nullptr) most_threads_ = 1;
   minibatch_.reserve(2 * batch);
   if (sampling == Sampling::shuffle) order_.reserve(rows);
   if (sampling != Sampling::shuffle) grouped_.reserve(2 * batch);
@@ -316,7 +318,7 @@ bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const doub
   }
   const auto draw = [&](Plan& plan) { draw_minibatch(plan, rows); };
   const std::size_t steps = steps_in_epoch(rows, sampling);
-  state.in_epoch = !run_to(steps, data, batch, draw, learning_rates, poll);
+  state.in_epoch = !run_to(steps, data, batch, draw, learning_rates, poll, after_step);
   return !state.in_epoch;
 }
 
@@ -335,7 +337,8 @@ bool Trainer<T>::run_block(const DataSet<T>& data, const Block& block, const dou
   std::size_t step = 0;
   const auto draw = [&](Plan& plan) { set_ordered_minibatch(plan, part, step++); };
   const std::size_t steps = (part.count + part.batch_size - 1) / part.batch_size;
-  const bool taken = run_to(state.place + steps, data, batch, draw, learning_rates, poll);
+  const bool taken =
+      run_to(state.place + steps, data, batch, draw, learning_rates, poll, Poll{nullptr, nullptr});
   state.in_epoch = state.place < steps_in_epoch(block.epoch_rows, Sampling::blocks);
   return taken;
 }

@@ -123,9 +123,10 @@ class Trainer {
   std::size_t steps_in_epoch(std::size_t rows, Sampling sampling) const;
   // Begins an epoch unless one is open, and runs it from its place on. learning_rates[i] is that of
   // the i-th step from here. True: the epoch is finished; false: stopped by `poll` between two
-  // steps.
-  bool run_epoch(const DataSet<T>& data, Sampling sampling, const double* learning_rates,
-                 Poll poll);
+  // steps. With `after_step`, which is called after every step and may stop there too, the steps
+  // are one thread's.
+  bool run_epoch(const DataSet<T>& data, Sampling sampling, const double* learning_rates, Poll poll,
+                 Poll after_step = {nullptr, nullptr});
   double epoch_loss() const;
   // Begins an epoch unless one is open, and takes the block's steps. True: all are taken; false:
   // stopped by `poll` between two steps, state.place tells where. The epoch ends with its last
@@ -167,7 +168,7 @@ class Trainer {
   // Steps of the open epoch up to place `end`; draw(plan) sets the rows of the next one.
   template <class Draw>
   bool run_to(std::size_t end, const DataSet<T>& data, std::size_t batch, Draw draw,
-              const double* learning_rates, Poll poll);
+              const double* learning_rates, Poll poll, Poll after_step);
   enum class Turn : std::uint8_t { step, pause, end };
   // next(plan) makes a plan, or asks for a pause or the end. In a pause no thread is at work:
   // resume() says whether to go on.

@@ -16,26 +16,6 @@ Sampling parse_sampling(const std::string& name) {
 
 namespace {
 
-// What the core's poll needs: it takes the GIL, lets Python handle signals, and reports progress;
-// on_poll returning True stops.
-struct Signals {
-  py::object on_poll;
-  std::unique_ptr<py::error_already_set> error;
-
-  static bool poll(void* context) {
-    auto* self = static_cast<Signals*>(context);
-    const py::gil_scoped_acquire gil;
-    try {
-      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-      if (!self->on_poll.is_none()) return self->on_poll().is(py::bool_(true));
-    } catch (py::error_already_set& error) {
-      self->error = std::make_unique<py::error_already_set>(std::move(error));
-      return true;
-    }
-    return false;
-  }
-};
-
 // A fit's data set, checked once for all its epochs.
 struct PyDataSet {
   std::variant<Data<float>, Data<double>> data;

@@ -14,6 +14,7 @@
 
 #include "fp_environment.h"
 #include "network.h"
+#include "trainer.h"
 
 namespace fastrelu::python {
 
@@ -24,6 +25,7 @@ void bind_network(py::module_& m);
 void bind_piecewise(py::module_& m);
 void bind_random(py::module_& m);
 void bind_standardize(py::module_& m);
+void bind_study(py::module_& m);
 void bind_trainer(py::module_& m);
 
 // Many threads may read a network; one may change it, and while it does, others get an error. The
@@ -112,6 +114,27 @@ template <class Net>
 using Scalar = typename ScalarOf<std::remove_const_t<std::remove_reference_t<Net>>>::type;
 
 LossKind parse_loss(const std::string& name);
+Sampling parse_sampling(const std::string& name);
+
+// What the core's poll needs: it takes the GIL, lets Python handle signals, and reports progress;
+// on_poll returning True stops.
+struct Signals {
+  py::object on_poll;
+  std::unique_ptr<py::error_already_set> error;
+
+  static bool poll(void* context) {
+    auto* self = static_cast<Signals*>(context);
+    const py::gil_scoped_acquire gil;
+    try {
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      if (!self->on_poll.is_none()) return self->on_poll().is(py::bool_(true));
+    } catch (py::error_already_set& error) {
+      self->error = std::make_unique<py::error_already_set>(std::move(error));
+      return true;
+    }
+    return false;
+  }
+};
 
 // Multiply-adds of a forward pass over so many rows.
 template <class T>

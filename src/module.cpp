@@ -14,6 +14,7 @@ PYBIND11_MODULE(_core, m) {
   fastrelu::python::bind_piecewise(m);
   fastrelu::python::bind_random(m);
   fastrelu::python::bind_standardize(m);
+  fastrelu::python::bind_study(m);
   fastrelu::python::bind_trainer(m);
   fastrelu::python::bind_fast_calls(m);
   m.attr("compiler") = FASTRELU_COMPILER;

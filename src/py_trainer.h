@@ -13,7 +13,6 @@
 
 namespace fastrelu::python {
 
-Sampling parse_sampling(const std::string& name);
 void bind_data_set(py::module_& m);
 // Epochs, and what else is computed over a data set made once.
 void bind_epochs(py::class_<PyTrainer>& trainer);

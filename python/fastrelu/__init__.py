@@ -14,6 +14,7 @@ from fastrelu.settings import __version__, get_num_threads, set_num_threads, sho
 from fastrelu.trainer import History, Trainer
 
 if TYPE_CHECKING:
+    from fastrelu import convergence as convergence
     from fastrelu import plot as plot
     from fastrelu.mlp import MLPClassifier as MLPClassifier
     from fastrelu.mlp import MLPRegressor as MLPRegressor
@@ -45,9 +46,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs extras when it is first used: the estimators, the plots."""
-    if name == "plot":
-        return importlib.import_module("fastrelu.plot")
+    """Import when it is first used what needs extras (estimators, plots) or is seldom needed."""
+    if name in ("convergence", "plot"):
+        return importlib.import_module(f"fastrelu.{name}")
     if name not in ("MLPClassifier", "MLPRegressor"):
         raise AttributeError(f"module 'fastrelu' has no attribute {name!r}")
     try:
@@ -60,4 +61,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "MLPClassifier", "MLPRegressor", "plot"})
+    return sorted({*globals(), "MLPClassifier", "MLPRegressor", "convergence", "plot"})

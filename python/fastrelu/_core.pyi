@@ -101,6 +101,17 @@ class Network:
 def along(
     net: Network, x0: NDArray[np.float64], x1: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def replicate_seed(seed: int, replicate: int) -> int: ...
+def study(
+    X: NDArray[np.float64],
+    y: NDArray[Any],
+    options: dict[str, Any],
+    learning_rates: NDArray[np.float64],
+    start: NDArray[np.float64],
+    target: NDArray[np.float64],
+    distance_at: NDArray[np.int64],
+    weights_at: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 
 class Trainer:
     state: dict[str, Any]

@@ -4,6 +4,7 @@
 Each function draws into the axes given as ``ax``, or a new figure's, and returns the axes.
 """
 
+from fastrelu.plot._convergence import convergence, gradient_noise
 from fastrelu.plot._evaluation import (
     calibration,
     confusion_matrix,
@@ -17,6 +18,8 @@ from fastrelu.plot._piecewise import piecewise
 __all__ = [
     "calibration",
     "confusion_matrix",
+    "convergence",
+    "gradient_noise",
     "history",
     "importance",
     "piecewise",

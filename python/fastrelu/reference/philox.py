@@ -24,8 +24,8 @@ _WORD = 2**64
 _MASK = _WORD - 1
 
 # The purposes: the second word of the key.
-INITIAL_WEIGHTS, ROW_ORDER, SUBSET, WITH_REPLACEMENT, DROPOUT = 1, 2, 3, 4, 5
-CHUNK_ORDER, BLOCK_ORDER, MEMBERSHIP = 6, 7, 8
+INITIAL_WEIGHTS, ROW_ORDER, SUBSET, WITH_REPLACEMENT, DROPOUT, REPLICATE = 1, 2, 3, 4, 5, 6
+CHUNK_ORDER, MEMBERSHIP, BLOCK_ORDER = 7, 8, 9
 
 
 def philox_block(
@@ -121,6 +121,11 @@ def with_replacement(seed: int, step: int, n: int, m: int) -> Rows:
     """Return m rows of n, each drawn on its own."""
     stream = Stream(seed, WITH_REPLACEMENT, 0, step)
     return np.array([stream.below(n) for _ in range(m)], dtype=np.int64)
+
+
+def replicate_seed(seed: int, replicate: int) -> int:
+    """Return the seed of one run among many that are made with `seed`, from 0."""
+    return philox_block((0, replicate, 0, 0), (seed, REPLICATE))[0]
 
 
 def dropout_keeps(seed: int, step: int, layer: int, row: int, units: int, rate: float) -> Array:

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Whether the proof covers what a trainer is about to do."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastrelu.convergence._constants import SLACK
+from fastrelu.convergence._problem import LOSSES, rows_of
+from fastrelu.optimizers import SGD
+from fastrelu.schedules import inverse_time
+from fastrelu.trainer import Trainer
+
+
+def check(trainer: Trainer, X: ArrayLike, *, sampling: str = "shuffle") -> list[str]:
+    """Return which assumptions of the proof a fit of this trainer would not meet.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        What is going to be fitted.
+    X : array_like, (n, d_in)
+        On these rows.
+    sampling : {"shuffle", "subset", "with_replacement"}
+        And drawn in this way.
+
+    Returns
+    -------
+    list of str
+        A sentence each; empty if the proof covers the fit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    Examples
+    --------
+    >>> trainer = Trainer(Network([8, 64, 1]), optimizer=Adam())
+    >>> for reason in check(trainer, X):
+    ...     print(reason)
+    """
+    if not isinstance(trainer, Trainer):
+        raise TypeError(f"trainer: expected a fastrelu.Trainer, got {trainer!r}")
+    if sampling not in ("shuffle", "subset", "with_replacement"):
+        raise ValueError(
+            f"sampling: expected subset, with_replacement or shuffle, got {sampling!r}"
+        )
+    rows = rows_of(X, trainer.network.layer_sizes[0]) * trainer.network.scale
+    reasons = []
+    if sampling == "shuffle":
+        reasons.append("the steps of a shuffled epoch are not independent of one another")
+    optimizer = trainer.optimizer
+    plain = isinstance(optimizer, SGD) and optimizer.momentum == 0
+    if not plain:
+        reasons.append(f"the steps are not plain SGD: {optimizer!r}")
+    if trainer.clip_norm is not None:
+        reasons.append("clip_norm shortens some gradients, so that their mean is not grad f")
+    if len(trainer.network.layer_sizes) > 2:
+        reasons.append(
+            "hidden layers are trained: the loss is not convex in their weights, and neither ell "
+            "nor a single minimum exists (features= studies the last layer on frozen ones)"
+        )
+        return reasons
+    ell = _modulus(trainer, rows)
+    if ell is None:
+        reasons.append(
+            f"{trainer.loss.name} is strongly convex only with a penalty on every parameter: "
+            "weight_decay > 0, and a column of ones in X instead of biases, which it leaves out"
+            if trainer.loss.name in LOSSES
+            else f"nothing is known here about the constants of {trainer.loss.name}"
+        )
+    rate = optimizer.learning_rate
+    if not isinstance(rate, inverse_time):
+        reasons.append(f"the steps are not 1 / (2 ell k) (inverse_time): {rate!r}")
+    elif ell is not None and rate.ell > ell * (1 + SLACK):
+        reasons.append(f"ell = {rate.ell:.6g} is more than the modulus known, {ell:.6g}")
+    return reasons
+
+
+def _modulus(trainer: Trainer, rows: np.ndarray) -> float | None:
+    """Return a modulus of strong convexity of a network without hidden layers, if one is known."""
+    net, decay = trainer.network, getattr(trainer.optimizer, "weight_decay", 0.0)
+    if trainer.loss.name != "squared_error":
+        known = trainer.loss.name in LOSSES and decay > 0 and not net.bias
+        return float(decay) if known else None
+    penalty = np.full(rows.shape[1], float(decay))
+    if net.bias:
+        rows = np.hstack([rows, np.ones((len(rows), 1))])
+        penalty = np.append(penalty, 0.0)
+    matrix = rows.T @ rows / (len(rows) * net.layer_sizes[-1]) + np.diag(penalty)
+    values = np.linalg.eigvalsh(matrix)
+    least = float(values[0])
+    return least if least > len(values) * np.finfo(float).eps * values[-1] else None
