@@ -23,6 +23,7 @@ namespace py = pybind11;
 void bind_kernels(py::module_& m);
 void bind_network(py::module_& m);
 void bind_piecewise(py::module_& m);
+void bind_regions(py::module_& m);
 void bind_study(py::module_& m);
 void bind_trainer(py::module_& m);
 

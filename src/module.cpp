@@ -12,6 +12,7 @@ PYBIND11_MODULE(_core, m) {
   fastrelu::python::bind_kernels(m);
   fastrelu::python::bind_network(m);
   fastrelu::python::bind_piecewise(m);
+  fastrelu::python::bind_regions(m);
   fastrelu::python::bind_study(m);
   fastrelu::python::bind_trainer(m);
   fastrelu::python::bind_fast_calls(m);
