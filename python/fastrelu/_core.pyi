@@ -104,9 +104,7 @@ def study(
 
 def linear_regions(
     net: Network, window: NDArray[np.float64], plane: NDArray[np.float64], max_regions: int
-) -> tuple[
-    NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]
-]: ...
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]: ...
 
 class Trainer:
     state: dict[str, Any]
