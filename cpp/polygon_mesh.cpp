@@ -11,6 +11,11 @@ namespace {
 
 constexpr double kTolerance = 0x1p-46;  // 64 roundings
 
+// Between a and b, never beyond, and a itself where they are equal: from the nearer end.
+double between(double a, double b, double share) {
+  return share <= 0.5 ? a + share * (b - a) : b + (1.0 - share) * (a - b);
+}
+
 int sign(double value) { return value > 0.0 ? 1 : value < 0.0 ? -1 : 0; }
 
 }  // namespace
@@ -92,12 +97,12 @@ std::uint32_t PolygonMesh::crossing(std::uint32_t a, std::uint32_t b, std::size_
   double* out = values_.data() + vertex * width_;
   const double share = from[f] / (from[f] - to[f]);
   for (std::size_t k = 0; k < width_; ++k) {
-    out[k] = (1.0 - share) * from[k] + share * to[k];
+    out[k] = between(from[k], to[k], share);
     if (std::abs(out[k]) <= tolerances_[k]) out[k] = 0.0;
   }
   out[f] = 0.0;
   for (std::size_t k = 0; k < 2; ++k) {
-    points_[2 * vertex + k] = (1.0 - share) * points_[2 * a + k] + share * points_[2 * b + k];
+    points_[2 * vertex + k] = between(points_[2 * a + k], points_[2 * b + k], share);
   }
   return vertex;
 }

@@ -107,7 +107,7 @@ def operator_norms(J: Array, norm: float) -> Array:
     if norm == np.inf:
         return np.asarray(np.abs(J).sum(axis=2).max(axis=1))
     if 1 in J.shape[1:]:
-        return np.sqrt((J * J).sum(axis=(1, 2)))
+        return np.asarray(np.sqrt((J * J).sum(axis=(1, 2))))
     return np.asarray(np.linalg.norm(J, 2, axis=(1, 2)))
 
 

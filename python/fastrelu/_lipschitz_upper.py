@@ -2,8 +2,8 @@
 """Upper bounds on a network's Lipschitz constant from its layers' matrices.
 
 Where it is differentiable the network's Jacobian is J = W_L D_{L-1} W_{L-1} ... D_1 W_1, D_k
-diagonal with entries between a unit's slope below 0 and 1. With m the middle of what an entry can be
-and h half its width (0 for a unit that cannot switch), D = m + sqrt(h) T sqrt(h) with |T| <= 1.
+diagonal with entries between a unit's slope below 0 and 1. With m the middle of what an entry can
+be and h half its width (0 for a unit that cannot switch), D = m + sqrt(h) T sqrt(h), |T| <= 1.
 Two bounds follow:
 
 - by norms: multiplied out, J is a sum over the ways to cut the product at some of the T, so its
