@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 namespace fastrelu {
@@ -16,15 +15,22 @@ double between(double a, double b, double share) {
   return share <= 0.5 ? a + share * (b - a) : b + (1.0 - share) * (a - b);
 }
 
-int sign(double value) { return value > 0.0 ? 1 : value < 0.0 ? -1 : 0; }
-
 }  // namespace
+
+void PolygonMesh::Polygons::clear() {
+  corners.clear();
+  ends.assign(1, 0);
+}
+
+void PolygonMesh::Polygons::append(const std::uint32_t* first, const std::uint32_t* last) {
+  corners.insert(corners.end(), first, last);
+  ends.push_back(corners.size());
+}
 
 PolygonMesh::PolygonMesh(double u0, double u1, double v0, double v1)
     : points_{u0, v0, u1, v0, u1, v1, u0, v1} {
   polygons_.corners = {0, 1, 2, 3};
-  polygons_.ends = {4};
-  polygons_.parents = {0};
+  polygons_.ends = {0, 4};
 }
 
 void PolygonMesh::set_values(std::vector<double> values, std::size_t width) {
@@ -42,40 +48,44 @@ void PolygonMesh::set_values(std::vector<double> values, std::size_t width) {
       if (std::abs(values_[at + f]) <= tolerances_[f]) values_[at + f] = 0.0;
     }
   }
-  std::iota(polygons_.parents.begin(), polygons_.parents.end(), 0U);
 }
 
-void PolygonMesh::cut(std::size_t f) {
-  if (!classify(f)) return;
-  on_edge_.clear();
-  cut_.corners.clear();
-  cut_.ends.clear();
-  cut_.parents.clear();
-  for (std::size_t p = 0; p < polygons_.size(); ++p) {
-    bool positive = false, negative = false;
-    for (std::size_t i = polygons_.begin(p); i < polygons_.ends[p]; ++i) {
-      const int s = signs_[polygons_.corners[i]];
-      positive = positive || s > 0;
-      negative = negative || s < 0;
+std::size_t PolygonMesh::cut(std::size_t polygon) {
+  parts_.clear();
+  parts_.append(polygons_.begin(polygon), polygons_.end(polygon));
+  for (std::size_t f = 0; f < width_; ++f) {
+    // One that has one sign on the polygon has it on every part.
+    if (!takes_both_signs(polygons_.begin(polygon), polygons_.end(polygon), f)) continue;
+    next_.clear();
+    for (std::size_t p = 0; p < parts_.size(); ++p) {
+      if (takes_both_signs(parts_.begin(p), parts_.end(p), f)) {
+        split(parts_.begin(p), parts_.end(p), f);
+      } else {
+        next_.append(parts_.begin(p), parts_.end(p));
+      }
     }
-    if (positive && negative) {
-      split(p, f);
-    } else {
-      const auto first = polygons_.corners.begin();
-      append(first + static_cast<std::ptrdiff_t>(polygons_.begin(p)),
-             first + static_cast<std::ptrdiff_t>(polygons_.ends[p]), polygons_.parents[p]);
-    }
+    std::swap(parts_, next_);
   }
-  std::swap(polygons_, cut_);
+  for (std::size_t p = 0; p < parts_.size(); ++p) cut_.append(parts_.begin(p), parts_.end(p));
+  return cut_.size();
 }
 
-// Whether f takes both signs at all.
-bool PolygonMesh::classify(std::size_t f) {
-  signs_.resize(vertex_count());
+void PolygonMesh::finish_cuts() {
+  std::swap(polygons_, cut_);
+  cut_.clear();
+  on_edge_.clear();
+}
+
+int PolygonMesh::sign(std::uint32_t vertex, std::size_t f) const {
+  const double value = values_[vertex * width_ + f];
+  return value > 0.0 ? 1 : value < 0.0 ? -1 : 0;
+}
+
+bool PolygonMesh::takes_both_signs(const std::uint32_t* first, const std::uint32_t* last,
+                                   std::size_t f) const {
   bool positive = false, negative = false;
-  for (std::size_t v = 0; v < signs_.size(); ++v) {
-    const int s = sign(values_[v * width_ + f]);
-    signs_[v] = static_cast<std::int8_t>(s);
+  for (; first != last; ++first) {
+    const int s = sign(*first, f);
     positive = positive || s > 0;
     negative = negative || s < 0;
   }
@@ -91,7 +101,6 @@ std::uint32_t PolygonMesh::crossing(std::uint32_t a, std::uint32_t b, std::size_
   if (!is_new) return at->second;
   points_.resize(points_.size() + 2);
   values_.resize(values_.size() + width_);
-  signs_.push_back(0);
   const double* from = values_.data() + a * width_;
   const double* to = values_.data() + b * width_;
   double* out = values_.data() + vertex * width_;
@@ -109,49 +118,38 @@ std::uint32_t PolygonMesh::crossing(std::uint32_t a, std::uint32_t b, std::size_
 
 // Chords cut the positive corners off. A line crosses a convex polygon once; should roundings in a
 // very thin one say more often, there are as many chords, and the polygons still fit together.
-void PolygonMesh::split(std::size_t polygon, std::size_t f) {
-  const std::size_t begin = polygons_.begin(polygon), end = polygons_.ends[polygon];
-  const std::uint32_t parent = polygons_.parents[polygon];
-  const auto sign_at = [this](std::uint32_t vertex) { return signs_[vertex]; };
+void PolygonMesh::split(const std::uint32_t* first, const std::uint32_t* last, std::size_t f) {
   ring_.clear();
-  for (std::size_t i = begin; i < end; ++i) {
-    const std::uint32_t a = polygons_.corners[i];
-    const std::uint32_t b = polygons_.corners[i + 1 < end ? i + 1 : begin];
+  for (const std::uint32_t* corner = first; corner != last; ++corner) {
+    const std::uint32_t a = *corner, b = corner + 1 != last ? corner[1] : *first;
     ring_.push_back(a);
-    if (sign_at(a) * sign_at(b) < 0) ring_.push_back(crossing(a, b, f));
+    if (sign(a, f) * sign(b, f) < 0) ring_.push_back(crossing(a, b, f));
   }
-  const auto is_negative = [&](std::uint32_t v) { return sign_at(v) < 0; };
-  const auto is_positive = [&](std::uint32_t v) { return sign_at(v) > 0; };
+  const auto is_negative = [&](std::uint32_t v) { return sign(v, f) < 0; };
+  const auto is_positive = [&](std::uint32_t v) { return sign(v, f) > 0; };
   std::rotate(ring_.begin(), std::find_if(ring_.begin(), ring_.end(), is_negative), ring_.end());
   rest_.clear();
-  for (auto from = ring_.begin(); from != ring_.end();) {
+  const std::uint32_t* const end = ring_.data() + ring_.size();
+  for (const std::uint32_t* from = ring_.data(); from != end;) {
     if (is_negative(*from)) {
       rest_.push_back(*from++);
       continue;
     }
     // From here to the next negative corner, zeros and positive ones; zeros at both ends.
-    const auto to = std::find_if(from, ring_.end(), is_negative);
-    const auto first = std::find_if(from, to, is_positive);
-    if (first == to) {
+    const std::uint32_t* const to = std::find_if(from, end, is_negative);
+    const std::uint32_t* const positive = std::find_if(from, to, is_positive);
+    if (positive == to) {
       rest_.insert(rest_.end(), from, to);
     } else {
-      auto last = to;
-      while (!is_positive(*--last)) {
-      }
-      append(first - 1, last + 2, parent);
-      rest_.insert(rest_.end(), from, first);
-      rest_.insert(rest_.end(), last + 1, to);
+      const std::uint32_t* zero = to;  // the first behind the last positive corner
+      while (!is_positive(zero[-1])) --zero;
+      next_.append(positive - 1, zero + 1);
+      rest_.insert(rest_.end(), from, positive);
+      rest_.insert(rest_.end(), zero, to);
     }
     from = to;
   }
-  append(rest_.begin(), rest_.end(), parent);
-}
-
-template <class Iterator>
-void PolygonMesh::append(Iterator first, Iterator last, std::uint32_t parent) {
-  cut_.corners.insert(cut_.corners.end(), first, last);
-  cut_.ends.push_back(cut_.corners.size());
-  cut_.parents.push_back(parent);
+  next_.append(rest_.data(), rest_.data() + rest_.size());
 }
 
 }  // namespace fastrelu

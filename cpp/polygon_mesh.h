@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace fastrelu {
@@ -21,10 +22,12 @@ class PolygonMesh {
   // Polygons, counter-clockwise, one after another.
   struct Polygons {
     std::vector<std::uint32_t> corners;  // vertices
-    std::vector<std::size_t> ends;       // into corners
-    std::vector<std::uint32_t> parents;  // which polygon of set_values each was cut from
-    std::size_t size() const { return ends.size(); }
-    std::size_t begin(std::size_t p) const { return p == 0 ? 0 : ends[p - 1]; }
+    std::vector<std::size_t> ends{0};    // polygon p has corners ends[p] to ends[p + 1]
+    std::size_t size() const { return ends.size() - 1; }
+    const std::uint32_t* begin(std::size_t p) const { return corners.data() + ends[p]; }
+    const std::uint32_t* end(std::size_t p) const { return corners.data() + ends[p + 1]; }
+    void clear();
+    void append(const std::uint32_t* first, const std::uint32_t* last);
   };
 
   PolygonMesh(double u0, double u1, double v0, double v1);
@@ -34,28 +37,32 @@ class PolygonMesh {
   const std::vector<double>& values() const { return values_; }  // (vertices, width)
   const Polygons& polygons() const { return polygons_; }
 
-  // New functions, linear on each polygon: (vertices, width). Every polygon is its own parent.
+  std::vector<double> take_values() { return std::move(values_); }
+
+  // New functions, linear on each polygon: (vertices, width).
   void set_values(std::vector<double> values, std::size_t width);
 
-  // Cuts every polygon on which function `f` takes both signs. The parts take their polygon's
-  // place, that where f is positive first.
-  void cut(std::size_t f);
+  // Cutting by all functions: polygon after polygon, 0 to the last, then finish_cuts, which puts
+  // the parts in the polygons' place. cut returns how many there are of all polygons so far.
+  // Function after function cuts each part on which it takes both signs in two, that where it is
+  // positive first.
+  std::size_t cut(std::size_t polygon);
+  void finish_cuts();
 
  private:
-  bool classify(std::size_t f);
+  int sign(std::uint32_t vertex, std::size_t f) const;
+  bool takes_both_signs(const std::uint32_t* first, const std::uint32_t* last, std::size_t f) const;
   std::uint32_t crossing(std::uint32_t a, std::uint32_t b, std::size_t f);
-  void split(std::size_t polygon, std::size_t f);
-  template <class Iterator>
-  void append(Iterator first, Iterator last, std::uint32_t parent);
+  void split(const std::uint32_t* first, const std::uint32_t* last, std::size_t f);
 
   std::vector<double> points_, values_, tolerances_;
   std::size_t width_ = 0;
   Polygons polygons_;
 
-  // Of the cut under way.
-  std::vector<std::int8_t> signs_;                            // of f at the vertices
-  std::unordered_map<std::uint64_t, std::uint32_t> on_edge_;  // (lower end, higher end): new vertex
-  Polygons cut_;
+  // Of the cuts under way. An edge is cut by the first function that does, which is the same one
+  // for both polygons at it: (lower end << 32 | higher end) -> the new vertex.
+  std::unordered_map<std::uint64_t, std::uint32_t> on_edge_;
+  Polygons cut_, parts_, next_;
   std::vector<std::uint32_t> ring_, rest_;
 };
 

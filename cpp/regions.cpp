@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "regions.h"
 
-#include <algorithm>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -51,8 +51,9 @@ void at_vertices(const std::vector<double>& points, const double* rows, std::siz
 void outline(const PolygonMesh& mesh, std::size_t polygon, std::vector<double>& out) {
   const PolygonMesh::Polygons& polygons = mesh.polygons();
   out.clear();
-  for (std::size_t i = polygons.begin(polygon); i < polygons.ends[polygon]; ++i) {
-    const double* p = mesh.points().data() + 2 * polygons.corners[i];
+  for (const std::uint32_t* corner = polygons.begin(polygon); corner != polygons.end(polygon);
+       ++corner) {
+    const double* p = mesh.points().data() + 2 * *corner;
     const std::size_t n = out.size();
     if (n > 0 && out[n - 2] == p[0] && out[n - 1] == p[1]) continue;
     out.push_back(p[0]);
@@ -85,7 +86,8 @@ class Cutter {
  private:
   std::vector<double> corner_inputs() const;
   void cut_by_layer(std::size_t k, std::vector<double>& h);
-  Level patterns(const Layer& layer) const;
+  std::vector<std::uint32_t> cut_all(std::size_t k);
+  std::vector<std::uint8_t> patterns(const Layer& layer) const;
   void add_map(std::size_t polygon, Regions& out);
 
   const Network<T>& net_;
@@ -119,42 +121,55 @@ void Cutter<T>::cut_by_layer(std::size_t k, std::vector<double>& h) {
   std::vector<double> factor(mesh_.vertex_count());
   at_vertices(mesh_.points(), rows_.factor.data(), 1, factor.data(), 1);
   mesh_.set_values(pre_activations(net_, layer, h, factor.data()), layer.fan_out);
-  if (layer.activation != Activation::identity) {
-    for (std::size_t o = 0; o < layer.fan_out; ++o) {
-      mesh_.cut(o);
-      poll_();
-      if (mesh_.polygons().size() > max_regions_) {
-        throw std::invalid_argument(
-            "max_regions: more than " + std::to_string(max_regions_) + " regions, already " +
-            std::to_string(mesh_.polygons().size()) + " after unit " + std::to_string(o + 1) +
-            " of " + std::to_string(layer.fan_out) + " of hidden layer " + std::to_string(k + 1) +
-            " of " + std::to_string(net_.layers().size() - 1) +
-            "; expected a smaller window or a larger max_regions");
-      }
-    }
+  std::vector<std::uint32_t> parents;
+  if (layer.activation == Activation::identity) {
+    parents.resize(mesh_.polygons().size());
+    std::iota(parents.begin(), parents.end(), 0U);
+  } else {
+    parents = cut_all(k);
   }
-  levels_.push_back(patterns(layer));
-  h = mesh_.values();
+  levels_.push_back({patterns(layer), std::move(parents)});
+  h = mesh_.take_values();
   const double slope = negative_slope<T>(layer.activation);
   for (double& z : h) z = z > 0.0 ? z : z * slope;
 }
 
+// Cuts every polygon by the units of layer k; returns the polygons that the parts come from.
 template <class T>
-Level Cutter<T>::patterns(const Layer& layer) const {
+std::vector<std::uint32_t> Cutter<T>::cut_all(std::size_t k) {
+  const std::size_t count = mesh_.polygons().size();
+  std::vector<std::uint32_t> parents;
+  for (std::size_t p = 0; p < count; ++p) {
+    poll_();
+    parents.resize(mesh_.cut(p), static_cast<std::uint32_t>(p));
+    const std::size_t regions = parents.size() + (count - p - 1);
+    if (regions > max_regions_) {
+      throw std::invalid_argument(
+          "max_regions: more than " + std::to_string(max_regions_) + " regions, already " +
+          std::to_string(regions) + " when hidden layer " + std::to_string(k + 1) + " of " +
+          std::to_string(net_.layers().size() - 1) + " had cut " + std::to_string(p + 1) + " of " +
+          std::to_string(count) + "; expected a smaller window or a larger max_regions");
+    }
+  }
+  mesh_.finish_cuts();
+  return parents;
+}
+
+template <class T>
+std::vector<std::uint8_t> Cutter<T>::patterns(const Layer& layer) const {
   const PolygonMesh::Polygons& polygons = mesh_.polygons();
-  Level level{{}, polygons.parents};
-  level.active.assign(polygons.size() * layer.fan_out,
-                      layer.activation == Activation::identity ? 1 : 0);
+  std::vector<std::uint8_t> patterns(polygons.size() * layer.fan_out,
+                                     layer.activation == Activation::identity ? 1 : 0);
   for (std::size_t p = 0; p < polygons.size(); ++p) {
-    std::uint8_t* active = level.active.data() + p * layer.fan_out;
-    for (std::size_t i = polygons.begin(p); i < polygons.ends[p]; ++i) {
-      const double* z = mesh_.values().data() + polygons.corners[i] * layer.fan_out;
+    std::uint8_t* active = patterns.data() + p * layer.fan_out;
+    for (const std::uint32_t* corner = polygons.begin(p); corner != polygons.end(p); ++corner) {
+      const double* z = mesh_.values().data() + *corner * layer.fan_out;
       for (std::size_t o = 0; o < layer.fan_out; ++o) {
         active[o] = static_cast<std::uint8_t>(active[o] | static_cast<std::uint8_t>(z[o] > 0.0));
       }
     }
   }
-  return level;
+  return patterns;
 }
 
 // Pattern and map of a region. Neighbours in the order share their first layers, so those are
