@@ -50,10 +50,10 @@ void PolygonMesh::set_values(std::vector<double> values, std::size_t width) {
   }
 }
 
-std::size_t PolygonMesh::cut(std::size_t polygon) {
+std::size_t PolygonMesh::cut(std::size_t polygon, std::size_t most) {
   parts_.clear();
   parts_.append(polygons_.begin(polygon), polygons_.end(polygon));
-  for (std::size_t f = 0; f < width_; ++f) {
+  for (std::size_t f = 0; f < width_ && cut_.size() + parts_.size() <= most; ++f) {
     // One that has one sign on the polygon has it on every part.
     if (!takes_both_signs(polygons_.begin(polygon), polygons_.end(polygon), f)) continue;
     next_.clear();

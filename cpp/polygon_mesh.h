@@ -43,10 +43,10 @@ class PolygonMesh {
   void set_values(std::vector<double> values, std::size_t width);
 
   // Cutting by all functions: polygon after polygon, 0 to the last, then finish_cuts, which puts
-  // the parts in the polygons' place. cut returns how many there are of all polygons so far.
-  // Function after function cuts each part on which it takes both signs in two, that where it is
-  // positive first.
-  std::size_t cut(std::size_t polygon);
+  // the parts in the polygons' place. cut returns how many there are of all polygons so far; it
+  // gives up where they are more than `most`. Function after function cuts each part on which it
+  // takes both signs in two, that where it is positive first.
+  std::size_t cut(std::size_t polygon, std::size_t most);
   void finish_cuts();
 
  private:

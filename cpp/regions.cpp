@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "regions.h"
 
+#include <algorithm>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -85,6 +86,7 @@ class Cutter {
 
  private:
   std::vector<double> corner_inputs() const;
+  std::vector<double> values_at_vertices(const Layer& layer, const std::vector<double>& h) const;
   void cut_by_layer(std::size_t k, std::vector<double>& h);
   std::vector<std::uint32_t> cut_all(std::size_t k);
   std::vector<std::uint8_t> patterns(const Layer& layer) const;
@@ -114,13 +116,29 @@ std::vector<double> Cutter<T>::corner_inputs() const {
   return h;
 }
 
+template <class T>
+std::vector<double> Cutter<T>::values_at_vertices(const Layer& layer,
+                                                  const std::vector<double>& h) const {
+  constexpr std::size_t kBlock = 1024;  // vertices from one poll to the next
+  const std::size_t vertices = mesh_.vertex_count();
+  std::vector<double> factor(vertices), z;
+  at_vertices(mesh_.points(), rows_.factor.data(), 1, factor.data(), 1);
+  z.reserve(vertices * layer.fan_out);
+  for (std::size_t v = 0; v < vertices; v += kBlock) {
+    poll_();
+    const std::size_t end = std::min(v + kBlock, vertices);
+    const std::vector<double> block(h.data() + v * layer.fan_in, h.data() + end * layer.fan_in);
+    const std::vector<double> part = pre_activations(net_, layer, block, factor.data() + v);
+    z.insert(z.end(), part.begin(), part.end());
+  }
+  return z;
+}
+
 // h: at the vertices, before the layer and after it.
 template <class T>
 void Cutter<T>::cut_by_layer(std::size_t k, std::vector<double>& h) {
   const Layer& layer = net_.layers()[k];
-  std::vector<double> factor(mesh_.vertex_count());
-  at_vertices(mesh_.points(), rows_.factor.data(), 1, factor.data(), 1);
-  mesh_.set_values(pre_activations(net_, layer, h, factor.data()), layer.fan_out);
+  mesh_.set_values(values_at_vertices(layer, h), layer.fan_out);
   std::vector<std::uint32_t> parents;
   if (layer.activation == Activation::identity) {
     parents.resize(mesh_.polygons().size());
@@ -141,7 +159,7 @@ std::vector<std::uint32_t> Cutter<T>::cut_all(std::size_t k) {
   std::vector<std::uint32_t> parents;
   for (std::size_t p = 0; p < count; ++p) {
     poll_();
-    parents.resize(mesh_.cut(p), static_cast<std::uint32_t>(p));
+    parents.resize(mesh_.cut(p, max_regions_), static_cast<std::uint32_t>(p));
     const std::size_t regions = parents.size() + (count - p - 1);
     if (regions > max_regions_) {
       throw std::invalid_argument(
