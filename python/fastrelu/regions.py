@@ -73,6 +73,24 @@ class LinearRegions:
         """The mean of each polygon's corners, (R, 2): a point inside it."""
         return np.add.reduceat(self.vertices, self.offsets[:-1]) / np.diff(self.offsets)[:, None]
 
+    def decision_boundary(self, level: float = 0.0) -> Array:
+        """Return where the decision changes, exactly, as segments (n, 2, 2) in (s, t).
+
+        Parameters
+        ----------
+        level : float
+            With one output the boundary is that of the points where it is above `level`; with
+            several, where the largest of them becomes another one, and `level` is not used.
+
+        Returns
+        -------
+        ndarray, (n, 2, 2)
+            From and to of each segment; it lies in one polygon or on its edge.
+        """
+        from fastrelu._boundary import boundary_segments
+
+        return boundary_segments(self, real_number("level", level))
+
 
 def linear_regions(
     net: Network,

@@ -7,5 +7,7 @@ Each function draws into the axes given as ``ax``, or a new figure's, and return
 from fastrelu.plot._convergence import convergence, gradient_noise
 from fastrelu.plot._history import history
 from fastrelu.plot._piecewise import piecewise
+from fastrelu.plot._regions import regions, surface
 
 __all__ = ["convergence", "gradient_noise", "history", "piecewise"]
+__all__ = ["history", "piecewise", "regions", "surface"]
