@@ -278,5 +278,5 @@ def _add_polygons(ax: Any, polygons: list[Array], *, outlined: bool) -> None:
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     ax.set_zlim(low[2] - flat, high[2] + flat)
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
-        axis.set_major_locator(MaxNLocator(5))
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     ax.set_box_aspect(None, zoom=0.85)  # leaves room for the labels
