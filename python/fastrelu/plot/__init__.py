@@ -9,5 +9,4 @@ from fastrelu.plot._history import history
 from fastrelu.plot._piecewise import piecewise
 from fastrelu.plot._regions import regions, surface
 
-__all__ = ["convergence", "gradient_noise", "history", "piecewise"]
-__all__ = ["history", "piecewise", "regions", "surface"]
+__all__ = ["convergence", "gradient_noise", "history", "piecewise", "regions", "surface"]
