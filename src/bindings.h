@@ -20,6 +20,7 @@ namespace fastrelu::python {
 
 namespace py = pybind11;
 
+void bind_bounds(py::module_& m);
 void bind_kernels(py::module_& m);
 void bind_network(py::module_& m);
 void bind_piecewise(py::module_& m);
