@@ -104,6 +104,9 @@ def study(
 def linear_regions(
     net: Network, window: NDArray[np.float64], plane: NDArray[np.float64], max_regions: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]: ...
+def pre_activation_bounds(
+    net: Network, lower: NDArray[np.float64], upper: NDArray[np.float64], rounding: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 
 class Trainer:
     state: dict[str, Any]

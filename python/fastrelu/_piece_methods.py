@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from fastrelu import _lipschitz, pieces, regions
+from fastrelu import _lipschitz, milp, output_bounds, pieces, regions
 from fastrelu.pieces import LocalAffine
 from fastrelu.piecewise import PiecewiseLinear
 from fastrelu.regions import LinearRegions
@@ -135,3 +136,71 @@ class PieceMethods:
             a parameter is not finite.
         """
         return _lipschitz.lipschitz(cast("Network", self), bounds, norm, seed)
+
+    def output_bounds(
+        self, lower: ArrayLike, upper: ArrayLike, *, rounding: bool = True
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return a box that the outputs are certain to be in, for inputs in a box.
+
+        Parameters
+        ----------
+        lower, upper : array_like, (d_in,)
+            The least and the greatest value of each input, as X is given (before ``scale``).
+        rounding : bool
+            True: the box holds for the numbers that ``net(X)`` gives, every rounding of its
+            arithmetic included. False: for the function of real numbers, which is what most
+            verifiers bound; computed outputs can lie outside.
+
+        Returns
+        -------
+        lower, upper : ndarray, (d_out,)
+            float64, the same bits on every machine. By interval arithmetic, tightened by linear
+            relaxation layer by layer; docs/bounds.md has the derivation.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit, an activation is none of relu, leaky_relu and identity, a
+            parameter is not finite, or a number of the network's dtype may overflow in the box.
+        """
+        return output_bounds.output_bounds(cast("Network", self), lower, upper, rounding)
+
+    def to_milp(
+        self,
+        path: Any,
+        bounds: ArrayLike,
+        output: int = 0,
+        sense: Literal["max", "min"] = "max",
+    ) -> None:
+        """Write the network over a box as a mixed-integer linear program.
+
+        Its optimum is the greatest (least) value of one output; constraints of your own can be
+        added to the file.
+
+        Parameters
+        ----------
+        path : path-like
+            A file in (CPLEX) LP format, which HiGHS, SCIP, Gurobi and others read; replaced only
+            once the new one is whole. The inputs are x0, x1, ..., the outputs y0, y1, ....
+        bounds : array_like, (d_in, 2)
+            One (low, high) for each input.
+        output : int
+            Which output is the objective.
+        sense : {"max", "min"}
+            Of the objective.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit, an activation is none of relu, leaky_relu and identity, or
+            a parameter is not finite.
+        OSError
+            If the file cannot be written.
+
+        Notes
+        -----
+        One binary variable for each hidden unit whose sign the box leaves open. Numbers are written
+        with all their digits; the network meant is the one of real numbers (a ``scale`` is
+        multiplied into the first layer, in float64).
+        """
+        milp.to_milp(cast("Network", self), path, bounds, output, sense)

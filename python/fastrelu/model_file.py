@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastrelu.network import Network
 
 FORMAT_VERSION = 1
+TEMPORARY_SUFFIX = ".part"  # of a file that is not whole yet
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -21,9 +22,26 @@ def write(path: Any, arrays: Arrays, metadata: dict[str, str]) -> None:
     """Write arrays and metadata; an existing file is replaced only once the new one is whole."""
     from safetensors.numpy import save
 
+    write_bytes(path, _in_order(save(arrays, metadata)))
+
+
+def _in_order(data: bytes) -> bytes:
+    """Return the file with its header's keys in order: the same content gives the same bytes."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the format's own padding
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
+
+
+def write_bytes(path: Any, data: bytes) -> None:
+    """Write a file; an existing one is replaced only once the new one is whole and on the disk."""
     target = Path(os.fspath(path))
-    data = save(arrays, metadata)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name + ".", suffix=".tmp")
+    handle, name = tempfile.mkstemp(
+        dir=target.parent, prefix=f".{target.name}.", suffix=TEMPORARY_SUFFIX
+    )
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -36,6 +54,21 @@ def write(path: Any, arrays: Arrays, metadata: dict[str, str]) -> None:
     except BaseException:
         os.unlink(name)
         raise
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut, where folders can be synchronised."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
 
 
 def read(path: Any, kind: str) -> tuple[Arrays, dict[str, str]]:
