@@ -34,7 +34,8 @@ class Program:
         self.names = list(self.bounds)
         objective = parts["Maximize" if self.sense < 0 else "Minimize"].split(":")[1].strip()
         self.objective = np.array([float(name == objective) for name in self.names])
-        rows = re.findall(rf"\w+:([^:]*?)(<=|=) ({NUMBER})", parts["Subject To"])
+        rows = re.findall(rf"\w+:([^:]*?)(<=|=)\s+({NUMBER})", parts["Subject To"])
+        assert len(rows) == parts["Subject To"].count(":")
         self.rows = [(self.coefficients(sum_), how, float(right)) for sum_, how, right in rows]
 
     def coefficients(self, text: str) -> Any:
