@@ -49,6 +49,8 @@ class Piece {
   Parabola pass(const Parabola& p) const {
     const double both = stiff_ * run_.weight, all = p.weight * end_ + both;
     const double off = p.best - line_at(run_, from_), pull = p.weight + start_;
+    // Nothing holds the value at `from`, and the one point lies at `to`.
+    if (!(pull > 0) && end_ > 0) return {p.least + run_.rest, end_, line_at(run_, to_)};
     if (!(all > 0)) {  // the value at `to` is free
       const double rest = p.weight + run_.weight > 0
                               ? p.weight * run_.weight / (p.weight + run_.weight) * (off * off)

@@ -156,16 +156,14 @@ class OneKnot {
                     right_.at(points_.run(count, end_), knot));
   }
 
-  // Moves `knot` if that lowers `least`; points around `count` alone are tried.
-  bool move(std::size_t count, double& knot, double& least) const {
-    constexpr std::size_t kReach = 48;
-    const std::size_t low = begin_ + (left_.outer ? 2 : 1), high = end_ - (right_.outer ? 2 : 1);
+  // Moves `knot` if that lowers `least`, trying every `stride`-th point from first to last.
+  bool move(std::size_t first, std::size_t last, std::size_t stride, double& knot,
+            double& least) const {
+    const std::size_t low = std::max(begin_ + (left_.outer ? 2 : 1), first);
+    const std::size_t high = std::min(end_ - (right_.outer ? 2 : 1), last);
     const double goal = least * (1 - 1e-12);
     double best = goal;
-    for (std::size_t j = std::max(low, count - std::min(count, kReach));
-         j <= std::min(high, count + kReach); ++j) {
-      try_gap(j, knot, best);
-    }
+    for (std::size_t j = low; j <= high; j += stride) try_gap(j, knot, best);
     if (!(best < goal)) return false;
     least = best;
     return true;
@@ -215,6 +213,7 @@ std::vector<Parabola> parabolas_from_right(const HingePoints& points,
 
 // Moves one knot after another to its best place. Says whether any moved.
 bool move_each(const HingePoints& points, Knots& knots) {
+  constexpr std::size_t kReach = 48;  // points on either side
   std::vector<double>& at = knots.at;
   const std::size_t n = at.size();
   std::vector<std::size_t> counts = counts_of(points, at);
@@ -227,7 +226,8 @@ bool move_each(const HingePoints& points, Knots& knots) {
     const std::size_t begin = k == 0 ? 0 : counts[k - 1];
     const OneKnot one(points, left, right, begin, last ? points.size() : counts[k + 1]);
     double least = one.least_at(at[k]);
-    if (one.move(counts[k], at[k], least)) moved = true;
+    const std::size_t low = counts[k] - std::min(counts[k], kReach);
+    if (one.move(low, counts[k] + kReach, 1, at[k], least)) moved = true;
     counts[k] = points.up_to(at[k]);
     knots.least = std::min(knots.least, least);
     left = {false, at[k], left.at(points.run(begin, counts[k]), at[k])};
@@ -258,6 +258,30 @@ Knots refine_hinges(const HingePoints& points, std::vector<double> start, int ro
     if (!moved || knots.least >= before * (1 - 1e-12)) break;
   }
   return knots;
+}
+
+std::vector<Knots> insert_hinge(const HingePoints& points, const std::vector<double>& knots,
+                                std::size_t stride) {
+  const std::size_t n = knots.size();
+  const std::vector<std::size_t> counts = counts_of(points, knots);
+  const std::vector<Parabola> from_right = parabolas_from_right(points, knots, counts);
+  std::vector<Knots> found;
+  Side left{true, 0, {}};
+  for (std::size_t k = 0; k <= n; ++k) {
+    const Side right{k == n, k == n ? 0 : knots[k], k == n ? Parabola{} : from_right[k]};
+    const std::size_t begin = k == 0 ? 0 : counts[k - 1];
+    const OneKnot one(points, left, right, begin, k == n ? points.size() : counts[k]);
+    Knots more{knots, kInfinity};
+    double knot = 0;
+    if (one.move(0, points.size(), stride, knot, more.least)) {
+      more.at.insert(more.at.begin() + static_cast<std::ptrdiff_t>(k), knot);
+      found.push_back(std::move(more));
+    }
+    if (k < n) left = {false, knots[k], left.at(points.run(begin, counts[k]), knots[k])};
+  }
+  const auto better = [](const Knots& a, const Knots& b) { return a.least < b.least; };
+  std::stable_sort(found.begin(), found.end(), better);
+  return found;
 }
 
 }  // namespace fastrelu

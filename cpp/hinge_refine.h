@@ -24,4 +24,9 @@ struct Knots {
 // reach of some hundred points) gets lower; at most so many rounds of both.
 Knots refine_hinges(const HingePoints& points, std::vector<double> knots, int rounds);
 
+// With one more knot where it helps most, for each piece that it may lie on; the best first. Only
+// every `stride`-th point is looked at.
+std::vector<Knots> insert_hinge(const HingePoints& points, const std::vector<double>& knots,
+                                std::size_t stride);
+
 }  // namespace fastrelu

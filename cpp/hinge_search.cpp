@@ -17,7 +17,9 @@ namespace fastrelu {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr std::size_t kPlaces = 128, kReach = 6, kEnds = 40, kRefined = 10;
+// More of each finds little more, in more time.
+constexpr std::size_t kPlaces = 128, kReach = 6, kEnds = 40, kRefined = 10, kInserted = 3,
+                      kWays = 64, kExchanged = 32;
 constexpr int kRounds = 30;
 
 struct Place {
@@ -125,7 +127,7 @@ class Search {
       heads_.push_back(points.run(0, places_[i].count));
       tails_.push_back(points.run(places_[i].count, points.size()));
       for (std::size_t j = 0; j < m_; ++j) {
-        between_.push_back(j > i ? points.run(places_[i].count, places_[j].count) : Run{});
+        between_.push_back(n > 1 && j > i ? points.run(places_[i].count, places_[j].count) : Run{});
       }
     }
     find_bounds();
@@ -236,6 +238,8 @@ class Search {
     const auto hopeless = [allowed](const Way& way) { return way.p.least > allowed; };
     ways.erase(std::remove_if(ways.begin(), ways.end(), hopeless), ways.end());
     if (ways.size() < 2) return;
+    const auto lower = [](const Way& a, const Way& b) { return a.p.least < b.p.least; };
+    std::stable_sort(ways.begin(), ways.end(), lower);
     double low = kInfinity, high = -kInfinity;
     for (const Way& way : ways) {
       const double room = way.p.weight > 0 ? std::sqrt((allowed - way.p.least) / way.p.weight) : 8;
@@ -243,6 +247,8 @@ class Search {
       high = std::max(high, std::min(way.p.best + room, 8.0));
     }
     keep_envelope(ways, low, high);
+    std::stable_sort(ways.begin(), ways.end(), lower);
+    ways.resize(std::min(ways.size(), kWays));
   }
 
   const HingePoints& points_;
@@ -294,27 +300,48 @@ std::vector<std::vector<double>> kicks(const HingePoints& points,
   return starts;
 }
 
+// With one knot taken away and put in again where that helps most: also between two places.
+std::vector<std::vector<double>> exchanges(const HingePoints& points,
+                                           const std::vector<double>& knots) {
+  const std::size_t stride = std::max(points.size() / 1024, std::size_t{1});
+  std::vector<std::vector<double>> starts;
+  for (std::size_t k = 0; k < knots.size() && knots.size() > 1; ++k) {
+    std::vector<double> fewer = knots;
+    fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(k));
+    fewer = refine_hinges(points, std::move(fewer), 1).at;
+    std::vector<Knots> more = insert_hinge(points, fewer, stride);
+    more.resize(std::min(more.size(), kInserted));
+    for (Knots& start : more) starts.push_back(std::move(start.at));
+  }
+  return starts;
+}
+
 Knots search_hinges(const HingePoints& points, std::size_t n) {
+  // What is left of y without any function; below that times 1e-28 all is rounding.
+  const double nothing = 1e-28 * points.run(0, points.size()).rest;
   Search everywhere(points, n, places_everywhere(points, n));
   Knots best = everywhere.first();
+  if (best.least <= nothing) return best;
   improve(points, everywhere.best(best.at), best);
   // In half gaps, the distance of the places so far.
   std::size_t step = std::max(2 * points.size() / kPlaces, std::size_t{2});
-  double before;
-  while (step > 1) {
+  double before = kInfinity;
+  while (step > 1 && best.least > nothing) {
     step = (step + 3) / 4;
-    int turn = 0;
-    do {
+    for (int turn = 0; turn < 3; ++turn) {
       before = best.least;
       Search around(points, n, places_around(points, best.at, step));
       improve(points, around.best(best.at), best);
-    } while (best.least < before * (1 - 1e-9) && ++turn < 3);
+      if (best.least >= before * (1 - 1e-9)) break;
+    }
   }
-  int turn = 0;
-  do {
+  for (int turn = 0; turn < 5 && best.least > nothing; ++turn) {
     before = best.least;
     improve(points, kicks(points, best.at), best);
-  } while (best.least < before * (1 - 1e-9) && ++turn < 5);
+    if (points.size() > kPlaces && n <= kExchanged)
+      improve(points, exchanges(points, best.at), best);
+    if (best.least >= before * (1 - 1e-9)) break;
+  }
   return best;
 }
 
