@@ -63,9 +63,8 @@ def hundred_sines():
 
 def two_lines():
     """Return the 15 points of stack_overflow_example.py."""
-    x = np.arange(1.0, 16.0)
-    y = np.where(x <= 6, 3 + 2 * x, np.round(28.92 + 13.888 * (x - 7), 2))
-    return x, y
+    y = [5, 7, 9, 11, 13, 15, 28.92, 42.81, 56.7, 70.59, 84.47, 98.36, 112.25, 126.14, 140.03]
+    return np.arange(1.0, 16.0), np.array(y)
 
 
 # (name, points, pieces, pwlf's methods)
