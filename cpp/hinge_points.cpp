@@ -18,15 +18,20 @@ HingePoints::HingePoints(std::vector<double> x, std::vector<double> y,
     before_[i + 1] = {s.w + weight[i], s.x + wx,      s.y + wy,
                       s.xx + w * xx,   s.xy + w * xy, s.yy + w * yy};
   }
+  constexpr std::size_t kFew = 128;
+  if (size() > kFew) return;
+  known_.resize(size() * (size() + 1));
+  for (std::size_t i = 0; i < size(); ++i) {
+    for (std::size_t j = i + 1; j <= size(); ++j) known_[i * (size() + 1) + j] = sum(i, j);
+  }
 }
 
 std::size_t HingePoints::up_to(double at) const {
   return static_cast<std::size_t>(std::upper_bound(x_.begin(), x_.end(), at) - x_.begin());
 }
 
-Run HingePoints::run(std::size_t begin, std::size_t end) const {
+Run HingePoints::sum(std::size_t begin, std::size_t end) const {
   const Sums &a = before_[begin], &b = before_[end];
-  if (end <= begin) return {};
   if (end == begin + 1) return {b.w - a.w, x_[begin], y_[begin], 0, 0, 0};
   const DoubleDouble w{b.w - a.w, 0}, x = b.x - a.x, y = b.y - a.y;
   const DoubleDouble mean_x = x / w, mean_y = y / w;

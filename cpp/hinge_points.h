@@ -26,7 +26,10 @@ class HingePoints {
   const std::vector<double>& x() const { return x_; }
   std::size_t size() const { return x_.size(); }
   // Of the points begin .. end - 1.
-  Run run(std::size_t begin, std::size_t end) const;
+  Run run(std::size_t begin, std::size_t end) const {
+    if (end <= begin) return {};
+    return known_.empty() ? sum(begin, end) : known_[begin * (size() + 1) + end];
+  }
   // How many points are at x <= at.
   std::size_t up_to(double at) const;
 
@@ -37,8 +40,11 @@ class HingePoints {
     double w = 0;
     DoubleDouble x, y, xx, xy, yy;
   };
+  Run sum(std::size_t begin, std::size_t end) const;
+
   std::vector<double> x_, y_;
   std::vector<Sums> before_;
+  std::vector<Run> known_;  // of few points all runs
 };
 
 }  // namespace fastrelu

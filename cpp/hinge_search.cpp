@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <tuple>
 #include <utility>
 
 #include "hinge_chain.h"
@@ -18,8 +19,8 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // More of each finds little more, in more time.
-constexpr std::size_t kPlaces = 128, kReach = 6, kEnds = 40, kRefined = 10, kInserted = 3,
-                      kWays = 64, kExchanged = 32;
+constexpr std::size_t kPlaces = 128, kReach = 6, kEnds = 12, kNearEnds = 6, kRefined = 10,
+                      kInserted = 3, kWays = 64, kLowest = 8, kExchanged = 32;
 constexpr int kRounds = 30;
 
 struct Place {
@@ -75,6 +76,13 @@ struct Way {
   Parabola p;
   std::size_t place, parent;
 };
+
+// Whether q lies nowhere under p.
+bool above(const Parabola& q, const Parabola& p) {
+  const double gap = q.best - p.best;
+  return q.weight >= p.weight &&
+         (q.least - p.least) * (q.weight - p.weight) >= q.weight * p.weight * (gap * gap);
+}
 
 // Keeps the ways that are lowest somewhere between low and high, in the order of the values.
 void keep_envelope(std::vector<Way>& ways, double low, double high) {
@@ -155,7 +163,7 @@ class Search {
   }
 
   // The best choices of places, the best first, all as good as the places nearest to `known`.
-  std::vector<std::vector<double>> best(const std::vector<double>& known) {
+  std::vector<std::vector<double>> best(const std::vector<double>& known, std::size_t most) {
     limit_ = solve_hinges(points_, knots_at(nearest(known))).least;
     limit_ += 0.01 * limit_ + 1e-28 * heads_.back().weight;
     for (std::size_t k = 0; k < n_; ++k) add_layer(k);
@@ -166,7 +174,7 @@ class Search {
     }
     std::sort(ends.begin(), ends.end());
     std::vector<std::vector<double>> found;
-    for (std::size_t e = 0; e < std::min(ends.size(), kEnds); ++e) {
+    for (std::size_t e = 0; e < std::min(ends.size(), most); ++e) {
       std::vector<double> knots(n_);
       std::size_t way = ends[e].second;
       for (std::size_t k = n_; k-- > 0; way = ways_[way].parent) {
@@ -238,8 +246,18 @@ class Search {
     const auto hopeless = [allowed](const Way& way) { return way.p.least > allowed; };
     ways.erase(std::remove_if(ways.begin(), ways.end(), hopeless), ways.end());
     if (ways.size() < 2) return;
-    const auto lower = [](const Way& a, const Way& b) { return a.p.least < b.p.least; };
-    std::stable_sort(ways.begin(), ways.end(), lower);
+    const auto lower = [](const Way& a, const Way& b) {
+      return std::tie(a.p.least, a.parent) < std::tie(b.p.least, b.parent);
+    };
+    std::sort(ways.begin(), ways.end(), lower);
+    // Most lie above one of the lowest: so the envelope is left with few.
+    std::size_t few = 0;
+    for (const Way& way : ways) {
+      const auto lies_above = [&way](const Way& one) { return above(way.p, one.p); };
+      const auto some = ways.begin() + static_cast<std::ptrdiff_t>(std::min(few, kLowest));
+      if (std::none_of(ways.begin(), some, lies_above)) ways[few++] = way;
+    }
+    ways.resize(few);
     double low = kInfinity, high = -kInfinity;
     for (const Way& way : ways) {
       const double room = way.p.weight > 0 ? std::sqrt((allowed - way.p.least) / way.p.weight) : 8;
@@ -247,7 +265,7 @@ class Search {
       high = std::max(high, std::min(way.p.best + room, 8.0));
     }
     keep_envelope(ways, low, high);
-    std::stable_sort(ways.begin(), ways.end(), lower);
+    std::sort(ways.begin(), ways.end(), lower);
     ways.resize(std::min(ways.size(), kWays));
   }
 
@@ -274,9 +292,14 @@ void improve(const HingePoints& points, const std::vector<std::vector<double>>& 
     order.emplace_back(quick[s].least, s);
   }
   std::sort(order.begin(), order.end());
-  for (std::size_t s = 0; s < std::min(order.size(), kRefined); ++s) {
-    Knots end = refine_hinges(points, std::move(quick[order[s].second].at), kRounds);
+  std::size_t refined = 0;
+  double last = -1;
+  for (const auto& [least, s] : order) {
+    if (least <= last * (1 + 1e-9)) continue;  // the same end once more
+    last = least;
+    Knots end = refine_hinges(points, std::move(quick[s].at), kRounds);
     if (end.least < best.least) best = std::move(end);
+    if (++refined == kRefined) break;
   }
 }
 
@@ -322,7 +345,7 @@ Knots search_hinges(const HingePoints& points, std::size_t n) {
   Search everywhere(points, n, places_everywhere(points, n));
   Knots best = everywhere.first();
   if (best.least <= nothing) return best;
-  improve(points, everywhere.best(best.at), best);
+  improve(points, everywhere.best(best.at, kEnds), best);
   // In half gaps, the distance of the places so far.
   std::size_t step = std::max(2 * points.size() / kPlaces, std::size_t{2});
   double before = kInfinity;
@@ -331,7 +354,7 @@ Knots search_hinges(const HingePoints& points, std::size_t n) {
     for (int turn = 0; turn < 3; ++turn) {
       before = best.least;
       Search around(points, n, places_around(points, best.at, step));
-      improve(points, around.best(best.at), best);
+      improve(points, around.best(best.at, kNearEnds), best);
       if (best.least >= before * (1 - 1e-9)) break;
     }
   }
