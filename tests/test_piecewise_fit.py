@@ -198,3 +198,30 @@ def test_the_same_bits_everywhere_in_any_order(rng):
         parts = (f.knots, f.values, f.left_slope, f.right_slope)
         digests.add(hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16])
     assert digests == {"f1a7ce79b8b57e00"}
+
+
+def test_plot_marks_the_hinges(rng):
+    pytest.importorskip("matplotlib").use("agg")
+    from matplotlib import pyplot
+
+    from fastrelu import plot
+
+    x = rng.uniform(0, 8, 50)
+    ax = plot.hinge_fit(LECTURE, x, LECTURE(x))
+    data, curve, marks, *lines = ax.lines
+    assert sorted(data.get_xdata()) == sorted(x)
+    assert (LECTURE(curve.get_xdata()) == curve.get_ydata()).all()
+    assert marks.get_xdata().tolist() == [2, 3, 5, 6]
+    assert [line.get_xdata()[0] for line in lines] == [2, 3, 5, 6]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "data", "fit, 4 hinges", "hinges",
+    ]  # fmt: skip
+    assert ax.get_xlabel() == "x" and ax.get_ylabel() == "y"
+    assert plot.hinge_fit(LECTURE, x, x, ax, label="f") is ax
+    with pytest.raises(TypeError, match="f: expected a PiecewiseLinear"):
+        plot.hinge_fit(np.sin, x, x)
+    with pytest.raises(ValueError, match="y: expected shape"):
+        plot.hinge_fit(LECTURE, x, x[1:])
+    with pytest.raises(ValueError, match="f: expected one output"):
+        plot.hinge_fit(PiecewiseLinear([0], [[1, 2]]), x, x)
+    pyplot.close("all")

@@ -10,3 +10,5 @@ from fastrelu.plot._piecewise import piecewise
 from fastrelu.plot._regions import regions, surface
 
 __all__ = ["convergence", "gradient_noise", "history", "piecewise", "regions", "surface"]
+from fastrelu.plot._piecewise import hinge_fit, piecewise
+__all__ = ["hinge_fit", "history", "piecewise"]
