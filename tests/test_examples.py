@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import fastrelu
+
 pytest.importorskip("matplotlib")
+PACKAGES = Path(fastrelu.__file__).parents[1]  # the same fastrelu as here
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 if not EXAMPLES:
     pytest.skip("needs the sources", allow_module_level=True)
@@ -21,7 +24,7 @@ def test_example_draws_its_picture(script, tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error::RuntimeWarning", script, "--quick", "--out", out],
         cwd=tmp_path,
-        env={**os.environ, "MPLBACKEND": "agg"},
+        env={**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(PACKAGES)},
         capture_output=True,
         text=True,
         timeout=300,
