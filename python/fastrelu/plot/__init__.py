@@ -6,9 +6,15 @@ Each function draws into the axes given as ``ax``, or a new figure's, and return
 
 from fastrelu.plot._convergence import convergence, gradient_noise
 from fastrelu.plot._history import history
-from fastrelu.plot._piecewise import piecewise
+from fastrelu.plot._piecewise import hinge_fit, piecewise
 from fastrelu.plot._regions import regions, surface
 
-__all__ = ["convergence", "gradient_noise", "history", "piecewise", "regions", "surface"]
-from fastrelu.plot._piecewise import hinge_fit, piecewise
-__all__ = ["hinge_fit", "history", "piecewise"]
+__all__ = [
+    "convergence",
+    "gradient_noise",
+    "hinge_fit",
+    "history",
+    "piecewise",
+    "regions",
+    "surface",
+]
