@@ -5,29 +5,10 @@
 #include <cstddef>
 #include <utility>
 
+#include "linear_rows.h"
+
 namespace fastrelu {
 namespace {
-
-// (rows, fan_out) from the layer's input h, (rows, fan_in).
-template <class T>
-std::vector<double> pre_activations(const Network<T>& net, const Layer& layer,
-                                    const std::vector<double>& h) {
-  const std::size_t rows = h.size() / layer.fan_in;
-  std::vector<double> z(rows * layer.fan_out, 0.0);
-  const T* weights = net.parameters() + layer.weight_offset;
-  const T* bias = net.parameters() + layer.bias_offset;
-  for (std::size_t n = 0; n < rows; ++n) {
-    double* out = z.data() + n * layer.fan_out;
-    if (net.has_bias()) std::copy(bias, bias + layer.fan_out, out);
-    for (std::size_t i = 0; i < layer.fan_in; ++i) {
-      const double x = h[n * layer.fan_in + i];
-      if (x == 0.0) continue;  // of ReLUs about half
-      const T* row = weights + i * layer.fan_out;
-      for (std::size_t o = 0; o < layer.fan_out; ++o) out[o] += x * static_cast<double>(row[o]);
-    }
-  }
-  return z;
-}
 
 // Where a unit crosses 0 between t0 and t1.
 using Crossing = std::pair<double, std::size_t>;  // t, unit
@@ -84,11 +65,10 @@ SegmentPieces along(const Network<T>& net, const double* x0, const double* x1) {
   }
   // Between neighbouring t every unit so far is linear, so its values there are all of it.
   for (const Layer& layer : net.layers()) {
-    h = pre_activations(net, layer, h);
+    h = pre_activations(net, layer, h, nullptr);
     if (layer.activation == Activation::identity) continue;
     add_crossings(t, h, layer.fan_out);
-    const double slope =
-        layer.activation == Activation::leaky_relu ? static_cast<double>(static_cast<T>(0.01)) : 0;
+    const double slope = negative_slope<T>(layer.activation);
     for (double& z : h) z = z > 0.0 ? z : z * slope;
   }
   return {std::move(t), std::move(h)};

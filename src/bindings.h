@@ -20,11 +20,13 @@ namespace fastrelu::python {
 
 namespace py = pybind11;
 
+void bind_bounds(py::module_& m);
 void bind_kernels(py::module_& m);
 void bind_network(py::module_& m);
 void bind_piecewise(py::module_& m);
 void bind_random(py::module_& m);
 void bind_standardize(py::module_& m);
+void bind_regions(py::module_& m);
 void bind_study(py::module_& m);
 void bind_trainer(py::module_& m);
 

@@ -9,11 +9,13 @@ PYBIND11_MODULE(_core, m) {
   m.doc() = "The compiled core of fastrelu; use it through the package's own names.";
   fastrelu::select_isa_from_environment();
   fastrelu::python::import_numpy();
+  fastrelu::python::bind_bounds(m);
   fastrelu::python::bind_kernels(m);
   fastrelu::python::bind_network(m);
   fastrelu::python::bind_piecewise(m);
   fastrelu::python::bind_random(m);
   fastrelu::python::bind_standardize(m);
+  fastrelu::python::bind_regions(m);
   fastrelu::python::bind_study(m);
   fastrelu::python::bind_trainer(m);
   fastrelu::python::bind_fast_calls(m);

@@ -93,6 +93,35 @@ def test_along_without_biases_in_float32_and_a_point(rng):
     assert point.knots.tolist() == [0, 1] and np.allclose(point(0.5), net(x0), rtol=1e-4)
 
 
+def hinge_units(biases, weights=None, dtype="float64", activation="relu"):
+    """A network of one input: the sum of activation(w x + b)."""
+    n = len(biases)
+    net = fastrelu.Network([1, n, 1], dtype=dtype, activation=activation)
+    net.weights[0][0] = np.ones(n) if weights is None else weights
+    net.biases[0][:] = biases
+    net.weights[1][:, 0] = 1
+    net.biases[1][:] = 0
+    return net
+
+
+def test_along_where_units_switch_together():
+    f = hinge_units([-0.25, -0.25, 0.5], [1, 1, -2]).along([0], [1])
+    assert f.knots.tolist() == [0, 0.25, 1] and f.values[:, 0].tolist() == [0.5, 0, 1.5]
+
+
+def test_along_where_a_crossing_rounds_to_an_end():
+    assert hinge_units([0]).along([-1], [1e-20]).knots.tolist() == [0, 1]
+    assert hinge_units([0], [-1]).along([1], [-1e-20]).knots.tolist() == [0, 1]
+    # Or to a knot between: 1/2 from the first unit, beside it the second's.
+    f = hinge_units([0, -1e-18]).along([-1], [1])
+    assert f.knots.tolist() == [0, 0.5, 1] and f.values[:, 0].tolist() == [0, 0, 2]
+
+
+def test_along_has_the_leaky_slope_of_the_dtype(dtype):
+    f = hinge_units([0], dtype=dtype, activation="leaky_relu").along([-1], [1])
+    assert f.values[:, 0].tolist() == [-float(np.dtype(dtype).type(0.01)), 0, 1]
+
+
 def test_along_has_the_same_bits_everywhere():
     net = fastrelu.Network([6, 20, 20, 2], seed=3, dtype="float64")
     f = net.along(np.linspace(-1, 1, 6), np.linspace(2, -3, 6))

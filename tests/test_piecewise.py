@@ -175,11 +175,16 @@ def test_simplify_drops_what_it_can():
     assert len(bumpy.simplify(2e-3).knots) <= 3
 
 
-@pytest.mark.parametrize("flat", ["left", "right", "inner", "none"])
-@pytest.mark.parametrize("n", [1, 2, 5, 17, 32, 100, 400])
+@pytest.mark.parametrize(
+    "n, flat",
+    [
+        (n, flat)
+        for n in (1, 2, 5, 17, 32, 100, 400)
+        for flat in ("left", "right", "inner", "none")
+        if n > 1 or flat != "inner"  # one knot has no inner piece
+    ],
+)
 def test_network_reproduces_the_function(n, flat, rng):
-    if flat == "inner" and n < 2:
-        pytest.skip("no inner piece")
     f = random_function(rng, n, flat)
     net = f.to_network()
     assert net.layer_sizes == [1, n + (flat == "none"), 1]
@@ -190,6 +195,49 @@ def test_network_reproduces_the_function(n, flat, rng):
     truth = np.array([float(exact(f, v)) for v in few.tolist()])
     wrong = np.abs(net(few[:, None])[:, 0] - truth) / (EPS * largest(net, few))
     assert wrong.max() <= max(4, n / 8)
+
+
+def any_number(low, high):
+    """Numbers of all magnitudes from 10**low to 10**high, and 0."""
+    size = st.floats(low, high).map(lambda power: 10.0**power)
+    return st.one_of(st.just(0.0), size, size.map(lambda number: -number))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(any_number(-3, 6), any_number(-9, 9)), min_size=1, max_size=32),
+    any_number(-9, 9),
+    any_number(-9, 9),
+    st.integers(0, 2**32),
+)
+def test_network_reproduces_functions_of_all_sizes(points_drawn, left, right, seed):
+    knots, values = np.array(sorted(dict(points_drawn).items())).T
+    f = PiecewiseLinear(knots, values, left, right)
+    net = f.to_network()
+    rng = np.random.default_rng(seed)
+    between = knots[:-1] + rng.uniform(size=(20, len(knots) - 1)) * np.diff(knots)
+    span = max(knots[-1] - knots[0], 1.0)
+    x = np.r_[knots, between.ravel(), rng.uniform(knots[0] - span, knots[-1] + span, 50)]
+    truth = [exact(f, v) for v in x.tolist()]
+    got, size = net(x[:, None])[:, 0].tolist(), (EPS * largest(net, x)).tolist()
+    for g, t, s in zip(got, truth, size, strict=True):
+        assert abs(Fraction(g) - t) <= 4 * Fraction(s)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8, 33])
+@pytest.mark.parametrize("flat", ["inner", "none"])
+def test_few_hinges_are_at_work_anywhere(n, flat):
+    """They open away from the middle: opening all to the right, every one is at work at the end."""
+    values = np.arange(n) % 2 + np.arange(n) / n
+    if flat == "inner":
+        values[(n - 1) // 2] = values[n // 2]
+    f = PiecewiseLinear(np.arange(n), values, 1, 1)
+    net = f.to_network()
+    x = np.arange(-2, n + 2) + 0.5
+    at_work = (x[:, None] * net.weights[0] + net.biases[0] > 0).sum(axis=1)
+    assert at_work.max() <= n // 2 + 1
+    # So that what cancels is no larger than half the span times the largest change of slope.
+    assert largest(net, x).max() <= (n / 2 + 3) * np.abs(net.weights[1]).max() + n + 1
 
 
 @settings(max_examples=60)

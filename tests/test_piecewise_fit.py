@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import hashlib
 from itertools import combinations
 
 import numpy as np
@@ -122,3 +123,105 @@ def test_bad_input_is_named():
             fit(x, y, n_hinges=n)
     with pytest.raises(TypeError, match="n_hinges"):
         fit([1, 2], [1, 2], n_hinges=1.5)
+
+
+def test_exact_functions_are_found(rng):
+    for n in (1, 2, 4, 8):
+        for _ in range(5):
+            knots = np.cumsum(rng.uniform(0.5, 1.5, n))
+            f = PiecewiseLinear(knots, rng.normal(size=n), *rng.normal(size=2))
+            x = rng.uniform(knots[0] - 1, knots[-1] + 1, 60 * n)
+            g = PiecewiseLinear.fit(x, f(x), n_hinges=n)
+            assert np.allclose(g.knots, knots, rtol=1e-11)
+            assert np.allclose(g.values, f.values, rtol=1e-10, atol=1e-11)
+
+
+def test_more_hinges_are_never_worse(rng):
+    for n, y in ((12, rng.normal(size=12)), (40, rng.normal(size=40))):
+        x = np.arange(n) / 3.0
+        left = np.inf
+        for k in range(1, n):
+            f = PiecewiseLinear.fit(x, y, n_hinges=k)
+            best = best_values_leave(f.knots, x, y)
+            assert rss(f, x, y) <= best * (1 + 1e-9) + 1e-20
+            assert best <= left * (1 + 1e-9) + 1e-20
+            left = best
+        assert left < 1e-20
+
+
+def best_values_leave(knots, x, y):
+    basis = np.stack([np.ones_like(x), x, *(np.maximum(0, x - t) for t in knots)], axis=1)
+    r = y - basis @ np.linalg.lstsq(basis, y, rcond=None)[0]
+    return float(r @ r)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e6])
+def test_no_knot_can_move_for_the_better(shift, rng):
+    x = np.sort(rng.uniform(0, 1, 200))
+    y = np.sin(9 * x) + 0.1 * rng.normal(size=200)
+    f = PiecewiseLinear.fit(shift + x, y, n_hinges=5)
+    knots = f.knots - shift
+    left = best_values_leave(knots, x, y)
+    assert np.isclose(rss(f, shift + x, y), left, rtol=1e-8)
+    for k in range(5):
+        for step in (-1e-2, -1e-4, 1e-4, 1e-2):
+            moved = knots.copy()
+            moved[k] += step
+            assert best_values_leave(moved, x, y) > left * (1 - 1e-7)
+
+
+def test_sums_of_squares_of_a_published_example():
+    # sin(pi x / 2) with noise at 100 points: pwlf's sineWave.py; with 16 pieces its differential
+    # evolution leaves 0.130 after 100 s (benchmarks/bench_hinge_fit.py).
+    x = np.linspace(0, 10, 100)
+    y = np.sin(x * np.pi / 2) + np.random.RandomState(1).normal(0, 0.05, 100)
+    assert rss(PiecewiseLinear.fit(x, y, n_hinges=15), x, y) < 0.1117
+    assert rss(PiecewiseLinear.fit(x, y, n_hinges=7), x, y) < 0.49049
+
+
+def test_steps_and_flat_data():
+    x = np.arange(1000.0)
+    f = PiecewiseLinear.fit(x, np.full(1000, 2.5), n_hinges=10)
+    assert (f(np.array([-5.0, 3.3, 2000.0])) == 2.5).all()
+    f = PiecewiseLinear.fit(x, 1e9 * (x >= 400) - 3e9, n_hinges=2)
+    assert rss(f, x, 1e9 * (x >= 400) - 3e9) < 1e-6
+    assert 399 <= f.knots[0] < f.knots[1] <= 400
+
+
+def test_the_same_bits_everywhere_in_any_order(rng):
+    x = np.arange(300) * (37 * np.pi) % 4
+    y = np.abs(x - 1.3) - x * x / 3 + (np.arange(300) * 7919 % 101 - 50) / 300
+    order = rng.permutation(300)
+    digests = set()
+    for some in (slice(None), order):
+        f = PiecewiseLinear.fit(x[some], y[some], n_hinges=5)
+        parts = (f.knots, f.values, f.left_slope, f.right_slope)
+        digests.add(hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16])
+    assert digests == {"f1a7ce79b8b57e00"}
+
+
+def test_plot_marks_the_hinges(rng):
+    pytest.importorskip("matplotlib").use("agg")
+    from matplotlib import pyplot
+
+    from fastrelu import plot
+
+    x = rng.uniform(0, 8, 50)
+    ax = plot.hinge_fit(LECTURE, x, LECTURE(x))
+    data, curve, marks, *lines = ax.lines
+    assert sorted(data.get_xdata()) == sorted(x)
+    assert (LECTURE(curve.get_xdata()) == curve.get_ydata()).all()
+    assert marks.get_xdata().tolist() == [2, 3, 5, 6]
+    assert [line.get_xdata()[0] for line in lines] == [2, 3, 5, 6]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "data", "fit, 4 hinges", "hinges",
+    ]  # fmt: skip
+    assert ax.get_xlabel() == "x" and ax.get_ylabel() == "y"
+    assert plot.hinge_fit(LECTURE, x, x, ax, label="f") is ax
+    with pytest.raises(TypeError, match="f: expected a PiecewiseLinear"):
+        plot.hinge_fit(np.sin, x, x)
+    with pytest.raises(ValueError, match="y: expected shape"):
+        plot.hinge_fit(LECTURE, x, x[1:])
+    with pytest.raises(ValueError, match="f: expected one output"):
+        plot.hinge_fit(PiecewiseLinear([0], [[1, 2]]), x, x)
+    pyplot.close("all")

@@ -112,6 +112,16 @@ def study(
     distance_at: NDArray[np.int64],
     weights_at: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def linear_regions(
+    net: Network, window: NDArray[np.float64], plane: NDArray[np.float64], max_regions: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]: ...
+def pre_activation_bounds(
+    net: Network, lower: NDArray[np.float64], upper: NDArray[np.float64], rounding: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+
+def fit_hinges(
+    x: NDArray[np.float64], y: NDArray[np.float64], n_hinges: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]: ...
 
 class Trainer:
     state: dict[str, Any]

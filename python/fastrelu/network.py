@@ -11,13 +11,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastrelu import _core, losses, pieces
+from fastrelu import _core, losses
 from fastrelu._arguments import MatrixLike, real_number, seed_number, whole_number
 from fastrelu._core import Cache
+from fastrelu._piece_methods import PieceMethods
 from fastrelu.losses import Loss, as_loss
 from fastrelu.optimizers import SGD, core_options
-from fastrelu.pieces import LocalAffine
-from fastrelu.piecewise import PiecewiseLinear
 
 Array = NDArray[Any]
 __all__ = ["Cache", "Gradients", "Network"]
@@ -47,7 +46,7 @@ class Gradients:
 
 
 @_core.fast_call
-class Network(_core.Network):
+class Network(PieceMethods, _core.Network):
     """A fully connected network: hidden layers with an activation, a linear output layer.
 
     Parameters
@@ -291,51 +290,6 @@ class Network(_core.Network):
             unit[..., o] = 1
             rows.append(self._backward(cache, unit, False, True)[1])
         return np.stack(rows, axis=-2)
-
-    def local_affine(self, X: ArrayLike) -> LocalAffine:
-        """Return the affine map that the network is around each row.
-
-        Parameters
-        ----------
-        X : array_like, (n, d_in) or (d_in,)
-            Rows, or one row; dense and finite.
-
-        Returns
-        -------
-        LocalAffine
-            Unpacks as ``A, c``, float64, (n, d_out, d_in) and (n, d_out) ((d_out, d_in), (d_out,)
-            for one row): ``net(x') = A x' + c`` wherever the same hidden units are active.
-            ``.pattern``, bool, (n, n_hidden) or (n_hidden,), says which are.
-
-        Raises
-        ------
-        ValueError
-            If X does not fit, or an activation is none of relu, leaky_relu and identity.
-        """
-        return pieces.local_affine(self, X)
-
-    def along(self, x0: ArrayLike, x1: ArrayLike) -> PiecewiseLinear:
-        """Return ``t -> net(x0 + t (x1 - x0))`` as an exact piecewise-linear function.
-
-        Parameters
-        ----------
-        x0, x1 : array_like, (d_in,)
-            Where the segment starts, t = 0, and ends, t = 1.
-
-        Returns
-        -------
-        PiecewiseLinear
-            Its knots are 0, 1 and every t between at which a hidden unit's kink lies, felt in the
-            outputs or not (``.simplify()`` drops the others); its values are (n_knots, d_out). It
-            is meant for t in [0, 1]; beyond, the first and the last piece go on. Computed in
-            float64 from the parameters as they are now.
-
-        Raises
-        ------
-        ValueError
-            If a point does not fit, or an activation is none of relu, leaky_relu and identity.
-        """
-        return pieces.along(self, x0, x1)
 
     def copy(self) -> Network:
         """Return a network of the same shape with a copy of the parameters."""

@@ -99,6 +99,11 @@ def _check_activations(net: Network) -> None:
             )
 
 
+def _check_parameters(net: Network) -> None:
+    if not np.isfinite(net.parameters).all():
+        raise ValueError("network: expected finite parameters, got NaN or infinity")
+
+
 def _negative_slope(net: Network, activation: str) -> float:
     return {"relu": 0.0, "leaky_relu": float(net.dtype.type(0.01)), "identity": 1.0}[activation]
 

@@ -13,16 +13,20 @@ from fastrelu.plot._evaluation import (
     residuals,
 )
 from fastrelu.plot._history import history
-from fastrelu.plot._piecewise import piecewise
+from fastrelu.plot._piecewise import hinge_fit, piecewise
+from fastrelu.plot._regions import regions, surface
 
 __all__ = [
     "calibration",
     "confusion_matrix",
     "convergence",
     "gradient_noise",
+    "hinge_fit",
     "history",
     "importance",
     "piecewise",
     "predictions",
+    "regions",
     "residuals",
+    "surface",
 ]

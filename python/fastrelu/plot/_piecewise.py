@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from fastrelu.piecewise import PiecewiseLinear
+from fastrelu.piecewise import PiecewiseLinear, _reals
 from fastrelu.plot._axes import COLOURS, STYLES, axes_or_new
 
 
@@ -61,6 +62,59 @@ def piecewise(
     ax.grid(True, alpha=0.25)
     if label is not None:
         ax.legend(frameon=False)
+    return ax
+
+
+def hinge_fit(
+    f: PiecewiseLinear, x: ArrayLike, y: ArrayLike, ax: Any = None, *, label: str | None = None
+) -> Any:
+    """Draw points and a function fitted to them, with a line and a mark at each hinge.
+
+    Parameters
+    ----------
+    f : PiecewiseLinear
+        With one output, as `PiecewiseLinear.fit` returns it.
+    x, y : array_like, (n,)
+        The points.
+    ax : matplotlib Axes, optional
+        Where to draw; by default axes of a new figure.
+    label : str, optional
+        Of the function, in the legend; by default its number of hinges.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ImportError
+        Without Matplotlib.
+    TypeError, ValueError
+        If an argument does not fit.
+    """
+    if not isinstance(f, PiecewiseLinear):
+        raise TypeError(f"f: expected a PiecewiseLinear, got {type(f).__name__}")
+    if f.values.size != len(f.knots):
+        raise ValueError(f"f: expected one output, got values {f.values.shape}")
+    x, y = _reals("x", x), _reals("y", y)
+    if x.ndim != 1 or len(x) == 0:
+        raise ValueError(f"x: expected shape (n,), n >= 1, got {x.shape}")
+    if y.shape != x.shape:
+        raise ValueError(f"y: expected shape {x.shape}, got {y.shape}")
+    ax = axes_or_new(ax)
+    low, high = min(x.min(), f.knots[0]), max(x.max(), f.knots[-1])
+    ends = np.union1d(f.knots, [low, high])
+    ax.plot(x, y, ".", color="0.6", ms=4, label="data", zorder=1)
+    name = label or f"fit, {len(f.knots)} hinge{'s' if len(f.knots) > 1 else ''}"
+    ax.plot(ends, f(ends).ravel(), color=COLOURS[0], lw=2, label=name, zorder=2)
+    heights = f.values.ravel()
+    ax.plot(f.knots, heights, "D", color=COLOURS[1], ms=6, label="hinges", zorder=3)
+    for knot in f.knots:
+        ax.axvline(knot, color=COLOURS[1], lw=0.8, ls=":", zorder=0)
+    ax.set_xlabel("x")
+    ax.set_ylabel("y")
+    ax.grid(True, alpha=0.25)
+    ax.legend(frameon=False)
     return ax
 
 

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Certified bounds on every pre-activation of a network (relu, leaky_relu, identity) over a box of
+// inputs: intervals layer by layer, tightened by linear relaxations of the activations that are
+// substituted back to the inputs. docs/bounds.md derives them, roundings included.
+//
+// `computed`: bounds on the numbers that the network's passes compute in T, chains as
+// docs/arithmetic.md defines them. `exact`: on the function of real numbers with these parameters.
+// Both hold whatever this computation, in float64 by plain loops, rounds itself, and have the same
+// bits everywhere.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "network.h"
+
+namespace fastrelu {
+
+enum class Chains : std::uint8_t { exact, computed };
+
+// Of Z_0, Z_1, ...: layer after layer, the outputs last.
+struct PreActivationBounds {
+  std::vector<double> lower, upper;
+};
+
+// lower, upper: net.inputs() finite numbers each, lower <= upper. Parameters must be finite.
+// std::invalid_argument if a number of T may overflow somewhere in the box. Activations are the
+// caller's to check.
+template <class T>
+PreActivationBounds pre_activation_bounds(const Network<T>& net, const double* lower,
+                                          const double* upper, Chains chains);
+
+}  // namespace fastrelu

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Where to put n knots: the best choice of all among some hundred places, then among places around
+// those found, nearer and nearer, with refine_hinges after each.
+#pragma once
+
+#include <cstddef>
+
+#include "hinge_points.h"
+#include "hinge_refine.h"
+
+namespace fastrelu {
+
+// More than n + 2 points.
+Knots search_hinges(const HingePoints& points, std::size_t n);
+
+}  // namespace fastrelu

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A network's linear regions on a plane.
+#include <algorithm>
+#include <chrono>
+
+#include "arrays.h"
+#include "bindings.h"
+#include "regions.h"
+
+namespace fastrelu::python {
+namespace {
+
+// Lets Python handle signals, some 20 times a second; called without the GIL.
+class SignalCheck {
+ public:
+  void operator()() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now < next_) return;
+    next_ = now + std::chrono::milliseconds(50);
+    const py::gil_scoped_acquire gil;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point next_ =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
+};
+
+// window (4,), plane (3, d_in + 1): see regions.h. -> vertices (V, 2), offsets (R + 1,),
+// pattern (R, n_hidden), maps (R, 3 * d_out)
+py::tuple regions_on_plane(PyNetwork& self, const py::object& window, const py::object& plane,
+                           std::size_t max_regions) {
+  return self.visit([&](auto& net) {
+    using T = Scalar<decltype(net)>;
+    const FpEnvironment environment;
+    const Reading reading(self.guard);
+    const auto edges = as_contiguous<double>(window, "window", Shape(4), true);
+    const auto rows = as_contiguous<double>(plane, "plane", Shape(3, net.inputs() + 1), true);
+    Regions regions;
+    {
+      const py::gil_scoped_release release;
+      const double* w = edges.data;
+      regions =
+          linear_regions(static_cast<const Network<T>&>(net),
+                         Plane{w[0], w[1], w[2], w[3], rows.data}, max_regions, SignalCheck());
+    }
+    const std::size_t count = regions.offsets.size() - 1;
+    const auto vertices = new_output<double>(Shape(regions.vertices.size() / 2, 2));
+    const auto maps = new_output<double>(Shape(count, 3 * net.outputs()));
+    const auto n = static_cast<py::ssize_t>(count);
+    py::array_t<std::int64_t> offsets(n + 1);
+    py::array_t<bool> pattern(
+        {n, n > 0 ? static_cast<py::ssize_t>(regions.pattern.size()) / n : 0});
+    std::copy(regions.vertices.begin(), regions.vertices.end(), vertices.data);
+    std::copy(regions.maps.begin(), regions.maps.end(), maps.data);
+    std::copy(regions.offsets.begin(), regions.offsets.end(), offsets.mutable_data());
+    std::transform(regions.pattern.begin(), regions.pattern.end(), pattern.mutable_data(),
+                   [](std::uint8_t active) { return active != 0; });
+    return py::make_tuple(vertices.array, offsets, pattern, maps.array);
+  });
+}
+
+}  // namespace
+
+void bind_regions(py::module_& m) {
+  m.def("linear_regions", &regions_on_plane, py::arg("net"), py::arg("window"), py::arg("plane"),
+        py::arg("max_regions"));
+}
+
+}  // namespace fastrelu::python

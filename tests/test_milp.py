@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The mixed-integer programs that a network is written as, read back and solved."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import scipy.optimize
+
+import fastrelu
+
+NUMBER = r"[-+]?\d[\d.]*(?:e[-+]?\d+)?"
+
+
+class Program:
+    """What an LP file says; as much of the format as the writer uses."""
+
+    def __init__(self, path: Path) -> None:
+        text = re.sub(r"\\.*", "", path.read_text())
+        sections = re.split(
+            r"^(Maximize|Minimize|Subject To|Bounds|Binaries|End)$", text, flags=re.MULTILINE
+        )
+        parts = {name: body for name, body in zip(sections[1::2], sections[2::2], strict=True)}
+        self.sense = -1.0 if "Maximize" in parts else 1.0
+        self.names: list[str] = []
+        self.binaries = parts.get("Binaries", "").split()
+        bounds = re.findall(rf"({NUMBER}) <= (\w+) <= ({NUMBER})", parts["Bounds"])
+        self.bounds = {name: (float(low), float(high)) for low, name, high in bounds}
+        self.bounds |= {name: (0.0, 1.0) for name in self.binaries}
+        self.names = list(self.bounds)
+        objective = parts["Maximize" if self.sense < 0 else "Minimize"].split(":")[1].strip()
+        self.objective = np.array([float(name == objective) for name in self.names])
+        rows = re.findall(rf"\w+:([^:]*?)(<=|=)\s+({NUMBER})", parts["Subject To"])
+        assert len(rows) == parts["Subject To"].count(":")
+        self.rows = [(self.coefficients(sum_), how, float(right)) for sum_, how, right in rows]
+
+    def coefficients(self, text: str) -> Any:
+        row = np.zeros(len(self.names))
+        for sign, number, name in re.findall(rf"([-+])\s+({NUMBER})\s+(\w+)", text):
+            row[self.names.index(name)] += float(sign + number)
+        return row
+
+    def solve(self) -> tuple[float, dict[str, float]]:
+        low, high = np.array(list(self.bounds.values())).T
+        right = np.array([r for _, _, r in self.rows])
+        left = np.where([how == "=" for _, how, _ in self.rows], right, -np.inf)
+        result = scipy.optimize.milp(
+            self.sense * self.objective,
+            integrality=[name in self.binaries for name in self.names],
+            bounds=scipy.optimize.Bounds(low, high),
+            constraints=scipy.optimize.LinearConstraint(
+                np.array([row for row, _, _ in self.rows]), left, right
+            ),
+            options={"mip_rel_gap": 1e-9},
+        )
+        assert result.success, result.message
+        return self.sense * result.fun, dict(zip(self.names, result.x, strict=True))
+
+
+def network(sizes: list[int], seed: int = 0, **more: Any) -> Any:
+    net = fastrelu.Network(sizes, dtype="float64", seed=seed, **more)
+    rng = np.random.default_rng(seed)
+    for b in net.biases:
+        b[:] = rng.normal(size=b.shape) * 0.3
+    return net
+
+
+@hypothesis.settings(max_examples=15, deadline=None)
+@hypothesis.given(
+    hidden=st.lists(st.integers(1, 7), min_size=0, max_size=3),
+    outputs=st.integers(1, 2),
+    activation=st.sampled_from(["relu", "relu", "leaky_relu", "identity"]),
+    sense=st.sampled_from(["max", "min"]),
+    scale=st.sampled_from([1.0, 0.5]),
+    bias=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_optimum_is_the_best_corner_of_all_regions(
+    tmp_path_factory: Any,
+    hidden: list[int],
+    outputs: int,
+    activation: str,
+    sense: str,
+    scale: float,
+    bias: bool,
+    seed: int,
+) -> None:
+    path = tmp_path_factory.mktemp("milp") / "net.lp"
+    net = network([2, *hidden, outputs], seed, activation=activation, scale=scale, bias=bias)
+    net.to_milp(path, [(-1, 2), (-2, 1)], output=outputs - 1, sense=sense)
+    value, solution = Program(path).solve()
+    corners = net(net.linear_regions((-1, 2, -2, 1)).vertices)[:, -1]
+    best = corners.max() if sense == "max" else corners.min()
+    assert value == pytest.approx(best, abs=1e-6, rel=1e-6)
+    at = net([solution["x0"], solution["x1"]])[-1]
+    assert at == pytest.approx(best, abs=1e-5, rel=1e-5)
+
+
+def test_one_input_against_the_knots_of_the_segment(tmp_path: Path) -> None:
+    net = network([1, 12, 12, 1], seed=4)
+    for sense, pick in (("max", np.max), ("min", np.min)):
+        net.to_milp(tmp_path / "net.lp", [(-3, 3)], sense=sense)
+        value, _ = Program(tmp_path / "net.lp").solve()
+        assert value == pytest.approx(pick(net.along([-3], [3]).values), abs=1e-6)
+
+
+def test_only_units_in_doubt_are_binary(tmp_path: Path) -> None:
+    net = network([2, 16, 16, 1])
+    counts = []
+    for half in (1.0, 0.1, 1e-3):
+        net.to_milp(tmp_path / "net.lp", [(-half, half)] * 2)
+        counts.append(len(Program(tmp_path / "net.lp").binaries))
+    assert 32 >= counts[0] > counts[1] > counts[2]
+
+
+def test_a_wide_layer_is_cut_into_lines_and_keeps_its_digits(tmp_path: Path) -> None:
+    net = network([40, 3, 1])
+    net.to_milp(tmp_path / "net.lp", [(-1, 1)] * 40)
+    text = (tmp_path / "net.lp").read_text()
+    assert max(map(len, text.splitlines())) <= 200 and text.isascii()
+    program = Program(tmp_path / "net.lp")
+    wanted = {f"x{i}": net.weights[0][i, 0] for i in range(40)}
+    row = dict(zip(program.names, program.rows[0][0], strict=True))
+    assert all(row[name] == weight for name, weight in wanted.items())
+
+
+def test_a_box_of_one_point(tmp_path: Path) -> None:
+    net = network([2, 5, 1])
+    net.to_milp(tmp_path / "net.lp", [(0.5, 0.5), (-0.25, -0.25)])
+    value, _ = Program(tmp_path / "net.lp").solve()
+    assert value == pytest.approx(net([0.5, -0.25])[0], abs=1e-9)
+
+
+def test_bad_arguments_leave_the_file_alone(tmp_path: Path) -> None:
+    net, path = network([2, 3, 2]), tmp_path / "net.lp"
+    path.write_text("mine")
+    box = [(0, 1), (0, 1)]
+    for bad, message in (
+        (dict(bounds=[(0, 1)]), r"bounds: expected shape \(2, 2\)"),
+        (dict(bounds=[(0, 1), (1, 0)]), r"bounds\[1\]: expected low <= high"),
+        (dict(bounds=[(0, 1), (np.nan, 1)]), "bounds: expected finite"),
+        (dict(bounds=box, output=2), "output: expected"),
+        (dict(bounds=box, sense="most"), "sense: expected 'max' or 'min'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            net.to_milp(path, **bad)
+    with pytest.raises(ValueError, match="piecewise linear"):
+        network([2, 3, 2], activation="logistic").to_milp(path, box)
+    assert path.read_text() == "mine" and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(OSError, match="missing"):
+        net.to_milp(tmp_path / "missing" / "net.lp", box)
