@@ -59,21 +59,17 @@ def as_numbers(table: Table, name: str, column: Column) -> Column:
     """Return a column as numbers; text that says numbers, true or false is taken as such."""
     if column is None or kind_of(column) == "numeric":
         return column
-    what = {"text": "text", "date": "a date"}[kind_of(column)]
+    words = {"": np.nan, "true": 1.0, "false": 0.0}
+    is_text = kind_of(column) == "text"
     numbers = np.full(len(column), np.nan)
     for i, value in enumerate(column):
-        if what == "text" and not isinstance(value, str):
-            value = "" if value is None else str(value)
+        word = "" if value is None else str(value).strip().lower()
         try:
-            if what != "text":
+            if not is_text:
                 raise ValueError
-            word = value.strip().lower()
-            numbers[i] = (
-                {"": np.nan, "true": 1.0, "false": 0.0}.get(word)
-                if word in ("", "true", "false")
-                else float(value)
-            )
+            numbers[i] = words[word] if word in words else float(word)
         except ValueError:
+            what = "text" if is_text else "a date"
             raise DataError(
                 f"{table.source}: row {table.first_row + i + 1}: column {name!r}: expected a "
                 f"number, as in training, got {what} such as {str(value)[:40]!r}"
