@@ -4,11 +4,15 @@
 import gzip
 import random
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from command_tools import run, write_table
 
+ROOT = Path(__file__).parent.parent
 ROWS = "a,b\n" + "1,2\n3,5.5\n" * 50
 
 
@@ -132,3 +136,15 @@ def test_mutated_files_give_no_traceback(tmp_path, rng):
         assert isinstance(result.exception, (SystemExit, type(None))), says
         codes.add(result.exit_code)
     assert codes >= {0, 3}
+
+
+@pytest.mark.parametrize("door", ["-m fastrelu", "scripts/train.py"])
+def test_without_click_one_line_names_the_extra(door):
+    code = (
+        "import runpy, sys; sys.modules['click'] = None; "
+        + ("runpy.run_module('fastrelu', run_name='__main__')" if door[0] == "-" else "")
+        + (f"runpy.run_path({str(ROOT / door)!r}, run_name='__main__')" if door[0] != "-" else "")
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "pip install 'fastrelu[train]'" in done.stderr

@@ -162,3 +162,32 @@ def test_regression_in_its_own_unit(tmp_path, rng):
     np.testing.assert_allclose(
         load_model(out).predict({"size": [0.0], "colour": ["red"]}), [120], atol=8
     )
+
+
+def test_parquet_in_parts_gives_the_same(model, tmp_path, rng, monkeypatch):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import fastrelu.training.streaming as streaming
+
+    n = 60_000
+    columns = {
+        "height": rng.normal(size=n),
+        "shape": rng.choice(["round", "square"], n),
+        "width": rng.normal(size=n) * 3,
+        "colour": rng.choice(["red", "blue"], n),
+    }
+    table = pyarrow.table(columns)
+    path = tmp_path / "new.parquet"
+    parquet.write_table(table, path, row_group_size=7_000)
+    whole = run("predict", model, path).stdout
+    scores = run("evaluate", model, path).stdout
+    real, parts = streaming.open_stream, []
+
+    def small(paths, choice, memory, need_target=True):
+        stream = real(paths, choice, 2 * 10**6, need_target)
+        parts.append(len(stream.chunks))
+        return stream
+
+    monkeypatch.setattr(streaming, "open_stream", small)
+    assert run("predict", model, path).stdout == whole and whole.count("\n") == n + 1
+    assert run("evaluate", model, path).stdout == scores and parts == [9, 9]

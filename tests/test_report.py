@@ -114,6 +114,7 @@ def test_the_page_is_html_and_needs_nothing_else(classes: ReportContent) -> None
         assert "://" not in text
         for tag, attributes in page.elements:
             assert tag not in ("script", "link", "iframe", "object")
+            assert tag != "svg" or attributes["aria-label"]
             for name in ("src", "href"):
                 assert attributes.get(name, "#").startswith(("#", "data:"))
         names = [attributes["id"] for _, attributes in page.elements if "id" in attributes]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrelu.training.report.markup import Html, element
+from fastrelu.training.report.markup import Html, element, escape
 
 INSTALL = "The pictures need Matplotlib: pip install 'fastrelu[plot]', then train again."
 # Stand-ins that the page's colours are put in place of, so that one picture suits light, dark
@@ -51,7 +51,7 @@ def style(name: str) -> Any:
 
 
 def svg(
-    name: str, draw: Callable[[Any], Any], caption: Any, size: tuple[float, float] = (5.2, 3.4)
+    name: str, draw: Callable[[Any], Any], caption: str, size: tuple[float, float] = (5.2, 3.4)
 ) -> Html:
     """Return a figure with what `draw(ax)` draws.
 
@@ -61,7 +61,7 @@ def svg(
         Of the picture, different from the others' in the page.
     draw : callable
         Takes the axes.
-    caption : str or Html
+    caption : str
         What it shows; also its text for those who cannot see it.
     size : (float, float)
         Width and height in inches.
@@ -76,7 +76,8 @@ def svg(
         draw(figure.add_subplot())
         stream = io.StringIO()
         figure.savefig(stream, format="svg", dpi=160, metadata={"Date": None})
-    picture = _tidied(stream.getvalue(), name)
+    label = f'<svg role="img" aria-label="{escape(caption)}"'
+    picture = Html(_tidied(stream.getvalue(), name).replace("<svg", label, 1))
     return element("figure", picture, element("figcaption", caption))
 
 
@@ -105,7 +106,6 @@ def _tidied(text: str, name: str) -> Html:
         # As wide as drawn (4/3 pixels a point), and narrower where the window is.
         points = f' width="{width[1]}pt"'
         text = text.replace(points, f' style="width:{float(width[1]) * 4 / 3:.0f}px"', 1)
-    text = text.replace("<svg", '<svg role="img"', 1)
     return Html(re.sub(r"\n\s*", "\n", text).strip())
 
 
@@ -136,7 +136,7 @@ def curves(ax: Any, lines: Mapping[str, Sequence[tuple[float, float]]], label: s
 def picture(
     name: str,
     draw: Callable[[Any], Any],
-    caption: Any,
+    caption: str,
     instead: Callable[[], Any],
     size: tuple[float, float] = (5.2, 3.4),
 ) -> Any:
