@@ -10,12 +10,19 @@
 
 #include "linear_rows.h"
 
+// The chains of the kernels once more, in plain code.
+#define FASTRELU_ISA plain
+#include "kernels/exact_fma.h"
+#undef FASTRELU_ISA
+
 namespace fastrelu {
 namespace {
 
 // Half a unit in the last place of 1: a result's rounding error is at most this times its size.
 constexpr double kHalfUlp = 0x1p-53;
-// Products of numbers this small may lose all their bits; nothing here is near it.
+// A product loses at most half of this where it is subnormal. Where what it stands for is
+// multiplied by large numbers later, that is counted; the rest is far below kTiny.
+constexpr double kSmallest = std::numeric_limits<double>::denorm_min();
 constexpr double kTiny = 1e-300;
 
 // A bound on n roundings in a row, relative to the sum of magnitudes; itself rounded up.
@@ -43,6 +50,7 @@ struct LayerBounds {
   Vector size;              // sum of |W| |x| and |b|
   Vector chain_error;       // of a computed pre-activation against its exact sum
   Vector activation_error;  // of a computed activation
+  double underflow = 0;     // what a lane's coefficients may lose on the way through it
   Lines lines;
   explicit LayerBounds(std::size_t n)
       : z(n),
@@ -98,11 +106,34 @@ Interval scaled_inputs(const Network<T>& net, const double* lower, const double*
   return x;
 }
 
+// The network's own chains at the corners of x that make each least and greatest: roundings to
+// nearest keep the order, so all computed pre-activations lie between, up to the last bit.
+template <class T>
+void chains_at_corners(const Network<T>& net, std::size_t k, const Interval& x, Interval& z) {
+  const Layer& layer = net.layers()[k];
+  const T* weights = net.parameters() + layer.weight_offset;
+  const T* bias = net.parameters() + layer.bias_offset;
+  std::vector<T> least(layer.fan_out, T(0));
+  if (net.has_bias()) std::copy(bias, bias + layer.fan_out, least.begin());
+  std::vector<T> greatest = least;
+  for (std::size_t i = 0; i < layer.fan_in; ++i) {
+    if (x.is_zero(i)) continue;
+    const T lower = static_cast<T>(x.lower[i]), upper = static_cast<T>(x.upper[i]);
+    const T* row = weights + i * layer.fan_out;
+    for (std::size_t o = 0; o < layer.fan_out; ++o) {
+      least[o] = plain::exact_fma(row[o] < 0 ? upper : lower, row[o], least[o]);
+      greatest[o] = plain::exact_fma(row[o] < 0 ? lower : upper, row[o], greatest[o]);
+    }
+  }
+  std::copy(least.begin(), least.end(), z.lower.begin());
+  std::copy(greatest.begin(), greatest.end(), z.upper.begin());
+}
+
 // The pre-activations by intervals, and how far a computed one may be from its exact sum: every fma
 // of the chain adds a rounding of the partial sum that it makes.
 template <class T>
 void propagate(const Network<T>& net, std::size_t k, const Interval& x, const Rounding& rounding,
-               LayerBounds& out) {
+               Chains chains, LayerBounds& out) {
   const Layer& layer = net.layers()[k];
   const std::size_t width = layer.fan_out;
   const T* weights = net.parameters() + layer.weight_offset;
@@ -137,10 +168,16 @@ void propagate(const Network<T>& net, std::size_t k, const Interval& x, const Ro
     out.z.upper[o] = upper[o] + away;
     if (!(std::max(largest[o], out.z.size(o)) <= rounding.largest)) overflow(k);
   }
+  if (chains == Chains::computed) chains_at_corners(net, k, x, out.z);
+  double x_sizes = 0, z_sizes = 0;
+  for (std::size_t i = 0; i < layer.fan_in; ++i) x_sizes += x.size(i);
+  for (std::size_t o = 0; o < width; ++o) z_sizes += out.z.size(o);
+  out.underflow = kSmallest * (1.02 * static_cast<double>(width) * x_sizes + z_sizes);
 }
 
 // Activations and their lines from the pre-activations' intervals; slope: below 0.
-void activate(double slope, const Rounding& rounding, LayerBounds& layer) {
+template <class T>
+void activate(double slope, const Rounding& rounding, Chains chains, LayerBounds& layer) {
   for (std::size_t o = 0; o < layer.size.size(); ++o) {
     const double lower = layer.z.lower[o], upper = layer.z.upper[o];
     // z * slope is one rounding where that is a product.
@@ -149,8 +186,14 @@ void activate(double slope, const Rounding& rounding, LayerBounds& layer) {
         product ? 1.02 * (rounding.half_ulp * slope * -lower + rounding.smallest) : 0;
     const double own = product ? 4 * kHalfUlp * slope * -lower + kTiny : 0;
     layer.activation_error[o] = error;
-    layer.a.lower[o] = lower >= 0 ? lower : slope * lower - error - own;
-    layer.a.upper[o] = upper > 0 ? upper : slope * upper + error + own;
+    if (chains == Chains::computed) {  // in order, too
+      const T factor = static_cast<T>(slope);
+      layer.a.lower[o] = lower > 0 ? lower : static_cast<double>(static_cast<T>(lower) * factor);
+      layer.a.upper[o] = upper > 0 ? upper : static_cast<double>(static_cast<T>(upper) * factor);
+    } else {
+      layer.a.lower[o] = lower > 0 ? lower : slope * lower - own;
+      layer.a.upper[o] = upper > 0 ? upper : slope * upper + own;
+    }
     double below = 1, above = 1, shift = 0;
     if (upper <= 0) {
       below = above = slope;
@@ -215,13 +258,14 @@ class BackSubstitution {
       present_.push_back(o);
       const double b = net_.has_bias() ? static_cast<double>(bias[o]) : 0.0;
       // The product's roundings below, and those of the chain that this stands for.
-      const double error = known.chain_error[o] + g * known.size[o];
+      const double error = known.chain_error[o] + g * known.size[o] + kSmallest;
       for (std::size_t l = 0; l < kLanes; ++l) {
         constant_[l] += c[l] * b;
         magnitude_[l] += std::fabs(c[l] * b);
         slack_[l] += std::fabs(c[l]) * error;
       }
     }
+    for (double& slack : slack_) slack += known.underflow;
     before_.assign(layer.fan_in * kLanes, 0.0);
     for (std::size_t i = 0; i < layer.fan_in; ++i) {
       double* out = before_.data() + i * kLanes;
@@ -274,9 +318,22 @@ class BackSubstitution {
   double constant_[kLanes], magnitude_[kLanes], slack_[kLanes];
 };
 
+// The nearest number of T that is not below, or not above x: a bound on numbers of T.
+template <class T>
+double at_least(double x) {
+  const T near = static_cast<T>(x);
+  if (static_cast<double>(near) >= x) return static_cast<double>(near);
+  return static_cast<double>(std::nextafter(near, std::numeric_limits<T>::infinity()));
+}
+template <class T>
+double at_most(double x) {
+  return -at_least<T>(-x);
+}
+
 // Tightens the intervals of the units of layer k that intervals alone leave in doubt.
 template <class T>
-void tighten(const Network<T>& net, std::size_t k, BackSubstitution<T>& back, LayerBounds& layer) {
+void tighten(const Network<T>& net, std::size_t k, Chains chains, BackSubstitution<T>& back,
+             LayerBounds& layer) {
   std::vector<std::size_t> units;
   const bool output = k + 1 == net.layers().size();
   for (std::size_t o = 0; o < layer.size.size(); ++o) {
@@ -294,8 +351,9 @@ void tighten(const Network<T>& net, std::size_t k, BackSubstitution<T>& back, La
     for (std::size_t l = 0; l < lanes; ++l) {
       double& lower = layer.z.lower[unit[l]];
       double& upper = layer.z.upper[unit[l]];
-      if (sign[l] > 0) lower = std::max(lower, bound[l]);
-      if (sign[l] < 0) upper = std::min(upper, -bound[l]);
+      const bool computed = chains == Chains::computed;
+      if (sign[l] > 0) lower = std::max(lower, computed ? at_least<T>(bound[l]) : bound[l]);
+      if (sign[l] < 0) upper = std::min(upper, computed ? at_most<T>(-bound[l]) : -bound[l]);
     }
   }
 }
@@ -313,9 +371,9 @@ PreActivationBounds pre_activation_bounds(const Network<T>& net, const double* l
   PreActivationBounds out;
   for (std::size_t k = 0; k < layers.size(); ++k) {
     LayerBounds& layer = layers[k];
-    propagate(net, k, k == 0 ? x : layers[k - 1].a, rounding, layer);
-    if (k > 0) tighten(net, k, back, layer);
-    activate(negative_slope<T>(net.layers()[k].activation), rounding, layer);
+    propagate(net, k, k == 0 ? x : layers[k - 1].a, rounding, chains, layer);
+    if (k > 0) tighten(net, k, chains, back, layer);
+    activate<T>(negative_slope<T>(net.layers()[k].activation), rounding, chains, layer);
     out.lower.insert(out.lower.end(), layer.z.lower.begin(), layer.z.lower.end());
     out.upper.insert(out.upper.end(), layer.z.upper.begin(), layer.z.upper.end());
   }

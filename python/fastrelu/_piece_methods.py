@@ -147,14 +147,16 @@ class PieceMethods:
         lower, upper : array_like, (d_in,)
             The least and the greatest value of each input, as X is given (before ``scale``).
         rounding : bool
-            True: the box holds for the numbers that ``net(X)`` gives, every rounding of its
-            arithmetic included. False: for the function of real numbers, which is what most
-            verifiers bound; computed outputs can lie outside.
+            True: the box is one for the numbers that ``net(X)`` gives, every rounding of its
+            arithmetic included; of a single point it is that point's outputs. False: for the
+            function of real numbers, which is what most verifiers bound; computed outputs can lie
+            outside.
 
         Returns
         -------
         lower, upper : ndarray, (d_out,)
-            float64, the same bits on every machine. By interval arithmetic, tightened by linear
+            float64 (with roundings numbers of the network's dtype), the same bits on every machine.
+            By interval arithmetic, tightened by linear
             relaxation layer by layer; docs/bounds.md has the derivation.
 
         Raises
