@@ -40,10 +40,14 @@ def test_members_are_single_runs_and_predictions_their_mean(tmp_path, data):
 
 def test_evaluate_agrees_with_the_metrics(tmp_path):
     rng = np.random.default_rng(1)
-    np.savez(tmp_path / "d.npz", X=rng.normal(size=(200, 3)), y=rng.normal(size=200))
-    trained(tmp_path / "run", tmp_path / "d.npz", "--seeds", 2, "--test", 0, "--validation", 0)
-    result = run("evaluate", tmp_path / "run", tmp_path / "d.npz")
-    assert f"rmse: {metrics_in(tmp_path / 'run')['train']['rmse']:.6g}" in result.output
+    lines = [f"{a},{b},{'train' if k % 4 else 'test'},{a + b * b}"
+             for k, (a, b) in enumerate(rng.normal(size=(200, 2)))]  # fmt: skip
+    for name, own in (("all", lines), ("test", lines[::4])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["a,b,part,y", *own]))
+    flags = ("--target", "y", "--split", "column:part", "--seeds", 2)
+    trained(tmp_path / "run", tmp_path / "all.csv", *flags)
+    result = run("evaluate", tmp_path / "run", tmp_path / "test.csv")
+    assert f"rmse: {metrics_in(tmp_path / 'run')['test']['rmse']:.6g}" in result.output
 
 
 @pytest.mark.parametrize("mode", [("--seeds", 3), ("--folds", 3)])

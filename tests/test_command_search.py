@@ -49,7 +49,7 @@ def test_search_with_any_threads(tmp_path):
         result = run("train", "iris", "--config", config, "--threads", threads, "--out", out)
         assert result.exit_code == 0, result.output
     assert result_of(tmp_path / "1") == result_of(tmp_path / "3")
-    rows = list(csv.DictReader((out / "search.csv").open()))
+    rows = list(csv.DictReader((out / "search.csv").read_text().splitlines()))
     found = metrics_in(out)["search"]
     assert len(rows) == 5
     assert int(rows[0]["candidate"]) == found["winner"]

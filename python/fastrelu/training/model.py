@@ -222,7 +222,7 @@ class Model:
         return Table("data", dense.shape[0], columns)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model: a file that `fastrelu.load` gives the network of, or which is an ensemble."""
+        """Write the model: a file that `fastrelu.load` gives the network of; or an ensemble."""
         arrays, metadata = ensemble.content(self.network)
         pipeline = {
             "version": VERSION,
