@@ -40,7 +40,7 @@ def test_members_are_single_runs_and_predictions_their_mean(tmp_path, data):
 
 def test_evaluate_agrees_with_the_metrics(tmp_path):
     rng = np.random.default_rng(1)
-    lines = [f"{a},{b},{'train' if k % 4 else 'test'},{a + b * b}"
+    lines = [f"{a},{b},{('test', 'valid', 'train', 'train')[k % 4]},{a + b * b}"
              for k, (a, b) in enumerate(rng.normal(size=(200, 2)))]  # fmt: skip
     for name, own in (("all", lines), ("test", lines[::4])):
         (tmp_path / f"{name}.csv").write_text("\n".join(["a,b,part,y", *own]))
