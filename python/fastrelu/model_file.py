@@ -71,8 +71,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def read(path: Any, kind: str) -> tuple[Arrays, dict[str, str]]:
-    """Return the arrays and metadata of a file of this `kind`; ValueError for any other."""
+def read(path: Any, kind: str, *others: str) -> tuple[Arrays, dict[str, str]]:
+    """Return the arrays and metadata of a file of these kinds; ValueError for any other."""
     from safetensors import SafetensorError, safe_open
 
     if not Path(os.fspath(path)).is_file():
@@ -85,10 +85,12 @@ def read(path: Any, kind: str) -> tuple[Arrays, dict[str, str]]:
         raise ValueError(
             f"path: {os.fspath(path)!r} is not a safetensors file ({error})"
         ) from error
-    if metadata.get("format") != kind:
+    if metadata.get("format") not in (kind, *others):
+        ensemble = metadata.get("format") == "fastrelu.ensemble"
         raise ValueError(
             f"path: expected a {kind} file, got format {metadata.get('format')!r} in "
             f"{os.fspath(path)!r}"
+            + ("; fastrelu.training.load_model loads its networks together" if ensemble else "")
         )
     version = metadata.get("format_version", "")
     if not version.isdigit() or int(version) > FORMAT_VERSION:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from fastrelu import Network, losses, model_file
 from fastrelu.losses import Loss
+from fastrelu.training import ensemble
+from fastrelu.training.ensemble import Ensemble
 from fastrelu.training.errors import DataError
 from fastrelu.training.metrics import Scores, predicted
 from fastrelu.training.preprocess import Inputs, Target
@@ -32,8 +34,8 @@ class Model:
 
     Parameters
     ----------
-    network : Network
-        The network.
+    network : Network or Ensemble
+        The network, or several that predict together (``fastrelu train --seeds``).
     inputs : Inputs
         What makes its inputs of columns or arrays.
     target : Target
@@ -54,7 +56,7 @@ class Model:
 
     def __init__(
         self,
-        network: Network,
+        network: Network | Ensemble,
         inputs: Inputs,
         target: Target,
         target_name: str,
@@ -220,8 +222,8 @@ class Model:
         return Table("data", dense.shape[0], columns)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model: a file that `fastrelu.load` gives the network of, too."""
-        arrays, metadata = model_file.network_content(self.network)
+        """Write the model: a file that `fastrelu.load` gives the network of; or an ensemble."""
+        arrays, metadata = ensemble.content(self.network)
         pipeline = {
             "version": VERSION,
             "inputs": self.inputs.describe(),
@@ -231,7 +233,7 @@ class Model:
             "about": self.about,
         }
         text = json.dumps(pipeline, allow_nan=False)
-        model_file.write(path, arrays, {"format": NETWORK, **metadata, PIPELINE: text})
+        model_file.write(path, arrays, {**metadata, PIPELINE: text})
 
     def __repr__(self) -> str:
         sizes = "-".join(map(str, self.network.layer_sizes))
@@ -261,8 +263,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         if not file.is_file():
             raise DataError(f"{path}: holds no {MODEL}; is the training finished?")
     try:
-        arrays, metadata = model_file.read(file, NETWORK)
-        network = model_file.network_from(arrays, metadata)
+        arrays, metadata = model_file.read(file, NETWORK, ensemble.FORMAT)
+        network = ensemble.from_content(arrays, metadata)
     except (ValueError, OSError) as error:
         raise DataError(f"{file}: not a model of fastrelu ({_reason(error)})") from None
     if PIPELINE not in metadata:

@@ -118,7 +118,9 @@ def input_options(settings: Settings) -> InputOptions:
     )
 
 
-def prepare(table: Table, settings: Settings) -> Prepared:
+def prepare(
+    table: Table, settings: Settings, rows: dict[str, NDArray[np.intp]] | None = None
+) -> Prepared:
     """Split a table and preprocess its parts.
 
     Parameters
@@ -127,6 +129,8 @@ def prepare(table: Table, settings: Settings) -> Prepared:
         The data; rows without a target are left out.
     settings : Settings
         The user's choices.
+    rows : dict of ndarray, optional
+        The rows of each part, instead of the settings' split.
 
     Returns
     -------
@@ -153,7 +157,8 @@ def prepare(table: Table, settings: Settings) -> Prepared:
     if dropped:
         notes.append(f"{dropped} of {table.n_rows} rows have no target or weight: left out")
     target = fit_target(table, used, settings.task)
-    rows = _split(table, settings, used, target)
+    if rows is None:
+        rows = _split(table, settings, used, target)
     target = fit_target(table, rows["train"], target.task)
     loss = choose_loss(settings, target)
     if loss.name == "poisson":

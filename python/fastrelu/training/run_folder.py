@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from fastrelu.training.errors import CheckpointError, OutputError
 
 MODEL, METRICS, CONFIG = "model.safetensors", "metrics.json", "config.toml"
 HISTORY, REPORT, PREDICTIONS = "history.csv", "report.html", "predictions.npz"
+SEARCH, MEMBERS = "search.csv", "members.csv"
 CHECKPOINTS, CHECKPOINT_FILES = "checkpoints", "checkpoint-*.safetensors"
 HISTORY_COLUMNS = (
     "epoch", "loss", "val_loss", "val_metric", "learning_rate", "seconds", "rows_per_second",
@@ -103,7 +104,7 @@ class RunFolder:
             with tempfile.TemporaryFile(dir=self.checkpoints):
                 pass
         self._take_lock()
-        for folder in (self.path, self.checkpoints):
+        for folder in (self.path, self.checkpoints, *self._parts()):
             for part in folder.glob(f".*{model_file.TEMPORARY_SUFFIX}"):
                 with suppress(OSError):
                     part.unlink()  # of a process that was killed while it wrote
@@ -137,6 +138,25 @@ class RunFolder:
             writer.writerow(["" if v is None else repr(v) for v in values])
         self.write_text(HISTORY, text.getvalue())
 
+    def part(self, name: str) -> Path:
+        """Make and return the checkpoints' folder of one of several trainings."""
+        path = self.checkpoints / name
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _parts(self) -> list[Path]:
+        kinds = ("member-*", "fold-*", "candidate-*")
+        return [path for kind in kinds for path in self.checkpoints.glob(kind) if path.is_dir()]
+
+    def write_rows(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write a CSV file of rows with the same names."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        self.write_text(name, text.getvalue())
+
     def close(self) -> None:
         """Give the folder up."""
         if self._lock is not None:
@@ -144,10 +164,11 @@ class RunFolder:
             self._lock = None
 
     def _own_files(self) -> list[Path]:
-        names = (MODEL, METRICS, CONFIG, HISTORY, REPORT, PREDICTIONS)
+        names = (MODEL, METRICS, CONFIG, HISTORY, REPORT, PREDICTIONS, SEARCH, MEMBERS)
         found = [self.path / name for name in names if (self.path / name).exists()]
-        found += self.checkpoints.glob(CHECKPOINT_FILES)
-        for folder in (self.path, self.checkpoints):
+        for folder in (self.checkpoints, *self._parts()):
+            found += folder.glob(CHECKPOINT_FILES)
+        for folder in (self.path, self.checkpoints, *self._parts()):
             found += folder.glob(f".*{model_file.TEMPORARY_SUFFIX}")
         return found
 

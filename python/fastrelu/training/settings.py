@@ -47,8 +47,8 @@ def _option(default: Any, kind: Kind, group: str, help_text: str, **more: bool) 
     return field(default=default, metadata={"option": Option(kind, group, help_text, **more)})
 
 
-DATA, INPUTS, NETWORK, TRAINING, RUN = (
-    "Data", "Preprocessing", "Network", "Training", "Running",
+DATA, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
+    "Data", "Preprocessing", "Network", "Training", "Several trainings at once", "Running",
 )  # fmt: skip
 
 
@@ -180,6 +180,31 @@ class Settings:
         TRAINING,
         "Stop after so many epochs without a better validation loss; keep the best.",
     )
+    seeds: int | None = _option(
+        None,
+        kinds.Whole(1, 1000, "K"),
+        SEVERAL,
+        "Train K networks, of --seed and those after it, and save them as one model: their mean.",
+    )
+    folds: int | None = _option(
+        None,
+        kinds.Whole(2, 1000, "K"),
+        SEVERAL,
+        "Cross-validate on K folds of the rows that are no test rows, then train as without.",
+    )
+    search: bool = _option(
+        False,
+        kinds.Switch(),
+        SEVERAL,
+        "Try --candidates by successive halving; train the best one on and save it.",
+    )
+    candidates: int = _option(16, kinds.Whole(1, 10_000), SEVERAL, "How many --search draws.")
+    search_space: str | None = _option(
+        None,
+        kinds.Text("SPACE"),
+        SEVERAL,
+        "Where from, as 'hidden=64|128,64; lr=0.0003..0.01', or a TOML file with a table [search].",
+    )
     checkpoint_every: str = _option(
         "60s", kinds.Cadence(), RUN, "How often --out gets a checkpoint.", fixed=False
     )
@@ -227,6 +252,15 @@ class Settings:
             raise ConfigError("--early-stopping needs validation rows, and --validation is 0")
         if self.momentum is not None and self.optimizer != "sgd":
             raise ConfigError(f"--momentum goes with --optimizer sgd, not {self.optimizer}")
+        modes = [name for name in ("seeds", "folds", "search") if getattr(self, name)]
+        if len(modes) > 1:
+            raise ConfigError(f"--{modes[0]} and --{modes[1]} do not go together: run one of them")
+        if self.folds and self.split.startswith("time"):
+            raise ConfigError("--folds would train on rows later than those tested; not with time")
+        if self.search and not self.validation and not self.split.startswith("column"):
+            raise ConfigError("--search chooses by validation rows, and --validation is 0")
+        if self.search_space is not None and not self.search:
+            raise ConfigError("--search-space goes with --search")
         both = sorted(set(self.features or ()) & set(self.ignore))
         if both:
             raise ConfigError(f"--features and --ignore both name {both[0]!r}")
@@ -269,6 +303,10 @@ def load_toml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not a TOML file ({error})") from None
     known = {each.name: option for each, option in options()}
     values = {}
+    if isinstance(raw.get("search"), dict):
+        from fastrelu.training.search.space import text_of
+
+        raw |= {"search_space": text_of(raw["search"], str(path)), "search": True}
     for key, value in raw.items():
         name = key.replace("-", "_")
         if name not in known:

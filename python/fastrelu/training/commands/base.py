@@ -12,7 +12,7 @@ import click
 
 from fastrelu.training.errors import TrainingError
 from fastrelu.training.interrupt import Interrupted
-from fastrelu.training.kinds import Choice, Kind
+from fastrelu.training.kinds import Choice, Kind, Switch
 from fastrelu.training.settings import default, flag, options, shown
 
 if TYPE_CHECKING:
@@ -117,16 +117,16 @@ def setting_flags(command: Callable[..., Any]) -> Callable[..., Any]:
         if each.name == "data":
             continue
         text, value = option.help, default(each)
-        if value not in (None, ()) and "[default" not in text:
+        if value not in (None, (), False) and "[default" not in text:
             text += f"  [default: {shown(value)}]"
+        switch = isinstance(option.kind, Switch)
+        form: dict[str, Any] = (
+            {"is_flag": True}
+            if switch
+            else {"type": Setting(option.kind), "metavar": option.kind.metavar}
+        )
         decorate = click.option(
-            flag(each.name),
-            each.name,
-            cls=Flag,
-            type=Setting(option.kind),
-            metavar=option.kind.metavar,
-            default=None,
-            help=text,
+            flag(each.name), each.name, cls=Flag, default=None, help=text, **form
         )
         command = decorate(command)
         command.__click_params__[-1].group = option.group  # type: ignore[attr-defined]

@@ -42,6 +42,8 @@ def train(
       fastrelu train housing.csv --target price --out run
       fastrelu train images-idx3-ubyte.gz labels-idx1-ubyte.gz --hidden 256,128
       fastrelu train 'sales-*.parquet' --target sold --split time:day --out run
+      fastrelu train housing.csv --target price --seeds 5 --out ensemble
+      fastrelu train housing.csv --target price --search --out best
       fastrelu train --config run/config.toml --lr 0.003 --out run2
       fastrelu train --resume run --epochs 100
       fastrelu predict run new.csv --out predictions.csv
@@ -66,8 +68,9 @@ def _run(
 ) -> None:
     from fastrelu.training.progress import watchers
     from fastrelu.training.run_folder import RunFolder
-    from fastrelu.training.session import Session, resumed_settings
+    from fastrelu.training.session import resumed_settings
     from fastrelu.training.settings import merge
+    from fastrelu.training.several import session_of
 
     folder = shown = None
     try:
@@ -87,7 +90,9 @@ def _run(
                 click.echo(text, err=to_stderr or text.startswith("warning: "))
 
         shown = watchers(quiet, settings.log_json, settings.tensorboard)
-        session = Session(settings, folder, shown, say, shlex.join(["fastrelu", *sys.argv[1:]]))
+        session = session_of(settings)(
+            settings, folder, shown, say, shlex.join(["fastrelu", *sys.argv[1:]])
+        )
         metrics = session.resume() if resume is not None else session.start(force)
     finally:
         if shown is not None:
