@@ -108,7 +108,7 @@ class Settings:
         "one-hot",
         kinds.Choice({"one-hot": None, "hash": "(?:[1-9][0-9]{0,5})?"}, "one-hot|hash:N"),
         INPUTS,
-        "Text: an input for each value, or N inputs for all (64 where N is not given).",
+        "Text: an input for each value, or N inputs a column (64 where N is not given).",
     )
     hidden: tuple[int, ...] = _option(
         (128, 64), kinds.Widths(), NETWORK, "Widths of the hidden layers; none: a linear model."
