@@ -118,6 +118,20 @@ def test_interrupted_inside_an_epoch(data, tmp_path, number, code):
     assert result_of(out) == result_of(whole)
 
 
+def test_interrupted_while_the_report_is_written(table, tmp_path, monkeypatch):
+    from fastrelu.training.report import gather
+
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert run("train", table, "--epochs", 4, "--out", whole).exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(gather, "report_run", lambda *_: signal.raise_signal(signal.SIGTERM))
+        stopped = run("train", table, "--epochs", 4, "--out", out)
+    assert stopped.exit_code == 143 and f"fastrelu train --resume {out}" in stopped.output
+    assert not (out / "metrics.json").exists() and not (out / "report.html").exists()
+    assert run("train", "--resume", out).exit_code == 0
+    assert result_of(out) == result_of(whole) and (out / "report.html").exists()
+
+
 def test_interrupted_without_a_folder(data):
     process = start("train", data, "--epochs", 10**6)
     time.sleep(1.5)

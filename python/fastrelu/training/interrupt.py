@@ -9,8 +9,8 @@ from types import FrameType, TracebackType
 from typing import Any
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error
-    """The run stopped because a signal asked it to."""
+class Interrupted(BaseException):
+    """The run stopped because a signal asked it to; no error, like KeyboardInterrupt."""
 
     def __init__(self, signal_number: int, text: str) -> None:
         super().__init__(text)
