@@ -76,8 +76,12 @@ py::tuple standardize_into(const py::list& columns, const std::optional<Rows64>&
   if (fill.size() != p || mean.size() != p || divisor.size() != p || indicators.size() != p) {
     throw py::value_error("fill, mean, divisor, indicators: expected one for each column");
   }
-  if (out.ndim() != 2 || out.strides(1) != static_cast<py::ssize_t>(sizeof(T)) ||
-      out.strides(0) % static_cast<py::ssize_t>(sizeof(T)) != 0 || out.shape(1) < p) {
+  // An array without rows may have any strides.
+  const bool in_order =
+      out.ndim() == 2 && out.shape(1) >= p &&
+      (out.shape(0) == 0 || (out.strides(1) == static_cast<py::ssize_t>(sizeof(T)) &&
+                             out.strides(0) % static_cast<py::ssize_t>(sizeof(T)) == 0));
+  if (!in_order) {
     throw py::value_error("out: expected rows of at least one value for each column");
   }
   for (py::ssize_t j = 0; j < p; ++j) {

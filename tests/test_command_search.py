@@ -66,3 +66,13 @@ def test_diverged_candidates_lose(tmp_path):
     assert result.exit_code == 0, result.output
     assert metrics_in(tmp_path / "out")["search"]["chosen"]["lr"] == "0.01"
     assert "diverged" in (tmp_path / "out" / "search.csv").read_text()
+
+
+def test_a_resumed_search_keeps_its_epochs(tmp_path):
+    flags = ("--search", "--candidates", 2, "--epochs", 3, "--out", tmp_path / "out")
+    assert run("train", "iris", *flags).exit_code == 0
+    before = result_of(tmp_path / "out")
+    refused = run("train", "--resume", tmp_path / "out", "--epochs", 5)
+    assert refused.exit_code == 6 and "a search keeps its --epochs (3)" in refused.output
+    assert run("train", "--resume", tmp_path / "out", "--epochs", 3).exit_code == 0
+    assert result_of(tmp_path / "out") == before

@@ -236,3 +236,21 @@ def test_poisson_predicts_means(tmp_path, rng):
     np.testing.assert_allclose(load_model(out).predict([[0.0], [1.0]]), np.exp([1, 2]), rtol=0.2)
     np.savez(tmp_path / "t.npz", X=x, y=x[:, 0])
     assert run("train", tmp_path / "t.npz", *flags).exit_code == 3
+
+
+@pytest.mark.parametrize("shares", [("0", "0"), ("0.2", "0"), ("0", "0.1")])
+@pytest.mark.parametrize("kind", ["csv", "npz", "bytes"])
+def test_parts_without_rows(kind, shares, tmp_path, rng):
+    X, path = rng.normal(size=(200, 3)), tmp_path / f"data.{kind.replace('bytes', 'npz')}"
+    if kind == "csv":
+        write_table(path, rng)
+    else:
+        np.savez(path, X=(X * 50 + 99).astype(np.uint8) if kind == "bytes" else X, y=X[:, 0])
+    flags = ("--test", shares[0], "--validation", shares[1], "--epochs", 2)
+    result = run("train", path, *flags, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    metrics = metrics_in(tmp_path / "out")
+    for part, share in zip(("test", "validation"), shares, strict=True):
+        assert (part in metrics) == (share != "0") == (metrics["rows"][part] > 0)
+    assert (tmp_path / "out" / "report.html").exists()
+    assert load_model(tmp_path / "out")

@@ -391,6 +391,11 @@ def resumed_settings(folder: RunFolder, given: Mapping[str, Any]) -> Settings:
             f"{folder.path}: a resumed run keeps its settings, and {', '.join(wrong)} "
             f"{'differs' if len(wrong) == 1 else 'differ'}; leave it out, or start a new run"
         )
+    if saved.search and given.get("epochs", saved.epochs) != saved.epochs:
+        raise CheckpointError(
+            f"{folder.path}: a search keeps its --epochs ({saved.epochs}), as its rounds follow "
+            "from them; train the best one on as a run of its own"
+        )
     return replace(saved, **given).check()
 
 

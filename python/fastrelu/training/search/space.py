@@ -27,7 +27,7 @@ DEFAULT = {
     "batch_size": "32|64|128|256",
 }
 SGD_LR = "0.003..0.1"
-PURPOSE = 9  # of the candidates' random numbers, beside those of docs/arithmetic.md
+PURPOSE = 10  # of the candidates' random numbers, beside those of docs/arithmetic.md
 Range = tuple[float, float]
 Space = dict[str, list[Any] | Range]
 
@@ -124,7 +124,7 @@ def draw(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
 
     A list gives each value alike; a range is uniform in the logarithm, or as it is from 0 on.
     Candidate i, value j takes word j of Philox's blocks from (attempt i) on under the key
-    (seed, PURPOSE); NumPy's logarithm does not enter the bits, as values are rounded to 3 digits.
+    (seed, PURPOSE). Values are rounded to 3 digits, which hides how a logarithm was rounded.
     """
     kinds = {each.name: option.kind for each, option in options()}
     found: list[dict[str, Any]] = []
