@@ -254,3 +254,16 @@ def test_parts_without_rows(kind, shares, tmp_path, rng):
         assert (part in metrics) == (share != "0") == (metrics["rows"][part] > 0)
     assert (tmp_path / "out" / "report.html").exists()
     assert load_model(tmp_path / "out")
+
+
+def test_sampling_is_the_trainers_own(table, tmp_path):
+    histories = {}
+    for name in ("shuffle", "subset", "with_replacement"):
+        flags = ("--sampling", name, "--epochs", 8, "--out", tmp_path / name)
+        result = run("train", table, *flags)
+        assert result.exit_code == 0, result.output
+        losses = [float(row["loss"]) for row in history_of(tmp_path / name)]
+        assert len(losses) == 8 and losses[-1] < losses[0]
+        histories[name] = tuple(losses)
+    assert len(set(histories.values())) == 3
+    assert run("train", table, "--sampling", "all").exit_code == 2

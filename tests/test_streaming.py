@@ -310,6 +310,8 @@ def test_a_column_can_say_the_part(tmp_path, rng):
         prepared(ParquetStream([bad], choice, MEMORY), split="column:part")
     with pytest.raises(ConfigError, match="--split time needs all rows in memory"):
         prepared(ParquetStream([path], choice, MEMORY), split="time:part")
+    with pytest.raises(ConfigError, match="--sampling subset draws from all rows"):
+        prepared(ParquetStream([path], choice, MEMORY), sampling="subset")
 
 
 def test_gaps_text_dates_and_missing_targets(tmp_path, rng):

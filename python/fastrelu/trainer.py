@@ -251,8 +251,10 @@ class Trainer:
             if any([callback(self, record) is True for callback in callbacks]):
                 break
 
-    def _run_epoch(self, data: _core.DataSet, stop: Callable[[], bool]) -> bool:
-        """Go on with the open epoch, or a new one, over shuffled rows.
+    def _run_epoch(
+        self, data: _core.DataSet, stop: Callable[[], bool], sampling: Sampling = "shuffle"
+    ) -> bool:
+        """Go on with the open epoch, or a new one.
 
         Parameters
         ----------
@@ -260,6 +262,8 @@ class Trainer:
             From ``_core.data``, the same until the epoch is finished.
         stop : callable
             Asked some 20 times a second, between two steps.
+        sampling : {"shuffle", "subset", "with_replacement"}
+            As for `fit`.
 
         Returns
         -------
@@ -273,12 +277,12 @@ class Trainer:
 
         state = self._core.state
         done = state["place"] if state["in_epoch"] else 0
-        left = self._core.steps_in_epoch(data.rows, "shuffle") - done
+        left = self._core.steps_in_epoch(data.rows, sampling) - done
         self.network._begin_use()
         try:
             with _core.DefaultFloatingPoint():
                 rates = optimizers.learning_rates(self.optimizer, state["step"] + 1, left)
-                self._core.run_epoch(data, "shuffle", rates, poll)
+                self._core.run_epoch(data, sampling, rates, poll)
         except _Stopped:
             return False
         finally:

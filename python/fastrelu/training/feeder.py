@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastrelu import Network, Trainer
 from fastrelu.losses import Loss
+from fastrelu.trainer import Sampling
 from fastrelu.training.metrics import Judge, Scores
 from fastrelu.training.preprocess import Target
 
@@ -91,12 +92,21 @@ class MemoryFeeder:
         With which.
     batch_size : int
         Rows of a step.
+    sampling : {"shuffle", "subset", "with_replacement"}
+        Where a step's rows come from, as for ``Trainer.fit``.
     """
 
-    def __init__(self, parts: dict[str, Part], target: Target, loss: Loss, batch_size: int) -> None:
+    def __init__(
+        self,
+        parts: dict[str, Part],
+        target: Target,
+        loss: Loss,
+        batch_size: int,
+        sampling: Sampling = "shuffle",
+    ) -> None:
         self.parts, self.target, self.loss = parts, target, loss
         self.n_train = len(parts["train"])
-        self.batch_size = batch_size
+        self.batch_size, self.sampling = batch_size, sampling
         self._trainer: Trainer | None = None
         self._data: Any = None
 
@@ -110,7 +120,7 @@ class MemoryFeeder:
             part = self.parts["train"]
             self._data = trainer._core.data(part.X, part.y, part.loss_weights, True)
             self._trainer = trainer
-        return trainer._run_epoch(self._data, stop)
+        return trainer._run_epoch(self._data, stop, self.sampling)
 
     def epoch_loss(self) -> float:
         """Return the training loss of the epoch finished last."""

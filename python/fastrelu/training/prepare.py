@@ -6,13 +6,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import losses
 from fastrelu.losses import Loss
+from fastrelu.trainer import Sampling
 from fastrelu.training.errors import ConfigError, DataError
 from fastrelu.training.feeder import Feeder, MemoryFeeder, Part
 from fastrelu.training.preprocess import InputOptions, Inputs, Target, fit_inputs, fit_target
@@ -82,7 +83,13 @@ class Prepared:
     def feeder(self) -> Feeder:
         """Return a way through the data for one training."""
         assert self.settings.batch_size is not None
-        return MemoryFeeder(self.parts, self.target, self.loss, self.settings.batch_size)
+        return MemoryFeeder(
+            self.parts,
+            self.target,
+            self.loss,
+            self.settings.batch_size,
+            cast(Sampling, self.settings.sampling),
+        )
 
     def counts(self) -> dict[str, int]:
         """Return the rows of each part, and those left out."""

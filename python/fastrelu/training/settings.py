@@ -150,6 +150,13 @@ class Settings:
         "How the rate falls: to a hundredth along half a cosine; by FACTOR each EPOCHS (0.5 and a "
         "third of all); as 1/(2 ELL k) in step k.",
     )
+    sampling: str = _option(
+        "shuffle",
+        one_of("shuffle", "subset", "with_replacement"),
+        TRAINING,
+        "A step's rows: from a shuffled order; an independent subset of all rows; drawn with "
+        "replacement.",
+    )
     schedule_epochs: int | None = _option(
         None, kinds.Whole(1, 10**9), TRAINING, "The schedule's length.  [default: --epochs]"
     )

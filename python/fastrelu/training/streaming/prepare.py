@@ -172,6 +172,11 @@ def prepare_stream(stream: Stream, settings: Settings) -> PreparedStream:
 
 
 def _membership(settings: Settings) -> Membership:
+    if settings.sampling != "shuffle":
+        raise ConfigError(
+            f"--sampling {settings.sampling} draws from all rows, and the data are larger than "
+            "--memory; leave it out, or give more --memory"
+        )
     kind, _, name = settings.split.partition(":")
     if kind == "time":
         raise ConfigError(
