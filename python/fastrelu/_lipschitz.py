@@ -12,6 +12,7 @@ from fastrelu import _core
 from fastrelu._arguments import seed_number
 from fastrelu._jacobians import Layers, evaluate, jacobians, norm_above, norm_below, operator_norms
 from fastrelu._lipschitz_upper import upper_bound
+from fastrelu.output_bounds import pre_activation_bounds
 from fastrelu.pieces import _check_activations, _check_parameters
 from fastrelu.piecewise import _reals
 from fastrelu.regions import MAX_REGIONS, on_plane
@@ -39,8 +40,13 @@ def lipschitz(net: Network, bounds: ArrayLike | None, norm: Any, seed: int) -> t
         exact = _from_regions(net, layers, box, float(norm)) if d_in <= 2 else None
         # What holds everywhere holds in a box, and where its blocks are weighted by 1/2 each it can
         # be a little lower.
-        boxes = (None,) if box is None else (box, None)
-        upper = exact[1] if exact else min(upper_bound(layers, b, float(norm)) for b in boxes)
+        upper = exact[1] if exact else upper_bound(layers, None, float(norm))
+        if box is not None and not exact:
+            try:
+                known = pre_activation_bounds(net, box[:, 0], box[:, 1], rounding=False)
+            except ValueError:  # numbers beyond float64
+                known = []
+            upper = min(upper, upper_bound(layers, box, float(norm), known))
         if not np.isfinite(upper):
             raise ValueError("network: its Jacobian's bound overflows float64")
         return exact or (_search(net, layers, box, float(norm), seed), upper)

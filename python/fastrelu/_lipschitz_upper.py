@@ -19,6 +19,7 @@ included.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from fastrelu._jacobians import EPS, Layers, evaluate, norm_above, roundings
 
 Array = NDArray[np.float64]
+Bounds = Sequence[tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,12 @@ class Switches:
     h: Array
 
 
-def upper_bound(layers: Layers, box: Array | None, norm: float) -> float:
-    """Return a bound on the norm of J over the box, or everywhere without one."""
-    values = None if box is None else _Values(layers, box)
+def upper_bound(layers: Layers, box: Array | None, norm: float, known: Bounds = ()) -> float:
+    """Return a bound on the norm of J over the box, or everywhere without one.
+
+    `known`: intervals that the layers' pre-activations are certain to be in over the box.
+    """
+    values = None if box is None else _Values(layers, box, known)
     # All of J up to the layer, by entries.
     C, R = layers.weights[0], EPS * np.abs(layers.weights[0])
     # Its parts: blocks[j] begins behind the T of layer j - 1 and is not cut since; bounds[j] is one
@@ -97,8 +102,8 @@ def _switches(
 class _Values:
     """The intervals of pre-activations over a box, layer after layer."""
 
-    def __init__(self, layers: Layers, box: Array) -> None:
-        self.layers = layers
+    def __init__(self, layers: Layers, box: Array, known: Bounds) -> None:
+        self.layers, self.known = layers, known
         self.middle = 0.5 * box[:, 0] + 0.5 * box[:, 1]
         # The largest distance from the middle as it was rounded.
         away = np.maximum(box[:, 1] - self.middle, self.middle - box[:, 0])
@@ -117,6 +122,8 @@ class _Values:
         z, error = self.center.z[k][0], self.center.error[k][0]
         away = (((np.abs(C) + R) @ self.half) + error + EPS * np.abs(z)) * (1 + g)
         low, high = np.maximum(low, z - away), np.minimum(high, z + away)
+        if self.known:
+            low, high = np.maximum(low, self.known[k][0]), np.minimum(high, self.known[k][1])
         self.low, self.high = low, high
         return low, high
 
