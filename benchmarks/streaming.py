@@ -15,14 +15,14 @@ import statistics
 import time
 
 from fastrelu import Trainer
-from fastrelu.training.build import build
-from fastrelu.training.feeder import Feeder, MemoryFeeder
-from fastrelu.training.kinds import size
-from fastrelu.training.readers import ColumnChoice
-from fastrelu.training.settings import merge
-from fastrelu.training.streaming.feeder import joined
-from fastrelu.training.streaming.parquet import ParquetStream
-from fastrelu.training.streaming.prepare import PreparedStream, prepare_stream
+from fastrelu.app.data.readers import ColumnChoice
+from fastrelu.app.data.stream.feeder import joined
+from fastrelu.app.data.stream.parquet import ParquetStream
+from fastrelu.app.data.stream.prepare import PreparedStream, prepare_stream
+from fastrelu.app.kinds import size
+from fastrelu.app.run.build import build
+from fastrelu.app.run.feeder import Feeder, MemoryFeeder
+from fastrelu.app.settings import merge
 
 
 def trainer_of(data: PreparedStream, feeder: Feeder) -> Trainer:

@@ -7,7 +7,7 @@ try:
 except ImportError:
     raise SystemExit("train.py needs click: pip install 'fastrelu[train]'") from None
 
-from fastrelu.training.commands.train import train
+from fastrelu.app.cli.train import train
 
 if __name__ == "__main__":
     train(prog_name="train.py")

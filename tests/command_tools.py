@@ -16,7 +16,7 @@ def run(*arguments, stdin=None):
     """Call the command in this process."""
     from click.testing import CliRunner
 
-    from fastrelu.training.commands import main
+    from fastrelu.app.cli import main
 
     return CliRunner().invoke(main, [str(a) for a in arguments], input=stdin)
 

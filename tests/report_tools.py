@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 import fastrelu
-from fastrelu.training.preprocess import Inputs, Target, fit_inputs, fit_target
-from fastrelu.training.report import Evaluated, ReportContent, summarize_columns
-from fastrelu.training.table import Table
+from fastrelu.app.data.table import Table
+from fastrelu.app.preprocess import Inputs, Target, fit_inputs, fit_target
+from fastrelu.app.report import Evaluated, ReportContent, summarize_columns
 
 
 @dataclass

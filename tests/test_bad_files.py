@@ -14,8 +14,8 @@ pytest.importorskip("sklearn")
 from data_files import arrow_table, idx, write, zstd
 from pyarrow import feather, parquet
 
+from fastrelu.app.data.readers import read
 from fastrelu.training import DataError
-from fastrelu.training.readers import read
 
 MOSTLY = "a,y\n" + "".join(f"{i},{i % 2}\n" for i in range(20))
 

@@ -75,12 +75,11 @@ def test_the_reference_stands_alone(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [p for p in PYTHON if "training" not in p.parts and "plot" not in p.parts],
+    [p for p in PYTHON if "app" not in p.parts and p.stem not in ("__main__", "training")],
     ids=lambda p: str(p.relative_to(ROOT / "python")),
 )
 def test_the_library_does_not_import_the_command(path: Path) -> None:
-    allowed = path.name == "__main__.py"
-    assert allowed or not any(name.startswith("fastrelu.training") for name in imports(path))
+    assert not any(name.startswith(("fastrelu.app", "fastrelu.training")) for name in imports(path))
 
 
 def test_the_stubs_name_what_the_compiled_module_has() -> None:

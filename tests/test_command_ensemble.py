@@ -70,10 +70,10 @@ def test_folds_are_summed_up_and_leave_the_model_as_it_is(tmp_path):
 
 
 def test_no_row_of_a_fold_enters_its_preprocessing():
-    from fastrelu.training.folds import fold_rows
-    from fastrelu.training.prepare import prepare
-    from fastrelu.training.readers import ColumnChoice, read
-    from fastrelu.training.settings import Settings
+    from fastrelu.app.data.readers import ColumnChoice, read
+    from fastrelu.app.run.folds import fold_rows
+    from fastrelu.app.run.prepare import prepare
+    from fastrelu.app.settings import Settings
 
     table, settings = read(["iris"], ColumnChoice()), Settings()
     held = prepare(table, settings)

@@ -167,7 +167,7 @@ def test_regression_in_its_own_unit(tmp_path, rng):
 def test_parquet_in_parts_gives_the_same(model, tmp_path, rng, monkeypatch):
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    import fastrelu.training.streaming as streaming
+    import fastrelu.app.data.stream as streaming
 
     n = 60_000
     columns = {

@@ -7,7 +7,7 @@ from command_tools import metrics_in, run, write_table
 from report_tools import Page
 
 import fastrelu.training
-from fastrelu.training.report import gather
+from fastrelu.app.report import gather
 
 
 def page_of(folder):

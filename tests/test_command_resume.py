@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from command_tools import environment, result_of, run, start, write_table
 
-from fastrelu import model_file
-from fastrelu.training import run_folder
+from fastrelu import whole_files
+from fastrelu.app.run import run_folder
 
 KILLS = 20
 
@@ -119,7 +119,7 @@ def test_interrupted_inside_an_epoch(data, tmp_path, number, code):
 
 
 def test_interrupted_while_the_report_is_written(table, tmp_path, monkeypatch):
-    from fastrelu.training.report import gather
+    from fastrelu.app.report import gather
 
     whole, out = tmp_path / "whole", tmp_path / "out"
     assert run("train", table, "--epochs", 4, "--out", whole).exit_code == 0
@@ -224,7 +224,7 @@ def test_two_runs_in_one_folder(data, tmp_path):
 
 def full_after(writes):
     """A write that fails as on a full disk after so many that went well."""
-    real, done = model_file.write_bytes, []
+    real, done = whole_files.write_bytes, []
 
     def write(path, content):
         done.append(path)
@@ -240,7 +240,7 @@ def test_full_disk(table, tmp_path, monkeypatch):
     flags = ["--epochs", 6, "--checkpoint-every", "1e"]
     assert run("train", table, *flags, "--out", whole).exit_code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(model_file, "write_bytes", full_after(4))
+        patch.setattr(whole_files, "write_bytes", full_after(4))
         result = run("train", table, *flags, "--out", out)
     assert result.exit_code == 5, result.output
     assert "No space left on device" in result.stderr and "intact" in result.stderr
@@ -268,7 +268,7 @@ def test_threads_do_not_change_bits(data, tmp_path):
 
 
 def test_debug_shows_the_traceback(table, tmp_path, monkeypatch):
-    from fastrelu.training import session
+    from fastrelu.app.run import session
 
     monkeypatch.setattr(session, "load_data", lambda _: 1 / 0)
     result = run("train", table)

@@ -6,9 +6,9 @@ import csv
 import pytest
 from command_tools import metrics_in, result_of, run
 
+from fastrelu.app.run.search.space import draw, rungs, space_of
+from fastrelu.app.settings import Settings
 from fastrelu.training import ConfigError, load_model
-from fastrelu.training.search.space import draw, rungs, space_of
-from fastrelu.training.settings import Settings
 
 
 def space(text):

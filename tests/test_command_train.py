@@ -90,9 +90,9 @@ def test_the_saved_settings_make_the_run_again(table, tmp_path):
 
 def test_the_model_does_what_the_metrics_say(table, tmp_path, rng):
     """The reported test R2 follows from the saved model and raw rows."""
-    from fastrelu.training.prepare import column_choice, prepare
-    from fastrelu.training.readers import read
-    from fastrelu.training.settings import Settings
+    from fastrelu.app.data.readers import read
+    from fastrelu.app.run.prepare import column_choice, prepare
+    from fastrelu.app.settings import Settings
 
     out = tmp_path / "run"
     assert run("train", table, "--epochs", 5, "--dtype", "float64", "--out", out).exit_code == 0

@@ -155,7 +155,7 @@ def test_signatures_and_docs():
     text = pydoc.plain(pydoc.render_doc(fastrelu.Network))
     text = "".join(text.replace("|", " ").split())  # however the lines are wrapped
     assert "forward(self,X:" in text
-    assert fastrelu.relu.__name__ == "relu" and fastrelu.relu.__module__ == "fastrelu.kernels"
+    assert fastrelu.relu.__name__ == "relu" and fastrelu.relu.__module__ == "fastrelu.functional"
     assert fastrelu.Network.forward.__qualname__ == "Network.forward"
     assert pickle.loads(pickle.dumps(fastrelu.relu)) is fastrelu.relu
     assert copy.deepcopy(fastrelu.relu) is fastrelu.relu and "function relu" in repr(fastrelu.relu)

@@ -8,9 +8,9 @@ import warnings
 import numpy as np
 import pytest
 
+from fastrelu.app.data.readers import ColumnChoice, read
+from fastrelu.app.preprocess import InputOptions, Inputs, fit_inputs, fit_target
 from fastrelu.training import DataError
-from fastrelu.training.preprocess import InputOptions, Inputs, fit_inputs, fit_target
-from fastrelu.training.readers import ColumnChoice, read
 
 CELLS = (
     b"",

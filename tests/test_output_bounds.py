@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastrelu
-from fastrelu.output_bounds import pre_activation_bounds
+from fastrelu.exact.bounds import pre_activation_bounds
 
 DTYPES = ("float32", "float64")
 

@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("scipy")
 from scipy import sparse
 
-from fastrelu.training import ConfigError, DataError
-from fastrelu.training.preprocess import (
+from fastrelu.app.data.table import NumberedNames, Table
+from fastrelu.app.preprocess import (
     Accumulator,
     InputOptions,
     Inputs,
@@ -23,10 +23,10 @@ from fastrelu.training.preprocess import (
     fit_target,
     warnings_of,
 )
-from fastrelu.training.preprocess.categories import hash_text
-from fastrelu.training.preprocess.dates import date_parts
-from fastrelu.training.preprocess.sample import RowSample
-from fastrelu.training.table import NumberedNames, Table
+from fastrelu.app.preprocess.categories import hash_text
+from fastrelu.app.preprocess.dates import date_parts
+from fastrelu.app.preprocess.sample import RowSample
+from fastrelu.training import ConfigError, DataError
 
 ALL = InputOptions()
 

@@ -19,10 +19,10 @@ from data_files import TEXT, arrow_table, idx, write, zstd
 from pyarrow import feather, ipc, parquet
 from scipy import sparse
 
+from fastrelu.app.data.readers import ColumnChoice, read
+from fastrelu.app.data.readers.objects import table_from
+from fastrelu.app.data.table import NumberedNames, kind_of
 from fastrelu.training import DataError
-from fastrelu.training.readers import ColumnChoice, read
-from fastrelu.training.readers.objects import table_from
-from fastrelu.training.table import NumberedNames, kind_of
 
 
 def written(tmp_path, form):
@@ -374,7 +374,7 @@ def test_numbered_names():
 def test_nothing_is_imported_before_it_is_needed(tmp_path):
     path = write(tmp_path / "t.csv", TEXT)
     code = (
-        "import sys; from fastrelu.training.readers import read; from fastrelu.training import "
+        "import sys; from fastrelu.app.data.readers import read; from fastrelu.app import "
         f"preprocess; preprocess.fit_inputs(read([{path!r}])); "
         "print({'scipy', 'sklearn', 'pyarrow', 'pandas'} & {m.split('.')[0] for m in sys.modules})"
     )

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from report_tools import Page, content_of, flowers, prices
 
-from fastrelu.training.preprocess import Target
-from fastrelu.training.report import Evaluated, ReportContent, report_html, write_report
-from fastrelu.training.report import pictures as pictures_module
-from fastrelu.training.report.importance import permutation_importance, shuffled
-from fastrelu.training.table import NumberedNames, Table
+from fastrelu.app.data.table import NumberedNames, Table
+from fastrelu.app.preprocess import Target
+from fastrelu.app.report import Evaluated, ReportContent, report_html, write_report
+from fastrelu.app.report import pictures as pictures_module
+from fastrelu.app.report.importance import permutation_importance, shuffled
 
 metrics = pytest.importorskip("sklearn.metrics")
 HOSTILE = [
@@ -162,7 +162,7 @@ def test_without_matplotlib_there_are_tables(
     classes: ReportContent, values: ReportContent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pictures_module, "available", lambda: False)
-    monkeypatch.setattr("fastrelu.training.report.overview.available", lambda: False)
+    monkeypatch.setattr("fastrelu.app.report.overview.available", lambda: False)
     for content in (classes, values):
         text = report_html(content)
         assert "<svg" not in text and "<figure" not in text

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from report_tools import content_of, flowers, prices
 
-from fastrelu.training.errors import DataError
-from fastrelu.training.report import (
+from fastrelu.app.data.table import NumberedNames, Table
+from fastrelu.app.errors import DataError
+from fastrelu.app.report import (
     PREDICTIONS,
     Evaluated,
     describe_model,
@@ -17,10 +18,9 @@ from fastrelu.training.report import (
     predictions_bytes,
     summarize_columns,
 )
-from fastrelu.training.report import summary as summary_module
-from fastrelu.training.report.columns import treatments
-from fastrelu.training.report.gather import spread_sample
-from fastrelu.training.table import NumberedNames, Table
+from fastrelu.app.report import summary as summary_module
+from fastrelu.app.report.columns import treatments
+from fastrelu.app.report.gather import spread_sample
 
 
 def test_columns_of_each_kind_are_summarized():

@@ -13,17 +13,17 @@ from conftest import same_bits
 
 import fastrelu
 from fastrelu import _core, reference
-from fastrelu.training.build import build
-from fastrelu.training.errors import CheckpointError, ConfigError, DataError
-from fastrelu.training.readers import ColumnChoice, read
-from fastrelu.training.settings import merge
-from fastrelu.training.split import PARTS
-from fastrelu.training.streaming import budget, open_stream
-from fastrelu.training.streaming.feeder import StreamFeeder
-from fastrelu.training.streaming.npy import NpyStream, npy_file
-from fastrelu.training.streaming.parquet import ParquetStream
-from fastrelu.training.streaming.parts import Membership
-from fastrelu.training.streaming.prepare import prepare_stream
+from fastrelu.app.data.readers import ColumnChoice, read
+from fastrelu.app.data.split import PARTS
+from fastrelu.app.data.stream import budget, open_stream
+from fastrelu.app.data.stream.feeder import StreamFeeder
+from fastrelu.app.data.stream.npy import NpyStream, npy_file
+from fastrelu.app.data.stream.parquet import ParquetStream
+from fastrelu.app.data.stream.parts import Membership
+from fastrelu.app.data.stream.prepare import prepare_stream
+from fastrelu.app.errors import CheckpointError, ConfigError, DataError
+from fastrelu.app.run.build import build
+from fastrelu.app.settings import merge
 
 MEMORY = 50_000_000
 
@@ -113,7 +113,7 @@ def test_statistics_are_those_of_the_training_rows_in_memory(small):
     data = prepared(small)
     whole = read([small.source], ColumnChoice(target="y"))
     train = np.flatnonzero(Membership(0, 0.1, 0.2).drawn(0, 500) == 0)
-    from fastrelu.training.preprocess import fit_inputs, fit_target
+    from fastrelu.app.preprocess import fit_inputs, fit_target
 
     assert data.inputs.describe() == fit_inputs(whole, train).describe()
     assert data.target.describe() == fit_target(whole, train, "regression").describe()
@@ -360,7 +360,7 @@ def test_npy_matrices_stream_and_bytes_stay_bytes(tmp_path, rng, monkeypatch):
     for k in range(2):
         np.save(tmp_path / f"X{k}.npy", images[200 * k : 200 * k + 200])
     np.save(tmp_path / "y.npy", labels)
-    monkeypatch.setattr("fastrelu.training.streaming.npy.CHUNK_BYTES", 1000)
+    monkeypatch.setattr("fastrelu.app.data.stream.npy.CHUNK_BYTES", 1000)
     files = [npy_file(str(tmp_path / name)) for name in ("X0.npy", "X1.npy", "y.npy")]
     stream = NpyStream(files, ColumnChoice(), MEMORY)
     assert [c.n_rows for c in stream.chunks] == [50] * 8

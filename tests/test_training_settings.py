@@ -8,9 +8,10 @@ pytest.importorskip("click")
 from command_tools import run
 
 from fastrelu import _core
-from fastrelu.training import ConfigError, DataError, kinds
-from fastrelu.training.settings import Settings, load_toml, merge, options, to_toml
-from fastrelu.training.split import PURPOSE, row_numbers, split_rows
+from fastrelu.app import kinds
+from fastrelu.app.data.split import PURPOSE, row_numbers, split_rows
+from fastrelu.app.settings import Settings, load_toml, merge, options, to_toml
+from fastrelu.training import ConfigError, DataError
 
 
 def test_toml_there_and_back(tmp_path):

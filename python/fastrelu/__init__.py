@@ -5,12 +5,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from fastrelu import losses, reference, schedules
-from fastrelu.kernels import linear_relu, relu, relu_backward
+from fastrelu._config import __version__, get_num_threads, set_num_threads, show_config
+from fastrelu.exact.piecewise import PiecewiseLinear, maximum, minimum
+from fastrelu.functional import linear_relu, relu, relu_backward
 from fastrelu.model_file import load
 from fastrelu.network import Cache, Gradients, Network
 from fastrelu.optimizers import SGD, Adam, AdamW
-from fastrelu.piecewise import PiecewiseLinear, maximum, minimum
-from fastrelu.settings import __version__, get_num_threads, set_num_threads, show_config
 from fastrelu.trainer import History, Trainer
 
 if TYPE_CHECKING:

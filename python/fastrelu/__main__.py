@@ -10,7 +10,7 @@ def main() -> None:
         import click  # noqa: F401
     except ImportError:
         sys.exit("the command fastrelu needs click: pip install 'fastrelu[train]'")
-    from fastrelu.training.commands import main as command
+    from fastrelu.app.cli import main as command
 
     command(prog_name="fastrelu")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Checks of scalar arguments, with errors that name the argument."""
+"""Checks of arguments, with errors that name the argument."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numbers
 import secrets
 from typing import Any, Protocol
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 
 class SparseMatrix(Protocol):
@@ -54,3 +55,14 @@ def seed_number(value: Any) -> int:
     if value is None:
         return secrets.randbits(63)
     return whole_number("seed", value, 0, 2**64 - 1)
+
+
+def reals(name: str, value: ArrayLike) -> NDArray[np.float64]:
+    """Return finite numbers as a new float64 array."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf" and array.size:
+        raise TypeError(f"{name}: expected real numbers, got {array.dtype}")
+    array = np.array(array, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+    return array

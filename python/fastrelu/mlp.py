@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """scikit-learn's MLPClassifier and MLPRegressor on fastrelu's core (extra `sklearn`)."""
 
-from fastrelu._sklearn.classifier import MLPClassifier
-from fastrelu._sklearn.regressor import MLPRegressor
+from fastrelu.sklearn.classifier import MLPClassifier
+from fastrelu.sklearn.regressor import MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 # Their public place, for pickles and documentation.

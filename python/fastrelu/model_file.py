@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from fastrelu import whole_files
 from fastrelu.network import Network
 
 FORMAT_VERSION = 1
-TEMPORARY_SUFFIX = ".part"  # of a file that is not whole yet
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -22,7 +21,7 @@ def write(path: Any, arrays: Arrays, metadata: dict[str, str]) -> None:
     """Write arrays and metadata; an existing file is replaced only once the new one is whole."""
     from safetensors.numpy import save
 
-    write_bytes(path, _in_order(save(arrays, metadata)))
+    whole_files.write_bytes(path, _in_order(save(arrays, metadata)))
 
 
 def _in_order(data: bytes) -> bytes:
@@ -34,41 +33,6 @@ def _in_order(data: bytes) -> bytes:
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the format's own padding
     return len(text).to_bytes(8, "little") + text + data[8 + size :]
-
-
-def write_bytes(path: Any, data: bytes) -> None:
-    """Write a file; an existing one is replaced only once the new one is whole and on the disk."""
-    target = Path(os.fspath(path))
-    handle, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.name}.", suffix=TEMPORARY_SUFFIX
-    )
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where folders can be synchronised."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
 
 
 def read(path: Any, kind: str, *others: str) -> tuple[Arrays, dict[str, str]]:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastrelu import _core, losses
 from fastrelu._arguments import MatrixLike, real_number, seed_number, whole_number
 from fastrelu._core import Cache
-from fastrelu._piece_methods import PieceMethods
+from fastrelu.exact.methods import PieceMethods
 from fastrelu.losses import Loss, as_loss
 from fastrelu.optimizers import SGD, core_options
 
@@ -107,7 +107,7 @@ class Network(PieceMethods, _core.Network):
         self._make(
             sizes,
             bool(bias),
-            _dtype_name(dtype),
+            dtype_name(dtype),
             _activations(activation, len(sizes) - 2),
             real_number("scale", scale),
         )
@@ -150,7 +150,7 @@ class Network(PieceMethods, _core.Network):
         """Return a network whose parameters, all 0, the caller fills; nothing is checked."""
         net = cls.__new__(cls)
         _core.Network.__init__(net)
-        net._make(layer_sizes, True, _dtype_name(dtype), activations, 1.0)
+        net._make(layer_sizes, True, dtype_name(dtype), activations, 1.0)
         net.check_finite = True
         return net
 
@@ -372,7 +372,7 @@ def _restore(settings: dict[str, Any], parameters: Array) -> Network:
     return net
 
 
-def _dtype_name(dtype: Any) -> str:
+def dtype_name(dtype: Any) -> str:
     try:
         name: str = np.dtype(dtype).name
     except TypeError:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastrelu.piecewise import PiecewiseLinear, _reals
+from fastrelu._arguments import reals
+from fastrelu.exact.piecewise import PiecewiseLinear
 from fastrelu.plot._axes import COLOURS, STYLES, axes_or_new
 
 
@@ -96,7 +97,7 @@ def hinge_fit(
         raise TypeError(f"f: expected a PiecewiseLinear, got {type(f).__name__}")
     if f.values.size != len(f.knots):
         raise ValueError(f"f: expected one output, got values {f.values.shape}")
-    x, y = _reals("x", x), _reals("y", y)
+    x, y = reals("x", x), reals("y", y)
     if x.ndim != 1 or len(x) == 0:
         raise ValueError(f"x: expected shape (n,), n >= 1, got {x.shape}")
     if y.shape != x.shape:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastrelu._arguments import whole_number
+from fastrelu.exact.regions import MAX_REGIONS, LinearRegions, linear_regions
 from fastrelu.network import Network
 from fastrelu.plot._axes import axes_or_new
-from fastrelu.regions import MAX_REGIONS, LinearRegions, linear_regions
 
 Array = NDArray[np.float64]
 # Points on a side of the grid on which a function that is no network is evaluated.
@@ -236,9 +236,9 @@ def _lifted(found: LinearRegions, output: int) -> list[Array]:
 
 
 def _on_grid(f: Callable[[Array], Any], window: ArrayLike, output: int | None) -> list[Array]:
-    from fastrelu.regions import _window
+    from fastrelu.exact.regions import check_window
 
-    u0, u1, v0, v1 = _window(window)
+    u0, u1, v0, v1 = check_window(window)
     s, t = np.meshgrid(np.linspace(u0, u1, GRID), np.linspace(v0, v1, GRID), indexing="ij")
     points = np.column_stack([s.ravel(), t.ravel()])
     values = np.asarray(f(points), dtype=np.float64)

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command ``fastrelu``: a module for each of its subcommands, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+SUBCOMMANDS = {
+    "train": "Train a network on a file of data and save it.",
+    "predict": "Predict the rows of a file with a saved model.",
+    "evaluate": "Say how good a saved model is on a file's rows.",
+    "info": "Say what a saved model is: inputs, target, metrics, how to load it.",
+    "plot": "Draw the pictures of a finished run.",
+}
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are called or asked for help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names."""
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Return a command; None if there is none of this name."""
+        if name not in SUBCOMMANDS:
+            return None
+        module = importlib.import_module(f"fastrelu.app.cli.{name}")
+        command: click.Command = getattr(module, name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUBCOMMANDS.items()))
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fastrelu")
+def main() -> None:
+    """Train ReLU networks on files of data, and use them.
+
+    \b
+    Start:
+      fastrelu train digits
+      fastrelu train housing.csv --target price --out run
+      fastrelu predict run new.csv --out predictions.csv
+      fastrelu train --help
+
+    Exit status: 0 done, 2 bad flags or configuration, 3 bad or missing data, 4 diverged, 5 cannot
+    write, 6 the checkpoint does not fit, 130 and 143 interrupted.
+
+    Shell completion, for bash (zsh and fish likewise): eval "$(_FASTRELU_COMPLETE=bash_source
+    fastrelu)"
+    """  # noqa: D301

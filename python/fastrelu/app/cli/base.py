@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the commands share: errors as one line and an exit code, flags from settings, warnings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from fastrelu.app.errors import TrainingError
+from fastrelu.app.kinds import Choice, Kind, Switch
+from fastrelu.app.run.interrupt import Interrupted
+from fastrelu.app.settings import default, flag, options, shown
+
+if TYPE_CHECKING:
+    from fastrelu.app.preprocess.inputs import Seen
+
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Command(click.Command):
+    """A command that ends in one line and an exit code, never in a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except TrainingError as error:
+            stop(error.exit_code, str(error))
+        except Interrupted as reason:
+            click.echo(str(reason), err=True)
+            raise SystemExit(reason.exit_code) from None
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            raise SystemExit(130) from None
+        except BrokenPipeError:  # such as | head
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(141) from None
+        except Exception as error:
+            if os.environ.get("FASTRELU_DEBUG"):
+                raise
+            stop(getattr(error, "exit_code", 1), unexpected(error))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the flags group by group."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if not isinstance(parameter, click.Option):
+                continue  # the text above says what they are
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(getattr(parameter, "group", "Options"), []).append(record)
+        for name, records in groups.items():
+            with formatter.section(name):
+                formatter.write_dl(records)
+
+
+def unexpected(error: Exception) -> str:
+    """Return one line about an error that nothing foresaw."""
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error}); --memory streams Parquet and NPY files in blocks"
+    text = " ".join(str(error).split()) or "no message"
+    if isinstance(error, ImportError):
+        return text
+    kind = type(error).__name__
+    return f"unexpected {kind}: {text}; FASTRELU_DEBUG=1 in the environment shows where"
+
+
+def stop(code: int, text: str) -> NoReturn:
+    """Say what went wrong in one line, and end."""
+    click.echo(f"error: {text}", err=True)
+    raise SystemExit(code)
+
+
+class Setting(click.ParamType):  # type: ignore[type-arg]
+    """A flag's value, as its kind of setting reads it."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.name = kind.metavar
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value that the text means."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self.kind.from_text(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        """Return the names that go on from what is typed."""
+        names = self.kind.names if isinstance(self.kind, Choice) else ()
+        return [
+            click.shell_completion.CompletionItem(name)
+            for name in names
+            if name.startswith(incomplete)
+        ]
+
+
+class Flag(click.Option):
+    """A flag that stands in a group of the help."""
+
+    group = "Options"
+
+
+def setting_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command a flag for each setting, in the settings' order."""
+    for each, option in reversed(list(options())):
+        if each.name == "data":
+            continue
+        text, value = option.help, default(each)
+        if value not in (None, (), False) and "[default" not in text:
+            text += f"  [default: {shown(value)}]"
+        switch = isinstance(option.kind, Switch)
+        form: dict[str, Any] = (
+            {"is_flag": True}
+            if switch
+            else {"type": Setting(option.kind), "metavar": option.kind.metavar}
+        )
+        decorate = click.option(
+            flag(each.name), each.name, cls=Flag, default=None, help=text, **form
+        )
+        command = decorate(command)
+        command.__click_params__[-1].group = option.group  # type: ignore[attr-defined]
+    return command
+
+
+def warn_seen(seen: Seen) -> None:
+    """Warn of what the rows had that training had not."""
+    from fastrelu.app.preprocess.inputs import warnings_of
+
+    for text in warnings_of(seen):
+        click.echo(f"warning: {text}", err=True)

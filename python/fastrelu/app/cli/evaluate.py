@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``fastrelu evaluate``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from fastrelu.app.cli.base import HELP, Command, warn_seen
+
+
+@click.command(cls=Command, context_settings=HELP)
+@click.argument("model")
+@click.argument("data", nargs=-1, required=True)
+@click.option("--weights", metavar="COL", help="Column (or array) with a weight for each row.")
+@click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
+def evaluate(model: str, data: tuple[str, ...], weights: str | None, as_json: bool) -> None:
+    """Say how good MODEL, a run's folder or its model.safetensors, is on DATA's rows.
+
+    DATA: a file of raw rows as in training, with the target.
+
+    \b
+    Example:
+      fastrelu evaluate run later.csv
+
+    Exit status: 0 done, 2 bad flags, 3 bad or missing data or model.
+    """  # noqa: D301
+    from dataclasses import replace
+
+    from fastrelu.app.data.stream import read_tables
+    from fastrelu.app.model import load_model
+
+    loaded = load_model(model)
+    choice = replace(loaded.choice(need_target=True), weights=weights)
+    scores = loaded.evaluate(read_tables(data, choice, need_target=True))
+    result = scores.result()
+    del result["loss"]  # that of training, in the network's own unit, is none of the user's
+    if as_json:
+        click.echo(json.dumps({"rows": scores.rows, **result}))
+    else:
+        click.echo(f"rows: {scores.rows:,}")
+        for name, value in result.items():
+            click.echo(f"{name}: {value:.6g}")
+    warn_seen(loaded.seen)

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``fastrelu train``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Any
+
+import click
+
+from fastrelu.app.cli.base import HELP, Command, Flag, setting_flags
+from fastrelu.app.errors import ConfigError
+
+
+@click.command(cls=Command, context_settings=HELP)
+@click.argument("data", nargs=-1)
+@setting_flags
+@click.option("--config", cls=Flag, metavar="F.toml", help="Settings from a file; flags win.")
+@click.option("--resume", cls=Flag, metavar="DIR", help="Go on with the run in DIR.")
+@click.option("--force", cls=Flag, is_flag=True, help="Replace the run that --out holds.")
+@click.option("--quiet", cls=Flag, is_flag=True, help="Print the test result only.")
+def train(
+    data: tuple[str, ...],
+    config: str | None,
+    resume: str | None,
+    force: bool,
+    quiet: bool,
+    **flags: Any,
+) -> None:
+    """Train a ReLU network on DATA and say how good it is on rows it has not seen.
+
+    DATA: CSV or TSV with a header line, Parquet, Feather, Arrow, NPY, NPZ (arrays X and y), an
+    IDX file of images and then one of labels, libsvm; also gzipped or zstandard; several files
+    of one kind or a quoted pattern such as 'part-*.csv'; - for standard input; or one of digits,
+    iris, wine, diabetes. Text is encoded, gaps are filled, numbers are standardised, and --out
+    saves all of it in one model file, which takes raw rows.
+
+    \b
+    Examples:
+      fastrelu train digits
+      fastrelu train housing.csv --target price --out run
+      fastrelu train images-idx3-ubyte.gz labels-idx1-ubyte.gz --hidden 256,128
+      fastrelu train 'sales-*.parquet' --target sold --split time:day --out run
+      fastrelu train housing.csv --target price --seeds 5 --out ensemble
+      fastrelu train housing.csv --target price --search --out best
+      fastrelu train --config run/config.toml --lr 0.003 --out run2
+      fastrelu train --resume run --epochs 100
+      fastrelu predict run new.csv --out predictions.csv
+
+    Ctrl-C finishes the minibatch, saves a checkpoint in --out, and says how to go on.
+
+    Exit status: 0 done, 2 bad flags or configuration, 3 bad or missing data, 4 diverged, 5 cannot
+    write, 6 the checkpoint does not fit, 130 (Ctrl-C) or 143 (SIGTERM) interrupted.
+    """  # noqa: D301
+    given = {name: value for name, value in flags.items() if value is not None}
+    if data:
+        given["data"] = data
+    if resume is not None:
+        for name, value in (("--config", config), ("--out", given.get("out")), ("--force", force)):
+            if value:
+                raise click.UsageError(f"{name} does not go with --resume, which names the run")
+    _run(given, config, resume, force, quiet)
+
+
+def _run(
+    given: dict[str, Any], config: str | None, resume: str | None, force: bool, quiet: bool
+) -> None:
+    from fastrelu.app.run.progress import watchers
+    from fastrelu.app.run.run_folder import RunFolder
+    from fastrelu.app.run.session import resumed_settings
+    from fastrelu.app.run.several import session_of
+    from fastrelu.app.settings import merge
+
+    folder = shown = None
+    try:
+        if resume is not None:
+            folder = RunFolder(resume)
+            folder.reopen()
+            settings = resumed_settings(folder, given)
+        else:
+            settings = merge(_from_file(config, given), given)
+            if not settings.data:
+                raise ConfigError("no DATA: name a file, or try fastrelu train digits")
+            folder = RunFolder(settings.out) if settings.out is not None else None
+        to_stderr = settings.log_json == "-"
+
+        def say(text: str) -> None:
+            if not quiet or text.startswith("warning: "):
+                click.echo(text, err=to_stderr or text.startswith("warning: "))
+
+        shown = watchers(quiet, settings.log_json, settings.tensorboard)
+        session = session_of(settings)(
+            settings, folder, shown, say, shlex.join(["fastrelu", *sys.argv[1:]])
+        )
+        metrics = session.resume() if resume is not None else session.start(force)
+    finally:
+        if shown is not None:
+            shown.close()
+        if folder is not None:
+            folder.close()
+    for part in ("train", "validation", "test"):
+        if part in metrics and (part == "test" or not quiet):
+            click.echo(result_line(part, metrics[part]), err=to_stderr)
+    if folder is not None:
+        say(f"saved: {folder.path}/: model, report, metrics, history, settings, checkpoints")
+        say(f'in Python: fastrelu.training.load_model("{folder.path}").predict(rows)')
+
+
+def _from_file(config: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Return a file's settings; a schedule that ended with the run ends with the new --epochs."""
+    from fastrelu.app.settings import load_toml
+
+    values = load_toml(config) if config is not None else {}
+    if "epochs" in given and values.get("schedule_epochs") == values.get("epochs"):
+        values.pop("schedule_epochs", None)
+    return values
+
+
+def result_line(part: str, metrics: dict[str, float]) -> str:
+    """Return a part's metrics as a line."""
+    if "accuracy" in metrics:
+        return f"{part} accuracy: {metrics['accuracy']:.4f}"
+    return f"{part} R2: {metrics['r2']:.4f}, RMSE: {metrics['rmse']:.6g}"

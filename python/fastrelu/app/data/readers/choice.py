@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which column of a file is what: the target, inputs, weights, and what to leave out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fastrelu.app.errors import DataError
+
+SHOWN = 12
+
+
+@dataclass(frozen=True)
+class ColumnChoice:
+    """What the user, or a model, says about a file's columns.
+
+    Attributes
+    ----------
+    target : str or None
+        Its name (tables: the last column by default; NPZ: the array "y"; NPY: a column's number).
+    features : tuple of str or None
+        The inputs; None: every column that is nothing else.
+    ignore : tuple of str
+        Columns left out.
+    weights : str or None
+        The column of the rows' weights.
+    extra : tuple of str
+        Columns to read that are no inputs.
+    categorical : tuple of str
+        Columns read as text even if they look like numbers.
+    kinds : mapping of str to str
+        What a fitted model was given: "numeric", "text" or "date" by column. If not empty, only
+        these columns are inputs, each is read as its kind, and none of them has to be there.
+    width : int or None
+        How many inputs a model of array files expects.
+    """
+
+    target: str | None = None
+    features: tuple[str, ...] | None = None
+    ignore: tuple[str, ...] = ()
+    weights: str | None = None
+    extra: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    width: int | None = None
+
+    def kind(self, name: str) -> str | None:
+        """Return the kind that a column is to be read as; None: told from its content."""
+        return "text" if name in self.categorical else self.kinds.get(name)
+
+    def roles(self, source: str, names: Sequence[str], need_target: bool = True) -> Roles:
+        """Return what each of a file's columns is.
+
+        Parameters
+        ----------
+        source : str
+            The file, for messages.
+        names : sequence of str
+            The file's columns.
+        need_target : bool
+            Whether there has to be a target; if so the last column is it by default.
+
+        Returns
+        -------
+        Roles
+
+        Raises
+        ------
+        DataError
+            If a column is named that is not there, is named twice, or if no input is left.
+        """
+        check_different(source, names)
+        there = set(names)
+        notes = []
+        target = self.target
+        if target is None and need_target:
+            rest = [n for n in names if n not in {self.weights, *self.ignore, *self.extra}]
+            if not rest:
+                raise DataError(f"{source}: no column is left for the target")
+            target = rest[-1]
+            notes.append(f"target: the last column, {target!r} (--target names another)")
+        if target is not None and target not in there:
+            if need_target:
+                raise missing_column(source, target, names, "--target")
+            target = None
+        weights = self.weights
+        if weights is not None and weights not in there:
+            if need_target:
+                raise missing_column(source, weights, names, "--weights")
+            weights = None
+        if need_target:
+            for flag, asked in (
+                ("--features", self.features or ()),
+                ("--ignore", self.ignore),
+                ("--categorical", self.categorical),
+                ("the columns asked for", self.extra),
+            ):
+                for name in asked:
+                    if name not in there:
+                        raise missing_column(source, name, names, flag)
+        taken = {target, weights, *self.ignore, *self.extra}
+        if need_target and self.features and taken & set(self.features):
+            name = next(n for n in self.features if n in taken)
+            raise DataError(f"{source}: column {name!r} is in --features and is something else too")
+        wanted = set(self.kinds or self.features or names) - taken
+        inputs = [n for n in names if n in wanted]
+        if not inputs and self.kinds:
+            takes = _some(list(self.kinds))
+            raise DataError(f"{source}: none of the model's columns is there; it takes {takes}")
+        if not inputs and need_target:
+            raise DataError(f"{source}: no input columns: every column is the target or left out")
+        extra = [n for n in dict.fromkeys(self.extra) if n in there]
+        return Roles(target, weights, inputs, extra, notes)
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What each of one file's columns is, by name."""
+
+    target: str | None
+    weights: str | None
+    inputs: list[str]
+    extra: list[str]
+    notes: list[str]
+
+    @property
+    def used(self) -> list[str]:
+        """The columns to read."""
+        special = [n for n in (self.target, self.weights) if n is not None]
+        return list(dict.fromkeys([*self.inputs, *special, *self.extra]))
+
+
+def check_different(source: str, names: Iterable[str]) -> None:
+    """Raise DataError if two columns have one name."""
+    seen: dict[str, int] = {}
+    for place, name in enumerate(names, 1):
+        if name in seen:
+            raise DataError(
+                f"{source}: expected different column names, got {name!r} twice "
+                f"(columns {seen[name]} and {place}); rename one of them"
+            )
+        seen[name] = place
+
+
+def missing_column(source: str, name: str, names: Sequence[str], flag: str) -> DataError:
+    """Return the error for a column that is not there, with the nearest name."""
+    folded: dict[str, str] = {n.lower(): n for n in reversed(names)}
+    near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    hint = f" (did you mean {folded[near[0]]!r}?)" if near else ""
+    return DataError(f"{source}: {flag}: no column {name!r}{hint}; the columns are {_some(names)}")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(name[:40] for name in names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Feeds a trainer from files, block after block, and judges a network by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from fastrelu import Network, Trainer, _core, optimizers
+from fastrelu.app.data.split import PARTS
+from fastrelu.app.data.stream.blocks import Block, EpochBlocks, reading_threads
+from fastrelu.app.data.stream.budget import Share
+from fastrelu.app.data.stream.rows import StreamedRows
+from fastrelu.app.errors import CheckpointError
+from fastrelu.app.run.feeder import BLOCK_ROWS, Part
+from fastrelu.app.run.metrics import Judge, Scores
+
+
+class StreamFeeder:
+    """One training's way through files; it owns the memory of a block.
+
+    Parameters
+    ----------
+    rows : StreamedRows
+        The files' rows, made ready.
+    share : Share
+        What the memory allows: rows of a block, and how many threads fill it.
+    batch_size, seed : int
+        The trainer's.
+    """
+
+    def __init__(self, rows: StreamedRows, share: Share, batch_size: int, seed: int) -> None:
+        self.rows, self.block_rows = rows, share.block_rows
+        self._readers = min(share.readers, _core.num_threads())
+        self._pool: ThreadPoolExecutor | None = None
+        self.batch_size, self.seed = batch_size, seed
+        self.n_train = rows.n_rows["train"]
+        self._block: Block | None = None
+        self._blocks: EpochBlocks | None = None
+        self._core: _core.Trainer | None = None
+
+    def steps_in_epoch(self) -> int:
+        """Return the steps of one epoch."""
+        return -(-self.n_train // self.batch_size)
+
+    def run_epoch(self, trainer: Trainer, stop: Callable[[], bool]) -> bool:
+        """Go on with the open epoch or a new one; False if `stop` ended it between two steps."""
+        self._core = core = trainer._core
+        while True:
+            state = core.state
+            epoch, place = state["epoch"], state["place"]
+            if not state["in_epoch"]:
+                epoch, place = epoch + 1, 0
+            number, done = divmod(place, self.block_rows // self.batch_size)
+            if not self._train(trainer, self._filled(epoch, number), done, stop):
+                return False
+            if not core.state["in_epoch"]:
+                self._close_blocks()
+                return True
+            if stop():  # the core asks inside long blocks only
+                return False
+
+    def epoch_loss(self) -> float:
+        """Return the training loss of the epoch finished last."""
+        assert self._core is not None
+        return self._core.epoch_loss()
+
+    def evaluate(self, network: Network, part: str) -> Scores:
+        """Return the scores of a part."""
+        judge = Judge(network, self.rows.target, self.rows.loss)
+        for block in self.judged(part):
+            judge.add(block.X, block.y, block.truth, block.loss_weights, block.weights)
+        return judge.scores
+
+    def judged(self, part: str) -> Iterator[Part]:
+        """Yield the rows of a part in the order of their numbers, `BLOCK_ROWS` at a time."""
+        if not self.rows.n_rows[part]:
+            return
+        ready: list[Part] = []
+        count = 0
+        for table, which in self.rows.of_part(part):
+            while len(which):
+                some = which[: BLOCK_ROWS - count]
+                ready.append(self.rows.ready(table, some, part))
+                which, count = which[len(some) :], count + len(some)
+                if count == BLOCK_ROWS:
+                    yield joined(ready)
+                    ready, count = [], 0
+        if ready:
+            yield joined(ready)
+
+    def state(self) -> dict[str, Any]:
+        """Return what has to be the same when the run goes on; the place is the trainer's."""
+        return {"block_rows": self.block_rows, "rows": self.rows.n_rows}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Compare with the state saved.
+
+        Raises
+        ------
+        CheckpointError
+            If the files would be cut into other blocks.
+        """
+        now = self.state()
+        for name in now:
+            if state.get(name) != now[name]:
+                raise CheckpointError(
+                    f"the checkpoint does not fit: {name} of the stream is {now[name]}, and was "
+                    f"{state.get(name)} when it was saved"
+                )
+
+    def close(self) -> None:
+        """Close the files and give the memory back."""
+        self._close_blocks()
+        self._block = None
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+    # Blocks
+
+    def _train(self, trainer: Trainer, block: Block, done: int, stop: Callable[[], bool]) -> bool:
+        """Take a block's steps but for those done; False if `stop` ended it."""
+        core, n = trainer._core, block.n_rows
+        weights = None if block.weights is None else block.weights[:n]
+        data = core.data(block.X[:n], block.y[:n], weights, False)
+        order = block.order[done * self.batch_size :]
+        steps = -(-len(order) // self.batch_size)
+        with _core.DefaultFloatingPoint():
+            rates = optimizers.learning_rates(trainer.optimizer, core.step_count + 1, steps)
+        return core.run_block(data, order, rates, self.n_train, lambda: bool(stop()))
+
+    def _filled(self, epoch: int, number: int) -> Block:
+        """Return an epoch's block of this number."""
+        blocks = self._blocks
+        if blocks is not None and blocks.epoch == epoch:
+            if blocks.number == number and self._block is not None:
+                return self._block  # an interrupted one
+            if blocks.number == number - 1:
+                return blocks.next()
+        self._close_blocks()
+        if self._block is None:
+            self._block = Block(*self.rows.empty(self.block_rows))
+        if self._pool is None:  # kept: new threads would start with new memory at every block
+            self._pool = reading_threads(self._readers)
+        self._blocks = EpochBlocks(self.rows, self._block, self._pool, self.seed, epoch, number)
+        return self._blocks.next()
+
+    def _close_blocks(self) -> None:
+        if self._blocks is not None:
+            self._blocks.close()
+        self._blocks = None
+
+
+def joined(parts: list[Part]) -> Part:
+    """Return parts one after another as one."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def all_of(name: str) -> Any:
+        arrays = [getattr(part, name) for part in parts]
+        return None if arrays[0] is None else np.concatenate(arrays)
+
+    return Part(*(all_of(name) for name in ("X", "y", "truth", "loss_weights", "weights")))
+
+
+__all__ = ["PARTS", "StreamFeeder"]

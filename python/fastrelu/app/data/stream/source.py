@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Files that are read a chunk at a time, and the numbers of their rows."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from fastrelu.app.data.table import Table
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Rows that are read together.
+
+    Attributes
+    ----------
+    path : str
+        Their file.
+    place : int
+        Which chunk of the file, from 0.
+    first_row : int
+        The number of the first row through all files, from 0.
+    row_in_file : int
+        The number of the first row in its file.
+    n_rows : int
+        How many.
+    """
+
+    path: str
+    place: int
+    first_row: int
+    row_in_file: int
+    n_rows: int
+
+
+class Stream(Protocol):
+    """Files of one format, cut into chunks.
+
+    Attributes
+    ----------
+    source : str
+        What they are, for messages.
+    chunks : list of Chunk
+        All of them, in the files' order.
+    n_rows : int
+        Rows of all.
+    raw_row_bytes : float
+        What a row takes as it is read.
+    part_rows : int
+        Rows that are read at once.
+    reading_bytes : int
+        What reading a chunk takes beside its rows.
+    target_name : str or None
+        The target's.
+    names : list of str
+        The inputs' names, for messages and fingerprints.
+    notes : list of str
+        What the user should know.
+    """
+
+    source: str
+    chunks: list[Chunk]
+    n_rows: int
+    raw_row_bytes: float
+    part_rows: int
+    reading_bytes: int
+    target_name: str | None
+    names: Sequence[str]
+    notes: list[str]
+
+    def parts(self, chunk: Chunk, again: bool = False) -> Iterator[Table]:
+        """Yield a chunk's rows, some ten thousand at a time.
+
+        Parameters
+        ----------
+        chunk : Chunk
+            Of this stream.
+        again : bool
+            Whether all rows have been read before and need not be checked.
+        """
+        ...
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what tells these files from others, without reading all of them."""
+        ...
+
+
+def chunks_of(files: Sequence[tuple[str, Sequence[int]]]) -> list[Chunk]:
+    """Return the chunks of files with so many rows in each of their chunks."""
+    chunks: list[Chunk] = []
+    first = 0
+    for path, counts in files:
+        in_file = 0
+        for place, n in enumerate(counts):
+            if n:
+                chunks.append(Chunk(path, place, first + in_file, in_file, n))
+            in_file += n
+        first += in_file
+    return chunks
+
+
+SAMPLED = 1 << 16
+
+
+def new_hash() -> Any:
+    """Return a hash that files are added to."""
+    return hashlib.blake2b(digest_size=16)
+
+
+def add_content(total: Any, path: str, places: int = 16) -> None:
+    """Add a file's size and what it holds at some places, its two ends included, to a hash."""
+    size = os.path.getsize(path)
+    total.update(f"{size}\n".encode())
+    with open(path, "rb", buffering=0) as file:
+        for i in range(places):
+            file.seek(max(0, size - SAMPLED) * i // (places - 1))
+            total.update(file.read(SAMPLED))

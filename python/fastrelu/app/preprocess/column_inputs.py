@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The inputs of a table whose columns have names and types of their own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu.app.data.table import Table
+from fastrelu.app.preprocess.categories import Categories, categories_from
+from fastrelu.app.preprocess.columns import (
+    Column,
+    as_dates,
+    as_numbers,
+    as_texts,
+    find_columns,
+)
+from fastrelu.app.preprocess.dates import date_parts
+from fastrelu.app.preprocess.inputs import Inputs, Rows, Seen, refuse_infinite
+from fastrelu.app.preprocess.scaling import Scaling
+
+BLOCK_NUMBERS = 1 << 16  # of a block, to stay in the second-level cache
+
+
+class ColumnInputs(Inputs):
+    """Numbers and parts of dates, then their indicators, then the categories.
+
+    Attributes
+    ----------
+    parts : list of (column, part)
+        What the numbers are; part is "" for a numeric column, else a part of a date.
+    scaling : Scaling
+        What is done to them.
+    texts : list of Categories
+        The text columns.
+    columns : dict of str to str
+        The kind of every column that training had, those left out included.
+    """
+
+    def __init__(
+        self,
+        parts: list[tuple[str, str]],
+        scaling: Scaling,
+        texts: list[Categories],
+        columns: dict[str, str],
+        notes: list[str] | None = None,
+    ) -> None:
+        self.parts, self.scaling, self.texts = parts, scaling, texts
+        self.columns = columns
+        self.notes = notes or []
+        # One indicator is enough for all parts of a date.
+        first: dict[str, int] = {}
+        for j in np.flatnonzero(scaling.gaps):
+            first.setdefault(parts[j][0], int(j))
+        self._indicators = np.array(sorted(first.values()), np.intp)
+
+    @property
+    def part_names(self) -> list[str]:
+        """The names of the numbers."""
+        return [f"{name}: {part}" if part else name for name, part in self.parts]
+
+    @property
+    def input_names(self) -> list[str]:
+        """The name of each input."""
+        names = self.part_names
+        names += [f"{self.parts[j][0]} is missing" for j in self._indicators]
+        return names + [name for text in self.texts for name in text.input_names]
+
+    @property
+    def n_inputs(self) -> int:
+        """How many inputs the network has."""
+        n = len(self.parts) + len(self._indicators)
+        return n + sum(text.n_inputs for text in self.texts)
+
+    @property
+    def column_names(self) -> list[str]:
+        """The names of the columns that inputs are made of."""
+        return list(dict.fromkeys([name for name, _ in self.parts] + [t.name for t in self.texts]))
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """How a reader should read each column."""
+        used = set(self.column_names)
+        return {name: kind for name, kind in self.columns.items() if name in used}
+
+    def transform(
+        self,
+        table: Table,
+        rows: Rows = None,
+        dtype: Any = "float32",
+        seen: Seen | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """Return the inputs of some rows: see `Inputs.transform`."""
+        seen = Counter() if seen is None else seen
+        n = table.n_rows if rows is None else len(rows)
+        names = self.column_names
+        found = dict(zip(names, find_columns(table, names), strict=True))
+        for name, column in found.items():
+            if column is None:
+                seen["missing column", name] += n
+        X = np.empty((n, self.n_inputs), dtype) if out is None else out
+        self._numbers(table, found, rows, X, seen)
+        at = len(self.parts) + len(self._indicators)
+        X[:, at:] = 0
+        for text in self.texts:
+            column = as_texts(table, text.name, found[text.name])
+            if column is None:
+                where = text.places(np.array([""], object), Counter()).repeat(n)
+            else:
+                where = text.places(column if rows is None else column[rows], seen)
+            known = np.flatnonzero(where >= 0)
+            X[known, at + where[known]] = 1
+            at += text.n_inputs
+        return X
+
+    def _numbers(
+        self, table: Table, found: Mapping[str, Column], rows: Rows, X: NDArray[Any], seen: Seen
+    ) -> None:
+        values = self.gather(table, found)
+        p, k = len(values), len(self._indicators)
+        if not p:
+            return
+        names = self.part_names
+
+        def raw(j: int, i: int) -> Any:
+            return values[j][i]  # type: ignore[index]
+
+        if self.scaling.knots is None:
+            to = np.full(p, -1)
+            to[self._indicators] = p + np.arange(k)
+            missing, finite = self.scaling.rows(values, rows, to, X)
+            if not finite:
+                refuse_infinite(table, names, X[:, :p], 0, rows, raw)
+            self._count_missing(values, missing, seen)
+            return
+        size = max(64, BLOCK_NUMBERS // p)
+        buffer = np.empty((p, size))
+        for low in range(0, len(X), size):
+            high = min(low + size, len(X))
+            block = buffer[:, : high - low]
+            fill_block(block, values, rows, low, high)
+            gaps = self.scaling.apply(block)
+            out = X[low:high, :p]
+            with np.errstate(over="ignore"):
+                out[:] = block.T
+            refuse_infinite(table, names, out, low, rows, raw)
+            if gaps is None:
+                X[low:high, p : p + k] = 0
+                continue
+            X[low:high, p : p + k] = gaps[self._indicators].T
+            self._count_missing(values, gaps.sum(axis=1), seen)
+
+    def _count_missing(self, values: list[Column], missing: NDArray[Any], seen: Seen) -> None:
+        """Count what is missing where training lacked nothing, once for all parts of a date."""
+        for j in np.flatnonzero(~self.scaling.gaps & (missing > 0)):
+            name, part = self.parts[j]
+            if values[j] is not None and part in ("", self._first_part(name)):
+                seen["missing value", name] += int(missing[j])
+
+    def _first_part(self, name: str) -> str:
+        return next(part for column, part in self.parts if column == name)
+
+    def gather(self, table: Table, found: Mapping[str, Column]) -> list[Column]:
+        """Return the columns of numbers, in the order of `parts`."""
+        return gather(table, found, self.parts)
+
+    def describe(self) -> dict[str, Any]:
+        """Return all of it as plain values, for a model file."""
+        return {
+            "layout": "columns",
+            "columns": self.columns,
+            "numbers": [list(part) for part in self.parts],
+            "scaling": self.scaling.describe(),
+            "categories": [text.describe() for text in self.texts],
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> ColumnInputs:
+        """Return the inputs that `describe` has described."""
+        return cls(
+            [(name, part) for name, part in plain["numbers"]],
+            Scaling.from_description(plain["scaling"]),
+            [categories_from(text) for text in plain["categories"]],
+            dict(plain["columns"]),
+        )
+
+
+def gather(table: Table, found: Mapping[str, Column], parts: list[tuple[str, str]]) -> list[Column]:
+    """Return the columns of numbers that these parts name, None for what is not there."""
+    dates: dict[str, dict[str, NDArray[np.float64]]] = {}
+    values: list[Column] = []
+    for name, part in parts:
+        column = found[name]
+        if not part:
+            values.append(as_numbers(table, name, column))
+        elif column is None:
+            values.append(None)
+        else:
+            if name not in dates:
+                moments = as_dates(table, name, column)
+                assert moments is not None
+                dates[name] = date_parts(moments)
+            values.append(dates[name][part])
+    return values
+
+
+def fill_block(
+    block: NDArray[np.float64], values: list[Column], rows: Rows, low: int, high: int
+) -> None:
+    """Put rows low to high (of `rows`) into a block, (columns, rows)."""
+    which = None if rows is None else rows[low:high]
+    for row, column in zip(block, values, strict=True):
+        if column is None:
+            row[:] = np.nan
+        elif which is None:
+            row[:] = column[low:high]
+        else:
+            row[:] = column[which]

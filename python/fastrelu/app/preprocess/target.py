@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The target as a network learns it: class numbers, or values of mean 0 and deviation 1."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu.app.data.table import Table
+from fastrelu.app.errors import DataError
+from fastrelu.app.preprocess.inputs import Rows
+from fastrelu.app.preprocess.moments import Blocks, Floats, Moments
+
+Task = Literal["classification", "regression"]
+FEW, MOST_CLASSES = 20, 10_000
+
+
+@dataclass
+class Target:
+    """What a network's outputs stand for.
+
+    Attributes
+    ----------
+    task : {"classification", "regression"}
+    classes : list of str, int or float
+        What each class number stands for, ascending; [] in regression.
+    mean, std : float
+        Regression: the network learns (value - mean) / std.
+    counts : list of int
+        Training rows of each class; [] in regression.
+    """
+
+    task: Task
+    classes: list[Any] = field(default_factory=list)
+    mean: float = 0.0
+    std: float = 1.0
+    counts: list[int] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """How a reader should read the target: "text" or "numeric"."""
+        return "text" if any(isinstance(c, str) for c in self.classes) else "numeric"
+
+    @property
+    def n_outputs(self) -> int:
+        """How many outputs the network has."""
+        return len(self.classes) or 1
+
+    def encode(self, values: NDArray[Any], dtype: Any = "float32") -> NDArray[Any]:
+        """Return what a network learns: int64 class numbers, or scaled values of `dtype`.
+
+        Parameters
+        ----------
+        values : ndarray, (n,)
+            As in `Table.target`, none of them missing.
+        dtype : {"float32", "float64"}
+            Of a regression's result.
+
+        Raises
+        ------
+        DataError
+            If there is a class that training had not, or text in regression.
+        """
+        if self.task == "regression":
+            return np.asarray(self.scaled(values), dtype)
+        numbers = self._class_numbers(values)
+        if len(numbers) and numbers.min() < 0:
+            stranger = _label(values[int(np.argmin(numbers))])
+            known = ", ".join(repr(c)[:40] for c in self.classes[:10])
+            raise DataError(f"target: {stranger!r} is none of the classes in training: {known}")
+        return numbers
+
+    def _class_numbers(self, values: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the class number of each value, -1 for none."""
+        if self.kind == "text" or values.dtype == object:
+            place = {label: k for k, label in enumerate(self.classes)}
+            labels = values if values.dtype == object else (str(_label(v)) for v in values)
+            return np.fromiter(map(place.get, labels, repeat(-1)), np.int64, len(values))
+        known = np.array(self.classes, np.float64)  # ascending
+        places = np.searchsorted(known, values).astype(np.int64)
+        found = known[np.minimum(places, len(known) - 1)] == values
+        return np.where(found, places, -1)
+
+    def scaled(self, values: NDArray[Any]) -> Floats:
+        """Return (values - mean) / std in float64, for regression."""
+        if values.dtype == object:
+            raise DataError(f"target: expected numbers, as in training, got text {values[0]!r}")
+        return np.asarray((values - self.mean) / self.std, np.float64)
+
+    def decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """Return labels, or values in the user's unit, for a network's outputs (n, n_outputs)."""
+        if self.task == "classification":
+            return np.asarray(np.array(self.classes, _dtype(self.classes))[outputs.argmax(axis=1)])
+        return outputs.reshape(len(outputs)).astype(np.float64) * self.std + self.mean
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        if self.task == "classification":
+            return {"task": self.task, "classes": self.classes, "counts": self.counts}
+        return {"task": self.task, "mean": self.mean, "std": self.std}
+
+    @classmethod
+    def from_description(cls, plain: Mapping[str, Any]) -> Target:
+        """Return the target that `describe` has described."""
+        return cls(**dict(plain))
+
+
+def _label(value: Any) -> Any:
+    """Return a target's value as its class: text, or a number without a needless point."""
+    if isinstance(value, str):
+        return value
+    number = float(value)
+    return int(number) if number.is_integer() else number
+
+
+def _dtype(classes: list[Any]) -> Any:
+    kinds = {type(c) for c in classes}
+    return object if str in kinds else np.float64 if float in kinds else np.int64
+
+
+class TargetAccumulator:
+    """Learn the target in two passes, as `Accumulator` learns the inputs.
+
+    Parameters
+    ----------
+    task : {"auto", "classification", "regression"}
+        auto: classification for text, and for whole numbers of few values (20 at most, and no more
+        than the square root of the number of rows).
+    """
+
+    def __init__(self, task: str = "auto") -> None:
+        self.asked = task
+        self.name = "target"
+        self.n_rows = 0
+        self.counts: Counter[Any] = Counter()
+        self.training: Counter[Any] = Counter()
+        self.text = False
+        self.many = False
+        self.moments, self.blocks = Moments(1), Blocks(1)
+        self._example: Any = None
+
+    def first(self, chunk: Table, rows: Rows = None) -> None:
+        """Take a chunk: classes come from every row with a target, the scale from `rows` alone."""
+        assert chunk.target is not None
+        self.name = f"{chunk.source}: target {chunk.target_name!r}"
+        missing = chunk.missing_target()
+        present = chunk.target[~missing]
+        self.text |= chunk.target.dtype == object
+        self.n_rows += len(present)
+        if self._example is None and len(present):
+            self._example = present[0]
+        train = present if rows is None else chunk.target[rows]
+        if not self.many:
+            self.counts.update(present.tolist())
+            self.training.update(train.tolist())
+            if len(self.counts) > MOST_CLASSES:
+                self.many = True
+                self.counts.clear()
+                self.training.clear()
+        if not self.text:
+            for block in self.blocks.add(len(train), self._write(train)):
+                self.moments.first(block)
+
+    @staticmethod
+    def _write(values: NDArray[Any]) -> Any:
+        def write(out: Floats, low: int, high: int) -> None:
+            out[0] = values[low:high]
+
+        return write
+
+    def finish_first(self) -> None:
+        """End the first pass.
+
+        Raises
+        ------
+        DataError
+            If there are too few or too many different values, or text in regression.
+        """
+        task = self.task
+        if task == "regression" and self.text:
+            raise DataError(
+                f"{self.name}: expected numbers for regression, got text such as "
+                f"{self._example!r}; --task classification learns its classes"
+            )
+        if task == "classification" and self.many:
+            raise DataError(
+                f"{self.name}: more than {MOST_CLASSES} different values are no classes; "
+                "--task regression learns numbers, --target names another column"
+            )
+        if not self.many and len(self.counts) < 2:
+            only = f"only {_label(self._example)!r}" if self.counts else "none"
+            raise DataError(
+                f"{self.name}: expected two different values at least, got {only}; --target names "
+                "another column"
+            )
+        for block in self.blocks.rest():
+            self.moments.first(block)
+        self.moments.finish_first()
+
+    @property
+    def task(self) -> Task:
+        """What is learned."""
+        if self.asked != "auto":
+            return "classification" if self.asked == "classification" else "regression"
+        if self.text:
+            return "classification"
+        few = not self.many and len(self.counts) <= min(FEW, max(2.0, math.sqrt(self.n_rows)))
+        whole = few and all(float(v).is_integer() for v in self.counts)
+        return "classification" if whole else "regression"
+
+    def second(self, chunk: Table, rows: Rows = None) -> None:
+        """Take a chunk in the second pass."""
+        assert chunk.target is not None
+        if not self.text:
+            train = chunk.target[~chunk.missing_target() if rows is None else rows]
+            for block in self.blocks.add(len(train), self._write(train)):
+                self.moments.second(block)
+
+    def finish(self) -> Target:
+        """Return the target."""
+        if self.task == "classification":
+            values = sorted(self.counts)
+            counts = [self.training[v] for v in values]
+            return Target("classification", [_label(v) for v in values], counts=counts)
+        for block in self.blocks.rest():
+            self.moments.second(block)
+        std = float(self.moments.std[0])
+        return Target("regression", mean=float(self.moments.mean[0]), std=std or 1.0)
+
+
+def fit_target(table: Table, rows: Rows = None, task: str = "auto") -> Target:
+    """Return the target that a table's rows lead to.
+
+    Parameters
+    ----------
+    table : Table
+        The data.
+    rows : ndarray of int, optional
+        The training rows, each with a target; all that have one by default.
+    task : {"auto", "classification", "regression"}
+        See `TargetAccumulator`.
+
+    Raises
+    ------
+    DataError
+        If the target does not suit the task.
+    """
+    accumulator = TargetAccumulator(task)
+    accumulator.first(table, rows)
+    accumulator.finish_first()
+    accumulator.second(table, rows)
+    return accumulator.finish()

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From a finished run to what its report shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu import whole_files
+from fastrelu.app.data.readers.several import concatenate
+from fastrelu.app.data.table import Table
+from fastrelu.app.report.content import PARTS, Evaluated, ReportContent
+from fastrelu.app.report.importance import MOST_ROWS
+from fastrelu.app.report.kept import PREDICTIONS, predictions_bytes
+from fastrelu.app.report.write import write_report
+from fastrelu.app.run.run_folder import REPORT
+
+# Of the part that the model is judged by; more would not change a picture.
+MOST_JUDGED, MOST_OUTPUTS = 200_000, 20_000_000
+
+
+class Sampled(Protocol):
+    """Data that raw rows can be had of: in memory, or streamed."""
+
+    def counts(self) -> dict[str, int]:
+        """Return the rows of each part."""
+        ...
+
+    def sample(self, part: str, most: int) -> Table:
+        """Return rows of a part, `most` at most, evenly spread over it."""
+        ...
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Return summaries of the training rows' columns, as `summarize_columns` makes them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes
+    ----------
+    model : Model
+        The trained model.
+    data : Sampled
+        What it was trained on.
+    metrics : mapping
+        The content of metrics.json.
+    records : sequence of mapping
+        The rows of history.csv.
+    config : mapping
+        The effective configuration.
+    notes : sequence of str
+        What the user should know.
+    command : str
+        As it was typed.
+    title : str
+        The data's name.
+    """
+
+    model: Any
+    data: Sampled
+    metrics: Mapping[str, Any]
+    records: Sequence[Mapping[str, Any]]
+    config: Mapping[str, Any]
+    notes: Sequence[str]
+    command: str
+    title: str
+
+
+def evenly(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """Return these rows, or `most` of them evenly spread."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).astype(np.intp)]
+
+
+def spread_sample(
+    tables: Iterable[tuple[Table, NDArray[np.intp] | None]], n_rows: int, most: int
+) -> Table:
+    """Return rows of a stream's tables, evenly spread.
+
+    Parameters
+    ----------
+    tables : iterable of (Table, ndarray or None)
+        Pieces of the stream, and which of their rows; None is all of them.
+    n_rows : int
+        How many rows these are in all, 1 at least.
+    most : int
+        How many to return, about: each piece gives its share, rounded up.
+    """
+    kept = []
+    for table, rows in tables:
+        which = np.arange(table.n_rows) if rows is None else rows
+        if len(which):
+            share = math.ceil(len(which) * min(1.0, most / n_rows))
+            kept.append(table.take(evenly(which, share)))
+    return replace(concatenate(kept), source=kept[0].source)
+
+
+def gather(run: Run, model_path: str) -> ReportContent:
+    """Return what the run's report shows.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    model_path : str
+        Where its model is, for the line of Python that loads it.
+    """
+    counts, notes = run.data.counts(), list(run.notes)
+    part = next((p for p in PARTS if counts.get(p)), None)
+    evaluated, sample = {}, None
+    if part is not None:
+        most = min(MOST_JUDGED, MOST_OUTPUTS // run.model.target.n_outputs)
+        table = run.data.sample(part, most)
+        evaluated[part] = Evaluated(_truth(run.model, table), run.model.outputs(table))
+        sample = table.take(evenly(np.arange(table.n_rows), MOST_ROWS))
+        if table.n_rows < counts[part]:
+            notes.append(
+                f"Of {counts[part]:,} {part} rows, {table.n_rows:,} are in the pictures and tables "
+                "of predictions; the metrics are of all."
+            )
+        if table.weights is not None:
+            notes.append("Rows have weights: the metrics count them, pictures and tables do not.")
+    return ReportContent(
+        title=run.title,
+        model=run.model,
+        history=run.records,
+        metrics=run.metrics,
+        evaluated=evaluated,
+        sample=sample,
+        columns=run.data.summary(),
+        config=run.config,
+        notes=notes,
+        command=run.command,
+        model_path=model_path,
+        seed=int(run.metrics.get("seed") or 0),
+    )
+
+
+def _truth(model: Any, table: Table) -> NDArray[Any]:
+    if model.target.task == "regression":
+        return np.asarray(table.target, np.float64)
+    return np.asarray(model.target.encode(table.target), np.int64).reshape(-1)
+
+
+def report_run(run: Run, folder: Path, model_name: str) -> None:
+    """Write report.html and predictions.npz into a run's folder.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    folder : Path
+        Its folder.
+    model_name : str
+        The model's file in it.
+
+    Raises
+    ------
+    OSError
+        If they cannot be written.
+    """
+    content = gather(run, str(folder / model_name))
+    kept = predictions_bytes(content)
+    if kept is not None:
+        whole_files.write_bytes(folder / PREDICTIONS, kept)
+    write_report(folder / REPORT, content)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Writing the report."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from fastrelu import whole_files
+from fastrelu.app.report.classification import class_section
+from fastrelu.app.report.content import ReportContent
+from fastrelu.app.report.influence import influence_section
+from fastrelu.app.report.overview import heading, training_section
+from fastrelu.app.report.page import page
+from fastrelu.app.report.reference import data_section, footer, run_section, use_section
+from fastrelu.app.report.regression import value_section
+
+
+def report_html(content: ReportContent, *, written: str | None = None) -> str:
+    """Return the report as HTML that needs nothing outside itself.
+
+    Parameters
+    ----------
+    content : ReportContent
+        What it shows.
+    written : str, optional
+        The time to put in its last line; by default now. All else is the same on every call.
+    """
+    if written is None:
+        written = datetime.datetime.now().astimezone().isoformat(" ", "minutes")
+    part = content.judged
+    judged = None
+    if part is not None:
+        judged = (class_section if content.classification else value_section)(content, part)
+    sections = [
+        heading(content),
+        training_section(content),
+        judged,
+        influence_section(content),
+        data_section(content),
+        use_section(content),
+        run_section(content),
+        footer(content, written),
+    ]
+    return page(f"{content.title} - fastrelu", sections)
+
+
+def write_report(path: Any, content: ReportContent, *, written: str | None = None) -> None:
+    """Write the report; an existing file is replaced only once the new one is whole.
+
+    Parameters
+    ----------
+    path : path-like
+        Such as ``DIR/report.html``.
+    content : ReportContent
+        What it shows.
+    written : str, optional
+        The time to put in its last line; by default now.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    # A text may hold halves of characters, from a file that is not UTF-8.
+    data = report_html(content, written=written).encode("utf-8", "replace")
+    whole_files.write_bytes(path, data)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checkpoints: what a run needs to go on to the same bits, written whole, the last few kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu import Trainer, model_file
+from fastrelu.app.errors import CheckpointError
+from fastrelu.app.kinds import cadence
+from fastrelu.app.run.run_folder import CHECKPOINT_FILES, writing
+from fastrelu.trainer import CHECKPOINT
+
+BEST = "best.parameters"
+
+
+@dataclass
+class RunState:
+    """Where a run stands, beside its trainer.
+
+    Attributes
+    ----------
+    records : list of dict
+        history.csv's rows so far.
+    best_epoch : int or None
+        The epoch with the lowest validation loss so far.
+    best_loss : float
+        That loss.
+    best_parameters : ndarray or None
+        The parameters after it; None without early stopping.
+    stopped_early : bool
+        Whether early stopping has ended the run.
+    epoch_seconds : float
+        Time spent in the epoch that is open.
+    feeder : dict
+        The feeder's own state.
+    fingerprint : dict
+        Of the data, the settings and the version.
+    """
+
+    records: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int | None = None
+    best_loss: float = float("inf")
+    best_parameters: NDArray[Any] | None = None
+    stopped_early: bool = False
+    epoch_seconds: float = 0.0
+    feeder: dict[str, Any] = field(default_factory=dict)
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs finished."""
+        return len(self.records)
+
+
+class Checkpoints:
+    """A run's checkpoints in one folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are.
+    every : str
+        How often they are written; see `kinds.Cadence`.
+    keep : int
+        How many are kept.
+    """
+
+    def __init__(self, folder: Path, every: str, keep: int) -> None:
+        self.folder = folder
+        self.seconds, self.epochs = cadence(every)
+        self.keep = keep
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether the time for the next one has come."""
+        return self.seconds > 0 and time.monotonic() - self._last >= self.seconds
+
+    def due_after(self, epoch: int) -> bool:
+        """Whether the next one is to be written after this epoch."""
+        return self.due() or (self.epochs > 0 and epoch % self.epochs == 0)
+
+    def save(self, trainer: Trainer, state: RunState) -> Path:
+        """Write one, and remove those beyond the last `keep`.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written; the earlier ones are intact then.
+        """
+        arrays, metadata = trainer._checkpoint_content()
+        if state.best_parameters is not None:
+            arrays[BEST] = state.best_parameters
+        run = {k: v for k, v in vars(state).items() if k != "best_parameters"}
+        metadata["run"] = json.dumps(run)
+        metadata["checksum"] = _checksum(arrays, metadata)
+        path = self.folder / f"checkpoint-{trainer.n_steps:012d}.safetensors"
+        with writing(path):
+            model_file.write(path, arrays, metadata)
+            for old in self.paths()[self.keep :]:
+                old.unlink(missing_ok=True)
+        self._last = time.monotonic()
+        return path
+
+    def paths(self) -> list[Path]:
+        """Return the checkpoints, the newest first."""
+        return sorted(self.folder.glob(CHECKPOINT_FILES), reverse=True)
+
+    def load(self, warn: Callable[[str], None]) -> tuple[Trainer, RunState] | None:
+        """Return the newest one that is whole, or None if there is none at all.
+
+        Raises
+        ------
+        CheckpointError
+            If there are some, and all are damaged.
+        """
+        paths = self.paths()
+        for path in paths:
+            try:
+                return load(path)
+            except (ValueError, OSError) as error:
+                warn(f"{path} is damaged: the one before is taken ({_reason(error)})")
+        if paths:
+            raise CheckpointError(f"{self.folder}: none of the {len(paths)} checkpoints is whole")
+        return None
+
+
+def load(path: Path) -> tuple[Trainer, RunState]:
+    """Return the trainer and the state that `Checkpoints.save` wrote; ValueError if damaged."""
+    arrays, metadata = model_file.read(path, CHECKPOINT)
+    if metadata.get("checksum") != _checksum(arrays, metadata):
+        raise ValueError("path: the checksum does not fit the content")
+    state = RunState(**json.loads(metadata["run"]))
+    if BEST in arrays:
+        state.best_parameters = arrays[BEST]
+    return Trainer._from_content(arrays, metadata), state
+
+
+def _checksum(arrays: model_file.Arrays, metadata: dict[str, str]) -> str:
+    """Return a hash of the content; safetensors itself has none."""
+    total = hashlib.blake2b(digest_size=16)
+    for key in sorted(metadata):
+        if key != "checksum":
+            total.update(f"{key}={metadata[key]}\n".encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        total.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        total.update(array.view(np.uint8).data if array.size else b"")
+    return total.hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    return str(error).removeprefix("path: ")

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One training: epochs, validation, early stopping, checkpoints, signals."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from fastrelu import Trainer
+from fastrelu.app.errors import DataError, DivergedError
+from fastrelu.app.run.checkpoint import Checkpoints, RunState
+from fastrelu.app.run.feeder import Feeder
+from fastrelu.app.settings import Settings
+
+
+class Watcher(Protocol):
+    """What is told how a training goes on."""
+
+    def tick(self, step: int) -> None:
+        """Note the steps taken; some 20 times a second."""
+        ...
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Note an epoch's record."""
+        ...
+
+
+@dataclass
+class Training:
+    """One training, ready to run or to go on.
+
+    Attributes
+    ----------
+    trainer : Trainer
+    feeder : Feeder
+    settings : Settings
+        With every choice made.
+    state : RunState
+        Where it stands.
+    checkpoints : Checkpoints, optional
+        Where it saves.
+    """
+
+    trainer: Trainer
+    feeder: Feeder
+    settings: Settings
+    state: RunState
+    checkpoints: Checkpoints | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether no epoch is left."""
+        assert self.settings.epochs is not None
+        return self.state.stopped_early or self.state.epochs >= self.settings.epochs
+
+    def save(self) -> None:
+        """Write a checkpoint, if there is a place for it."""
+        if self.checkpoints is not None:
+            self.state.feeder = self.feeder.state()
+            self.checkpoints.save(self.trainer, self.state)
+
+    def run(self, watcher: Watcher, asked: Callable[[], bool] = lambda: False) -> bool:
+        """Train on.
+
+        Parameters
+        ----------
+        watcher : Watcher
+            Told of steps and epochs.
+        asked : callable
+            Whether to stop, between two steps; a checkpoint is saved then.
+
+        Returns
+        -------
+        bool
+            Whether the training is finished.
+
+        Raises
+        ------
+        DivergedError
+            As soon as a loss is not finite.
+        OutputError
+            If a checkpoint cannot be written.
+        """
+        while not self.finished:
+            if not self._one_epoch(watcher, asked):
+                self.save()
+                return False
+            record = self.state.records[-1]
+            watcher.epoch(record)
+            stop = asked()
+            if self.checkpoints is not None and not self.finished:
+                if stop or self.checkpoints.due_after(record["epoch"]):
+                    self.save()
+            if stop and not self.finished:
+                return False
+        self.save()
+        return True
+
+    def _one_epoch(self, watcher: Watcher, asked: Callable[[], bool]) -> bool:
+        """Finish one epoch and judge it; False: asked to stop inside it."""
+        due = self.checkpoints.due if self.checkpoints is not None else lambda: False
+        core = self.trainer._core
+
+        def stop() -> bool:
+            state = core.state
+            watcher.tick(state["step"])
+            return asked() or due() or not math.isfinite(state["loss_sum"])
+
+        while True:
+            began = time.perf_counter()
+            try:
+                finished = self.feeder.run_epoch(self.trainer, stop)
+            except ValueError as error:  # such as a number beyond the network's dtype
+                raise DataError(str(error)) from error
+            self.state.epoch_seconds += time.perf_counter() - began
+            if not math.isfinite(core.state["loss_sum"]):
+                raise self._diverged("loss", float("nan"))
+            if finished:
+                break
+            if asked():
+                return False
+            self.save()
+        self._judge()
+        return True
+
+    def _judge(self) -> None:
+        """Make the epoch's record; note the best, and whether to stop early."""
+        state, settings = self.state, self.settings
+        seconds, state.epoch_seconds = state.epoch_seconds, 0.0
+        rate = self.trainer.optimizer.learning_rate
+        record: dict[str, Any] = {
+            "epoch": state.epochs + 1,
+            "loss": self.feeder.epoch_loss(),
+            "val_loss": None,
+            "val_metric": None,
+            "learning_rate": rate(self.trainer.n_steps) if callable(rate) else rate,
+            "seconds": seconds,
+            "rows_per_second": self.feeder.n_train / max(seconds, 1e-9),
+        }
+        if not math.isfinite(record["loss"]):
+            raise self._diverged("loss", record["loss"])
+        scores = self.feeder.evaluate(self.trainer.network, "validation")
+        if scores.rows:
+            record["val_loss"], record["val_metric"] = scores.loss, scores.metric
+            if not (scores.finite and math.isfinite(scores.loss)):
+                raise self._diverged("validation loss", scores.loss)
+            if scores.loss < state.best_loss:
+                state.best_loss, state.best_epoch = scores.loss, record["epoch"]
+                if settings.early_stopping:
+                    state.best_parameters = self.trainer.network.parameters.copy()
+        state.records.append(record)
+        if settings.early_stopping and state.best_epoch is not None:
+            state.stopped_early = record["epoch"] - state.best_epoch >= settings.early_stopping
+
+    def _diverged(self, what: str, value: float) -> DivergedError:
+        return DivergedError(
+            f"diverged: the {what} of epoch {self.state.epochs + 1} is {value}; a smaller --lr may "
+            f"help (it was {self.settings.lr:g}), or --clip-norm"
+        )
+
+    def keep_best(self) -> int | None:
+        """Put the best epoch's parameters into the network, if early stopping kept any.
+
+        The checkpoint that the run goes on from is saved before, with the last ones.
+        """
+        if self.state.best_parameters is not None:
+            self.trainer.network.parameters[...] = self.state.best_parameters
+            return self.state.best_epoch
+        return self.state.epochs

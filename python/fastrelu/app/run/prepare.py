@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From a table to rows that a network can be trained on: task, split, preprocessing, weights."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu import losses
+from fastrelu.app.data.readers import ColumnChoice
+from fastrelu.app.data.split import PARTS, split_rows
+from fastrelu.app.data.table import Table
+from fastrelu.app.errors import ConfigError, DataError
+from fastrelu.app.preprocess import InputOptions, Inputs, Target, fit_inputs, fit_target
+from fastrelu.app.preprocess.inputs import Seen, warnings_of
+from fastrelu.app.report.gather import evenly
+from fastrelu.app.report.summary import summarize_columns
+from fastrelu.app.run.feeder import Feeder, MemoryFeeder, Part
+from fastrelu.app.settings import Settings
+from fastrelu.losses import Loss
+from fastrelu.trainer import Sampling
+
+MIN_ROWS = 10
+LOSSES_OF = {
+    "classification": ("cross_entropy",),
+    "regression": ("squared_error", "huber", "absolute_error", "quantile", "poisson"),
+}
+
+
+@dataclass
+class Prepared:
+    """Data ready for training, in memory; only read, so that many trainings may share it.
+
+    Attributes
+    ----------
+    settings : Settings
+        With every choice made.
+    target_name : str
+    target : Target
+    inputs : Inputs
+    loss : Loss
+    parts : dict of Part
+        "train", "validation", "test".
+    rows : dict of ndarray
+        The table's rows in each part.
+    table : Table
+        The rows as read.
+    dropped : int
+        Rows without a target.
+    notes : list of str
+        What the user should know.
+    fingerprint : dict
+        Of the data as read.
+    """
+
+    settings: Settings
+    target_name: str
+    target: Target
+    inputs: Inputs
+    loss: Loss
+    parts: dict[str, Part]
+    rows: dict[str, NDArray[np.intp]]
+    table: Table
+    dropped: int
+    notes: list[str] = field(default_factory=list)
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str:
+        """Where the rows come from."""
+        return self.table.source
+
+    @property
+    def n_rows(self) -> int:
+        """Rows read, those left out included."""
+        return self.table.n_rows
+
+    def feeder(self) -> Feeder:
+        """Return a way through the data for one training."""
+        assert self.settings.batch_size is not None
+        return MemoryFeeder(
+            self.parts,
+            self.target,
+            self.loss,
+            self.settings.batch_size,
+            cast(Sampling, self.settings.sampling),
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Return the rows of each part, and those left out."""
+        return {part: len(self.parts[part]) for part in PARTS} | {"dropped": self.dropped}
+
+    def sample(self, part: str, most: int) -> Table:
+        """Return raw rows of a part, `most` at most, evenly spread over it."""
+        return self.table.take(evenly(self.rows[part], most))
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Return a summary of each column, of the training rows."""
+        return summarize_columns(self.table, self.rows["train"])
+
+
+def column_choice(settings: Settings) -> ColumnChoice:
+    """Return what the settings say about the columns."""
+    kind, _, name = settings.split.partition(":")
+    return ColumnChoice(
+        target=settings.target,
+        features=settings.features,
+        ignore=settings.ignore,
+        weights=settings.weights,
+        categorical=settings.categorical,
+        extra=() if kind == "random" else (name,),
+    )
+
+
+def input_options(settings: Settings) -> InputOptions:
+    """Return what the settings say about the preprocessing."""
+    kind, _, width = settings.categories.partition(":")
+    return InputOptions(
+        standardize=settings.scaling, categories=kind, hash_width=int(width) if width else 64
+    )
+
+
+def prepare(
+    table: Table, settings: Settings, rows: dict[str, NDArray[np.intp]] | None = None
+) -> Prepared:
+    """Split a table and preprocess its parts.
+
+    Parameters
+    ----------
+    table : Table
+        The data; rows without a target are left out.
+    settings : Settings
+        The user's choices.
+    rows : dict of ndarray, optional
+        The rows of each part, instead of the settings' split.
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    DataError
+        If the rows are too few or the target does not fit the task.
+    ConfigError
+        If a setting does not fit the task.
+    """
+    if table.target is None:
+        raise DataError(f"{table.source}: no target column; --target names it")
+    used = np.flatnonzero(~table.missing_target())
+    if table.weights is not None:
+        used = used[table.weights[used] > 0]
+    notes = list(table.notes)
+    dropped = table.n_rows - len(used)
+    if len(used) < MIN_ROWS:
+        raise DataError(
+            f"{table.source}: expected at least {MIN_ROWS} rows with a target, got {len(used)}"
+        )
+    if dropped:
+        notes.append(f"{dropped} of {table.n_rows} rows have no target or weight: left out")
+    target = fit_target(table, used, settings.task)
+    if rows is None:
+        rows = _split(table, settings, used, target)
+    target = fit_target(table, rows["train"], target.task)
+    loss = choose_loss(settings, target)
+    if loss.name == "poisson":
+        target = _counts(table, target, used)
+    inputs = fit_inputs(table, rows["train"], input_options(settings))
+    notes += inputs.notes
+    settings = resolve(settings, target, len(rows["train"]))
+    parts = _parts(table, settings, inputs, target, rows, notes)
+    return Prepared(
+        settings,
+        table.target_name or "target",
+        target,
+        inputs,
+        loss,
+        parts,
+        rows,
+        table,
+        dropped,
+        notes,
+        fingerprint(table),
+    )
+
+
+def _split(
+    table: Table, settings: Settings, used: NDArray[np.intp], target: Target
+) -> dict[str, NDArray[np.intp]]:
+    assert table.target is not None
+    classes = None
+    if target.task == "classification":
+        classes = np.asarray(target.encode(table.target[used], "float64"), np.int64).reshape(-1)
+    name = settings.split.partition(":")[2]
+    column = table.extra[name][used] if name else None
+    rows = split_rows(settings, used, classes, column)
+    if classes is not None:
+        numbers = np.full(table.n_rows, -1)
+        numbers[used] = classes
+        trained = set(np.unique(numbers[rows["train"]]).tolist())
+        absent = [c for k, c in enumerate(target.classes) if k not in trained]
+        if absent:
+            raise DataError(
+                f"{table.source}: class {absent[0]!r} of target {table.target_name!r} is in no "
+                f"training row; give the split a larger training part or leave its rows out"
+            )
+    return rows
+
+
+def choose_loss(settings: Settings, target: Target) -> Loss:
+    """Return the loss that the settings name, or the task's own.
+
+    Raises
+    ------
+    ConfigError
+        If it does not fit the task.
+    """
+    name, _, parameter = settings.loss.partition(":")
+    if name == "auto":
+        name = LOSSES_OF[target.task][0]
+    if name not in LOSSES_OF[target.task]:
+        raise ConfigError(
+            f"--loss {name} does not go with {target.task}; it is one of "
+            f"{', '.join(LOSSES_OF[target.task])}"
+        )
+    if settings.class_weight != "none" and target.task == "regression":
+        raise ConfigError("--class-weight goes with classification, and this is regression")
+    try:
+        if parameter and name == "huber":
+            return losses.Huber(float(parameter))
+        if parameter and name == "quantile":
+            return losses.Quantile(float(parameter))
+    except ValueError as error:
+        raise ConfigError(f"--loss {settings.loss}: {error}") from None
+    return losses.as_loss(name)
+
+
+def _counts(table: Table, target: Target, used: NDArray[np.intp]) -> Target:
+    """Return the target of a Poisson loss: counts as they are, not standardised."""
+    assert table.target is not None
+    values = np.asarray(table.target[used], np.float64)
+    if values.min() < 0:
+        row = int(used[values.argmin()]) + 1
+        raise DataError(
+            f"{table.source}: row {row}: --loss poisson needs targets from 0 on, got "
+            f"{values.min():g}"
+        )
+    return replace(target, mean=0.0, std=1.0)
+
+
+def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
+    """Return the settings with every choice that was left to the data made.
+
+    Small minibatches for few rows; about a million rows seen, in 10 passes or more and 100 at most
+    (60 in regression, which overfits sooner).
+    """
+    tiny = n_train < 1000 and target.task == "classification"
+    batch = settings.batch_size or (16 if tiny else 32 if n_train < 5000 else 128)
+    most = 100 if target.task == "classification" else 60
+    epochs = settings.epochs or min(most, max(10, round(1_000_000 / n_train)))
+    sgd = settings.optimizer == "sgd"
+    momentum, decay = settings.momentum, settings.weight_decay
+    return replace(
+        settings,
+        task=target.task,
+        loss=settings.loss if settings.loss != "auto" else LOSSES_OF[target.task][0],
+        batch_size=min(batch, n_train),
+        epochs=epochs,
+        schedule_epochs=settings.schedule_epochs or epochs,
+        lr=settings.lr if settings.lr is not None else (1e-2 if sgd else 1e-3),
+        momentum=momentum if momentum is not None else (0.9 if sgd else None),
+        weight_decay=decay
+        if decay is not None
+        else (0.01 if settings.optimizer == "adamw" else 0.0),
+    )
+
+
+def _parts(
+    table: Table,
+    settings: Settings,
+    inputs: Inputs,
+    target: Target,
+    rows: dict[str, NDArray[np.intp]],
+    notes: list[str],
+) -> dict[str, Part]:
+    assert table.target is not None
+    parts = {}
+    class_weights = None
+    for part in PARTS:
+        which = rows[part]
+        seen: Seen = Counter()
+        X = inputs.transform(table, which, settings.dtype, seen)
+        values = table.target[which]
+        y = target.encode(values, settings.dtype)
+        classification = target.task == "classification"
+        truth = np.asarray(y).reshape(-1) if classification else np.asarray(values, np.float64)
+        weights = None if table.weights is None else table.weights[which]
+        if part == "train" and settings.class_weight == "balanced":
+            counts = np.bincount(truth, weights, minlength=len(target.classes))
+            class_weights = counts.sum() / (len(counts) * np.maximum(counts, 1e-300))
+        loss_weights = weights
+        if class_weights is not None:
+            by_row = class_weights[truth]
+            loss_weights = by_row if weights is None else by_row * weights
+        parts[part] = Part(X, y, truth, loss_weights, weights)
+        notes += [f"{part}: {text}" for text in warnings_of(seen)]
+    return parts
+
+
+def fingerprint(table: Table) -> dict[str, Any]:
+    """Return what tells these data from others: rows, columns, and a hash of all values."""
+    total = hashlib.blake2b(digest_size=16)
+    named: dict[str, Any] = {f"column {name}": values for name, values in table.columns.items()}
+    named |= {f"extra {name}": values for name, values in table.extra.items()}
+    named |= {"target": table.target, "weights": table.weights}
+    matrix = table.matrix
+    if hasattr(matrix, "indptr"):
+        named |= {"indptr": matrix.indptr, "indices": matrix.indices, "values": matrix.data}
+    else:
+        named["matrix"] = matrix
+    for name in sorted(named):
+        values = named[name]
+        if values is None:
+            continue
+        total.update(f"{name} {values.dtype} {values.shape}\n".encode())
+        if values.dtype == object:
+            total.update("\0".join(map(str, values)).encode("utf-8", "surrogatepass"))
+        else:
+            for first in range(0, len(values), 65_536):
+                block = np.ascontiguousarray(values[first : first + 65_536])
+                total.update(block.view(np.uint8).data if block.size else b"")
+    columns = list(table.columns) or [f"{matrix.shape[1]} inputs" if matrix is not None else ""]
+    return {
+        "rows": table.n_rows,
+        "columns": [*columns, f"target {table.target_name}"],
+        "content": total.hexdigest(),
+    }

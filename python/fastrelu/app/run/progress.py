@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is shown while a run goes on: a bar, plain lines, lines of JSON, TensorBoard scalars."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from fastrelu.app.errors import ConfigError, OutputError
+from fastrelu.app.run.run_folder import finite, writing
+
+
+class Nothing:
+    """Shows nothing; what the others refine."""
+
+    def begin(self, epochs: int, steps: int, done: int, metric: str) -> None:
+        """Start: epochs in all, steps an epoch, steps taken already, the metric's name."""
+
+    def tick(self, step: int) -> None:
+        """Note the steps taken."""
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Show an epoch."""
+
+    def result(self, metrics: dict[str, Any]) -> None:
+        """Show the final metrics."""
+
+    def pause(self) -> None:
+        """End what stands in the way of other lines: the training is over."""
+
+    def close(self) -> None:
+        """End."""
+
+
+def describe(record: dict[str, Any], metric: str) -> str:
+    """Return an epoch's numbers as a line has them."""
+    text = f"loss {record['loss']:.4g}"
+    if record["val_loss"] is not None:
+        text += f"  validation {record['val_loss']:.4g}, {metric} {record['val_metric']:.4f}"
+    return f"{text}  {record['rows_per_second']:,.0f} rows/s"
+
+
+class Lines(Nothing):
+    """Plain lines on standard error, one a second at most but for the last."""
+
+    def begin(self, epochs: int, steps: int, done: int, metric: str) -> None:
+        """Start."""
+        self.epochs, self.metric, self.last = epochs, metric, 0.0
+        self.every = max(1, epochs // 10)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Show an epoch: about ten of them, and more of a long run."""
+        now, number = time.monotonic(), record["epoch"]
+        if number % self.every and number != self.epochs and now - self.last < 10:
+            return
+        self.last = now
+        click.echo(f"epoch {number}/{self.epochs}  {describe(record, self.metric)}", err=True)
+
+
+class Bar(Nothing):
+    """A bar in a terminal, with the time that is left."""
+
+    def begin(self, epochs: int, steps: int, done: int, metric: str) -> None:
+        """Start."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.metric, self.epochs = metric, epochs
+        self.bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[text]}"),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+        )
+        self.bar.start()
+        self.task = self.bar.add_task("", total=epochs * steps, completed=done, epoch=1, text="")
+        self.steps = steps
+        self.tick(done)
+
+    def tick(self, step: int) -> None:
+        """Move the bar."""
+        epoch = min(self.epochs, step // self.steps + 1)
+        self.bar.update(self.task, completed=step, epoch=epoch)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Show an epoch."""
+        self.bar.update(
+            self.task,
+            completed=record["epoch"] * self.steps,
+            epoch=record["epoch"],
+            text=describe(record, self.metric),
+        )
+
+    def pause(self) -> None:
+        """Leave the bar as it is."""
+        if hasattr(self, "bar"):
+            self.bar.stop()
+
+
+class JsonLines(Nothing):
+    """A line of JSON for each epoch and for the result."""
+
+    def __init__(self, target: str) -> None:
+        self.path = Path(target)
+        self.file: IO[str] = sys.stdout
+        if target != "-":
+            with writing(self.path):
+                self.file = open(self.path, "a", encoding="utf-8")
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Write an epoch."""
+        self._write({"event": "epoch", **record})
+
+    def result(self, metrics: dict[str, Any]) -> None:
+        """Write the final metrics."""
+        self._write({"event": "result", **metrics})
+
+    def _write(self, value: dict[str, Any]) -> None:
+        with writing(self.path):
+            self.file.write(json.dumps(finite(value), allow_nan=False) + "\n")
+            self.file.flush()
+
+    def close(self) -> None:
+        """End."""
+        if self.file is not sys.stdout:
+            self.file.close()
+
+
+class TensorBoard(Nothing):
+    """Scalars in a folder that TensorBoard shows."""
+
+    def __init__(self, folder: str) -> None:
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            raise ConfigError(
+                "--tensorboard needs tensorboardX: pip install 'fastrelu[tensorboard]'"
+            ) from None
+        try:
+            self.writer = SummaryWriter(folder)
+        except OSError as error:
+            raise OutputError(f"--tensorboard {folder}: cannot be written ({error})") from None
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Write an epoch."""
+        for name, value in record.items():
+            if name != "epoch" and value is not None:
+                self.writer.add_scalar(name, value, record["epoch"])
+
+    def close(self) -> None:
+        """End."""
+        self.writer.close()
+
+
+class Several(Nothing):
+    """All of some."""
+
+    def __init__(self, each: list[Nothing]) -> None:
+        self.each = each
+
+    def begin(self, epochs: int, steps: int, done: int, metric: str) -> None:
+        """Start."""
+        for one in self.each:
+            one.begin(epochs, steps, done, metric)
+
+    def tick(self, step: int) -> None:
+        """Note the steps taken."""
+        for one in self.each:
+            one.tick(step)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Show an epoch."""
+        for one in self.each:
+            one.epoch(record)
+
+    def result(self, metrics: dict[str, Any]) -> None:
+        """Show the final metrics."""
+        for one in self.each:
+            one.result(metrics)
+
+    def pause(self) -> None:
+        """End what stands in the way of other lines."""
+        for one in self.each:
+            one.pause()
+
+    def close(self) -> None:
+        """End."""
+        for one in self.each:
+            one.close()
+
+
+def watchers(quiet: bool, log_json: str | None, tensorboard: str | None) -> Several:
+    """Return what the flags ask for."""
+    each: list[Nothing] = []
+    if not quiet:
+        each.append(Bar() if sys.stderr.isatty() else Lines())
+    if log_json is not None:
+        each.append(JsonLines(log_json))
+    if tensorboard is not None:
+        each.append(TensorBoard(tensorboard))
+    return Several(each)

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A run that searches: rungs of candidates in threads, and the winner trained to the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from fastrelu import _core
+from fastrelu.app.errors import ConfigError, DivergedError, OutputError
+from fastrelu.app.run import run_folder
+from fastrelu.app.run.loop import Training
+from fastrelu.app.run.metrics import METRIC, Scores
+from fastrelu.app.run.prepare import Prepared
+from fastrelu.app.run.progress import Nothing
+from fastrelu.app.run.search.space import draw, rungs, space_of
+from fastrelu.app.run.session import AnyPrepared, Loaded
+from fastrelu.app.run.several import COPIES, SeveralSession
+from fastrelu.app.run.together import Stop
+from fastrelu.app.settings import Settings, shown
+
+Rank = tuple[bool, float, float, int]
+
+
+@dataclass
+class Candidate:
+    """One candidate: what was drawn, its training while it is in the race, how far it came."""
+
+    number: int
+    choice: dict[str, Any]
+    settings: Settings
+    training: Training | None = None
+    record: dict[str, Any] | None = None
+    diverged: bool = False
+    rung: int = 0
+
+    def rank(self) -> Rank:
+        """Return what sorts candidates of one rung, the best first."""
+        if self.diverged or self.record is None:
+            return True, math.inf, math.inf, self.number
+        return False, -self.record["val_metric"], self.record["val_loss"], self.number
+
+
+class SearchSession(SeveralSession):
+    """``--search``: successive halving; the winner is the run's model."""
+
+    mode = "search"
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._found: dict[str, Any] = {}
+
+    def _resume(self) -> dict[str, Any]:
+        prepared = self._prepared()
+        self._save_settings()
+        return self._train(prepared, None)
+
+    def _train(self, prepared: AnyPrepared, loaded: Loaded | None) -> dict[str, Any]:
+        held, settings = self.in_memory(prepared), self.settings
+        assert settings.epochs is not None
+        if not len(held.parts["validation"]):
+            raise ConfigError("--search chooses by validation rows, and there are none")
+        candidates = self._draw(held)
+        metric = METRIC[held.target.task]
+        plan = rungs(len(candidates), settings.epochs)
+        self.say(
+            f"search: {len(candidates)} candidates, {_core.num_threads()} threads; "
+            + ", ".join(f"{n} to epoch {epochs}" for n, epochs in plan)
+        )
+        fingerprint = self._fingerprint(held)
+        racing = candidates
+        for r, (count, epochs) in enumerate(plan[:-1]):
+            racing = sorted(racing, key=Candidate.rank)[:count]
+            self._one_rung(r, racing, epochs, held, fingerprint)
+            self._note(candidates, metric)
+        ranked = sorted(racing, key=Candidate.rank)
+        winner = ranked[0]
+        if winner.diverged:
+            raise DivergedError(
+                f"diverged: all {len(candidates)} candidates; a space of smaller lr may help"
+            )
+        for other in candidates:
+            other.training = None if other is not winner else other.training
+        self._tell(candidates, winner, metric)
+        return self._train_winner(winner, held, metric, fingerprint)
+
+    def _draw(self, prepared: Prepared) -> list[Candidate]:
+        settings = self.settings
+        choices = draw(space_of(settings), settings.candidates, settings.seed)
+        n_train = len(prepared.rows["train"])
+        candidates = []
+        for k, choice in enumerate(choices):
+            own = replace(settings, **choice)
+            if "optimizer" in choice and "momentum" not in choice:
+                own = replace(own, momentum=0.9 if own.optimizer == "sgd" else None)
+            own = replace(own, batch_size=min(own.batch_size or n_train, n_train)).check()
+            candidates.append(Candidate(k, choice, own))
+        return candidates
+
+    def _one_rung(
+        self,
+        rung: int,
+        racing: Sequence[Candidate],
+        epochs: int,
+        prepared: Prepared,
+        fingerprint: dict[str, Any],
+    ) -> None:
+        """Train each candidate on to `epochs`; a rung that a checkpoint is beyond is looked up."""
+        done = [False] * len(racing)
+
+        def task(k: int, stop: Stop) -> None:
+            each = racing[k]
+            if each.training is None:
+                each.training = self.training(
+                    f"candidate-{each.number:04d}", each.settings, prepared, fingerprint
+                )
+                self._require_space(each.training, len(racing))
+            each.training.settings = replace(each.settings, epochs=epochs)
+            try:
+                if not each.training.run(Nothing(), stop):
+                    return
+            except DivergedError:
+                each.diverged = True
+            records = each.training.state.records
+            each.record = records[min(epochs, len(records)) - 1] if records else None
+            each.rung, done[k] = rung + 1, True
+
+        def where() -> str:
+            return f"{sum(done)} of {len(racing)} candidates of round {rung + 1} are done"
+
+        self.together([partial(task, k) for k in range(len(racing))], where)
+
+    def _require_space(self, training: Training, count: int) -> None:
+        if self.folder is not None:
+            size = training.trainer.network.parameters.nbytes
+            self.folder.require_space(2 * COPIES * count * size)
+
+    def _train_winner(
+        self, winner: Candidate, prepared: Prepared, metric: str, fingerprint: dict[str, Any]
+    ) -> dict[str, Any]:
+        if winner.training is None:  # of a search of one candidate
+            winner.training = self.training(
+                f"candidate-{winner.number:04d}", winner.settings, prepared, fingerprint
+            )
+        training, self.settings = winner.training, winner.settings
+        training.settings = winner.settings
+        self._run(training, metric, training.feeder.steps_in_epoch())
+        return self._finish(training, prepared)
+
+    def _note(self, candidates: Sequence[Candidate], metric: str) -> None:
+        """Write the table as far as it is known."""
+        if self.folder is not None:
+            with suppress(OutputError):  # told when the model is written
+                self.folder.write_rows(run_folder.SEARCH, table(candidates, metric))
+
+    def _tell(self, candidates: Sequence[Candidate], winner: Candidate, metric: str) -> None:
+        rows = table(candidates, metric)
+        self._found = {
+            "search": {
+                "candidates": len(candidates),
+                "winner": winner.number,
+                "chosen": {k: shown(v) for k, v in winner.choice.items()},
+            }
+        }
+        texts = [list(rows[0])] + [[_cell(v) for v in row.values()] for row in rows]
+        widths = [max(len(text[j]) for text in texts) for j in range(len(rows[0]))]
+        for text in texts:
+            cells = (t.rjust(w) for t, w in zip(text, widths, strict=True))
+            self.say("  ".join(cells))
+        chosen = ", ".join(f"{k} {v}" for k, v in self._found["search"]["chosen"].items())
+        self.say(f"best: candidate {winner.number}: {chosen}")
+
+    def _metrics(
+        self, training: Training, prepared: AnyPrepared, scores: Mapping[str, Scores]
+    ) -> dict[str, Any]:
+        return super()._metrics(training, prepared, scores) | self._found
+
+
+def table(candidates: Sequence[Candidate], metric: str) -> list[dict[str, Any]]:
+    """Return a row for each candidate, those that came farthest first, the best first."""
+    ordered = sorted(candidates, key=lambda each: (-each.rung, each.rank()))
+    return [
+        {
+            "place": place + 1,
+            "candidate": each.number,
+            **{name: shown(value) for name, value in each.choice.items()},
+            "round": each.rung,
+            "epochs": each.record["epoch"] if each.record else 0,
+            "val_loss": each.record["val_loss"] if each.record else None,
+            f"val_{metric}": each.record["val_metric"] if each.record else None,
+            "state": "diverged" if each.diverged else "",
+        }
+        for place, each in enumerate(ordered)
+    ]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a search draws from: for some settings, a list of values or a range."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastrelu.app.errors import ConfigError
+from fastrelu.app.kinds import Real, Whole
+from fastrelu.app.settings import Settings, options, shown
+
+NAMES = (
+    "hidden", "activation", "batch_size", "optimizer", "lr", "schedule", "momentum",
+    "weight_decay", "clip_norm", "class_weight",
+)  # fmt: skip
+DEFAULT = {
+    "hidden": "64|128,64|256,128|128,128,64",
+    "lr": "0.0003..0.01",
+    "weight_decay": "0|0.00001|0.0001|0.001",
+    "batch_size": "32|64|128|256",
+}
+SGD_LR = "0.003..0.1"
+PURPOSE = 10  # of the candidates' random numbers, beside those of docs/arithmetic.md
+Range = tuple[float, float]
+Space = dict[str, list[Any] | Range]
+
+
+def space_of(settings: Settings) -> Space:
+    """Return the space that the settings name, or the default one.
+
+    Raises
+    ------
+    ConfigError
+        If a name is no setting that can be searched, or a value does not fit.
+    """
+    text = settings.search_space
+    if text is None:
+        texts = DEFAULT | ({"lr": SGD_LR} if settings.optimizer == "sgd" else {})
+    elif "=" in text:
+        texts = {}
+        for item in filter(str.strip, text.split(";")):
+            name, equals, values = item.partition("=")
+            if not equals:
+                raise ConfigError(f"--search-space: expected NAME=VALUES, got {item.strip()!r}")
+            texts[name.strip()] = values.strip()
+    else:
+        texts = _from_file(text)
+    return {_known(name): _values(_known(name), values) for name, values in texts.items()}
+
+
+def _from_file(path: str) -> dict[str, str]:
+    try:
+        raw = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(
+            f"--search-space {path}: neither NAME=VALUES nor a file ({error.strerror or error})"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--search-space {path}: not a TOML file ({error})") from None
+    table = raw.get("search", raw)
+    text = text_of(table, path) if isinstance(table, dict) else ""
+    return dict(item.split("=", 1) for item in text.split("; ") if item)
+
+
+def text_of(table: Mapping[str, Any], path: str) -> str:
+    """Return a TOML table as --search-space has it: ``hidden=64|128,64; lr=0.001..0.01``.
+
+    Raises
+    ------
+    ConfigError
+        If a value is neither a list, a text, nor a table of low and high.
+    """
+    items = []
+    for name, value in table.items():
+        if isinstance(value, str):
+            text = value
+        elif isinstance(value, list) and value:
+            text = "|".join(shown(tuple(v)) if isinstance(v, list) else shown(v) for v in value)
+        elif isinstance(value, dict) and set(value) == {"low", "high"}:
+            text = f"{value['low']}..{value['high']}"
+        else:
+            raise ConfigError(
+                f"{path}: [search] {name}: expected a list of values or "
+                f"{{low = X, high = Y}}, got {value!r}"
+            )
+        items.append(f"{name}={text}")
+    return "; ".join(items)
+
+
+def _known(name: str) -> str:
+    key = name.removeprefix("--").replace("-", "_")
+    if key not in NAMES:
+        near = difflib.get_close_matches(key, NAMES, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it is one of {', '.join(NAMES)}"
+        raise ConfigError(f"--search-space: {name!r} cannot be searched; {hint}")
+    return key
+
+
+def _values(name: str, text: str) -> list[Any] | Range:
+    kind = {each.name: option for each, option in options()}[name].kind
+    low, dots, high = text.partition("..")
+    try:
+        if not dots:
+            return [kind.from_text(value.strip()) for value in text.split("|")]
+        if not isinstance(kind, (Real, Whole)):
+            raise ValueError(f"expected values with | between them, got {text!r}")
+        ends = float(kind.from_text(low.strip())), float(kind.from_text(high.strip()))
+    except ValueError as error:
+        raise ConfigError(f"--search-space: {name}: {error}") from None
+    if not ends[0] < ends[1]:
+        raise ConfigError(f"--search-space: {name}: expected LOW..HIGH, got {text!r}")
+    return ends
+
+
+def draw(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
+    """Return candidates: independent draws, without repeats as long as the space has others.
+
+    A list gives each value alike; a range is uniform in the logarithm, or as it is from 0 on.
+    Candidate i, value j takes word j of Philox's blocks from (attempt i) on under the key
+    (seed, PURPOSE). Values are rounded to 3 digits, which hides how a logarithm was rounded.
+    """
+    kinds = {each.name: option.kind for each, option in options()}
+    found: list[dict[str, Any]] = []
+    blocks = -(-len(space) // 4)
+    for attempt in range(20 * count):
+        counter = (attempt * blocks - 1) % 2**256  # NumPy steps it before the first block
+        words = np.random.Philox(key=seed + (PURPOSE << 64), counter=counter).random_raw(4 * blocks)
+        candidate = {}
+        for word, (name, values) in zip(words, space.items(), strict=False):
+            share = int(word) / 2**64
+            if isinstance(values, list):
+                candidate[name] = values[min(int(share * len(values)), len(values) - 1)]
+                continue
+            low, high = values
+            value = low * (high / low) ** share if low > 0 else low + (high - low) * share
+            value = min(high, max(low, float(f"{value:.3g}")))
+            candidate[name] = round(value) if isinstance(kinds[name], Whole) else value
+        if candidate not in found:
+            found.append(candidate)
+        if len(found) == count:
+            break
+    return found
+
+
+def rungs(count: int, epochs: int, factor: int = 3) -> list[tuple[int, int]]:
+    """Return the halving's plan: how many candidates go on, and to which epoch.
+
+    Each rung keeps a third of the candidates and triples their epochs; the last one is the winner
+    alone, up to `epochs`.
+    """
+    counts = [count]
+    while counts[-1] > 1:
+        counts.append(math.ceil(counts[-1] / factor))
+        if counts[-1] == counts[-2]:
+            counts[-1] -= 1
+    last = len(counts) - 1
+    return [(n, max(1, round(epochs / factor ** (last - r)))) for r, n in enumerate(counts)]

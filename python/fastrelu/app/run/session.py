@@ -1,0 +1,409 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A run of the command: new or resumed, from the data to the files in its folder."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shlex
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from fastrelu import __version__, _core, set_num_threads
+from fastrelu.app.data.readers import read
+from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT
+from fastrelu.app.data.split import PARTS
+from fastrelu.app.data.stream import open_stream
+from fastrelu.app.data.stream.prepare import PreparedStream, prepare_stream
+from fastrelu.app.errors import CheckpointError, DivergedError, OutputError, TrainingError
+from fastrelu.app.kinds import size
+from fastrelu.app.model import Model
+from fastrelu.app.run import run_folder
+from fastrelu.app.run.build import build
+from fastrelu.app.run.checkpoint import Checkpoints, RunState
+from fastrelu.app.run.feeder import Feeder
+from fastrelu.app.run.interrupt import Interrupt, Interrupted
+from fastrelu.app.run.loop import Training
+from fastrelu.app.run.metrics import METRIC, Scores
+from fastrelu.app.run.prepare import Prepared, column_choice, prepare
+from fastrelu.app.run.progress import Several
+from fastrelu.app.run.run_folder import RunFolder
+from fastrelu.app.settings import (
+    Settings,
+    as_dict,
+    differences,
+    load_toml,
+    merge,
+    options,
+    shown,
+    to_toml,
+)  # fmt: skip
+
+Say = Callable[[str], None]
+Loaded = tuple[Any, RunState]
+
+
+AnyPrepared = Prepared | PreparedStream
+
+
+def load_data(settings: Settings) -> AnyPrepared:
+    """Read and prepare what the settings name; as a stream, if it is larger than --memory."""
+    choice = column_choice(settings)
+    stream = open_stream(settings.data, choice, size(settings.memory))
+    if stream is not None:
+        return prepare_stream(stream, settings)
+    return prepare(read(list(settings.data), choice), settings)
+
+
+class Session:
+    """One run of ``fastrelu train``.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the run is set to.
+    folder : RunFolder, optional
+        Where it saves.
+    watcher : Several
+        What shows its progress.
+    say : callable
+        Takes lines for the user.
+    command : str
+        As it was typed, for the report.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        folder: RunFolder | None,
+        watcher: Several,
+        say: Say,
+        command: str = "",
+    ) -> None:
+        self.settings, self.folder = settings, folder
+        self.watcher, self.say, self.command = watcher, say, command
+        self.interrupt = Interrupt("interrupted: no epoch has begun")
+
+    def start(self, force: bool = False) -> dict[str, Any]:
+        """Run from the beginning and return the metrics."""
+        with self.interrupt:
+            return self._start(force)
+
+    def _start(self, force: bool) -> dict[str, Any]:
+        if self.folder is not None:
+            self.folder.take(force)
+        prepared = self._prepared()
+        if self.folder is not None:
+            self.folder.clear()
+            self._save_settings()
+        return self._train(prepared, None)
+
+    def resume(self) -> dict[str, Any]:
+        """Go on with the run in the folder, which `reopen` gave, and return the metrics."""
+        self.interrupt.text = (
+            f"interrupted before it went on; {self._how_to_resume('nothing is lost')}"
+        )
+        with self.interrupt:
+            return self._resume()
+
+    def _resume(self) -> dict[str, Any]:
+        assert self.folder is not None
+        checkpoints = Checkpoints(self.folder.checkpoints, self.settings.checkpoint_every, 1)
+        loaded = checkpoints.load(lambda text: self.say(f"warning: {text}"))
+        if loaded is not None:
+            metrics = self._finished(loaded[1])
+            if metrics is not None:
+                return metrics
+        prepared = self._prepared()
+        if loaded is None:
+            self.say("no checkpoint yet: the run starts from its beginning")
+        else:
+            compare(loaded[1].fingerprint, self._fingerprint(prepared))
+            self.say(f"resumed: {loaded[1].epochs} epochs and {loaded[0].n_steps} steps are done")
+        self._save_settings()
+        return self._train(prepared, loaded)
+
+    def _finished(self, state: RunState) -> dict[str, Any] | None:
+        """Return the metrics if there is nothing left to do."""
+        assert self.folder is not None and self.settings.epochs is not None
+        if not (state.stopped_early or state.epochs >= self.settings.epochs):
+            return None
+        try:
+            metrics: dict[str, Any] = json.loads(
+                (self.folder.path / run_folder.METRICS).read_text(encoding="utf-8")
+            )
+        except (OSError, ValueError):
+            return None
+        if metrics.get("epochs") != state.epochs:
+            return None
+        early = " (stopped early)" if state.stopped_early else ""
+        self.say(
+            f"the run in {self.folder.path} is finished: {state.epochs} epochs{early}; "
+            "--epochs N trains on"
+        )
+        return metrics
+
+    def _prepared(self) -> AnyPrepared:
+        if self.settings.threads is not None:
+            set_num_threads(self.settings.threads)
+        prepared = load_data(self.settings)
+        self.settings = replace(
+            prepared.settings, **{k: getattr(self.settings, k) for k in ("threads", "out")}
+        )
+        name, target = prepared.target_name, prepared.target
+        classes = f", {len(target.classes)} classes" if target.classes else ""
+        self.say(
+            f"data: {prepared.source}, {prepared.n_rows:,} rows; "
+            f"target {name!r}, {target.task}{classes}"
+        )
+        for note in prepared.notes:
+            self.say(f"note: {note}")
+        counts = prepared.counts()
+        self.say("split: " + ", ".join(f"{counts[part]:,} {part}" for part in PARTS) + " rows")
+        return prepared
+
+    def _save_settings(self) -> None:
+        assert self.folder is not None
+        text = to_toml(
+            replace(self.settings, data=absolute(self.settings.data)),
+            f"fastrelu {__version__}: the settings of this run; fastrelu train --config takes them",
+        )
+        self.folder.write_text(run_folder.CONFIG, text)
+
+    def _fingerprint(self, prepared: AnyPrepared) -> dict[str, Any]:
+        return {"data": prepared.fingerprint, "settings": self._fixed()}
+
+    def _fixed(self) -> dict[str, Any]:
+        """Return the settings that the model depends on."""
+        fixed = {each.name for each, option in options() if option.fixed}
+        return {k: v for k, v in as_dict(self.settings).items() if k in fixed}
+
+    def _train(self, prepared: AnyPrepared, loaded: Loaded | None) -> dict[str, Any]:
+        feeder = prepared.feeder()
+        try:
+            return self._train_with(feeder, prepared, loaded)
+        finally:
+            feeder.close()
+
+    def _train_with(
+        self, feeder: Feeder, prepared: AnyPrepared, loaded: Loaded | None
+    ) -> dict[str, Any]:
+        settings = self.settings
+        steps = feeder.steps_in_epoch()
+        if loaded is None:
+            state = RunState(fingerprint=self._fingerprint(prepared))
+            trainer = build(settings, prepared.inputs, prepared.target, prepared.loss, steps)
+        else:
+            trainer, state = loaded
+            feeder.restore(state.feeder)
+        checkpoints = None
+        if self.folder is not None:
+            checkpoints = Checkpoints(
+                self.folder.checkpoints, settings.checkpoint_every, settings.keep
+            )
+            copies = 2 + len(trainer._core.optimizer_arrays) + bool(settings.early_stopping)
+            self.folder.require_space(
+                copies * trainer.network.parameters.nbytes * (settings.keep + 1)
+            )
+        net = trainer.network
+        sizes = "-".join(map(str, net.layer_sizes))
+        self.say(
+            f"network: {sizes}, {net.n_parameters:,} parameters, {settings.dtype}, "
+            f"{_core.num_threads()} threads"
+        )
+        self.say(
+            f"training: {settings.epochs} epochs of {steps:,} steps, batch {settings.batch_size}, "
+            f"{settings.optimizer} {settings.lr:g} {settings.schedule}, seed {settings.seed}"
+        )
+        training = Training(trainer, feeder, settings, state, checkpoints)
+        self._run(training, METRIC[prepared.target.task], steps)
+        return self._finish(training, prepared)
+
+    def _run(self, training: Training, metric: str, steps: int) -> None:
+        assert self.settings.epochs is not None
+        interrupt = self.interrupt
+        self.watcher.begin(self.settings.epochs, steps, training.trainer.n_steps, metric)
+        interrupt.text = None  # from here on a signal is noted, and the minibatch finished
+        try:
+            finished = training.run(self.watcher, lambda: interrupt.asked is not None)
+        finally:
+            self.watcher.pause()
+            if self.folder is not None and training.state.records:
+                with suppress(OutputError):  # told by what else ends the run, or by _write
+                    self.folder.write_history(training.state.records)
+        where = f"{training.state.epochs} of {self.settings.epochs} epochs are done"
+        text = f"interrupted: {where}; {self._how_to_resume()}"
+        if not finished:
+            assert interrupt.asked is not None
+            raise Interrupted(interrupt.asked, text)
+        interrupt.text = text  # every file is written whole, or not at all
+
+    def _how_to_resume(self, saved: str = "a checkpoint is saved") -> str:
+        if self.folder is None:
+            return "nothing is saved without --out DIR"
+        return f"{saved}\ngo on with: fastrelu train --resume {shlex.quote(str(self.folder.path))}"
+
+    def _finish(self, training: Training, prepared: AnyPrepared) -> dict[str, Any]:
+        """Judge the trained network and write what the folder holds."""
+        settings, state = self.settings, training.state
+        training.feeder.close()  # the memory is for judging and for the report
+        used = training.keep_best()
+        net = training.trainer.network
+        scores = {part: training.feeder.evaluate(net, part) for part in PARTS}
+        if not all(each.finite for each in scores.values()):
+            raise DivergedError("diverged: the trained network's outputs are not finite")
+        metrics = self._metrics(training, prepared, scores)
+        model = Model(
+            net,
+            prepared.inputs,
+            prepared.target,
+            prepared.target_name,
+            prepared.loss,
+            {
+                "fastrelu": __version__,
+                "metrics": {part: metrics[part] for part in PARTS if part in metrics},
+                "rows": metrics["rows"],
+                "settings": self._fixed() | {"epochs": settings.epochs},
+                "epochs": state.epochs,
+                "epoch_used": used,
+            },
+        )
+        if self.folder is not None:
+            self._write(model, metrics, state, prepared)
+        self.watcher.result(metrics)
+        return metrics
+
+    def _metrics(
+        self, training: Training, prepared: AnyPrepared, scores: Mapping[str, Scores]
+    ) -> dict[str, Any]:
+        settings, net = self.settings, training.trainer.network
+        return {
+            **{part: scores[part].result() for part in ("test", "validation", "train")
+               if scores[part].rows},
+            "task": prepared.target.task,
+            "target": prepared.target_name,
+            "rows": prepared.counts(),
+            "layer_sizes": list(net.layer_sizes),
+            "n_parameters": net.n_parameters,
+            "epochs": training.state.epochs,
+            "best_epoch": training.state.best_epoch,
+            "stopped_early": training.state.stopped_early,
+            "batch_size": settings.batch_size,
+            "optimizer": settings.optimizer,
+            "lr": settings.lr,
+            "loss": settings.loss,
+            "seed": settings.seed,
+            "dtype": settings.dtype,
+            "fastrelu": __version__,
+            "isa": _core.active_isa(),
+        }  # fmt: skip
+
+    def _write(
+        self, model: Model, metrics: dict[str, Any], state: RunState, prepared: AnyPrepared
+    ) -> None:
+        """Write the results; metrics.json comes last and says that the run is complete."""
+        assert self.folder is not None
+        path = self.folder.path
+        self.folder.write_history(state.records)
+        with run_folder.writing(path / run_folder.MODEL):
+            model.save(path / run_folder.MODEL)
+        self._report(model, metrics, state, prepared)
+        self.folder.write_json(run_folder.METRICS, metrics)
+
+    def _report(
+        self, model: Model, metrics: dict[str, Any], state: RunState, prepared: AnyPrepared
+    ) -> None:
+        """Write the report; a fault in it is told, and costs nobody a trained model."""
+        from fastrelu.app.report.gather import Run, report_run
+
+        assert self.folder is not None
+        sources = list(self.settings.data)
+        more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
+        run = Run(
+            model,
+            prepared,
+            metrics,
+            state.records,
+            as_dict(self.settings),
+            prepared.notes,
+            self.command,
+            os.path.basename(sources[0]) + more,
+        )
+        try:
+            with run_folder.writing(self.folder.path / run_folder.REPORT):
+                report_run(run, self.folder.path, run_folder.MODEL)
+        except TrainingError:
+            raise
+        except Exception as error:
+            if os.environ.get("FASTRELU_DEBUG"):
+                raise
+            self.say(f"warning: no {run_folder.REPORT} ({type(error).__name__}: {error})")
+
+
+def compare(saved: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise CheckpointError if a checkpoint is of other data or settings, naming what differs."""
+    before, after = saved.get("settings", {}), now["settings"]
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            raise CheckpointError(
+                f"the checkpoint does not fit: {name} is {after.get(name)!r}, and was "
+                f"{before.get(name)!r} when it was saved"
+            )
+    before, after = saved.get("data", {}), now["data"]
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            what = "the values" if name == "content" else f"the {name}"
+            detail = "" if name == "content" else f": {_difference(before, after, name)}"
+            raise CheckpointError(
+                f"the checkpoint does not fit: the data have changed, {what} differ{detail}"
+            )
+
+
+def _difference(before: dict[str, Any], after: dict[str, Any], name: str) -> str:
+    was, now = before.get(name), after.get(name)
+    if isinstance(was, list) and isinstance(now, list):
+        pairs = itertools.zip_longest(was, now)
+        was, now = next((a, b) for a, b in pairs if a != b)
+    return f"{now!r}, and was {was!r} when it was saved"
+
+
+def absolute(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Return paths that mean the same from any folder."""
+    kept = (*BUNDLED, STANDARD_INPUT)
+    return tuple(path if path in kept else os.path.abspath(path) for path in paths)
+
+
+def resumed_settings(folder: RunFolder, given: Mapping[str, Any]) -> Settings:
+    """Return a saved run's settings with those given that may change on the way.
+
+    Raises
+    ------
+    CheckpointError
+        If one is given that would give another model.
+    """
+    saved = merge(_saved(folder))
+    wrong = differences(saved, given)
+    if wrong:
+        raise CheckpointError(
+            f"{folder.path}: a resumed run keeps its settings, and {', '.join(wrong)} "
+            f"{'differs' if len(wrong) == 1 else 'differ'}; leave it out, or start a new run"
+        )
+    if saved.search and given.get("epochs", saved.epochs) != saved.epochs:
+        raise CheckpointError(
+            f"{folder.path}: a search keeps its --epochs ({saved.epochs}), as its rounds follow "
+            "from them; train the best one on as a run of its own"
+        )
+    return replace(saved, **given).check()
+
+
+def _saved(folder: RunFolder) -> dict[str, Any]:
+    try:
+        return load_toml(folder.path / run_folder.CONFIG)
+    except TrainingError as error:
+        raise CheckpointError(str(error)) from None
+
+
+__all__ = ["Session", "load_data", "resumed_settings", "shown"]

@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a run is set to: each setting is a flag of the command and a key of a TOML file."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from fastrelu.app import kinds
+from fastrelu.app.errors import ConfigError
+from fastrelu.app.kinds import Kind, one_of
+
+NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?"
+ACTIVATIONS = ("relu", "leaky_relu", "logistic", "tanh", "identity")
+LOSSES = {
+    "auto": None,
+    "cross_entropy": None,
+    "squared_error": None,
+    "huber": f"(?:{NUMBER})?",
+    "absolute_error": None,
+    "quantile": f"(?:{NUMBER})?",
+    "poisson": None,
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """A setting as a flag: what it may be, and what ``--help`` says.
+
+    `saved`: it belongs to the run, and so to config.toml and to what a resumed run must agree on;
+    `fixed`: another value would give another model.
+    """
+
+    kind: Kind
+    group: str
+    help: str
+    saved: bool = True
+    fixed: bool = True
+
+
+def _option(default: Any, kind: Kind, group: str, help_text: str, **more: bool) -> Any:
+    return field(default=default, metadata={"option": Option(kind, group, help_text, **more)})
+
+
+DATA, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
+    "Data", "Preprocessing", "Network", "Training", "Several trainings at once", "Running",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a run is set to; None leaves a choice to the data.
+
+    Each attribute is the flag of its name (``batch_size``: ``--batch-size``) and the key of its
+    name in a TOML file.
+    """
+
+    data: tuple[str, ...] = _option((), kinds.Names("DATA..."), DATA, "", fixed=False)
+    target: str | None = _option(
+        None, kinds.Text("COL"), DATA, "What to predict: a column (default: the last) or array (y)."
+    )
+    task: str = _option(
+        "auto",
+        one_of("auto", "classification", "regression"),
+        DATA,
+        "auto: classification for text and for whole numbers of few values.",
+    )
+    features: tuple[str, ...] | None = _option(
+        None, kinds.Names(), DATA, "Columns to learn from.  [default: all others]"
+    )
+    ignore: tuple[str, ...] = _option((), kinds.Names(), DATA, "Columns to leave out.")
+    categorical: tuple[str, ...] = _option(
+        (), kinds.Names(), DATA, "Columns of numbers that are categories."
+    )
+    weights: str | None = _option(
+        None, kinds.Text("COL"), DATA, "Column (or array) with a weight for each row."
+    )
+    split: str = _option(
+        "random",
+        kinds.Choice({"random": None, "time": ".+", "column": ".+"}, "random|time:COL|column:COL"),
+        DATA,
+        "time: the last rows by COL are tested; column: COL says train, validation or test.",
+    )
+    validation: float = _option(
+        0.1, kinds.Real(0, 1, open_high=True), DATA, "Share of the rows watched while training."
+    )
+    test: float = _option(
+        0.2, kinds.Real(0, 1, open_high=True), DATA, "Share of the rows kept for the test."
+    )
+    memory: str = _option(
+        "256MB",
+        kinds.Size(),
+        DATA,
+        "Data that need more are read in blocks, not kept (Parquet, NPY).",
+    )
+    scaling: str = _option(
+        "auto",
+        one_of("auto", "standard", "quantile", "none"),
+        INPUTS,
+        "Numbers to mean 0 and deviation 1, or through their quantiles.  auto: bytes stay.",
+    )
+    categories: str = _option(
+        "one-hot",
+        kinds.Choice({"one-hot": None, "hash": "(?:[1-9][0-9]{0,5})?"}, "one-hot|hash:N"),
+        INPUTS,
+        "Text: an input for each value, or N inputs a column (64 where N is not given).",
+    )
+    hidden: tuple[int, ...] = _option(
+        (128, 64), kinds.Widths(), NETWORK, "Widths of the hidden layers; none: a linear model."
+    )
+    activation: str = _option("relu", one_of(*ACTIVATIONS), NETWORK, "Of the hidden layers.")
+    dtype: str = _option("float32", one_of("float32", "float64"), NETWORK, "Of the arithmetic.")
+    seed: int = _option(
+        0, kinds.Whole(0, 2**63 - 1), NETWORK, "Of the split, the initial weights, the row orders."
+    )
+    epochs: int | None = _option(
+        None,
+        kinds.Whole(1, 10**9),
+        TRAINING,
+        "Passes over the rows.  [default: by their number]",
+        fixed=False,
+    )
+    batch_size: int | None = _option(
+        None, kinds.Whole(1), TRAINING, "Rows of a step.  [default: by their number]"
+    )
+    optimizer: str = _option("adam", one_of("adam", "adamw", "sgd"), TRAINING, "How to step.")
+    lr: float | None = _option(
+        None,
+        kinds.Real(0, 1e6, open_low=True),
+        TRAINING,
+        "First learning rate.  [default: adam 0.001, sgd 0.01]",
+    )
+    schedule: str = _option(
+        "cosine",
+        kinds.Choice(
+            {
+                "constant": None,
+                "cosine": None,
+                "step": f"(?:{NUMBER},[1-9][0-9]{{0,8}})?",
+                "inverse-time": f"(?:{NUMBER})?",
+            },
+            "constant|cosine|step:FACTOR,EPOCHS|inverse-time:ELL",
+        ),
+        TRAINING,
+        "How the rate falls: to a hundredth along half a cosine; by FACTOR each EPOCHS (0.5 and a "
+        "third of all); as 1/(2 ELL k) in step k.",
+    )
+    sampling: str = _option(
+        "shuffle",
+        one_of("shuffle", "subset", "with_replacement"),
+        TRAINING,
+        "A step's rows: from a shuffled order; an independent subset of all rows; drawn with "
+        "replacement.",
+    )
+    schedule_epochs: int | None = _option(
+        None, kinds.Whole(1, 10**9), TRAINING, "The schedule's length.  [default: --epochs]"
+    )
+    momentum: float | None = _option(
+        None, kinds.Real(0, 1, open_high=True), TRAINING, "sgd's, Nesterov's form.  [default: 0.9]"
+    )
+    weight_decay: float | None = _option(
+        None, kinds.Real(0, 1e6), TRAINING, "L2 penalty.  [default: adamw 0.01, others 0]"
+    )
+    clip_norm: float | None = _option(
+        None, kinds.Real(0, open_low=True), TRAINING, "Longest gradient.  [default: any]"
+    )
+    loss: str = _option(
+        "auto",
+        kinds.Choice(
+            LOSSES,
+            "auto|cross_entropy|squared_error|huber:DELTA|absolute_error|quantile:Q|poisson",
+        ),
+        TRAINING,
+        "auto: cross_entropy, or squared_error.  DELTA is in standard deviations of the target.",
+    )
+    class_weight: str = _option(
+        "none", one_of("none", "balanced"), TRAINING, "balanced: rare classes weigh as much."
+    )
+    early_stopping: int | None = _option(
+        None,
+        kinds.Whole(1, 10**9, "EPOCHS"),
+        TRAINING,
+        "Stop after so many epochs without a better validation loss; keep the best.",
+    )
+    seeds: int | None = _option(
+        None,
+        kinds.Whole(1, 1000, "K"),
+        SEVERAL,
+        "Train K networks, of --seed and those after it, and save them as one model: their mean.",
+    )
+    folds: int | None = _option(
+        None,
+        kinds.Whole(2, 1000, "K"),
+        SEVERAL,
+        "Cross-validate on K folds of the rows that are no test rows, then train as without.",
+    )
+    search: bool = _option(
+        False,
+        kinds.Switch(),
+        SEVERAL,
+        "Try --candidates by successive halving; train the best one on and save it.",
+    )
+    candidates: int = _option(16, kinds.Whole(1, 10_000), SEVERAL, "How many --search draws.")
+    search_space: str | None = _option(
+        None,
+        kinds.Text("SPACE"),
+        SEVERAL,
+        "Where from, as 'hidden=64|128,64; lr=0.0003..0.01', or a TOML file with a table [search].",
+    )
+    checkpoint_every: str = _option(
+        "60s", kinds.Cadence(), RUN, "How often --out gets a checkpoint.", fixed=False
+    )
+    keep: int = _option(3, kinds.Whole(1, 10**6), RUN, "Checkpoints to keep.", fixed=False)
+    threads: int | None = _option(
+        None,
+        kinds.Whole(1, 1024),
+        RUN,
+        "Threads; the results do not depend on them.  [default: the cores]",
+        saved=False,
+        fixed=False,
+    )
+    out: str | None = _option(
+        None,
+        kinds.Text("DIR"),
+        RUN,
+        "Folder for the model, its metrics, history, report and checkpoints.",
+        saved=False,
+        fixed=False,
+    )
+    tensorboard: str | None = _option(
+        None,
+        kinds.Text("DIR"),
+        RUN,
+        "Write TensorBoard scalars (extra tensorboard).",
+        saved=False,
+        fixed=False,
+    )
+    log_json: str | None = _option(
+        None,
+        kinds.Text("FILE|-"),
+        RUN,
+        "A line of JSON for each epoch; -: on standard output.",
+        saved=False,
+        fixed=False,
+    )
+
+    def check(self) -> Settings:
+        """Return self if the settings fit together; else raise ConfigError."""
+        if self.validation + self.test >= 1:
+            raise ConfigError(
+                f"--validation {self.validation:g} and --test {self.test:g} leave no rows to train"
+            )
+        if self.early_stopping and not self.validation and not self.split.startswith("column"):
+            raise ConfigError("--early-stopping needs validation rows, and --validation is 0")
+        if self.momentum is not None and self.optimizer != "sgd":
+            raise ConfigError(f"--momentum goes with --optimizer sgd, not {self.optimizer}")
+        modes = [name for name in ("seeds", "folds", "search") if getattr(self, name)]
+        if len(modes) > 1:
+            raise ConfigError(f"--{modes[0]} and --{modes[1]} do not go together: run one of them")
+        if self.folds and self.split.startswith("time"):
+            raise ConfigError("--folds would train on rows later than those tested; not with time")
+        if self.search and not self.validation and not self.split.startswith("column"):
+            raise ConfigError("--search chooses by validation rows, and --validation is 0")
+        if self.search_space is not None and not self.search:
+            raise ConfigError("--search-space goes with --search")
+        both = sorted(set(self.features or ()) & set(self.ignore))
+        if both:
+            raise ConfigError(f"--features and --ignore both name {both[0]!r}")
+        return self
+
+
+def options() -> Iterator[tuple[Field[Any], Option]]:
+    """Yield each setting with what it may be."""
+    for each in fields(Settings):
+        yield each, each.metadata["option"]
+
+
+def flag(name: str) -> str:
+    """Return a setting's flag."""
+    return "DATA" if name == "data" else "--" + name.replace("_", "-")
+
+
+def merge(*layers: Mapping[str, Any]) -> Settings:
+    """Return the settings that these give, the later over the earlier, checked together."""
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values |= layer
+    return replace(Settings(), **values).check()
+
+
+def load_toml(path: str | Path) -> dict[str, Any]:
+    """Return the settings in a TOML file, each checked.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, is not TOML, or has a key or value that does not fit.
+    """
+    try:
+        content = Path(path).read_bytes()
+        raw = tomllib.loads(content.decode("utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file ({error})") from None
+    known = {each.name: option for each, option in options()}
+    values = {}
+    if isinstance(raw.get("search"), dict):
+        from fastrelu.app.run.search.space import text_of
+
+        raw |= {"search_space": text_of(raw["search"], str(path)), "search": True}
+    for key, value in raw.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
+            raise ConfigError(f"{path}: unknown key {key!r}{hint}")
+        try:
+            values[name] = known[name].kind.check(value)
+        except ValueError as error:
+            raise ConfigError(f"{path}: {key}: {error}") from None
+    return values
+
+
+def to_toml(settings: Settings, comment: str) -> str:
+    """Return the settings that belong to a run as a TOML file's text; None is left out."""
+    lines = [f"# {comment}"]
+    group = ""
+    for each, option in options():
+        value = getattr(settings, each.name)
+        if not option.saved or value is None:
+            continue
+        if option.group != group:
+            group = option.group
+            lines += ["", f"# {group}"]
+        lines.append(f"{each.name} = {_toml_value(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml_value(each) for each in value) + "]"
+    if isinstance(value, str):  # JSON's escapes are TOML's, but for DEL
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(value)
+
+
+def as_dict(settings: Settings) -> dict[str, Any]:
+    """Return the settings that belong to a run as plain values."""
+    return {
+        each.name: list(value) if isinstance(value, tuple) else value
+        for each, option in options()
+        if option.saved and (value := getattr(settings, each.name)) is not None
+    }
+
+
+def differences(saved: Settings, given: Mapping[str, Any]) -> list[str]:
+    """Return how `given` differs from a saved run's settings, where that changes the model."""
+    found = []
+    for each, option in options():
+        name = each.name
+        if not option.fixed or name not in given or given[name] == getattr(saved, name):
+            continue
+        found.append(f"{flag(name)} {shown(given[name])} (it was {shown(getattr(saved, name))})")
+    return found
+
+
+def shown(value: Any) -> str:
+    """Return a setting's value as a flag has it."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def default(each: Field[Any]) -> Any:
+    """Return a setting's default."""
+    assert each.default is not MISSING
+    return each.default

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Certified bounds on a network's values over a box of inputs; docs/bounds.md derives them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastrelu import _core
+from fastrelu._arguments import reals
+from fastrelu.exact.network_parameters import check_activations, check_parameters
+
+if TYPE_CHECKING:
+    from fastrelu.network import Network
+
+Array = NDArray[np.float64]
+__all__ = ["output_bounds", "pre_activation_bounds"]
+
+
+def output_bounds(
+    net: Network, lower: ArrayLike, upper: ArrayLike, rounding: bool
+) -> tuple[Array, Array]:
+    """Return the box around the outputs; see `Network.output_bounds`."""
+    low, high = pre_activation_bounds(net, _corner(net, "lower", lower), upper, rounding)[-1]
+    return low, high
+
+
+def pre_activation_bounds(
+    net: Network, lower: ArrayLike, upper: ArrayLike, rounding: bool = True
+) -> list[tuple[Array, Array]]:
+    """Return (lower, upper) for the pre-activations of every layer; the last are the outputs.
+
+    Parameters
+    ----------
+    net : Network
+        Piecewise linear, with finite parameters.
+    lower, upper : array_like, (d_in,)
+        The box of inputs.
+    rounding : bool
+        Whether the numbers meant are those that the network computes, or those of exact arithmetic.
+
+    Returns
+    -------
+    list of (ndarray, ndarray), (fan_out,) each
+        float64, one pair a layer.
+
+    Raises
+    ------
+    ValueError
+        If an argument does not fit, or a number of the network's dtype may overflow.
+    """
+    check_activations(net)
+    check_parameters(net)
+    low, high = _corner(net, "lower", lower), _corner(net, "upper", upper)
+    wrong = np.flatnonzero(~(low <= high))
+    if len(wrong):
+        i = int(wrong[0])
+        raise ValueError(f"lower[{i}]: expected at most upper[{i}] = {high[i]:g}, got {low[i]:g}")
+    below, above = _core.pre_activation_bounds(net, low, high, bool(rounding))
+    ends = np.cumsum(net.layer_sizes[1:-1])
+    return list(zip(np.split(below, ends), np.split(above, ends), strict=True))
+
+
+def _corner(net: Network, name: str, values: ArrayLike) -> Array:
+    corner = reals(name, values)
+    if corner.shape != (net.layer_sizes[0],):
+        raise ValueError(f"{name}: expected shape ({net.layer_sizes[0]},), got {corner.shape}")
+    return corner

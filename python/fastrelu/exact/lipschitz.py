@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A network's Lipschitz constant: from its linear regions, or between two bounds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastrelu import _core
+from fastrelu._arguments import reals, seed_number
+from fastrelu.exact.bounds import pre_activation_bounds
+from fastrelu.exact.jacobians import (
+    Layers,
+    evaluate,
+    jacobians,
+    norm_above,
+    norm_below,
+    operator_norms,
+)
+from fastrelu.exact.lipschitz_upper import upper_bound
+from fastrelu.exact.network_parameters import check_activations, check_parameters
+from fastrelu.exact.regions import MAX_REGIONS, on_plane
+
+if TYPE_CHECKING:
+    from fastrelu.network import Network
+
+Array = NDArray[np.float64]
+# The search for the lower bound: multiply-adds that it may take, searches side by side, and the
+# most Jacobians on one line.
+WORK, CHAINS, ON_A_LINE = 1e10, 6, 64
+
+
+def lipschitz(net: Network, bounds: ArrayLike | None, norm: Any, seed: int) -> tuple[float, float]:
+    """Return (lower, upper); see `Network.lipschitz`."""
+    check_activations(net)
+    check_parameters(net)
+    if isinstance(norm, (str, bool)) or norm not in (1, 2, np.inf):
+        raise ValueError(f"norm: expected 1, 2 or inf, got {norm!r}")
+    d_in = net.layer_sizes[0]
+    box = None if bounds is None else _box(bounds, d_in)
+    seed = seed_number(seed)
+    layers = Layers(net)
+    with np.errstate(over="ignore", invalid="ignore"):
+        exact = _from_regions(net, layers, box, float(norm)) if d_in <= 2 else None
+        # What holds everywhere holds in a box, and where its blocks are weighted by 1/2 each it can
+        # be a little lower.
+        upper = exact[1] if exact else upper_bound(layers, None, float(norm))
+        if box is not None and not exact:
+            try:
+                known = pre_activation_bounds(net, box[:, 0], box[:, 1], rounding=False)
+            except ValueError:  # numbers beyond float64
+                known = []
+            upper = min(upper, upper_bound(layers, box, float(norm), known))
+        if not np.isfinite(upper):
+            raise ValueError("network: its Jacobian's bound overflows float64")
+        return exact or (_search(net, layers, box, float(norm), seed), upper)
+
+
+def _box(bounds: ArrayLike, d_in: int) -> Array:
+    box = reals("bounds", bounds)
+    if box.shape != (d_in, 2):
+        raise ValueError(f"bounds: expected shape ({d_in}, 2), got {box.shape}")
+    for i, (low, high) in enumerate(box):
+        if not low < high:
+            raise ValueError(f"bounds[{i}]: expected low < high, got ({low:g}, {high:g})")
+    return box
+
+
+def _from_regions(
+    net: Network, layers: Layers, box: Array | None, norm: float
+) -> tuple[float, float] | None:
+    """Return both bounds from all regions; None if there are too many."""
+    error = layers.jacobian_error
+    slack = norm_above(np.zeros_like(error), error, norm)
+    best, upper = 0.0, 0.0
+    try:
+        sheets = [_sheet_jacobians(net, *sheet) for sheet in _sheets(net, box)]
+    except ValueError as problem:
+        if str(problem).startswith("max_regions"):
+            return None
+        raise
+    for J, X, pattern in sheets:
+        norms = operator_norms(J, norm)
+        order = np.argsort(-norms, kind="stable")
+        upper = max(upper, norm_above(J[order[0]], error, norm), norms[order[0]] + slack)
+        # The largest whose region is beyond doubt; all but always the first.
+        for some in np.array_split(order, max(1, len(order) // 16)):
+            points = evaluate(layers, X[some])
+            same = np.concatenate([*points.pattern, pattern[some, :0]], axis=1) == pattern[some]
+            sure = some[points.certain & same.all(axis=1)]
+            if len(sure):
+                best = max(best, norm_below(J[sure[0]], error, norm))
+                break
+    return best, upper
+
+
+# A window and the plane it lies in (cpp/regions.h).
+Sheet = tuple[Array, Array]
+
+
+def _sheets(net: Network, box: Array | None) -> list[Sheet]:
+    """Return planes that meet every region of one or two inputs.
+
+    Without a box they are a square and the faces to its sides of the truncated cone from the
+    square, at w = 1, down to w = 0: w net(x / w) is linear on the same regions, and each
+    x outside the square is y / w with y on the square's edge. So nothing has to be known of
+    how far out the last region begins.
+    """
+    d_in = net.layer_sizes[0]
+    unit = np.eye(3)
+    # With one input the plane's second direction, v, does nothing.
+    x = [unit[0, : d_in + 1], unit[1, : d_in + 1] if d_in == 2 else np.zeros(2)]
+    w = unit[d_in, : d_in + 1]
+    if box is not None:
+        second = box[1] if d_in == 2 else [0, 1]
+        return [(np.array([*box[0], *second]), np.array([*x, w]))]
+    size = _usual_distance(net)
+    second = [-size, size] if d_in == 2 else [0, 1]
+    sheets = [(np.array([-size, size, *second]), np.array([*x, w]))]
+    for i in range(d_in):
+        for edge in (-size, size):
+            sheets.append((np.array([*second, 0, 1]), np.array([x[1 - i], w, edge * x[i]])))
+    return sheets
+
+
+def _usual_distance(net: Network) -> float:
+    """Return a power of two near the first layer's distances from 0: where numbers are finest."""
+    weights = np.asarray(net.weights[0], dtype=np.float64) * net.scale
+    size = np.abs(weights).max(axis=0)
+    if not net.bias or not (size > 0).any():
+        return 1.0
+    distances = np.abs(net.biases[0][size > 0]) / size[size > 0]
+    distances = distances[(distances > 1e-100) & (distances < 1e100)]
+    return float(2.0 ** np.ceil(np.log2(2 * np.median(distances)))) if len(distances) else 1.0
+
+
+def _sheet_jacobians(net: Network, window: Array, plane: Array) -> tuple[Array, Array, Any]:
+    """Return the Jacobians of a sheet's regions, a point in each, and the patterns."""
+    d_in = net.layer_sizes[0]
+    regions = on_plane(net, window, plane, MAX_REGIONS)
+    x, w = plane[:, :d_in], plane[:, d_in]
+    st1 = np.column_stack([regions.centers, np.ones(len(regions))])
+    X = (st1 @ x) / (st1 @ w)[:, None]
+    # The derivatives by the inputs: those along the plane's rows, each of which is along one input
+    # (or w, or nothing).
+    by_rows = np.concatenate([regions.A, regions.c[:, :, None]], axis=2)
+    J = np.zeros((len(regions), net.layer_sizes[-1], d_in))
+    for row in range(3):
+        for i in np.flatnonzero(x[row]):
+            J[:, :, i] = by_rows[:, :, row] / x[row, i]
+    return J, X, regions.pattern
+
+
+def _search(net: Network, layers: Layers, box: Array | None, norm: float, seed: int) -> float:
+    """Return the norm of a large Jacobian, found by sampling and searches along lines.
+
+    On a line all regions are known (`along`); from the best of them the next line starts, in a
+    random direction or the one that the Jacobian stretches most.
+    """
+    rng = np.random.default_rng(seed)
+    d_in, *hidden, d_out = net.layer_sizes
+    jacobian = (d_out + 2) * net.n_parameters + d_out**2 * d_in
+    line = ON_A_LINE * jacobian + 4 * sum(hidden) * net.n_parameters
+    starts = int(np.clip(WORK / 8 / jacobian, 64, 4096))
+    rounds = int(np.clip(WORK / CHAINS / line, 3, 60))
+    low, high = _region_of_search(net, box)
+    X = rng.uniform(low, high, size=(starts, d_in))
+    if box is None:
+        X *= 10.0 ** rng.uniform(-1, 2, size=(starts, 1))
+    best, found = [], _certain(layers, X, norm)
+    for k in np.argsort(-found[0], kind="stable")[:CHAINS]:
+        best.append((float(found[0][k]), found[1][k], found[2][k]))
+    for turn in range(rounds):
+        for chain, (value, x, J) in enumerate(best):
+            direction = rng.normal(size=d_in)
+            if turn % 3 == 1:
+                direction = np.linalg.svd(J)[2][0]
+            X = _along_a_line(net, x, direction, low, high, bounded=box is not None)
+            norms, X, J = _certain(layers, X, norm)
+            if len(norms) and norms.max() > value:
+                k = int(norms.argmax())
+                best[chain] = (float(norms[k]), X[k], J[k])
+    error = layers.jacobian_error
+    return max((norm_below(J, error, norm) for _, _, J in best), default=0.0)
+
+
+def _certain(layers: Layers, X: Array, norm: float) -> tuple[Array, Array, Array]:
+    """Return the norms, points and Jacobians of those points that are inside their regions."""
+    found: list[tuple[Array, Array, Array]] = []
+    for some in np.array_split(X, max(1, len(X) // 64)):
+        points = evaluate(layers, some)
+        sure = points.certain
+        J = jacobians(layers, [p[sure] for p in points.pattern], int(sure.sum()))
+        found.append((operator_norms(J, norm), some[sure], J))
+    norms, kept, J = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return norms, kept, J
+
+
+def _region_of_search(net: Network, box: Array | None) -> tuple[Array, Array]:
+    if box is not None:
+        return box[:, 0], box[:, 1]
+    size = np.full(net.layer_sizes[0], _usual_distance(net))
+    return -size, size
+
+
+def _along_a_line(
+    net: Network, x: Array, direction: Array, low: Array, high: Array, *, bounded: bool
+) -> Array:
+    """Return a point in each piece on a line through x, at most `ON_A_LINE`, evenly chosen."""
+    direction = direction / np.abs(direction).max()
+    reach = 100 * (high - low).max()
+    ends = np.array([-reach, reach])
+    if bounded:
+        with np.errstate(divide="ignore"):
+            steps = np.sort(np.array([(low - x) / direction, (high - x) / direction]), axis=0)
+        ends = np.array([steps[0].max(), steps[1].min()])
+    segment = (
+        np.clip(x + ends[:, None] * direction, low, high)
+        if bounded
+        else (x + ends[:, None] * direction)
+    )
+    t, _ = _core.along(net, segment[0], segment[1])
+    middle = 0.5 * (t[1:] + t[:-1])
+    if len(middle) > ON_A_LINE:
+        middle = middle[np.linspace(0, len(middle) - 1, ON_A_LINE).astype(int)]
+    return np.asarray(segment[0] + middle[:, None] * (segment[1] - segment[0]))

@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Piecewise-linear functions of one variable, and networks that are equal to them."""
+
+from __future__ import annotations
+
+import numbers
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastrelu._arguments import real_number, reals
+
+if TYPE_CHECKING:
+    from fastrelu.network import Network
+
+Array = NDArray[np.float64]
+__all__ = ["PiecewiseLinear", "maximum", "minimum"]
+# Where "equal" is meant up to rounding: ulp of the largest magnitude at hand.
+ROUNDING = 4 * float(np.finfo(np.float64).eps)
+
+
+class PiecewiseLinear:
+    """A continuous piecewise-linear function of one variable.
+
+    Linear between neighbouring knots, and outside them by the outer slopes.
+
+    Parameters
+    ----------
+    knots : array_like, (K,)
+        Where it may bend: finite, ascending, all different; K >= 1.
+    values : array_like, (K,) or (K, d_out)
+        What it is there; with two axes a function with d_out outputs.
+    left_slope, right_slope : float or array_like, (d_out,)
+        Slopes left of the first knot and right of the last.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit, or a slope overflows.
+
+    Attributes
+    ----------
+    knots, values, left_slope, right_slope : ndarray
+        Read-only float64 copies of the arguments; the outer slopes are () or (d_out,).
+    slopes : ndarray, (K + 1,) or (K + 1, d_out)
+        One a piece, from left to right.
+    hinges : ndarray, (K,) or (K, d_out)
+        How much the slope changes at each knot.
+    """
+
+    __hash__ = None  # type: ignore[assignment]
+    # NumPy's own arrays leave `array * f` to us.
+    __array_ufunc__ = None
+
+    def __init__(
+        self,
+        knots: ArrayLike,
+        values: ArrayLike,
+        left_slope: ArrayLike = 0.0,
+        right_slope: ArrayLike = 0.0,
+    ) -> None:
+        self.knots = reals("knots", knots)
+        if self.knots.ndim != 1 or len(self.knots) == 0:
+            raise ValueError(f"knots: expected shape (K,), K >= 1, got {self.knots.shape}")
+        if not (self.knots[1:] > self.knots[:-1]).all():
+            raise ValueError("knots: expected ascending numbers, all different")
+        self.values = reals("values", values)
+        if self.values.ndim not in (1, 2) or len(self.values) != len(self.knots):
+            raise ValueError(
+                f"values: expected shape ({len(self.knots)},) or ({len(self.knots)}, d_out), "
+                f"got {self.values.shape}"
+            )
+        if self.values.size == 0:
+            raise ValueError(f"values: expected d_out >= 1, got shape {self.values.shape}")
+        self.left_slope = self._outer("left_slope", left_slope)
+        self.right_slope = self._outer("right_slope", right_slope)
+        with np.errstate(over="ignore", invalid="ignore"):
+            inner = (np.diff(self.values, axis=0).T / np.diff(self.knots)).T
+            self.slopes = np.concatenate([self.left_slope[None], inner, self.right_slope[None]])
+            self.hinges = np.diff(self.slopes, axis=0)
+        if not np.isfinite(self.hinges).all():
+            raise ValueError("knots, values: a slope between neighbours overflows float64")
+        for array in (self.knots, self.values, self.left_slope, self.right_slope,
+                      self.slopes, self.hinges):  # fmt: skip
+            array.flags.writeable = False
+
+    def _outer(self, name: str, slope: ArrayLike) -> Array:
+        array = reals(name, slope)
+        shape = self.values.shape[1:]
+        if array.shape not in ((), shape):
+            raise ValueError(f"{name}: expected a number or shape {shape}, got {array.shape}")
+        return np.broadcast_to(array, shape).copy()
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """Return the function at each x.
+
+        Parameters
+        ----------
+        x : array_like
+            Finite numbers in any shape.
+
+        Returns
+        -------
+        ndarray, x.shape or x.shape + (d_out,)
+            At the knots the values themselves.
+        """
+        x = reals("x", x)
+        piece = np.searchsorted(self.knots, x, side="right")
+        # From the nearer end of the piece: there the rounding of its slope counts least.
+        left = self.knots[np.maximum(piece - 1, 0)]
+        right = self.knots[np.minimum(piece, len(self.knots) - 1)]
+        from_right = (piece < len(self.knots)) & ((piece == 0) | (right - x < x - left))
+        anchor = np.where(from_right, piece, piece - 1)
+        distance = x - self.knots[anchor]
+        if self.values.ndim == 2:
+            distance = distance[..., None]
+        return np.asarray(self.values[anchor] + self.slopes[piece] * distance)
+
+    def derivative(self, x: ArrayLike) -> Array:
+        """Return the slope at each x, x.shape or x.shape + (d_out,); at a knot the right one."""
+        return np.asarray(self.slopes[np.searchsorted(self.knots, reals("x", x), side="right")])
+
+    def integrate(self, a: float, b: float) -> Any:
+        """Return the integral from a to b, a float or (d_out,); its sign turns where b < a."""
+        a, b = real_number("a", a), real_number("b", b)
+        low, high = min(a, b), max(a, b)
+        inside = self.knots[(self.knots > low) & (self.knots < high)]
+        ends = np.concatenate([[low], inside, [high]])
+        heights = self(ends)
+        total = np.tensordot(np.diff(ends), (heights[1:] + heights[:-1]) / 2, axes=1)
+        total = -total if b < a else total
+        return float(total) if total.ndim == 0 else total
+
+    def lipschitz(self) -> float:
+        """Return the least L with ``|f(x) - f(y)| <= L |x - y|`` (Euclidean over the outputs)."""
+        slopes = self.slopes.reshape(len(self.slopes), -1)
+        return float(np.linalg.norm(slopes, axis=1).max())
+
+    def simplify(self, tol: float = 0.0) -> PiecewiseLinear:
+        """Return a function with fewer knots that is nowhere further away than `tol`.
+
+        Parameters
+        ----------
+        tol : float
+            Largest difference allowed in any output; differences of a few roundings always are.
+
+        Returns
+        -------
+        PiecewiseLinear
+            Its knots and values are some of this one's, its outer slopes the same.
+        """
+        tol = max(real_number("tol", tol, 0.0), ROUNDING * float(np.abs(self.values).max()))
+        last = len(self.knots) - 1
+
+        def near(i: int, slope: Array, between: slice) -> bool:
+            line = self.values[i] + np.multiply.outer(self.knots[between] - self.knots[i], slope)
+            return bool((np.abs(line - self.values[between]) <= tol).all())
+
+        first = max(i for i in range(last + 1) if near(i, self.left_slope, slice(0, i)))
+        end = min(i for i in range(first, last + 1) if near(i, self.right_slope, slice(i, None)))
+        kept = [first]
+        while kept[-1] < end:
+            i = kept[-1]
+            j = i + 1
+            while j < end and near(i, self._chord(i, j + 1), slice(i, j + 1)):
+                j += 1
+            kept.append(j)
+        return PiecewiseLinear(
+            self.knots[kept], self.values[kept], self.left_slope, self.right_slope
+        )
+
+    def _chord(self, i: int, j: int) -> Array:
+        slope = (self.values[j] - self.values[i]) / (self.knots[j] - self.knots[i])
+        return np.asarray(slope)
+
+    def compose(self, inner: PiecewiseLinear) -> PiecewiseLinear:
+        """Return ``x -> self(inner(x))``.
+
+        Parameters
+        ----------
+        inner : PiecewiseLinear
+            With one output.
+
+        Returns
+        -------
+        PiecewiseLinear
+            With the knots of `inner` and those x that `inner` takes to knots of this function.
+        """
+        if not isinstance(inner, PiecewiseLinear):
+            raise TypeError(f"inner: expected a PiecewiseLinear, got {type(inner).__name__}")
+        if inner.values.size != len(inner.knots):
+            raise ValueError(f"inner: expected one output, got values {inner.values.shape}")
+        heights, slopes = inner.values.reshape(-1), inner.slopes.reshape(-1)
+        points, values = [inner.knots], [self(heights)]
+        edges = np.concatenate([[-np.inf], inner.knots, [np.inf]])
+        for piece, slope in enumerate(slopes):
+            if slope == 0:
+                continue
+            anchor = max(piece - 1, 0)
+            with np.errstate(over="ignore"):
+                x = inner.knots[anchor] + (self.knots - heights[anchor]) / slope
+            inside = (x > edges[piece]) & (x < edges[piece + 1]) & np.isfinite(x)
+            points.append(x[inside])
+            values.append(self.values[inside])
+        knots, which = np.unique(np.concatenate(points), return_index=True)
+        outer = {1.0: self.right_slope, -1.0: self.left_slope, 0.0: 0.0 * self.left_slope}
+        return PiecewiseLinear(
+            knots,
+            np.concatenate(values)[which],
+            outer[-np.sign(slopes[0])] * slopes[0],
+            outer[np.sign(slopes[-1])] * slopes[-1],
+        )
+
+    def __add__(self, other: Any) -> PiecewiseLinear:
+        if isinstance(other, numbers.Real):
+            shift = real_number("other", other)
+            return PiecewiseLinear(
+                self.knots, self.values + shift, self.left_slope, self.right_slope
+            )
+        if not isinstance(other, PiecewiseLinear):
+            return NotImplemented
+        knots = _common_knots(self, other)
+        return PiecewiseLinear(
+            knots,
+            self(knots) + other(knots),
+            self.left_slope + other.left_slope,
+            self.right_slope + other.right_slope,
+        )
+
+    __radd__ = __add__
+
+    def __mul__(self, factor: Any) -> PiecewiseLinear:
+        if not isinstance(factor, numbers.Real):
+            return NotImplemented
+        k = real_number("factor", factor)
+        return PiecewiseLinear(
+            self.knots, k * self.values, k * self.left_slope, k * self.right_slope
+        )
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> PiecewiseLinear:
+        return self * -1.0
+
+    def __sub__(self, other: Any) -> PiecewiseLinear:
+        return NotImplemented if not isinstance(other, _OPERANDS) else self + -other
+
+    def __rsub__(self, other: Any) -> PiecewiseLinear:
+        return NotImplemented if not isinstance(other, numbers.Real) else -self + other
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are one function up to a few roundings, whatever their knots."""
+        if not isinstance(other, PiecewiseLinear):
+            return NotImplemented
+        if self.values.shape[1:] != other.values.shape[1:]:
+            return False
+        knots = _common_knots(self, other)
+        pairs = [
+            (self(knots), other(knots)),
+            (self.left_slope, other.left_slope),
+            (self.right_slope, other.right_slope),
+        ]
+        return all(
+            bool((np.abs(a - b) <= ROUNDING * max(np.abs(a).max(), np.abs(b).max())).all())
+            for a, b in pairs
+        )
+
+    def __repr__(self) -> str:
+        outputs = "" if self.values.ndim == 1 else f", {self.values.shape[1]} outputs"
+        span = f"{self.knots[0]:g} to {self.knots[-1]:g}"
+        return f"<fastrelu.PiecewiseLinear {len(self.knots)} knots, {span}{outputs}>"
+
+    def to_network(self, dtype: Any = "float64") -> Network:
+        """Return a network with one hidden layer that is equal to this function.
+
+        Parameters
+        ----------
+        dtype : dtype
+            float64, or float32, to which knots and values are then rounded.
+
+        Returns
+        -------
+        Network
+            1-K-d_out where some piece is flat in all outputs, else 1-(K + 1)-d_out. Each hinge
+            lies exactly on its knot. Where knots, slopes and x are dyadic and no number on the
+            way needs more than the dtype's bits, its outputs have no rounding at all.
+
+        Raises
+        ------
+        ValueError
+            If a number overflows or two knots become one in `dtype`.
+        """
+        from fastrelu.exact.hinge_network import hinge_network
+
+        return hinge_network(self, dtype)
+
+    @classmethod
+    def fit(cls, x: ArrayLike, y: ArrayLike, *, n_hinges: int) -> PiecewiseLinear:
+        """Fit a function with free knots and free outer slopes by least squares.
+
+        Parameters
+        ----------
+        x, y : array_like, (n,)
+            Points in any order; an x may occur more than once.
+        n_hinges : int
+            Number of knots, >= 1.
+
+        Returns
+        -------
+        PiecewiseLinear
+            With `n_hinges` knots; with fewer where there are at most ``n_hinges + 2`` different x,
+            through whose mean values it then goes. The sum of squares has many minima: the best
+            choice among some hundred places is refined, with nearer and nearer places, until no
+            joint step and no move of one knot lowers it. The same bits on every machine.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit.
+        """
+        from fastrelu.exact.hinge_fit import fit_hinges
+
+        return cls(*fit_hinges(reals("x", x), reals("y", y), n_hinges))
+
+
+_OPERANDS = (PiecewiseLinear, numbers.Real)
+
+
+def maximum(f: PiecewiseLinear, g: PiecewiseLinear) -> PiecewiseLinear:
+    """Return the larger of two functions at each x, output by output.
+
+    Parameters
+    ----------
+    f, g : PiecewiseLinear
+        With the same number of outputs.
+
+    Returns
+    -------
+    PiecewiseLinear
+        With the knots of both, and new ones where they cross.
+    """
+    _check_functions(f, g)
+    knots = _common_knots(f, g)
+    gap = (f(knots) - g(knots)).reshape(len(knots), -1)
+    left = np.array(np.minimum(f.left_slope, g.left_slope))
+    right = np.array(np.maximum(f.right_slope, g.right_slope))
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        i, o = np.nonzero(gap[1:] * np.sign(gap[:-1]) < 0)
+        share = gap[i, o] / (gap[i, o] - gap[i + 1, o])
+        crossings = [knots[i] + (knots[i + 1] - knots[i]) * share]
+        for end, slopes in ((0, f.left_slope - g.left_slope), (-1, f.right_slope - g.right_slope)):
+            step = -gap[end] / slopes.reshape(-1)
+            outside = step < 0 if end == 0 else step > 0
+            far = outside & ~np.isfinite(knots[end] + step)
+            crossings.append(knots[end] + step[outside & ~far])
+            # A crossing beyond all numbers never comes: the larger one there stays the larger.
+            if far.any():
+                winner = np.where((gap[end] > 0).reshape(slopes.shape), *_outer_slopes(f, g, end))
+                (left, right)[end][...] = np.where(
+                    far.reshape(slopes.shape), winner, (left, right)[end]
+                )
+    knots = np.union1d(knots, np.concatenate(crossings))
+    return PiecewiseLinear(knots, np.maximum(f(knots), g(knots)), left, right)
+
+
+def minimum(f: PiecewiseLinear, g: PiecewiseLinear) -> PiecewiseLinear:
+    """Return the smaller of two functions at each x; see `maximum`."""
+    _check_functions(f, g)
+    return -maximum(-f, -g)
+
+
+def _check_functions(f: Any, g: Any) -> None:
+    for name, function in (("f", f), ("g", g)):
+        if not isinstance(function, PiecewiseLinear):
+            raise TypeError(f"{name}: expected a PiecewiseLinear, got {type(function).__name__}")
+
+
+def _outer_slopes(f: PiecewiseLinear, g: PiecewiseLinear, end: int) -> tuple[Array, Array]:
+    return (f.left_slope, g.left_slope) if end == 0 else (f.right_slope, g.right_slope)
+
+
+def _common_knots(f: PiecewiseLinear, g: PiecewiseLinear) -> Array:
+    if f.values.shape[1:] != g.values.shape[1:]:
+        raise ValueError(
+            f"functions of different outputs: values {f.values.shape} and {g.values.shape}"
+        )
+    return np.union1d(f.knots, g.knots)

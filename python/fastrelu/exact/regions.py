@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The linear regions of a network on a plane, as polygons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastrelu import _core
+from fastrelu._arguments import real_number, whole_number
+from fastrelu.exact.network_parameters import check_activations, check_parameters, rows_of
+
+if TYPE_CHECKING:
+    from fastrelu.network import Network
+
+Array = NDArray[np.float64]
+__all__ = ["LinearRegions", "linear_regions"]
+MAX_REGIONS = 1_000_000
+
+
+@dataclass(frozen=True)
+class LinearRegions:
+    """Polygons on each of which a network is affine; ``len()`` says how many, R.
+
+    Attributes
+    ----------
+    vertices : ndarray, (V, 2)
+        Corners of polygon after polygon in (s, t), counter-clockwise, float64. A corner that
+        polygons share has the same bits in each.
+    offsets : ndarray of int64, (R + 1,)
+        Polygon r is ``vertices[offsets[r] : offsets[r + 1]]``.
+    pattern : ndarray of bool, (R, n_hidden)
+        Which hidden units are active, as in ``Network.local_affine``.
+    A : ndarray, (R, d_out, 2)
+        float64.
+    c : ndarray, (R, d_out)
+        float64; the outputs at (s, t) in polygon r are ``A[r] @ (s, t) + c[r]``.
+    """
+
+    vertices: Array
+    offsets: NDArray[np.int64]
+    pattern: NDArray[np.bool_]
+    A: Array
+    c: Array
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def polygon(self, r: int) -> Array:
+        """Return the corners of polygon r, (n, 2)."""
+        return self.vertices[self.offsets[r] : self.offsets[r + 1]]
+
+    @property
+    def owner(self) -> NDArray[np.intp]:
+        """Which polygon each vertex belongs to, (V,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    @property
+    def areas(self) -> Array:
+        """The polygons' areas, (R,)."""
+        # From the first corner, so that tiny polygons far from the origin keep their digits.
+        p = self.vertices - self.vertices[self.offsets[:-1]][self.owner]
+        following = np.arange(1, len(p) + 1)
+        following[self.offsets[1:] - 1] = self.offsets[:-1]
+        q = p[following]
+        return 0.5 * np.add.reduceat(p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0], self.offsets[:-1])
+
+    @property
+    def centers(self) -> Array:
+        """The mean of each polygon's corners, (R, 2): a point inside it."""
+        return np.add.reduceat(self.vertices, self.offsets[:-1]) / np.diff(self.offsets)[:, None]
+
+    def decision_boundary(self, level: float = 0.0) -> Array:
+        """Return where the decision changes, exactly, as segments (n, 2, 2) in (s, t).
+
+        Parameters
+        ----------
+        level : float
+            With one output the boundary is that of the points where it is above `level`; with
+            several, where the largest of them becomes another one, and `level` is not used.
+
+        Returns
+        -------
+        ndarray, (n, 2, 2)
+            From and to of each segment; it lies in one polygon or on its edge.
+        """
+        from fastrelu.exact.boundary import boundary_segments
+
+        return boundary_segments(self, real_number("level", level))
+
+
+def linear_regions(
+    net: Network,
+    window: ArrayLike,
+    origin: ArrayLike | None,
+    u: ArrayLike | None,
+    v: ArrayLike | None,
+    max_regions: int,
+) -> LinearRegions:
+    """Return the regions on a plane; see `Network.linear_regions`."""
+    check_activations(net)
+    check_parameters(net)
+    edges = check_window(window)
+    max_regions = whole_number("max_regions", max_regions, 1, 2**30)
+    d_in = net.layer_sizes[0]
+    if (u is None or v is None) and d_in != 2:
+        raise ValueError(f"u, v: expected two directions for a network with {d_in} inputs")
+    plane = np.zeros((3, d_in + 1))
+    plane[2, d_in] = 1
+    for row, (name, given) in enumerate((("u", u), ("v", v), ("origin", origin))):
+        if given is not None:
+            plane[row, :d_in] = _vector(name, given, d_in)
+        elif row < 2:
+            plane[row, row] = 1
+    return on_plane(net, edges, plane, max_regions)
+
+
+def on_plane(net: Network, window: Array, plane: Array, max_regions: int) -> LinearRegions:
+    """Return the regions on a plane that may have factors on the biases; cpp/regions.h."""
+    vertices, offsets, pattern, maps = _core.linear_regions(net, window, plane, max_regions)
+    if not np.isfinite(maps).all():
+        raise ValueError("network: its numbers overflow float64 on this window")
+    by = maps.reshape(len(maps), 3, net.layer_sizes[-1])
+    A = np.ascontiguousarray(by[:, :2].transpose(0, 2, 1))
+    return LinearRegions(vertices, offsets, pattern, A, by[:, 2].copy())
+
+
+def check_window(window: ArrayLike) -> Array:
+    expected = "four numbers (s from, s to, t from, t to)"
+    try:
+        edges = [real_number("window", edge) for edge in window]  # type: ignore[union-attr]
+    except TypeError:
+        raise TypeError(f"window: expected {expected}, got {window!r}") from None
+    if len(edges) != 4:
+        raise ValueError(f"window: expected {expected}, got {window!r}")
+    area = (edges[1] - edges[0]) * (edges[3] - edges[2])
+    if not (edges[0] < edges[1] and edges[2] < edges[3] and 0 < area < np.inf):
+        raise ValueError(
+            f"window: expected from < to on both sides and an area that is a number, got {window!r}"
+        )
+    return np.array(edges)
+
+
+def _vector(name: str, value: ArrayLike, d_in: int) -> Array:
+    vector = rows_of(name, value, d_in)
+    if vector.ndim != 1:
+        raise ValueError(f"{name}: expected shape ({d_in},), got {vector.shape}")
+    return vector

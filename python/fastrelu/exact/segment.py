@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A network taken apart into its linear pieces: around a point, along a segment.
+
+In float64 from the network's parameters: the maps around points in NumPy, segments in the core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastrelu import _core
+from fastrelu.exact.network_parameters import (
+    check_activations,
+    input_scale,
+    layer_network,
+    negative_slope,
+    parameters,
+    rows_of,
+)
+from fastrelu.exact.piecewise import PiecewiseLinear
+
+if TYPE_CHECKING:
+    from fastrelu.network import Network
+
+Array = NDArray[np.float64]
+__all__ = ["LocalAffine", "along", "local_affine"]
+
+
+@dataclass(frozen=True)
+class LocalAffine:
+    """The affine maps that a network is around given points; unpacks as ``A, c``.
+
+    Attributes
+    ----------
+    A : ndarray, (n, d_out, d_in) or (d_out, d_in)
+        float64.
+    c : ndarray, (n, d_out) or (d_out,)
+        float64; ``net(x') = A x' + c`` up to rounding as long as the pattern stays.
+    pattern : ndarray of bool, (n, n_hidden) or (n_hidden,)
+        Which hidden units with a kink are active (pre-activation above 0), layer after layer;
+        units without one count as active.
+    """
+
+    A: Array
+    c: Array
+    pattern: NDArray[np.bool_]
+
+    def __iter__(self) -> Iterator[Array]:
+        return iter((self.A, self.c))
+
+
+def local_affine(net: Network, X: ArrayLike) -> LocalAffine:
+    """Return the affine map around each row; see `Network.local_affine`."""
+    check_activations(net)
+    rows = rows_of("X", X, net.layer_sizes[0])
+    one_row, rows = rows.ndim == 1, np.atleast_2d(rows)
+    n, d_in = rows.shape
+    A = np.broadcast_to(np.eye(d_in) * input_scale(net), (n, d_in, d_in))
+    c = np.zeros((n, d_in))
+    patterns: list[NDArray[np.bool_]] = [np.zeros((n, 0), dtype=bool)]
+    activations = [*net.activations, "identity"]
+    # The network's own arithmetic decides who is active, so that the pattern is that of the
+    # numbers that it computes.
+    h: Any = rows
+    for k, (W, b, activation) in enumerate(zip(*parameters(net), activations, strict=True)):
+        A = np.matmul(W.T, A)
+        c = c @ W + b
+        if k == len(activations) - 1:
+            break
+        z = layer_network(net, k)(h)
+        active = np.asarray((z > 0) | (activation == "identity"))
+        factor = np.where(active, 1.0, negative_slope(net, activation))
+        A, c = A * factor[:, :, None], c * factor
+        h = np.where(active, z, z * net.dtype.type(negative_slope(net, activation)))
+        patterns.append(active)
+    pattern = np.concatenate(patterns, axis=1)
+    if one_row:
+        return LocalAffine(A[0], c[0], pattern[0])
+    return LocalAffine(A, c, pattern)
+
+
+def along(net: Network, x0: ArrayLike, x1: ArrayLike) -> PiecewiseLinear:
+    """Return the restriction to a segment; see `Network.along`."""
+    check_activations(net)
+    d_in = net.layer_sizes[0]
+    ends = []
+    for name, point in (("x0", x0), ("x1", x1)):
+        ends.append(rows_of(name, point, d_in))
+        if ends[-1].ndim != 1:
+            raise ValueError(f"{name}: expected shape ({d_in},), got {ends[-1].shape}")
+    t, values = _core.along(net, *ends)
+    first, last = values[1] - values[0], values[-1] - values[-2]
+    return PiecewiseLinear(t, values, first / (t[1] - t[0]), last / (t[-1] - t[-2]))

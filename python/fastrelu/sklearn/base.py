@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the classifier and the regressor share: one fit from its checks to its result."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from itertools import chain, pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from fastrelu._config import __version__
+from fastrelu.network import Network
+from fastrelu.sklearn import losses, parameters
+from fastrelu.sklearn.lbfgs import fit_lbfgs
+from fastrelu.sklearn.outputs import as_csr, outputs
+from fastrelu.sklearn.progress import CallbackSupportMixin
+from fastrelu.sklearn.stochastic import Targets, fit_stochastic
+from fastrelu.sklearn.threads import thread_limit
+from fastrelu.sklearn.validation import Validation
+
+Array = NDArray[Any]
+
+
+class BaseMLP(CallbackSupportMixin, BaseEstimator):
+    """Not to be used itself; see `MLPClassifier` and `MLPRegressor`."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = parameters.CONSTRAINTS
+
+    _views: tuple[list[Array], list[Array]]
+    _net_activation: Any
+
+    # What the two classes add
+
+    def _targets(self, y: Array, dtype: Any) -> Targets:
+        raise NotImplementedError
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        raise NotImplementedError
+
+    def _row_weights(self, y: Array, sample_weight: Array | None, incremental: bool) -> Any:
+        return sample_weight
+
+    # The network
+
+    def _link(self) -> str:
+        return losses.link_of(self)
+
+    def _dropout_rates(self) -> list[float]:
+        return parameters.dropout_rates(self.dropout, len(self.coefs_) - 1)
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """The weights, one array a layer: views of `network_`'s."""
+        return self._live_list("coefs_", 0)
+
+    @coefs_.setter
+    def coefs_(self, arrays: list[Array]) -> None:
+        self.__dict__["coefs_"] = arrays
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """The biases, one array a layer: views of `network_`'s."""
+        return self._live_list("intercepts_", 1)
+
+    @intercepts_.setter
+    def intercepts_(self, arrays: list[Array]) -> None:
+        self.__dict__["intercepts_"] = arrays
+
+    def _live_list(self, name: str, which: int) -> list[Array]:
+        """Return the list; arrays of the right shape that the user has put there are taken over."""
+        arrays: list[Array] | None = self.__dict__.get(name)
+        if arrays is None:
+            raise AttributeError(f"{name}: this {type(self).__name__} is not fitted yet")
+        live = self._views[which] if self.__dict__.get("_net") is not None else ()
+        if len(live) == len(arrays) and not all(map(_is, arrays, live)):
+            if [np.shape(a) for a in arrays] == [a.shape for a in live]:
+                for own, view in zip(arrays, live, strict=True):
+                    if own is not view:
+                        view[...] = own
+                arrays[:] = live
+        return arrays
+
+    def _live_network(self) -> Network:
+        """Return the network whose parameters `coefs_` and `intercepts_` are views of.
+
+        Lists that do not fit the one there is make another.
+        """
+        net: Network | None = self.__dict__.get("_net")
+        coefs, intercepts = self.coefs_, self.intercepts_
+        if net is not None and self.activation == self._net_activation:
+            weights, biases = self._views
+            same = len(coefs) == len(weights) and len(intercepts) == len(biases)
+            if same and all(map(_is, coefs, weights)) and all(map(_is, intercepts, biases)):
+                return net
+        sizes = [coefs[0].shape[0], *(c.shape[1] for c in coefs)]
+        hidden = parameters.hidden_activations(self.activation, len(coefs) - 1)
+        dtype = np.dtype(np.float32 if coefs[0].dtype == np.float32 else np.float64)
+        if net is None or (net.layer_sizes, net.activations, net.dtype) != (sizes, hidden, dtype):
+            net = Network._zeros(sizes, dtype, hidden)
+        views = list(net.weights), list(net.biases)
+        for own, live in zip(chain(coefs, intercepts), chain(*views), strict=True):
+            if own is not live:
+                live[...] = own
+        self.coefs_, self.intercepts_ = [*views[0]], [*views[1]]
+        self._net, self._views, self._net_activation = net, views, copy.copy(self.activation)
+        return net
+
+    @property
+    def network_(self) -> Network:
+        """The fitted `fastrelu.Network`; it shares its memory with `coefs_` and `intercepts_`."""
+        if "coefs_" not in self.__dict__:
+            raise AttributeError(f"network_: this {type(self).__name__} is not fitted yet")
+        return self._live_network()
+
+    def _initialize(self, X: Any, layer_units: list[int], dtype: Any) -> None:
+        """Draw the initial parameters as scikit-learn does, and begin the record of a fit."""
+        self.n_iter_ = 0
+        self.t_ = 0
+        self.n_layers_ = len(layer_units)
+        hidden = parameters.hidden_activations(self.activation, len(layer_units) - 2)
+        coefs, intercepts = [], []
+        for (fan_in, fan_out), name in zip(
+            pairwise(layer_units), [*hidden, (hidden or ["identity"])[-1]], strict=True
+        ):
+            bound = np.sqrt((2.0 if name == "logistic" else 6.0) / (fan_in + fan_out))
+            draw = self._random_state.uniform
+            coefs.append(draw(-bound, bound, (fan_in, fan_out)).astype(dtype, copy=False))
+            intercepts.append(draw(-bound, bound, fan_out).astype(dtype, copy=False))
+        self.coefs_ = parameters.initial_arrays("coefs_init", self.coefs_init, coefs)
+        self.intercepts_ = parameters.initial_arrays(
+            "intercepts_init", self.intercepts_init, intercepts
+        )
+        self.__dict__.pop("_net", None)
+        net = self._live_network()
+        if self.solver in parameters.STOCHASTIC:
+            self.loss_curve_: list[float] = []
+            self._no_improvement_count = 0
+            self._begin_record(net)
+
+    def _begin_record(self, net: Network) -> None:
+        if self.early_stopping:
+            self.validation_scores_: list[float] | None = []
+            self.best_validation_score_: float | None = -np.inf
+            self.best_loss_: float | None = None
+            self._best_parameters = net.parameters.copy()
+        else:
+            self.best_loss_ = np.inf
+            self.validation_scores_ = None
+            self.best_validation_score_ = None
+
+    # Fitting
+
+    def _fit_with_callbacks(self, X: Any, y: Any, sample_weight: Any, validation_data: Any) -> None:
+        """Fit, with scikit-learn's callbacks around it where some are set."""
+        context: Any = None
+        if getattr(self, "_skl_callbacks", None):
+            context = self._init_callback_context(
+                max_subtasks=None if self.solver == "lbfgs" else self.max_iter
+            )
+            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        self._fit(X, y, sample_weight=sample_weight, validation_data=validation_data)
+        if context is not None:
+            context.call_on_fit_task_end(
+                estimator=self, X=X, y=y, reconstruction_attributes=self._fitted_copy
+            )
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        incremental: bool = False,
+        validation_data: Any = None,
+    ) -> BaseMLP:
+        hidden = parameters.hidden_sizes(self.hidden_layer_sizes)
+        parameters.hidden_activations(self.activation, len(hidden))
+        parameters.dropout_rates(self.dropout, len(hidden))
+        first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        X, y = self._validate_input(X, y, incremental, reset=first)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        dtype = np.dtype(X.dtype if self.dtype is None else self.dtype)
+        if dtype not in (np.float32, np.float64):
+            raise ValueError(f"dtype: expected float32, float64 or None, got {self.dtype!r}")
+        targets = self._targets(y, dtype)
+        self.n_outputs_ = self._count_outputs(targets)
+        self._random_state = check_random_state(self.random_state)
+        if first:
+            self._initialize(X, [X.shape[1], *hidden, self.n_outputs_], dtype)
+        X = as_csr(X)
+        row_weight = self._row_weights(y, sample_weight, incremental)
+        validation = self._given_validation(validation_data, dtype, first)
+        with np.errstate(all="ignore"):
+            if self.solver == "lbfgs":
+                fit_lbfgs(self, X, targets, row_weight)
+            else:
+                fit_stochastic(self, X, targets, row_weight, sample_weight, validation, incremental)
+        if not np.isfinite(self._live_network().parameters).all():
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may"
+                " contain large values and need to be preprocessed."
+            )
+        return self
+
+    def _count_outputs(self, targets: Targets) -> int:
+        return 1 if targets.core.ndim == 1 else int(targets.core.shape[1])
+
+    def _given_validation(self, data: Any, dtype: Any, first: bool) -> Validation | None:
+        """Return the user's validation set; keep its record in `validation_loss_curve_`."""
+        self._validation_given = data is not None
+        watches = data is not None or (self.early_stopping and self.monitor is not None)
+        if self.monitor is not None and not (watches or self.early_stopping):
+            raise ValueError("monitor: needs early_stopping=True or validation_data")
+        if self.solver in parameters.STOCHASTIC:
+            if watches and (first or not hasattr(self, "validation_loss_curve_")):
+                self.validation_loss_curve_: list[float] = []
+            elif not watches:
+                self.__dict__.pop("validation_loss_curve_", None)
+            if data is not None and self.validation_scores_ is None:
+                self.validation_scores_ = []
+        if data is None:
+            return None
+        if self.solver not in parameters.STOCHASTIC:
+            raise ValueError("validation_data: only the solvers sgd and adam watch one")
+        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+            raise ValueError(
+                "validation_data: expected (X, y) or (X, y, sample_weight), got "
+                f"{type(data).__name__}"
+            )
+        X, y, weight = (*data, None)[:3]
+        X, y = self._check_more(X, y)
+        if weight is not None:
+            weight = _check_sample_weight(weight, X)
+        targets = self._targets(y, dtype)
+        return Validation(self, as_csr(X), targets.core, targets.labels, weight)
+
+    def _check_more(self, X: Any, y: Any) -> tuple[Any, Array]:
+        """Check further rows after those of the fit."""
+        X, y = validate_data(
+            self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
+            y_numeric=not is_classifier(self), dtype=(np.float64, np.float32), reset=False,
+        )  # fmt: skip
+        return X, y.reshape(-1) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _check_solver(self) -> bool:
+        if self.solver not in parameters.STOCHASTIC:
+            raise AttributeError(
+                "partial_fit is only available for stochastic"
+                f" optimizers. {self.solver} is not stochastic."
+            )
+        return True
+
+    # Predicting
+
+    def _checked(self, X: Any) -> Any:
+        check_is_fitted(self)
+        if "_checked_input" in self.__dict__:
+            return X
+        return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+
+    def _outputs(self, X: Any) -> Array:
+        """Return the outputs of checked rows, (n, n_outputs)."""
+        with thread_limit(self.n_threads):
+            return outputs(self._live_network(), X, self._link())
+
+    def _fitted_copy(self) -> dict[str, Any]:
+        """Return what a copy of the estimator needs to predict as it would now."""
+        return {
+            "coefs_": [c.copy() for c in self.coefs_],
+            "intercepts_": [c.copy() for c in self.intercepts_],
+            "_net": None,
+        }
+
+    # Copies, files, and scikit-learn's own class
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        for name in ("_net", "_views", "_net_activation"):
+            state.pop(name, None)
+        for name in ("coefs_", "intercepts_"):
+            if name in state:
+                state[name] = [np.array(a) for a in state[name]]
+        state["_fastrelu_version"] = __version__
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        written = state.pop("_fastrelu_version", __version__)
+        if _version(written) > _version(__version__):
+            warnings.warn(
+                f"This {type(self).__name__} was pickled by fastrelu {written}, a later version "
+                f"than the one that loads it, {__version__}: it may fail or predict something "
+                "else. Load it with that version or a later one.",
+                UserWarning,
+                stacklevel=2,
+            )
+        super().__setstate__(state)
+        if "coefs_" in self.__dict__:
+            self._live_network()
+
+    @classmethod
+    def from_sklearn(cls, estimator: Any) -> Any:
+        """Return this class's copy of scikit-learn's estimator, fitted if that is.
+
+        Parameters
+        ----------
+        estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
+            Of this class's kind. Its parameters, fitted attributes and optimizer are copied.
+
+        Returns
+        -------
+        MLPClassifier or MLPRegressor
+            Predicts and goes on with partial_fit as the original would.
+
+        Raises
+        ------
+        TypeError
+            If `estimator` is of another kind.
+        """
+        from fastrelu.sklearn.convert import from_sklearn
+
+        return from_sklearn(cls, estimator)
+
+    def to_sklearn(self) -> Any:
+        """Return scikit-learn's own estimator with copies of this one's parameters and fit.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or MLPRegressor
+
+        Raises
+        ------
+        ValueError
+            If this one uses what scikit-learn's cannot have: its activation or loss.
+        """
+        from fastrelu.sklearn.convert import to_sklearn
+
+        return to_sklearn(self)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _is(a: Any, b: Any) -> bool:
+    return a is b
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version."""
+    numbers = []
+    for part in str(text).split("."):
+        if not part.isdigit():
+            break
+        numbers.append(int(part))
+    return tuple(numbers)

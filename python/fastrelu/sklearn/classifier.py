@@ -1,0 +1,407 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""MLPClassifier: scikit-learn's, computed by the core."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    type_of_target,
+    unique_labels,
+)
+from sklearn.utils.validation import validate_data
+
+from fastrelu.sklearn.base import BaseMLP
+from fastrelu.sklearn.outputs import as_csr, link_outputs, row_chunks
+from fastrelu.sklearn.progress import with_callbacks
+from fastrelu.sklearn.stochastic import Targets
+from fastrelu.sklearn.threads import thread_limit
+from fastrelu.sklearn.validation import Validation, accuracy
+
+Array = NDArray[Any]
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """Multi-layer perceptron classifier: scikit-learn's, trained by fastrelu's core.
+
+    Parameters, defaults, attributes, methods and random stream are those of
+    ``sklearn.neural_network.MLPClassifier``; those after ``max_fun`` are fastrelu's own.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int
+        Units of the hidden layers.
+    activation : {"relu", "identity", "logistic", "tanh", "leaky_relu"} or list of them
+        Of the hidden layers: one for all, or one each. leaky_relu has the slope 0.01 below 0.
+    solver : {"adam", "sgd", "lbfgs"}
+        Minibatch Adam; minibatch SGD with momentum; SciPy's L-BFGS over all rows.
+    alpha : float
+        L2 penalty on the weights: alpha / 2 times their squared norm, over the minibatch's rows or
+        the sum of their weights.
+    batch_size : int or "auto"
+        Rows of a minibatch; "auto" is min(200, n_samples).
+    learning_rate : {"constant", "invscaling", "adaptive"} or callable
+        Policy of sgd: ``learning_rate_init`` itself, over ``(rows seen + 1) ** power_t`` from the
+        second epoch on, or divided by 5 whenever nothing improves. A callable, for sgd and adam,
+        gives the rate of step k = 1, 2, ... (see `fastrelu.schedules`).
+    learning_rate_init : float
+        The (first) learning rate.
+    power_t : float
+        Exponent of "invscaling".
+    max_iter : int
+        Most epochs, or iterations of lbfgs.
+    shuffle : bool
+        Whether each epoch draws a new order of the rows.
+    random_state : int, RandomState or None
+        Of initial weights, row orders and the validation split; the stream is scikit-learn's.
+    tol : float
+        The least improvement that counts.
+    verbose : bool or int
+        A progress bar in a terminal (True), else scikit-learn's lines on standard output.
+    warm_start : bool
+        Whether `fit` goes on from the last fit's parameters.
+    momentum : float
+        Of sgd, in [0, 1].
+    nesterovs_momentum : bool
+        Nesterov's form of it.
+    early_stopping : bool
+        Whether to hold rows out, stop when their score no longer improves, and give the best
+        epoch's parameters back.
+    validation_fraction : float
+        Share of the rows held out, unless `fit` is given ``validation_data``.
+    beta_1, beta_2 : float
+        Decay of adam's moments, in [0, 1).
+    epsilon : float
+        Added to the root of adam's second moment.
+    n_iter_no_change : int or inf
+        Epochs without improvement that are still allowed.
+    max_fun : int
+        Most calls of the loss by lbfgs.
+    class_weight : dict, "balanced" or None
+        Factor on the weight of each class's rows; "balanced" is inversely proportional to the
+        classes' sizes.
+    monitor : str, callable or None
+        What early stopping watches: None is accuracy, "loss" the validation loss (without the
+        penalty; its negative is kept in `validation_scores_`), else a scikit-learn scorer.
+    dropout : float or sequence of float
+        Rate at which hidden units are dropped in training, for all layers or one each.
+    callbacks : list of callables, optional
+        Each called ``callback(estimator, record)`` after an epoch; True ends the fit. The record
+        holds epoch, loss, validation_loss, validation_score, learning_rate, seconds. scikit-learn's
+        own callbacks are set by `set_callbacks`, where the installed release has it.
+    dtype : {"float32", "float64"}, optional
+        Compute in it, whatever the dtype of X; by default in that of X.
+    coefs_init, intercepts_init : list of array_like, optional
+        Initial weights and biases, one array a layer; None in the list keeps the one drawn.
+    n_threads : int, optional
+        Threads of this estimator; by default its share of `fastrelu.get_num_threads()` among the
+        fits that run at once. Results do not depend on it.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray, (fan_in, fan_out)
+        Weights, one a layer; views of `network_`.
+    intercepts_ : list of ndarray, (fan_out,)
+        Biases, one a layer; views of `network_`.
+    network_ : fastrelu.Network
+        The fitted network. Arrays put into `coefs_` or `intercepts_` are taken over by it.
+    loss_ : float
+        The last epoch's loss, with the penalty; of lbfgs the last loss.
+    best_loss_ : float or None
+        The least of `loss_curve_`; None with early stopping.
+    loss_curve_ : list of float
+        Loss of each epoch.
+    validation_scores_ : list of float or None
+        Score after each epoch, where there are validation rows.
+    validation_loss_curve_ : list of float
+        Validation loss after each epoch, with ``validation_data`` or `monitor`.
+    best_validation_score_ : float or None
+        The best of `validation_scores_` with early stopping.
+    n_iter_ : int
+        Epochs, or iterations of lbfgs.
+    t_ : int
+        Rows trained on in all.
+    n_layers_, n_outputs_ : int
+        Layers, with the inputs; outputs.
+    out_activation_ : str
+        "softmax" for several classes, else "logistic".
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray
+        Their names, where X had names that are text.
+    classes_ : ndarray
+        The labels, sorted.
+
+    Notes
+    -----
+    docs/sklearn.md says where scikit-learn's numbers are not those of the mathematics, and that
+    they are followed.
+    """
+
+    loss = "log_loss"
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseMLP._parameter_constraints,
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: int = 15000,
+        class_weight: Any = None,
+        monitor: Any = None,
+        dropout: Any = 0.0,
+        callbacks: Any = None,
+        dtype: Any = None,
+        coefs_init: Any = None,
+        intercepts_init: Any = None,
+        n_threads: int | None = None,
+    ) -> None:
+        self.class_weight = class_weight
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.monitor = monitor
+        self.dropout = dropout
+        self.callbacks = callbacks
+        self.dtype = dtype
+        self.coefs_init = coefs_init
+        self.intercepts_init = intercepts_init
+        self.n_threads = n_threads
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @with_callbacks
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None
+    ) -> MLPClassifier:
+        """Fit the network to rows and their labels.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+            Rows.
+        y : array_like, (n_samples,) or (n_samples, n_outputs)
+            Labels, or an indicator matrix for several labels a row.
+        sample_weight : array_like, (n_samples,), optional
+            Weights of the rows.
+        validation_data : tuple (X, y) or (X, y, sample_weight), optional
+            Judged after each epoch; early stopping watches it instead of a split.
+
+        Returns
+        -------
+        MLPClassifier
+            The estimator itself.
+        """
+        self._fit_with_callbacks(X, y, sample_weight, validation_data)
+        return self
+
+    @available_if(lambda est: est._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
+    ) -> MLPClassifier:
+        """Make one more epoch over these rows.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+            Rows.
+        y : array_like, (n_samples,) or (n_samples, n_outputs)
+            Their labels.
+        sample_weight : array_like, (n_samples,), optional
+            Weights of the rows.
+        classes : array_like, (n_classes,), optional
+            All labels that any call will bring; needed in the first.
+
+        Returns
+        -------
+        MLPClassifier
+            The estimator itself.
+        """
+        if _check_partial_fit_first_call(self, classes):
+            self._label_binarizer = LabelBinarizer()
+            multilabel = type_of_target(y).startswith("multilabel")
+            self._label_binarizer.fit(y if multilabel else classes)
+        self._fit(X, y, sample_weight=sample_weight, incremental=True)
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """Return the most probable label of each row.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray, (n_samples,) or (n_samples, n_outputs)
+            Labels, or the indicator matrix.
+        """
+        X = self._checked(X)
+        net = self._live_network()
+        with thread_limit(self.n_threads):
+            parts = [
+                self._labels(link_outputs(net, rows, self._link()))
+                for rows in row_chunks(net, as_csr(X), whole=False)
+            ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probability of each label.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray, (n_samples, n_classes)
+            In the order of `classes_`; of an indicator matrix, that of a 1 in each column.
+        """
+        p = self._outputs(self._checked(X))
+        if self.n_outputs_ != 1:
+            return p
+        both = np.empty((len(p), 2), p.dtype)
+        both[:, 1] = p[:, 0]
+        np.subtract(1, both[:, 1], out=both[:, 0])
+        return both
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return the logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray, (n_samples, n_classes)
+        """
+        p = self.predict_proba(X)
+        return np.log(p, out=p)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def _labels(self, p: Array) -> Array:
+        if self.out_activation_ == "softmax":
+            labels: Array = self.classes_.take(p.argmax(axis=1), mode="clip")
+            return labels
+        found: Array = self._label_binarizer.inverse_transform(
+            p.ravel() if self.n_outputs_ == 1 else p
+        )
+        return found
+
+    def _score_outputs(self, held: Validation, p: Array) -> float:
+        if self.out_activation_ == "softmax":
+            return accuracy(p.argmax(axis=1) == held.y, held.sample_weight)
+        return accuracy(((p > 0.5) == (held.y > 0.5)).all(axis=1), held.sample_weight)
+
+    def _targets(self, y: Array, dtype: Any) -> Targets:
+        """Return the labels as 0..K-1, or as columns of 0 and 1."""
+        if self._label_binarizer.y_type_ == "multiclass" and y.ndim == 1:
+            return Targets(np.searchsorted(self.classes_, y), y, None)
+        columns = self._label_binarizer.transform(y).astype(bool)
+        if self._label_binarizer.y_type_ == "multiclass":
+            return Targets(columns.argmax(axis=1), y, None)
+        return Targets(columns.astype(dtype), y, columns if columns.shape[1] == 1 else None)
+
+    def _count_outputs(self, targets: Targets) -> int:
+        return len(self.classes_) if targets.core.ndim == 1 else int(targets.core.shape[1])
+
+    def _initialize(self, X: Any, layer_units: list[int], dtype: Any) -> None:
+        multiclass = self._label_binarizer.y_type_ == "multiclass"
+        self.out_activation_ = "softmax" if multiclass else "logistic"
+        super()._initialize(X, layer_units, dtype)
+
+    def _row_weights(self, y: Array, sample_weight: Array | None, incremental: bool) -> Any:
+        if self.class_weight is None:
+            return sample_weight
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight: 'balanced' needs all rows at once; give partial_fit the weights "
+                "that compute_class_weight finds"
+            )
+        weight: Array = compute_sample_weight(self.class_weight, y)
+        return weight if sample_weight is None else weight * sample_weight
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        X, y = validate_data(
+            self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
+            dtype=(np.float64, np.float32), reset=reset,
+        )  # fmt: skip
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+            return X, y
+        present = unique_labels(y)
+        if self.warm_start:
+            if set(present) != set(self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same "
+                    "classes as in the previous call to fit. Previously "
+                    f"got {self.classes_}, `y` has {present}"
+                )
+        elif len(np.setdiff1d(present, self.classes_, assume_unique=True)):
+            raise ValueError(
+                "`y` has classes not in `self.classes_`. "
+                f"`self.classes_` has {self.classes_}. 'y' has {present}."
+            )
+        return X, y

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""MLPRegressor: scikit-learn's, computed by the core."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import validate_data
+
+from fastrelu.sklearn.base import BaseMLP
+from fastrelu.sklearn.progress import with_callbacks
+from fastrelu.sklearn.stochastic import Targets
+from fastrelu.sklearn.validation import Validation, r2
+
+Array = NDArray[Any]
+
+
+class MLPRegressor(RegressorMixin, BaseMLP):
+    """Multi-layer perceptron regressor: scikit-learn's, trained by fastrelu's core.
+
+    Parameters, defaults, attributes, methods and random stream are those of
+    ``sklearn.neural_network.MLPRegressor``; those after ``max_fun`` are fastrelu's own.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "poisson", "huber", "absolute_error", "quantile"}
+        Half the squared error; half the Poisson deviance with a log link, for y >= 0; squared up
+        to `delta` and linear beyond; the absolute error; the pinball loss of `quantile`.
+    hidden_layer_sizes : int or sequence of int
+        Units of the hidden layers.
+    activation : {"relu", "identity", "logistic", "tanh", "leaky_relu"} or list of them
+        Of the hidden layers: one for all, or one each. leaky_relu has the slope 0.01 below 0.
+    solver : {"adam", "sgd", "lbfgs"}
+        Minibatch Adam; minibatch SGD with momentum; SciPy's L-BFGS over all rows.
+    alpha : float
+        L2 penalty on the weights: alpha / 2 times their squared norm, over the minibatch's rows or
+        the sum of their weights.
+    batch_size : int or "auto"
+        Rows of a minibatch; "auto" is min(200, n_samples).
+    learning_rate : {"constant", "invscaling", "adaptive"} or callable
+        Policy of sgd: ``learning_rate_init`` itself, over ``(rows seen + 1) ** power_t`` from the
+        second epoch on, or divided by 5 whenever nothing improves. A callable, for sgd and adam,
+        gives the rate of step k = 1, 2, ... (see `fastrelu.schedules`).
+    learning_rate_init : float
+        The (first) learning rate.
+    power_t : float
+        Exponent of "invscaling".
+    max_iter : int
+        Most epochs, or iterations of lbfgs.
+    shuffle : bool
+        Whether each epoch draws a new order of the rows.
+    random_state : int, RandomState or None
+        Of initial weights, row orders and the validation split; the stream is scikit-learn's.
+    tol : float
+        The least improvement that counts.
+    verbose : bool or int
+        A progress bar in a terminal (True), else scikit-learn's lines on standard output.
+    warm_start : bool
+        Whether `fit` goes on from the last fit's parameters.
+    momentum : float
+        Of sgd, in [0, 1].
+    nesterovs_momentum : bool
+        Nesterov's form of it.
+    early_stopping : bool
+        Whether to hold rows out, stop when their score no longer improves, and give the best
+        epoch's parameters back.
+    validation_fraction : float
+        Share of the rows held out, unless `fit` is given ``validation_data``.
+    beta_1, beta_2 : float
+        Decay of adam's moments, in [0, 1).
+    epsilon : float
+        Added to the root of adam's second moment.
+    n_iter_no_change : int or inf
+        Epochs without improvement that are still allowed.
+    max_fun : int
+        Most calls of the loss by lbfgs.
+    delta : float
+        Where "huber" turns from squared to linear.
+    quantile : float
+        Of the loss "quantile", in (0, 1).
+    monitor : str, callable or None
+        What early stopping watches: None is R2, "loss" the validation loss (without the penalty;
+        its negative is kept in `validation_scores_`), else a scikit-learn scorer.
+    dropout : float or sequence of float
+        Rate at which hidden units are dropped in training, for all layers or one each.
+    callbacks : list of callables, optional
+        Each called ``callback(estimator, record)`` after an epoch; True ends the fit. The record
+        holds epoch, loss, validation_loss, validation_score, learning_rate, seconds. scikit-learn's
+        own callbacks are set by `set_callbacks`, where the installed release has it.
+    dtype : {"float32", "float64"}, optional
+        Compute in it, whatever the dtype of X; by default in that of X.
+    coefs_init, intercepts_init : list of array_like, optional
+        Initial weights and biases, one array a layer; None in the list keeps the one drawn.
+    n_threads : int, optional
+        Threads of this estimator; by default its share of `fastrelu.get_num_threads()` among the
+        fits that run at once. Results do not depend on it.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray, (fan_in, fan_out)
+        Weights, one a layer; views of `network_`.
+    intercepts_ : list of ndarray, (fan_out,)
+        Biases, one a layer; views of `network_`.
+    network_ : fastrelu.Network
+        The fitted network. Arrays put into `coefs_` or `intercepts_` are taken over by it.
+    loss_ : float
+        The last epoch's loss, with the penalty; of lbfgs the last loss.
+    best_loss_ : float or None
+        The least of `loss_curve_`; None with early stopping.
+    loss_curve_ : list of float
+        Loss of each epoch.
+    validation_scores_ : list of float or None
+        Score after each epoch, where there are validation rows.
+    validation_loss_curve_ : list of float
+        Validation loss after each epoch, with ``validation_data`` or `monitor`.
+    best_validation_score_ : float or None
+        The best of `validation_scores_` with early stopping.
+    n_iter_ : int
+        Epochs, or iterations of lbfgs.
+    t_ : int
+        Rows trained on in all.
+    n_layers_, n_outputs_ : int
+        Layers, with the inputs; outputs.
+    out_activation_ : str
+        "exp" for the loss "poisson", else "identity".
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray
+        Their names, where X had names that are text.
+
+    Notes
+    -----
+    docs/sklearn.md says where scikit-learn's numbers are not those of the mathematics, and that
+    they are followed.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseMLP._parameter_constraints,
+        "loss": [StrOptions({"squared_error", "poisson", "huber", "absolute_error", "quantile"})],
+        "delta": [Interval(Real, 0, None, closed="neither")],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        loss: str = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: int = 15000,
+        delta: float = 1.0,
+        quantile: float = 0.5,
+        monitor: Any = None,
+        dropout: Any = 0.0,
+        callbacks: Any = None,
+        dtype: Any = None,
+        coefs_init: Any = None,
+        intercepts_init: Any = None,
+        n_threads: int | None = None,
+    ) -> None:
+        self.loss = loss
+        self.delta = delta
+        self.quantile = quantile
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.monitor = monitor
+        self.dropout = dropout
+        self.callbacks = callbacks
+        self.dtype = dtype
+        self.coefs_init = coefs_init
+        self.intercepts_init = intercepts_init
+        self.n_threads = n_threads
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @with_callbacks
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None
+    ) -> MLPRegressor:
+        """Fit the network to rows and their targets.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+            Rows.
+        y : array_like, (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array_like, (n_samples,), optional
+            Weights of the rows.
+        validation_data : tuple (X, y) or (X, y, sample_weight), optional
+            Judged after each epoch; early stopping watches it instead of a split.
+
+        Returns
+        -------
+        MLPRegressor
+            The estimator itself.
+        """
+        self._fit_with_callbacks(X, y, sample_weight, validation_data)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
+        """Make one more epoch over these rows.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+            Rows.
+        y : array_like, (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array_like, (n_samples,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        MLPRegressor
+            The estimator itself.
+        """
+        self._fit(X, y, sample_weight=sample_weight, incremental=True)
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """Return the predicted targets.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray, (n_samples,) or (n_samples, n_outputs)
+        """
+        predicted = self._outputs(self._checked(X))
+        return predicted.ravel() if predicted.shape[1] == 1 else predicted
+
+    def _score_outputs(self, held: Validation, predicted: Array) -> float:
+        if not np.isfinite(predicted).all():
+            return float("nan")
+        return r2(held.y, predicted, held.sample_weight)
+
+    def _targets(self, y: Array, dtype: Any) -> Targets:
+        if y.dtype.kind not in "fiub":
+            raise TypeError(f"y: expected numbers, got dtype {y.dtype}")
+        values = y.reshape(-1, 1) if y.ndim == 1 else y
+        return Targets(values.astype(dtype, copy=False), y, None)
+
+    def _initialize(self, X: Any, layer_units: list[int], dtype: Any) -> None:
+        self.out_activation_ = "exp" if self.loss == "poisson" else "identity"
+        super()._initialize(X, layer_units, dtype)
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        X, y = validate_data(
+            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True,
+            dtype=(np.float64, np.float32), reset=reset,
+        )  # fmt: skip
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y

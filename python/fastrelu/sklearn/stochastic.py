@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The epochs of a fit by sgd or adam: scikit-learn's loop around the core's epochs."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+
+from fastrelu import _core
+from fastrelu.sklearn import losses
+from fastrelu.sklearn.optimizer import Optimizer
+from fastrelu.sklearn.progress import Reporter
+from fastrelu.sklearn.threads import thread_share
+from fastrelu.sklearn.validation import Validation, split_rows
+
+Array = NDArray[Any]
+
+
+class Targets:
+    """The targets of a fit.
+
+    Attributes
+    ----------
+    core : ndarray
+        As the core takes them: labels 0..K-1, or (n, K) values.
+    labels : ndarray
+        As the user gave them.
+    stratify : ndarray or None
+        What a validation split keeps the shares of.
+    """
+
+    def __init__(self, core: Array, labels: Array, stratify: Array | None) -> None:
+        self.core, self.labels, self.stratify = core, labels, stratify
+
+
+def fit_stochastic(
+    est: Any,
+    X: Any,
+    targets: Targets,
+    sample_weight: Array | None,
+    score_weight: Array | None,
+    validation: Validation | None,
+    incremental: bool,
+) -> None:
+    """Run the epochs; `score_weight` are the weights without the classes' part."""
+    net = est._live_network()
+    if not incremental or not hasattr(est, "_optimizer"):
+        seed = est._random_state.randint(2**31 - 1) if any(est._dropout_rates()) else 0
+        est._optimizer = Optimizer(est, int(seed))
+    if est.early_stopping and incremental:
+        raise ValueError("partial_fit does not support early_stopping=True")
+
+    rows: Array | None = None
+    if est.early_stopping and validation is None:
+        rows, held = split_rows(est, X.shape[0], targets.stratify)
+        weight = None if score_weight is None else score_weight[held]
+        validation = Validation(est, X[held], targets.core[held], targets.labels[held], weight)
+    count = X.shape[0] if rows is None else len(rows)
+    batch_size = minibatch_rows(est.batch_size, count)
+    trainer = est._optimizer.bind(net, losses.core_loss(est), est._dropout_rates())
+    with _core.DefaultFloatingPoint():
+        data = trainer.data(X, targets.core, sample_weight, False)
+    run = Run(est, trainer, data, rows, count, batch_size, validation)
+    try:
+        with thread_share(est.n_threads) as share:
+            est.n_iter_ = 0
+            for _ in range(est.max_iter):
+                share.update()
+                run.epoch()
+                if run.stops() or incremental:
+                    break
+                if est.n_iter_ == est.max_iter:
+                    warnings.warn(
+                        f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) "
+                        "reached and the optimization hasn't converged yet.",
+                        ConvergenceWarning,
+                        stacklevel=2,
+                    )
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=2)
+    finally:
+        run.reporter.close()
+    if est.early_stopping:
+        net.parameters[:] = est._best_parameters
+
+
+def minibatch_rows(batch_size: Any, count: int) -> int:
+    """Return the rows of a minibatch, as scikit-learn reads `batch_size`."""
+    if batch_size == "auto":
+        return min(200, count)
+    if batch_size > count:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+            stacklevel=3,
+        )
+    return int(min(max(batch_size, 1), count))
+
+
+class Run:
+    """One fit's epochs, from the order of their rows to the decision to go on."""
+
+    def __init__(
+        self,
+        est: Any,
+        trainer: _core.Trainer,
+        data: _core.DataSet,
+        rows: Array | None,
+        count: int,
+        batch_size: int,
+        validation: Validation | None,
+    ) -> None:
+        self.est, self.trainer, self.data = est, trainer, data
+        self.count, self.batch_size = count, batch_size
+        self.steps = math.ceil(count / batch_size)
+        self.validation = validation
+        self.watches_loss = est.monitor is not None or est._validation_given
+        self.order = np.arange(count) if rows is None else rows.astype(np.int64, copy=False)
+        self.divisor = losses.loss_divisor(est)
+        self.reporter = Reporter(est)
+
+    def epoch(self) -> None:
+        """Run one epoch and write down what came of it."""
+        est = self.est
+        if est.shuffle:
+            permutation = np.arange(self.count)
+            est._random_state.shuffle(permutation)
+            self.order = self.order[permutation]
+        optimizer: Optimizer = est._optimizer
+        rates = optimizer.rates(self.steps)
+        self.reporter.begin_epoch()
+        _, loss, penalty = self.trainer.run_ordered(
+            self.data, self.order, self.batch_size, rates, float(est.alpha)
+        )
+        est.n_iter_ += 1
+        est.loss_ = (loss / self.divisor + penalty) / self.count
+        est.t_ += self.count
+        est.loss_curve_.append(est.loss_)
+        self.reporter.loss()
+        self._watch()
+        optimizer.iteration_ends(est.t_)
+
+    def _watch(self) -> None:
+        est = self.est
+        if self.validation is not None:
+            loss = self.validation.loss(self.trainer) if self.watches_loss else None
+            if loss is not None:
+                est.validation_loss_curve_.append(loss)
+            if est.early_stopping or est._validation_given:
+                score = self.validation.score(loss)
+                est.validation_scores_.append(score)
+                self.reporter.score()
+                if est.early_stopping:
+                    self._judge_score(score)
+                    return
+        if est.loss_curve_[-1] > est.best_loss_ - est.tol:
+            est._no_improvement_count += 1
+        else:
+            est._no_improvement_count = 0
+        if est.loss_curve_[-1] < est.best_loss_:
+            est.best_loss_ = est.loss_curve_[-1]
+
+    def _judge_score(self, score: float) -> None:
+        est = self.est
+        if score < est.best_validation_score_ + est.tol:
+            est._no_improvement_count += 1
+        else:
+            est._no_improvement_count = 0
+        if score > est.best_validation_score_:
+            est.best_validation_score_ = score
+            est._best_parameters = est._live_network().parameters.copy()
+
+    def stops(self) -> bool:
+        """Whether this was the last epoch; slows an adaptive rate down."""
+        est = self.est
+        asked = self.reporter.end_epoch()
+        if est._no_improvement_count <= est.n_iter_no_change:
+            return asked
+        what = "Validation score" if est.early_stopping else "Training loss"
+        message = (
+            f"{what} did not improve more than tol={est.tol:f} for "
+            f"{est.n_iter_no_change} consecutive epochs."
+        )
+        optimizer: Optimizer = est._optimizer
+        slower = optimizer.should_stop()
+        if slower is None:
+            small = optimizer.schedule == "adaptive" and optimizer.kind == "sgd"
+            ending = " Learning rate too small. Stopping." if small else " Stopping."
+            self.reporter.message(message + ending)
+            return True
+        self.reporter.message(f"{message} {slower}")
+        est._no_improvement_count = 0
+        return asked
