@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The former place of `fastrelu.exact.piecewise`: pickles of version 0.1.0 name it."""
+
+from fastrelu.exact.piecewise import PiecewiseLinear, maximum, minimum
+
+__all__ = ["PiecewiseLinear", "maximum", "minimum"]
