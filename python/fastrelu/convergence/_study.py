@@ -126,7 +126,7 @@ def study(
 
     The runs are ``Trainer``'s own, in float64, with ``SGD(inverse_time(ell), weight_decay=alpha)``,
     all made in the core, on the threads there are. Run r has the seed
-    ``reference.philox.replicate_seed(seed, r)``. The same arguments give the same runs for a given
+    ``reference.random.replicate_seed(seed, r)``. The same arguments give the same runs for a given
     w*, with any number of threads.
 
     Parameters
