@@ -139,7 +139,7 @@ def study(
 
     The runs are those of ``Trainer``, in float64, with
     ``SGD(inverse_time(ell), weight_decay=alpha)``. All of them are made in the core, on all
-    threads. Run r has the seed ``reference.philox.replicate_seed(seed, r)``. The same arguments
+    threads. Run r has the seed ``reference.random.replicate_seed(seed, r)``. The same arguments
     give the same runs for a given w*, with any number of threads.
 
     Parameters

@@ -10,7 +10,7 @@ it beside lecture notes on backpropagation and SGD, in this order:
 - `optimizers`: how a gradient changes the parameters;
 - `trainer`: minibatches, steps and epochs;
 - `sparse`: the first layer where most inputs are 0;
-- `fma`, `elementary`, `philox`: the ground it stands on: one exactly rounded operation, exp and
+- `fma`, `elementary`, `random`: the ground it stands on: one exactly rounded operation, exp and
   log made of it, and random numbers.
 
 The names are those of `fastrelu` itself, without its checks of the arguments.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from . import sparse
 from .elementary import exp, tanh
 from .fma import fma
-from .philox import dropout_keeps
+from .random import dropout_keeps
 from .sparse import SparseRows
 
 Array = NDArray[Any]

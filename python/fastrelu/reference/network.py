@@ -21,7 +21,7 @@ from .losses import (
     row_factors,
     total_loss,
 )
-from .philox import Rows, init_weights
+from .random import Rows, init_weights
 from .sparse import SparseRows, as_rows
 
 Array = NDArray[Any]

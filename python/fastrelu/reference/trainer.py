@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import philox
+from . import random
 from .blocks import epoch_blocks
 from .layers import Dropout
 from .losses import as_loss, reported_loss
 from .network import Network, minibatch_gradient
 from .optimizers import SGD, State, as_optimizer, clip, squared_norm
-from .philox import Rows
+from .random import Rows
 from .sparse import as_rows
 
 
@@ -215,7 +215,7 @@ class Trainer:
     def _minibatches(self, n: int, sampling: str) -> list[list[Rows]]:
         if sampling == "shuffle":
             return self._shuffled(n)
-        draw = {"subset": philox.subset, "with_replacement": philox.with_replacement}[sampling]
+        draw = {"subset": random.subset, "with_replacement": random.with_replacement}[sampling]
         m = min(self.batch_size, n)
         steps = range(self.k + 1, self.k + 1 + -(-n // self.batch_size))
         return [self._by_shard(draw(self.seed, k, n, m), n) for k in steps]
@@ -224,7 +224,7 @@ class Trainer:
         """Each shard gives its share from its own row order until it has run out."""
         shares = split(self.batch_size, self.n_shards)
         orders = [
-            philox.row_order(self.seed, self.epoch, s, len(run), int(run[0]) if len(run) else 0)
+            random.row_order(self.seed, self.epoch, s, len(run), int(run[0]) if len(run) else 0)
             for s, run in enumerate(runs(n, self.n_shards))
         ]
         steps = max(-(-len(o) // share) for o, share in zip(orders, shares, strict=True))
