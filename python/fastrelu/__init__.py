@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastrelu import losses, reference, schedules
 from fastrelu._config import __version__, get_num_threads, set_num_threads, show_config
-from fastrelu.exact.piecewise import PiecewiseLinear, maximum, minimum
+from fastrelu.exact.maximum import maximum, minimum
+from fastrelu.exact.piecewise import PiecewiseLinear
 from fastrelu.functional import linear_relu, relu, relu_backward
 from fastrelu.model_file import load
 from fastrelu.network import Cache, Gradients, Network
