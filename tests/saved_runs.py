@@ -3,8 +3,8 @@
 
 import numpy as np
 
-MEMORY = ("--target", "kind", "--weights", "w", "--class-weight", "balanced", "--early-stopping", 50,
-          "--hidden", "5", "--batch-size", 8, "--optimizer", "adamw")  # fmt: skip
+MEMORY = ("--target", "kind", "--weights", "w", "--class-weight", "balanced", "--hidden", "5",
+          "--early-stopping", 50, "--batch-size", 8, "--optimizer", "adamw")  # fmt: skip
 STREAM = ("--memory", "1MiB", "--hidden", "128,64", "--batch-size", 1, "--optimizer", "sgd",
           "--momentum", 0, "--lr", 0.001)  # fmt: skip
 SEARCH = ("--target", "kind", "--ignore", "w", "--search", "--candidates", 4, "--epochs", 9,

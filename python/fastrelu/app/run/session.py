@@ -83,7 +83,8 @@ class Session:
         say: Say,
         command: str = "",
     ) -> None:
-        self.settings, self.folder = settings, folder
+        self.given = self.settings = settings  # the user's choices; then with every choice made
+        self.folder = folder
         self.watcher, self.say, self.command = watcher, say, command
         self.interrupt = Interrupt("interrupted: no epoch has begun")
 
@@ -150,9 +151,7 @@ class Session:
         if self.settings.threads is not None:
             set_num_threads(self.settings.threads)
         prepared = load_data(self.settings)
-        self.settings = replace(
-            prepared.settings, **{k: getattr(self.settings, k) for k in ("threads", "out")}
-        )
+        self.settings = prepared.settings
         name, target = prepared.target_name, prepared.target
         classes = f", {len(target.classes)} classes" if target.classes else ""
         self.say(
@@ -167,11 +166,16 @@ class Session:
 
     def _save_settings(self) -> None:
         assert self.folder is not None
+        settings = self._saved_settings()
         text = to_toml(
-            replace(self.settings, data=absolute(self.settings.data)),
+            replace(settings, data=absolute(settings.data)),
             f"fastrelu {__version__}: the settings of this run; fastrelu train --config takes them",
         )
         self.folder.write_text(run_folder.CONFIG, text)
+
+    def _saved_settings(self) -> Settings:
+        """Return the settings from which the same run can be made again."""
+        return self.settings
 
     def _fingerprint(self, prepared: AnyPrepared) -> dict[str, Any]:
         return {"data": prepared.fingerprint, "settings": self._fixed()}

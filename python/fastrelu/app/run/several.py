@@ -52,7 +52,7 @@ class SeveralSession(Session):
     ) -> Training:
         """Return one of the trainings: from its checkpoint, or from the beginning."""
         assert settings.batch_size is not None
-        feeder = replace(prepared, settings=settings).feeder()
+        feeder = prepared.with_settings(settings).feeder()
         checkpoints = loaded = None
         if self.folder is not None:
             place = self.folder.part(name)
