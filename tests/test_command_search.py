@@ -59,7 +59,13 @@ def test_each_optimizer_has_its_own_defaults():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("optimizer", "adamw"), ("optimizer", "sgd"), ("class_weight", "balanced")]
+    ("name", "value"),
+    [
+        ("optimizer", "adamw"),
+        ("optimizer", "sgd"),
+        ("class_weight", "balanced"),
+        ("dropout", "0.3"),
+    ],
 )
 def test_a_candidate_is_the_run_with_the_same_settings(tmp_path, name, value):
     table = write_table(tmp_path / "table.csv")

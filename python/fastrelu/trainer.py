@@ -5,14 +5,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
 from numpy.typing import ArrayLike
 
 from fastrelu import _core, losses, model_file, optimizers, schedules
-from fastrelu._arguments import MatrixLike, real_number, seed_number, whole_number
+from fastrelu._arguments import (
+    MatrixLike,
+    dropout_rates,
+    real_number,
+    seed_number,
+    whole_number,
+)
 from fastrelu.history import METRICS, History, Metric, Progress
 from fastrelu.network import Network
 from fastrelu.optimizers import SGD, Adam, AdamW, Optimizer
@@ -41,6 +47,10 @@ class Trainer:
         Of the row orders, 0..2**64 - 1; None draws one.
     clip_norm : float, optional
         Largest Euclidean norm of a step's gradient; a longer one is shortened to it.
+    dropout : float or sequence of float
+        Probability, from 0 and below 1, that a hidden unit is dropped from a step: one for all
+        hidden layers, or one for each. The units that stay are scaled up by 1 / (1 - dropout);
+        nothing is dropped outside training.
     n_shards : int
         Contiguous runs into which the data are cut. It enters the sums, so it changes bits; the
         number of threads does not.
@@ -64,6 +74,7 @@ class Trainer:
         batch_size: int = 32,
         seed: int | None = 0,
         clip_norm: float | None = None,
+        dropout: float | Sequence[float] = 0.0,
         n_shards: int = 1,
         comm: None = None,
         check_finite: bool = True,
@@ -89,6 +100,7 @@ class Trainer:
         self.clip_norm = (
             None if clip_norm is None else real_number("clip_norm", clip_norm, 0.0, above=True)
         )
+        self.dropout = tuple(dropout_rates(dropout, len(network.layer_sizes) - 2))
         self.check_finite = bool(check_finite)
         options = {
             **losses.core_options(self.loss, network.layer_sizes[-1]),
@@ -97,6 +109,7 @@ class Trainer:
             "n_shards": self.n_shards,
             "seed": self.seed,
             "clip_norm": self.clip_norm or 0.0,
+            "dropout": list(self.dropout) if any(self.dropout) else [],
         }
         self._core = _core.Trainer(network, options)
 
@@ -376,6 +389,7 @@ class Trainer:
             "batch_size": self.batch_size,
             "seed": self.seed,
             "clip_norm": self.clip_norm,
+            "dropout": self.dropout,
             "n_shards": self.n_shards,
             "check_finite": self.check_finite,
         }
@@ -438,6 +452,7 @@ class Trainer:
             batch_size=settings["batch_size"],
             seed=settings["seed"],
             clip_norm=settings["clip_norm"],
+            dropout=settings.get("dropout", 0.0),  # checkpoints of 0.1 have none
             n_shards=settings["n_shards"],
             check_finite=settings["check_finite"],
         )

@@ -349,7 +349,10 @@ class Session:
 
 def compare(saved: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise CheckpointError if a checkpoint is of other data or settings, naming what differs."""
-    before, after = saved.get("settings", {}), now["settings"]
+    # A setting that the saved run's version did not have yet is what its default does.
+    after, defaults = now["settings"], as_dict(Settings())
+    before = {name: defaults[name] for name in after if name in defaults}
+    before |= saved.get("settings", {})
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
             raise CheckpointError(

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from fastrelu.app.errors import ConfigError
-from fastrelu.app.kinds import Real, Whole
+from fastrelu.app.kinds import Rates, Real, Whole
 from fastrelu.app.settings import Settings, options, shown
 
 NAMES = (
     "hidden", "activation", "batch_size", "optimizer", "lr", "schedule", "momentum",
-    "weight_decay", "clip_norm", "class_weight",
+    "weight_decay", "clip_norm", "dropout", "class_weight",
 )  # fmt: skip
 DEFAULT = {
     "hidden": "64|128,64|256,128|128,128,64",
@@ -109,14 +109,23 @@ def _values(name: str, text: str) -> list[Any] | Range:
     try:
         if not dots:
             return [kind.from_text(value.strip()) for value in text.split("|")]
-        if not isinstance(kind, (Real, Whole)):
+        if not isinstance(kind, (Real, Whole, Rates)):
             raise ValueError(f"expected values with | between them, got {text!r}")
-        ends = float(kind.from_text(low.strip())), float(kind.from_text(high.strip()))
+        ends = _number(kind.from_text(low.strip())), _number(kind.from_text(high.strip()))
     except ValueError as error:
         raise ConfigError(f"--search-space: {name}: {error}") from None
     if not ends[0] < ends[1]:
         raise ConfigError(f"--search-space: {name}: expected LOW..HIGH, got {text!r}")
     return ends
+
+
+def _number(value: Any) -> float:
+    """Return an end of a range; a single dropout rate is one."""
+    if not isinstance(value, tuple):
+        return float(value)
+    if len(value) != 1:
+        raise ValueError(f"expected a number at each end of a range, got {shown(value)}")
+    return float(value[0])
 
 
 def draw(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
@@ -141,7 +150,8 @@ def draw(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
             low, high = values
             value = low * (high / low) ** share if low > 0 else low + (high - low) * share
             value = min(high, max(low, float(f"{value:.3g}")))
-            candidate[name] = round(value) if isinstance(kinds[name], Whole) else value
+            kind = kinds[name]
+            candidate[name] = kind.check(round(value) if isinstance(kind, Whole) else value)
         if candidate not in found:
             found.append(candidate)
         if len(found) == count:
