@@ -9,7 +9,7 @@ from command_tools import run
 
 from fastrelu import _core
 from fastrelu.app import kinds
-from fastrelu.app.data.split import PURPOSE, row_numbers, split_rows
+from fastrelu.app.data.split import row_numbers, split_rows
 from fastrelu.app.settings import Settings, load_toml, merge, options, to_toml
 from fastrelu.training import ConfigError, DataError
 
@@ -89,7 +89,7 @@ def test_cadences_and_sizes():
 def test_row_numbers_are_philox_words_wherever_they_start():
     words = row_numbers(11, 0, 40)
     for block in range(10):
-        expected = _core.philox_block((block, 0, 0, 0), (11, PURPOSE))
+        expected = _core.philox_block((block, 0, 0, 0), (11, 8))
         assert words[4 * block : 4 * block + 4].tolist() == expected
     assert (row_numbers(11, 13, 9) == words[13:22]).all()
 

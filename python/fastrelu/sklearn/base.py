@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from fastrelu._arguments import dropout_rates
 from fastrelu._config import __version__
+from fastrelu.history import checked_callbacks
 from fastrelu.network import Network
 from fastrelu.sklearn import losses, parameters
 from fastrelu.sklearn.lbfgs import fit_lbfgs
@@ -181,6 +182,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         incremental: bool = False,
         validation_data: Any = None,
     ) -> BaseMLP:
+        checked_callbacks(self.callbacks or ())
         hidden = parameters.hidden_sizes(self.hidden_layer_sizes)
         parameters.hidden_activations(self.activation, len(hidden))
         dropout_rates(self.dropout, len(hidden))

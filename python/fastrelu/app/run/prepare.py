@@ -22,8 +22,8 @@ from fastrelu.app.report.gather import evenly
 from fastrelu.app.report.summary import summarize_columns
 from fastrelu.app.run.feeder import Feeder, MemoryFeeder, Part
 from fastrelu.app.settings import Settings
+from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
-from fastrelu.trainer import Sampling
 
 MIN_ROWS = 10
 LOSSES_OF = {

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from fastrelu import __version__, _core, set_num_threads
+from fastrelu import __version__, get_isa, get_num_threads, set_num_threads
 from fastrelu.app.data.readers import read
 from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT
 from fastrelu.app.data.split import PARTS
@@ -208,15 +208,13 @@ class Session:
             checkpoints = Checkpoints(
                 self.folder.checkpoints, settings.checkpoint_every, settings.keep
             )
-            copies = 2 + len(trainer._core.optimizer_arrays) + bool(settings.early_stopping)
-            self.folder.require_space(
-                copies * trainer.network.parameters.nbytes * (settings.keep + 1)
-            )
+            size = checkpoints.size(trainer, bool(settings.early_stopping))
+            self.folder.require_space(size * (settings.keep + 2))  # also the model, about
         net = trainer.network
         sizes = "-".join(map(str, net.layer_sizes))
         self.say(
             f"network: {sizes}, {net.n_parameters:,} parameters, {settings.dtype}, "
-            f"{_core.num_threads()} threads"
+            f"{get_num_threads()} threads"
         )
         self.say(
             f"training: {settings.epochs} epochs of {steps:,} steps, batch {settings.batch_size}, "
@@ -302,7 +300,7 @@ class Session:
             "seed": settings.seed,
             "dtype": settings.dtype,
             "fastrelu": __version__,
-            "isa": _core.active_isa(),
+            "isa": get_isa(),
         }  # fmt: skip
 
     def _write(

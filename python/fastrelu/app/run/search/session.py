@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from fastrelu import _core
+from fastrelu import get_num_threads
 from fastrelu.app.errors import ConfigError, DivergedError, OutputError
 from fastrelu.app.run import run_folder
 from fastrelu.app.run.loop import Training
@@ -69,7 +69,7 @@ class SearchSession(SeveralSession):
         metric = METRIC[held.target.task]
         plan = rungs(len(candidates), settings.epochs)
         self.say(
-            f"search: {len(candidates)} candidates, {_core.num_threads()} threads; "
+            f"search: {len(candidates)} candidates, {get_num_threads()} threads; "
             + ", ".join(f"{n} to epoch {epochs}" for n, epochs in plan)
         )
         fingerprint = self._fingerprint(held)

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fastrelu.app.errors import ConfigError
 from fastrelu.app.kinds import Rates, Real, Whole
 from fastrelu.app.settings import Settings, options, shown
+from fastrelu.random import Purpose, words
 
 NAMES = (
     "hidden", "activation", "batch_size", "optimizer", "lr", "schedule", "momentum",
@@ -27,7 +26,6 @@ DEFAULT = {
     "batch_size": "32|64|128|256",
 }
 SGD_LR = "0.003..0.1"
-PURPOSE = 10  # of the candidates' random numbers, beside those of docs/arithmetic.md
 Range = tuple[float, float]
 Space = dict[str, list[Any] | Range]
 
@@ -133,16 +131,15 @@ def draw(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
 
     A list gives each value alike; a range is uniform in the logarithm, or as it is from 0 on.
     Candidate i, value j takes word j of Philox's blocks from (attempt i) on under the key
-    (seed, PURPOSE). Values are rounded to 3 digits, which hides how a logarithm was rounded.
+    (seed, SEARCH). Values are rounded to 3 digits, which hides how a logarithm was rounded.
     """
     kinds = {each.name: option.kind for each, option in options()}
     found: list[dict[str, Any]] = []
     blocks = -(-len(space) // 4)
     for attempt in range(20 * count):
-        counter = (attempt * blocks - 1) % 2**256  # NumPy steps it before the first block
-        words = np.random.Philox(key=seed + (PURPOSE << 64), counter=counter).random_raw(4 * blocks)
+        drawn = words(seed, Purpose.SEARCH, 4 * attempt * blocks, 4 * blocks)
         candidate = {}
-        for word, (name, values) in zip(words, space.items(), strict=False):
+        for word, (name, values) in zip(drawn, space.items(), strict=False):
             share = int(word) / 2**64
             if isinstance(values, list):
                 candidate[name] = values[min(int(share * len(values)), len(values) - 1)]
