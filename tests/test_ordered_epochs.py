@@ -88,11 +88,12 @@ def test_core_equals_reference(
         _core.set_isa(before)
     twin = reference.Network(sizes, dtype=dtype, seed=seed, activation=activation)
     own = reference.Trainer(
-        twin, loss=LOSSES[loss][1], optimizer=optimizer_of(reference, optimizer), seed=seed
-    )
+        twin, loss=LOSSES[loss][1], optimizer=optimizer_of(reference, optimizer), seed=seed,
+        dropout=dropout,
+    )  # fmt: skip
     for finished, total, penalty in sums:
         assert finished
-        expected = own.fit_ordered(X, y, order, batch, rates, alpha, w, dropout)
+        expected = own.fit_ordered(X, y, order, batch, rates, alpha, w)
         assert same_bits(np.array([total, penalty]), np.array(expected))
     assert same_bits(net.parameters, twin.parameters)
 

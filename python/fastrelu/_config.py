@@ -59,6 +59,41 @@ def get_num_threads() -> int:
     return _core.num_threads()
 
 
+def set_thread_limit(n: int) -> int:
+    """Limit the threads of computations that are started in the thread that calls this.
+
+    Parameters
+    ----------
+    n : int
+        1 to 1024; 0 for no limit but that of `set_num_threads`. Results do not depend on it.
+
+    Returns
+    -------
+    int
+        The limit before.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n` is not a whole number in that range.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> before = fastrelu.set_thread_limit(1)
+    >>> fastrelu.get_num_threads()
+    1
+    >>> fastrelu.set_thread_limit(before)
+    1
+    """
+    return _core.set_thread_limit(whole_number("n", n, low=0, high=1024))
+
+
+def get_isa() -> str:
+    """Return the name of the instruction set in use, such as "x86_v3"."""
+    return _core.active_isa()
+
+
 def show_config() -> dict[str, Any]:
     """Print and return the instruction set in use, those that can run, threads and versions.
 

@@ -6,16 +6,16 @@ axes.
 """
 
 from fastrelu.plot._convergence import convergence, gradient_noise
-from fastrelu.plot._evaluation import (
+from fastrelu.plot._history import history
+from fastrelu.plot._piecewise import hinge_fit, piecewise
+from fastrelu.plot._regions import regions, surface
+from fastrelu.plot.evaluation import (
     calibration,
     confusion_matrix,
     importance,
     predictions,
     residuals,
 )
-from fastrelu.plot._history import history
-from fastrelu.plot._piecewise import hinge_fit, piecewise
-from fastrelu.plot._regions import regions, surface
 
 __all__ = [
     "calibration",

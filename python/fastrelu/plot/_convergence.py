@@ -10,7 +10,7 @@ import numpy as np
 
 from fastrelu.convergence import GradientNoise, Study, bound
 from fastrelu.convergence._problem import draw_factor
-from fastrelu.plot._axes import COLOURS, axes_or_new
+from fastrelu.plot.axes import COLOURS, axes_or_new
 
 # A bound with a smaller M is drawn as well where it is this much lower.
 _CLEARLY = 0.8

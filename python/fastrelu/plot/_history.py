@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastrelu.plot._axes import axes_or_new
+from fastrelu.plot.axes import axes_or_new
 
 
 def history(fit: Any, ax: Any = None) -> Any:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastrelu._arguments import reals
 from fastrelu.exact.piecewise import PiecewiseLinear
-from fastrelu.plot._axes import COLOURS, STYLES, axes_or_new
+from fastrelu.plot.axes import COLOURS, STYLES, axes_or_new
 
 
 def piecewise(

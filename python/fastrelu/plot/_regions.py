@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastrelu._arguments import whole_number
 from fastrelu.exact.regions import MAX_REGIONS, LinearRegions, linear_regions
 from fastrelu.network import Network
-from fastrelu.plot._axes import axes_or_new
+from fastrelu.plot.axes import axes_or_new
 
 Array = NDArray[np.float64]
 # Points on a side of the grid on which a function that is no network is evaluated.

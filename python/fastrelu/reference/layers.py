@@ -78,13 +78,21 @@ class Dropout:
     Parameters
     ----------
     rates : list of float
-        The probability of being dropped, one a hidden layer; or [] for none.
+        The probability of being dropped, one for each hidden layer; or [] for none.
     seed, step : int
         Of the masks.
+    first_row : int
+        The number in the minibatch of the first row of the arrays that are masked.
     """
 
-    def __init__(self, rates: list[float], seed: int = 0, step: int = 0) -> None:
-        self.rates, self.seed, self.step = rates, seed, step
+    def __init__(
+        self, rates: list[float], seed: int = 0, step: int = 0, first_row: int = 0
+    ) -> None:
+        self.rates, self.seed, self.step, self.first_row = rates, seed, step, first_row
+
+    def rows_from(self, first_row: int) -> Dropout:
+        """Return the masks of the minibatch's rows from `first_row` on, such as a shard's."""
+        return Dropout(self.rates, self.seed, self.step, first_row)
 
     def rate(self, layer: int) -> float:
         """Return the rate of a hidden layer."""
@@ -99,7 +107,7 @@ class Dropout:
         keeps = np.array(
             [
                 dropout_keeps(self.seed, self.step, layer, row, a.shape[1], rate)
-                for row in range(len(a))
+                for row in range(self.first_row, self.first_row + len(a))
             ]
         )
         return np.where(keeps, a * a.dtype.type(1 / (1 - rate)), np.zeros_like(a))

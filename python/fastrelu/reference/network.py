@@ -286,7 +286,7 @@ def minibatch_gradient(
     for shard in shards:
         if len(shard) == 0:
             continue
-        z, cache = net.forward_cached(X[shard], dropout)
+        z, cache = net.forward_cached(X[shard], dropout.rows_from(at))
         factor = factors[at : at + len(shard)]
         row_losses, d_out = loss_and_d_out(z, targets[shard], factor, kind)
         gradients = net.backward(cache, d_out)

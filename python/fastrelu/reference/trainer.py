@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastrelu._arguments import dropout_rates
+
 from . import random
 from .blocks import epoch_blocks
 from .layers import Dropout
@@ -48,6 +50,8 @@ class Trainer:
         Of the row orders.
     clip_norm : float, optional
         Largest Euclidean norm of a step's gradient.
+    dropout : float or sequence of float
+        Probability that a hidden unit is dropped from a step: for all hidden layers, or each.
     n_shards : int
         Contiguous runs into which the data are cut.
     """
@@ -61,6 +65,7 @@ class Trainer:
         batch_size: int = 32,
         seed: int = 0,
         clip_norm: float | None = None,
+        dropout: float | Sequence[float] = 0.0,
         n_shards: int = 1,
     ) -> None:
         if batch_size < n_shards:
@@ -70,6 +75,7 @@ class Trainer:
         self.optimizer = as_optimizer(SGD(0.1) if optimizer is None else optimizer)
         self.batch_size, self.seed = batch_size, seed
         self.clip_norm, self.n_shards = clip_norm, n_shards
+        self.dropout = dropout_rates(dropout, len(network.layer_sizes) - 2)
         self.state = State(network.arrays)
         self.k = 0  # steps made
         self.epoch = 0  # epochs begun
@@ -155,7 +161,6 @@ class Trainer:
         rates: Sequence[float],
         alpha: float = 0.0,
         sample_weight: ArrayLike | None = None,
-        dropout: Sequence[float] = (),
     ) -> tuple[float, float]:
         """Make one epoch over rows in a given order, with scikit-learn's penalty.
 
@@ -172,8 +177,6 @@ class Trainer:
         alpha : float
             The penalty is alpha / 2 times the squared norm of the weights, over the sum of the
             minibatch's weights.
-        dropout : sequence of float
-            A rate for each hidden layer, or nothing.
 
         Returns
         -------
@@ -185,7 +188,7 @@ class Trainer:
         for i, rate in enumerate(rates):
             batch = rows[i * batch_size : (i + 1) * batch_size]
             self.k += 1
-            masks = Dropout(list(dropout), self.seed, self.k)
+            masks = Dropout(self.dropout, self.seed, self.k)
             loss, weight_sum, g = minibatch_gradient(
                 net, X, y, self.loss, sample_weight, [batch], masks
             )
@@ -204,8 +207,11 @@ class Trainer:
     ) -> tuple[float, float]:
         """Gradient, clipping, update; return the minibatch's loss sum and weight sum."""
         net = self.network
-        total, weight_sum, g = minibatch_gradient(net, X, y, self.loss, sample_weight, shards)
         self.k += 1
+        masks = Dropout(self.dropout, self.seed, self.k)
+        total, weight_sum, g = minibatch_gradient(
+            net, X, y, self.loss, sample_weight, shards, masks
+        )
         clip(g.weights, g.biases, self.clip_norm)
         self.optimizer.apply(net.arrays, g.arrays, self.state, self.k)
         return total, weight_sum

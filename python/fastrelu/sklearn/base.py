@@ -14,7 +14,9 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from fastrelu._arguments import dropout_rates
 from fastrelu._config import __version__
+from fastrelu.history import checked_callbacks
 from fastrelu.network import Network
 from fastrelu.sklearn import losses, parameters
 from fastrelu.sklearn.lbfgs import fit_lbfgs
@@ -52,7 +54,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return losses.link_of(self)
 
     def _dropout_rates(self) -> list[float]:
-        return parameters.dropout_rates(self.dropout, len(self.coefs_) - 1)
+        """Return a rate for each hidden layer; [] if nothing is dropped."""
+        rates = dropout_rates(self.dropout, len(self.coefs_) - 1)
+        return rates if any(rates) else []
 
     @property
     def coefs_(self) -> list[Array]:
@@ -178,9 +182,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         incremental: bool = False,
         validation_data: Any = None,
     ) -> BaseMLP:
+        checked_callbacks(self.callbacks or ())
         hidden = parameters.hidden_sizes(self.hidden_layer_sizes)
         parameters.hidden_activations(self.activation, len(hidden))
-        parameters.dropout_rates(self.dropout, len(hidden))
+        dropout_rates(self.dropout, len(hidden))
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._validate_input(X, y, incremental, reset=first)
         if sample_weight is not None:

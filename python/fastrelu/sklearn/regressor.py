@@ -90,9 +90,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     dropout : float or sequence of float
         Rate at which hidden units are dropped in training, for all layers or one each.
     callbacks : list of callables, optional
-        Each called ``callback(estimator, record)`` after an epoch; True ends the fit. The record
-        holds epoch, loss, validation_loss, validation_score, learning_rate, seconds. scikit-learn's
-        own callbacks are set by `set_callbacks`, where the installed release has it.
+        Each called ``callback(estimator, record)`` after an epoch (with lbfgs an iteration), with
+        a `fastrelu.EpochRecord`; one that returns something true ends the fit. scikit-learn's own
+        callbacks are set by `set_callbacks`, where the installed release has it.
     dtype : {"float32", "float64"}, optional
         Compute in it, whatever the dtype of X; by default in that of X.
     coefs_init, intercepts_init : list of array_like, optional

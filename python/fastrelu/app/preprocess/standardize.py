@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import _core
 from fastrelu.app.preprocess.moments import Floats, Moments
+from fastrelu.standardize import standardize
 
 N_KNOTS = 257
 Knots = tuple[Floats, Floats]
@@ -85,7 +85,7 @@ class Scaling:
             Whether all numbers are.
         """
         divisor = self._divisor[:, 0]
-        return _core.standardize(columns, rows, self.fill, self.mean, divisor, indicators, out)
+        return standardize(columns, rows, self.fill, self.mean, divisor, indicators, out)
 
     def __post_init__(self) -> None:
         self._changes = bool((self.mean != 0).any() or (self.std != 1).any())

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastrelu import _scores
+from fastrelu import metrics
 from fastrelu._arguments import whole_number
-from fastrelu.plot._axes import COLOURS, axes_or_new, fade, short, thousands
+from fastrelu.plot.axes import COLOURS, axes_or_new, fade, short, thousands
 
 # Beyond this many classes the cells are too small to hold their counts.
 COUNTED_CLASSES = 20
@@ -64,7 +64,7 @@ def confusion_matrix(
     else:
         labels = list(classes)
     true, guessed = _numbers(t, labels), _numbers(p, labels)
-    return draw_confusion(_scores.confusion_counts(true, guessed, len(labels)), labels, ax)
+    return draw_confusion(metrics.confusion_counts(true, guessed, len(labels)), labels, ax)
 
 
 def draw_confusion(counts: NDArray[np.int64], labels: Sequence[Any], ax: Any = None) -> Any:
@@ -151,15 +151,15 @@ def calibration(
     if not ((p >= 0) & (p <= 1)).all():
         raise ValueError("probabilities: expected numbers in [0, 1]")
     correct = _numbers(t, labels) == p.argmax(axis=1)
-    return draw_reliability(_scores.reliability(correct, p.max(axis=1), n_bins), ax)
+    return draw_reliability(metrics.reliability(correct, p.max(axis=1), n_bins), ax)
 
 
-def draw_reliability(bins: _scores.Reliability, ax: Any = None) -> Any:
+def draw_reliability(bins: metrics.Reliability, ax: Any = None) -> Any:
     """Draw a reliability diagram from its bins; see `calibration`."""
     ax = axes_or_new(ax)
     used = bins.count > 0
     hits = np.rint(np.nan_to_num(bins.accuracy) * bins.count)
-    low, high = (end[used] for end in _scores.wilson_interval(hits, bins.count))
+    low, high = (end[used] for end in metrics.wilson_interval(hits, bins.count))
     x, y = bins.confidence[used], bins.accuracy[used]
     edges = np.arange(len(bins.count)) / len(bins.count)
     share = bins.count / bins.count.sum()
@@ -386,7 +386,7 @@ def _pair(
 
 
 def _numbers(values: NDArray[Any], labels: Sequence[Any]) -> NDArray[np.int64]:
-    numbers = _scores.class_numbers(values, labels)
+    numbers = metrics.class_numbers(values, labels)
     if (numbers < 0).any():
         stranger = values[numbers < 0].tolist()[0]
         raise ValueError(f"classes: expected every label, {stranger!r} is not among them")
