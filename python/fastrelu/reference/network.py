@@ -382,7 +382,7 @@ def minibatch_gradient(
     shards: Sequence[Rows],
     dropout: layers.Dropout = layers.NO_DROPOUT,
 ) -> tuple[float, float, Gradients]:
-    """Return a minibatch's weighted sum of losses, its sum of weights, and the gradient of the mean.
+    """Return a minibatch's weighted sum of losses, its sum of weights, and the mean's gradient.
 
     `shards` are the rows of the minibatch, shard by shard. The weights are summed over all of them;
     the gradient's chains run inside each shard that has rows, then the shards' gradients are added.
