@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Data streamed from files by blocks: which row belongs where, and what each minibatch holds.
+"""Data streamed from files by blocks: the part of each row, and the rows of each minibatch.
 
-Rows have numbers, 0 .. n-1, through all files in the order given. They lie in chunks, runs of
-rows that are read together. A block is what memory holds at once.
+Rows are numbered from 0 to n - 1 through all files, in the order given. They lie in chunks: runs of
+rows that are read together. A block is the rows that are in memory at one time.
 """
 
 from __future__ import annotations
