@@ -3,16 +3,10 @@
 
 from __future__ import annotations
 
-import platform
-from importlib import metadata
 from typing import Any
-
-import numpy as np
 
 from fastrelu import _core
 from fastrelu._arguments import whole_number
-
-__version__ = metadata.version("fastrelu")
 
 
 def set_num_threads(n: int) -> None:
@@ -112,6 +106,12 @@ def show_config() -> dict[str, Any]:
     >>> config["isa"] in config["available_isas"]
     True
     """
+    import platform
+
+    import numpy as np
+
+    from fastrelu._version import __version__
+
     config: dict[str, Any] = {
         "fastrelu": __version__,
         "isa": _core.active_isa(),

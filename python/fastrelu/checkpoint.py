@@ -93,7 +93,8 @@ class CheckpointMethods:
         arrays, metadata = model_file.network_content(trainer.network)
         for i, array in enumerate(trainer._core.optimizer_arrays):
             arrays[f"optimizer.{i}"] = array
-        state = trainer._core.state | {"seconds": trainer._seconds}
+        state = trainer._core.state
+        state["seconds"] = trainer._seconds if state["in_epoch"] else 0.0
         state |= {name: float(state[name]).hex() for name in EXACT}
         return arrays, {
             "format": FORMAT,

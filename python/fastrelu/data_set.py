@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,17 @@ from numpy.typing import NDArray
 from fastrelu import _core
 from fastrelu.history import Metric
 from fastrelu.losses import Loss
-from fastrelu.network import Network
 
 __all__ = ["Block", "BlockSource", "DataSet", "Evaluation", "LossSums"]
+
+
+class Shape(NamedTuple):
+    """What has to be the same for a data set to fit a trainer."""
+
+    n_inputs: int
+    n_outputs: int
+    dtype: np.dtype[Any]
+    loss: str
 
 
 class DataSet:
@@ -28,24 +36,33 @@ class DataSet:
     ----------
     n_rows : int
         How many rows.
-    n_inputs, n_outputs : int
-        The widths of the network that it is for.
-    dtype : numpy.dtype
-        The dtype of that network, float32 or float64.
-    loss : str
-        The name of the loss that the targets were checked for.
     """
 
-    def __init__(
-        self, core: _core.DataSet, network: Network, loss: Loss, y: Any, sample_weight: Any
-    ) -> None:
+    def __init__(self, core: _core.DataSet, shape: Shape, y: Any, sample_weight: Any) -> None:
         self.core = core  # as the compiled trainer takes it
         self.n_rows: int = core.rows
-        self.n_inputs, self.n_outputs = network.layer_sizes[0], network.layer_sizes[-1]
-        self.dtype: np.dtype[Any] = network.dtype
-        self.loss = loss.name
-        self._y, self._sample_weight = y, sample_weight
+        self._shape, self._y, self._sample_weight = shape, y, sample_weight
         self._metric: Metric | None = None
+
+    @property
+    def n_inputs(self) -> int:
+        """The inputs of the networks that it is for."""
+        return self._shape.n_inputs
+
+    @property
+    def n_outputs(self) -> int:
+        """The outputs of the networks that it is for."""
+        return self._shape.n_outputs
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of those networks, float32 or float64."""
+        return self._shape.dtype
+
+    @property
+    def loss(self) -> str:
+        """The name of the loss that the targets were checked for."""
+        return self._shape.loss
 
     def __len__(self) -> int:
         return self.n_rows
@@ -60,14 +77,12 @@ class DataSet:
             self._metric = Metric(loss, self._y, self._sample_weight)
         return self._metric
 
-    def require(self, name: str, network: Network, loss: Loss) -> None:
+    def require(self, name: str, shape: Shape) -> None:
         """Raise ValueError, naming the argument, if this was made for another kind of network."""
-        sizes = network.layer_sizes
-        here = (self.n_inputs, self.n_outputs, self.dtype, self.loss)
-        if here != (sizes[0], sizes[-1], network.dtype, loss.name):
+        if self._shape != shape:
             raise ValueError(
-                f"{name}: expected rows prepared for {sizes[0]} inputs, {sizes[-1]} outputs, "
-                f"{network.dtype} and {loss.name}, got {self!r}"
+                f"{name}: expected rows prepared for {shape.n_inputs} inputs, {shape.n_outputs} "
+                f"outputs, {shape.dtype} and {shape.loss}, got {self!r}"
             )
 
 
@@ -92,7 +107,6 @@ class Block(NamedTuple):
     order: NDArray[np.int64]
 
 
-@runtime_checkable
 class BlockSource(Protocol):
     """Rows for training that come a block at a time, such as those of a file.
 
@@ -115,6 +129,11 @@ class BlockSource(Protocol):
     def block(self, epoch: int, number: int) -> Block:
         """Return a block of an epoch (from 1) by its number (from 0), valid until the next call."""
         ...
+
+
+def is_block_source(data: Any) -> bool:
+    """Whether this is a `BlockSource`; isinstance would take longer than a small epoch."""
+    return hasattr(data, "block_rows") and callable(getattr(data, "block", None))
 
 
 class Evaluation(NamedTuple):

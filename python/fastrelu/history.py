@@ -64,7 +64,8 @@ class EpochRecord(dict[str, Any]):
         seconds: float = 0.0,
         rows_per_second: float = 0.0,
     ) -> None:
-        super().__init__(
+        dict.__init__(  # quicker than super()
+            self,
             epoch=epoch,
             loss=loss,
             val_loss=val_loss,
@@ -148,9 +149,11 @@ class History:
 
     def append(self, record: EpochRecord) -> None:
         """Add one epoch's record."""
-        for name, value in record.items():
-            if name != "epoch" and value is not None:
-                getattr(self, name).append(value)
+        for name in ("loss", "seconds", "rows_per_second", "learning_rate"):
+            getattr(self, name).append(record[name])
+        if record["val_loss"] is not None:
+            self.val_loss.append(record["val_loss"])
+            self.val_metric.append(record["val_metric"])
 
 
 METRICS = {

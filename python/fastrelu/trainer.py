@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastrelu import _core, epoch, losses, optimizers
@@ -18,12 +18,11 @@ from fastrelu._arguments import (
     whole_number,
 )
 from fastrelu.checkpoint import CheckpointMethods
-from fastrelu.data_set import BlockSource, DataSet, Evaluation, LossSums
-from fastrelu.epoch import Sampling, checked_sampling
+from fastrelu.data_set import BlockSource, DataSet, Evaluation, LossSums, Shape
+from fastrelu.epoch import EpochMethods, Sampling, checked_sampling
 from fastrelu.history import (
     METRICS,
     Callback,
-    EpochRecord,
     History,
     Progress,
     call_callbacks,
@@ -34,10 +33,8 @@ from fastrelu.optimizers import SGD, Adam, Optimizer
 
 __all__ = ["History", "Trainer"]
 
-Stop = Callable[[], Any]
 
-
-class Trainer(CheckpointMethods):
+class Trainer(EpochMethods, CheckpointMethods):
     """Trains a network by minibatch SGD or one of its relatives.
 
     Parameters
@@ -119,45 +116,10 @@ class Trainer(CheckpointMethods):
             "dropout": list(self.dropout) if any(self.dropout) else [],
         }
         self._core = _core.Trainer(network, options)
+        sizes = network.layer_sizes
+        self._shape = Shape(sizes[0], sizes[-1], network.dtype, self.loss.name)
         self._seconds = 0.0  # spent in the open epoch
-        self._last_rate = 0.0  # of the steps asked for last
-
-    # Where it stands
-
-    @property
-    def n_steps(self) -> int:
-        """Steps taken so far; the next is step k = n_steps + 1."""
-        return self._core.step_count
-
-    @property
-    def n_epochs(self) -> int:
-        """Epochs finished so far."""
-        state = self._core.state
-        return int(state["epoch"]) - int(state["in_epoch"])
-
-    @property
-    def epoch_open(self) -> bool:
-        """Whether an epoch was stopped or interrupted and waits to be finished."""
-        return bool(self._core.state["in_epoch"])
-
-    @property
-    def epoch_steps(self) -> int:
-        """Steps taken so far in the open epoch; 0 if there is none."""
-        state = self._core.state
-        return int(state["place"]) if state["in_epoch"] else 0
-
-    @property
-    def epoch_loss(self) -> float:
-        """Mean training loss of the open epoch so far; of the last epoch if none is open."""
-        return self._core.epoch_loss()
-
-    def steps_in_epoch(self, n_rows: int, sampling: Sampling = "shuffle") -> int:
-        """Return the steps of an epoch over so many rows."""
-        return self._core.steps_in_epoch(
-            whole_number("n_rows", n_rows, 1), checked_sampling(sampling)
-        )
-
-    # One step, or one epoch
+        self._rates: epoch.Rates = (0.0, 0), np.empty(0)  # constant rate, steps; so many of it
 
     @_core.fast_step
     def step(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -190,114 +152,6 @@ class Trainer(CheckpointMethods):
                 k = self._core.step_count + 1
                 rate = float(optimizers.learning_rates(self.optimizer, k, 1)[0])
         return self._core.step(X, y, sample_weight, rate, self.check_finite)
-
-    def prepare(
-        self,
-        X: MatrixLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        *,
-        check_finite: bool | None = None,
-    ) -> DataSet:
-        """Return rows checked once for many calls of `run_epoch`, `fit` or `evaluate`.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for `fit`.
-        check_finite : bool, optional
-            Whether non-finite data are refused; the trainer's own setting by default.
-
-        Returns
-        -------
-        DataSet
-            For this trainer, and for others with the same loss on networks of the same widths and
-            dtype.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument does not fit.
-
-        Examples
-        --------
-        >>> import numpy as np, fastrelu
-        >>> trainer = fastrelu.Trainer(fastrelu.Network([2, 8, 1]), batch_size=5)
-        >>> trainer.prepare(np.ones((20, 2)), np.arange(20.0))
-        <fastrelu.DataSet of 20 rows, 2 inputs, 1 outputs, float32, squared_error>
-        """
-        finite = self.check_finite if check_finite is None else bool(check_finite)
-        with _core.DefaultFloatingPoint():
-            core = self._core.data(X, y, sample_weight, finite)
-        return DataSet(core, self.network, self.loss, y, sample_weight)
-
-    def run_epoch(
-        self,
-        data: DataSet | BlockSource,
-        *,
-        stop: Stop | None = None,
-        sampling: Sampling = "shuffle",
-        validation: DataSet | None = None,
-    ) -> EpochRecord | None:
-        """Go on with the open epoch, or run a new one.
-
-        Parameters
-        ----------
-        data : DataSet or BlockSource
-            From `prepare`; or rows that come in blocks. The same until the epoch is finished.
-        stop : callable, optional
-            Asked some 20 times a second, between two steps. A true answer leaves the epoch open.
-        sampling : {"shuffle", "subset", "with_replacement"}
-            Where the rows of a step come from, as for `fit`; blocks have an order of their own.
-        validation : DataSet, optional
-            Evaluated when the epoch is finished.
-
-        Returns
-        -------
-        EpochRecord or None
-            The numbers of the epoch; None if `stop` has ended it, and the next call goes on: in
-            all, the same bits as without the stop.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument does not fit; nothing has changed then.
-        KeyboardInterrupt
-            On Ctrl-C, between two steps; the epoch stays open.
-        RuntimeError
-            If another thread is using the network.
-
-        Examples
-        --------
-        A loop of your own, which stops after a minute and can be taken up again:
-
-        >>> import time, numpy as np, fastrelu
-        >>> X = np.random.default_rng(0).normal(size=(100, 2))
-        >>> trainer = fastrelu.Trainer(fastrelu.Network([2, 8, 1]))
-        >>> data, end = trainer.prepare(X, X[:, 0] * X[:, 1]), time.monotonic() + 60
-        >>> for _ in range(3):
-        ...     record = trainer.run_epoch(data, stop=lambda: time.monotonic() > end)
-        ...     if record is None:
-        ...         break
-        >>> record.epoch, trainer.n_steps
-        (3, 12)
-        """
-        epoch.check_data(self, "data", data)
-        if validation is not None:
-            epoch.check_data(self, "validation", validation)
-        checked_sampling(sampling)
-        epoch.require_same_epoch(self, data, sampling)
-        self.network._begin_use()
-        try:
-            with _core.DefaultFloatingPoint():
-                return self._one_epoch(data, stop, sampling, validation)
-        finally:
-            self.network._end_use()
-
-    def discard_epoch(self) -> None:
-        """Give up an interrupted epoch: the next one is begun anew."""
-        self._core.state = {**self._core.state, "in_epoch": False}
-        self._seconds = 0.0
 
     # Whole fits
 
@@ -417,7 +271,8 @@ class Trainer(CheckpointMethods):
         >>> outputs.shape, accuracy
         ((2, 3), 0.5)
         """
-        data = epoch.as_data(self, "X", X, y, sample_weight, None)
+        with _core.DefaultFloatingPoint():
+            data = epoch.as_data(self, "X", X, y, sample_weight, None)
         if not isinstance(data, DataSet):
             raise TypeError("X: expected rows or a DataSet, got blocks, which are for training")
         return self._evaluated(data)
@@ -450,44 +305,3 @@ class Trainer(CheckpointMethods):
             data.core, sums.loss_sum, sums.weight_sum
         )
         return outputs
-
-    # Inside
-
-    def _one_epoch(
-        self,
-        data: DataSet | BlockSource,
-        stop: Stop | None,
-        sampling: Sampling,
-        validation: DataSet | None,
-    ) -> EpochRecord | None:
-        if not self.epoch_open:
-            self._seconds = 0.0
-        began = time.perf_counter()
-        try:
-            finished = epoch.run(self, data, _poll(stop), sampling)
-        finally:
-            self._seconds += time.perf_counter() - began
-        if not finished:
-            return None
-        record = EpochRecord(
-            epoch=self.n_epochs,
-            loss=self.epoch_loss,
-            learning_rate=self._last_rate,
-            seconds=self._seconds,
-            rows_per_second=data.n_rows / max(self._seconds, 1e-9),
-        )
-        self._seconds = 0.0
-        if validation is not None:
-            record["val_loss"], record["val_metric"], _ = self._evaluated(validation)
-        return record
-
-    def _evaluated(self, data: DataSet) -> Evaluation:
-        loss, outputs = self._core.evaluate(data.core)
-        return Evaluation(loss, data.metric(self.loss)(outputs), outputs)
-
-
-def _poll(stop: Stop | None) -> epoch.Poll | None:
-    """Return `stop` as the core asks it: it takes True alone for a yes."""
-    if stop is None:
-        return None
-    return lambda: bool(stop())
