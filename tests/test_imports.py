@@ -26,8 +26,8 @@ LOADED = {
     "fastrelu.Trainer(fastrelu.Network([2, 1])).fit([[1.0, 2.0]], [3.0], 2)": TRAINER,
     "fastrelu.schedules.cosine(0.1, 9)": {"_arguments", "_core", "schedules"},
     "fastrelu.load": {
-        "_arguments", "_core", "exact", "exact.methods", "gradients", "losses", "model_file", "network",
-        "optimizers", "whole_files",
+        "_arguments", "_core", "exact", "exact.methods", "gradients", "losses", "model_file",
+        "network", "optimizers", "whole_files",
     },
 }  # fmt: skip
 
