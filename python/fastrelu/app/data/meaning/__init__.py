@@ -5,8 +5,25 @@
 block, `decide` once, and `convert`.
 """
 
-from fastrelu.app.data.meaning.column import Column, convert, distinct, read_texts, settle
-from fastrelu.app.data.meaning.decide import Hints, Meaning, Problem, Verdict, decide
+from fastrelu.app.data.meaning.column import (
+    Column,
+    convert,
+    distinct,
+    named,
+    read_texts,
+    settle,
+    told,
+    unfit,
+)
+from fastrelu.app.data.meaning.decide import (
+    Hints,
+    Meaning,
+    Problem,
+    Verdict,
+    decide,
+    shown_decimal,
+    shown_order,
+)
 from fastrelu.app.data.meaning.evidence import Evidence
 from fastrelu.app.data.meaning.reading import OLD_READING, Reading, ReadOptions
 from fastrelu.app.data.meaning.words import (
@@ -33,8 +50,13 @@ __all__ = [
     "decide",
     "distinct",
     "missing_words",
+    "named",
     "read_texts",
     "same_truth",
     "settle",
+    "shown_decimal",
+    "shown_order",
+    "told",
     "truth",
+    "unfit",
 ]

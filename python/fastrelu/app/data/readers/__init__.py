@@ -59,6 +59,8 @@ def read(
             )
     if formats[0] == "arrays":
         return _chosen(arrays.read_arrays(sources, choice, need_target), choice, need_target)
+    if formats[0] == "csv":
+        return _chosen(read_csv(sources, choice, need_target), choice, need_target)
     tables: list[Table] = []
     for source in sources:
         tables.append(_read_one(source, formats[0], choice, need_target))
@@ -87,7 +89,7 @@ def _read_one(source: Source, kind: str, choice: ColumnChoice, need_target: bool
         if choice.target not in (None, "label"):
             raise DataError(f"{source.path}: libsvm: the target is the label; --target is not")
         return libsvm.read_libsvm(source)
-    return read_csv(source, choice, need_target)
+    raise AssertionError(kind)
 
 
 def _chosen(table: Table, choice: ColumnChoice, need_target: bool) -> Table:
