@@ -116,10 +116,11 @@ def test_office_files(tmp_path):
 def test_paths_that_are_no_files(tmp_path):
     with pytest.raises(DataError, match="no such file, and not one of the bundled"):
         read([str(tmp_path / "none.csv")])
-    with pytest.raises(DataError, match=r"a folder; name the files in it, as in '.*/\*.csv'"):
+    with pytest.raises(DataError, match=r"a folder without files of data; .* as in '.*/\*.csv'"):
         read([str(tmp_path)])
+    (tmp_path / "_SUCCESS").touch()
     (tmp_path / "part.parquet").touch()
-    with pytest.raises(DataError, match=r"as in '.*/\*.parquet'"):
+    with pytest.raises(DataError, match=r"part.parquet: the file is empty"):
         read([str(tmp_path)])
     with pytest.raises(DataError, match="no NUL"):
         read(["a\0b"])

@@ -117,7 +117,7 @@ def read_texts(
         meaning = Meaning("category")
         values, _ = convert(words, meaning, hints.missing)
     warnings = tuple(named(text, name) for text in warnings)
-    return Column(values[codes] if len(words) else _empty(meaning), meaning, warnings)
+    return Column(values[codes] if len(words) else empty(meaning), meaning, warnings)
 
 
 def _form(hints: Hints) -> str:
@@ -207,7 +207,8 @@ def unfit(where: str, text: str, meaning: Meaning, said: str = "") -> DataError:
     return DataError(f"{where}: expected {expected}{said}, got {text[:40]!r}")
 
 
-def _empty(meaning: Meaning) -> NDArray[Any]:
+def empty(meaning: Meaning) -> NDArray[Any]:
+    """Return a column without rows."""
     dtypes: dict[str, Any] = {"numeric": "f8", "date": "M8[us]", "text": object}
     return np.zeros(0, dtypes[meaning.table_kind])
 

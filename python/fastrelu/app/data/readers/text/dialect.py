@@ -7,9 +7,10 @@ fields alike, and their cells look like data.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastrelu.app.data.meaning import ReadOptions
@@ -20,6 +21,7 @@ from fastrelu.app.errors import DataError
 SEPARATORS = ",;\t|"
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
 SAMPLE = 200  # records that are looked at
+ANNOUNCED = re.compile(r'"?sep=([^\r\n"])"?\r?\n')
 PREAMBLE = 40  # lines above the names, at most
 
 
@@ -47,6 +49,8 @@ class Dialect:
         Whether each row begins with a label that has no name.
     trailing : bool
         Whether each row ends with a separator that ends no field.
+    hashes : bool
+        Whether rows of data may begin with #; else such lines are comments.
     notes : tuple of str
         What the user should know.
     """
@@ -60,6 +64,7 @@ class Dialect:
     line: int = 2
     labels: bool = False
     trailing: bool = False
+    hashes: bool = False
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -109,7 +114,13 @@ def sniff(
     DataError
         If there is no text, or what the user says does not fit it.
     """
-    separators = _asked(source, options) or SEPARATORS
+    separators = _asked(source, options)
+    announced = ANNOUNCED.match(text)
+    if announced is not None:  # Excel's own way
+        separators = separators or announced[1]
+        bom += len(announced[0].encode())
+        text = text[announced.end() :]
+    separators = separators or SEPARATORS
     quotes: Sequence[tuple[str, bool]] = (('"', False), ('"', True), ("'", False))
     if options.quote is not None:
         quotes = ((_asked_quote(source, options.quote), False),)
@@ -126,7 +137,12 @@ def sniff(
     if not found:
         raise _nothing(source, text)
     best = max(found, key=lambda layout: layout.rank(known))
-    return best.dialect(source, options, known, bom)
+    dialect = best.dialect(source, options, known, bom)
+    if announced is None:
+        return dialect
+    return replace(
+        dialect, line=dialect.line + 1, header=dialect.header + 1 if dialect.header else 0
+    )
 
 
 def _asked(source: str, options: ReadOptions) -> str:
@@ -312,6 +328,7 @@ class _Names:
             first.line if first is not None else (header.line + 1 if header else 1),
             labels,
             trailing,
+            any(layout.text.startswith("#", r.start) for r in rows),
             tuple(self.notes),
         )
 

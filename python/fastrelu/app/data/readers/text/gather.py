@@ -17,6 +17,7 @@ from fastrelu.app.data.meaning import (
     Meaning,
     Verdict,
     bridge,
+    empty,
     settle,
     shown_decimal,
     shown_order,
@@ -216,6 +217,8 @@ def values(column: Gathered, meaning: Meaning, places: Places) -> NDArray[Any]:
                 raise unfit(what, text, meaning, column.said)
         _refuse_infinite(column, first, part, places)
         found.append(part)
+    if not found:
+        return empty(meaning)
     return found[0] if len(found) == 1 else np.concatenate(found)
 
 

@@ -15,6 +15,7 @@ from fastrelu.app.data.readers.text.records import MalformedError, Record, recor
 from fastrelu.app.errors import DataError
 
 INNER = 1 << 20  # bytes that one thread parses
+COMMENT = re.compile(rb"^#[ #].*(?:\r?\n|\Z)", re.MULTILINE)
 NAN = re.compile(r"[+-]?nan", re.IGNORECASE)
 
 
@@ -91,7 +92,12 @@ class Parser:
             return "error"
 
         self._check_text(block)
-        data = _single_spaced(block.data) if self.dialect.separator == " " else block.data
+        data = block.data
+        if b"#" in data and not self.dialect.hashes and not block.newlines:
+            data, n = COMMENT.subn(b"", data)
+            self.comments += n
+        if self.dialect.separator == " ":
+            data = _single_spaced(data)
         try:
             table = self._csv.read_csv(
                 pa.BufferReader(pa.py_buffer(data)),
@@ -164,6 +170,8 @@ class Parser:
         d = self.dialect
         for record in records(text, d.separator, d.quote, d.escape, line):
             n = len(record.fields)
+            if not d.hashes and record.fields[0].startswith(("# ", "##")):
+                continue
             if n == 1 and d.width > 1 and not record.fields[0]:
                 continue
             if n != d.width and record.fields[0].lstrip().startswith("#"):
