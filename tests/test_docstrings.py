@@ -100,7 +100,7 @@ def public_names(module):
 
 
 def public_modules():
-    """fastrelu and the modules that it names; the files inside their folders are nobody's to use."""
+    """fastrelu and the modules that it names, but not the files inside their folders."""
     named = {"fastrelu", *(f"fastrelu.{name}" for name in fastrelu._SUBMODULES)}
     return [module for module in MODULES if module.__name__ in named]
 
