@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastrelu import _core, losses
+from fastrelu import _catalogue, _core, losses
 from fastrelu._arguments import MatrixLike, real_number, seed_number, whole_number
 from fastrelu._core import Cache
 from fastrelu.exact.methods import PieceMethods
@@ -20,7 +20,7 @@ from fastrelu.optimizers import SGD, core_options
 
 Array = NDArray[Any]
 __all__ = ["Cache", "Gradients", "Network"]
-ACTIVATIONS = ("relu", "identity", "leaky_relu", "logistic", "tanh")
+ACTIVATIONS = tuple(_catalogue.ACTIVATIONS)
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Gradients:
 
 
 @_core.fast_call
+@_catalogue.with_names
 class Network(PieceMethods, _core.Network):
     """A fully connected network: hidden layers with an activation, a linear output layer.
 
@@ -57,8 +58,8 @@ class Network(PieceMethods, _core.Network):
         Whether the layers have biases.
     dtype : {"float32", "float64"}
         Of parameters and arithmetic.
-    activation : {"relu", "identity", "leaky_relu", "logistic", "tanh"} or a sequence of them
-        Of the hidden layers: one for all, or one each. leaky_relu has the slope 0.01 below 0.
+    activation : {activations} or a sequence of them
+        Of the hidden layers: one for all, or one each.
     init : {"he_uniform", "glorot_uniform"}
         Distribution of the initial weights: U(+-sqrt(6 / fan_in)) or U(+-sqrt(6 / (fan_in +
         fan_out))); biases start at 0.
@@ -258,8 +259,8 @@ class Network(PieceMethods, _core.Network):
         X : array_like or sparse matrix, (n, d_in) or (d_in,)
             Rows, or one row.
         loss : str or loss object
-            cross_entropy gives class probabilities, binary_cross_entropy probabilities, poisson
-            means, squared_error the outputs themselves.
+            Losses with the link softmax or logistic give probabilities, with a log link means,
+            others the outputs themselves.
         check_finite : bool, optional
             Whether non-finite X is refused; the network's own setting by default.
 

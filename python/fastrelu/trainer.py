@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from fastrelu import _core, losses, model_file, optimizers, schedules
 from fastrelu._arguments import MatrixLike, real_number, seed_number, whole_number
-from fastrelu.history import METRICS, History, Metric, Progress
+from fastrelu.history import History, Metric, Progress
 from fastrelu.network import Network
 from fastrelu.optimizers import SGD, Adam, AdamW, Optimizer
 
@@ -205,7 +205,7 @@ class Trainer:
             raise ValueError(
                 f"sampling: expected shuffle, subset or with_replacement, got {sampling!r}"
             )
-        history = History(metric=METRICS[self.loss.name])
+        history = History(metric=self.loss.info.metric)
         calls = list(callbacks)
         self.network._begin_use()
         try:
