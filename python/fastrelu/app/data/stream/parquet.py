@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrelu import _core
+from fastrelu import get_num_threads
 from fastrelu.app.data.readers.arrow import arrow_errors, arrow_table
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.files import reading
@@ -131,7 +131,7 @@ class ParquetStream:
                 self.part_rows,
                 row_groups=[chunk.place],
                 columns=self.roles.used,
-                use_threads=_core.num_threads() > 1 and not again,
+                use_threads=get_num_threads() > 1 and not again,
             )
             at = chunk.row_in_file
             for batch in batches:
