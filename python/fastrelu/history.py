@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu import links
 from fastrelu.losses import Loss
 
 
@@ -29,9 +30,9 @@ class EpochRecord(dict[str, Any]):
     val_loss : float or None
         Loss on the validation rows after the epoch; None where it is not computed.
     val_metric : float or None
-        Validation metric after the epoch: accuracy for the cross entropies, the share of deviance
-        explained for poisson, R2 for the others; what an estimator's `monitor` says. None where it
-        is not computed.
+        Validation metric after the epoch: the loss's own (``info.metric`` in `fastrelu.losses`:
+        accuracy, the share of deviance explained, or R2); what an estimator's `monitor` says. None
+        where it is not computed.
     learning_rate : float or None
         Learning rate of the epoch's last step; None with lbfgs, which searches along lines.
     seconds : float
@@ -124,10 +125,9 @@ class History:
     val_loss : list of float
         Validation loss after the epoch; [] without validation data.
     val_metric : list of float
-        Validation metric after the epoch: accuracy for the cross entropies, the share of deviance
-        explained for poisson, R2 for the others.
+        Validation metric after the epoch.
     metric : str
-        The metric's name: "accuracy", "r2" or "d2".
+        The metric's name: "accuracy", "d2" (the share of deviance explained) or "r2".
     seconds : list of float
         Training time of the epoch in seconds, without validation and callbacks.
     rows_per_second : list of float
@@ -156,28 +156,17 @@ class History:
             self.val_metric.append(record["val_metric"])
 
 
-METRICS = {
-    "squared_error": "r2",
-    "cross_entropy": "accuracy",
-    "binary_cross_entropy": "accuracy",
-    "poisson": "d2",
-    "huber": "r2",
-    "absolute_error": "r2",
-    "quantile": "r2",
-}
-
-
 class Metric:
-    """The metric named in `METRICS` on these targets, weighted by row, in float64.
+    """A loss's metric on these targets, weighted by row, in float64.
 
     What depends on the targets alone is computed once, for many judgements.
     """
 
     def __init__(self, loss: Loss, y: Any, sample_weight: Any) -> None:
-        self.name = loss.name
+        self.loss, self.name = loss, loss.info.metric
         target: NDArray[Any] = np.asarray(y)
         self.target: NDArray[Any]
-        if self.name == "cross_entropy":
+        if loss.info.domain.labels:
             self.target = target.reshape(-1)
         else:
             target = target.astype(np.float64)
@@ -185,39 +174,40 @@ class Metric:
         rows = len(self.target)
         weight = np.ones(rows) if sample_weight is None else np.asarray(sample_weight, np.float64)
         self.weight, self.weight_sum = weight, weight.sum()
-        if METRICS[self.name] in ("r2", "d2"):
+        if self.name != "accuracy":
             self.by_output = weight[:, None]
             mean = (self.target * self.by_output).sum(axis=0) / self.by_output.sum()
-            if METRICS[self.name] == "r2":
-                self.total = (self.by_output * (self.target - mean) ** 2).sum(axis=0)
-            else:
-                means = np.broadcast_to(mean, self.target.shape)
-                self.total = (self.by_output * _deviance(self.target, means)).sum(axis=0)
+            self.total = self._errors(np.broadcast_to(mean, self.target.shape))
 
     def __call__(self, outputs: NDArray[Any]) -> float:
         """Return the metric of these outputs, (n, d_out)."""
         out = np.asarray(outputs, dtype=np.float64)
-        if self.name == "cross_entropy":
-            hits = out.argmax(axis=1) == self.target
-            return float((hits * self.weight).sum() / self.weight_sum)
-        if self.name == "binary_cross_entropy":
-            hits_each = ((out > 0) == (self.target > 0.5)).all(axis=1)
-            return float((hits_each * self.weight).sum() / self.weight_sum)
-        if METRICS[self.name] == "r2":
-            error = (self.by_output * (self.target - out) ** 2).sum(axis=0)
-        else:
-            error = (self.by_output * _deviance(self.target, np.exp(out))).sum(axis=0)
+        if self.name == "accuracy":
+            return float((self._hits(out) * self.weight).sum() / self.weight_sum)
+        error = self._errors(links.inverse(self.loss.info.link, out))
         with np.errstate(divide="ignore", invalid="ignore"):
             scores = np.where(
                 self.total > 0, 1.0 - error / self.total, np.where(error > 0, 0.0, 1.0)
             )
         return float(scores.mean())
 
+    def _hits(self, out: NDArray[Any]) -> NDArray[Any]:
+        """Return which rows are right; where several labels may be, all of them."""
+        hits: NDArray[Any]
+        if self.loss.info.domain.labels:
+            hits = out.argmax(axis=1) == self.target
+        else:
+            hits = ((out > 0) == (self.target > 0.5)).all(axis=1)
+        return hits
 
-def _deviance(y: NDArray[Any], mu: NDArray[Any]) -> NDArray[Any]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        each: NDArray[Any] = np.where(y > 0, y * np.log(y / mu), 0.0) - y + mu
-    return each
+    def _errors(self, predicted: NDArray[Any]) -> NDArray[Any]:
+        """Return the weighted sum of squared errors or deviances, for each output."""
+        if self.name == "r2":
+            each = (self.target - predicted) ** 2
+        else:
+            each = self.loss.deviance(self.target, predicted)
+        total: NDArray[Any] = (self.by_output * each).sum(axis=0)
+        return total
 
 
 class Progress:

@@ -21,7 +21,6 @@ from fastrelu.checkpoint import CheckpointMethods
 from fastrelu.data_set import BlockSource, DataSet, Evaluation, LossSums, Shape
 from fastrelu.epoch import EpochMethods, Sampling, checked_sampling
 from fastrelu.history import (
-    METRICS,
     Callback,
     History,
     Progress,
@@ -214,7 +213,7 @@ class Trainer(EpochMethods, CheckpointMethods):
         epochs = whole_number("epochs", epochs, 0)
         checked_sampling(sampling)
         calls = checked_callbacks(callbacks)
-        history = History(metric=METRICS[self.loss.name])
+        history = History(metric=self.loss.info.metric)
         self.network._begin_use()
         try:
             with _core.DefaultFloatingPoint():

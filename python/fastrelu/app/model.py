@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import Network, losses, model_file
+from fastrelu import Network, links, losses, model_file
 from fastrelu.app.data.meaning import OLD_READING, Reading
 from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess import Inputs, Target
 from fastrelu.app.preprocess.inputs import Seen
+from fastrelu.app.preprocess.target import require_domain
 from fastrelu.app.run import ensemble
 from fastrelu.app.run.ensemble import Ensemble
 from fastrelu.app.run.metrics import Scores, predicted
@@ -151,9 +152,7 @@ class Model:
         """Return outputs as probabilities, or as values in the target's unit, (n, 1)."""
         if self.task == "regression":
             return predicted(self.target, self.loss, outputs)[:, None]
-        powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        result: NDArray[Any] = powers / powers.sum(axis=1, keepdims=True)
-        return result
+        return links.inverse(self.loss.info.link, outputs)
 
     def evaluate(self, tables: Table | Iterable[Table]) -> Scores:
         """Return the scores on the rows of a table, or of several, that have a target.
@@ -161,7 +160,8 @@ class Model:
         Raises
         ------
         DataError
-            If no row has one, or one has a class that the model does not know.
+            If no row has one, or one has a class that the model does not know or a number that is
+            no target of its loss.
         """
         self.seen = Counter()
         scores = Scores(self.target, self.loss)
@@ -170,6 +170,7 @@ class Model:
             source = table.source
             used = np.flatnonzero(~table.missing_target())
             if len(used):
+                require_domain(table, used, self.loss, self.network.dtype.name)
                 self._score(scores, table.take(used))
         if not scores.rows:
             raise DataError(f"{source}: no row has a target {self.target_name!r} to compare with")

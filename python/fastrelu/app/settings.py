@@ -11,21 +11,14 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from fastrelu import losses
 from fastrelu.app import kinds
 from fastrelu.app.errors import ConfigError
 from fastrelu.app.kinds import Kind, one_of
+from fastrelu.network import ACTIVATIONS
 
 NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?"
-ACTIVATIONS = ("relu", "leaky_relu", "logistic", "tanh", "identity")
-LOSSES = {
-    "auto": None,
-    "cross_entropy": None,
-    "squared_error": None,
-    "huber": f"(?:{NUMBER})?",
-    "absolute_error": None,
-    "quantile": f"(?:{NUMBER})?",
-    "poisson": None,
-}
+TASKS = ("classification", "regression")
 
 
 @dataclass(frozen=True)
@@ -53,6 +46,17 @@ DATA, READING, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
 )  # fmt: skip
 
 
+def _loss_choice() -> kinds.Choice:
+    """Return the kind of a loss's name, with a parameter if it has one: ``quantile:0.9``."""
+    patterns: dict[str, str | None] = {"auto": None}
+    shown_as = ["auto"]
+    for name in (name for task in TASKS for name in losses.names(task)):
+        parameter = losses.as_loss(name).info.parameter
+        patterns[name] = None if parameter is None else f"(?:{NUMBER})?"
+        shown_as.append(name if parameter is None else f"{name}:{parameter.name.upper()}")
+    return kinds.Choice(patterns, "|".join(shown_as))
+
+
 @dataclass(frozen=True)
 class Settings:
     """All that a run is set to; None leaves a choice to the data.
@@ -67,7 +71,7 @@ class Settings:
     )
     task: str = _option(
         "auto",
-        one_of("auto", "classification", "regression"),
+        one_of("auto", *TASKS),
         DATA,
         "auto: classification for text and for whole numbers of few values.",
     )
@@ -220,10 +224,7 @@ class Settings:
     )
     loss: str = _option(
         "auto",
-        kinds.Choice(
-            LOSSES,
-            "auto|cross_entropy|squared_error|huber:DELTA|absolute_error|quantile:Q|poisson",
-        ),
+        _loss_choice(),
         TRAINING,
         "auto: cross_entropy, or squared_error.  DELTA is in standard deviations of the target.",
     )

@@ -15,6 +15,7 @@ from .losses import (
     as_loss,
     as_targets,
     chain,
+    check_outputs,
     link,
     loss_and_d_out,
     reported_loss,
@@ -364,8 +365,9 @@ class Network:
 
     def predict_proba(self, X: ArrayLike, loss: Any) -> Array:
         """Return the outputs through the link of `loss`."""
-        z = self.forward(X)
-        return link(np.atleast_2d(z), as_loss(loss)).reshape(z.shape)
+        z, kind = self.forward(X), as_loss(loss)
+        check_outputs(kind, self.layer_sizes[-1])
+        return link(np.atleast_2d(z), kind).reshape(z.shape)
 
 
 def as_weights(sample_weight: ArrayLike | None, n: int) -> Array:

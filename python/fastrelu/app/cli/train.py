@@ -122,4 +122,5 @@ def result_line(part: str, metrics: dict[str, float]) -> str:
     """Return a part's metrics as a line."""
     if "accuracy" in metrics:
         return f"{part} accuracy: {metrics['accuracy']:.4f}"
-    return f"{part} R2: {metrics['r2']:.4f}, RMSE: {metrics['rmse']:.6g}"
+    explained = f"D2: {metrics['d2']:.4f}, " if "d2" in metrics else ""
+    return f"{part} {explained}R2: {metrics['r2']:.4f}, RMSE: {metrics['rmse']:.6g}"

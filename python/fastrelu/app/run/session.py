@@ -27,7 +27,7 @@ from fastrelu.app.run.checkpoint import Checkpoints, RunState
 from fastrelu.app.run.feeder import Feeder
 from fastrelu.app.run.interrupt import Interrupt, Interrupted
 from fastrelu.app.run.loop import Training
-from fastrelu.app.run.metrics import METRIC, Scores
+from fastrelu.app.run.metrics import Scores
 from fastrelu.app.run.prepare import Prepared, column_choice, prepare
 from fastrelu.app.run.progress import Several
 from fastrelu.app.run.run_folder import RunFolder
@@ -223,7 +223,7 @@ class Session:
             f"{settings.optimizer} {settings.lr:g} {settings.schedule}, seed {settings.seed}"
         )
         training = Training(trainer, feeder, settings, state, checkpoints)
-        self._run(training, METRIC[prepared.target.task], steps)
+        self._run(training, prepared.loss.info.metric, steps)
         return self._finish(training, prepared)
 
     def _run(self, training: Training, metric: str, steps: int) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from fastrelu.app.data.table import Table
 from fastrelu.app.errors import ConfigError, DataError
 from fastrelu.app.kinds import size
 from fastrelu.app.preprocess import Accumulator, Inputs, Target, TargetAccumulator
+from fastrelu.app.preprocess.target import require_domain
 from fastrelu.app.report.gather import evenly, spread_sample
 from fastrelu.app.report.summary import summarize_columns
 from fastrelu.app.run.feeder import Feeder
@@ -151,14 +152,13 @@ def prepare_stream(stream: Stream, settings: Settings) -> PreparedStream:
     _check_counts(stream, counts)
     inputs.finish_first()
     target.finish_first()
+    loss = choose_loss(settings, target.task)
     for _, table, parts in _pass(stream, membership):
         train = rows_of(parts, "train")
         inputs.second(table, train)
         target.second(table, train)
-    learned = target.finish()
-    loss = choose_loss(settings, learned)
-    if loss.name == "poisson":
-        learned = replace(learned, mean=0.0, std=1.0)
+        require_domain(table, np.flatnonzero(parts != NONE), loss, settings.dtype)
+    learned = target.finish().for_loss(loss)
     n_train = int(counts[:, 0].sum())
     settings = resolve(settings, learned, n_train)
     rows = StreamedRows(
