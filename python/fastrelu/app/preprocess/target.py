@@ -172,8 +172,8 @@ class TargetAccumulator:
             self._example = present[0]
         train = present if rows is None else chunk.target[rows]
         if not self.many:
-            self.counts.update(present.tolist())
-            self.training.update(train.tolist())
+            _count(self.counts, present)
+            _count(self.training, train)
             if len(self.counts) > MOST_CLASSES:
                 self.many = True
                 self.counts.clear()
@@ -247,6 +247,16 @@ class TargetAccumulator:
             self.moments.second(block)
         std = float(self.moments.std[0])
         return Target("regression", mean=float(self.moments.mean[0]), std=std or 1.0)
+
+
+def _count(counter: Counter[Any], values: NDArray[Any]) -> None:
+    """Count values; numbers by sorting them, which is faster than a dictionary of each."""
+    if values.dtype == object:
+        counter.update(values.tolist())
+        return
+    different, counts = np.unique(values, return_counts=True)
+    for value, n in zip(different.tolist(), counts.tolist(), strict=True):
+        counter[value] += n
 
 
 def fit_target(table: Table, rows: Rows = None, task: str = "auto") -> Target:
