@@ -14,6 +14,7 @@ from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.csv import text_table
 from fastrelu.app.data.readers.files import Source
 from fastrelu.app.data.readers.text.blocks import BLOCK, Block
+from fastrelu.app.data.readers.text.dialect import SEPARATORS
 from fastrelu.app.data.readers.text.files import TextFile, TextFiles
 from fastrelu.app.data.readers.text.gather import Gathered, values
 from fastrelu.app.data.readers.text.parse import Parser
@@ -24,6 +25,13 @@ from fastrelu.app.data.table import Table
 
 LEAST_BLOCK = 1 << 16
 COPIES = 4  # of a block's bytes: as read, as texts, as values
+
+
+def cells_at_most(head: bytes, size: int) -> float:
+    """Return how many cells a text file of some bytes has at most, told from its beginning."""
+    lines = head.count(b"\n") + head.count(b"\r") + 1
+    marks = max(head.count(separator.encode()) for separator in SEPARATORS + " ")
+    return size / len(head) * (lines + marks)
 
 
 class TextStream:
