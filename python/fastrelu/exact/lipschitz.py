@@ -77,7 +77,7 @@ def _from_regions(
     best, upper = 0.0, 0.0
     try:
         sheets = [_sheet_jacobians(net, *sheet) for sheet in _sheets(net, box)]
-    except _core.TooManyRegions:
+    except _core.TooManyRegionsError:
         return None
     for J, X, pattern in sheets:
         norms = operator_norms(J, norm)
