@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess.options import InputOptions
+from fastrelu.app.preprocess.treatment import Treatment
 
 MOST_DISTINCT = 100_000
 MISSING = ""
@@ -50,6 +51,11 @@ class OneHot:
                     seen[what, self.name] += n
         return where
 
+    @property
+    def treatment(self) -> Treatment:
+        """What is done to the column."""
+        return Treatment(self.name, "text", "one-hot", self.n_inputs, names=self.categories)
+
     def describe(self) -> dict[str, Any]:
         """Return it as plain values."""
         return {"column": self.name, "categories": self.categories}
@@ -76,6 +82,11 @@ class Hashed:
         for value in set(values) - known.keys():
             known[value] = hash_text(value) % self.n_inputs
         return np.fromiter(map(known.__getitem__, values), np.intp, len(values))
+
+    @property
+    def treatment(self) -> Treatment:
+        """What is done to the column."""
+        return Treatment(self.name, "text", "hash", self.n_inputs)
 
     def describe(self) -> dict[str, Any]:
         """Return it as plain values."""

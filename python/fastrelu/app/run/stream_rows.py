@@ -16,8 +16,7 @@ from fastrelu.app.data.stream.parts import NUMBER, Membership, Rows, rows_of
 from fastrelu.app.data.stream.source import Stream
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
-from fastrelu.app.preprocess import Inputs, Target
-from fastrelu.app.run.feeder import Part
+from fastrelu.app.preprocess import Examples, Inputs, Target
 from fastrelu.losses import Loss
 
 
@@ -86,7 +85,9 @@ class StreamedRows:
         """Yield the tables of all chunks, as they lie, with their rows of a part."""
         return self.of_chunks(range(len(self.stream.chunks)), part)
 
-    def ready(self, table: Table, rows: Rows, part: str, out: NDArray[Any] | None = None) -> Part:
+    def ready(
+        self, table: Table, rows: Rows, part: str, out: NDArray[Any] | None = None
+    ) -> Examples:
         """Return some rows of a part as the network takes them, the inputs in `out` if given."""
         assert table.target is not None
         seen = None if part == "train" else self.seen[part]  # training has seen itself
@@ -99,7 +100,7 @@ class StreamedRows:
         if self.class_weights is not None:
             by_row = self.class_weights[y]
             loss_weights = by_row if weights is None else by_row * weights
-        return Part(X, y, truth, loss_weights, weights)
+        return Examples(X, y, truth, loss_weights, weights)
 
     def _encode(self, table: Table, values: NDArray[Any]) -> NDArray[Any]:
         if self.loss.name == "poisson" and len(values) and values.min() < 0:
