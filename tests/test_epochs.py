@@ -285,13 +285,13 @@ def test_callbacks_that_are_none_are_refused_before_anything_happens(bad):
 
 
 def test_random_numbers_are_the_references():
-    stream = reference.philox.Stream(9, Purpose.MEMBERSHIP)
+    stream = reference.random.Stream(9, Purpose.MEMBERSHIP)
     assert words(9, Purpose.MEMBERSHIP, 0, 11).tolist() == [stream.next() for _ in range(11)]
     assert same_bits(words(9, 8, 5, 6), words(9, 8, 0, 11)[5:])
-    order = reference.philox.order(9, Purpose.BLOCK_ORDER, 2, 3, 20)
+    order = reference.random.order(9, Purpose.BLOCK_ORDER, 2, 3, 20)
     assert permutation(9, Purpose.BLOCK_ORDER, 2, 3, 20).tolist() == order.tolist()
     for purpose in Purpose:
-        assert getattr(reference.philox, purpose.name, purpose) == purpose
+        assert getattr(reference.random, purpose.name, purpose) == purpose
     for bad in ((-1, 1, 0, 1), (0, 1, 0, -1), (0, "1", 0, 1)):
         with pytest.raises((TypeError, ValueError), match="expected a whole number"):
             words(*bad)

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     )
     from fastrelu._version import __version__
     from fastrelu.data_set import Block, BlockSource, DataSet, Evaluation, LossSums
-    from fastrelu.exact.piecewise import PiecewiseLinear, maximum, minimum
+    from fastrelu.exact.maximum import maximum, minimum
+    from fastrelu.exact.piecewise import PiecewiseLinear
     from fastrelu.functional import linear_relu, relu, relu_backward
     from fastrelu.history import EpochRecord, History
     from fastrelu.mlp import MLPClassifier as MLPClassifier
@@ -46,7 +47,8 @@ _MODULES = {
         "_config",
     ),
     **dict.fromkeys(("Block", "BlockSource", "DataSet", "Evaluation", "LossSums"), "data_set"),
-    **dict.fromkeys(("PiecewiseLinear", "maximum", "minimum"), "exact.piecewise"),
+    **dict.fromkeys(("maximum", "minimum"), "exact.maximum"),
+    **dict.fromkeys(("PiecewiseLinear",), "exact.piecewise"),
     **dict.fromkeys(("linear_relu", "relu", "relu_backward"), "functional"),
     **dict.fromkeys(("EpochRecord", "History"), "history"),
     **dict.fromkeys(("MLPClassifier", "MLPRegressor"), "mlp"),

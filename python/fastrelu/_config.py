@@ -15,19 +15,41 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        1 to 1024. Results do not depend on it. The default is ``FASTRELU_NUM_THREADS``, else the
-        cores that this process may use; a larger number is honoured.
+        1 to 1024; it may be more than there are cores. Results do not depend on it. Until it is
+        set, the number is that in the environment variable ``FASTRELU_NUM_THREADS``, or else the
+        number of cores that this process may use.
 
     Raises
     ------
     TypeError, ValueError
         If `n` is not a whole number in that range.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> before = fastrelu.get_num_threads()
+    >>> fastrelu.set_num_threads(2)
+    >>> fastrelu.get_num_threads()
+    2
+    >>> fastrelu.set_num_threads(before)
     """
     _core.set_num_threads(whole_number("n", n, low=1, high=1024))
 
 
 def get_num_threads() -> int:
-    """Return how many threads a computation may use."""
+    """Return how many threads a computation may use.
+
+    Returns
+    -------
+    int
+        The number; see `set_num_threads`.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> fastrelu.get_num_threads() >= 1
+    True
+    """
     return _core.num_threads()
 
 
@@ -72,8 +94,17 @@ def show_config() -> dict[str, Any]:
     Returns
     -------
     dict
-        Keys ``isa``, ``available_isas``, ``compiled_isas``, ``threads``, ``compiler``, and the
-        versions ``fastrelu``, ``python``, ``numpy``.
+        ``isa``, the instruction set in use; ``available_isas``, those that this machine can run;
+        ``compiled_isas``, those that this build has kernels for; ``threads``; ``compiler``; and the
+        versions of ``fastrelu``, ``python`` and ``numpy``.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> config = fastrelu.show_config()  # doctest: +ELLIPSIS
+    fastrelu: ...
+    >>> config["isa"] in config["available_isas"]
+    True
     """
     import platform
 

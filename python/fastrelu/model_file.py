@@ -134,12 +134,25 @@ def load(path: Any) -> Network:
     Returns
     -------
     Network
-        With the same bits in its parameters.
+        Its parameters have the bits of those saved.
 
     Raises
     ------
     FileNotFoundError, ValueError
         If there is no such file, or it is not a network of this or an earlier format version.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import fastrelu
+    >>> net = fastrelu.Network([2, 3, 1], seed=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "net.safetensors")
+    ...     net.save(path)
+    ...     other = fastrelu.load(path)
+    >>> bool((other.parameters == net.parameters).all())
+    True
     """
     arrays, metadata = read(path, "fastrelu.network")
     return network_from(arrays, metadata)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Pictures of fits and functions (extra `plot`: Matplotlib, imported when first used).
 
-Each function draws into the axes given as ``ax``, or a new figure's, and returns the axes.
+Each function draws into the axes given as ``ax``, or into those of a new figure, and returns the
+axes.
 """
 
 from fastrelu.plot._convergence import convergence, gradient_noise

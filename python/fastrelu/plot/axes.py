@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What all pictures share: Matplotlib when first used, axes, colours, labels."""
+"""What all pictures share: the import of Matplotlib when first used, axes, colours, labels."""
 
 from __future__ import annotations
 

@@ -25,28 +25,38 @@ def confusion_matrix(
     classes: Sequence[Any] | None = None,
     ax: Any = None,
 ) -> Any:
-    """Draw how many rows of each class were predicted as which.
+    """Draw how many rows of each class were predicted as which class.
+
+    A cell's colour is its share of the rows of the true class. With up to 20 classes the cell also
+    shows the number of rows.
 
     Parameters
     ----------
     truth, predicted : array_like, (n,)
-        Labels.
+        The true and the predicted labels.
     classes : sequence, optional
         All labels, in the order to draw; by default those that occur, sorted.
     ax : matplotlib Axes, optional
-        Where to draw; by default axes of a new figure.
+        The axes to draw into; by default those of a new figure.
 
     Returns
     -------
     matplotlib Axes
-        A cell's colour is its share of the true class's rows; up to 20 classes it holds the count.
+        The axes drawn into.
 
     Raises
     ------
     ImportError
-        Without Matplotlib.
+        If Matplotlib is not installed.
     ValueError
         If the lengths differ, there are no rows, or a label is not in `classes`.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> ax = fastrelu.plot.confusion_matrix(["cat", "dog", "dog"], ["cat", "cat", "dog"])
+    >>> ax.get_xlabel(), [text.get_text() for text in ax.texts]
+    ('predicted class', ['1', '1', '1'])
     """
     t, p = _pair("truth", truth, "predicted", predicted)
     if classes is None:
@@ -90,31 +100,45 @@ def calibration(
 ) -> Any:
     """Draw how often predictions were right, by how sure they were: a reliability diagram.
 
+    A point is a bin's share of right predictions, with Wilson's 95 % interval; a bar is the bin's
+    share of the rows. The expected calibration error is in the legend.
+
     Parameters
     ----------
     truth : array_like, (n,)
-        Labels.
+        The true labels.
     probabilities : array_like, (n, n_classes)
-        Predicted probabilities; a row's prediction is its most probable class.
+        The predicted probabilities; the prediction for a row is its most probable class.
     classes : sequence, optional
         The label of each column; by default the sorted labels of `truth`.
     ax : matplotlib Axes, optional
-        Where to draw; by default axes of a new figure.
+        The axes to draw into; by default those of a new figure.
     bins : int
-        Bins of equal width over [0, 1].
+        The number of bins of equal width over [0, 1].
 
     Returns
     -------
     matplotlib Axes
-        Points with Wilson's 95 % interval, bars for the share of rows in each bin; the expected
-        calibration error is in the legend.
+        The axes drawn into.
 
     Raises
     ------
     ImportError
-        Without Matplotlib.
+        If Matplotlib is not installed.
     TypeError, ValueError
         If an argument does not fit.
+
+    References
+    ----------
+    Guo, Pleiss, Sun and Weinberger (2017), On calibration of modern neural networks. Wilson (1927),
+    Probable inference, the law of succession, and statistical inference.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> ax = fastrelu.plot.calibration([0, 1, 1], [[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]])
+    >>> ax.get_xlabel()
+    'confidence in the predicted class'
     """
     n_bins = whole_number("bins", bins, 2, 1000)
     t, p = np.asarray(truth).reshape(-1), np.asarray(probabilities, np.float64)
@@ -177,22 +201,30 @@ def predictions(truth: ArrayLike, predicted: ArrayLike, ax: Any = None, *, unit:
     Parameters
     ----------
     truth, predicted : array_like of float, (n,)
-        More than 5,000 points are drawn as their density.
+        The true and the predicted values. More than 5,000 points are drawn as their density.
     ax : matplotlib Axes, optional
-        Where to draw; by default axes of a new figure.
+        The axes to draw into; by default those of a new figure.
     unit : str
-        For the axes' labels: what the values are.
+        What the values are, for the labels of the axes.
 
     Returns
     -------
     matplotlib Axes
+        The axes drawn into.
 
     Raises
     ------
     ImportError
-        Without Matplotlib.
+        If Matplotlib is not installed.
     ValueError
         If the lengths differ, there are no rows, or a value is not finite.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> ax = fastrelu.plot.predictions([1.0, 2.0, 3.0], [1.1, 1.9, 3.2], unit="metres")
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('true, metres', 'predicted, metres')
     """
     t, p = _values(truth, predicted)
     ax = axes_or_new(ax, figsize=(5.0, 5.0))
@@ -212,27 +244,35 @@ def predictions(truth: ArrayLike, predicted: ArrayLike, ax: Any = None, *, unit:
 
 
 def residuals(truth: ArrayLike, predicted: ArrayLike, ax: Any = None, *, unit: str = "") -> Any:
-    """Draw what the predictions are too high by (predicted - true), against the predicted values.
+    """Draw the errors of predictions (predicted - true) against the predicted values.
 
     Parameters
     ----------
     truth, predicted : array_like of float, (n,)
-        More than 5,000 points are drawn as their density.
+        The true and the predicted values. More than 5,000 points are drawn as their density.
     ax : matplotlib Axes, optional
-        Where to draw; by default axes of a new figure.
+        The axes to draw into; by default those of a new figure.
     unit : str
-        For the axes' labels: what the values are.
+        What the values are, for the label of the horizontal axis.
 
     Returns
     -------
     matplotlib Axes
+        The axes drawn into.
 
     Raises
     ------
     ImportError
-        Without Matplotlib.
+        If Matplotlib is not installed.
     ValueError
         If the lengths differ, there are no rows, or a value is not finite.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> ax = fastrelu.plot.residuals([1.0, 2.0, 3.0], [1.1, 1.9, 3.2])
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('predicted', 'predicted - true')
     """
     t, p = _values(truth, predicted)
     ax = axes_or_new(ax)
@@ -259,33 +299,45 @@ def importance(
     most: int = 20,
     metric: str = "accuracy",
 ) -> Any:
-    """Draw how much a metric drops when a column is shuffled, the largest drop on top.
+    """Draw how much a metric drops when a column is shuffled, the largest drop at the top.
 
     Parameters
     ----------
     names : sequence, (n_columns,)
-        The columns.
+        The names of the columns.
     drops : array_like of float, (n_columns,)
-        The metric minus that with the column shuffled.
+        The metric minus the metric with the column shuffled.
     errors : array_like of float, (n_columns,), optional
         The half width of the whiskers, such as the standard deviation over repeats.
     ax : matplotlib Axes, optional
-        Where to draw; by default axes of a new figure.
+        The axes to draw into; by default those of a new figure.
     most : int
-        How many columns to draw.
+        The most columns to draw.
     metric : str
-        For the axis's label.
+        The metric's name, for the label of the axis.
 
     Returns
     -------
     matplotlib Axes
+        The axes drawn into.
 
     Raises
     ------
     ImportError
-        Without Matplotlib.
+        If Matplotlib is not installed.
     TypeError, ValueError
         If an argument does not fit.
+
+    References
+    ----------
+    Breiman (2001), Random forests, introduced this importance.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> ax = fastrelu.plot.importance(["age", "size"], [0.02, 0.3], metric="R2")
+    >>> [label.get_text() for label in ax.get_yticklabels()], ax.get_xlabel()
+    (['size', 'age'], 'drop in R2 when shuffled')
     """
     values = np.asarray(drops, np.float64).reshape(-1)
     whiskers = np.zeros(len(values)) if errors is None else np.asarray(errors, np.float64)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.utils.optimize import _check_optimize_result
 
 from fastrelu import _core
+from fastrelu.gradients import Gradients
 from fastrelu.network import Network
 from fastrelu.sklearn import losses
 from fastrelu.sklearn.optimizer import PLAIN, core_trainer
@@ -83,7 +84,7 @@ def penalized_loss(
 ) -> Loss:
     """Return the function of packed parameters that gives the loss and its packed gradient."""
     flat = np.empty(net.n_parameters, net.dtype)
-    gradients = net._gradients(flat, None)
+    gradients = Gradients.of(net, flat)
     n_weights = sum(w.size for w in net.weights)
 
     def function(packed: Array) -> tuple[float, Array]:

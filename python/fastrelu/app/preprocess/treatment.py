@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fastrelu.app.preprocess.scaling import Scaling
+from fastrelu.app.preprocess.standardize import Scaling
 
 What = Literal[
     "left out", "as it is", "bytes", "constant", "standard", "quantile", "largest", "date",

@@ -49,18 +49,18 @@ def philox_block(
 
 
 class Stream:
-    """The words of one key ``(seed, purpose)`` and counter ``(0, index, time, 0)`` onwards.
+    """The words of one key ``(seed, purpose)``, from the counter ``(0, index, time, 0)`` on.
 
     Parameters
     ----------
     seed : int
-        0..2**64 - 1.
+        0 to 2**64 - 1.
     purpose : int
-        What the numbers are for; one of the constants of this module.
+        What the numbers are for: one of the constants of this module.
     index : int
-        The layer or shard.
+        The number of the layer or shard.
     time : int
-        The epoch or step.
+        The number of the epoch or step.
     """
 
     def __init__(self, seed: int, purpose: int, index: int = 0, time: int = 0) -> None:
@@ -82,9 +82,10 @@ class Stream:
         return (self.next() >> 11) * 2.0**-53
 
     def below(self, n: int) -> int:
-        """Return a whole number in 0..n-1, each with the same probability.
+        """Return a whole number from 0 to n - 1, each with the same probability.
 
-        The high half of word * n; the few words that would favour some numbers are passed over.
+        It is the high half of word * n (Lemire, 2019). The few words that would favour some numbers
+        are passed over.
         """
         product = self.next() * n
         while product % _WORD < (_WORD - n) % n:
@@ -98,7 +99,7 @@ def row_order(seed: int, epoch: int, shard: int, n: int, first_row: int = 0) -> 
 
 
 def order(seed: int, purpose: int, index: int, time: int, n: int) -> Rows:
-    """Return 0..n-1 in an order that is drawn (Fisher and Yates)."""
+    """Return 0 to n - 1 in a random order (Fisher and Yates)."""
     stream = Stream(seed, purpose, index, time)
     a = list(range(n))
     for i in range(n - 1, 0, -1):
@@ -108,7 +109,7 @@ def order(seed: int, purpose: int, index: int, time: int, n: int) -> Rows:
 
 
 def subset(seed: int, step: int, n: int, m: int) -> Rows:
-    """Return m different rows of n, each m-subset with the same probability (Floyd)."""
+    """Return m different rows of n; each subset of m rows has the same probability (Floyd)."""
     stream = Stream(seed, SUBSET, 0, step)
     taken: dict[int, None] = {}  # a set that remembers its order
     for j in range(n - m, n):
@@ -118,18 +119,18 @@ def subset(seed: int, step: int, n: int, m: int) -> Rows:
 
 
 def with_replacement(seed: int, step: int, n: int, m: int) -> Rows:
-    """Return m rows of n, each drawn on its own."""
+    """Return m rows of n, each drawn from all n."""
     stream = Stream(seed, WITH_REPLACEMENT, 0, step)
     return np.array([stream.below(n) for _ in range(m)], dtype=np.int64)
 
 
 def replicate_seed(seed: int, replicate: int) -> int:
-    """Return the seed of one run among many that are made with `seed`, from 0."""
+    """Return the seed of run `replicate`, counted from 0, of many runs made with `seed`."""
     return philox_block((0, replicate, 0, 0), (seed, REPLICATE))[0]
 
 
 def dropout_keeps(seed: int, step: int, layer: int, row: int, units: int, rate: float) -> Array:
-    """Return which units of a hidden layer a row of the step's minibatch keeps, (units,) bool."""
+    """Return the units of a hidden layer that a row of the minibatch keeps, (units,) bool."""
     key = (seed, DROPOUT)
     words: list[int] = []
     for block in range(-(-units // 4)):

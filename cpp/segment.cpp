@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "piecewise.h"
+#include "segment.h"
 
 #include <algorithm>
 #include <cstddef>
