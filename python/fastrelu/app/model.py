@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import Network, links, losses, model_file
+from fastrelu.app import ensemble
 from fastrelu.app.data.meaning import OLD_READING, Reading
 from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.table import Table
+from fastrelu.app.ensemble import Ensemble
 from fastrelu.app.errors import DataError
+from fastrelu.app.metrics import Scores, predicted
 from fastrelu.app.preprocess import Inputs, Target
 from fastrelu.app.preprocess.inputs import Seen
 from fastrelu.app.preprocess.target import require_domain
-from fastrelu.app.run import ensemble
-from fastrelu.app.run.ensemble import Ensemble
-from fastrelu.app.run.metrics import Scores, predicted
-from fastrelu.app.run.run_folder import MODEL
+from fastrelu.app.run_folder import MODEL
 from fastrelu.losses import Loss
 
 NETWORK, PIPELINE, VERSION = "fastrelu.network", "pipeline", 1
@@ -70,6 +70,22 @@ class Model:
         self.loss = losses.as_loss(loss)
         self.about = about or {}
         self.seen: Seen = Counter()
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """The metrics of its training, by set: "test", "validation", "train"."""
+        return dict(self.about.get("metrics") or {})
+
+    @property
+    def row_counts(self) -> dict[str, int]:
+        """The rows of each set, and those left out."""
+        return dict(self.about.get("rows") or {})
+
+    @property
+    def epoch_used(self) -> int | None:
+        """The epoch after which it had these parameters; None if that is not known."""
+        epoch: int | None = self.about.get("epoch_used")
+        return epoch
 
     @property
     def task(self) -> str:

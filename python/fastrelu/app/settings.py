@@ -371,9 +371,7 @@ def load_toml(path: str | Path) -> dict[str, Any]:
     known = {each.name: option for each, option in options()}
     values = {}
     if isinstance(raw.get("search"), dict):
-        from fastrelu.app.run.search.space import text_of
-
-        raw |= {"search_space": text_of(raw["search"], str(path)), "search": True}
+        raw |= {"search_space": space_text(raw["search"], str(path)), "search": True}
     for key, value in raw.items():
         name = key.replace("-", "_")
         if name not in known:
@@ -385,6 +383,31 @@ def load_toml(path: str | Path) -> dict[str, Any]:
         except ValueError as error:
             raise ConfigError(f"{path}: {key}: {error}") from None
     return values
+
+
+def space_text(table: Mapping[str, Any], path: str) -> str:
+    """Return a TOML table as --search-space has it: ``hidden=64|128,64; lr=0.001..0.01``.
+
+    Raises
+    ------
+    ConfigError
+        If a value is neither a list, a text, nor a table of low and high.
+    """
+    items = []
+    for name, value in table.items():
+        if isinstance(value, str):
+            text = value
+        elif isinstance(value, list) and value:
+            text = "|".join(shown(tuple(v)) if isinstance(v, list) else shown(v) for v in value)
+        elif isinstance(value, dict) and set(value) == {"low", "high"}:
+            text = f"{value['low']}..{value['high']}"
+        else:
+            raise ConfigError(
+                f"{path}: [search] {name}: expected a list of values or "
+                f"{{low = X, high = Y}}, got {value!r}"
+            )
+        items.append(f"{name}={text}")
+    return "; ".join(items)
 
 
 def to_toml(settings: Settings, comment: str) -> str:

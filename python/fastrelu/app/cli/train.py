@@ -68,9 +68,9 @@ def _run(
     given: dict[str, Any], config: str | None, resume: str | None, force: bool, quiet: bool
 ) -> None:
     from fastrelu.app.run.progress import watchers
-    from fastrelu.app.run.run_folder import RunFolder
     from fastrelu.app.run.session import resumed_settings
     from fastrelu.app.run.several import session_of
+    from fastrelu.app.run_folder import RunFolder
     from fastrelu.app.settings import merge
 
     folder = shown = None
