@@ -32,6 +32,7 @@ enum class LossKind : std::uint8_t {
   huber,
   absolute_error,
   quantile,
+  gamma,
 };
 
 // The link of the generalized linear model that the outputs belong to: predictions are its inverse
@@ -51,6 +52,7 @@ constexpr Domain kReal{"real", "targets", false, -kInfinity, kInfinity, false};
 constexpr Domain kLabels{"labels", "labels", true, 0, kInfinity, false};
 constexpr Domain kUnitInterval{"unit_interval", "targets in [0, 1]", false, 0, 1, false};
 constexpr Domain kNonNegative{"non_negative", "targets >= 0", false, 0, kInfinity, false};
+constexpr Domain kPositive{"positive", "targets > 0", false, 0, kInfinity, true};
 
 // What a network with this loss does: predict numbers, one of several classes, or any of several.
 enum class Task : std::uint8_t { regression, classification, multilabel };
@@ -95,6 +97,8 @@ constexpr LossInfo kLosses[] = {
     {LossKind::quantile, "quantile",
      Task::regression, Link::identity, kReal, Metric::r2, OverOutputs::mean, 1, false,
      {"quantile", 0.5, 0.0, 1.0}},
+    {LossKind::gamma, "gamma",
+     Task::regression, Link::log, kPositive, Metric::d2, OverOutputs::sum, 1, false, {}},
 };
 // clang-format on
 

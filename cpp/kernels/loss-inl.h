@@ -164,6 +164,19 @@ struct LossBlock {
     return loss;
   }
 
+  // y / mu by two factors: exp(-z) alone may be out of range where y / mu is not.
+  FASTRELU_INLINE V gamma() {
+    const V half = S::set1(T(0.5)), one = S::set1(T(1));
+    V loss = S::zero();
+    for (std::size_t k = 0; k < outputs; ++k) {
+      const V x = output(k), t = target(k), h = vexp<T>(-(half * x));
+      const V r = S::fma(t * h, h, -one);
+      loss = loss + ((x - vlog<T>(t)) + r);
+      put(k, -r);
+    }
+    return loss;
+  }
+
   FASTRELU_INLINE V run() {
     switch (spec.kind) {
       case LossKind::squared_error: return squared_error();
@@ -176,6 +189,7 @@ struct LossBlock {
       case LossKind::huber: return huber();
       case LossKind::absolute_error: return pinball(S::set1(T(1)), S::set1(T(1)));
       case LossKind::quantile: return pinball(S::set1(spec.complement), S::set1(spec.parameter));
+      case LossKind::gamma: return gamma();
     }
     return S::zero();
   }

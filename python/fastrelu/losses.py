@@ -113,6 +113,20 @@ class Poisson(Loss):
 
 
 @dataclass(frozen=True)
+class Gamma(Loss):
+    """Half the Gamma deviance of targets > 0; the outputs are the logarithms of the means.
+
+    For positive amounts whose spread grows in proportion to their mean.
+    """
+
+    name: ClassVar[str] = "gamma"
+
+    def deviance(self, y: Array, mu: Array) -> Array:
+        """Return ``log(mu / y) + y / mu - 1``."""
+        return np.asarray(np.log(mu / y) + y / mu - 1.0)
+
+
+@dataclass(frozen=True)
 class Huber(Loss):
     """Half the squared residual up to `delta`, linear beyond; averaged over outputs and rows.
 

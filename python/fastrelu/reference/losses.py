@@ -22,7 +22,7 @@ from .layers import logistic, relu
 Array = NDArray[Any]
 
 __all__ = [
-    "AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "Huber", "Poisson", "Quantile",
+    "AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "Gamma", "Huber", "Poisson", "Quantile",
     "SquaredError",
 ]  # fmt: skip
 
@@ -32,6 +32,7 @@ DOMAINS: dict[str, tuple[str, Callable[[Array], Array]]] = {
     "labels": ("labels", lambda y: y >= 0),
     "unit_interval": ("targets in [0, 1]", lambda y: (y >= 0) & (y <= 1)),
     "non_negative": ("targets >= 0", lambda y: y >= 0),
+    "positive": ("targets > 0", lambda y: y > 0),
 }
 
 _BY_NAME: dict[str, type[Loss]] = {}
@@ -362,6 +363,22 @@ class Poisson(Loss):
         mu = exp(z)
         loss = np.where(y > 0, fma(y, log(y) - z, mu - y), mu)
         return sum_outputs(loss), mu - y
+
+
+@dataclass(frozen=True)
+class Gamma(Loss):
+    """Half the Gamma deviance of targets > 0; the outputs are the logarithms of the means."""
+
+    name: ClassVar[str] = "gamma"
+    link: ClassVar[str] = "log"
+    domain: ClassVar[str] = "positive"
+
+    def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
+        """Return ``log(mu / y) + y / mu - 1`` with ``mu = exp(z)``; g is ``1 - y / mu``."""
+        half, one = z.dtype.type(0.5), z.dtype.type(1)
+        h = exp(-(half * z))  # exp(-z) may be out of range where y exp(-z) is not
+        r = fma(y * h, h, -one)
+        return sum_outputs((z - log(y)) + r), -r
 
 
 # The links
