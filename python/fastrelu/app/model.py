@@ -13,17 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import Network, losses, model_file
+from fastrelu import Network, links, losses, model_file
+from fastrelu.app import ensemble
 from fastrelu.app.data.meaning import OLD_READING, Reading
 from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.table import Table
+from fastrelu.app.ensemble import Ensemble
 from fastrelu.app.errors import DataError
+from fastrelu.app.metrics import Scores, predicted
 from fastrelu.app.preprocess import Inputs, Target
 from fastrelu.app.preprocess.inputs import Seen
-from fastrelu.app.run import ensemble
-from fastrelu.app.run.ensemble import Ensemble
-from fastrelu.app.run.metrics import Scores, predicted
-from fastrelu.app.run.run_folder import MODEL
+from fastrelu.app.preprocess.target import require_domain
+from fastrelu.app.run_folder import MODEL
 from fastrelu.losses import Loss
 
 NETWORK, PIPELINE, VERSION = "fastrelu.network", "pipeline", 1
@@ -69,6 +70,22 @@ class Model:
         self.loss = losses.as_loss(loss)
         self.about = about or {}
         self.seen: Seen = Counter()
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """The metrics of its training, by set: "test", "validation", "train"."""
+        return dict(self.about.get("metrics") or {})
+
+    @property
+    def row_counts(self) -> dict[str, int]:
+        """The rows of each set, and those left out."""
+        return dict(self.about.get("rows") or {})
+
+    @property
+    def epoch_used(self) -> int | None:
+        """The epoch after which it had these parameters; None if that is not known."""
+        epoch: int | None = self.about.get("epoch_used")
+        return epoch
 
     @property
     def task(self) -> str:
@@ -151,9 +168,7 @@ class Model:
         """Return outputs as probabilities, or as values in the target's unit, (n, 1)."""
         if self.task == "regression":
             return predicted(self.target, self.loss, outputs)[:, None]
-        powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        result: NDArray[Any] = powers / powers.sum(axis=1, keepdims=True)
-        return result
+        return links.inverse(self.loss.info.link, outputs)
 
     def evaluate(self, tables: Table | Iterable[Table]) -> Scores:
         """Return the scores on the rows of a table, or of several, that have a target.
@@ -161,7 +176,8 @@ class Model:
         Raises
         ------
         DataError
-            If no row has one, or one has a class that the model does not know.
+            If no row has one, or one has a class that the model does not know or a number that is
+            no target of its loss.
         """
         self.seen = Counter()
         scores = Scores(self.target, self.loss)
@@ -170,6 +186,7 @@ class Model:
             source = table.source
             used = np.flatnonzero(~table.missing_target())
             if len(used):
+                require_domain(table, used, self.loss, self.network.dtype.name)
                 self._score(scores, table.take(used))
         if not scores.rows:
             raise DataError(f"{source}: no row has a target {self.target_name!r} to compare with")

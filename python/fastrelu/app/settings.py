@@ -11,21 +11,14 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from fastrelu import losses
 from fastrelu.app import kinds
 from fastrelu.app.errors import ConfigError
 from fastrelu.app.kinds import Kind, one_of
+from fastrelu.network import ACTIVATIONS
 
 NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?"
-ACTIVATIONS = ("relu", "leaky_relu", "logistic", "tanh", "identity")
-LOSSES = {
-    "auto": None,
-    "cross_entropy": None,
-    "squared_error": None,
-    "huber": f"(?:{NUMBER})?",
-    "absolute_error": None,
-    "quantile": f"(?:{NUMBER})?",
-    "poisson": None,
-}
+TASKS = ("classification", "regression")
 
 
 @dataclass(frozen=True)
@@ -53,6 +46,17 @@ DATA, READING, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
 )  # fmt: skip
 
 
+def _loss_choice() -> kinds.Choice:
+    """Return the kind of a loss's name, with a parameter if it has one: ``quantile:0.9``."""
+    patterns: dict[str, str | None] = {"auto": None}
+    shown_as = ["auto"]
+    for name in (name for task in TASKS for name in losses.names(task)):
+        parameter = losses.as_loss(name).info.parameter
+        patterns[name] = None if parameter is None else f"(?:{NUMBER})?"
+        shown_as.append(name if parameter is None else f"{name}:{parameter.name.upper()}")
+    return kinds.Choice(patterns, "|".join(shown_as))
+
+
 @dataclass(frozen=True)
 class Settings:
     """All that a run is set to; None leaves a choice to the data.
@@ -67,7 +71,7 @@ class Settings:
     )
     task: str = _option(
         "auto",
-        one_of("auto", "classification", "regression"),
+        one_of("auto", *TASKS),
         DATA,
         "auto: classification for text and for whole numbers of few values.",
     )
@@ -220,10 +224,7 @@ class Settings:
     )
     loss: str = _option(
         "auto",
-        kinds.Choice(
-            LOSSES,
-            "auto|cross_entropy|squared_error|huber:DELTA|absolute_error|quantile:Q|poisson",
-        ),
+        _loss_choice(),
         TRAINING,
         "auto: cross_entropy, or squared_error.  DELTA is in standard deviations of the target.",
     )
@@ -370,9 +371,7 @@ def load_toml(path: str | Path) -> dict[str, Any]:
     known = {each.name: option for each, option in options()}
     values = {}
     if isinstance(raw.get("search"), dict):
-        from fastrelu.app.run.search.space import text_of
-
-        raw |= {"search_space": text_of(raw["search"], str(path)), "search": True}
+        raw |= {"search_space": space_text(raw["search"], str(path)), "search": True}
     for key, value in raw.items():
         name = key.replace("-", "_")
         if name not in known:
@@ -384,6 +383,31 @@ def load_toml(path: str | Path) -> dict[str, Any]:
         except ValueError as error:
             raise ConfigError(f"{path}: {key}: {error}") from None
     return values
+
+
+def space_text(table: Mapping[str, Any], path: str) -> str:
+    """Return a TOML table as --search-space has it: ``hidden=64|128,64; lr=0.001..0.01``.
+
+    Raises
+    ------
+    ConfigError
+        If a value is neither a list, a text, nor a table of low and high.
+    """
+    items = []
+    for name, value in table.items():
+        if isinstance(value, str):
+            text = value
+        elif isinstance(value, list) and value:
+            text = "|".join(shown(tuple(v)) if isinstance(v, list) else shown(v) for v in value)
+        elif isinstance(value, dict) and set(value) == {"low", "high"}:
+            text = f"{value['low']}..{value['high']}"
+        else:
+            raise ConfigError(
+                f"{path}: [search] {name}: expected a list of values or "
+                f"{{low = X, high = Y}}, got {value!r}"
+            )
+        items.append(f"{name}={text}")
+    return "; ".join(items)
 
 
 def to_toml(settings: Settings, comment: str) -> str:

@@ -84,7 +84,7 @@ def write_predictions(file: IO[str], model: Model, tables: Iterable[Table], prob
 def _output(out: str | None, force: bool) -> Iterator[IO[str]]:
     """Give a file that takes its name only once it is whole; or standard output."""
     from fastrelu.app.errors import OutputError
-    from fastrelu.app.run.run_folder import writing
+    from fastrelu.app.run_folder import writing
 
     if out is None:
         yield sys.stdout

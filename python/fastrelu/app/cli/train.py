@@ -68,9 +68,9 @@ def _run(
     given: dict[str, Any], config: str | None, resume: str | None, force: bool, quiet: bool
 ) -> None:
     from fastrelu.app.run.progress import watchers
-    from fastrelu.app.run.run_folder import RunFolder
     from fastrelu.app.run.session import resumed_settings
     from fastrelu.app.run.several import session_of
+    from fastrelu.app.run_folder import RunFolder
     from fastrelu.app.settings import merge
 
     folder = shown = None
@@ -122,4 +122,5 @@ def result_line(part: str, metrics: dict[str, float]) -> str:
     """Return a part's metrics as a line."""
     if "accuracy" in metrics:
         return f"{part} accuracy: {metrics['accuracy']:.4f}"
-    return f"{part} R2: {metrics['r2']:.4f}, RMSE: {metrics['rmse']:.6g}"
+    explained = f"D2: {metrics['d2']:.4f}, " if "d2" in metrics else ""
+    return f"{part} {explained}R2: {metrics['r2']:.4f}, RMSE: {metrics['rmse']:.6g}"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
+from fastrelu.app.preprocess.treatment import Treatment
 
 MOST_INPUTS = 1_000_000
 Rows = NDArray[np.intp] | None
@@ -89,6 +90,10 @@ class Inputs(ABC):
         DataError
             If the table has none of the columns, or a value cannot be what it was in training.
         """
+
+    @abstractmethod
+    def treatments(self) -> list[Treatment]:
+        """Return what is done to each column, or to all of a matrix's."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:

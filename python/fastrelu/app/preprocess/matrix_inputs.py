@@ -15,6 +15,7 @@ from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess.columns import as_numbers, find_columns
 from fastrelu.app.preprocess.inputs import Inputs, Rows, Seen, refuse_infinite
 from fastrelu.app.preprocess.standardize import Scaling
+from fastrelu.app.preprocess.treatment import Treatment, What, of_number
 
 BLOCK_NUMBERS = 1 << 16
 
@@ -145,6 +146,10 @@ class MatrixInputs(_ArrayInputs):
             if not seen["missing column", name]:
                 seen["missing value", name] += int(missing[j])
 
+    def treatments(self) -> list[Treatment]:
+        """Return what is done to each column."""
+        return [of_number(str(name), self.scaling, j) for j, name in enumerate(self._names)]
+
     def describe(self) -> dict[str, Any]:
         """Return all of it as plain values, for a model file."""
         return {
@@ -196,6 +201,10 @@ class ByteInputs(_ArrayInputs):
             return np.ascontiguousarray(matrix)
         out[:] = matrix
         return out
+
+    def treatments(self) -> list[Treatment]:
+        """Return what is done to all columns."""
+        return [Treatment(None, "byte", "bytes", len(self._names))]
 
     def describe(self) -> dict[str, Any]:
         """Return all of it as plain values, for a model file."""
@@ -282,6 +291,12 @@ class SparseInputs(_ArrayInputs):
         return sparse.csr_array(
             (matrix.data[known], columns[known], kept), shape=(matrix.shape[0], len(names))
         )
+
+    def treatments(self) -> list[Treatment]:
+        """Return what is done to all columns."""
+        divided = self.largest is not None
+        what: What = "largest" if divided else "as it is"
+        return [Treatment(None, "sparse number", what, len(self._names))]
 
     def describe(self) -> dict[str, Any]:
         """Return all of it as plain values, for a model file."""
