@@ -373,7 +373,7 @@ def differences(saved: Settings, given: Mapping[str, Any]) -> list[str]:
 def shown(value: Any) -> str:
     """Return a setting's value as a flag has it."""
     if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "none"
+        return kinds.shown_names(tuple(map(str, value))) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

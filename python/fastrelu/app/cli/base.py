@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
 
 import click
 
@@ -14,9 +14,6 @@ from fastrelu.app.errors import TrainingError
 from fastrelu.app.kinds import Choice, Kind, Switch
 from fastrelu.app.run.interrupt import Interrupted
 from fastrelu.app.settings import default, flag, options, shown
-
-if TYPE_CHECKING:
-    from fastrelu.app.preprocess.inputs import Seen
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -133,9 +130,7 @@ def setting_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def warn_seen(seen: Seen) -> None:
+def warn_seen(texts: Iterable[str]) -> None:
     """Warn of what the rows had that training had not."""
-    from fastrelu.app.preprocess.inputs import warnings_of
-
-    for text in warnings_of(seen):
+    for text in texts:
         click.echo(f"warning: {text}", err=True)

@@ -33,7 +33,7 @@ def evaluate(model: str, data: tuple[str, ...], weights: str | None, as_json: bo
 
     loaded = load_model(model)
     choice = replace(loaded.choice(need_target=True), weights=weights)
-    scores = loaded.evaluate(read_tables(data, choice, need_target=True))
+    scores = loaded.score(read_tables(data, choice, need_target=True))
     result = scores.result()
     del result["loss"]  # that of training, in the network's own unit, is none of the user's
     if as_json:
@@ -42,4 +42,4 @@ def evaluate(model: str, data: tuple[str, ...], weights: str | None, as_json: bo
         click.echo(f"rows: {scores.rows:,}")
         for name, value in result.items():
             click.echo(f"{name}: {value:.6g}")
-    warn_seen(loaded.seen)
+    warn_seen(loaded.warnings())

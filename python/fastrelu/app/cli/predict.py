@@ -53,7 +53,7 @@ def predict(model: str, data: tuple[str, ...], out: str | None, proba: bool, for
     with _output(out, force) as file:
         choice = loaded.choice(need_target=False)
         write_predictions(file, loaded, read_tables(data, choice, need_target=False), proba)
-    warn_seen(loaded.seen)
+    warn_seen(loaded.warnings())
 
 
 def write_predictions(file: IO[str], model: Model, tables: Iterable[Table], proba: bool) -> None:

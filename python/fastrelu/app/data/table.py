@@ -85,6 +85,8 @@ class Table:
         Columns that were asked for and are no inputs: a split, a time, a group.
     first_row : int
         The number in its file of the first row, for messages about a stream's chunks.
+    others : sequence of str
+        The names of columns that are there and were not asked for.
     """
 
     source: str
@@ -98,6 +100,7 @@ class Table:
     notes: list[str] = field(default_factory=list)
     extra: dict[str, NDArray[Any]] = field(default_factory=dict)
     first_row: int = 0
+    others: Sequence[str] = ()
 
     @property
     def names(self) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app.data.readers.texts import other_spellings
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess.options import InputOptions
 
@@ -27,7 +28,9 @@ class OneHot:
     categories: list[str]
 
     def __post_init__(self) -> None:
-        self._place = {category: k for k, category in enumerate(self.categories)}
+        place = {category: k for k, category in enumerate(self.categories)}
+        others = other_spellings(self.categories)
+        self._place = {word: place[category] for word, category in others.items()} | place
 
     @property
     def n_inputs(self) -> int:
@@ -45,7 +48,7 @@ class OneHot:
         unknown = np.flatnonzero(where < 0)
         if len(unknown):
             gaps = sum(values[i] == MISSING for i in unknown)
-            for what, n in (("missing value", gaps), ("unseen category", len(unknown) - gaps)):
+            for what, n in (("missing category", gaps), ("unseen category", len(unknown) - gaps)):
                 if n:
                     seen[what, self.name] += n
         return where

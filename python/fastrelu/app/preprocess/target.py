@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app.data.readers.texts import other_spellings
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess.inputs import Rows
@@ -81,6 +82,8 @@ class Target:
         """Return the class number of each value, -1 for none."""
         if self.kind == "text" or values.dtype == object:
             place = {label: k for k, label in enumerate(self.classes)}
+            others = other_spellings(self.classes)
+            place = {word: place[label] for word, label in others.items()} | place
             labels = values if values.dtype == object else (str(_label(v)) for v in values)
             return np.fromiter(map(place.get, labels, repeat(-1)), np.int64, len(values))
         known = np.array(self.classes, np.float64)  # ascending

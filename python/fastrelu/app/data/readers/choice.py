@@ -35,6 +35,10 @@ class ColumnChoice:
         these columns are inputs, each is read as its kind, and none of them has to be there.
     width : int or None
         How many inputs a model of array files expects.
+    decided : mapping of str to str
+        The kinds of columns that all rows have been looked at to tell, by column.
+    order : tuple of str
+        The columns that a model was trained on, in the order of the file: an array has these.
     """
 
     target: str | None = None
@@ -45,12 +49,22 @@ class ColumnChoice:
     categorical: tuple[str, ...] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
     width: int | None = None
+    decided: Mapping[str, str] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
 
     def kind(self, name: str) -> str | None:
         """Return the kind that a column is to be read as; None: told from its content."""
-        return "text" if name in self.categorical else self.kinds.get(name)
+        if name in self.categorical:
+            return "text"
+        return self.kinds.get(name) or self.decided.get(name)
 
-    def roles(self, source: str, names: Sequence[str], need_target: bool = True) -> Roles:
+    def roles(
+        self,
+        source: str,
+        names: Sequence[str],
+        need_target: bool = True,
+        aside: Sequence[str] = (),
+    ) -> Roles:
         """Return what each of a file's columns is.
 
         Parameters
@@ -61,6 +75,8 @@ class ColumnChoice:
             The file's columns.
         need_target : bool
             Whether there has to be a target; if so the last column is it by default.
+        aside : sequence of str
+            Columns among them that are nothing unless they are named: a data frame's row labels.
 
         Returns
         -------
@@ -76,7 +92,8 @@ class ColumnChoice:
         notes = []
         target = self.target
         if target is None and need_target:
-            rest = [n for n in names if n not in {self.weights, *self.ignore, *self.extra}]
+            taken = {self.weights, *self.ignore, *self.extra, *aside}
+            rest = [n for n in names if n not in taken]
             if not rest:
                 raise DataError(f"{source}: no column is left for the target")
             target = rest[-1]
@@ -104,7 +121,8 @@ class ColumnChoice:
         if need_target and self.features and taken & set(self.features):
             name = next(n for n in self.features if n in taken)
             raise DataError(f"{source}: column {name!r} is in --features and is something else too")
-        wanted = set(self.kinds or self.features or names) - taken
+        unnamed = [n for n in names if n not in aside]
+        wanted = set(self.kinds or self.features or unnamed) - taken
         inputs = [n for n in names if n in wanted]
         if not inputs and self.kinds:
             takes = _some(list(self.kinds))
@@ -112,24 +130,31 @@ class ColumnChoice:
         if not inputs and need_target:
             raise DataError(f"{source}: no input columns: every column is the target or left out")
         extra = [n for n in dict.fromkeys(self.extra) if n in there]
-        return Roles(target, weights, inputs, extra, notes)
+        others = [n for n in names if n not in {*inputs, *extra, target, weights}]
+        return Roles(target, weights, inputs, extra, notes, others)
 
 
 @dataclass(frozen=True)
 class Roles:
-    """What each of one file's columns is, by name."""
+    """What each of one file's columns is, by name; `others`: those that are nothing."""
 
     target: str | None
     weights: str | None
     inputs: list[str]
     extra: list[str]
     notes: list[str]
+    others: list[str] = field(default_factory=list)
 
     @property
     def used(self) -> list[str]:
         """The columns to read."""
         special = [n for n in (self.target, self.weights) if n is not None]
         return list(dict.fromkeys([*self.inputs, *special, *self.extra]))
+
+
+def tidy_names(names: Sequence[str]) -> list[str]:
+    """Return a file's column names without spaces around them, and one for each without a name."""
+    return [name.strip() or f"column {j}" for j, name in enumerate(names, 1)]
 
 
 def check_different(source: str, names: Iterable[str]) -> None:

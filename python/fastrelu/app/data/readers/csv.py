@@ -252,4 +252,5 @@ def _table(source: Source, cells: dict[str, CellColumn], roles: Roles, keep_coun
         weights=weights,
         notes=notes,
         extra={name: columns[name] for name in roles.extra},
+        others=roles.others,
     )
