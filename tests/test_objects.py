@@ -66,10 +66,9 @@ def test_numbers_of_python(values, expected):
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        (["red", " red ", None, "None"], ["red", "red", "", ""]),
+        (["red", " red ", None, "null", "None"], ["red", "red", "", "", "None"]),
         ([b"red", "blue"], ["red", "blue"]),
         (["x", "y", 2.0, 2.5, True], ["x", "y", "2", "2.5", "True"]),
-        (["true", "maybe", "TRUE"], ["True", "maybe", "True"]),
         ([Colour.RED, Colour.BLUE, None], ["red", "BLUE", ""]),
         (np.array(["a", "b"], "S"), ["a", "b"]),
         (np.array(["a", "b"]), ["a", "b"]),
@@ -324,9 +323,11 @@ def test_duckdb_relations():
 @pytest.mark.parametrize("scale", [0, 2, 22, 30, -3])
 @pytest.mark.parametrize("kind", [pa.decimal128, pa.decimal256])
 @settings(deadline=None, max_examples=30)
-@given(st.lists(st.one_of(st.none(), st.integers(-(10**37), 10**37)), min_size=1, max_size=8))
+@given(st.lists(st.one_of(st.none(), st.integers(-(10**36), 10**36)), min_size=1, max_size=8))
 def test_decimals_are_the_nearest_doubles(kind, scale, whole):
     with decimal.localcontext(prec=60):
+        if scale < 0:  # pyarrow scales the numbers up while it takes them in
+            whole = [None if w is None else w // 1000 for w in whole]
         values = [None if w is None else decimal.Decimal(w).scaleb(-scale) for w in whole]
     column = table_from(pa.table({"a": pa.array(values, kind(38, scale)).slice(0)})).columns["a"]
     expected = [np.nan if v is None else float(v) for v in values]

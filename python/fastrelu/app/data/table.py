@@ -10,6 +10,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app.data.meaning import Reading
+
 
 class NumberedNames(Sequence[str]):
     """The names prefix + number + suffix for n numbers in a row, without storing n strings.
@@ -87,6 +89,8 @@ class Table:
         The number in its file of the first row, for messages about a stream's chunks.
     others : sequence of str
         The names of columns that are there and were not asked for.
+    reading : Reading or None
+        How texts were taken: kept beside the model, so that predicting reads alike.
     """
 
     source: str
@@ -101,6 +105,7 @@ class Table:
     extra: dict[str, NDArray[Any]] = field(default_factory=dict)
     first_row: int = 0
     others: Sequence[str] = ()
+    reading: Reading | None = None
 
     @property
     def names(self) -> list[str]:

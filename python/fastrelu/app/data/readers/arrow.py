@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastrelu.app.data.readers.arrow_types import ArrowColumn, one_array
 from fastrelu.app.data.readers.choice import ColumnChoice, Roles, tidy_names
+from fastrelu.app.data.readers.column import Found
 from fastrelu.app.data.readers.files import Source, pyarrow
 from fastrelu.app.data.readers.values import (
     Place,
@@ -166,10 +167,10 @@ def arrow_table(
     """
     place = row_number(first_row)
     number = {name: j for j, name in enumerate(tidy_names(arrow.schema.names))}
-    notes = list(roles.notes)
+    found = Found(list(roles.notes))
 
     def read(name: str, role: str = "column") -> NDArray[Any]:
-        what = ArrowColumn(source, name, place, choice.kind(name), role, notes)
+        what = ArrowColumn.of(source, name, place, choice, role, found)
         with arrow_errors(f"{source}: column {name!r}"):
             column = arrow.column(number[name])
             if role == "target":
@@ -189,8 +190,9 @@ def arrow_table(
         target=target,
         target_name=roles.target,
         weights=weights,
-        notes=notes,
         extra={name: read(name) for name in roles.extra},
+        notes=found.all_notes(),
+        reading=found.reading("arrow", choice),
         first_row=first_row,
         others=roles.others,
     )

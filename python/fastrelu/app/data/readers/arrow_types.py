@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -11,9 +10,8 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app.data.meaning import Evidence, distinct
 from fastrelu.app.data.readers.column import EXACT, ColumnReader
-from fastrelu.app.data.readers.texts import TextColumn, look_at, read_texts
-from fastrelu.app.data.readers.values import Place
 from fastrelu.app.errors import DataError
 
 TENS = 22  # powers of ten up to this are doubles
@@ -54,8 +52,7 @@ class ArrowColumn(ColumnReader):
             column = column.dictionary_decode()
             of = column.type
         if is_text(of):
-            words, where = _words(pc.dictionary_encode(column))
-            return read_texts(self.texts(), self.decoded(words, where), where, self.place)
+            return self.texts(self.as_text(pc.dictionary_encode(column)))
         if types.is_null(of):
             return self.nothing(len(column))
         if types.is_timestamp(of) or types.is_date(of):
@@ -75,15 +72,32 @@ class ArrowColumn(ColumnReader):
 
     def _categories(self, column: Any) -> NDArray[Any]:
         """Return a dictionary's texts; it says that they are no numbers or dates."""
-        words, where = _words(column)
-        if words and isinstance(words[0], int):
+        import pyarrow as pa
+
+        if pa.types.is_integer(column.type.value_type):
             if self.kind == "numeric":
-                values = np.array([*words, 0])[where]
-                return values if (where >= 0).all() else np.where(where < 0, np.nan, values)
-            self.notes.append(f"{self.what} is a dictionary of whole numbers: read as categories")
-            words = [str(word) for word in words]
-        texts = self.texts(self.kind or "text")
-        return read_texts(texts, self.decoded(words, where), where, self.place)
+                numbers = column.dictionary_decode().to_numpy(zero_copy_only=False)
+                return self.numbers(np.asarray(numbers))
+            self.found.notes.append(
+                f"{self.what} is a dictionary of whole numbers: read as categories"
+            )
+            words = column.dictionary.cast(pa.string())
+            column = pa.DictionaryArray.from_arrays(column.indices, words)
+        return self.texts(self.as_text(column), "text")
+
+    def as_text(self, column: Any) -> Any:
+        """Return a dictionary column of texts or bytes as one of texts."""
+        import pyarrow as pa
+
+        if _is_text(column.type.value_type):
+            return column
+        words = column.dictionary.to_pylist()
+        indices = np.asarray(column.indices.cast(pa.int64()).fill_null(-1))
+        rows = [int(np.argmax(indices == k)) for k in range(len(words))]
+        texts = [
+            None if w is None else self.decoded(w, r) for w, r in zip(words, rows, strict=True)
+        ]
+        return pa.DictionaryArray.from_arrays(column.indices, pa.array(texts, pa.string()))
 
     def _dates(self, column: Any) -> NDArray[Any]:
         import pyarrow as pa
@@ -161,13 +175,25 @@ def one_array(column: Any) -> Any:
     return column
 
 
-def look_at_texts(texts: TextColumn, column: Any, place: Place) -> None:
-    """Show an Arrow column of texts, or some of its rows, to what decides what they mean."""
+def look_at_texts(evidence: Evidence, column: Any, reader: ArrowColumn, first_row: int) -> None:
+    """Count what the texts of some rows of a column may be.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of the rows before.
+    column : pyarrow.Array
+        The texts of further rows, or bytes.
+    reader : ArrowColumn
+        For messages.
+    first_row : int
+        The number of the first of these rows.
+    """
     import pyarrow.compute as pc
 
-    words, where = _words(pc.dictionary_encode(one_array(column)))
-    reader = ArrowColumn(texts.source, texts.name, place, role=texts.role)
-    look_at(texts, reader.decoded(words, where), where, place)
+    words, codes = distinct(reader.as_text(pc.dictionary_encode(one_array(column))))
+    counts = np.bincount(codes, minlength=len(words)).tolist()
+    evidence.add(words, counts, lambda k: first_row + int(np.argmax(codes == k)))
 
 
 def is_text(of: Any) -> bool:
@@ -184,16 +210,3 @@ def _is(of: Any, *names: str) -> bool:
     import pyarrow as pa
 
     return any(test(of) for n in names if (test := getattr(pa.types, f"is_{n}", None)))
-
-
-def _words(column: Any) -> tuple[list[Any], NDArray[np.intp]]:
-    """Return a dictionary column's different values, and the number of each row's, -1 for none."""
-    import pyarrow as pa
-
-    indices = np.asarray(column.indices.cast(pa.int64()).fill_null(-1)).astype(np.intp)
-    words: Sequence[Any] = column.dictionary.to_pylist()
-    if None in words:  # a null may stand in the dictionary itself
-        gaps = np.array([word is None for word in words] + [False])
-        indices = np.where(gaps[indices], -1, indices)
-        words = ["" if word is None else word for word in words]
-    return list(words), indices

@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fastrelu.app.data.meaning import Hints, Meaning, Reading, ReadOptions
 from fastrelu.app.errors import DataError
 
 SHOWN = 12
@@ -35,10 +36,14 @@ class ColumnChoice:
         these columns are inputs, each is read as its kind, and none of them has to be there.
     width : int or None
         How many inputs a model of array files expects.
-    decided : mapping of str to str
-        The kinds of columns that all rows have been looked at to tell, by column.
+    decided : mapping of str to Meaning
+        What columns of texts are, where all rows have been looked at to tell, by column.
     order : tuple of str
         The columns that a model was trained on, in the order of the file: an array has these.
+    options : ReadOptions
+        What the user says about the reading of texts.
+    reading : Reading or None
+        How the training data were read, for a fitted model; None while training.
     """
 
     target: str | None = None
@@ -49,14 +54,28 @@ class ColumnChoice:
     categorical: tuple[str, ...] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
     width: int | None = None
-    decided: Mapping[str, str] = field(default_factory=dict)
+    decided: Mapping[str, Meaning] = field(default_factory=dict)
     order: tuple[str, ...] = ()
+    options: ReadOptions = field(default_factory=ReadOptions)
+    reading: Reading | None = None
 
     def kind(self, name: str) -> str | None:
         """Return the kind that a column is to be read as; None: told from its content."""
         if name in self.categorical:
             return "text"
-        return self.kinds.get(name) or self.decided.get(name)
+        return "numeric" if name in self.options.numeric else self.kinds.get(name)
+
+    def hints(self, name: str) -> Hints:
+        """Return what is known about a column of texts from outside it."""
+        if self.reading is not None:
+            return self.reading.hints(name, self.options)
+        return self.options.hints(name)
+
+    def known(self, name: str) -> Meaning | None:
+        """Return what a column of texts was in training; None if that is not known."""
+        if name in self.decided:
+            return self.decided[name]
+        return None if self.reading is None else self.reading.known(name, self.options)
 
     def roles(
         self,

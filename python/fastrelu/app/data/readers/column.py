@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app.data.meaning import Evidence, Hints, Meaning, Reading, read_texts, settle
+from fastrelu.app.data.meaning.dates import ORDERS
+from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.texts import (
-    TextColumn,
+    FALSE_TRUE,
     as_objects,
     texts_of_dates,
     texts_of_numbers,
@@ -19,7 +22,40 @@ from fastrelu.app.data.readers.values import Place, refuse_infinite
 from fastrelu.app.errors import DataError
 
 EXACT = 2**53  # integers up to this are doubles
-FALSE_TRUE = ("False", "True", "")  # as categories and classes; the last where missing
+
+
+def evidence_for(hints: Hints) -> Evidence:
+    """Return what counts the texts of a column."""
+    form = hints.order if hints.order is not None and hints.order not in ORDERS else ""
+    return Evidence(hints.missing, form)
+
+
+@dataclass
+class Found:
+    """What the columns of one table were taken for, and what there is to say about them.
+
+    Attributes
+    ----------
+    notes : list of str
+        What the user should know.
+    meanings : dict of str to Meaning
+        Of the columns of texts.
+    warnings : dict of str to tuple of str
+        By column.
+    """
+
+    notes: list[str] = field(default_factory=list)
+    meanings: dict[str, Meaning] = field(default_factory=dict)
+    warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def reading(self, form: str, choice: ColumnChoice) -> Reading:
+        """Return how a table of a format was read, to be kept beside a model."""
+        return Reading({"format": form}, self.meanings, self.warnings, choice.hints("").missing)
+
+    def all_notes(self) -> list[str]:
+        """Return all there is to say."""
+        said = [f"column {n!r}: {text}" for n, texts in self.warnings.items() for text in texts]
+        return list(dict.fromkeys([*self.notes, *said]))
 
 
 @dataclass
@@ -35,8 +71,12 @@ class ColumnReader:
     kind : str or None
         "numeric", "text" or "date" if it has to be that; None: told from type and content.
     role : {"column", "target", "weights"}
-    notes : list of str
-        Gets what the user should know.
+    hints : Hints
+        What is known about its texts from outside it.
+    known : Meaning or None
+        What its texts were in training.
+    found : Found
+        Gets what it was taken for, and what the user should know.
     """
 
     source: str
@@ -44,7 +84,17 @@ class ColumnReader:
     place: Place
     kind: str | None = None
     role: str = "column"
-    notes: list[str] = field(default_factory=list)
+    hints: Hints = field(default_factory=Hints)
+    known: Meaning | None = None
+    found: Found = field(default_factory=Found)
+
+    @classmethod
+    def of(
+        cls, source: str, name: str, place: Place, choice: ColumnChoice, role: str, found: Found
+    ) -> Self:
+        """Return the reader of a column of which a choice says what it is."""
+        kind = "numeric" if role == "weights" else choice.kind(name)
+        return cls(source, name, place, kind, role, choice.hints(name), choice.known(name), found)
 
     @property
     def what(self) -> str:
@@ -58,9 +108,52 @@ class ColumnReader:
             return f"leave it out: --ignore {self.name!r}"
         return f"give another column to --{self.role}"
 
-    def texts(self, kind: str | None = None) -> TextColumn:
-        """Return what decides the meaning of the column's texts."""
-        return TextColumn(self.source, self.name, kind or self.kind, self.role)
+    def texts(self, cells: Any, kind: str | None = None) -> NDArray[Any]:
+        """Return a column of texts as what they mean: numbers, dates, or categories.
+
+        Parameters
+        ----------
+        cells : sequence of str or None, or pyarrow array of text (also dictionary), (n,)
+        kind : str, optional
+            What it has to be if nothing else says it.
+
+        Raises
+        ------
+        DataError
+            If some of the texts do not mean what the others do, or are infinite numbers.
+        """
+        column = read_texts(
+            cells,
+            source=self.source,
+            name=self.name,
+            place=self.place,
+            hints=self.hints,
+            kind=self.kind or kind,
+            known=self.known,
+            role=self.role,
+        )
+        self.found.meanings[self.name] = column.meaning
+        if column.warnings:
+            self.found.warnings[self.name] = column.warnings
+        refuse_infinite(self.source, self.name, column.values, self.place)
+        return column.values
+
+    def decide(self, evidence: Evidence) -> Meaning:
+        """Return what the texts of all rows, which have been counted, mean.
+
+        Raises
+        ------
+        DataError
+            If some of them do not mean what the others do.
+        """
+        meaning, warnings = settle(
+            evidence, self.hints, self.kind, self.known, self.role, f"{self.source}: ", self.place,
+            self.name,
+        )  # fmt: skip
+        self.found.meanings[self.name] = meaning
+        if warnings:
+            self.found.warnings[self.name] = warnings
+        return meaning
 
     def nothing(self, n: int) -> NDArray[Any]:
         """Return a column without values, (n,)."""
@@ -116,30 +209,16 @@ class ColumnReader:
 
     def say_inexact(self) -> None:
         """Note that integers have been rounded."""
-        self.notes.append(
+        self.found.notes.append(
             f"{self.what}: whole numbers beyond 2**53 are rounded to the nearest double"
         )
 
-    def decoded(self, words: list[Any], where: NDArray[np.intp]) -> list[str]:
-        """Return words as text; DataError for bytes that are not UTF-8.
-
-        Parameters
-        ----------
-        words : list of str or bytes
-        where : ndarray of int, (n,)
-            The word of each row, for messages.
-        """
-        texts: list[str] = []
-        for k, word in enumerate(words):
-            if isinstance(word, bytes):
-                try:
-                    word = word.decode("utf-8")
-                except UnicodeDecodeError:
-                    row = np.flatnonzero(where == k)
-                    at = f"{self.place(int(row[0]))}: " if len(row) else ""
-                    raise DataError(
-                        f"{self.source}: {at}{self.what}: expected text, got the bytes "
-                        f"{word[:20]!r}, which are not UTF-8; {self.leave_out}"
-                    ) from None
-            texts.append(word)
-        return texts
+    def decoded(self, word: bytes, row: int) -> str:
+        """Return bytes as text; DataError, which names the row, if they are not UTF-8."""
+        try:
+            return word.decode("utf-8")
+        except UnicodeDecodeError:
+            raise DataError(
+                f"{self.source}: {self.place(row)}: {self.what}: expected text, got the bytes "
+                f"{word[:20]!r}, which are not UTF-8; {self.leave_out}"
+            ) from None

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu.app.data.readers.column import EXACT, FALSE_TRUE, ColumnReader
+from fastrelu.app.data.readers.column import EXACT, ColumnReader
 from fastrelu.app.data.readers.texts import (
-    read_texts,
+    FALSE_TRUE,
+    as_objects,
+    text_of_number,
     texts_of_dates,
-    texts_of_numbers,
-    words_of,
 )
 from fastrelu.app.errors import RowsError
 
@@ -89,9 +89,7 @@ class ObjectColumn(ColumnReader):
         with arrow_errors(f"{self.source}: {self.what}"):
             stream = hasattr(values, "__arrow_c_stream__")
             column = pa.chunked_array(values) if stream else pa.array(values)
-            return ArrowColumn(
-                self.source, self.name, self.place, self.kind, self.role, self.notes
-            ).read(column)
+            return ArrowColumn(**vars(self)).read(column)
 
     # pandas' own types
 
@@ -128,10 +126,12 @@ class ObjectColumn(ColumnReader):
         if all(isinstance(word, (str, numbers.Integral)) for word in words) and not truths:
             whole = not isinstance(words[0], str)
             if whole and self.kind is None:
-                self.notes.append(f"{self.what} is categorical: its whole numbers are categories")
+                self.found.notes.append(
+                    f"{self.what} is categorical: its whole numbers are categories"
+                )
             if not (whole and self.kind == "numeric"):
-                texts = [str(word) for word in words]
-                return read_texts(self.texts(self.kind or "text"), texts, where, self.place)
+                texts = as_objects([*(str(word) for word in words), None])
+                return self.texts(texts[where], "text")
         return self._objects([None if k < 0 else words[k] for k in where.tolist()])
 
     # Plain objects
@@ -192,15 +192,18 @@ class ObjectColumn(ColumnReader):
     def _texts(self, values: Sequence[Any], sort: Sequence[str]) -> NDArray[Any]:
         """Return texts, and what stands among them as the text that names it."""
         spell: dict[str, Callable[[Any], str]] = {
-            "text": lambda v: v,
             "truth": lambda v: FALSE_TRUE[bool(v)],
-            "number": lambda v: str(texts_of_numbers(np.array([float(v)]))[0]),
+            "number": lambda v: text_of_number(np.float64(v)),
             "date": lambda v: str(texts_of_dates(np.array([_moment(v)], "datetime64[us]"))[0]),
             "seconds": str,
         }
-        texts = [None if s == "gap" else spell[s](v) for v, s in zip(values, sort, strict=True)]
-        words, where = words_of(texts)
-        return read_texts(self.texts(), self.decoded(words, where), where, self.place)
+        texts: list[str | None] = []
+        for row, (value, s) in enumerate(zip(values, sort, strict=True)):
+            if s == "text":
+                texts.append(self.decoded(value, row) if isinstance(value, bytes) else value)
+            else:
+                texts.append(None if s == "gap" else spell[s](value))
+        return self.texts(texts)
 
 
 def _is_plain_pandas(values: Any) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu.app.data.readers.choice import ColumnChoice, Roles, tidy_names
+from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
+from fastrelu.app.data.readers.column import Found
 from fastrelu.app.data.readers.files import pyarrow
 from fastrelu.app.data.readers.object_types import ObjectColumn
 from fastrelu.app.data.readers.values import (
@@ -184,35 +185,31 @@ def _columns_table(
     roles = choice.roles(source, columns.names, need_target, columns.index)
     if need_target and not columns.n_rows:
         raise NoRowsError(f"{source}: expected rows of data, got none")
-    place, notes = row_number(), list(roles.notes)
+    place, found = row_number(), Found(list(roles.notes))
     number = {name: j for j, name in enumerate(columns.names)}
 
     def read(name: str, role: str = "column") -> NDArray[Any]:
         values = columns.values[number[name]]
         if role == "target":
             _refuse_nan(source, name, values)
-        return ObjectColumn(source, name, place, choice.kind(name), role, notes).read(values)
+        return ObjectColumn.of(source, name, place, choice, role, found).read(values)
 
-    return _table(source, columns.n_rows, roles, read, notes)
-
-
-def _table(source: str, n_rows: int, roles: Roles, read: Any, notes: list[str]) -> Table:
-    place = row_number()
     target = weights = None
-    columns = {name: read(name) for name in roles.inputs}
+    inputs = {name: read(name) for name in roles.inputs}
     if roles.target is not None:
         target = as_target(source, roles.target, read(roles.target, "target"), place)
     if roles.weights is not None:
         weights = as_weights(source, roles.weights, read(roles.weights, "weights"), place)
     return Table(
         source,
-        n_rows,
-        columns=columns,
+        columns.n_rows,
+        columns=inputs,
         target=target,
         target_name=roles.target,
         weights=weights,
-        notes=notes,
         extra={name: read(name) for name in roles.extra},
+        notes=found.all_notes(),
+        reading=found.reading("objects", choice),
         others=roles.others,
     )
 

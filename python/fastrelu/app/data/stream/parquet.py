@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastrelu import _core
+from fastrelu.app.data.meaning import Evidence, Meaning
 from fastrelu.app.data.readers.arrow import (
     ArrowNames,
     arrow_errors,
@@ -17,10 +18,10 @@ from fastrelu.app.data.readers.arrow import (
     columns_of,
     open_parquet,
 )
-from fastrelu.app.data.readers.arrow_types import is_text, look_at_texts
+from fastrelu.app.data.readers.arrow_types import ArrowColumn, is_text, look_at_texts
 from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
+from fastrelu.app.data.readers.column import Found, evidence_for
 from fastrelu.app.data.readers.files import reading
-from fastrelu.app.data.readers.texts import TextColumn
 from fastrelu.app.data.readers.values import row_number
 from fastrelu.app.data.stream.budget import part_rows
 from fastrelu.app.data.stream.source import Chunk, add_content, chunks_of, new_hash
@@ -79,10 +80,11 @@ class ParquetStream:
             raise DataError(f"{self.source}: expected rows of data, got none")
         self.raw_row_bytes /= self.n_rows
         self.part_rows = part_rows(self.raw_row_bytes, memory)
-        self.choice = replace(choice, decided=self._text_kinds(choice))
+        self.found = Found(list(self.roles.notes))
+        self.choice = replace(choice, decided=self._decided(choice))
         self.target_name = self.roles.target
         self.names: Sequence[str] = self.roles.inputs
-        self.notes = list(self.roles.notes)
+        self.notes = self.found.all_notes()
 
     def _open(self, path: str) -> Any:
         with arrow_errors(path), reading(path):
@@ -130,31 +132,34 @@ class ParquetStream:
             counts.append(group.num_rows)
         return counts
 
-    def _text_kinds(self, choice: ColumnChoice) -> dict[str, str]:
-        """Return what the columns of texts are taken for, told from the texts of all rows."""
-        texts: dict[str, TextColumn] = {}
-        for name in self.roles.used:
-            role = "target" if name == self.roles.target else "column"
-            if choice.kind(name) is None and name != self.roles.weights:
-                texts[name] = TextColumn(self.source, name, role=role)
+    def _decided(self, choice: ColumnChoice) -> dict[str, Meaning]:
+        """Return what the columns of texts are, told from the texts of all rows."""
+        names = [n for n in self.roles.used if choice.kind(n) is None and choice.known(n) is None]
         columns = self.columns.raw
+        readers: dict[str, tuple[ArrowColumn, Evidence]] = {}
+        for name in names:
+            role = "target" if name == self.roles.target else "column"
+            reader = ArrowColumn.of(self.source, name, row_number(), choice, role, self.found)
+            readers[name] = reader, evidence_for(reader.hints)
         for chunk in self.chunks:
             with self._open(chunk.path) as file, arrow_errors(chunk.path):
                 schema = file.schema_arrow
-                texts = {n: t for n, t in texts.items() if is_text(schema.field(columns[n]).type)}
-                if not texts:
+                readers = {
+                    n: r for n, r in readers.items() if is_text(schema.field(columns[n]).type)
+                }
+                if not readers:
                     break
                 batches = file.iter_batches(
                     self.part_rows,
                     row_groups=[chunk.place],
-                    columns=[columns[name] for name in texts],
+                    columns=[columns[name] for name in readers],
                 )
-                at = chunk.row_in_file
+                at = chunk.first_row
                 for batch in batches:
-                    for name, column in texts.items():
-                        look_at_texts(column, batch.column(columns[name]), row_number(at))
+                    for name, (reader, evidence) in readers.items():
+                        look_at_texts(evidence, batch.column(columns[name]), reader, at)
                     at += batch.num_rows
-        return {name: column.decide() for name, column in texts.items()}
+        return {n: reader.decide(evidence) for n, (reader, evidence) in readers.items()}
 
     def parts(self, chunk: Chunk, again: bool = False) -> Iterator[Table]:
         """Yield a row group's rows, some ten thousand at a time; see `Stream.parts`."""
