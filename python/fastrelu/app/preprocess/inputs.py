@@ -56,6 +56,11 @@ class Inputs(ABC):
         return 1.0
 
     @property
+    def are_bytes(self) -> bool:
+        """Whether the inputs are uint8, not of the network's dtype."""
+        return False
+
+    @property
     def kinds(self) -> dict[str, str]:
         """How a reader should read each column; {} for the matrix of an array file."""
         return {}

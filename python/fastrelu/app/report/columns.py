@@ -33,7 +33,8 @@ def treatments(inputs: Any) -> list[Treatment]:
         return _columns(plain)
     n = len(inputs.column_names)
     if plain["layout"] == "bytes":
-        return [Treatment(f"all {n:,} columns", "byte", "as it is; the network takes 1/255", n)]
+        what = "as it is" if plain.get("flags") else "as it is; the network takes 1/255"
+        return [Treatment(f"all {n:,} columns", "byte", what, n)]
     if plain["layout"] == "sparse":
         largest = plain["largest"] is not None
         text = "divided by its largest magnitude" if largest else "as it is"

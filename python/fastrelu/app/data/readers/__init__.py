@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fastrelu.app.data.readers import arrays, arrow, idx, libsvm
+from fastrelu.app.data.readers import arrays, arrow, idx, libsvm, npy
 from fastrelu.app.data.readers.bundled import bundled
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.csv import read_csv
@@ -69,7 +69,7 @@ def read(
 
 def format_of(head: bytes) -> str:
     """Return the format of a file that begins so: arrays, npz, arrow, libsvm or csv."""
-    if idx.is_idx(head) or head.startswith(arrays.NPY):
+    if idx.is_idx(head) or head.startswith(npy.NPY):
         return "arrays"
     if head[:4] in arrays.ZIP:
         return "npz"
@@ -80,13 +80,17 @@ def format_of(head: bytes) -> str:
 
 def _read_one(source: Source, kind: str, choice: ColumnChoice, need_target: bool) -> Table:
     if kind == "npz":
+        if "[Content_Types].xml" in npy.Npz(source).members:
+            raise DataError(
+                f"{source.path}: an Excel workbook or other Office file; save the sheet as CSV"
+            )
         return arrays.read_npz(source, choice, need_target)
     if kind == "arrow":
         return arrow.read_arrow(source, choice, need_target)
     if kind == "libsvm":
         if choice.target not in (None, "label"):
             raise DataError(f"{source.path}: libsvm: the target is the label; --target is not")
-        return libsvm.read_libsvm(source)
+        return libsvm.read_libsvm(source, need_target)
     return read_csv(source, choice, need_target)
 
 

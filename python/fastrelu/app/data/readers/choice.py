@@ -38,6 +38,9 @@ class ColumnChoice:
         How many inputs a model of array files expects.
     decided : mapping of str to Meaning
         What columns of texts are, where all rows have been looked at to tell, by column.
+    x, y : str or None
+        NPZ: the names of the arrays of inputs and of targets; NPY and IDX: `y` is the file of the
+        targets among several.
     order : tuple of str
         The columns that a model was trained on, in the order of the file: an array has these.
     options : ReadOptions
@@ -55,6 +58,8 @@ class ColumnChoice:
     kinds: Mapping[str, str] = field(default_factory=dict)
     width: int | None = None
     decided: Mapping[str, Meaning] = field(default_factory=dict)
+    x: str | None = None
+    y: str | None = None
     order: tuple[str, ...] = ()
     options: ReadOptions = field(default_factory=ReadOptions)
     reading: Reading | None = None

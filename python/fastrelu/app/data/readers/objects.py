@@ -275,7 +275,7 @@ def _array(data: Any, choice: ColumnChoice, need_target: bool, source: str) -> T
         raise RowsError(
             f"{source}: expected {choice.width} columns, as in training, got {matrix.shape[1:]}"
         )
-    table = arrays_table(source, matrix, None, target_name="labels")
+    table = arrays_table(source, matrix, None, target_name="labels", need_rows=False)
     return replace(table, matrix_names=None)
 
 
