@@ -41,6 +41,10 @@ class ColumnChoice:
     x, y : str or None
         NPZ: the names of the arrays of inputs and of targets; NPY and IDX: `y` is the file of the
         targets among several.
+    sql : str or None
+        A query whose rows are the data.
+    table : str or None
+        The table of a database file, or the sheet of a workbook.
     order : tuple of str
         The columns that a model was trained on, in the order of the file: an array has these.
     options : ReadOptions
@@ -60,6 +64,8 @@ class ColumnChoice:
     decided: Mapping[str, Meaning] = field(default_factory=dict)
     x: str | None = None
     y: str | None = None
+    sql: str | None = None
+    table: str | None = None
     order: tuple[str, ...] = ()
     options: ReadOptions = field(default_factory=ReadOptions)
     reading: Reading | None = None

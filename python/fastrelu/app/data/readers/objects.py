@@ -78,23 +78,35 @@ def table_from(
         data = data.collect()
     columns = _named_columns(data, choice, source)
     if columns is not None:
-        return _columns_table(columns, choice, need_target, source)
+        return columns_table(columns, choice, need_target, source)
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
         return _arrow(data, choice, need_target, source)
     return _array(data, choice, need_target, source)
 
 
 @dataclass
-class _Columns:
-    """Columns by name, not yet read; `index`: those that are a frame's row labels."""
+class Columns:
+    """Columns by name, not yet read.
+
+    Attributes
+    ----------
+    names : list of str
+    values : list of array_like, (n_rows,)
+    n_rows : int
+    index : sequence of str
+        Those that are a frame's row labels.
+    first_row : int
+        The number of the first row, for messages.
+    """
 
     names: list[str]
     values: list[Any]
     n_rows: int
     index: Sequence[str] = ()
+    first_row: int = 0
 
 
-def _named_columns(data: Any, choice: ColumnChoice, source: str) -> _Columns | None:
+def _named_columns(data: Any, choice: ColumnChoice, source: str) -> Columns | None:
     """Return the columns of a pandas frame, dict, list of dicts or structured array; else None."""
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(data, pandas.DataFrame):
@@ -110,11 +122,11 @@ def _named_columns(data: Any, choice: ColumnChoice, source: str) -> _Columns | N
     if isinstance(data, np.ndarray) and data.dtype.names:
         flat = data.reshape(-1)
         fields = [flat[name] for name in data.dtype.names]
-        return _Columns(tidy_names(data.dtype.names), fields, len(flat))
+        return Columns(tidy_names(data.dtype.names), fields, len(flat))
     return None
 
 
-def _pandas(frame: Any, choice: ColumnChoice, source: str) -> _Columns | None:
+def _pandas(frame: Any, choice: ColumnChoice, source: str) -> Columns | None:
     unnamed = list(frame.columns) == list(range(frame.shape[1]))
     if unnamed and choice.order and not set(map(str, frame.columns)) & set(choice.order):
         return _by_position(
@@ -129,10 +141,10 @@ def _pandas(frame: Any, choice: ColumnChoice, source: str) -> _Columns | None:
     ]
     values += [frame.index.get_level_values(level) for _, level in index]
     labels = [name for name, _ in index]
-    return _Columns([*names, *labels], values, len(frame), labels)
+    return Columns([*names, *labels], values, len(frame), labels)
 
 
-def _mapping(data: Mapping[Any, Any], source: str) -> _Columns:
+def _mapping(data: Mapping[Any, Any], source: str) -> Columns:
     if not data:
         raise RowsError(f"{source}: no columns; expected {FORMS}")
     names, values = tidy_names([str(name) for name in data]), list(data.values())
@@ -152,14 +164,14 @@ def _mapping(data: Mapping[Any, Any], source: str) -> _Columns:
             f"{source}: expected columns of one length, got {lengths[0]} in {names[0]!r} and "
             f"{lengths[other]} in {names[other]!r}"
         )
-    return _Columns(names, values, lengths[0])
+    return Columns(names, values, lengths[0])
 
 
 def _is_scalar(value: Any) -> bool:
     return isinstance(value, _SCALARS) or not hasattr(value, "__iter__")
 
 
-def _records(rows: Sequence[Any], source: str) -> _Columns:
+def _records(rows: Sequence[Any], source: str) -> Columns:
     for i, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise RowsError(
@@ -168,24 +180,21 @@ def _records(rows: Sequence[Any], source: str) -> _Columns:
             )
     names = list(dict.fromkeys(name for row in rows for name in row))
     values = [[row.get(name) for row in rows] for name in names]
-    return _Columns(tidy_names([str(name) for name in names]), values, len(rows))
+    return Columns(tidy_names([str(name) for name in names]), values, len(rows))
 
 
-def _by_position(
-    columns: Sequence[Any], n_rows: int, choice: ColumnChoice, source: str
-) -> _Columns:
+def _by_position(columns: Sequence[Any], n_rows: int, choice: ColumnChoice, source: str) -> Columns:
     """Return columns without names as those that a model was trained on."""
     refuse_width(source, len(columns), choice.order)
-    return _Columns(list(choice.order), list(columns), n_rows)
+    return Columns(list(choice.order), list(columns), n_rows)
 
 
-def _columns_table(
-    columns: _Columns, choice: ColumnChoice, need_target: bool, source: str
-) -> Table:
+def columns_table(columns: Columns, choice: ColumnChoice, need_target: bool, source: str) -> Table:
+    """Return the table of some columns; see `table_from`."""
     roles = choice.roles(source, columns.names, need_target, columns.index)
     if need_target and not columns.n_rows:
         raise NoRowsError(f"{source}: expected rows of data, got none")
-    place, found = row_number(), Found(list(roles.notes))
+    place, found = row_number(columns.first_row), Found(list(roles.notes))
     number = {name: j for j, name in enumerate(columns.names)}
 
     def read(name: str, role: str = "column") -> NDArray[Any]:
@@ -262,7 +271,7 @@ def _array(data: Any, choice: ColumnChoice, need_target: bool, source: str) -> T
         refuse_width(source, matrix.shape[1], choice.order)
         dense = matrix.toarray() if hasattr(matrix, "toarray") else matrix
         columns = _by_position(list(dense.T), len(dense), choice, source)
-        return _columns_table(columns, choice, need_target, source)
+        return columns_table(columns, choice, need_target, source)
     if matrix.dtype == object or matrix.dtype.kind in "UST":
         matrix = _numbers(matrix, source)
     if hasattr(matrix, "indptr"):
