@@ -5,9 +5,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from fastrelu import losses, reference, schedules
-from fastrelu._config import __version__, get_num_threads, set_num_threads, show_config
-from fastrelu.exact.piecewise import PiecewiseLinear, maximum, minimum
+from fastrelu._config import (
+    __version__,
+    get_isa,
+    get_num_threads,
+    set_num_threads,
+    set_thread_limit,
+    show_config,
+)
+from fastrelu.data_set import Block, BlockSource, DataSet, Evaluation, LossSums
+from fastrelu.exact.maximum import maximum, minimum
+from fastrelu.exact.piecewise import PiecewiseLinear
 from fastrelu.functional import linear_relu, relu, relu_backward
+from fastrelu.history import EpochRecord
 from fastrelu.model_file import load
 from fastrelu.network import Cache, Gradients, Network
 from fastrelu.optimizers import SGD, Adam, AdamW
@@ -23,13 +33,20 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Block",
+    "BlockSource",
     "Cache",
+    "DataSet",
+    "EpochRecord",
+    "Evaluation",
     "Gradients",
     "History",
+    "LossSums",
     "Network",
     "PiecewiseLinear",
     "Trainer",
     "__version__",
+    "get_isa",
     "get_num_threads",
     "linear_relu",
     "load",
@@ -41,6 +58,7 @@ __all__ = [
     "relu_backward",
     "schedules",
     "set_num_threads",
+    "set_thread_limit",
     "show_config",
 ]
 

@@ -229,6 +229,35 @@ class Widths(Kind):
 
 
 @dataclass(frozen=True)
+class Rates(Kind):
+    """Numbers from 0 and below 1, one for all hidden layers or one for each."""
+
+    metavar: str = "X|X,X,..."
+
+    @property
+    def expected(self) -> str:
+        """What may stand here."""
+        return "numbers from 0 and below 1, as 0.2 or 0.3,0.1"
+
+    def from_text(self, text: str) -> tuple[float, ...]:
+        """Return the rates written."""
+        try:
+            return self.check([float(part) for part in text.split(",")])
+        except ValueError:
+            raise self.error(text) from None
+
+    def check(self, value: Any) -> tuple[float, ...]:
+        """Return the rates as a tuple."""
+        values = list(value) if isinstance(value, (list, tuple)) else [value]
+        for rate in values:
+            if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
+                raise self.error(value)
+        if not values:
+            raise self.error(value)
+        return tuple(map(float, values))
+
+
+@dataclass(frozen=True)
 class Cadence(Kind):
     """How often: seconds, minutes, hours or epochs, as ``30s``, ``10m``, ``1h``, ``5e``."""
 

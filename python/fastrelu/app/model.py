@@ -325,7 +325,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         arrays, metadata = model_file.read(file, NETWORK, ensemble.FORMAT)
         network = ensemble.from_content(arrays, metadata)
     except (ValueError, OSError) as error:
-        raise DataError(f"{file}: not a model of fastrelu ({_reason(error)})") from None
+        reason = getattr(error, "reason", error)
+        raise DataError(f"{file}: not a model of fastrelu ({reason})") from None
     if PIPELINE not in metadata:
         raise DataError(
             f"{file}: a bare network, without the preprocessing that fastrelu train saves; "
@@ -345,7 +346,3 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{file}: the model file is damaged ({error!r})") from None
-
-
-def _reason(error: Exception) -> str:
-    return str(error).removeprefix("path: ")

@@ -169,6 +169,12 @@ class Settings:
     clip_norm: float | None = _option(
         None, kinds.Real(0, open_low=True), TRAINING, "Longest gradient.  [default: any]"
     )
+    dropout: tuple[float, ...] = _option(
+        (0.0,),
+        kinds.Rates(),
+        TRAINING,
+        "Share of the hidden units that each step leaves out: of all layers, or of each.",
+    )
     loss: str = _option(
         "auto",
         kinds.Choice(
@@ -259,6 +265,11 @@ class Settings:
             raise ConfigError("--early-stopping needs validation rows, and --validation is 0")
         if self.momentum is not None and self.optimizer != "sgd":
             raise ConfigError(f"--momentum goes with --optimizer sgd, not {self.optimizer}")
+        if len(self.dropout) not in (1, len(self.hidden)):
+            raise ConfigError(
+                f"--dropout: expected one rate, or one for each of {len(self.hidden)} hidden "
+                f"layers (--hidden {shown(self.hidden)}), got {shown(self.dropout)}"
+            )
         modes = [name for name in ("seeds", "folds", "search") if getattr(self, name)]
         if len(modes) > 1:
             raise ConfigError(f"--{modes[0]} and --{modes[1]} do not go together: run one of them")
@@ -373,7 +384,7 @@ def differences(saved: Settings, given: Mapping[str, Any]) -> list[str]:
 def shown(value: Any) -> str:
     """Return a setting's value as a flag has it."""
     if isinstance(value, tuple):
-        return kinds.shown_names(tuple(map(str, value))) or "none"
+        return kinds.shown_names(tuple(map(shown, value))) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

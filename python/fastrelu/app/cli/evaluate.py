@@ -16,9 +16,10 @@ from fastrelu.app.cli.base import HELP, Command, warn_seen
 @click.option("--weights", metavar="COL", help="Column (or array) with a weight for each row.")
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
 def evaluate(model: str, data: tuple[str, ...], weights: str | None, as_json: bool) -> None:
-    """Say how good MODEL, a run's folder or its model.safetensors, is on DATA's rows.
+    """Measure how good MODEL is on the rows of DATA.
 
-    DATA: a file of raw rows as in training, with the target.
+    MODEL is a run folder or the model.safetensors in it. DATA is a file of raw rows with the
+    columns of training, in any order, and the target.
 
     \b
     Example:

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 @click.command(cls=Command, context_settings=HELP)
 @click.argument("model")
 @click.argument("data", nargs=-1, required=True)
-@click.option("--out", metavar="F.csv", help="Where to write; by default standard output.")
-@click.option("--proba", is_flag=True, help="Also the probability of each class.")
+@click.option("--out", metavar="F.csv", help="The file to write.  [default: standard output]")
+@click.option("--proba", is_flag=True, help="Also write the probability of each class.")
 @click.option("--force", is_flag=True, help="Replace the file that --out names.")
 def predict(model: str, data: tuple[str, ...], out: str | None, proba: bool, force: bool) -> None:
-    """Predict the rows of DATA with MODEL, a run's folder or its model.safetensors.
+    """Predict the rows of DATA with MODEL.
 
-    DATA: a file of raw rows as in training, with the same columns in any order; the target need
-    not be there. Columns that are missing count as cells without a value, and categories that
-    training has not seen as no category; both are counted in a warning. The output is CSV with a
-    row for each row, in their order.
+    MODEL is a run folder or the model.safetensors in it. DATA is a file of raw rows with the
+    columns of training, in any order; the target may be missing. A missing column counts as missing
+    values, and a category that training has not seen counts as no category; a warning counts both.
+    The output is CSV, with a line for each row in the order of the file.
 
     \b
     Examples:

@@ -89,6 +89,8 @@ class Table:
         The number in its file of the first row, for messages about a stream's chunks.
     others : sequence of str
         The names of columns that are there and were not asked for.
+    file_rows : sequence of int
+        The rows of each file, if there are several.
     reading : Reading or None
         How texts were taken: kept beside the model, so that predicting reads alike.
     """
@@ -105,6 +107,7 @@ class Table:
     extra: dict[str, NDArray[Any]] = field(default_factory=dict)
     first_row: int = 0
     others: Sequence[str] = ()
+    file_rows: Sequence[int] = ()
     reading: Reading | None = None
 
     @property

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastrelu import _scores, whole_files
+from fastrelu import metrics, whole_files
 from fastrelu.app.errors import ConfigError, DataError
 from fastrelu.app.report.classification import MOST_DRAWN
 from fastrelu.app.report.content import points_of
@@ -88,7 +88,7 @@ def _panel(lines: Mapping[str, Sequence[tuple[float, float]]], label: str) -> Dr
 
 def _evaluation(kept: Mapping[str, Any]) -> list[tuple[str, Draw, tuple[float, float]]]:
     from fastrelu import plot
-    from fastrelu.plot._evaluation import draw_confusion, draw_reliability
+    from fastrelu.plot.evaluation import draw_confusion, draw_reliability
 
     truth, predicted = kept["truth"], kept["predicted"]
     labels, unit = kept["classes"].tolist(), str(kept["target"])
@@ -97,11 +97,11 @@ def _evaluation(kept: Mapping[str, Any]) -> list[tuple[str, Draw, tuple[float, f
             ("predictions", lambda ax: plot.predictions(truth, predicted, ax, unit=unit), (6, 5.4)),
             ("residuals", lambda ax: plot.residuals(truth, predicted, ax, unit=unit), (6, 4.4)),
         ]
-    bins = _scores.reliability(truth == predicted, kept["confidence"], 10)
+    bins = metrics.reliability(truth == predicted, kept["confidence"], 10)
     calibration = ("calibration", lambda ax: draw_reliability(bins, ax), (6, 4.4))
     if len(labels) > MOST_DRAWN:
         return [calibration]
-    counts = _scores.confusion_counts(truth, predicted, len(labels))
+    counts = metrics.confusion_counts(truth, predicted, len(labels))
     side = min(8.0, 3.0 + 0.35 * len(labels))
     confusions = (
         "confusion_matrix",

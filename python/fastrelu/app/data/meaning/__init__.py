@@ -5,8 +5,26 @@
 block, `decide` once, and `convert`.
 """
 
-from fastrelu.app.data.meaning.column import Column, convert, distinct, read_texts, settle
-from fastrelu.app.data.meaning.decide import Hints, Meaning, Problem, Verdict, decide
+from fastrelu.app.data.meaning.column import (
+    Column,
+    convert,
+    distinct,
+    empty,
+    named,
+    read_texts,
+    settle,
+    told,
+    unfit,
+)
+from fastrelu.app.data.meaning.decide import (
+    Hints,
+    Meaning,
+    Problem,
+    Verdict,
+    decide,
+    shown_decimal,
+    shown_order,
+)
 from fastrelu.app.data.meaning.evidence import Evidence
 from fastrelu.app.data.meaning.reading import OLD_READING, Reading, ReadOptions
 from fastrelu.app.data.meaning.words import (
@@ -32,9 +50,15 @@ __all__ = [
     "convert",
     "decide",
     "distinct",
+    "empty",
     "missing_words",
+    "named",
     "read_texts",
     "same_truth",
     "settle",
+    "shown_decimal",
+    "shown_order",
+    "told",
     "truth",
+    "unfit",
 ]

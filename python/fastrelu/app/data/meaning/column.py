@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.app.data.meaning.dates import ORDERS, by_format, moment, seconds
-from fastrelu.app.data.meaning.decide import Hints, Meaning, Problem, decide
+from fastrelu.app.data.meaning.decide import (
+    ELSEWHERE,
+    NAME,
+    Hints,
+    Meaning,
+    Problem,
+    Verdict,
+    decide,
+)
 from fastrelu.app.data.meaning.evidence import Evidence
 from fastrelu.app.data.meaning.numbers import INFINITE, PLAIN, value
 from fastrelu.app.data.meaning.words import Missing, truth
@@ -90,17 +98,26 @@ def read_texts(
     counts = np.bincount(codes, minlength=len(words)).tolist()
     evidence = Evidence(hints.missing, _form(hints))
     evidence.add(words, counts, lambda k: int(np.argmax(codes == k)))
-    meaning, warnings = settle(evidence, hints, kind, known, role, f"{source}: ", place, name,
-                               strict)  # fmt: skip
+    verdict = settle(evidence, hints, kind, known, role, strict)
+    meaning, warnings = verdict.meaning, verdict.warnings
+    if verdict.problem is not None:
+        text = told(verdict.problem, place, name)
+        if strict or kind is not None:
+            row = verdict.problem.row
+            raise DataError(f"{source}: {place(row)}: {role} {name!r}: {text}")
+        warnings = (*warnings, text)
     values, wrong = convert(words, meaning, hints.missing)
     if wrong:
         row = min(int(np.argmax(codes == k)) for k in wrong)
         text = words[int(codes[row])].strip()
         if strict or kind is not None:
-            raise unfit(f"{source}: {place(row)}: {role} {name!r}", text, meaning, known, kind)
+            trained = role == "column" and (known is not None or kind is not None)
+            said = ", as in training" if trained else ""
+            raise unfit(f"{source}: {place(row)}: {role} {name!r}", text, meaning, said)
         meaning = Meaning("category")
         values, _ = convert(words, meaning, hints.missing)
-    return Column(values[codes] if len(words) else _empty(meaning), meaning, warnings)
+    warnings = tuple(named(text, name) for text in warnings)
+    return Column(values[codes] if len(words) else empty(meaning), meaning, warnings)
 
 
 def _form(hints: Hints) -> str:
@@ -113,39 +130,30 @@ def settle(
     kind: str | None,
     known: Meaning | None,
     role: str,
-    where: str,
-    place: Callable[[int], str],
-    name: str,
     strict: bool = True,
-) -> tuple[Meaning, tuple[str, ...]]:
+) -> Verdict:
     """Return what a column is and what to say about it; see `read_texts`.
 
     Parameters
     ----------
     evidence : Evidence
         Of all its cells.
-    where : str
-        The file, for messages, with what parts it from the place.
 
-    Raises
-    ------
-    DataError
-        If it is nothing in particular, and `strict` is set.
+    Returns
+    -------
+    Verdict
+        Its problem is one to refuse.
     """
     if known is not None and kind in (None, known.table_kind):
-        return known, ()
+        return Verdict(known)
     if kind == "text":
-        return Meaning("category"), ()
+        return Verdict(Meaning("category"))
     verdict = decide(evidence, hints, target=role == "target")
-    meaning, problem = verdict.meaning, verdict.problem
-    if kind is not None and meaning.table_kind != kind:
-        return _forced(evidence, hints, kind), ()
-    if problem is not None and kind is None and not strict:
-        return Meaning("category"), (*verdict.warnings, told(problem, place))
-    if problem is not None:
-        text = told(problem, place)
-        raise DataError(f"{where}{place(problem.row)}: {role} {name!r}: {text}")
-    return meaning, verdict.warnings
+    if kind is not None and verdict.meaning.table_kind != kind:
+        return Verdict(_forced(evidence, hints, kind))
+    if verdict.problem is not None and kind is None and not strict:
+        return Verdict(Meaning("category"), verdict.warnings, verdict.problem)
+    return verdict
 
 
 def _forced(evidence: Evidence, hints: Hints, kind: str) -> Meaning:
@@ -164,15 +172,31 @@ def _forced(evidence: Evidence, hints: Hints, kind: str) -> Meaning:
     return Meaning("number", decimal)
 
 
-def told(problem: Problem, place: Callable[[int], str]) -> str:
-    """Return a problem's sentence with the place of its second cell."""
-    return problem.text.replace("{other}", place(problem.other))
+def told(problem: Problem, place: Callable[[int], str], name: str) -> str:
+    """Return a problem's sentence with the column's name and the place of its second cell."""
+    text = named(problem.text, name)
+    return text.replace(ELSEWHERE, place(problem.other)) if ELSEWHERE in text else text
 
 
-def unfit(
-    where: str, text: str, meaning: Meaning, known: Meaning | None, kind: str | None
-) -> DataError:
-    """Return the error for a cell that is not what its column is."""
+def named(text: str, name: str) -> str:
+    """Return a sentence with the column's name in it."""
+    return text.replace(NAME, repr(name))
+
+
+def unfit(where: str, text: str, meaning: Meaning, said: str = "") -> DataError:
+    """Return the error for a cell that is not what its column is.
+
+    Parameters
+    ----------
+    where : str
+        The file, the place and the column.
+    text : str
+        What stands there.
+    meaning : Meaning
+        What the column is.
+    said : str
+        Why, as ", as in training".
+    """
     expected = EXPECTED[meaning.kind]
     if meaning.decimal == ",":
         expected += " with a decimal comma"
@@ -180,11 +204,11 @@ def unfit(
         expected += f" with the unit {meaning.unit!r}"
     if meaning.kind == "date" and meaning.order != "ymd":
         expected = f"a date as {ORDERS.get(meaning.order, meaning.order)}"
-    training = ", as in training" if known is not None or kind is not None else ""
-    return DataError(f"{where}: expected {expected}{training}, got {text[:40]!r}")
+    return DataError(f"{where}: expected {expected}{said}, got {text[:40]!r}")
 
 
-def _empty(meaning: Meaning) -> NDArray[Any]:
+def empty(meaning: Meaning) -> NDArray[Any]:
+    """Return a column without rows."""
     dtypes: dict[str, Any] = {"numeric": "f8", "date": "M8[us]", "text": object}
     return np.zeros(0, dtypes[meaning.table_kind])
 

@@ -13,6 +13,8 @@ from fastrelu.app.data.meaning.evidence import Evidence, Example
 from fastrelu.app.data.meaning.numbers import Written, shown
 from fastrelu.app.data.meaning.words import DIGITS, Missing, truth
 
+# In sentences, where the column's name and the place of a second cell are to stand.
+NAME, ELSEWHERE = "\0name", "\0elsewhere"
 FEW = 20  # different texts that begin with a number may be classes: 1st, 2nd
 OTHER = {".": ",", ",": "."}
 MARKS = {".": "a decimal point", ",": "a decimal comma"}
@@ -73,12 +75,14 @@ class Hints:
     decimal : str or None
         The decimal mark, if the user or the training says it.
     usual_decimal : str or None
-        The mark that other columns of the file show, or that its separator suggests; it decides
-        where a column does not.
+        The mark that other columns of the file show; it decides where a column does not.
     order : str or None
         The order of dates, or strptime's format, if the user or the training says it.
     usual_order : str or None
         The order that other columns of the file show.
+    separator : str or None
+        What stands between the fields of the text file: where it is a semicolon, a comma that may
+        be either is a decimal mark.
     why : str
         Who says the mark or the order, for messages: "--decimal", "the training".
     """
@@ -88,6 +92,7 @@ class Hints:
     usual_decimal: str | None = None
     order: str | None = None
     usual_order: str | None = None
+    separator: str | None = None
     why: str = ""
 
 
@@ -98,7 +103,7 @@ class Problem:
     Attributes
     ----------
     text : str
-        The sentence; "{other}" in it stands for the place of the second cell.
+        The sentence, with `NAME` and `ELSEWHERE` in it.
     row : int
         The row of the first cell.
     other : int
@@ -170,7 +175,7 @@ def _mostly(evidence: Evidence, kind: str, n: int) -> Problem:
     return Problem(
         f"expected {example}, as in {n} other rows, got {stranger.text[:40]!r} "
         f"({evidence.present - n} such in all); correct or empty the cell, count it as missing "
-        f"(--na {stranger.text[:40]!r}), or read the column as categories: --categorical",
+        f"(--na {stranger.text[:40]!r}), or read the column as categories: --categorical {NAME}",
         stranger.row,
     )
 
@@ -219,7 +224,7 @@ def _numbers(evidence: Evidence, hints: Hints, target: bool) -> Verdict:
     if code in numbers and numbers.keys() <= {Written(), code}:
         said = (
             f"numbers with leading zeros such as {evidence.first[code].text!r} are codes: "
-            "categories (--numeric reads numbers)"
+            f"categories (--numeric {NAME} reads numbers)"
         )
         return Verdict(Meaning("category"), (said,))
     units = Counter[str]()
@@ -246,8 +251,8 @@ def _different_units(evidence: Evidence, units: list[str], target: bool) -> Verd
         for unit in units[:2]
     )
     text = (
-        f"got {second.text[:40]!r}, and {first.text[:40]!r} in {{other}}: numbers with different "
-        "units; bring them to one, or learn classes: --categorical"
+        f"got {second.text[:40]!r}, and {first.text[:40]!r} in {ELSEWHERE}: numbers with different "
+        f"units; bring them to one, or learn classes: --categorical {NAME}"
     )
     said = (
         f"numbers with different units, such as {first.text[:40]!r} and {second.text[:40]!r}: "
@@ -273,8 +278,8 @@ def _decimal(evidence: Evidence, hints: Hints) -> tuple[str, list[str], Problem 
     if point is not None and comma is not None:
         first, second = sorted((point, comma))
         text = (
-            f"got {second.text[:40]!r}, and {first.text[:40]!r} in {{other}}: a decimal point and "
-            "a decimal comma in one column; correct the cells, or say which it is: --decimal"
+            f"got {second.text[:40]!r}, and {first.text[:40]!r} in {ELSEWHERE}: a decimal point "
+            "and a decimal comma in one column; correct the cells, or say which it is: --decimal"
         )
         return ".", [], Problem(text, second.row, first.row)
     if point is not None or comma is not None:
@@ -288,19 +293,20 @@ def _decimal(evidence: Evidence, hints: Hints) -> tuple[str, list[str], Problem 
             for mark in open_marks
         )
         text = (
-            f"got {second.text[:40]!r}, and {first.text[:40]!r} in {{other}}: one of the two marks "
-            "stands between thousands; say which is the decimal mark: --decimal"
+            f"got {second.text[:40]!r}, and {first.text[:40]!r} in {ELSEWHERE}: one of the two "
+            "marks stands between thousands; say which is the decimal mark: --decimal"
         )
         return ".", [], Problem(text, second.row, first.row)
     mark = open_marks.pop()
-    decimal = hints.usual_decimal or "."
+    decimal = hints.usual_decimal or ("," if mark == "," and hints.separator == ";" else ".")
     example = min(e for how, e in _written(evidence) if how.decimal == "?")
-    if mark == "." and hints.usual_decimal != ",":
+    if decimal == mark == "." and (hints.usual_decimal or hints.separator in (None, ",")):
         return ".", [], None  # the usual decimal point
     what = "a decimal mark" if decimal == mark else "between thousands"
+    why = ", as other columns show" if hints.usual_decimal else ""
     said = (
         f"the {mark!r} of {example.text[:40]!r} may be a decimal mark or stand between thousands: "
-        f"taken as {what} (--decimal {OTHER[decimal]!r} for the other)"
+        f"taken as {what}{why} (--decimal {OTHER[decimal]!r} for the other)"
     )
     return decimal, [said], None
 
@@ -323,9 +329,15 @@ def _common_orders(dates: Counter[WrittenDate]) -> list[str]:
 
 def _dates(evidence: Evidence, hints: Hints) -> Verdict:
     """Return how a column of dates is read."""
-    if evidence.form:
-        return Verdict(Meaning("date", order=evidence.form))
     dates = evidence.dates
+    formed = WrittenDate((evidence.form,))
+    if formed in dates:
+        others = [evidence.first[how] for how in dates if how != formed]
+        if not others:
+            return Verdict(Meaning("date", order=evidence.form))
+        stranger = min(others)
+        text = f"got {stranger.text[:40]!r}, which is no date of the format {evidence.form!r}"
+        return Verdict(Meaning("date", order=evidence.form), (), Problem(text, stranger.row))
     zones = {how.zone for how in dates}
     said = ("some dates say their offset from UTC and some do not: the latter are taken as UTC",)
     warnings: tuple[str, ...] = said if len(zones) == 2 else ()
@@ -360,7 +372,7 @@ def _usual_order(evidence: Evidence, orders: list[str], hints: Hints) -> tuple[s
         assert hints.usual_order is not None
         return hints.usual_order, ", as another column shows"
     marks = {how.mark for how in evidence.dates}
-    slashes = marks == {"/"} and hints.usual_decimal != ","
+    slashes = marks == {"/"} and hints.usual_decimal != "," and hints.separator != ";"
     return ("mdy" if slashes and "mdy" in orders else "dmy" if "dmy" in orders else orders[0]), ""
 
 
@@ -370,8 +382,8 @@ def _mixed_orders(evidence: Evidence) -> Problem:
     first, orders = found[0]
     second = next((e for e, other in found if not set(orders) & set(other)), found[-1][0])
     return Problem(
-        f"got {second.text[:40]!r}, and {first.text[:40]!r} in {{other}}: no order of day, month "
-        "and year fits both; correct them, or read the column as categories: --categorical",
+        f"got {second.text[:40]!r}, and {first.text[:40]!r} in {ELSEWHERE}: no order of day, month "
+        f"and year fits both; correct them, or read the column as categories: --categorical {NAME}",
         second.row,
         first.row,
     )
@@ -390,9 +402,12 @@ def _categories(evidence: Evidence, target: bool) -> Verdict:
         example = evidence.first["loose"]
         said = f"{loose} of {present} cells begin with a number, such as {example.text[:40]!r}"
         if target and len(evidence.loose_words) > FEW:
-            text = f"{said}; correct them, or learn classes: --categorical; numbers: --numeric"
+            text = (
+                f"{said}; correct them, or learn classes: --categorical {NAME}; numbers: "
+                f"--numeric {NAME}"
+            )
             return Verdict(Meaning("category"), tuple(warnings), Problem(text, example.row))
-        warnings.append(f"{said}: categories (--numeric reads numbers)")
+        warnings.append(f"{said}: categories (--numeric {NAME} reads numbers)")
     for name, n in (("numbers", evidence.numbers.total()), ("dates", evidence.dates.total())):
         if 10 * n >= present and not (name == "dates" and target):
             warnings.append(f"{n} of {present} cells are {name}: the column is categories")

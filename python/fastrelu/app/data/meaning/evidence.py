@@ -81,12 +81,12 @@ class Evidence:
         self.n_rows += n
         self.n_missing += n
 
-    def add_numbers(self, how: Written, n: int, example: Example, bits: int = 0) -> None:
-        """Count numbers that are all written in one way."""
-        if n:
-            self.n_rows += n
-            self.numbers[how] += n
-            self.bits += bits
+    def add_numbers(self, how: Written, n: int, example: Example | None, bits: int = 0) -> None:
+        """Count numbers that are all written in one way, `bits` of them 0 or 1."""
+        self.n_rows += n
+        self.numbers[how] += n
+        self.bits += bits
+        if example is not None:
             self.first.setdefault(how, example)
 
     def add(
@@ -129,7 +129,7 @@ class Evidence:
             self._count(self.numbers, how, text, n, k, row_of)
             self.bits += n * (text in DIGITS)
             return
-        elif not self.form and (date := written_date(text)) is not None:
+        elif (date := written_date(text)) is not None:
             self._count(self.dates, date, text, n, k, row_of)
             return
         elif seconds(text) is not None:

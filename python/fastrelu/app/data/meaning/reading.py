@@ -20,6 +20,8 @@ class ReadOptions:
     ----------
     separator : str or None
         Between the fields of a text file.
+    quote : str or None
+        Around fields of a text file; "none" for none.
     decimal : str or None
         The decimal mark of every column of numbers, "." or ",".
     no_header : bool
@@ -36,6 +38,7 @@ class ReadOptions:
     """
 
     separator: str | None = None
+    quote: str | None = None
     decimal: str | None = None
     no_header: bool = False
     header_line: int | None = None

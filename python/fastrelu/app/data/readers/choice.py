@@ -41,6 +41,8 @@ class ColumnChoice:
     x, y : str or None
         NPZ: the names of the arrays of inputs and of targets; NPY and IDX: `y` is the file of the
         targets among several.
+    folders : tuple of str
+        Columns that the names of folders say, not the files.
     sql : str or None
         A query whose rows are the data.
     table : str or None
@@ -64,6 +66,7 @@ class ColumnChoice:
     decided: Mapping[str, Meaning] = field(default_factory=dict)
     x: str | None = None
     y: str | None = None
+    folders: tuple[str, ...] = ()
     sql: str | None = None
     table: str | None = None
     order: tuple[str, ...] = ()
@@ -118,7 +121,11 @@ class ColumnChoice:
             If a column is named that is not there, is named twice, or if no input is left.
         """
         check_different(source, names)
-        there = set(names)
+        there = {*names, *self.folders}
+        elsewhere = {name for name in self.folders if name not in names}
+        for name, flag in ((self.target, "--target"), (self.weights, "--weights")):
+            if name in elsewhere and need_target:
+                raise DataError(f"{source}: {flag} {name}: a name of folders cannot be that")
         notes = []
         target = self.target
         if target is None and need_target:
@@ -128,12 +135,12 @@ class ColumnChoice:
                 raise DataError(f"{source}: no column is left for the target")
             target = rest[-1]
             notes.append(f"target: the last column, {target!r} (--target names another)")
-        if target is not None and target not in there:
+        if target is not None and target not in names:
             if need_target:
                 raise missing_column(source, target, names, "--target")
             target = None
         weights = self.weights
-        if weights is not None and weights not in there:
+        if weights is not None and weights not in names:
             if need_target:
                 raise missing_column(source, weights, names, "--weights")
             weights = None
@@ -154,12 +161,13 @@ class ColumnChoice:
         unnamed = [n for n in names if n not in aside]
         wanted = set(self.kinds or self.features or unnamed) - taken
         inputs = [n for n in names if n in wanted]
-        if not inputs and self.kinds:
+        outside = (set(self.kinds or self.features or elsewhere) - taken) & elsewhere
+        if not inputs and self.kinds and not outside:
             takes = _some(list(self.kinds))
             raise DataError(f"{source}: none of the model's columns is there; it takes {takes}")
-        if not inputs and need_target:
+        if not inputs and need_target and not outside:
             raise DataError(f"{source}: no input columns: every column is the target or left out")
-        extra = [n for n in dict.fromkeys(self.extra) if n in there]
+        extra = [n for n in dict.fromkeys(self.extra) if n in names]
         others = [n for n in names if n not in {*inputs, *extra, target, weights}]
         return Roles(target, weights, inputs, extra, notes, others)
 

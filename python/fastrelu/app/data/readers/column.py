@@ -9,7 +9,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu.app.data.meaning import Evidence, Hints, Meaning, Reading, read_texts, settle
+from fastrelu.app.data.meaning import (
+    Evidence,
+    Hints,
+    Meaning,
+    Reading,
+    named,
+    read_texts,
+    settle,
+    told,
+)
 from fastrelu.app.data.meaning.dates import ORDERS
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.texts import (
@@ -132,9 +141,7 @@ class ColumnReader:
             known=self.known,
             role=self.role,
         )
-        self.found.meanings[self.name] = column.meaning
-        if column.warnings:
-            self.found.warnings[self.name] = column.warnings
+        self._keep(column.meaning, column.warnings)
         refuse_infinite(self.source, self.name, column.values, self.place)
         return column.values
 
@@ -146,14 +153,18 @@ class ColumnReader:
         DataError
             If some of them do not mean what the others do.
         """
-        meaning, warnings = settle(
-            evidence, self.hints, self.kind, self.known, self.role, f"{self.source}: ", self.place,
-            self.name,
-        )  # fmt: skip
+        verdict = settle(evidence, self.hints, self.kind, self.known, self.role)
+        problem, meaning = verdict.problem, verdict.meaning
+        if problem is not None:
+            text = told(problem, self.place, self.name)
+            raise DataError(f"{self.source}: {self.place(problem.row)}: {self.what}: {text}")
+        self._keep(meaning, verdict.warnings)
+        return meaning
+
+    def _keep(self, meaning: Meaning, warnings: tuple[str, ...]) -> None:
         self.found.meanings[self.name] = meaning
         if warnings:
-            self.found.warnings[self.name] = warnings
-        return meaning
+            self.found.warnings[self.name] = tuple(named(text, self.name) for text in warnings)
 
     def nothing(self, n: int) -> NDArray[Any]:
         """Return a column without values, (n,)."""

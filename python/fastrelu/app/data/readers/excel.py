@@ -64,7 +64,9 @@ def read_excel(source: Source, choice: ColumnChoice, need_target: bool) -> Table
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{source.path}: cannot be read as a workbook ({reason})") from None
+        raise DataError(
+            f"{source.path}: cannot be read as a workbook ({reason}); save the sheet as CSV"
+        ) from None
     where = f"{source.path}: sheet {name!r}"
     header, notes = _header(where, rows)
     width = max(j for j, cell in enumerate(rows[header]) if cell not in EMPTY) + 1

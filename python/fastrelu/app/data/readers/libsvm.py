@@ -119,8 +119,8 @@ def _checked(path: str, content: bytes, need_target: bool) -> bytes:
     shown = first[0].decode("utf-8", "replace").strip()
     what = f"several labels, {shown!r}" if first is several else "no labels before the first pair"
     raise DataError(
-        f"{path}: line {line}: {what}; each line needs one label: a file for each label, with 1 and "
-        "0, can be learned one at a time"
+        f"{path}: line {line}: {what}; each line needs one label: of several labels, a file "
+        "for each, with 1 and 0, can be learned one at a time"
     )
 
 

@@ -19,14 +19,14 @@ from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-HIDDEN = ("_", ".")  # what parts of a name begin with that are no data: _SUCCESS, .part-0.crc
 # Folders of tables that keep files which are no longer part of them.
 LOGS = {"_delta_log": "Delta Lake", ".hoodie": "Hudi", "metadata": "Iceberg"}
 
 
-def is_hidden(name: str) -> bool:
-    """Return whether a file or a folder of this name is a marker, and no data."""
-    return name.startswith(HIDDEN)
+def is_marker(path: str) -> bool:
+    """Return whether a file's name says that it is no data: those of Spark, of macOS, of shells."""
+    name = path.rpartition("/")[2]
+    return name.startswith(("_", ".")) or path.startswith("__MACOSX/") or name.endswith(".crc")
 
 
 def files_in(folder: str) -> list[str]:
@@ -46,12 +46,15 @@ def files_in(folder: str) -> list[str]:
             )
     found: list[str] = []
     for at, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        found += [os.path.join(at, name) for name in names if not is_hidden(name)]
+        folders[:] = sorted(name for name in folders if not is_marker(name))
+        found += [os.path.join(at, name) for name in names if not is_marker(name)]
     found.sort()
     endings = sorted({"".join(Path(path).suffixes[-1:]) for path in found})
     if not found:
-        raise DataError(f"{folder}: a folder without files of data")
+        raise DataError(
+            f"{folder}: a folder without files of data; name the files, as in "
+            f"'{folder.rstrip('/')}/*/*.csv'"
+        )
     if len(endings) > 1:
         first = next((ending for ending in endings if ending), "")
         raise DataError(

@@ -48,6 +48,9 @@ def concatenate(tables: Sequence[Table]) -> Table:
         weights=np.concatenate(weights) if len(weights) == n else None,
         notes=list(dict.fromkeys(note for t in tables for note in t.notes)),
         extra={name: _join(tables, name, [t.extra for t in tables]) for name in first.extra},
+        others=first.others,
+        reading=next((t.reading for t in tables if t.reading is not None), None),
+        file_rows=[t.n_rows for t in tables],
     )
 
 

@@ -3,36 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu.app.data.meaning import truth
-from fastrelu.app.data.meaning.words import DIGITS, TRUTH
-
 FALSE_TRUE = ("False", "True", "")  # the last where missing
-
-
-def other_spellings(names: Iterable[Any]) -> dict[Any, Any]:
-    """Return by other spellings the names that are truth values, if all names are.
-
-    The same truth is True, true, TRUE and 1 in the files of different tools, as a class and as a
-    category.
-    """
-    known: dict[float, Any] = {}
-    for name in names:
-        value = truth(str(name))
-        if name == "":
-            continue
-        if value is None or value in known:
-            return {}
-        known[value] = name
-    words = {spelled: value for word, value in (TRUTH | DIGITS).items()
-             for spelled in (word, word.upper(), word.title())}  # fmt: skip
-    numbers: dict[Any, float] = {0: 0.0, 1: 1.0}
-    return {word: known[value] for word, value in (words | numbers).items() if value in known}
 
 
 def as_objects(values: Sequence[Any]) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from fastrelu.app.data.readers import format_of, read
 from fastrelu.app.data.readers.arrow import PARQUET
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT, Source, expand
+from fastrelu.app.data.readers.places import with_content
 from fastrelu.app.data.stream.npy import NpyFile, NpyStream, npy_file
 from fastrelu.app.data.stream.parquet import ParquetStream
 from fastrelu.app.data.stream.source import Stream
@@ -77,6 +78,8 @@ def open_stream(
         If they do not fit and cannot be streamed, and are larger than this machine's memory; or if
         they are streamed, and something about them is wrong.
     """
+    if choice.sql is not None or choice.table is not None:
+        return None
     found = expand(paths)
     if any(path in BUNDLED or path == STANDARD_INPUT for path in found):
         return None
@@ -85,8 +88,9 @@ def open_stream(
     total = sum(os.path.getsize(path) for path in found)
     if COPIES * total <= memory / 4:  # packed files are unpacked
         return None
-    head = Source(found[0]).head
-    if head.startswith(PARQUET):
+    found = with_content(found)
+    source = Source(found[0])
+    if source.head.startswith(PARQUET):
         parquet = ParquetStream(found, choice, memory, need_target)
         return parquet if COPIES * parquet.n_rows * parquet.raw_row_bytes > memory else None
     if COPIES * total <= memory or not need_target:
@@ -94,7 +98,7 @@ def open_stream(
     files = [npy_file(path) for path in found]
     if files[0] is not None and None not in files:
         return NpyStream([file for file in files if isinstance(file, NpyFile)], choice, memory)
-    _require_memory(found[0], format_of(head), COPIES * total)
+    _require_memory(found[0], format_of(source), COPIES * total)
     return None
 
 

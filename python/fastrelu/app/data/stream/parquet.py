@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrelu import _core
+from fastrelu import get_num_threads
 from fastrelu.app.data.meaning import Evidence, Meaning
 from fastrelu.app.data.readers.arrow import (
     ArrowNames,
@@ -22,6 +22,7 @@ from fastrelu.app.data.readers.arrow_types import ArrowColumn, is_text, look_at_
 from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
 from fastrelu.app.data.readers.column import Found, evidence_for
 from fastrelu.app.data.readers.files import reading
+from fastrelu.app.data.readers.places import FolderColumns, named_in_folders
 from fastrelu.app.data.readers.values import row_number
 from fastrelu.app.data.stream.budget import part_rows
 from fastrelu.app.data.stream.source import Chunk, add_content, chunks_of, new_hash
@@ -62,6 +63,7 @@ class ParquetStream:
         self, paths: Sequence[str], choice: ColumnChoice, memory: int, need_target: bool = True
     ) -> None:
         self.paths = list(paths)
+        choice = replace(choice, folders=tuple(named_in_folders(paths, choice)))
         self.source = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
         self._metadata: tuple[str, Any] = ("", None)  # of the file opened last
         self.raw_row_bytes, self.reading_bytes = 0.0, 0
@@ -82,8 +84,9 @@ class ParquetStream:
         self.part_rows = part_rows(self.raw_row_bytes, memory)
         self.found = Found(list(self.roles.notes))
         self.choice = replace(choice, decided=self._decided(choice))
+        self.folders = FolderColumns(paths, self.choice, self.columns.names)
         self.target_name = self.roles.target
-        self.names: Sequence[str] = self.roles.inputs
+        self.names: Sequence[str] = [*self.roles.inputs, *self.folders.inputs]
         self.notes = self.found.all_notes()
 
     def _open(self, path: str) -> Any:
@@ -163,18 +166,19 @@ class ParquetStream:
 
     def parts(self, chunk: Chunk, again: bool = False) -> Iterator[Table]:
         """Yield a row group's rows, some ten thousand at a time; see `Stream.parts`."""
-        table = self._known_table if again else self._table
+        table_of = self._known_table if again else self._table
         with self._open(chunk.path) as file, arrow_errors(chunk.path):
             # The threads that fill a block read a chunk each.
             batches = file.iter_batches(
                 self.part_rows,
                 row_groups=[chunk.place],
                 columns=self.columns.stored(self.roles),
-                use_threads=_core.num_threads() > 1 and not again,
+                use_threads=get_num_threads() > 1 and not again,
             )
             at = chunk.row_in_file
             for batch in batches:
-                yield table(chunk.path, batch, at)
+                table = table_of(chunk.path, batch, at)
+                yield self.folders.add_to(table, {chunk.path: table.n_rows})
                 at += batch.num_rows
 
     def _table(self, path: str, batch: Any, first_row: int) -> Table:
