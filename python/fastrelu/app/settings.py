@@ -47,8 +47,9 @@ def _option(default: Any, kind: Kind, group: str, help_text: str, **more: bool) 
     return field(default=default, metadata={"option": Option(kind, group, help_text, **more)})
 
 
-DATA, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
-    "Data", "Preprocessing", "Network", "Training", "Several trainings at once", "Running",
+DATA, SOURCE, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
+    "Data", "Where the rows are", "Preprocessing", "Network", "Training",
+    "Several trainings at once", "Running",
 )  # fmt: skip
 
 
@@ -97,6 +98,26 @@ class Settings:
         kinds.Size(),
         DATA,
         "Data that need more are read in blocks, not kept (Parquet, NPY).",
+    )
+    x: str | None = _option(
+        None, kinds.Text("NAME"), SOURCE, "NPZ: the array of inputs.  [default: X]"
+    )
+    y: str | None = _option(
+        None,
+        kinds.Text("NAME|FILE"),
+        SOURCE,
+        "NPZ: the array of targets; NPY, IDX: their file.  [default: y; the last file, where it "
+        "has one value a row]",
+    )
+    sql: str | None = _option(
+        None,
+        kinds.Text("QUERY"),
+        SOURCE,
+        "The rows of a SELECT, by DuckDB (extra sql); files stand in it as FROM 'sales/*.parquet'. "
+        "DATA is a database file, or left out.",
+    )
+    table: str | None = _option(
+        None, kinds.Text("NAME"), SOURCE, "A database's table, or a workbook's sheet."
     )
     scaling: str = _option(
         "auto",

@@ -13,7 +13,7 @@ import click
 from fastrelu.app.errors import TrainingError
 from fastrelu.app.kinds import Choice, Kind, Switch
 from fastrelu.app.run.interrupt import Interrupted
-from fastrelu.app.settings import default, flag, options, shown
+from fastrelu.app.settings import SOURCE, default, flag, options, shown
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -108,10 +108,15 @@ class Flag(click.Option):
     group = "Options"
 
 
-def setting_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command a flag for each setting, in the settings' order."""
+def source_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the flags that say where the rows are."""
+    return setting_flags(command, SOURCE)
+
+
+def setting_flags(command: Callable[..., Any], group: str | None = None) -> Callable[..., Any]:
+    """Give a command a flag for each setting (of a group), in the settings' order."""
     for each, option in reversed(list(options())):
-        if each.name == "data":
+        if each.name == "data" or group not in (None, option.group):
             continue
         text, value = option.help, default(each)
         if value not in (None, (), False) and "[default" not in text:
@@ -128,6 +133,19 @@ def setting_flags(command: Callable[..., Any]) -> Callable[..., Any]:
         command = decorate(command)
         command.__click_params__[-1].group = option.group  # type: ignore[attr-defined]
     return command
+
+
+def target_among(data: tuple[str, ...], y: str | None) -> tuple[tuple[str, ...], str | None]:
+    """Return DATA with the file that ``--y`` names, if it names one, and the file's name."""
+    if y is None or not os.path.isfile(y):
+        return data, y
+    return (data if y in data else (*data, y)), os.path.basename(y)
+
+
+def required(data: tuple[str, ...], sql: str | None) -> None:
+    """Refuse a command without DATA and without a query."""
+    if not data and sql is None:
+        raise click.UsageError("no DATA: name a file, or give --sql a query")
 
 
 def warn_seen(texts: Iterable[str]) -> None:

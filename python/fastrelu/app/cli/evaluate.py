@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
-from fastrelu.app.cli.base import HELP, Command, warn_seen
+from fastrelu.app.cli.base import HELP, Command, required, source_flags, target_among, warn_seen
 
 
 @click.command(cls=Command, context_settings=HELP)
 @click.argument("model")
-@click.argument("data", nargs=-1, required=True)
+@click.argument("data", nargs=-1)
 @click.option("--weights", metavar="COL", help="Column (or array) with a weight for each row.")
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
-def evaluate(model: str, data: tuple[str, ...], weights: str | None, as_json: bool) -> None:
+@source_flags
+def evaluate(
+    model: str, data: tuple[str, ...], weights: str | None, as_json: bool, **where: Any
+) -> None:
     """Measure how good MODEL is on the rows of DATA.
 
     MODEL is a run folder or the model.safetensors in it. DATA is a file of raw rows with the
@@ -32,8 +36,10 @@ def evaluate(model: str, data: tuple[str, ...], weights: str | None, as_json: bo
     from fastrelu.app.data.stream import read_tables
     from fastrelu.app.model import load_model
 
+    required(data, where["sql"])
+    data, where["y"] = target_among(data, where["y"])
     loaded = load_model(model)
-    choice = replace(loaded.choice(need_target=True), weights=weights)
+    choice = replace(loaded.choice(need_target=True), weights=weights, **where)
     scores = loaded.score(read_tables(data, choice, need_target=True))
     result = scores.result()
     del result["loss"]  # that of training, in the network's own unit, is none of the user's

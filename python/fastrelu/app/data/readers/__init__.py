@@ -177,6 +177,9 @@ def _chosen(table: Table, choice: ColumnChoice, need_target: bool) -> Table:
             )
         if choice.categorical:
             raise DataError(f"{table.source}: an array has no categorical columns")
-    if table.weights is not None and not table.weights.any():
+    for name in choice.keep:
+        if name not in table.kept:
+            raise DataError(f"{table.source}: --keep {name}: this format has no such column")
+    if table.weights is not None and table.n_rows and not table.weights.any():
         raise DataError(f"{table.source}: weights {choice.weights!r}: every weight is 0")
     return choose_columns(table, choice)

@@ -39,8 +39,8 @@ def read_npz(source: Source, choice: ColumnChoice, need_target: bool) -> Table:
     x, y = choice.x or "X", choice.y or choice.target or "y"
     if choice.x is None and not need_target and x not in file.members and len(file.members) == 1:
         x = next(iter(file.members))
-    special = [n for n in (choice.weights, *choice.extra) if n is not None]
-    needed = [x, *([y, *special] if need_target else [])]
+    special = [n for n in (choice.weights, *choice.extra, *choice.keep) if n is not None]
+    needed = [x, *([y, *special] if need_target else choice.keep)]
     for name in needed:
         if name not in file.members:
             raise DataError(
@@ -64,7 +64,8 @@ def read_npz(source: Source, choice: ColumnChoice, need_target: bool) -> Table:
         for n in choice.extra
         if n in arrays
     }
-    return replace(table, weights=weights, extra=extra)
+    kept = {n: one_a_row(source.path, n, arrays[n], len(X)) for n in choice.keep}
+    return replace(table, weights=weights, extra=extra, kept=kept)
 
 
 def read_arrays(sources: Sequence[Source], choice: ColumnChoice, need_target: bool) -> Table:

@@ -195,6 +195,7 @@ def arrow_table(
         reading=found.reading("arrow", choice),
         first_row=first_row,
         others=roles.others,
+        kept={name: arrow.column(number[name]) for name in roles.keep},
     )
 
 

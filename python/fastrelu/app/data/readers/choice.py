@@ -38,6 +38,8 @@ class ColumnChoice:
         How many inputs a model of array files expects.
     decided : mapping of str to Meaning
         What columns of texts are, where all rows have been looked at to tell, by column.
+    keep : tuple of str
+        Columns to carry along as they are.
     x, y : str or None
         NPZ: the names of the arrays of inputs and of targets; NPY and IDX: `y` is the file of the
         targets among several.
@@ -64,6 +66,7 @@ class ColumnChoice:
     kinds: Mapping[str, str] = field(default_factory=dict)
     width: int | None = None
     decided: Mapping[str, Meaning] = field(default_factory=dict)
+    keep: tuple[str, ...] = ()
     x: str | None = None
     y: str | None = None
     folders: tuple[str, ...] = ()
@@ -75,7 +78,7 @@ class ColumnChoice:
 
     def kind(self, name: str) -> str | None:
         """Return the kind that a column is to be read as; None: told from its content."""
-        if name in self.categorical:
+        if name in self.categorical or (name in self.keep and name not in self.kinds):
             return "text"
         return "numeric" if name in self.options.numeric else self.kinds.get(name)
 
@@ -168,13 +171,17 @@ class ColumnChoice:
         if not inputs and need_target and not outside:
             raise DataError(f"{source}: no input columns: every column is the target or left out")
         extra = [n for n in dict.fromkeys(self.extra) if n in names]
-        others = [n for n in names if n not in {*inputs, *extra, target, weights}]
-        return Roles(target, weights, inputs, extra, notes, others)
+        for name in self.keep:
+            if name not in there:
+                raise missing_column(source, name, names, "--keep")
+        keep = [n for n in dict.fromkeys(self.keep) if n in names]
+        others = [n for n in names if n not in {*inputs, *extra, *keep, target, weights}]
+        return Roles(target, weights, inputs, extra, notes, others, keep)
 
 
 @dataclass(frozen=True)
 class Roles:
-    """What each of one file's columns is, by name; `others`: those that are nothing."""
+    """What each of one file's columns is, by name; `others` are nothing, `keep` carried along."""
 
     target: str | None
     weights: str | None
@@ -182,12 +189,13 @@ class Roles:
     extra: list[str]
     notes: list[str]
     others: list[str] = field(default_factory=list)
+    keep: list[str] = field(default_factory=list)
 
     @property
     def used(self) -> list[str]:
         """The columns to read."""
         special = [n for n in (self.target, self.weights) if n is not None]
-        return list(dict.fromkeys([*self.inputs, *special, *self.extra]))
+        return list(dict.fromkeys([*self.inputs, *special, *self.extra, *self.keep]))
 
 
 def tidy_names(names: Sequence[str]) -> list[str]:

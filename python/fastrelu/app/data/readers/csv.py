@@ -329,6 +329,7 @@ class _Reader:
             extra={name: found[name] for name in roles.extra},
             reading=reading,
             others=roles.others,
+            kept={name: found[name] for name in roles.keep},
             file_rows=[file.n_rows for file in self.files],
         )
 

@@ -4,18 +4,20 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
 from fastrelu.app.data.readers.files import Source, reading
 from fastrelu.app.data.readers.objects import Columns, columns_table
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError, NoRowsError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 SQLITE, DUCKDB, DUCKDB_AT = b"SQLite format 3\0", b"DUCK", 8
 HUGE = ("HUGEINT", "UHUGEINT")  # DuckDB's integers of 128 bits
@@ -145,6 +147,8 @@ def _quoted(name: str) -> str:
 
 @contextmanager
 def _sqlite(path: str) -> Iterator[sqlite3.Connection]:
+    import sqlite3
+
     try:
         uri = Path(path).absolute().as_uri() + "?mode=ro"
         with reading(path), closing(sqlite3.connect(uri, uri=True)) as connection:
@@ -155,6 +159,8 @@ def _sqlite(path: str) -> Iterator[sqlite3.Connection]:
 
 def _by_rowid(connection: sqlite3.Connection, query: str) -> str:
     """Return a query of a table in the order of its rows."""
+    import sqlite3
+
     try:
         connection.execute(f"{query} ORDER BY rowid LIMIT 0").close()
     except sqlite3.OperationalError:  # a table that is sorted by its own key

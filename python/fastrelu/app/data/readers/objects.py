@@ -220,6 +220,7 @@ def columns_table(columns: Columns, choice: ColumnChoice, need_target: bool, sou
         notes=found.all_notes(),
         reading=found.reading("objects", choice),
         others=roles.others,
+        kept={name: read(name) for name in roles.keep},
     )
 
 

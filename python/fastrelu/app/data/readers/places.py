@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.column import ColumnReader, Found
+from fastrelu.app.data.readers.texts import as_objects
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 
@@ -92,7 +93,7 @@ def named_in_folders(paths: Sequence[str], choice: ColumnChoice) -> dict[str, li
 
     A model's columns, and those that the user names, are there whatever they say.
     """
-    asked = {*choice.kinds, *(choice.features or ()), *choice.extra, *choice.categorical}
+    asked = {*choice.kinds, *(choice.features or ()), *choice.extra, *choice.keep}
     found = folder_columns(paths)
     return {n: v for n, v in found.items() if len(set(v)) > 1 or n in asked}
 
@@ -124,9 +125,12 @@ class FolderColumns:
         self.found = Found()
         self.inputs: dict[str, NDArray[Any]] = {}
         self.extra: dict[str, NDArray[Any]] = {}
+        self.kept: dict[str, NDArray[Any]] = {}
         for name, texts in named.items():
             if name in inside:
                 continue
+            if name in choice.keep:
+                self.kept[name] = as_objects(["" if text is None else text for text in texts])
             if name in choice.extra:
                 self.extra[name] = self._read(paths[0], name, texts, choice)
             elif name in wanted - taken:
@@ -142,7 +146,7 @@ class FolderColumns:
 
     def add_to(self, table: Table, rows: Mapping[str, int]) -> Table:
         """Return a table with the columns, whose rows come from files of so many rows each."""
-        if not (self.inputs or self.extra):
+        if not (self.inputs or self.extra or self.kept):
             return table
         which = np.repeat([self._numbers[path] for path in rows], list(rows.values()))
         reading = table.reading
@@ -153,6 +157,7 @@ class FolderColumns:
             table,
             columns={**table.columns, **{n: v[which] for n, v in self.inputs.items()}},
             extra={**table.extra, **{n: v[which] for n, v in self.extra.items()}},
+            kept={**table.kept, **{n: v[which] for n, v in self.kept.items()}},
             notes=[*table.notes, *(n for n in self.found.all_notes() if n not in table.notes)],
             reading=reading,
         )
