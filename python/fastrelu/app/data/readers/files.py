@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from fastrelu.app.data.readers.places import files_in, is_marker
+from fastrelu.app.data.readers.places import beside_data, files_in, is_marker
 from fastrelu.app.errors import DataError
 
 BUNDLED = ("digits", "iris", "wine", "diabetes")
@@ -47,7 +47,7 @@ def expand(paths: Sequence[str]) -> list[str]:
     for path in paths:
         if any(c in path for c in "*?[") and not Path(path).exists():
             matches = sorted(glob.glob(path, recursive=True))
-            matches = [m for m in matches if not is_marker(m) and not Path(m).is_dir()]
+            matches = [m for m in matches if not beside_data(m, path) and not Path(m).is_dir()]
             if not matches:
                 raise DataError(f"{path}: no file matches this pattern")
             found += matches

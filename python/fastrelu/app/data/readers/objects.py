@@ -220,8 +220,14 @@ def columns_table(columns: Columns, choice: ColumnChoice, need_target: bool, sou
         notes=found.all_notes(),
         reading=found.reading("objects", choice),
         others=roles.others,
-        kept={name: read(name) for name in roles.keep},
+        kept={name: _kept(source, name, columns.values[number[name]]) for name in roles.keep},
     )
+
+
+def _kept(source: str, name: str, values: Any) -> NDArray[Any]:
+    """Return a column that is carried along: texts as they stand, other values by their type."""
+    texts = any(isinstance(value, (str, bytes)) for value in values)
+    return ObjectColumn(source, name, row_number(), "text" if texts else None).read(values)
 
 
 def _refuse_nan(source: str, name: str, values: Any) -> None:

@@ -30,6 +30,12 @@ def is_marker(path: str) -> bool:
     return name.startswith(("_", ".")) or path.startswith("__MACOSX/") or name.endswith(".crc")
 
 
+def beside_data(path: str, pattern: str) -> bool:
+    """Return whether what matches a pattern is a marker, or below a folder that is one."""
+    said = set(PurePath(pattern).parts)
+    return any(is_marker(part) for part in PurePath(path).parts if part not in said)
+
+
 def files_in(folder: str) -> list[str]:
     """Return the files of data in a folder and those below it, sorted.
 
