@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Streams: the order of rows and every bit as written down, whatever reads, wherever it stops."""
 
+import gzip
 import json
 from collections import Counter
 
@@ -21,6 +22,7 @@ from fastrelu.app.data.stream.npy import NpyStream, npy_file
 from fastrelu.app.data.stream.parquet import ParquetStream
 from fastrelu.app.data.stream.parts import Membership
 from fastrelu.app.data.stream.prepare import prepare_stream
+from fastrelu.app.data.stream.text import TextStream
 from fastrelu.app.errors import CheckpointError, ConfigError, DataError
 from fastrelu.app.run.build import build
 from fastrelu.app.settings import merge
@@ -423,15 +425,16 @@ def test_only_what_is_too_large_is_streamed(tmp_path, rng):
     assert open_stream(matrix, ColumnChoice(), 256_000_000) is None
     assert isinstance(open_stream(matrix, ColumnChoice(), 70_000), NpyStream)
     (tmp_path / "t.csv").write_text("a,y\n" + "1,2\n" * 50_000)
-    assert open_stream([str(tmp_path / "t.csv")], choice, 1000) is None
+    assert open_stream([str(tmp_path / "t.csv")], choice, 256_000_000) is None
+    assert isinstance(open_stream([str(tmp_path / "t.csv")], choice, 1000), TextStream)
     assert open_stream(["iris"], ColumnChoice(), 10) is None
 
 
 def test_a_table_larger_than_the_machine_is_refused_at_once(tmp_path, monkeypatch):
-    (tmp_path / "t.csv").write_text("a,y\n" + "1,2\n" * 1000)
-    monkeypatch.setattr("os.sysconf", lambda name: 50)
-    with pytest.raises(DataError, match=r"t\.csv: csv files are read into memory.*Parquet"):
-        open_stream([str(tmp_path / "t.csv")], ColumnChoice(), 1000)
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"a,y\n" + b"1,2\n" * 1000))
+    monkeypatch.setattr("os.sysconf", lambda name: 5)
+    with pytest.raises(DataError, match=r"t\.csv\.gz: packed text is read into memory.*Parquet"):
+        open_stream([str(tmp_path / "t.csv.gz")], ColumnChoice(), 10)
 
 
 # The command

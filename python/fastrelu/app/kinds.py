@@ -196,6 +196,60 @@ def shown_names(names: tuple[str, ...]) -> str:
 
 
 @dataclass(frozen=True)
+class Words(Kind):
+    """Words with commas between them, or a list of them; one may be empty."""
+
+    metavar: str = "WORDS"
+
+    @property
+    def expected(self) -> str:
+        """What may stand here."""
+        return "words with commas between them"
+
+    def from_text(self, text: str) -> tuple[str, ...]:
+        """Return the words written."""
+        return tuple(word.strip() for word in text.split(","))
+
+    def check(self, value: Any) -> tuple[str, ...]:
+        """Return the words as a tuple."""
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, (list, tuple)):
+            raise self.error(value)
+        if not all(isinstance(word, str) for word in values):
+            raise self.error(value)
+        return tuple(values)
+
+
+@dataclass(frozen=True)
+class DateFormats(Kind):
+    """Orders and formats of dates, each for all columns or for one."""
+
+    metavar: str = "[COL=]FORMAT,..."
+
+    @property
+    def expected(self) -> str:
+        """What may stand here."""
+        return "ymd, dmy, mdy or a format such as %d.%m.%Y, of one column as COL=FORMAT"
+
+    def from_text(self, text: str) -> tuple[str, ...]:
+        """Return the formats written; a comma may stand in a format, before its next part."""
+        parts = re.split(r",(?=[^,%]*=|ymd$|dmy$|mdy$|%[a-zA-Z])", text)
+        return self.check([part.strip() for part in parts])
+
+    def check(self, value: Any) -> tuple[str, ...]:
+        """Return the formats as a tuple."""
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, (list, tuple)):
+            raise self.error(value)
+        for each in values:
+            if not isinstance(each, str) or not re.fullmatch(
+                r"(?:[^%=]+=)?(?:ymd|dmy|mdy|[^%]*%.*)", each, re.DOTALL
+            ):
+                raise self.error(value)
+        return tuple(values)
+
+
+@dataclass(frozen=True)
 class Widths(Kind):
     """Widths of hidden layers; "none" or an empty list is a linear model."""
 

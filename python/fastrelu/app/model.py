@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import Network, losses, model_file
+from fastrelu.app.data.meaning import OLD_READING, Reading
 from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.readers.object_types import ObjectColumn
 from fastrelu.app.data.readers.objects import table_from
@@ -274,7 +275,14 @@ class Model:
             kinds=kinds,
             width=None if kinds else len(self.inputs.column_names),
             order=tuple(self.inputs.file_order) if kinds else (),
+            reading=self.reading,
         )
+
+    @property
+    def reading(self) -> Reading:
+        """How the texts of the training data were taken."""
+        plain = self.about.get("reading")
+        return OLD_READING if plain is None else Reading.from_description(plain)
 
     def as_table(self, data: Any, need_target: bool = False) -> Table:
         """Return raw rows of any kind as a table; see `outputs`."""

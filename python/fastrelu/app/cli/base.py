@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from fastrelu.app.errors import TrainingError
 from fastrelu.app.kinds import Choice, Kind, Switch
 from fastrelu.app.run.interrupt import Interrupted
-from fastrelu.app.settings import SOURCE, default, flag, options, shown
+from fastrelu.app.settings import READING, SOURCE, default, flag, options, shown
+
+if TYPE_CHECKING:
+    from fastrelu.app.data.meaning import ReadOptions
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -108,9 +111,23 @@ class Flag(click.Option):
     group = "Options"
 
 
-def source_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the flags that say where the rows are."""
-    return setting_flags(command, SOURCE)
+def reading_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the flags that say where the rows are, and how texts are read."""
+    return setting_flags(setting_flags(command, READING), SOURCE)
+
+
+def as_read_options(flags: Mapping[str, Any]) -> ReadOptions:
+    """Return what the flags of `reading_flags` say about texts."""
+    from fastrelu.app.data.meaning import ReadOptions
+
+    known = {each.name for each, option in options() if option.group == READING}
+    return ReadOptions(**{k: v for k, v in flags.items() if k in known and v is not None})
+
+
+def as_choice(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the flags of `reading_flags` say, as attributes of a `ColumnChoice`."""
+    where = {each.name for each, option in options() if option.group == SOURCE}
+    return {"options": as_read_options(flags), **{k: v for k, v in flags.items() if k in where}}
 
 
 def setting_flags(command: Callable[..., Any], group: str | None = None) -> Callable[..., Any]:

@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from fastrelu.app.cli.base import HELP, Command, required, source_flags, target_among, warn_seen
+from fastrelu.app.cli.base import (
+    HELP,
+    Command,
+    as_choice,
+    reading_flags,
+    required,
+    target_among,
+    warn_seen,
+)
 
 
 @click.command(cls=Command, context_settings=HELP)
@@ -16,9 +24,9 @@ from fastrelu.app.cli.base import HELP, Command, required, source_flags, target_
 @click.argument("data", nargs=-1)
 @click.option("--weights", metavar="COL", help="Column (or array) with a weight for each row.")
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
-@source_flags
+@reading_flags
 def evaluate(
-    model: str, data: tuple[str, ...], weights: str | None, as_json: bool, **where: Any
+    model: str, data: tuple[str, ...], weights: str | None, as_json: bool, **reading: Any
 ) -> None:
     """Measure how good MODEL is on the rows of DATA.
 
@@ -36,10 +44,10 @@ def evaluate(
     from fastrelu.app.data.stream import read_tables
     from fastrelu.app.model import load_model
 
-    required(data, where["sql"])
-    data, where["y"] = target_among(data, where["y"])
+    required(data, reading["sql"])
+    data, reading["y"] = target_among(data, reading["y"])
     loaded = load_model(model)
-    choice = replace(loaded.choice(need_target=True), weights=weights, **where)
+    choice = replace(loaded.choice(need_target=True), weights=weights, **as_choice(reading))
     scores = loaded.score(read_tables(data, choice, need_target=True))
     result = scores.result()
     del result["loss"]  # that of training, in the network's own unit, is none of the user's

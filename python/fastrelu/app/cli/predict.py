@@ -10,7 +10,15 @@ import click
 import numpy as np
 
 from fastrelu.app import kinds
-from fastrelu.app.cli.base import HELP, Command, Setting, required, source_flags, warn_seen
+from fastrelu.app.cli.base import (
+    HELP,
+    Command,
+    Setting,
+    as_choice,
+    reading_flags,
+    required,
+    warn_seen,
+)
 from fastrelu.app.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,7 +45,7 @@ if TYPE_CHECKING:
     help="Columns of DATA to write beside the predictions, such as id.",
 )
 @click.option("--force", is_flag=True, help="Replace the file that --out names.")
-@source_flags
+@reading_flags
 def predict(
     model: str,
     data: tuple[str, ...],
@@ -45,7 +53,7 @@ def predict(
     proba: bool,
     keep: tuple[str, ...],
     force: bool,
-    **where: Any,
+    **reading: Any,
 ) -> None:
     """Predict the rows of DATA with MODEL.
 
@@ -69,7 +77,7 @@ def predict(
     from fastrelu.app.data.stream import read_tables
     from fastrelu.app.model import load_model
 
-    required(data, where["sql"])
+    required(data, reading["sql"])
     loaded = load_model(model)
     if proba and loaded.task != "classification":
         raise ConfigError("--proba goes with classification, and this model predicts numbers")
@@ -78,7 +86,7 @@ def predict(
     if twice:
         raise ConfigError(f"--keep {twice[0]}: the predictions have a column of this name")
     with predictions_file(out, force) as writer:
-        choice = replace(loaded.choice(need_target=False), keep=keep, **where)
+        choice = replace(loaded.choice(need_target=False), keep=keep, **as_choice(reading))
         tables = read_tables(data, choice, need_target=False)
         write_predictions(writer, loaded, tables, names)
     warn_seen(loaded.warnings())

@@ -12,14 +12,14 @@ from fastrelu.app.data.readers import arrays, arrow, database, excel, idx, libsv
 from fastrelu.app.data.readers.bundled import bundled
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.csv import read_csv
-from fastrelu.app.data.readers.files import BUNDLED, EmptyFileError, Source, expand
+from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT, EmptyFileError, Source, expand
 from fastrelu.app.data.readers.objects import table_from
 from fastrelu.app.data.readers.places import FolderColumns, named_in_folders
 from fastrelu.app.data.readers.several import choose_columns, concatenate
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError, NoRowsError
 
-__all__ = ["BUNDLED", "ColumnChoice", "read"]
+__all__ = ["BUNDLED", "ColumnChoice", "name_of_format", "read"]
 
 
 def read(data: Any, choice: ColumnChoice | None = None, *, need_target: bool = True) -> Table:
@@ -149,6 +149,25 @@ def format_of(source: Source) -> str:
     if head[:4] in arrays.ZIP:
         return "npz"
     return "libsvm" if libsvm.is_libsvm(head) else "csv"
+
+
+def name_of_format(paths: Sequence[str], choice: ColumnChoice | None = None) -> str:
+    """Return the format of some data as a word for the user."""
+    if choice is not None and choice.sql is not None:
+        return "query"
+    path = expand(paths)[0]
+    if path in BUNDLED:
+        return "bundled data set"
+    if path == STANDARD_INPUT:
+        return "standard input"
+    source = Source(path)
+    names = {"arrays": "NPY", "npz": "NPZ", "csv": "text"}
+    if idx.is_idx(source.head):
+        return "IDX"
+    if source.head.startswith(arrow.PARQUET):
+        return "Parquet"
+    kind = format_of(source)
+    return names.get(kind, kind)
 
 
 def _read_one(source: Source, kind: str, choice: ColumnChoice, need_target: bool) -> Table:

@@ -55,6 +55,8 @@ class ColumnChoice:
         What the user says about the reading of texts.
     reading : Reading or None
         How the training data were read, for a fitted model; None while training.
+    lenient : bool
+        Whether columns that are nothing in particular are categories with a warning, no error.
     """
 
     target: str | None = None
@@ -75,6 +77,7 @@ class ColumnChoice:
     order: tuple[str, ...] = ()
     options: ReadOptions = field(default_factory=ReadOptions)
     reading: Reading | None = None
+    lenient: bool = False
 
     def kind(self, name: str) -> str | None:
         """Return the kind that a column is to be read as; None: told from its content."""

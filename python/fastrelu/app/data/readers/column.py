@@ -86,6 +86,9 @@ class ColumnReader:
         What its texts were in training.
     found : Found
         Gets what it was taken for, and what the user should know.
+    strict : bool
+        Whether texts that do not mean what the others do are an error; else the column is read as
+        categories, and it is said.
     """
 
     source: str
@@ -96,6 +99,7 @@ class ColumnReader:
     hints: Hints = field(default_factory=Hints)
     known: Meaning | None = None
     found: Found = field(default_factory=Found)
+    strict: bool = True
 
     @classmethod
     def of(
@@ -103,7 +107,10 @@ class ColumnReader:
     ) -> Self:
         """Return the reader of a column of which a choice says what it is."""
         kind = "numeric" if role == "weights" else choice.kind(name)
-        return cls(source, name, place, kind, role, choice.hints(name), choice.known(name), found)
+        return cls(
+            source, name, place, kind, role, choice.hints(name), choice.known(name), found,
+            not choice.lenient,
+        )  # fmt: skip
 
     @property
     def what(self) -> str:
@@ -140,6 +147,7 @@ class ColumnReader:
             kind=self.kind or kind,
             known=self.known,
             role=self.role,
+            strict=self.strict,
         )
         self._keep(column.meaning, column.warnings)
         refuse_infinite(self.source, self.name, column.values, self.place)
@@ -153,9 +161,9 @@ class ColumnReader:
         DataError
             If some of them do not mean what the others do.
         """
-        verdict = settle(evidence, self.hints, self.kind, self.known, self.role)
+        verdict = settle(evidence, self.hints, self.kind, self.known, self.role, self.strict)
         problem, meaning = verdict.problem, verdict.meaning
-        if problem is not None:
+        if problem is not None and self.strict:
             text = told(problem, self.place, self.name)
             raise DataError(f"{self.source}: {self.place(problem.row)}: {self.what}: {text}")
         self._keep(meaning, verdict.warnings)

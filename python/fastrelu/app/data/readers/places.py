@@ -71,12 +71,6 @@ def files_in(folder: str) -> list[str]:
     return found
 
 
-def with_content(paths: Sequence[str]) -> list[str]:
-    """Return the paths but those of empty files, which are parts without rows; if any is left."""
-    full = [p for p in paths if not (os.path.isfile(p) and os.path.getsize(p) == 0)]
-    return full or list(paths)
-
-
 def folder_columns(paths: Sequence[str]) -> dict[str, list[str | None]]:
     """Return the columns that folders name, as in ``year=2024/part.parquet``.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastrelu import get_num_threads
-from fastrelu.app.data.meaning import Evidence, Meaning
+from fastrelu.app.data.meaning import Evidence, Meaning, Reading
 from fastrelu.app.data.readers.arrow import (
     ArrowNames,
     arrow_errors,
@@ -59,6 +59,8 @@ class ParquetStream:
         too much memory to read.
     """
 
+    reading: Reading | None
+
     def __init__(
         self, paths: Sequence[str], choice: ColumnChoice, memory: int, need_target: bool = True
     ) -> None:
@@ -84,6 +86,7 @@ class ParquetStream:
         self.part_rows = part_rows(self.raw_row_bytes, memory)
         self.found = Found(list(self.roles.notes))
         self.choice = replace(choice, decided=self._decided(choice))
+        self.reading = self.found.reading("arrow", self.choice)
         self.folders = FolderColumns(paths, self.choice, self.columns.names)
         self.target_name = self.roles.target
         self.names: Sequence[str] = [*self.roles.inputs, *self.folders.inputs]
