@@ -30,7 +30,6 @@ NOT_YET = {
     "fastrelu.network",
     "fastrelu.optimizers",
     "fastrelu.reference",
-    "fastrelu.trainer",
     "fastrelu.training",
     "fastrelu.whole_files",
 }
