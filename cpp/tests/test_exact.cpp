@@ -129,13 +129,13 @@ TEST(a_fit_of_hinges_finds_the_function_again) {
 }
 
 TEST(a_fit_of_few_points) {
-  for (const std::size_t points : {1, 2, 3, 5}) {
+  for (const std::size_t points : Sizes{1, 2, 3, 5}) {
     std::vector<double> x, y;
     for (std::size_t i = 0; i < points; ++i) {
       x.push_back(i == 3 ? 0.0 : static_cast<double>(i));
       y.push_back(static_cast<double>(whole_number(i, 48271)));
     }
-    for (const std::size_t hinges : {1, 2, 8}) {
+    for (const std::size_t hinges : Sizes{1, 2, 8}) {
       const HingeFit fit = fit_hinges(x.data(), y.data(), points, hinges);
       CHECK(fit.knots.size() == fit.values.size() && fit.knots.size() <= std::max(hinges, points));
       for (const double value : fit.values) CHECK(std::isfinite(value));
