@@ -58,13 +58,17 @@ def loss_of(name):
     clip=st.sampled_from([None, 0.1]),
     sampling=st.sampled_from(["shuffle", "subset", "with_replacement"]),
     activation=st.sampled_from(ACTIVATIONS),
+    dropout=st.sampled_from([0.0, 0.3, None]),
     isa=st.sampled_from(_core.available_isas()),
     seed=st.integers(0, 2**64 - 1),
 )
 def test_random_networks(
-    sizes, dtype, loss, optimizer, n, shards, weighted, bias, clip, sampling, activation, isa, seed
-):
+    sizes, dtype, loss, optimizer, n, shards, weighted, bias, clip, sampling, activation, dropout,
+    isa, seed,
+):  # fmt: skip
     rng = np.random.default_rng(seed % 2**32)
+    if dropout is None:  # a rate for each layer
+        dropout = [0.0, 0.5, 0.1][: len(sizes) - 2]
     X, y = data(rng, loss, n, sizes[0], sizes[-1], dtype)
     w = rng.random(n) + 0.01 if weighted else None
     before = _core.active_isa()
@@ -77,6 +81,7 @@ def test_random_networks(
             trainer = module.Trainer(
                 net, loss=loss_of(loss), optimizer=getattr(module, name)(**arguments),
                 batch_size=max(n // 2, shards), seed=seed, clip_norm=clip, n_shards=shards,
+                dropout=dropout,
             )  # fmt: skip
             value, grads = net.loss_and_gradient(X, y, loss_of(loss), w)
             history = trainer.fit(X, y, 1, sample_weight=w, sampling=sampling)
@@ -253,7 +258,7 @@ def test_a_rows_prediction_does_not_depend_on_its_batch(dtype, isa, rng):
 def test_philox_against_numpy():
     key, counter = (123456789, 2), (5, 7, 9, 0)
     words = _core.philox_block(counter, key)
-    assert tuple(words) == reference.philox.philox_block(counter, key)
+    assert tuple(words) == reference.random.philox_block(counter, key)
     # NumPy steps its counter before the first block.
     numpy = np.random.Philox(counter=[4, 7, 9, 0], key=list(key))
     assert [int(w) for w in numpy.random_raw(4)] == list(words)

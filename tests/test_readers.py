@@ -144,7 +144,7 @@ def test_for_a_model_columns_are_read_as_in_training(tmp_path):
     assert table.columns["flag"].tolist() == [1, 0] and list(table.columns) == ["zip", "b", "flag"]
     with pytest.raises(DataError, match="line 2: column 'other': expected a number, as in train"):
         read([path], ColumnChoice(kinds={"other": "numeric"}), need_target=False)
-    with pytest.raises(DataError, match="row 1: column 'b': expected a date"):
+    with pytest.raises(DataError, match="line 2: column 'b': expected a date"):
         read([path], ColumnChoice(kinds={"b": "date"}), need_target=False)
     alone = write(tmp_path / "one.csv", "b\n1\n")
     table = read([alone], ColumnChoice(kinds={"b": "numeric"}), need_target=False)
@@ -376,7 +376,7 @@ def test_nothing_is_imported_before_it_is_needed(tmp_path):
     code = (
         "import sys; from fastrelu.app.data.readers import read; from fastrelu.app import "
         f"preprocess; preprocess.fit_inputs(read([{path!r}])); "
-        "print({'scipy', 'sklearn', 'pyarrow', 'pandas'} & {m.split('.')[0] for m in sys.modules})"
+        "print({'scipy', 'sklearn', 'pandas'} & {m.split('.')[0] for m in sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
@@ -397,9 +397,9 @@ def test_categories_decided_late(tmp_path):
         (["2024-01-31T23:59:59.123456789Z", ""], "date"),
         (["2024-01-31 10:00+0200", "2024-01-31 10:00:00 -05:30"], "date"),
         (["2024-13-31", "2024-02-01"], "text"),
-        (["31.01.2024", "01.02.2024"], "text"),
+        (["31.01.2024", "01.02.2024"], "date"),
         (["true", "FALSE"], "numeric"),
-        (["1,234", "5"], "text"),
+        (["1,234", "5"], "numeric"),
         (["1e3", " .5 "], "numeric"),
         (["?", "n/a"], "numeric"),
     ],

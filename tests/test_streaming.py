@@ -55,8 +55,7 @@ def trained(data, feeder, epochs=2):
     trainer = build(data.settings, data.inputs, data.target, data.loss, steps)
     losses = []
     for _ in range(epochs):
-        assert feeder.run_epoch(trainer, lambda: False)
-        losses.append(feeder.epoch_loss())
+        losses.append(feeder.run_epoch(trainer, lambda: False).loss)
     return losses, trainer.network.parameters.copy()
 
 
@@ -207,23 +206,23 @@ def test_a_run_goes_on_from_any_step(small, steps):
 
     first = feeder_of(data)
     trainer = build(data.settings, data.inputs, data.target, data.loss, in_epoch)
-    left = steps
-    while left:  # block by block, the last one not to its end
-        number, done = divmod(steps - left, 4)
-        block = first._filled(1, number)
-        block.order = block.order[: (done + min(left, 4)) * 16]
-        first._train(trainer, block, done, lambda: False)
-        left -= min(left, 4)
-    assert trainer.n_steps == steps
-    saved = trainer._checkpoint_content()
 
-    again = fastrelu.Trainer._from_content(*saved)
+    class Cut:  # its last block has not all its rows
+        n_rows, block_rows = first.n_rows, first.block_rows
+
+        def block(self, epoch, number):
+            block = first.block(epoch, number)
+            return block._replace(order=block.order[: (steps - 4 * number) * 16])
+
+    while trainer.n_steps < steps:
+        assert trainer.run_epoch(Cut(), stop=lambda: True) is None
+    assert trainer.n_steps == trainer.epoch_steps == steps
+    saved = trainer.checkpoint_content()
+
+    again = fastrelu.Trainer.from_checkpoint_content(*saved)
     second = feeder_of(data)
     second.restore(json.loads(json.dumps(first.state())))
-    assert second.run_epoch(again, lambda: False)
-    assert second.epoch_loss() == losses[0]
-    assert second.run_epoch(again, lambda: False)
-    assert second.epoch_loss() == losses[1]
+    assert [second.run_epoch(again, lambda: False).loss for _ in range(2)] == losses
     assert same_bits(again.network.parameters, parameters)
 
 
@@ -240,11 +239,11 @@ def test_stop_is_heard_and_the_next_call_goes_on(small):
         calls += 1
         return calls % 2 == 1
 
-    while not feeder.run_epoch(trainer, stop):
-        places.append(trainer._core.state["place"])
-        assert trainer._core.state["sampling"] == "blocks"
+    while (record := feeder.run_epoch(trainer, stop)) is None:
+        places.append(trainer.epoch_steps)
+        assert trainer.epoch_open
     assert places and places == sorted(set(places))
-    assert feeder.epoch_loss() == losses[0]
+    assert record.loss == losses[0]
     assert same_bits(trainer.network.parameters, parameters)
 
 
@@ -293,7 +292,7 @@ def test_scores_are_those_of_the_rows_in_memory(tmp_path, rng, target):
             error = trainer.network(X)[:, 0].astype(float) - y
             rmse = np.sqrt((w * error**2).sum() / w.sum()) * data.target.std
             assert scores.result()["rmse"] == pytest.approx(rmse)
-        loss, _ = trainer._core.evaluate(trainer._core.data(X, y, w, True))
+        loss = trainer.evaluate(X, y, w).loss
         assert scores.loss == loss  # the same chain, to the last bit
     assert data.counts()["dropped"] == int((whole.weights == 0).sum())
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a fit leaves behind: its losses and times, epoch by epoch."""
+"""What a fit tells and leaves behind: its losses and times, epoch by epoch."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,104 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.losses import Loss
+
+
+class EpochRecord(dict[str, Any]):
+    """One epoch's numbers, the same for `Trainer`, the estimators and ``fastrelu train``.
+
+    A dict whose values are attributes too: ``record.loss`` is ``record["loss"]``.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch's number, from 1; with the solver lbfgs that of the iteration.
+    loss : float
+        Training loss: the mean over the epoch's rows, each with the parameters before its step;
+        with the penalty, where an estimator has one.
+    val_loss : float or None
+        Loss on the validation rows after the epoch; None where it is not computed.
+    val_metric : float or None
+        Validation metric after the epoch: accuracy for the cross entropies, the share of deviance
+        explained for poisson, R2 for the others; what an estimator's `monitor` says. None where it
+        is not computed.
+    learning_rate : float or None
+        Learning rate of the epoch's last step; None with lbfgs, which searches along lines.
+    seconds : float
+        Time spent training in this epoch, without validation and callbacks; that before an
+        interruption counts.
+    rows_per_second : float
+        Rows trained on in a second of that time.
+
+    Notes
+    -----
+    The keys ``validation_loss`` and ``validation_score``, which the records of the estimators had
+    before, still give `val_loss` and `val_metric`.
+    """
+
+    epoch: int
+    loss: float
+    val_loss: float | None
+    val_metric: float | None
+    learning_rate: float | None
+    seconds: float
+    rows_per_second: float
+
+    def __init__(
+        self,
+        epoch: int,
+        loss: float,
+        val_loss: float | None = None,
+        val_metric: float | None = None,
+        learning_rate: float | None = None,
+        seconds: float = 0.0,
+        rows_per_second: float = 0.0,
+    ) -> None:
+        dict.__init__(  # quicker than super()
+            self,
+            epoch=epoch,
+            loss=loss,
+            val_loss=val_loss,
+            val_metric=val_metric,
+            learning_rate=learning_rate,
+            seconds=seconds,
+            rows_per_second=rows_per_second,
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self:
+            return self[name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, a former one too; `default` if there is none of the name."""
+        return self[key] if key in self or key in FORMER_KEYS else default
+
+    def __missing__(self, key: str) -> Any:
+        return self[FORMER_KEYS[key]]
+
+
+RECORD_KEYS = tuple(EpochRecord(0, 0.0))
+FORMER_KEYS = {"validation_loss": "val_loss", "validation_score": "val_metric"}
+Callback = Callable[[Any, EpochRecord], Any]
+
+
+def checked_callbacks(callbacks: Iterable[Callback]) -> list[Callback]:
+    """Return callbacks as a list; TypeError if they are none."""
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"callbacks: expected callables in a list, got {callbacks!r}")
+    calls = list(callbacks)
+    for k, callback in enumerate(calls):
+        if not callable(callback):
+            raise TypeError(f"callbacks[{k}]: expected a callable, got {callback!r}")
+    return calls
+
+
+def call_callbacks(callbacks: Iterable[Callback], owner: Any, record: EpochRecord) -> bool:
+    """Call each with the owner of the fit and an epoch's record; whether one asks to stop.
+
+    Every callback sees the epoch, also after one that asks to stop.
+    """
+    return any([bool(callback(owner, record)) for callback in callbacks])
 
 
 @dataclass
@@ -33,6 +132,8 @@ class History:
         Training time of the epoch in seconds, without validation and callbacks.
     rows_per_second : list of float
         Rows trained on in a second.
+    learning_rate : list of float
+        Learning rate of the epoch's last step.
     """
 
     metric: str = ""
@@ -41,15 +142,18 @@ class History:
     val_metric: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     rows_per_second: list[float] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.loss)
 
-    def append(self, record: dict[str, Any]) -> None:
+    def append(self, record: EpochRecord) -> None:
         """Add one epoch's record."""
-        for name in ("loss", "val_loss", "val_metric", "seconds", "rows_per_second"):
-            if record[name] is not None:
-                getattr(self, name).append(record[name])
+        for name in ("loss", "seconds", "rows_per_second", "learning_rate"):
+            getattr(self, name).append(record[name])
+        if record["val_loss"] is not None:
+            self.val_loss.append(record["val_loss"])
+            self.val_metric.append(record["val_metric"])
 
 
 METRICS = {
@@ -125,14 +229,14 @@ class Progress:
         self.done = 0
         self.live = sys.stderr.isatty()
 
-    def __call__(self, record: dict[str, Any]) -> None:
+    def __call__(self, record: EpochRecord) -> None:
         """Report one epoch."""
         self.done += 1
-        text = f"epoch {record['epoch']} ({self.done}/{self.epochs})  loss {record['loss']:.6g}"
-        if record["val_loss"] is not None:
-            text += f"  val_loss {record['val_loss']:.6g}  val_{self.metric} "
-            text += f"{record['val_metric']:.4f}"
-        text += f"  {record['rows_per_second']:,.0f} rows/s"
+        text = f"epoch {record.epoch} ({self.done}/{self.epochs})  loss {record.loss:.6g}"
+        if record.val_loss is not None:
+            text += f"  val_loss {record.val_loss:.6g}  val_{self.metric} "
+            text += f"{record.val_metric:.4f}"
+        text += f"  {record.rows_per_second:,.0f} rows/s"
         sys.stderr.write(("\r\x1b[K" if self.live else "") + text + ("" if self.live else "\n"))
         sys.stderr.flush()
 

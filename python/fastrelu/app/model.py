@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import Network, losses, model_file
+from fastrelu.app.data.meaning import OLD_READING, Reading
 from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
@@ -193,7 +194,14 @@ class Model:
             target=self.target_name if need_target else None,
             kinds=kinds,
             width=None if kinds else len(self.inputs.column_names),
+            reading=self.reading,
         )
+
+    @property
+    def reading(self) -> Reading:
+        """How the texts of the training data were taken."""
+        plain = self.about.get("reading")
+        return OLD_READING if plain is None else Reading.from_description(plain)
 
     def as_table(self, data: Any) -> Table:
         """Return raw rows of any kind as a table."""
@@ -266,7 +274,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         arrays, metadata = model_file.read(file, NETWORK, ensemble.FORMAT)
         network = ensemble.from_content(arrays, metadata)
     except (ValueError, OSError) as error:
-        raise DataError(f"{file}: not a model of fastrelu ({_reason(error)})") from None
+        reason = getattr(error, "reason", error)
+        raise DataError(f"{file}: not a model of fastrelu ({reason})") from None
     if PIPELINE not in metadata:
         raise DataError(
             f"{file}: a bare network, without the preprocessing that fastrelu train saves; "
@@ -286,10 +295,6 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{file}: the model file is damaged ({error!r})") from None
-
-
-def _reason(error: Exception) -> str:
-    return str(error).removeprefix("path: ")
 
 
 def _column(values: Any) -> NDArray[Any]:

@@ -47,8 +47,9 @@ def _option(default: Any, kind: Kind, group: str, help_text: str, **more: bool) 
     return field(default=default, metadata={"option": Option(kind, group, help_text, **more)})
 
 
-DATA, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
-    "Data", "Preprocessing", "Network", "Training", "Several trainings at once", "Running",
+DATA, READING, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
+    "Data", "Reading of text", "Preprocessing", "Network", "Training",
+    "Several trainings at once", "Running",
 )  # fmt: skip
 
 
@@ -97,6 +98,48 @@ class Settings:
         kinds.Size(),
         DATA,
         "Data that need more are read in blocks, not kept (Parquet, NPY).",
+    )
+    separator: str | None = _option(
+        None,
+        kinds.Text("CHAR"),
+        READING,
+        "What stands between fields: a character, or tab or space.  [default: told from the rows]",
+    )
+    quote: str | None = _option(
+        None, kinds.Text("CHAR"), READING, 'What stands around fields, or none.  [default: "]'
+    )
+    decimal: str | None = _option(
+        None,
+        one_of(".", ","),
+        READING,
+        "The decimal mark; the other mark stands between thousands.  [default: told from each "
+        "column]",
+    )
+    no_header: bool = _option(
+        False, kinds.Switch(), READING, "The first line is data, not the columns' names."
+    )
+    header_line: int | None = _option(
+        None,
+        kinds.Whole(1, 10**6),
+        READING,
+        "The line of the columns' names; those above are left out.  [default: told from the rows]",
+    )
+    na: tuple[str, ...] | None = _option(
+        None,
+        kinds.Words(),
+        READING,
+        "Cells that are missing in every column, beside the usual ones; with an empty one among "
+        "them (,NA) only these are.",
+    )
+    date_format: tuple[str, ...] = _option(
+        (),
+        kinds.DateFormats(),
+        READING,
+        "How dates are written: ymd, dmy, mdy or a format such as %d.%m.%Y, of one column as "
+        "COL=FORMAT.  [default: told from each column]",
+    )
+    numeric: tuple[str, ...] = _option(
+        (), kinds.Names(), READING, "Columns that are numbers, whatever they look like."
     )
     scaling: str = _option(
         "auto",
@@ -168,6 +211,12 @@ class Settings:
     )
     clip_norm: float | None = _option(
         None, kinds.Real(0, open_low=True), TRAINING, "Longest gradient.  [default: any]"
+    )
+    dropout: tuple[float, ...] = _option(
+        (0.0,),
+        kinds.Rates(),
+        TRAINING,
+        "Share of the hidden units that each step leaves out: of all layers, or of each.",
     )
     loss: str = _option(
         "auto",
@@ -259,6 +308,11 @@ class Settings:
             raise ConfigError("--early-stopping needs validation rows, and --validation is 0")
         if self.momentum is not None and self.optimizer != "sgd":
             raise ConfigError(f"--momentum goes with --optimizer sgd, not {self.optimizer}")
+        if len(self.dropout) not in (1, len(self.hidden)):
+            raise ConfigError(
+                f"--dropout: expected one rate, or one for each of {len(self.hidden)} hidden "
+                f"layers (--hidden {shown(self.hidden)}), got {shown(self.dropout)}"
+            )
         modes = [name for name in ("seeds", "folds", "search") if getattr(self, name)]
         if len(modes) > 1:
             raise ConfigError(f"--{modes[0]} and --{modes[1]} do not go together: run one of them")
@@ -268,6 +322,11 @@ class Settings:
             raise ConfigError("--search chooses by validation rows, and --validation is 0")
         if self.search_space is not None and not self.search:
             raise ConfigError("--search-space goes with --search")
+        if self.no_header and self.header_line is not None:
+            raise ConfigError("--no-header and --header-line do not go together")
+        both = sorted(set(self.numeric) & set(self.categorical))
+        if both:
+            raise ConfigError(f"--numeric and --categorical both name {both[0]!r}")
         both = sorted(set(self.features or ()) & set(self.ignore))
         if both:
             raise ConfigError(f"--features and --ignore both name {both[0]!r}")
@@ -373,7 +432,7 @@ def differences(saved: Settings, given: Mapping[str, Any]) -> list[str]:
 def shown(value: Any) -> str:
     """Return a setting's value as a flag has it."""
     if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "none"
+        return ",".join(map(shown, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command, context_settings=HELP)
 @click.argument("model")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the description as JSON.")
 def info(model: str, as_json: bool) -> None:
-    """Say what MODEL is, a run's folder or its model.safetensors.
+    """Describe MODEL, a run folder or the model.safetensors in it.
 
-    Its size, what its inputs are made of, its target, its metrics, and how to load it.
+    Prints its size, what its inputs are made of, its target, its metrics, and how to load it.
 
     Exit status: 0 done, 3 no such model.
     """

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from fastrelu.app.cli.base import HELP, Command, warn_seen
+from fastrelu.app.cli.base import HELP, Command, as_read_options, reading_flags, warn_seen
 from fastrelu.app.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,16 +26,19 @@ if TYPE_CHECKING:
 @click.command(cls=Command, context_settings=HELP)
 @click.argument("model")
 @click.argument("data", nargs=-1, required=True)
-@click.option("--out", metavar="F.csv", help="Where to write; by default standard output.")
-@click.option("--proba", is_flag=True, help="Also the probability of each class.")
+@click.option("--out", metavar="F.csv", help="The file to write.  [default: standard output]")
+@click.option("--proba", is_flag=True, help="Also write the probability of each class.")
 @click.option("--force", is_flag=True, help="Replace the file that --out names.")
-def predict(model: str, data: tuple[str, ...], out: str | None, proba: bool, force: bool) -> None:
-    """Predict the rows of DATA with MODEL, a run's folder or its model.safetensors.
+@reading_flags
+def predict(
+    model: str, data: tuple[str, ...], out: str | None, proba: bool, force: bool, **reading: Any
+) -> None:
+    """Predict the rows of DATA with MODEL.
 
-    DATA: a file of raw rows as in training, with the same columns in any order; the target need
-    not be there. Columns that are missing count as cells without a value, and categories that
-    training has not seen as no category; both are counted in a warning. The output is CSV with a
-    row for each row, in their order.
+    MODEL is a run folder or the model.safetensors in it. DATA is a file of raw rows with the
+    columns of training, in any order; the target may be missing. A missing column counts as missing
+    values, and a category that training has not seen counts as no category; a warning counts both.
+    The output is CSV, with a line for each row in the order of the file.
 
     \b
     Examples:
@@ -44,6 +47,8 @@ def predict(model: str, data: tuple[str, ...], out: str | None, proba: bool, for
 
     Exit status: 0 done, 2 bad flags, 3 bad or missing data or model, 5 cannot write.
     """  # noqa: D301
+    from dataclasses import replace
+
     from fastrelu.app.data.stream import read_tables
     from fastrelu.app.model import load_model
 
@@ -51,7 +56,8 @@ def predict(model: str, data: tuple[str, ...], out: str | None, proba: bool, for
     if proba and loaded.task != "classification":
         raise ConfigError("--proba goes with classification, and this model predicts numbers")
     with _output(out, force) as file:
-        choice = loaded.choice(need_target=False)
+        options = as_read_options(reading)
+        choice = replace(loaded.choice(need_target=False), options=options)
         write_predictions(file, loaded, read_tables(data, choice, need_target=False), proba)
     warn_seen(loaded.seen)
 

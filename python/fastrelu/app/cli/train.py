@@ -16,8 +16,8 @@ from fastrelu.app.errors import ConfigError
 @click.command(cls=Command, context_settings=HELP)
 @click.argument("data", nargs=-1)
 @setting_flags
-@click.option("--config", cls=Flag, metavar="F.toml", help="Settings from a file; flags win.")
-@click.option("--resume", cls=Flag, metavar="DIR", help="Go on with the run in DIR.")
+@click.option("--config", cls=Flag, metavar="F.toml", help="Read settings from a file; flags win.")
+@click.option("--resume", cls=Flag, metavar="DIR", help="Continue the run in the folder DIR.")
 @click.option("--force", cls=Flag, is_flag=True, help="Replace the run that --out holds.")
 @click.option("--quiet", cls=Flag, is_flag=True, help="Print the test result only.")
 def train(
@@ -28,13 +28,14 @@ def train(
     quiet: bool,
     **flags: Any,
 ) -> None:
-    """Train a ReLU network on DATA and say how good it is on rows it has not seen.
+    """Train a ReLU network on DATA and measure how good it is on rows that it has not seen.
 
-    DATA: CSV or TSV with a header line, Parquet, Feather, Arrow, NPY, NPZ (arrays X and y), an
-    IDX file of images and then one of labels, libsvm; also gzipped or zstandard; several files
-    of one kind or a quoted pattern such as 'part-*.csv'; - for standard input; or one of digits,
-    iris, wine, diabetes. Text is encoded, gaps are filled, numbers are standardised, and --out
-    saves all of it in one model file, which takes raw rows.
+    DATA is a CSV or TSV file with a header line; a Parquet, Feather, Arrow, NPY or libsvm file; an
+    NPZ file with arrays X and y; an IDX file of images and then one of labels; - for standard
+    input; or digits, iris, wine or diabetes. Files may be compressed by gzip or zstandard. Several
+    files of one format, or a quoted pattern such as 'part-*.csv', make one table. Text is encoded,
+    missing values are filled, numbers are standardised, and --out saves the network together with
+    this preprocessing in one model file, which takes raw rows.
 
     \b
     Examples:
@@ -48,7 +49,7 @@ def train(
       fastrelu train --resume run --epochs 100
       fastrelu predict run new.csv --out predictions.csv
 
-    Ctrl-C finishes the minibatch, saves a checkpoint in --out, and says how to go on.
+    Ctrl-C finishes the minibatch, saves a checkpoint in --out, and says how to resume.
 
     Exit status: 0 done, 2 bad flags or configuration, 3 bad or missing data, 4 diverged, 5 cannot
     write, 6 the checkpoint does not fit, 130 (Ctrl-C) or 143 (SIGTERM) interrupted.

@@ -10,6 +10,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app.data.meaning import Reading
+
 
 class NumberedNames(Sequence[str]):
     """The names prefix + number + suffix for n numbers in a row, without storing n strings.
@@ -85,6 +87,8 @@ class Table:
         Columns that were asked for and are no inputs: a split, a time, a group.
     first_row : int
         The number in its file of the first row, for messages about a stream's chunks.
+    reading : Reading or None
+        How texts were taken: kept beside the model, so that predicting reads alike.
     """
 
     source: str
@@ -98,6 +102,7 @@ class Table:
     notes: list[str] = field(default_factory=list)
     extra: dict[str, NDArray[Any]] = field(default_factory=dict)
     first_row: int = 0
+    reading: Reading | None = None
 
     @property
     def names(self) -> list[str]:

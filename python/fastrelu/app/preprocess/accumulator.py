@@ -23,7 +23,7 @@ from fastrelu.app.preprocess.matrix_inputs import ByteInputs, MatrixInputs, Spar
 from fastrelu.app.preprocess.moments import Blocks, Floats, Moments
 from fastrelu.app.preprocess.options import InputOptions
 from fastrelu.app.preprocess.sample import RowSample
-from fastrelu.app.preprocess.scaling import Scaling, scaling_of
+from fastrelu.app.preprocess.standardize import Scaling, scaling_of
 
 
 class Accumulator:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app.data.meaning import same_truth, truth
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess.options import InputOptions
 
@@ -28,6 +29,10 @@ class OneHot:
 
     def __post_init__(self) -> None:
         self._place = {category: k for k, category in enumerate(self.categories)}
+        # Another spelling of true or false is the same category.
+        self._truths: dict[float | None, int] = {
+            value: self._place[word] for value, word in same_truth(self.categories).items()
+        }
 
     @property
     def n_inputs(self) -> int:
@@ -43,6 +48,10 @@ class OneHot:
         """Return which input is 1 for each value, -1 for none; count the latter."""
         where = np.fromiter(map(self._place.get, values, repeat(-1)), np.intp, len(values))
         unknown = np.flatnonzero(where < 0)
+        if len(unknown) and self._truths:
+            for i in unknown.tolist():
+                where[i] = self._truths.get(truth(values[i]), -1)
+            unknown = unknown[where[unknown] < 0]
         if len(unknown):
             gaps = sum(values[i] == MISSING for i in unknown)
             for what, n in (("missing value", gaps), ("unseen category", len(unknown) - gaps)):

@@ -21,7 +21,7 @@ from fastrelu.app.preprocess.columns import (
 )
 from fastrelu.app.preprocess.dates import date_parts
 from fastrelu.app.preprocess.inputs import Inputs, Rows, Seen, refuse_infinite
-from fastrelu.app.preprocess.scaling import Scaling
+from fastrelu.app.preprocess.standardize import Scaling
 
 BLOCK_NUMBERS = 1 << 16  # of a block, to stay in the second-level cache
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app.data.meaning import read_texts
 from fastrelu.app.data.table import Table, is_missing, kind_of
 from fastrelu.app.errors import DataError
 
@@ -59,22 +60,32 @@ def as_numbers(table: Table, name: str, column: Column) -> Column:
     """Return a column as numbers; text that says numbers, true or false is taken as such."""
     if column is None or kind_of(column) == "numeric":
         return column
-    words = {"": np.nan, "true": 1.0, "false": 0.0}
-    is_text = kind_of(column) == "text"
-    numbers = np.full(len(column), np.nan)
-    for i, value in enumerate(column):
-        word = "" if value is None else str(value).strip().lower()
-        try:
-            if not is_text:
-                raise ValueError
-            numbers[i] = words[word] if word in words else float(word)
-        except ValueError:
-            what = "text" if is_text else "a date"
-            raise DataError(
-                f"{table.source}: row {table.first_row + i + 1}: column {name!r}: expected a "
-                f"number, as in training, got {what} such as {str(value)[:40]!r}"
-            ) from None
-    return numbers
+    if kind_of(column) == "date":
+        if is_missing(column).all():
+            return np.full(len(column), np.nan)
+        raise _expected(table, name, column, "a number")
+    return _read_text(table, name, column, "numeric")
+
+
+def _read_text(table: Table, name: str, column: NDArray[Any], kind: str) -> NDArray[Any]:
+    known = None if table.reading is None else table.reading.columns.get(name)
+    return read_texts(
+        column,
+        source=table.source,
+        name=name,
+        place=lambda i: f"row {table.first_row + i + 1}",
+        kind=kind,
+        known=known,
+    ).values
+
+
+def _expected(table: Table, name: str, column: NDArray[Any], what: str) -> DataError:
+    row = int(np.flatnonzero(~is_missing(column))[0])
+    kind = {"date": "a date"}.get(kind_of(column), kind_of(column))
+    return DataError(
+        f"{table.source}: row {table.first_row + row + 1}: column {name!r}: expected {what}, as in "
+        f"training, got {kind} such as {str(column[row])[:40]!r}"
+    )
 
 
 def as_texts(table: Table, name: str, column: Column) -> Column:
@@ -99,16 +110,6 @@ def as_dates(table: Table, name: str, column: Column) -> Column:
         return column
     if is_missing(column).all():
         return np.full(len(column), np.datetime64("NaT", "us"))
-    from fastrelu.app.data.readers.cells import date as parse
-
     if kind_of(column) == "text":
-        moments = [parse(str(value)) if value else np.datetime64("NaT") for value in column]
-        if None not in moments:
-            return np.array(moments, "datetime64[us]")
-        row = moments.index(None)
-    else:
-        row = int(np.flatnonzero(~is_missing(column))[0])
-    raise DataError(
-        f"{table.source}: row {table.first_row + row + 1}: column {name!r}: expected a date such "
-        f"as 2024-01-31, as in training, got {kind_of(column)} {str(column[row])[:40]!r}"
-    )
+        return _read_text(table, name, column, "date")
+    raise _expected(table, name, column, "a date such as 2024-01-31")

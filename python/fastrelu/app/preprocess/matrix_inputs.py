@@ -14,7 +14,7 @@ from fastrelu.app.data.table import NumberedNames, Table
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess.columns import as_numbers, find_columns
 from fastrelu.app.preprocess.inputs import Inputs, Rows, Seen, refuse_infinite
-from fastrelu.app.preprocess.scaling import Scaling
+from fastrelu.app.preprocess.standardize import Scaling
 
 BLOCK_NUMBERS = 1 << 16
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app.data.meaning import same_truth, truth
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess.inputs import Rows
@@ -82,11 +83,24 @@ class Target:
         if self.kind == "text" or values.dtype == object:
             place = {label: k for k, label in enumerate(self.classes)}
             labels = values if values.dtype == object else (str(_label(v)) for v in values)
-            return np.fromiter(map(place.get, labels, repeat(-1)), np.int64, len(values))
+            numbers = np.fromiter(map(place.get, labels, repeat(-1)), np.int64, len(values))
+            return self._other_spellings(values, numbers)
         known = np.array(self.classes, np.float64)  # ascending
         places = np.searchsorted(known, values).astype(np.int64)
         found = known[np.minimum(places, len(known) - 1)] == values
         return np.where(found, places, -1)
+
+    def _other_spellings(
+        self, values: NDArray[Any], numbers: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Return class numbers, those of other spellings of true and false among them."""
+        classes = [str(c) for c in self.classes]
+        truths: dict[float | None, int] = {
+            value: classes.index(label) for value, label in same_truth(classes).items()
+        }
+        for i in np.flatnonzero(numbers < 0).tolist() if truths else ():
+            numbers[i] = truths.get(truth(str(_label(values[i]))), -1)
+        return numbers
 
     def scaled(self, values: NDArray[Any]) -> Floats:
         """Return (values - mean) / std in float64, for regression."""

@@ -114,7 +114,7 @@ def from_content(arrays: model_file.Arrays, metadata: dict[str, str]) -> Network
         if count < 1 or link not in ("softmax", "identity", "exp"):
             raise ValueError(f"{count} members, link {link!r}")
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"path: the model file is damaged ({error!r})") from error
+        raise model_file.FileError(f"the model file is damaged ({error!r})") from error
     networks = []
     for k in range(count):
         start = f"member.{k}."

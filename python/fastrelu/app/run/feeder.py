@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import Network, Trainer
+from fastrelu import DataSet, EpochRecord, Network, Trainer
 from fastrelu.app.preprocess import Target
 from fastrelu.app.run.metrics import Judge, Scores
+from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
-from fastrelu.trainer import Sampling
 
 BLOCK_ROWS = 16_384  # of a part that is judged at once
 
@@ -28,12 +28,8 @@ class Feeder(Protocol):
         """Return the steps of one epoch."""
         ...
 
-    def run_epoch(self, trainer: Trainer, stop: Callable[[], bool]) -> bool:
-        """Go on with the open epoch or a new one; False if `stop` ended it between two steps."""
-        ...
-
-    def epoch_loss(self) -> float:
-        """Return the training loss of the epoch finished last."""
+    def run_epoch(self, trainer: Trainer, stop: Callable[[], bool]) -> EpochRecord | None:
+        """Go on with the open epoch or a new one; None if `stop` ended it between two steps."""
         ...
 
     def evaluate(self, network: Network, part: str) -> Scores:
@@ -107,25 +103,18 @@ class MemoryFeeder:
         self.parts, self.target, self.loss = parts, target, loss
         self.n_train = len(parts["train"])
         self.batch_size, self.sampling = batch_size, sampling
-        self._trainer: Trainer | None = None
-        self._data: Any = None
+        self._data: DataSet | None = None
 
     def steps_in_epoch(self) -> int:
         """Return the steps of one epoch."""
         return -(-self.n_train // min(self.batch_size, self.n_train))
 
-    def run_epoch(self, trainer: Trainer, stop: Callable[[], bool]) -> bool:
+    def run_epoch(self, trainer: Trainer, stop: Callable[[], bool]) -> EpochRecord | None:
         """Go on with the open epoch or a new one."""
-        if self._trainer is not trainer:
+        if self._data is None:
             part = self.parts["train"]
-            self._data = trainer._core.data(part.X, part.y, part.loss_weights, True)
-            self._trainer = trainer
-        return trainer._run_epoch(self._data, stop, self.sampling)
-
-    def epoch_loss(self) -> float:
-        """Return the training loss of the epoch finished last."""
-        assert self._trainer is not None
-        return self._trainer._core.epoch_loss()
+            self._data = trainer.prepare(part.X, part.y, part.loss_weights, check_finite=True)
+        return trainer.run_epoch(self._data, stop=stop, sampling=self.sampling)
 
     def evaluate(self, network: Network, part: str) -> Scores:
         """Return the scores of a part."""

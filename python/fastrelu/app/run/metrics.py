@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import Network, losses
+from fastrelu import LossSums, Network, Trainer, losses
 from fastrelu.app.preprocess import Target
 from fastrelu.losses import Loss
 
@@ -39,8 +39,7 @@ class Scores:
     def __init__(self, target: Target, loss: Loss) -> None:
         self.target, self.kind = target, loss
         self.rows = 0
-        # Chains over all rows (docs/arithmetic.md): however they are cut into blocks.
-        self.loss_sum = self.loss_weight = 0.0
+        self.sums = LossSums()
         # Classification: weight, hits. Regression: weight, and sums over t and the error, both in
         # standard deviations from the mean: t, t^2, error^2, |error|.
         self._sums = np.zeros(5)
@@ -87,7 +86,7 @@ class Scores:
     @property
     def loss(self) -> float:
         """The mean loss."""
-        return self.loss_sum / self.loss_weight if self.loss_weight else 0.0
+        return self.sums.loss
 
     @property
     def metric(self) -> float:
@@ -128,7 +127,7 @@ class Judge:
 
     def __init__(self, network: Network, target: Target, loss: str | Loss) -> None:
         chosen = losses.as_loss(loss)
-        self._core = network._core_trainer(chosen)
+        self._trainer = Trainer(network, loss=chosen)
         self.scores = Scores(target, chosen)
 
     def add(
@@ -153,10 +152,7 @@ class Judge:
             Weights in the metrics.
         """
         total = float(len(y)) if loss_weights is None else float(loss_weights.sum())
-        data = self._core.data(X, y, loss_weights if total > 0 else None, True)
-        scores = self.scores
-        scores.loss_sum, scores.loss_weight, outputs = self._core.evaluate_part(
-            data, scores.loss_sum, scores.loss_weight
-        )
-        scores.add(truth, outputs, weights)
+        data = self._trainer.prepare(X, y, loss_weights if total > 0 else None, check_finite=True)
+        outputs = self._trainer.add_losses(data, self.scores.sums)
+        self.scores.add(truth, outputs, weights)
         return outputs

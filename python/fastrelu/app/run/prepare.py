@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import losses
+from fastrelu.app.data.meaning import Reading, ReadOptions
 from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.split import PARTS, split_rows
 from fastrelu.app.data.table import Table
@@ -22,8 +23,8 @@ from fastrelu.app.report.gather import evenly
 from fastrelu.app.report.summary import summarize_columns
 from fastrelu.app.run.feeder import Feeder, MemoryFeeder, Part
 from fastrelu.app.settings import Settings
+from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
-from fastrelu.trainer import Sampling
 
 MIN_ROWS = 10
 LOSSES_OF = {
@@ -38,8 +39,10 @@ class Prepared:
 
     Attributes
     ----------
+    given : Settings
+        The user's choices.
     settings : Settings
-        With every choice made.
+        With every choice made; see `resolve`.
     target_name : str
     target : Target
     inputs : Inputs
@@ -58,6 +61,7 @@ class Prepared:
         Of the data as read.
     """
 
+    given: Settings
     settings: Settings
     target_name: str
     target: Target
@@ -79,6 +83,20 @@ class Prepared:
     def n_rows(self) -> int:
         """Rows read, those left out included."""
         return self.table.n_rows
+
+    @property
+    def reading(self) -> Reading | None:
+        """How texts were taken."""
+        return self.table.reading
+
+    def with_settings(self, settings: Settings) -> Prepared:
+        """Return the same rows for a training with other settings, every choice made.
+
+        Split and preprocessing stay; the rows' weights in the loss follow the settings.
+        """
+        if settings.class_weight == self.settings.class_weight:
+            return replace(self, settings=settings)
+        return replace(self, settings=settings, parts=_weighted(self.parts, settings, self.target))
 
     def feeder(self) -> Feeder:
         """Return a way through the data for one training."""
@@ -114,7 +132,13 @@ def column_choice(settings: Settings) -> ColumnChoice:
         weights=settings.weights,
         categorical=settings.categorical,
         extra=() if kind == "random" else (name,),
+        options=read_options(settings),
     )
+
+
+def read_options(settings: Any) -> ReadOptions:
+    """Return what settings, or the flags of a command, say about the reading of texts."""
+    return ReadOptions(**{each.name: getattr(settings, each.name) for each in fields(ReadOptions)})
 
 
 def input_options(settings: Settings) -> InputOptions:
@@ -172,10 +196,11 @@ def prepare(
         target = _counts(table, target, used)
     inputs = fit_inputs(table, rows["train"], input_options(settings))
     notes += inputs.notes
-    settings = resolve(settings, target, len(rows["train"]))
-    parts = _parts(table, settings, inputs, target, rows, notes)
+    chosen = resolve(settings, target, len(rows["train"]))
+    parts = _weighted(_parts(table, chosen, inputs, target, rows, notes), chosen, target)
     return Prepared(
         settings,
+        chosen,
         table.target_name or "target",
         target,
         inputs,
@@ -256,6 +281,9 @@ def _counts(table: Table, target: Target, used: NDArray[np.intp]) -> Target:
 def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
     """Return the settings with every choice that was left to the data made.
 
+    A function of the user's settings and these two alone: where other settings are tried, as in a
+    search, it is called again for each, so that each optimizer has its own defaults.
+
     Small minibatches for few rows; about a million rows seen, in 10 passes or more and 100 at most
     (60 in regression, which overfits sooner).
     """
@@ -290,7 +318,6 @@ def _parts(
 ) -> dict[str, Part]:
     assert table.target is not None
     parts = {}
-    class_weights = None
     for part in PARTS:
         which = rows[part]
         seen: Seen = Counter()
@@ -300,16 +327,24 @@ def _parts(
         classification = target.task == "classification"
         truth = np.asarray(y).reshape(-1) if classification else np.asarray(values, np.float64)
         weights = None if table.weights is None else table.weights[which]
-        if part == "train" and settings.class_weight == "balanced":
-            counts = np.bincount(truth, weights, minlength=len(target.classes))
-            class_weights = counts.sum() / (len(counts) * np.maximum(counts, 1e-300))
-        loss_weights = weights
-        if class_weights is not None:
-            by_row = class_weights[truth]
-            loss_weights = by_row if weights is None else by_row * weights
-        parts[part] = Part(X, y, truth, loss_weights, weights)
+        parts[part] = Part(X, y, truth, weights, weights)
         notes += [f"{part}: {text}" for text in warnings_of(seen)]
     return parts
+
+
+def _weighted(parts: dict[str, Part], settings: Settings, target: Target) -> dict[str, Part]:
+    """Return the parts with their rows' weights in the loss: of the rows, and of their classes."""
+    if settings.class_weight == "none":
+        return {name: replace(part, loss_weights=part.weights) for name, part in parts.items()}
+    train = parts["train"]
+    counts = np.bincount(train.truth, train.weights, minlength=len(target.classes))
+    by_class = counts.sum() / (len(counts) * np.maximum(counts, 1e-300))
+    weighted = {}
+    for name, part in parts.items():
+        by_row = by_class[part.truth]
+        product = by_row if part.weights is None else by_row * part.weights
+        weighted[name] = replace(part, loss_weights=product)
+    return weighted
 
 
 def fingerprint(table: Table) -> dict[str, Any]:

@@ -15,16 +15,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from fastrelu import whole_files
+from fastrelu import EpochRecord, whole_files
 from fastrelu.app.errors import CheckpointError, OutputError
+from fastrelu.history import RECORD_KEYS
 
 MODEL, METRICS, CONFIG = "model.safetensors", "metrics.json", "config.toml"
 HISTORY, REPORT, PREDICTIONS = "history.csv", "report.html", "predictions.npz"
 SEARCH, MEMBERS = "search.csv", "members.csv"
 CHECKPOINTS, CHECKPOINT_FILES = "checkpoints", "checkpoint-*.safetensors"
-HISTORY_COLUMNS = (
-    "epoch", "loss", "val_loss", "val_metric", "learning_rate", "seconds", "rows_per_second",
-)  # fmt: skip
 
 
 @contextmanager
@@ -128,13 +126,13 @@ class RunFolder:
         """Write a value as JSON; numbers that are not finite become null."""
         self.write_text(name, json.dumps(finite(value), indent=2, allow_nan=False) + "\n")
 
-    def write_history(self, records: Iterable[dict[str, Any]]) -> None:
+    def write_history(self, records: Iterable[EpochRecord]) -> None:
         """Write history.csv: a row an epoch."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(HISTORY_COLUMNS)
+        writer.writerow(RECORD_KEYS)
         for record in records:
-            values = (record.get(name) for name in HISTORY_COLUMNS)
+            values = (record.get(name) for name in RECORD_KEYS)
             writer.writerow(["" if v is None else repr(v) for v in values])
         self.write_text(HISTORY, text.getvalue())
 

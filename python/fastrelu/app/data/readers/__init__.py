@@ -10,12 +10,12 @@ from fastrelu.app.data.readers import arrays, arrow, idx, libsvm
 from fastrelu.app.data.readers.bundled import bundled
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.csv import read_csv
-from fastrelu.app.data.readers.files import BUNDLED, Source, expand
+from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT, EmptyFileError, Source, expand
 from fastrelu.app.data.readers.several import choose_columns, concatenate
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 
-__all__ = ["BUNDLED", "ColumnChoice", "read"]
+__all__ = ["BUNDLED", "ColumnChoice", "name_of_format", "read"]
 
 
 def read(
@@ -49,7 +49,7 @@ def read(
         if choice.target not in (None, "target") and need_target:
             raise DataError(f"{paths[0]}: --target goes with files, not with {paths[0]}")
         return _chosen(bundled(paths[0]), choice, need_target)
-    sources = [Source(path) for path in paths]
+    sources, notes = _sources(paths)
     formats = [format_of(source.head) for source in sources]
     for source, kind in zip(sources, formats, strict=True):
         if kind != formats[0]:
@@ -59,12 +59,30 @@ def read(
             )
     if formats[0] == "arrays":
         return _chosen(arrays.read_arrays(sources, choice, need_target), choice, need_target)
+    if formats[0] == "csv":
+        table = read_csv(sources, choice, need_target)
+        return _chosen(replace(table, notes=table.notes + notes), choice, need_target)
     tables: list[Table] = []
     for source in sources:
         tables.append(_read_one(source, formats[0], choice, need_target))
         if choice.target is None and need_target:  # the first file's last column
             choice = replace(choice, target=tables[0].target_name)
-    return _chosen(concatenate(tables), choice, need_target)
+    table = concatenate(tables)
+    return _chosen(replace(table, notes=table.notes + notes), choice, need_target)
+
+
+def _sources(paths: Sequence[str]) -> tuple[list[Source], list[str]]:
+    """Return the files that are not empty, and what to say of the others; one alone must not be."""
+    sources, empty = [], []
+    for path in paths:
+        try:
+            sources.append(Source(path))
+        except EmptyFileError:
+            empty.append(path)
+            if len(empty) == len(paths):
+                raise
+    notes = [f"{len(empty)} empty files are left out, such as {empty[0]}"] if empty else []
+    return sources, notes
 
 
 def format_of(head: bytes) -> str:
@@ -78,6 +96,22 @@ def format_of(head: bytes) -> str:
     return "libsvm" if libsvm.is_libsvm(head) else "csv"
 
 
+def name_of_format(paths: Sequence[str]) -> str:
+    """Return the format of some data as a word for the user."""
+    path = expand(paths)[0]
+    if path in BUNDLED:
+        return "bundled data set"
+    if path == STANDARD_INPUT:
+        return "standard input"
+    head = Source(path).head
+    names = {"arrays": "NPY", "npz": "NPZ", "csv": "text"}
+    if idx.is_idx(head):
+        return "IDX"
+    if head.startswith(arrow.PARQUET):
+        return "Parquet"
+    return names.get(format_of(head), format_of(head))
+
+
 def _read_one(source: Source, kind: str, choice: ColumnChoice, need_target: bool) -> Table:
     if kind == "npz":
         return arrays.read_npz(source, choice, need_target)
@@ -87,7 +121,7 @@ def _read_one(source: Source, kind: str, choice: ColumnChoice, need_target: bool
         if choice.target not in (None, "label"):
             raise DataError(f"{source.path}: libsvm: the target is the label; --target is not")
         return libsvm.read_libsvm(source)
-    return read_csv(source, choice, need_target)
+    raise AssertionError(kind)
 
 
 def _chosen(table: Table, choice: ColumnChoice, need_target: bool) -> Table:

@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fastrelu.app.data.meaning import Hints, Meaning, Reading, ReadOptions
 from fastrelu.app.errors import DataError
 
 SHOWN = 12
@@ -35,6 +36,12 @@ class ColumnChoice:
         these columns are inputs, each is read as its kind, and none of them has to be there.
     width : int or None
         How many inputs a model of array files expects.
+    options : ReadOptions
+        What the user says about the reading of texts.
+    reading : Reading or None
+        How the training data were read, for a fitted model; None while training.
+    lenient : bool
+        Whether columns that are nothing in particular are categories with a warning, no error.
     """
 
     target: str | None = None
@@ -45,10 +52,25 @@ class ColumnChoice:
     categorical: tuple[str, ...] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
     width: int | None = None
+    options: ReadOptions = field(default_factory=ReadOptions)
+    reading: Reading | None = None
+    lenient: bool = False
 
     def kind(self, name: str) -> str | None:
         """Return the kind that a column is to be read as; None: told from its content."""
-        return "text" if name in self.categorical else self.kinds.get(name)
+        if name in self.categorical:
+            return "text"
+        return "numeric" if name in self.options.numeric else self.kinds.get(name)
+
+    def hints(self, name: str) -> Hints:
+        """Return what is known about a column of texts from outside it."""
+        if self.reading is not None:
+            return self.reading.hints(name, self.options)
+        return self.options.hints(name)
+
+    def known(self, name: str) -> Meaning | None:
+        """Return what a column of texts was in training; None if that is not known."""
+        return None if self.reading is None else self.reading.known(name, self.options)
 
     def roles(self, source: str, names: Sequence[str], need_target: bool = True) -> Roles:
         """Return what each of a file's columns is.

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import _core
+from fastrelu import set_thread_limit
 from fastrelu.app.data.stream.parts import NUMBER, Rows
 from fastrelu.app.data.stream.rows import StreamedRows
 from fastrelu.app.data.table import Table
-
-CHUNK_ORDER, BLOCK_ORDER = 7, 9  # purposes of random numbers: docs/arithmetic.md
+from fastrelu.random import Purpose, permutation
 
 
 @dataclass
@@ -51,7 +50,7 @@ def reading_threads(n: int) -> ThreadPoolExecutor:
 
     def begin() -> None:
         if n > 1:
-            _core.set_thread_limit(1)
+            set_thread_limit(1)
 
     return ThreadPoolExecutor(n, "fastrelu-read", begin)
 
@@ -85,7 +84,7 @@ class EpochBlocks:
         self._rows, self._block, self._pool = rows, block, pool
         self._seed, self.epoch, self.number = seed, epoch, number - 1
         chunks = len(rows.stream.chunks)
-        self._visits = _core.permutation(seed, CHUNK_ORDER, 0, epoch, chunks)
+        self._visits = permutation(seed, Purpose.CHUNK_ORDER, 0, epoch, chunks)
         counts = rows.counts[self._visits, NUMBER["train"]]
         self._ends = counts.cumsum()  # of each chunk's rows among the epoch's
         self._begins = self._ends - counts
@@ -103,8 +102,8 @@ class EpochBlocks:
         for _ in self._pool.map(lambda i: self._read(i, low, high), visits):
             pass  # raises what went wrong in a thread
         self._block.n_rows = high - low
-        self._block.order = _core.permutation(
-            self._seed, BLOCK_ORDER, self.number, self.epoch, high - low
+        self._block.order = permutation(
+            self._seed, Purpose.BLOCK_ORDER, self.number, self.epoch, high - low
         )
         return self._block
 

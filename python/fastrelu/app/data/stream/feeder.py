@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fastrelu import Network, Trainer, _core, optimizers
+import fastrelu
+from fastrelu import EpochRecord, Network, Trainer, get_num_threads
 from fastrelu.app.data.split import PARTS
 from fastrelu.app.data.stream.blocks import Block, EpochBlocks, reading_threads
 from fastrelu.app.data.stream.budget import Share
@@ -34,39 +35,30 @@ class StreamFeeder:
 
     def __init__(self, rows: StreamedRows, share: Share, batch_size: int, seed: int) -> None:
         self.rows, self.block_rows = rows, share.block_rows
-        self._readers = min(share.readers, _core.num_threads())
+        self._readers = min(share.readers, get_num_threads())
         self._pool: ThreadPoolExecutor | None = None
         self.batch_size, self.seed = batch_size, seed
-        self.n_train = rows.n_rows["train"]
+        self.n_train = self.n_rows = rows.n_rows["train"]
         self._block: Block | None = None
         self._blocks: EpochBlocks | None = None
-        self._core: _core.Trainer | None = None
 
     def steps_in_epoch(self) -> int:
         """Return the steps of one epoch."""
         return -(-self.n_train // self.batch_size)
 
-    def run_epoch(self, trainer: Trainer, stop: Callable[[], bool]) -> bool:
-        """Go on with the open epoch or a new one; False if `stop` ended it between two steps."""
-        self._core = core = trainer._core
-        while True:
-            state = core.state
-            epoch, place = state["epoch"], state["place"]
-            if not state["in_epoch"]:
-                epoch, place = epoch + 1, 0
-            number, done = divmod(place, self.block_rows // self.batch_size)
-            if not self._train(trainer, self._filled(epoch, number), done, stop):
-                return False
-            if not core.state["in_epoch"]:
-                self._close_blocks()
-                return True
-            if stop():  # the core asks inside long blocks only
-                return False
+    def run_epoch(self, trainer: Trainer, stop: Callable[[], bool]) -> EpochRecord | None:
+        """Go on with the open epoch or a new one; None if `stop` ended it between two steps."""
+        record = trainer.run_epoch(self, stop=stop)
+        if record is not None:
+            self._close_blocks()
+        return record
 
-    def epoch_loss(self) -> float:
-        """Return the training loss of the epoch finished last."""
-        assert self._core is not None
-        return self._core.epoch_loss()
+    def block(self, epoch: int, number: int) -> fastrelu.Block:
+        """Return a block of an epoch, for the trainer; it stays until another is asked for."""
+        block = self._filled(epoch, number)
+        n = block.n_rows
+        weights = None if block.weights is None else block.weights[:n]
+        return fastrelu.Block(block.X[:n], block.y[:n], weights, block.order)
 
     def evaluate(self, network: Network, part: str) -> Scores:
         """Return the scores of a part."""
@@ -121,17 +113,6 @@ class StreamFeeder:
             self._pool = None
 
     # Blocks
-
-    def _train(self, trainer: Trainer, block: Block, done: int, stop: Callable[[], bool]) -> bool:
-        """Take a block's steps but for those done; False if `stop` ended it."""
-        core, n = trainer._core, block.n_rows
-        weights = None if block.weights is None else block.weights[:n]
-        data = core.data(block.X[:n], block.y[:n], weights, False)
-        order = block.order[done * self.batch_size :]
-        steps = -(-len(order) // self.batch_size)
-        with _core.DefaultFloatingPoint():
-            rates = optimizers.learning_rates(trainer.optimizer, core.step_count + 1, steps)
-        return core.run_block(data, order, rates, self.n_train, lambda: bool(stop()))
 
     def _filled(self, epoch: int, number: int) -> Block:
         """Return an epoch's block of this number."""
