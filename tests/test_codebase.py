@@ -53,8 +53,8 @@ def test_the_core_knows_nothing_of_python(path: Path) -> None:
         assert name not in {p.name for p in BINDINGS} - {p.name for p in CPP}
 
 
-# The floors of a training step in cpp/, lowest first. A file may include its own header and those of
-# lower floors, nothing beside or above it. Files that are on none of them (hinge fits, regions,
+# The floors of a training step in cpp/, lowest first. A file may include its own header and those
+# of lower floors, nothing beside or above it. Files that are on none of them (hinge fits, regions,
 # bounds, ...) may include any floor, and no floor includes them.
 FLOORS = (
     {"array", "catalogue", "fp_environment", "poll", "range", "update"},
