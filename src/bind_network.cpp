@@ -4,6 +4,7 @@
 
 #include "arrays.h"
 #include "bindings.h"
+#include "predict.h"
 #include "sparse.h"
 
 namespace fastrelu::python {
