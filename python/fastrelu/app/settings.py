@@ -40,8 +40,8 @@ def _option(default: Any, kind: Kind, group: str, help_text: str, **more: bool) 
     return field(default=default, metadata={"option": Option(kind, group, help_text, **more)})
 
 
-DATA, READING, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
-    "Data", "Reading of text", "Preprocessing", "Network", "Training",
+DATA, SOURCE, READING, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
+    "Data", "Where the rows are", "Reading of text", "Preprocessing", "Network", "Training",
     "Several trainings at once", "Running",
 )  # fmt: skip
 
@@ -108,6 +108,26 @@ class Settings:
         kinds.Size(),
         DATA,
         "Data that need more memory are read in blocks.",
+    )
+    x: str | None = _option(
+        None, kinds.Text("NAME"), SOURCE, "NPZ: the array of inputs.  [default: X]"
+    )
+    y: str | None = _option(
+        None,
+        kinds.Text("NAME|FILE"),
+        SOURCE,
+        "NPZ: the array of targets; NPY, IDX: their file.  [default: y; the last file, where it "
+        "has one value a row]",
+    )
+    sql: str | None = _option(
+        None,
+        kinds.Text("QUERY"),
+        SOURCE,
+        "The rows of a SELECT, by DuckDB (extra sql); files stand in it as FROM 'sales/*.parquet'. "
+        "DATA is a database file, or left out.",
+    )
+    table: str | None = _option(
+        None, kinds.Text("NAME"), SOURCE, "A database's table, or a workbook's sheet."
     )
     separator: str | None = _option(
         None,
@@ -479,7 +499,7 @@ def differences(saved: Settings, given: Mapping[str, Any]) -> list[str]:
 def shown(value: Any) -> str:
     """Return a setting's value as a flag has it."""
     if isinstance(value, tuple):
-        return ",".join(map(shown, value)) or "none"
+        return kinds.shown_names(tuple(map(shown, value))) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

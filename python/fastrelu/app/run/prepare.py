@@ -135,6 +135,10 @@ def column_choice(settings: Settings) -> ColumnChoice:
         weights=settings.weights,
         categorical=settings.categorical,
         extra=() if kind == "random" else (name,),
+        x=settings.x,
+        y=settings.y,
+        sql=settings.sql,
+        table=settings.table,
         options=read_options(settings),
     )
 

@@ -325,7 +325,7 @@ class Session:
         from fastrelu.app.report.gather import Run, report_run
 
         assert self.folder is not None
-        sources = list(self.settings.data)
+        sources = list(self.settings.data) or ["query"]
         more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
         run = Run(
             model,
