@@ -67,10 +67,7 @@ class Settings:
 
     data: tuple[str, ...] = _option((), kinds.Names("DATA..."), DATA, "", fixed=False)
     target: str | None = _option(
-        None,
-        kinds.Text("COL"),
-        DATA,
-        "The column (or array) to predict.  [default: the last, or y]",
+        None, kinds.Text("COL"), DATA, "Column (or array) to predict.  [default: the last, or y]"
     )
     task: str = _option(
         "auto",
@@ -95,19 +92,13 @@ class Settings:
         "time: test on the latest rows by COL; column: COL says train, validation or test.",
     )
     validation: float = _option(
-        0.1,
-        kinds.Real(0, 1, open_high=True),
-        DATA,
-        "Share of the rows for validation while training.",
+        0.1, kinds.Real(0, 1, open_high=True), DATA, "Share of the rows for validation."
     )
     test: float = _option(
         0.2, kinds.Real(0, 1, open_high=True), DATA, "Share of the rows kept for the test."
     )
     memory: str = _option(
-        "256MB",
-        kinds.Size(),
-        DATA,
-        "Data that need more memory are read in blocks.",
+        "256MB", kinds.Size(), DATA, "Data that need more memory are read in blocks."
     )
     x: str | None = _option(
         None, kinds.Text("NAME"), SOURCE, "NPZ: the array of inputs.  [default: X]"
@@ -186,17 +177,12 @@ class Settings:
     hidden: tuple[int, ...] = _option(
         (128, 64), kinds.Widths(), NETWORK, "Widths of the hidden layers; none: a linear model."
     )
-    activation: str = _option(
-        "relu", one_of(*ACTIVATIONS), NETWORK, "Activation of the hidden layers."
-    )
+    activation: str = _option("relu", one_of(*ACTIVATIONS), NETWORK, "Activation of hidden layers.")
     dtype: str = _option(
-        "float32", one_of("float32", "float64"), NETWORK, "The dtype to compute in."
+        "float32", one_of("float32", "float64"), NETWORK, "The arithmetic's dtype."
     )
     seed: int = _option(
-        0,
-        kinds.Whole(0, 2**63 - 1),
-        NETWORK,
-        "Seed of the split, the initial weights, the row order.",
+        0, kinds.Whole(0, 2**63 - 1), NETWORK, "Seed of split, initial weights, row order."
     )
     epochs: int | None = _option(
         None,
@@ -241,10 +227,7 @@ class Settings:
         None, kinds.Whole(1, 10**9), TRAINING, "Length of the schedule.  [default: --epochs]"
     )
     momentum: float | None = _option(
-        None,
-        kinds.Real(0, 1, open_high=True),
-        TRAINING,
-        "Momentum of sgd (Nesterov).  [default: 0.9]",
+        None, kinds.Real(0, 1, open_high=True), TRAINING, "Momentum of sgd.  [default: 0.9]"
     )
     weight_decay: float | None = _option(
         None, kinds.Real(0, 1e6), TRAINING, "L2 penalty.  [default: adamw 0.01, others 0]"
@@ -294,9 +277,7 @@ class Settings:
         SEVERAL,
         "Try --candidates settings by successive halving; save the best.",
     )
-    candidates: int = _option(
-        16, kinds.Whole(1, 10_000), SEVERAL, "Number of settings that --search tries."
-    )
+    candidates: int = _option(16, kinds.Whole(1, 10_000), SEVERAL, "How many --search tries.")
     search_space: str | None = _option(
         None,
         kinds.Text("SPACE"),
