@@ -184,7 +184,19 @@ py::object forward(PyNetwork& self, const py::handle& X, const py::handle& out, 
 }
 
 void bind_network(py::module_& m) {
-  py::class_<Cache>(m, "Cache", "The activations of one forward_cached; for backward alone.");
+  py::class_<Cache>(m, "Cache", R"(The activations that a call of Network.forward_cached keeps.
+
+Network.backward takes it; it has nothing to look at.
+
+Examples
+--------
+>>> import fastrelu
+>>> net = fastrelu.Network([2, 1])
+>>> net.parameters[:] = [1, 2, 0]
+>>> out, cache = net.forward_cached([[1, 1]])
+>>> net.backward(cache, [[1]]).flat
+array([1., 1., 1.], dtype=float32)
+)");
   py::class_<PyNetwork>(m, "Network")
       .def(py::init<>())
       .def("_make", &make_network, py::arg("layer_sizes"), py::arg("bias"), py::arg("dtype"),
@@ -214,7 +226,7 @@ void bind_network(py::module_& m) {
               return sizes;
             });
           },
-          "Widths: inputs, hidden layers, outputs.")
+          "The widths of the inputs, the hidden layers and the outputs.")
       .def_property_readonly(
           "activations",
           [](PyNetwork& self) {

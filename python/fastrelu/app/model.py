@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import Network, links, losses, model_file
+from fastrelu.app.data.meaning import OLD_READING, Reading
 from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
@@ -194,7 +195,14 @@ class Model:
             target=self.target_name if need_target else None,
             kinds=kinds,
             width=None if kinds else len(self.inputs.column_names),
+            reading=self.reading,
         )
+
+    @property
+    def reading(self) -> Reading:
+        """How the texts of the training data were taken."""
+        plain = self.about.get("reading")
+        return OLD_READING if plain is None else Reading.from_description(plain)
 
     def as_table(self, data: Any) -> Table:
         """Return raw rows of any kind as a table."""

@@ -40,8 +40,9 @@ def _option(default: Any, kind: Kind, group: str, help_text: str, **more: bool) 
     return field(default=default, metadata={"option": Option(kind, group, help_text, **more)})
 
 
-DATA, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
-    "Data", "Preprocessing", "Network", "Training", "Several trainings at once", "Running",
+DATA, READING, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
+    "Data", "Reading of text", "Preprocessing", "Network", "Training",
+    "Several trainings at once", "Running",
 )  # fmt: skip
 
 
@@ -101,6 +102,48 @@ class Settings:
         kinds.Size(),
         DATA,
         "Data that need more are read in blocks, not kept (Parquet, NPY).",
+    )
+    separator: str | None = _option(
+        None,
+        kinds.Text("CHAR"),
+        READING,
+        "What stands between fields: a character, or tab or space.  [default: told from the rows]",
+    )
+    quote: str | None = _option(
+        None, kinds.Text("CHAR"), READING, 'What stands around fields, or none.  [default: "]'
+    )
+    decimal: str | None = _option(
+        None,
+        one_of(".", ","),
+        READING,
+        "The decimal mark; the other mark stands between thousands.  [default: told from each "
+        "column]",
+    )
+    no_header: bool = _option(
+        False, kinds.Switch(), READING, "The first line is data, not the columns' names."
+    )
+    header_line: int | None = _option(
+        None,
+        kinds.Whole(1, 10**6),
+        READING,
+        "The line of the columns' names; those above are left out.  [default: told from the rows]",
+    )
+    na: tuple[str, ...] | None = _option(
+        None,
+        kinds.Words(),
+        READING,
+        "Cells that are missing in every column, beside the usual ones; with an empty one among "
+        "them (,NA) only these are.",
+    )
+    date_format: tuple[str, ...] = _option(
+        (),
+        kinds.DateFormats(),
+        READING,
+        "How dates are written: ymd, dmy, mdy or a format such as %d.%m.%Y, of one column as "
+        "COL=FORMAT.  [default: told from each column]",
+    )
+    numeric: tuple[str, ...] = _option(
+        (), kinds.Names(), READING, "Columns that are numbers, whatever they look like."
     )
     scaling: str = _option(
         "auto",
@@ -280,6 +323,11 @@ class Settings:
             raise ConfigError("--search chooses by validation rows, and --validation is 0")
         if self.search_space is not None and not self.search:
             raise ConfigError("--search-space goes with --search")
+        if self.no_header and self.header_line is not None:
+            raise ConfigError("--no-header and --header-line do not go together")
+        both = sorted(set(self.numeric) & set(self.categorical))
+        if both:
+            raise ConfigError(f"--numeric and --categorical both name {both[0]!r}")
         both = sorted(set(self.features or ()) & set(self.ignore))
         if both:
             raise ConfigError(f"--features and --ignore both name {both[0]!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -13,9 +13,10 @@ import click
 from fastrelu.app.errors import TrainingError
 from fastrelu.app.kinds import Choice, Kind, Switch
 from fastrelu.app.run.interrupt import Interrupted
-from fastrelu.app.settings import default, flag, options, shown
+from fastrelu.app.settings import READING, default, flag, options, shown
 
 if TYPE_CHECKING:
+    from fastrelu.app.data.meaning import ReadOptions
     from fastrelu.app.preprocess.inputs import Seen
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -111,10 +112,22 @@ class Flag(click.Option):
     group = "Options"
 
 
-def setting_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command a flag for each setting, in the settings' order."""
+def reading_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the flags that say how texts are read; see `as_read_options`."""
+    return setting_flags(command, READING)
+
+
+def as_read_options(flags: Mapping[str, Any]) -> ReadOptions:
+    """Return what the flags of `reading_flags` say."""
+    from fastrelu.app.data.meaning import ReadOptions
+
+    return ReadOptions(**{name: value for name, value in flags.items() if value is not None})
+
+
+def setting_flags(command: Callable[..., Any], group: str | None = None) -> Callable[..., Any]:
+    """Give a command a flag for each setting (of a group), in the settings' order."""
     for each, option in reversed(list(options())):
-        if each.name == "data":
+        if each.name == "data" or group not in (None, option.group):
             continue
         text, value = option.help, default(each)
         if value not in (None, (), False) and "[default" not in text:

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
-from fastrelu.app.cli.base import HELP, Command, warn_seen
+from fastrelu.app.cli.base import HELP, Command, as_read_options, reading_flags, warn_seen
 
 
 @click.command(cls=Command, context_settings=HELP)
@@ -15,7 +16,10 @@ from fastrelu.app.cli.base import HELP, Command, warn_seen
 @click.argument("data", nargs=-1, required=True)
 @click.option("--weights", metavar="COL", help="Column (or array) with a weight for each row.")
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
-def evaluate(model: str, data: tuple[str, ...], weights: str | None, as_json: bool) -> None:
+@reading_flags
+def evaluate(
+    model: str, data: tuple[str, ...], weights: str | None, as_json: bool, **reading: Any
+) -> None:
     """Measure how good MODEL is on the rows of DATA.
 
     MODEL is a run folder or the model.safetensors in it. DATA is a file of raw rows with the
@@ -33,7 +37,8 @@ def evaluate(model: str, data: tuple[str, ...], weights: str | None, as_json: bo
     from fastrelu.app.model import load_model
 
     loaded = load_model(model)
-    choice = replace(loaded.choice(need_target=True), weights=weights)
+    options = as_read_options(reading)
+    choice = replace(loaded.choice(need_target=True), weights=weights, options=options)
     scores = loaded.evaluate(read_tables(data, choice, need_target=True))
     result = scores.result()
     del result["loss"]  # that of training, in the network's own unit, is none of the user's

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from fastrelu.app.cli.base import HELP, Command, warn_seen
+from fastrelu.app.cli.base import HELP, Command, as_read_options, reading_flags, warn_seen
 from fastrelu.app.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 @click.option("--out", metavar="F.csv", help="The file to write.  [default: standard output]")
 @click.option("--proba", is_flag=True, help="Also write the probability of each class.")
 @click.option("--force", is_flag=True, help="Replace the file that --out names.")
-def predict(model: str, data: tuple[str, ...], out: str | None, proba: bool, force: bool) -> None:
+@reading_flags
+def predict(
+    model: str, data: tuple[str, ...], out: str | None, proba: bool, force: bool, **reading: Any
+) -> None:
     """Predict the rows of DATA with MODEL.
 
     MODEL is a run folder or the model.safetensors in it. DATA is a file of raw rows with the
@@ -44,6 +47,8 @@ def predict(model: str, data: tuple[str, ...], out: str | None, proba: bool, for
 
     Exit status: 0 done, 2 bad flags, 3 bad or missing data or model, 5 cannot write.
     """  # noqa: D301
+    from dataclasses import replace
+
     from fastrelu.app.data.stream import read_tables
     from fastrelu.app.model import load_model
 
@@ -51,7 +56,8 @@ def predict(model: str, data: tuple[str, ...], out: str | None, proba: bool, for
     if proba and loaded.task != "classification":
         raise ConfigError("--proba goes with classification, and this model predicts numbers")
     with _output(out, force) as file:
-        choice = loaded.choice(need_target=False)
+        options = as_read_options(reading)
+        choice = replace(loaded.choice(need_target=False), options=options)
         write_predictions(file, loaded, read_tables(data, choice, need_target=False), proba)
     warn_seen(loaded.seen)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import losses
+from fastrelu.app.data.meaning import Reading, ReadOptions
 from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.split import PARTS, split_rows
 from fastrelu.app.data.table import Table
@@ -80,6 +81,11 @@ class Prepared:
         """Rows read, those left out included."""
         return self.table.n_rows
 
+    @property
+    def reading(self) -> Reading | None:
+        """How texts were taken."""
+        return self.table.reading
+
     def with_settings(self, settings: Settings) -> Prepared:
         """Return the same rows for a training with other settings, every choice made.
 
@@ -123,7 +129,13 @@ def column_choice(settings: Settings) -> ColumnChoice:
         weights=settings.weights,
         categorical=settings.categorical,
         extra=() if kind == "random" else (name,),
+        options=read_options(settings),
     )
+
+
+def read_options(settings: Any) -> ReadOptions:
+    """Return what settings, or the flags of a command, say about the reading of texts."""
+    return ReadOptions(**{each.name: getattr(settings, each.name) for each in fields(ReadOptions)})
 
 
 def input_options(settings: Settings) -> InputOptions:

@@ -158,6 +158,8 @@ class Session:
             f"data: {prepared.source}, {prepared.n_rows:,} rows; "
             f"target {name!r}, {target.task}{classes}"
         )
+        if prepared.reading is not None and prepared.reading.line():
+            self.say(prepared.reading.line())
         for note in prepared.notes:
             self.say(f"note: {note}")
         counts = prepared.counts()
@@ -271,6 +273,7 @@ class Session:
                 "settings": self._fixed() | {"epochs": settings.epochs},
                 "epochs": state.epochs,
                 "epoch_used": used,
+                **kept_reading(prepared),
             },
         )
         if self.folder is not None:
@@ -343,6 +346,11 @@ class Session:
             if os.environ.get("FASTRELU_DEBUG"):
                 raise
             self.say(f"warning: no {run_folder.REPORT} ({type(error).__name__}: {error})")
+
+
+def kept_reading(prepared: AnyPrepared) -> dict[str, Any]:
+    """Return what a model file says of the reading of texts."""
+    return {} if prepared.reading is None else {"reading": prepared.reading.describe()}
 
 
 def compare(saved: dict[str, Any], now: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from fastrelu.app.run.interrupt import Interrupted
 from fastrelu.app.run.loop import Training
 from fastrelu.app.run.metrics import Scores
 from fastrelu.app.run.prepare import Prepared
-from fastrelu.app.run.session import AnyPrepared, Loaded, Session, compare
+from fastrelu.app.run.session import AnyPrepared, Loaded, Session, compare, kept_reading
 from fastrelu.app.run.together import Shared, Stop, T, mean_history, run_together
 from fastrelu.app.settings import Settings
 
@@ -195,6 +195,7 @@ class EnsembleSession(SeveralSession):
                 "settings": self._fixed() | {"epochs": settings.epochs},
                 "epochs": metrics["epochs"],
                 "members": len(members),
+                **kept_reading(prepared),
             },
         )  # fmt: skip
         for row in _rows(metrics["members"]):

@@ -108,11 +108,14 @@ class Problem:
         The row of the first cell.
     other : int
         The row of the second one.
+    title : str
+        The same in some words, for an overview.
     """
 
     text: str
     row: int
     other: int = 0
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,7 @@ def _mostly(evidence: Evidence, kind: str, n: int) -> Problem:
         f"({evidence.present - n} such in all); correct or empty the cell, count it as missing "
         f"(--na {stranger.text[:40]!r}), or read the column as categories: --categorical {NAME}",
         stranger.row,
+        title=f"mostly {kind}s",
     )
 
 
@@ -281,7 +285,8 @@ def _decimal(evidence: Evidence, hints: Hints) -> tuple[str, list[str], Problem 
             f"got {second.text[:40]!r}, and {first.text[:40]!r} in {ELSEWHERE}: a decimal point "
             "and a decimal comma in one column; correct the cells, or say which it is: --decimal"
         )
-        return ".", [], Problem(text, second.row, first.row)
+        problem = Problem(text, second.row, first.row, "mixed decimal marks")
+        return ".", [], problem
     if point is not None or comma is not None:
         return "." if point is not None else ",", [], None
     open_marks = {how.mark for how in evidence.numbers if how.decimal == "?"}
@@ -296,7 +301,7 @@ def _decimal(evidence: Evidence, hints: Hints) -> tuple[str, list[str], Problem 
             f"got {second.text[:40]!r}, and {first.text[:40]!r} in {ELSEWHERE}: one of the two "
             "marks stands between thousands; say which is the decimal mark: --decimal"
         )
-        return ".", [], Problem(text, second.row, first.row)
+        return ".", [], Problem(text, second.row, first.row, "mixed decimal marks")
     mark = open_marks.pop()
     decimal = hints.usual_decimal or ("," if mark == "," and hints.separator == ";" else ".")
     example = min(e for how, e in _written(evidence) if how.decimal == "?")
@@ -386,6 +391,7 @@ def _mixed_orders(evidence: Evidence) -> Problem:
         f"and year fits both; correct them, or read the column as categories: --categorical {NAME}",
         second.row,
         first.row,
+        "mixed orders of day and month",
     )
 
 

@@ -11,6 +11,8 @@ from fastrelu.app.data.meaning.dates import ORDERS
 from fastrelu.app.data.meaning.decide import Hints, Meaning
 from fastrelu.app.data.meaning.words import OLD_MISSING, Missing, missing_words
 
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "spaces"}
+
 
 @dataclass(frozen=True)
 class ReadOptions:
@@ -90,6 +92,17 @@ class Reading:
     columns: dict[str, Meaning] = field(default_factory=dict)
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     missing: Missing = field(default_factory=Missing)
+
+    def line(self) -> str:
+        """Return in a line how a text file is laid out; "" for other formats."""
+        file = self.file
+        if "separator" not in file:
+            return ""
+        separator = SEPARATORS.get(file["separator"], repr(file["separator"]))
+        quote = f"quote {file['quote']}" if file["quote"] else "no quotes"
+        names = f"names in line {file['header_line']}" if file["header"] else "no names"
+        mark = "decimal comma" if file["decimal"] == "," else "decimal point"
+        return f"read as text: {separator}, {quote}, {mark}, {names}"
 
     def describe(self) -> dict[str, Any]:
         """Return it as plain values, for a model file."""

@@ -10,12 +10,12 @@ from fastrelu.app.data.readers import arrays, arrow, idx, libsvm
 from fastrelu.app.data.readers.bundled import bundled
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.csv import read_csv
-from fastrelu.app.data.readers.files import BUNDLED, EmptyFileError, Source, expand
+from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT, EmptyFileError, Source, expand
 from fastrelu.app.data.readers.several import choose_columns, concatenate
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 
-__all__ = ["BUNDLED", "ColumnChoice", "read"]
+__all__ = ["BUNDLED", "ColumnChoice", "name_of_format", "read"]
 
 
 def read(
@@ -94,6 +94,22 @@ def format_of(head: bytes) -> str:
     if arrow.is_arrow(head):
         return "arrow"
     return "libsvm" if libsvm.is_libsvm(head) else "csv"
+
+
+def name_of_format(paths: Sequence[str]) -> str:
+    """Return the format of some data as a word for the user."""
+    path = expand(paths)[0]
+    if path in BUNDLED:
+        return "bundled data set"
+    if path == STANDARD_INPUT:
+        return "standard input"
+    head = Source(path).head
+    names = {"arrays": "NPY", "npz": "NPZ", "csv": "text"}
+    if idx.is_idx(head):
+        return "IDX"
+    if head.startswith(arrow.PARQUET):
+        return "Parquet"
+    return names.get(format_of(head), format_of(head))
 
 
 def _read_one(source: Source, kind: str, choice: ColumnChoice, need_target: bool) -> Table:

@@ -40,6 +40,8 @@ class ColumnChoice:
         What the user says about the reading of texts.
     reading : Reading or None
         How the training data were read, for a fitted model; None while training.
+    lenient : bool
+        Whether columns that are nothing in particular are categories with a warning, no error.
     """
 
     target: str | None = None
@@ -52,6 +54,7 @@ class ColumnChoice:
     width: int | None = None
     options: ReadOptions = field(default_factory=ReadOptions)
     reading: Reading | None = None
+    lenient: bool = False
 
     def kind(self, name: str) -> str | None:
         """Return the kind that a column is to be read as; None: told from its content."""

@@ -196,12 +196,13 @@ class _Reader:
                 f"{self.files[0].source.path}: expected rows of data after the header line, got "
                 "none"
             )
-        verdicts = decided(self.columns, self)
-        self._refuse_different(verdicts)
+        verdicts = decided(self.columns, self, strict=not self.choice.lenient)
+        if not self.choice.lenient:
+            self._refuse_different(verdicts)
         self._reread(verdicts)
         counters = self._counters(verdicts)
         found = {
-            name: values(self.columns[name], verdicts[name].meaning, self)
+            name: values(self.columns[name], verdicts[name].meaning, self, not self.choice.lenient)
             for name in list(self.columns)
         }
         return self._table(n_rows, found, verdicts, counters)
@@ -258,7 +259,7 @@ class _Reader:
     def _counters(self, verdicts: dict[str, Verdict]) -> bool:
         """Return whether the first input has no name and counts the rows of each file."""
         inputs = self.roles.inputs
-        if self.choice.features or self.choice.kinds or len(inputs) < 2:
+        if self.choice.features or self.choice.kinds or self.choice.lenient or len(inputs) < 2:
             return False
         column = self.columns[inputs[0]]
         if inputs[0] not in UNNAMED or not column.plain or not column.n_rows:
@@ -342,21 +343,29 @@ def gathered(name: str, choice: ColumnChoice, roles: Roles, dialect: Dialect) ->
     return Gathered(name, role, hints, kind, known, said=said)
 
 
-def decided(columns: dict[str, Gathered], places: Places) -> dict[str, Verdict]:
+def decided(
+    columns: dict[str, Gathered], places: Places, strict: bool = True
+) -> dict[str, Verdict]:
     """Return what each column is, when all rows are counted.
 
     Raises
     ------
     DataError
-        If a column is nothing in particular.
+        If a column is nothing in particular, and `strict` is set.
     """
     wide = wide_hints(columns.values())
     verdicts = {}
     for name, column in columns.items():
         column.hints = replace(column.hints, usual_decimal=wide[0], usual_order=wide[1])
-        verdict = column.settle(strict=True)
+        verdict = column.settle(strict)
         if verdict.problem is not None:
-            raise refusal(column, verdict, places)
+            error = refusal(column, verdict, places)
+            if strict or column.kind is not None:
+                raise error
+            said = str(error).partition(f" {name!r}: ")[2]
+            title = f"{verdict.problem.title}: " if verdict.problem.title else ""
+            said = f"{title}{places.near(verdict.problem.row)}: {said}"
+            verdict = replace(verdict, warnings=(*verdict.warnings, said), problem=None)
         verdicts[name] = verdict
     return verdicts
 

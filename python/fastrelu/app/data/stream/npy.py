@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app.data.meaning import Reading
 from fastrelu.app.data.readers.arrays import arrays_table, split_matrix
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.files import reading
@@ -103,6 +104,8 @@ class NpyStream:
     DataError
         If the files do not fit together.
     """
+
+    reading: Reading | None = None
 
     def __init__(self, files: Sequence[NpyFile], choice: ColumnChoice, memory: int) -> None:
         self.choice, self.files = choice, list(files)

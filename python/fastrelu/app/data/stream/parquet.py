@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastrelu import get_num_threads
+from fastrelu.app.data.meaning import Reading
 from fastrelu.app.data.readers.arrow import arrow_errors, arrow_table
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.files import reading
@@ -47,6 +48,8 @@ class ParquetStream:
         If a file cannot be read, has other columns than the first, or has a row group that takes
         too much memory to read.
     """
+
+    reading: Reading | None = None
 
     def __init__(
         self, paths: Sequence[str], choice: ColumnChoice, memory: int, need_target: bool = True

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app.data.meaning import Reading
 from fastrelu.app.data.split import PARTS
 from fastrelu.app.data.stream.budget import Share, share
 from fastrelu.app.data.stream.feeder import StreamFeeder
@@ -65,6 +66,11 @@ class PreparedStream:
     def n_rows(self) -> int:
         """Rows of all files."""
         return self.rows.stream.n_rows
+
+    @property
+    def reading(self) -> Reading | None:
+        """How texts were taken."""
+        return self.rows.stream.reading
 
     @property
     def target_name(self) -> str:

@@ -79,8 +79,8 @@ class Dialect:
             "separator": self.separator,
             "quote": self.quote,
             "escape": "\\" if self.escape else "",
-            "header": self.header,
-            "first line": self.line,
+            "header": self.header > 0,
+            "header_line": self.header or None,
         }
 
 

@@ -191,13 +191,14 @@ def refusal(column: Gathered, verdict: Verdict, places: Places) -> DataError:
     return DataError(f"{places.full(problem.row)}: {column.role} {column.name!r}: {text}")
 
 
-def values(column: Gathered, meaning: Meaning, places: Places) -> NDArray[Any]:
+def values(column: Gathered, meaning: Meaning, places: Places, strict: bool = True) -> NDArray[Any]:
     """Return a column's values; its texts are given up.
 
     Raises
     ------
     DataError
-        If a cell does not fit the meaning, or is infinite, or a target is NaN.
+        If a cell does not fit the meaning; with `strict` also if one is infinite, or NaN in a
+        target.
     """
     if meaning.kind == "number" and column.nan_row is not None:
         raise DataError(
@@ -215,7 +216,8 @@ def values(column: Gathered, meaning: Meaning, places: Places) -> NDArray[Any]:
                 what = f"{places.full(first + wrong)}: {column.role} {column.name!r}"
                 text = texts[wrong].as_py().strip()
                 raise unfit(what, text, meaning, column.said)
-        _refuse_infinite(column, first, part, places)
+        if strict:
+            _refuse_infinite(column, first, part, places)
         found.append(part)
     if not found:
         return empty(meaning)
