@@ -85,7 +85,7 @@ def test_no_data_and_unknown_commands():
 
 
 def test_a_folder_that_cannot_be_written_is_known_before_training(tmp_path, monkeypatch):
-    from fastrelu.app.run import run_folder
+    from fastrelu.app import run_folder
 
     def refuse(**_):
         raise PermissionError(13, "Permission denied")

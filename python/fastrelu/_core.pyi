@@ -113,6 +113,9 @@ def study(
     distance_at: NDArray[np.int64],
     weights_at: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+
+class TooManyRegionsError(ValueError): ...
+
 def linear_regions(
     net: Network, window: NDArray[np.float64], plane: NDArray[np.float64], max_regions: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]: ...

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a fit tells and leaves behind: its losses and times, epoch by epoch."""
+"""The numbers of a fit, epoch by epoch: records for callbacks, and their history."""
 
 from __future__ import annotations
 
@@ -16,35 +16,46 @@ from fastrelu.losses import Loss
 
 
 class EpochRecord(dict[str, Any]):
-    """One epoch's numbers, the same for `Trainer`, the estimators and ``fastrelu train``.
+    """The numbers of one epoch, the same for `Trainer`, the estimators and ``fastrelu train``.
 
-    A dict whose values are attributes too: ``record.loss`` is ``record["loss"]``.
+    It is a dict whose values are attributes too: ``record.loss`` is ``record["loss"]``.
 
     Attributes
     ----------
     epoch : int
-        The epoch's number, from 1; with the solver lbfgs that of the iteration.
+        The number of the epoch, from 1; with the solver lbfgs that of the iteration.
     loss : float
-        Training loss: the mean over the epoch's rows, each with the parameters before its step;
-        with the penalty, where an estimator has one.
+        The training loss: the mean over the epoch's rows, each with the parameters that its step
+        started from. It includes the penalty, where an estimator has one.
     val_loss : float or None
-        Loss on the validation rows after the epoch; None where it is not computed.
+        The loss on the validation rows after the epoch; None where it is not computed.
     val_metric : float or None
-        Validation metric after the epoch: the loss's own (``info.metric`` in `fastrelu.losses`:
-        accuracy, the share of deviance explained, or R2); what an estimator's `monitor` says. None
-        where it is not computed.
+        The validation metric after the epoch, the one of the loss (``info.metric`` in
+        `fastrelu.losses`: accuracy, the share of the deviance explained, or R2); for an estimator
+        with a `monitor`, what that says. None where it is not computed.
     learning_rate : float or None
-        Learning rate of the epoch's last step; None with lbfgs, which searches along lines.
+        The learning rate of the epoch's last step; None with lbfgs, which searches along lines.
     seconds : float
-        Time spent training in this epoch, without validation and callbacks; that before an
+        The seconds spent training in this epoch, without validation and callbacks. Time before an
         interruption counts.
     rows_per_second : float
-        Rows trained on in a second of that time.
+        The number of rows trained on per second of that time.
 
     Notes
     -----
-    The keys ``validation_loss`` and ``validation_score``, which the records of the estimators had
-    before, still give `val_loss` and `val_metric`.
+    The keys ``validation_loss`` and ``validation_score``, which the records of the estimators used
+    to have, still give `val_loss` and `val_metric`.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> records = []
+    >>> trainer = fastrelu.Trainer(fastrelu.Network([1, 1]))
+    >>> history = trainer.fit(
+    ...     [[0.0]], [1.0], epochs=2, callbacks=[lambda trainer, record: records.append(record)]
+    ... )
+    >>> [(record.epoch, round(record["loss"], 3)) for record in records]
+    [(1, 0.5), (2, 0.405)]
     """
 
     epoch: int
@@ -82,7 +93,7 @@ class EpochRecord(dict[str, Any]):
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of a key, a former one too; `default` if there is none of the name."""
+        """Return the value of a key, also of a former key; `default` if there is no such key."""
         return self[key] if key in self or key in FORMER_KEYS else default
 
     def __missing__(self, key: str) -> Any:
@@ -115,25 +126,38 @@ def call_callbacks(callbacks: Iterable[Callback], owner: Any, record: EpochRecor
 
 @dataclass
 class History:
-    """The course of one fit, one entry an epoch.
+    """The course of one fit: the numbers of each epoch that it finished.
+
+    ``len(history)`` is the number of epochs.
 
     Attributes
     ----------
     loss : list of float
-        Training loss: the mean over the epoch's rows, each with the parameters it was computed
-        with.
+        The training loss of each epoch: the mean over its rows, each with the parameters that its
+        step started from.
     val_loss : list of float
-        Validation loss after the epoch; [] without validation data.
+        The validation loss after each epoch; [] without validation data.
     val_metric : list of float
-        Validation metric after the epoch.
+        The validation metric after each epoch, the one of the loss: accuracy for the cross
+        entropies, the share of the deviance explained (D2) for losses with a log link, R2 for the
+        others; [] without validation data.
     metric : str
         The metric's name: "accuracy", "d2" (the share of deviance explained) or "r2".
     seconds : list of float
-        Training time of the epoch in seconds, without validation and callbacks.
+        The seconds spent training in each epoch, without validation and callbacks.
     rows_per_second : list of float
-        Rows trained on in a second.
+        The number of rows trained on per second in each epoch.
     learning_rate : list of float
-        Learning rate of the epoch's last step.
+        The learning rate of each epoch's last step.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> net = fastrelu.Network([1, 1])
+    >>> net.parameters[:] = 0
+    >>> history = fastrelu.Trainer(net).fit([[1.0]], [1.0], epochs=2)
+    >>> len(history), [round(loss, 3) for loss in history.loss]
+    (2, [0.5, 0.32])
     """
 
     metric: str = ""
@@ -148,7 +172,21 @@ class History:
         return len(self.loss)
 
     def append(self, record: EpochRecord) -> None:
-        """Add one epoch's record."""
+        """Add the record of one epoch.
+
+        Parameters
+        ----------
+        record : EpochRecord
+            Its numbers; those that are None are left out.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> history = fastrelu.History()
+        >>> history.append(fastrelu.EpochRecord(epoch=1, loss=0.5))
+        >>> history.loss, history.val_loss
+        ([0.5], [])
+        """
         for name in ("loss", "seconds", "rows_per_second", "learning_rate"):
             getattr(self, name).append(record[name])
         if record["val_loss"] is not None:

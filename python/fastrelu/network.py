@@ -185,7 +185,7 @@ class Network(PieceMethods, GradientMethods, _core.Network):
     def predict_proba(
         self, X: MatrixLike, loss: str | Loss, *, check_finite: bool | None = None
     ) -> Array:
-        """Return the predictions that the outputs stand for: the link of `loss` applied to them.
+        """Return the predictions that the outputs stand for: the inverse link of `loss` of them.
 
         Parameters
         ----------

@@ -40,8 +40,8 @@ def _option(default: Any, kind: Kind, group: str, help_text: str, **more: bool) 
     return field(default=default, metadata={"option": Option(kind, group, help_text, **more)})
 
 
-DATA, READING, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
-    "Data", "Reading of text", "Preprocessing", "Network", "Training",
+DATA, SOURCE, READING, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
+    "Data", "Where the rows are", "Reading of text", "Preprocessing", "Network", "Training",
     "Several trainings at once", "Running",
 )  # fmt: skip
 
@@ -102,6 +102,26 @@ class Settings:
         kinds.Size(),
         DATA,
         "Data that need more are read in blocks, not kept (Parquet, NPY).",
+    )
+    x: str | None = _option(
+        None, kinds.Text("NAME"), SOURCE, "NPZ: the array of inputs.  [default: X]"
+    )
+    y: str | None = _option(
+        None,
+        kinds.Text("NAME|FILE"),
+        SOURCE,
+        "NPZ: the array of targets; NPY, IDX: their file.  [default: y; the last file, where it "
+        "has one value a row]",
+    )
+    sql: str | None = _option(
+        None,
+        kinds.Text("QUERY"),
+        SOURCE,
+        "The rows of a SELECT, by DuckDB (extra sql); files stand in it as FROM 'sales/*.parquet'. "
+        "DATA is a database file, or left out.",
+    )
+    table: str | None = _option(
+        None, kinds.Text("NAME"), SOURCE, "A database's table, or a workbook's sheet."
     )
     separator: str | None = _option(
         None,
@@ -371,9 +391,7 @@ def load_toml(path: str | Path) -> dict[str, Any]:
     known = {each.name: option for each, option in options()}
     values = {}
     if isinstance(raw.get("search"), dict):
-        from fastrelu.app.run.search.space import text_of
-
-        raw |= {"search_space": text_of(raw["search"], str(path)), "search": True}
+        raw |= {"search_space": space_text(raw["search"], str(path)), "search": True}
     for key, value in raw.items():
         name = key.replace("-", "_")
         if name not in known:
@@ -385,6 +403,31 @@ def load_toml(path: str | Path) -> dict[str, Any]:
         except ValueError as error:
             raise ConfigError(f"{path}: {key}: {error}") from None
     return values
+
+
+def space_text(table: Mapping[str, Any], path: str) -> str:
+    """Return a TOML table as --search-space has it: ``hidden=64|128,64; lr=0.001..0.01``.
+
+    Raises
+    ------
+    ConfigError
+        If a value is neither a list, a text, nor a table of low and high.
+    """
+    items = []
+    for name, value in table.items():
+        if isinstance(value, str):
+            text = value
+        elif isinstance(value, list) and value:
+            text = "|".join(shown(tuple(v)) if isinstance(v, list) else shown(v) for v in value)
+        elif isinstance(value, dict) and set(value) == {"low", "high"}:
+            text = f"{value['low']}..{value['high']}"
+        else:
+            raise ConfigError(
+                f"{path}: [search] {name}: expected a list of values or "
+                f"{{low = X, high = Y}}, got {value!r}"
+            )
+        items.append(f"{name}={text}")
+    return "; ".join(items)
 
 
 def to_toml(settings: Settings, comment: str) -> str:
@@ -433,7 +476,7 @@ def differences(saved: Settings, given: Mapping[str, Any]) -> list[str]:
 def shown(value: Any) -> str:
     """Return a setting's value as a flag has it."""
     if isinstance(value, tuple):
-        return ",".join(map(shown, value)) or "none"
+        return kinds.shown_names(tuple(map(shown, value))) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fastrelu.app.data.split import row_numbers
 from fastrelu.app.errors import DataError, DivergedError
+from fastrelu.app.metrics import Scores
 from fastrelu.app.run.loop import Training
-from fastrelu.app.run.metrics import Scores
 from fastrelu.app.run.prepare import Prepared, prepare
 from fastrelu.app.run.progress import Nothing
 from fastrelu.app.run.session import AnyPrepared, Loaded

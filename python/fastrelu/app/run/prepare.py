@@ -14,15 +14,21 @@ from numpy.typing import NDArray
 from fastrelu import losses
 from fastrelu.app.data.meaning import Reading, ReadOptions
 from fastrelu.app.data.readers import ColumnChoice
+from fastrelu.app.data.sample import evenly
 from fastrelu.app.data.split import PARTS, split_rows
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import ConfigError, DataError
-from fastrelu.app.preprocess import InputOptions, Inputs, Target, fit_inputs, fit_target
+from fastrelu.app.preprocess import (
+    Examples,
+    InputOptions,
+    Inputs,
+    Target,
+    fit_inputs,
+    fit_target,
+)
 from fastrelu.app.preprocess.inputs import Seen, warnings_of
 from fastrelu.app.preprocess.target import require_domain
-from fastrelu.app.report.gather import evenly
-from fastrelu.app.report.summary import summarize_columns
-from fastrelu.app.run.feeder import Feeder, MemoryFeeder, Part
+from fastrelu.app.run.feeder import Feeder, MemoryFeeder
 from fastrelu.app.settings import Settings
 from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
@@ -44,7 +50,7 @@ class Prepared:
     target : Target
     inputs : Inputs
     loss : Loss
-    parts : dict of Part
+    parts : dict of Examples
         "train", "validation", "test".
     rows : dict of ndarray
         The table's rows in each part.
@@ -64,7 +70,7 @@ class Prepared:
     target: Target
     inputs: Inputs
     loss: Loss
-    parts: dict[str, Part]
+    parts: dict[str, Examples]
     rows: dict[str, NDArray[np.intp]]
     table: Table
     dropped: int
@@ -114,9 +120,9 @@ class Prepared:
         """Return raw rows of a part, `most` at most, evenly spread over it."""
         return self.table.take(evenly(self.rows[part], most))
 
-    def summary(self) -> list[dict[str, Any]]:
-        """Return a summary of each column, of the training rows."""
-        return summarize_columns(self.table, self.rows["train"])
+    def training_rows(self) -> tuple[Table, NDArray[np.intp] | None]:
+        """Return a table and its training rows: all that there are."""
+        return self.table, self.rows["train"]
 
 
 def column_choice(settings: Settings) -> ColumnChoice:
@@ -129,6 +135,10 @@ def column_choice(settings: Settings) -> ColumnChoice:
         weights=settings.weights,
         categorical=settings.categorical,
         extra=() if kind == "random" else (name,),
+        x=settings.x,
+        y=settings.y,
+        sql=settings.sql,
+        table=settings.table,
         options=read_options(settings),
     )
 
@@ -293,7 +303,7 @@ def _parts(
     target: Target,
     rows: dict[str, NDArray[np.intp]],
     notes: list[str],
-) -> dict[str, Part]:
+) -> dict[str, Examples]:
     assert table.target is not None
     parts = {}
     for part in PARTS:
@@ -305,12 +315,14 @@ def _parts(
         classification = target.task == "classification"
         truth = np.asarray(y).reshape(-1) if classification else np.asarray(values, np.float64)
         weights = None if table.weights is None else table.weights[which]
-        parts[part] = Part(X, y, truth, weights, weights)
+        parts[part] = Examples(X, y, truth, weights, weights)
         notes += [f"{part}: {text}" for text in warnings_of(seen)]
     return parts
 
 
-def _weighted(parts: dict[str, Part], settings: Settings, target: Target) -> dict[str, Part]:
+def _weighted(
+    parts: dict[str, Examples], settings: Settings, target: Target
+) -> dict[str, Examples]:
     """Return the parts with their rows' weights in the loss: of the rows, and of their classes."""
     if settings.class_weight == "none":
         return {name: replace(part, loss_weights=part.weights) for name, part in parts.items()}

@@ -11,16 +11,16 @@ from functools import partial
 from typing import Any
 
 from fastrelu import __version__, get_num_threads
+from fastrelu.app import ensemble, run_folder
 from fastrelu.app.data.split import PARTS
+from fastrelu.app.ensemble import Ensemble
 from fastrelu.app.errors import ConfigError, DivergedError, OutputError
+from fastrelu.app.metrics import Scores
 from fastrelu.app.model import Model
-from fastrelu.app.run import ensemble, run_folder
 from fastrelu.app.run.build import build
 from fastrelu.app.run.checkpoint import Checkpoints, RunState
-from fastrelu.app.run.ensemble import Ensemble
 from fastrelu.app.run.interrupt import Interrupted
 from fastrelu.app.run.loop import Training
-from fastrelu.app.run.metrics import Scores
 from fastrelu.app.run.prepare import Prepared
 from fastrelu.app.run.session import AnyPrepared, Loaded, Session, compare, kept_reading
 from fastrelu.app.run.together import Shared, Stop, T, mean_history, run_together

@@ -11,10 +11,10 @@ from functools import partial
 from typing import Any
 
 from fastrelu import get_num_threads
+from fastrelu.app import run_folder
 from fastrelu.app.errors import ConfigError, DivergedError, OutputError
-from fastrelu.app.run import run_folder
+from fastrelu.app.metrics import Scores
 from fastrelu.app.run.loop import Training
-from fastrelu.app.run.metrics import Scores
 from fastrelu.app.run.prepare import Prepared, resolve
 from fastrelu.app.run.progress import Nothing
 from fastrelu.app.run.search.space import draw, rungs, space_of

@@ -11,21 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.app.data.meaning import Reading
+from fastrelu.app.data.sample import evenly, spread_sample
 from fastrelu.app.data.split import PARTS
 from fastrelu.app.data.stream.budget import Share, share
-from fastrelu.app.data.stream.feeder import StreamFeeder
 from fastrelu.app.data.stream.parts import NONE, Membership, rows_of
-from fastrelu.app.data.stream.rows import StreamedRows
 from fastrelu.app.data.stream.source import Stream
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import ConfigError, DataError
 from fastrelu.app.kinds import size
 from fastrelu.app.preprocess import Accumulator, Inputs, Target, TargetAccumulator
 from fastrelu.app.preprocess.target import require_domain
-from fastrelu.app.report.gather import evenly, spread_sample
-from fastrelu.app.report.summary import summarize_columns
 from fastrelu.app.run.feeder import Feeder
 from fastrelu.app.run.prepare import MIN_ROWS, choose_loss, input_options, resolve
+from fastrelu.app.run.stream_feeder import StreamFeeder
+from fastrelu.app.run.stream_rows import StreamedRows
 from fastrelu.app.settings import Settings
 from fastrelu.losses import Loss
 
@@ -115,9 +114,9 @@ class PreparedStream:
             self.rows.of_chunks(visits.tolist(), part), int(counts[visits].sum()), most
         )
 
-    def summary(self) -> list[dict[str, Any]]:
-        """Return a summary of each column, of some training rows."""
-        return summarize_columns(self.sample("train", SAMPLED_ROWS))
+    def training_rows(self) -> tuple[Table, NDArray[np.intp] | None]:
+        """Return a table of training rows: some, evenly spread."""
+        return self.sample("train", SAMPLED_ROWS), None
 
 
 def prepare_stream(stream: Stream, settings: Settings) -> PreparedStream:

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import LossSums, Network, Trainer, links, losses
-from fastrelu.app.preprocess import Target
+from fastrelu.app.preprocess import Examples, Target
 from fastrelu.losses import Loss
 
 
@@ -138,47 +139,28 @@ class Scores:
         }
 
 
-class Judge:
-    """Runs a network over blocks of rows and scores its outputs.
+def evaluate(
+    network: Network, batches: Iterable[Examples], target: Target, loss: str | Loss
+) -> Scores:
+    """Return the scores of a network on rows that come in batches.
 
     Parameters
     ----------
     network : Network
-        What is judged; as it is when `add` is called.
+        Evaluated as it is.
+    batches : iterable of Examples
+        The rows.
     target : Target
-        What it predicts.
+        What the network predicts.
     loss : str or Loss
         What it was trained with.
     """
-
-    def __init__(self, network: Network, target: Target, loss: str | Loss) -> None:
-        chosen = losses.as_loss(loss)
-        self._trainer = Trainer(network, loss=chosen)
-        self.scores = Scores(target, chosen)
-
-    def add(
-        self,
-        X: Any,
-        y: NDArray[Any],
-        truth: NDArray[Any],
-        loss_weights: NDArray[np.float64] | None = None,
-        weights: NDArray[np.float64] | None = None,
-    ) -> NDArray[Any]:
-        """Score a block and return the network's outputs for it.
-
-        Parameters
-        ----------
-        X, y : arrays
-            Rows and targets as the network learns them.
-        truth : ndarray, (n,)
-            Class numbers, or the target's values in its own unit.
-        loss_weights : ndarray, (n,), optional
-            Weights in the loss.
-        weights : ndarray, (n,), optional
-            Weights in the metrics.
-        """
-        total = float(len(y)) if loss_weights is None else float(loss_weights.sum())
-        data = self._trainer.prepare(X, y, loss_weights if total > 0 else None, check_finite=True)
-        outputs = self._trainer.add_losses(data, self.scores.sums)
-        self.scores.add(truth, outputs, weights)
-        return outputs
+    chosen = losses.as_loss(loss)
+    trainer, scores = Trainer(network, loss=chosen), Scores(target, chosen)
+    for rows in batches:
+        weights = rows.loss_weights
+        if weights is not None and not float(weights.sum()) > 0:
+            weights = None
+        data = trainer.prepare(rows.X, rows.y, weights, check_finite=True)
+        scores.add(rows.truth, trainer.add_losses(data, scores.sums), rows.weights)
+    return scores
