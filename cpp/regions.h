@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <stdexcept>
 #include <vector>
 
 #include "network.h"
@@ -32,8 +33,13 @@ struct Regions {
   std::vector<double> maps;           // (regions, 3, outputs): by s, by t, constant
 };
 
-// Throws std::invalid_argument if there are more than max_regions <= 2^30. `poll` is called many
-// times; what it throws ends the work.
+// Thrown where a limit of regions is passed: callers may have another way then.
+struct TooManyRegions : std::invalid_argument {
+  using std::invalid_argument::invalid_argument;
+};
+
+// Throws TooManyRegions if there are more than max_regions <= 2^30. `poll` is called many times;
+// what it throws ends the work.
 template <class T>
 Regions linear_regions(const Network<T>& net, const Plane& plane, std::size_t max_regions,
                        const std::function<void()>& poll);

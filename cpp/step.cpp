@@ -89,11 +89,10 @@ void Trainer<T>::begin_steps(const DataSet<T>& data, std::size_t rows, bool many
   const std::size_t size = few_rows_transposed_size(f.layers, f.layer_count);
   const bool plain = optimizer_.is_plain_sgd() && !decays_;
   if (sparse_ || !updates_ || !fused_ || !plain) return;
-  few_.scalar =
-      options_.loss == LossKind::squared_error && net_->parameter_count() <= kScalarParameters &&
-      std::none_of(net_->layers().begin(), net_->layers().end(), [](const Layer& layer) {
-        return layer.activation != Activation::relu && layer.activation != Activation::identity;
-      });
+  few_.scalar = options_.loss == LossKind::squared_error &&
+                net_->parameter_count() <= kScalarParameters &&
+                std::none_of(net_->layers().begin(), net_->layers().end(),
+                             [](const Layer& layer) { return is_elementwise(layer.activation); });
   if (many && rows <= kTransposedRows && size <= kTransposedWeights) {
     transposed_.reserve(size);
     few_.transposed = transposed_.data();
@@ -104,7 +103,7 @@ void Trainer<T>::begin_steps(const DataSet<T>& data, std::size_t rows, bool many
 // The rows' factors and the update; the rows themselves are set already.
 template <class T>
 void Trainer<T>::begin_plan(Plan& plan, const DataSet<T>& data, double learning_rate) {
-  const bool averaged = is_averaged(options_.loss) && !options_.summed;
+  const bool averaged = info(options_.loss).over_outputs == OverOutputs::mean && !options_.summed;
   const double outputs = averaged ? static_cast<double>(net_->outputs()) : 1.0;
   if (data.weights == nullptr) {
     plan.weight_sum = static_cast<double>(plan.rows);

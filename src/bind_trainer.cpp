@@ -30,7 +30,8 @@ std::unique_ptr<PyTrainer> make_trainer(const py::object& network, const py::dic
   self->network = network;
   self->net = network.cast<PyNetwork*>();
   TrainerOptions options;
-  options.loss = parse_loss(o["loss"].cast<std::string>());
+  const std::size_t outputs = self->net->visit([](auto& net) { return net.outputs(); });
+  options.loss = parse_loss(o["loss"].cast<std::string>(), outputs);
   options.pos_weight = o["pos_weight"].cast<std::vector<double>>();
   options.optimizer.kind = parse_optimizer(o["optimizer"].cast<std::string>());
   options.optimizer.momentum = o["momentum"].cast<double>();

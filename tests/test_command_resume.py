@@ -12,7 +12,7 @@ import pytest
 from command_tools import environment, result_of, run, start, write_table
 
 from fastrelu import whole_files
-from fastrelu.app.run import run_folder
+from fastrelu.app import run_folder
 
 KILLS = 20
 

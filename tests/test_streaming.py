@@ -17,14 +17,14 @@ from fastrelu import _core, reference
 from fastrelu.app.data.readers import ColumnChoice, read
 from fastrelu.app.data.split import PARTS
 from fastrelu.app.data.stream import budget, open_stream
-from fastrelu.app.data.stream.feeder import StreamFeeder
 from fastrelu.app.data.stream.npy import NpyStream, npy_file
 from fastrelu.app.data.stream.parquet import ParquetStream
 from fastrelu.app.data.stream.parts import Membership
-from fastrelu.app.data.stream.prepare import prepare_stream
 from fastrelu.app.data.stream.text import TextStream
 from fastrelu.app.errors import CheckpointError, ConfigError, DataError
 from fastrelu.app.run.build import build
+from fastrelu.app.run.stream_feeder import StreamFeeder
+from fastrelu.app.run.stream_prepare import prepare_stream
 from fastrelu.app.settings import merge
 
 MEMORY = 50_000_000
@@ -306,8 +306,10 @@ def test_a_column_can_say_the_part(tmp_path, rng):
     data = prepared(ParquetStream([path], choice, MEMORY), split="column:part")
     assert data.counts() == {"train": 300, "validation": 100, "test": 100, "dropped": 0}
     assert data.inputs.n_inputs == 3
-    bad = write(tmp_path / "bad.parquet", table(rng, 500, part=np.where(said == "test", "?", said)))
-    with pytest.raises(DataError, match=r"bad\.parquet: row 3: --split column:part: .*got '\?'"):
+    bad = write(
+        tmp_path / "bad.parquet", table(rng, 500, part=np.where(said == "test", "what", said))
+    )
+    with pytest.raises(DataError, match=r"bad\.parquet: row 3: --split column:part: .*got 'what'"):
         prepared(ParquetStream([bad], choice, MEMORY), split="column:part")
     with pytest.raises(ConfigError, match="--split time needs all rows in memory"):
         prepared(ParquetStream([path], choice, MEMORY), split="time:part")
@@ -327,7 +329,7 @@ def test_gaps_text_dates_and_missing_targets(tmp_path, rng):
     losses, parameters = trained(data, feeder_of(data))
     assert np.isfinite(parameters).all() and losses[1] < losses[0]
     whole = read([path], ColumnChoice(target="y"))
-    block = next(feeder_of(data).judged("test"))
+    block = next(feeder_of(data).batches("test"))
     rows = np.flatnonzero(Membership(0, 0.1, 0.2).drawn(0, 600) == 2)
     rows = rows[~np.isnan(whole.target[rows])]
     assert same_bits(block.X, data.inputs.transform(whole, rows))
@@ -372,7 +374,7 @@ def test_npy_matrices_stream_and_bytes_stay_bytes(tmp_path, rng, monkeypatch):
     seen = np.sort(feeder._block.X[: feeder._block.n_rows].view("V20").ravel())
     assert np.isin(seen, images.reshape(400, 20).view("V20").ravel()).all()
     rows = np.flatnonzero(Membership(0, 0.1, 0.2).drawn(0, 400) == 1)
-    block = next(feeder.judged("validation"))
+    block = next(feeder.batches("validation"))
     assert (block.X == images.reshape(400, 20)[rows]).all() and (block.truth == labels[rows]).all()
 
 
@@ -383,13 +385,13 @@ def test_a_matrix_has_its_target_in_a_column(tmp_path, rng):
         NpyStream([npy_file(str(tmp_path / "m.npy"))], ColumnChoice(target="1"), MEMORY)
     )
     assert data.inputs.n_inputs == 3 and data.target_name == "1"
-    block = next(feeder_of(data).judged("train"))
+    block = next(feeder_of(data).batches("train"))
     rows = np.flatnonzero(Membership(0, 0.1, 0.2).drawn(0, 300) == 0)
     assert same_bits(block.truth, X[rows, 1])
     content = (tmp_path / "m.npy").read_bytes()
     (tmp_path / "m.npy").write_bytes(content[:-900])
     with pytest.raises(DataError, match=r"m\.npy: cut short: 300 rows are announced"):
-        list(feeder_of(data).judged("train"))
+        list(feeder_of(data).batches("train"))
     np.save(tmp_path / "f.npy", np.asfortranarray(X))
     assert npy_file(str(tmp_path / "f.npy")) is None
 

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastrelu import _core, epoch, losses, optimizers
@@ -18,12 +18,10 @@ from fastrelu._arguments import (
     whole_number,
 )
 from fastrelu.checkpoint import CheckpointMethods
-from fastrelu.data_set import BlockSource, DataSet, Evaluation, LossSums
-from fastrelu.epoch import Sampling, checked_sampling
+from fastrelu.data_set import BlockSource, DataSet, Evaluation, LossSums, Shape
+from fastrelu.epoch import EpochMethods, Sampling, checked_sampling
 from fastrelu.history import (
-    METRICS,
     Callback,
-    EpochRecord,
     History,
     Progress,
     call_callbacks,
@@ -34,42 +32,61 @@ from fastrelu.optimizers import SGD, Adam, Optimizer
 
 __all__ = ["History", "Trainer"]
 
-Stop = Callable[[], Any]
 
-
-class Trainer(CheckpointMethods):
+class Trainer(EpochMethods, CheckpointMethods):
     """Trains a network by minibatch SGD or one of its relatives.
 
     Parameters
     ----------
     network : Network
-        Trained in place.
+        The network; it is trained in place.
     loss : str or loss object
-        See `fastrelu.losses`.
+        The loss; `fastrelu.losses` lists them.
     optimizer : SGD, Adam or AdamW, optional
         ``SGD(0.1)`` by default.
     batch_size : int
-        Rows of a minibatch, >= n_shards.
+        The number of rows of a minibatch, >= n_shards.
     seed : int or None
-        Of the row orders, 0..2**64 - 1; None draws one.
+        Seed of the row order and of dropout, 0 to 2**64 - 1; None picks a random one.
     clip_norm : float, optional
-        Largest Euclidean norm of a step's gradient; a longer one is shortened to it.
+        The largest Euclidean norm of a step's gradient; a longer one is shortened to it.
     dropout : float or sequence of float
-        Probability, from 0 and below 1, that a hidden unit is dropped from a step: one for all
-        hidden layers, or one for each. The units that stay are scaled up by 1 / (1 - dropout);
-        nothing is dropped outside training.
+        The probability, in [0, 1), that a hidden unit is dropped from a step: one for all hidden
+        layers, or one for each. The units that stay are scaled up by 1 / (1 - dropout). Outside
+        training nothing is dropped.
     n_shards : int
-        Contiguous runs into which the data are cut. It enters the sums, so it changes bits; the
-        number of threads does not.
+        The number of contiguous runs into which the rows are cut. It changes the order of sums, and
+        so the bits of the result; the number of threads does not.
     comm : None
         Reserved for runs of several processes.
     check_finite : bool
-        Whether X, y and sample_weight with infinities or NaN are refused by default.
+        Whether infinities and NaN in X, y and sample_weight are refused by default.
+
+    Attributes
+    ----------
+    network, loss, optimizer, batch_size, seed, clip_norm, dropout, n_shards, check_finite
+        The arguments; `loss` is always an object, `dropout` a tuple.
 
     Raises
     ------
     TypeError, ValueError
         If an argument is not as described.
+
+    References
+    ----------
+    Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov (2014), Dropout: a simple way to
+    prevent neural networks from overfitting. Pascanu, Mikolov and Bengio (2013), On the difficulty
+    of training recurrent neural networks (clip_norm).
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [1.0, 3.0, 5.0, 7.0]
+    >>> net = fastrelu.Network([1, 1])
+    >>> trainer = fastrelu.Trainer(net, optimizer=fastrelu.SGD(0.1), batch_size=2)
+    >>> history = trainer.fit(X, y, epochs=100)
+    >>> net.parameters.round(2)  # y = 2 x + 1
+    array([2., 1.], dtype=float32)
     """
 
     def __init__(
@@ -119,45 +136,10 @@ class Trainer(CheckpointMethods):
             "dropout": list(self.dropout) if any(self.dropout) else [],
         }
         self._core = _core.Trainer(network, options)
+        sizes = network.layer_sizes
+        self._shape = Shape(sizes[0], sizes[-1], network.dtype, self.loss.name)
         self._seconds = 0.0  # spent in the open epoch
-        self._last_rate = 0.0  # of the steps asked for last
-
-    # Where it stands
-
-    @property
-    def n_steps(self) -> int:
-        """Steps taken so far; the next is step k = n_steps + 1."""
-        return self._core.step_count
-
-    @property
-    def n_epochs(self) -> int:
-        """Epochs finished so far."""
-        state = self._core.state
-        return int(state["epoch"]) - int(state["in_epoch"])
-
-    @property
-    def epoch_open(self) -> bool:
-        """Whether an epoch was stopped or interrupted and waits to be finished."""
-        return bool(self._core.state["in_epoch"])
-
-    @property
-    def epoch_steps(self) -> int:
-        """Steps taken so far in the open epoch; 0 if there is none."""
-        state = self._core.state
-        return int(state["place"]) if state["in_epoch"] else 0
-
-    @property
-    def epoch_loss(self) -> float:
-        """Mean training loss of the open epoch so far; of the last epoch if none is open."""
-        return self._core.epoch_loss()
-
-    def steps_in_epoch(self, n_rows: int, sampling: Sampling = "shuffle") -> int:
-        """Return the steps of an epoch over so many rows."""
-        return self._core.steps_in_epoch(
-            whole_number("n_rows", n_rows, 1), checked_sampling(sampling)
-        )
-
-    # One step, or one epoch
+        self._rates: epoch.Rates = (0.0, 0), np.empty(0)  # constant rate, steps; so many of it
 
     @_core.fast_step
     def step(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -168,14 +150,15 @@ class Trainer(CheckpointMethods):
         X : array_like or sparse matrix, (n, d_in)
             The minibatch, n >= 1 rows; `batch_size` does not matter here.
         y : array_like
-            Targets (n, d_out) ((n,) also for one output), or integer labels (n,).
+            Targets, (n, d_out) ((n,) also for one output), or integer labels, (n,), for
+            cross_entropy.
         sample_weight : array_like, (n,), optional
-            Weights of the rows, with a positive sum.
+            Weights of the rows, >= 0 with a positive sum.
 
         Returns
         -------
         float
-            The minibatch's loss, before the update.
+            The minibatch's loss before the update.
 
         Raises
         ------
@@ -183,6 +166,15 @@ class Trainer(CheckpointMethods):
             If an argument does not fit; nothing has changed then.
         RuntimeError
             If another thread is using the network.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([1, 1])
+        >>> net.parameters[:] = 0
+        >>> trainer = fastrelu.Trainer(net, optimizer=fastrelu.SGD(0.5))
+        >>> trainer.step([[1.0]], [1.0]), net.parameters.tolist()
+        (0.5, [0.5, 0.5])
         """
         rate = self.optimizer.learning_rate
         if callable(rate):
@@ -190,114 +182,6 @@ class Trainer(CheckpointMethods):
                 k = self._core.step_count + 1
                 rate = float(optimizers.learning_rates(self.optimizer, k, 1)[0])
         return self._core.step(X, y, sample_weight, rate, self.check_finite)
-
-    def prepare(
-        self,
-        X: MatrixLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        *,
-        check_finite: bool | None = None,
-    ) -> DataSet:
-        """Return rows checked once for many calls of `run_epoch`, `fit` or `evaluate`.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for `fit`.
-        check_finite : bool, optional
-            Whether non-finite data are refused; the trainer's own setting by default.
-
-        Returns
-        -------
-        DataSet
-            For this trainer, and for others with the same loss on networks of the same widths and
-            dtype.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument does not fit.
-
-        Examples
-        --------
-        >>> import numpy as np, fastrelu
-        >>> trainer = fastrelu.Trainer(fastrelu.Network([2, 8, 1]), batch_size=5)
-        >>> trainer.prepare(np.ones((20, 2)), np.arange(20.0))
-        <fastrelu.DataSet of 20 rows, 2 inputs, 1 outputs, float32, squared_error>
-        """
-        finite = self.check_finite if check_finite is None else bool(check_finite)
-        with _core.DefaultFloatingPoint():
-            core = self._core.data(X, y, sample_weight, finite)
-        return DataSet(core, self.network, self.loss, y, sample_weight)
-
-    def run_epoch(
-        self,
-        data: DataSet | BlockSource,
-        *,
-        stop: Stop | None = None,
-        sampling: Sampling = "shuffle",
-        validation: DataSet | None = None,
-    ) -> EpochRecord | None:
-        """Go on with the open epoch, or run a new one.
-
-        Parameters
-        ----------
-        data : DataSet or BlockSource
-            From `prepare`; or rows that come in blocks. The same until the epoch is finished.
-        stop : callable, optional
-            Asked some 20 times a second, between two steps. A true answer leaves the epoch open.
-        sampling : {"shuffle", "subset", "with_replacement"}
-            Where the rows of a step come from, as for `fit`; blocks have an order of their own.
-        validation : DataSet, optional
-            Evaluated when the epoch is finished.
-
-        Returns
-        -------
-        EpochRecord or None
-            The numbers of the epoch; None if `stop` has ended it, and the next call goes on: in
-            all, the same bits as without the stop.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument does not fit; nothing has changed then.
-        KeyboardInterrupt
-            On Ctrl-C, between two steps; the epoch stays open.
-        RuntimeError
-            If another thread is using the network.
-
-        Examples
-        --------
-        A loop of your own, which stops after a minute and can be taken up again:
-
-        >>> import time, numpy as np, fastrelu
-        >>> X = np.random.default_rng(0).normal(size=(100, 2))
-        >>> trainer = fastrelu.Trainer(fastrelu.Network([2, 8, 1]))
-        >>> data, end = trainer.prepare(X, X[:, 0] * X[:, 1]), time.monotonic() + 60
-        >>> for _ in range(3):
-        ...     record = trainer.run_epoch(data, stop=lambda: time.monotonic() > end)
-        ...     if record is None:
-        ...         break
-        >>> record.epoch, trainer.n_steps
-        (3, 12)
-        """
-        epoch.check_data(self, "data", data)
-        if validation is not None:
-            epoch.check_data(self, "validation", validation)
-        checked_sampling(sampling)
-        epoch.require_same_epoch(self, data, sampling)
-        self.network._begin_use()
-        try:
-            with _core.DefaultFloatingPoint():
-                return self._one_epoch(data, stop, sampling, validation)
-        finally:
-            self.network._end_use()
-
-    def discard_epoch(self) -> None:
-        """Give up an interrupted epoch: the next one is begun anew."""
-        self._core.state = {**self._core.state, "in_epoch": False}
-        self._seconds = 0.0
 
     # Whole fits
 
@@ -319,48 +203,59 @@ class Trainer(CheckpointMethods):
         Parameters
         ----------
         X : array_like or sparse matrix, (n, d_in); or DataSet; or BlockSource
-            Rows, n >= 1; a C-contiguous array of the network's dtype or uint8 is read in place, and
-            so is a CSR matrix of that dtype with int32 indices in order. Leave X as it is during
-            the fit. Rows that `prepare` has checked, or that come in blocks, have their targets
-            and weights with them.
+            Rows, n >= 1. A C-contiguous array of the network's dtype or of uint8 is read in place,
+            and so is a CSR matrix of that dtype with int32 indices in order; do not change it
+            during the fit. A `DataSet` from `prepare` and a `BlockSource` have their targets and
+            weights with them.
         y : array_like
-            Targets (n, d_out) ((n,) also for one output), or integer labels (n,).
+            Targets, (n, d_out) ((n,) also for one output), or integer labels, (n,), for
+            cross_entropy.
         epochs : int
-            Epochs to make. An epoch that was interrupted is finished first and does not count.
+            The number of epochs to make. An open epoch is finished first and does not count.
         sample_weight : array_like, (n,), optional
-            Weights of the rows, with a positive sum.
+            Weights of the rows, >= 0 with a positive sum.
         validation_data : tuple (X, y) or (X, y, sample_weight), or DataSet, optional
-            Evaluated after each epoch.
+            The rows to evaluate after each epoch.
         callbacks : iterable of callables
-            Each called ``callback(trainer, record)`` after each epoch, with an `EpochRecord`. One
-            that returns something true ends the fit.
+            Each is called as ``callback(trainer, record)`` after each epoch, with an `EpochRecord`.
+            If one returns something true, the fit ends.
         progress : bool
             Whether to report each epoch on standard error.
         sampling : {"shuffle", "subset", "with_replacement"}
-            Minibatches from a shuffled order; each an independent uniform subset of the rows; or
-            independent draws with replacement.
+            How the rows of a step are drawn: the next ones of a shuffled order; a uniform subset of
+            all rows, independent of the other steps; or one row after another from all rows.
         check_finite : bool, optional
-            Whether non-finite data are refused; the trainer's own setting by default.
+            Whether infinities and NaN in the data are refused; by default the trainer's own
+            setting.
 
         Returns
         -------
         History
-            Of the epochs that this call finished.
+            The numbers of the epochs that this call finished.
 
         Raises
         ------
         TypeError, ValueError
             If an argument does not fit; nothing has changed then.
         KeyboardInterrupt
-            On Ctrl-C, between two steps; network and trainer stay usable, and the next fit goes on
-            where this one stopped.
+            On Ctrl-C, between two steps. Network and trainer stay usable, and the next fit
+            continues where this one stopped.
         RuntimeError
             If another thread is using the network.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [1.0, 3.0, 5.0, 7.0]
+        >>> trainer = fastrelu.Trainer(fastrelu.Network([1, 1]), batch_size=2)
+        >>> history = trainer.fit(X, y, epochs=100, validation_data=([[4.0]], [9.0]))
+        >>> len(history), bool(history.val_loss[-1] < 0.001)
+        (100, True)
         """
         epochs = whole_number("epochs", epochs, 0)
         checked_sampling(sampling)
         calls = checked_callbacks(callbacks)
-        history = History(metric=METRICS[self.loss.name])
+        history = History(metric=self.loss.info.metric)
         self.network._begin_use()
         try:
             with _core.DefaultFloatingPoint():
@@ -392,7 +287,7 @@ class Trainer(CheckpointMethods):
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Evaluation:
-        """Return loss, metric and outputs on some rows, by one forward pass without dropout.
+        """Return loss, metric and outputs for some rows, by one forward pass without dropout.
 
         Parameters
         ----------
@@ -411,26 +306,28 @@ class Trainer(CheckpointMethods):
 
         Examples
         --------
-        >>> import numpy as np, fastrelu
+        >>> import numpy as np
+        >>> import fastrelu
         >>> trainer = fastrelu.Trainer(fastrelu.Network([2, 3], seed=1), loss="cross_entropy")
         >>> loss, accuracy, outputs = trainer.evaluate(np.eye(2), [0, 2])
         >>> outputs.shape, accuracy
         ((2, 3), 0.5)
         """
-        data = epoch.as_data(self, "X", X, y, sample_weight, None)
+        with _core.DefaultFloatingPoint():
+            data = epoch.as_data(self, "X", X, y, sample_weight, None)
         if not isinstance(data, DataSet):
             raise TypeError("X: expected rows or a DataSet, got blocks, which are for training")
         return self._evaluated(data)
 
     def add_losses(self, data: DataSet, sums: LossSums) -> NDArray[Any]:
-        """Add the losses of a part of some rows to the sums over the parts before it.
+        """Add the losses of some rows to the sums over the rows before them.
 
         Parameters
         ----------
         data : DataSet
-            The part, from `prepare`.
+            The rows, from `prepare`.
         sums : LossSums
-            Changed in place.
+            The sums; they are changed in place.
 
         Returns
         -------
@@ -439,9 +336,20 @@ class Trainer(CheckpointMethods):
 
         Raises
         ------
-        ValueError
-            If the rows were prepared for another network, or the trainer has shards, which sum
-            over all rows at once.
+        TypeError, ValueError
+            If the rows were prepared for another kind of network, or the trainer has shards, which
+            need all rows at once.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([1, 1])
+        >>> net.parameters[:] = [1, 0]  # net(x) = x
+        >>> trainer, sums = fastrelu.Trainer(net), fastrelu.LossSums()
+        >>> for X, y in ([[1.0]], [0.0]), ([[2.0]], [0.0]):
+        ...     outputs = trainer.add_losses(trainer.prepare(X, y), sums)
+        >>> sums.loss  # the mean of 1**2 / 2 and 2**2 / 2
+        1.25
         """
         epoch.check_data(self, "data", data)
         if self.n_shards != 1:
@@ -450,44 +358,3 @@ class Trainer(CheckpointMethods):
             data.core, sums.loss_sum, sums.weight_sum
         )
         return outputs
-
-    # Inside
-
-    def _one_epoch(
-        self,
-        data: DataSet | BlockSource,
-        stop: Stop | None,
-        sampling: Sampling,
-        validation: DataSet | None,
-    ) -> EpochRecord | None:
-        if not self.epoch_open:
-            self._seconds = 0.0
-        began = time.perf_counter()
-        try:
-            finished = epoch.run(self, data, _poll(stop), sampling)
-        finally:
-            self._seconds += time.perf_counter() - began
-        if not finished:
-            return None
-        record = EpochRecord(
-            epoch=self.n_epochs,
-            loss=self.epoch_loss,
-            learning_rate=self._last_rate,
-            seconds=self._seconds,
-            rows_per_second=data.n_rows / max(self._seconds, 1e-9),
-        )
-        self._seconds = 0.0
-        if validation is not None:
-            record["val_loss"], record["val_metric"], _ = self._evaluated(validation)
-        return record
-
-    def _evaluated(self, data: DataSet) -> Evaluation:
-        loss, outputs = self._core.evaluate(data.core)
-        return Evaluation(loss, data.metric(self.loss)(outputs), outputs)
-
-
-def _poll(stop: Stop | None) -> epoch.Poll | None:
-    """Return `stop` as the core asks it: it takes True alone for a yes."""
-    if stop is None:
-        return None
-    return lambda: bool(stop())

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 from collections.abc import Mapping
@@ -14,7 +15,10 @@ SIZES = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**2
 
 
 class Kind:
-    """What a setting may be: `expected` says it, `check` returns the value or raises ValueError."""
+    """The values that a setting may have: `expected` describes them, `check` returns one or raises.
+
+    The error is a ValueError.
+    """
 
     metavar = "TEXT"
 
@@ -57,8 +61,8 @@ class Whole(Kind):
     def expected(self) -> str:
         """What may stand here."""
         if self.high < 2**48:
-            return f"a whole number {self.low} to {self.high}"
-        return f"a whole number, {self.low} or more"
+            return f"a whole number from {self.low} to {self.high}"
+        return f"a whole number >= {self.low}"
 
     def from_text(self, text: str) -> int:
         """Return the number written."""
@@ -88,9 +92,9 @@ class Real(Kind):
     @property
     def expected(self) -> str:
         """What may stand here."""
-        text = f"a number {'above' if self.open_low else 'from'} {self.low:g}"
+        text = f"a number {'above' if self.open_low else '>='} {self.low:g}"
         if self.high < math.inf:
-            text += f" {'and below' if self.open_high else 'to'} {self.high:g}"
+            text += f" and {'below' if self.open_high else '<='} {self.high:g}"
         return text
 
     def from_text(self, text: str) -> float:
@@ -117,10 +121,10 @@ class Real(Kind):
 
 @dataclass(frozen=True)
 class Choice(Kind):
-    """One of some names, some of them with a parameter after a colon, as ``quantile:0.9``.
+    """One of several names, some of which take a parameter after a colon, as ``quantile:0.9``.
 
-    `names` maps a name to the parameter's pattern, or to None where there is none; a pattern that
-    matches "" makes the parameter optional.
+    `names` maps each name to the pattern of its parameter, or to None if it takes none; a pattern
+    that matches "" makes the parameter optional.
     """
 
     names: Mapping[str, str | None]
@@ -156,18 +160,27 @@ def one_of(*names: str) -> Choice:
 
 @dataclass(frozen=True)
 class Names(Kind):
-    """Names with commas between them, or a list of them."""
+    """Names with commas between them, or a list of them.
+
+    A name that has a comma in it stands in double quotes, as in a CSV file: ``'a,"Zeit, s"'``.
+    """
 
     metavar: str = "COLS"
 
     @property
     def expected(self) -> str:
         """What may stand here."""
-        return "names with commas between them"
+        return "names with commas between them, those with a comma of their own in double quotes"
 
     def from_text(self, text: str) -> tuple[str, ...]:
         """Return the names written."""
-        return self.check([name.strip() for name in text.split(",")])
+        try:
+            (names,) = csv.reader([text], skipinitialspace=True, strict=True)
+        except (csv.Error, ValueError):
+            raise self.error(text) from None
+        if not names:
+            raise self.error(text)
+        return self.check([name.strip() for name in names])
 
     def check(self, value: Any) -> tuple[str, ...]:
         """Return the names as a tuple."""
@@ -177,6 +190,12 @@ class Names(Kind):
         if not all(isinstance(name, str) and name for name in values):
             raise self.error(value)
         return tuple(values)
+
+
+def shown_names(names: tuple[str, ...]) -> str:
+    """Return names as `Names` reads them."""
+    quoted = ['"' + n.replace('"', '""') + '"' if set(n) & set(',"') else n for n in names]
+    return ",".join(quoted)
 
 
 @dataclass(frozen=True)
@@ -242,7 +261,7 @@ class Widths(Kind):
     @property
     def expected(self) -> str:
         """What may stand here."""
-        return "whole numbers 1 to 1000000, as 256,128, or none"
+        return "whole numbers from 1 to 1000000 with commas between them, such as 256,128; or none"
 
     def from_text(self, text: str) -> tuple[int, ...]:
         """Return the widths written."""

@@ -77,10 +77,8 @@ def _from_regions(
     best, upper = 0.0, 0.0
     try:
         sheets = [_sheet_jacobians(net, *sheet) for sheet in _sheets(net, box)]
-    except ValueError as problem:
-        if str(problem).startswith("max_regions"):
-            return None
-        raise
+    except _core.TooManyRegionsError:
+        return None
     for J, X, pattern in sheets:
         norms = operator_norms(J, norm)
         order = np.argsort(-norms, kind="stable")

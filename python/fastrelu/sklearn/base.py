@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastrelu._arguments import dropout_rates
-from fastrelu._config import __version__
+from fastrelu._version import __version__
 from fastrelu.history import checked_callbacks
 from fastrelu.network import Network
 from fastrelu.sklearn import losses, parameters

@@ -60,9 +60,8 @@ def describe(model: Model, path: str) -> dict[str, Any]:
         "inputs": model.inputs.n_inputs,
         "loss": model.loss.name,
     }
-    for part, metrics in about.get("metrics", {}).items():
-        facts[part] = metrics
-    facts["rows"] = about.get("rows", {})
+    facts |= model.metrics
+    facts["rows"] = model.row_counts
     facts["epochs"] = about.get("epochs")
     facts["fastrelu"] = about.get("fastrelu")
     facts["in Python"] = f"fastrelu.training.load_model({path!r}).predict(rows)"

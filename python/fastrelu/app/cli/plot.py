@@ -20,8 +20,8 @@ def plot(directory: str) -> None:
 
     Exit status: 0 done, 2 no Matplotlib, 3 no such run, 5 cannot write.
     """
-    from fastrelu.app.report.plot_run import plot_run
-    from fastrelu.app.run.run_folder import writing
+    from fastrelu.app.report.run_pictures import plot_run
+    from fastrelu.app.run_folder import writing
 
     with writing(Path(directory)):
         for picture in plot_run(directory):

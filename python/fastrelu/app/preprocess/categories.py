@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastrelu.app.data.meaning import same_truth, truth
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess.options import InputOptions
+from fastrelu.app.preprocess.treatment import Treatment
 
 MOST_DISTINCT = 100_000
 MISSING = ""
@@ -54,10 +55,15 @@ class OneHot:
             unknown = unknown[where[unknown] < 0]
         if len(unknown):
             gaps = sum(values[i] == MISSING for i in unknown)
-            for what, n in (("missing value", gaps), ("unseen category", len(unknown) - gaps)):
+            for what, n in (("missing category", gaps), ("unseen category", len(unknown) - gaps)):
                 if n:
                     seen[what, self.name] += n
         return where
+
+    @property
+    def treatment(self) -> Treatment:
+        """What is done to the column."""
+        return Treatment(self.name, "text", "one-hot", self.n_inputs, names=self.categories)
 
     def describe(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -85,6 +91,11 @@ class Hashed:
         for value in set(values) - known.keys():
             known[value] = hash_text(value) % self.n_inputs
         return np.fromiter(map(known.__getitem__, values), np.intp, len(values))
+
+    @property
+    def treatment(self) -> Treatment:
+        """What is done to the column."""
+        return Treatment(self.name, "text", "hash", self.n_inputs)
 
     def describe(self) -> dict[str, Any]:
         """Return it as plain values."""

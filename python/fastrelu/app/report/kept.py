@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastrelu import metrics
 from fastrelu.app.errors import DataError
 from fastrelu.app.report.content import ReportContent
-from fastrelu.app.run.run_folder import PREDICTIONS as PREDICTIONS
+from fastrelu.app.run_folder import PREDICTIONS as PREDICTIONS
 
 # At most 1.6 MB of a regression, 1.2 MB of classes, before compression.
 MOST_ROWS = 100_000

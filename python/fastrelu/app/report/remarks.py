@@ -69,12 +69,7 @@ def _passed(content: ReportContent) -> str | None:
     """Tell if validation was better earlier, and the network of that time is not the one kept."""
     best, epochs = content.metrics.get("best_epoch"), content.metrics.get("epochs")
     losses = [loss for _, loss in points_of(content.history, "val_loss")]
-    if (
-        not best
-        or not epochs
-        or not losses
-        or getattr(content.model, "about", {}).get("epoch_used") == best
-    ):
+    if not best or not epochs or not losses or content.model.epoch_used == best:
         return None
     if best > 0.8 * epochs or losses[-1] <= 1.02 * min(losses):
         return None

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fastrelu import EpochRecord, Trainer, checkpoint, model_file
 from fastrelu.app.errors import CheckpointError
 from fastrelu.app.kinds import cadence
-from fastrelu.app.run.run_folder import CHECKPOINT_FILES, writing
+from fastrelu.app.run_folder import CHECKPOINT_FILES, writing
 
 BEST = "best.parameters"
 

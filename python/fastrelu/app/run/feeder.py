@@ -4,19 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fastrelu import DataSet, EpochRecord, Network, Trainer
-from fastrelu.app.preprocess import Target
-from fastrelu.app.run.metrics import Judge, Scores
+from fastrelu.app.metrics import Scores, evaluate
+from fastrelu.app.preprocess import Examples, Target
 from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
-
-BLOCK_ROWS = 16_384  # of a part that is judged at once
 
 
 class Feeder(Protocol):
@@ -49,37 +43,12 @@ class Feeder(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Part:
-    """The rows of one part, ready for the network.
-
-    Attributes
-    ----------
-    X : ndarray or CSR matrix, (n, n_inputs)
-    y : ndarray, (n,) or (n, 1)
-        Class numbers, or targets as the network learns them.
-    truth : ndarray, (n,)
-        Class numbers, or the target in its own unit.
-    loss_weights, weights : ndarray, (n,), or None
-        Weights of the rows in the loss (class weights and all), and in the metrics.
-    """
-
-    X: Any
-    y: NDArray[Any]
-    truth: NDArray[Any]
-    loss_weights: NDArray[np.float64] | None = None
-    weights: NDArray[np.float64] | None = None
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-
 class MemoryFeeder:
     """Feeds rows that are in memory.
 
     Parameters
     ----------
-    parts : dict of Part
+    parts : dict of Examples
         "train", and perhaps "validation" and "test"; only read, so that trainings in several
         threads may share them.
     target : Target
@@ -94,7 +63,7 @@ class MemoryFeeder:
 
     def __init__(
         self,
-        parts: dict[str, Part],
+        parts: dict[str, Examples],
         target: Target,
         loss: Loss,
         batch_size: int,
@@ -118,18 +87,7 @@ class MemoryFeeder:
 
     def evaluate(self, network: Network, part: str) -> Scores:
         """Return the scores of a part."""
-        rows = self.parts[part]
-        judge = Judge(network, self.target, self.loss)
-        for first in range(0, len(rows), BLOCK_ROWS):
-            cut = slice(first, first + BLOCK_ROWS)
-            judge.add(
-                rows.X[cut],
-                rows.y[cut],
-                rows.truth[cut],
-                None if rows.loss_weights is None else rows.loss_weights[cut],
-                None if rows.weights is None else rows.weights[cut],
-            )
-        return judge.scores
+        return evaluate(network, self.parts[part].batches(), self.target, self.loss)
 
     def state(self) -> dict[str, Any]:
         """Return {}: all that matters is the trainer's."""

@@ -14,23 +14,26 @@ from numpy.typing import NDArray
 from fastrelu import losses
 from fastrelu.app.data.meaning import Reading, ReadOptions
 from fastrelu.app.data.readers import ColumnChoice
+from fastrelu.app.data.sample import evenly
 from fastrelu.app.data.split import PARTS, split_rows
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import ConfigError, DataError
-from fastrelu.app.preprocess import InputOptions, Inputs, Target, fit_inputs, fit_target
+from fastrelu.app.preprocess import (
+    Examples,
+    InputOptions,
+    Inputs,
+    Target,
+    fit_inputs,
+    fit_target,
+)
 from fastrelu.app.preprocess.inputs import Seen, warnings_of
-from fastrelu.app.report.gather import evenly
-from fastrelu.app.report.summary import summarize_columns
-from fastrelu.app.run.feeder import Feeder, MemoryFeeder, Part
+from fastrelu.app.preprocess.target import require_domain
+from fastrelu.app.run.feeder import Feeder, MemoryFeeder
 from fastrelu.app.settings import Settings
 from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
 
 MIN_ROWS = 10
-LOSSES_OF = {
-    "classification": ("cross_entropy",),
-    "regression": ("squared_error", "huber", "absolute_error", "quantile", "poisson"),
-}
 
 
 @dataclass
@@ -47,7 +50,7 @@ class Prepared:
     target : Target
     inputs : Inputs
     loss : Loss
-    parts : dict of Part
+    parts : dict of Examples
         "train", "validation", "test".
     rows : dict of ndarray
         The table's rows in each part.
@@ -67,7 +70,7 @@ class Prepared:
     target: Target
     inputs: Inputs
     loss: Loss
-    parts: dict[str, Part]
+    parts: dict[str, Examples]
     rows: dict[str, NDArray[np.intp]]
     table: Table
     dropped: int
@@ -117,9 +120,9 @@ class Prepared:
         """Return raw rows of a part, `most` at most, evenly spread over it."""
         return self.table.take(evenly(self.rows[part], most))
 
-    def summary(self) -> list[dict[str, Any]]:
-        """Return a summary of each column, of the training rows."""
-        return summarize_columns(self.table, self.rows["train"])
+    def training_rows(self) -> tuple[Table, NDArray[np.intp] | None]:
+        """Return a table and its training rows: all that there are."""
+        return self.table, self.rows["train"]
 
 
 def column_choice(settings: Settings) -> ColumnChoice:
@@ -132,6 +135,10 @@ def column_choice(settings: Settings) -> ColumnChoice:
         weights=settings.weights,
         categorical=settings.categorical,
         extra=() if kind == "random" else (name,),
+        x=settings.x,
+        y=settings.y,
+        sql=settings.sql,
+        table=settings.table,
         options=read_options(settings),
     )
 
@@ -191,9 +198,9 @@ def prepare(
     if rows is None:
         rows = _split(table, settings, used, target)
     target = fit_target(table, rows["train"], target.task)
-    loss = choose_loss(settings, target)
-    if loss.name == "poisson":
-        target = _counts(table, target, used)
+    loss = choose_loss(settings, target.task)
+    require_domain(table, used, loss, settings.dtype)
+    target = target.for_loss(loss)
     inputs = fit_inputs(table, rows["train"], input_options(settings))
     notes += inputs.notes
     chosen = resolve(settings, target, len(rows["train"]))
@@ -237,7 +244,7 @@ def _split(
     return rows
 
 
-def choose_loss(settings: Settings, target: Target) -> Loss:
+def choose_loss(settings: Settings, task: str) -> Loss:
     """Return the loss that the settings name, or the task's own.
 
     Raises
@@ -246,36 +253,17 @@ def choose_loss(settings: Settings, target: Target) -> Loss:
         If it does not fit the task.
     """
     name, _, parameter = settings.loss.partition(":")
+    known = losses.names(task)
     if name == "auto":
-        name = LOSSES_OF[target.task][0]
-    if name not in LOSSES_OF[target.task]:
-        raise ConfigError(
-            f"--loss {name} does not go with {target.task}; it is one of "
-            f"{', '.join(LOSSES_OF[target.task])}"
-        )
-    if settings.class_weight != "none" and target.task == "regression":
+        name = known[0]
+    if name not in known:
+        raise ConfigError(f"--loss {name} does not go with {task}; it is one of {', '.join(known)}")
+    if settings.class_weight != "none" and task == "regression":
         raise ConfigError("--class-weight goes with classification, and this is regression")
     try:
-        if parameter and name == "huber":
-            return losses.Huber(float(parameter))
-        if parameter and name == "quantile":
-            return losses.Quantile(float(parameter))
+        return losses.with_parameter(name, float(parameter)) if parameter else losses.as_loss(name)
     except ValueError as error:
         raise ConfigError(f"--loss {settings.loss}: {error}") from None
-    return losses.as_loss(name)
-
-
-def _counts(table: Table, target: Target, used: NDArray[np.intp]) -> Target:
-    """Return the target of a Poisson loss: counts as they are, not standardised."""
-    assert table.target is not None
-    values = np.asarray(table.target[used], np.float64)
-    if values.min() < 0:
-        row = int(used[values.argmin()]) + 1
-        raise DataError(
-            f"{table.source}: row {row}: --loss poisson needs targets from 0 on, got "
-            f"{values.min():g}"
-        )
-    return replace(target, mean=0.0, std=1.0)
 
 
 def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
@@ -296,7 +284,7 @@ def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
     return replace(
         settings,
         task=target.task,
-        loss=settings.loss if settings.loss != "auto" else LOSSES_OF[target.task][0],
+        loss=settings.loss if settings.loss != "auto" else losses.names(target.task)[0],
         batch_size=min(batch, n_train),
         epochs=epochs,
         schedule_epochs=settings.schedule_epochs or epochs,
@@ -315,7 +303,7 @@ def _parts(
     target: Target,
     rows: dict[str, NDArray[np.intp]],
     notes: list[str],
-) -> dict[str, Part]:
+) -> dict[str, Examples]:
     assert table.target is not None
     parts = {}
     for part in PARTS:
@@ -327,12 +315,14 @@ def _parts(
         classification = target.task == "classification"
         truth = np.asarray(y).reshape(-1) if classification else np.asarray(values, np.float64)
         weights = None if table.weights is None else table.weights[which]
-        parts[part] = Part(X, y, truth, weights, weights)
+        parts[part] = Examples(X, y, truth, weights, weights)
         notes += [f"{part}: {text}" for text in warnings_of(seen)]
     return parts
 
 
-def _weighted(parts: dict[str, Part], settings: Settings, target: Target) -> dict[str, Part]:
+def _weighted(
+    parts: dict[str, Examples], settings: Settings, target: Target
+) -> dict[str, Examples]:
     """Return the parts with their rows' weights in the loss: of the rows, and of their classes."""
     if settings.class_weight == "none":
         return {name: replace(part, loss_weights=part.weights) for name, part in parts.items()}

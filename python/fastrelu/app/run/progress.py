@@ -13,7 +13,7 @@ import click
 
 from fastrelu import EpochRecord
 from fastrelu.app.errors import ConfigError, OutputError
-from fastrelu.app.run.run_folder import finite, writing
+from fastrelu.app.run_folder import finite, writing
 
 
 class Nothing:

@@ -13,24 +13,24 @@ from dataclasses import replace
 from typing import Any
 
 from fastrelu import __version__, get_isa, get_num_threads, set_num_threads
+from fastrelu.app import run_folder
 from fastrelu.app.data.readers import read
 from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT
 from fastrelu.app.data.split import PARTS
 from fastrelu.app.data.stream import open_stream
-from fastrelu.app.data.stream.prepare import PreparedStream, prepare_stream
 from fastrelu.app.errors import CheckpointError, DivergedError, OutputError, TrainingError
 from fastrelu.app.kinds import size
+from fastrelu.app.metrics import Scores
 from fastrelu.app.model import Model
-from fastrelu.app.run import run_folder
 from fastrelu.app.run.build import build
 from fastrelu.app.run.checkpoint import Checkpoints, RunState
 from fastrelu.app.run.feeder import Feeder
 from fastrelu.app.run.interrupt import Interrupt, Interrupted
 from fastrelu.app.run.loop import Training
-from fastrelu.app.run.metrics import METRIC, Scores
 from fastrelu.app.run.prepare import Prepared, column_choice, prepare
 from fastrelu.app.run.progress import Several
-from fastrelu.app.run.run_folder import RunFolder
+from fastrelu.app.run.stream_prepare import PreparedStream, prepare_stream
+from fastrelu.app.run_folder import RunFolder
 from fastrelu.app.settings import (
     Settings,
     as_dict,
@@ -223,7 +223,7 @@ class Session:
             f"{settings.optimizer} {settings.lr:g} {settings.schedule}, seed {settings.seed}"
         )
         training = Training(trainer, feeder, settings, state, checkpoints)
-        self._run(training, METRIC[prepared.target.task], steps)
+        self._run(training, prepared.loss.info.metric, steps)
         return self._finish(training, prepared)
 
     def _run(self, training: Training, metric: str, steps: int) -> None:
@@ -325,7 +325,7 @@ class Session:
         from fastrelu.app.report.gather import Run, report_run
 
         assert self.folder is not None
-        sources = list(self.settings.data)
+        sources = list(self.settings.data) or ["query"]
         more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
         run = Run(
             model,

@@ -53,7 +53,8 @@ def read_csv(sources: Sequence[Source], choice: ColumnChoice, need_target: bool)
     table = text_table(files.source, files.n_rows, found, files.roles, files)
     warnings = [f"column {n!r}: {t}" for n, texts in reading.warnings.items() for t in texts]
     notes = list(dict.fromkeys([*files.notes, *warnings]))
-    return replace(table, notes=notes, reading=reading)
+    rows = [file.n_rows for file in files.files]
+    return replace(table, notes=notes, reading=reading, file_rows=rows)
 
 
 def _read_again(files: TextFiles) -> None:
@@ -105,4 +106,6 @@ def text_table(
         target_name=roles.target,
         weights=weights,
         extra={name: found[name] for name in roles.extra},
+        others=roles.others,
+        kept={name: found[name] for name in roles.keep},
     )

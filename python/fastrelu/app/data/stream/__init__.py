@@ -43,6 +43,9 @@ def read_tables(
     DataError
         If something cannot be read, is not there, or does not fit.
     """
+    if choice.sql is not None or choice.table is not None:
+        yield read(list(paths), choice, need_target=need_target)
+        return
     text = _text_stream(paths, choice, memory, need_target, keep=False)
     if text is not None and text.all_known:
         yield from text.tables()
@@ -82,17 +85,19 @@ def open_stream(
         If they do not fit and cannot be streamed, and are larger than this machine's memory; or if
         they are streamed, and something about them is wrong.
     """
+    if choice.sql is not None or choice.table is not None:
+        return None
     found = _files(paths)
     if not found:
         return None  # for the reader of whole files, also to tell what is wrong
     total = sum(os.path.getsize(path) for path in found)
     if COPIES * total <= memory / 4:  # packed files are unpacked
         return None
-    head = Source(found[0]).head
-    if head.startswith(PARQUET):
+    source = Source(found[0])
+    if source.head.startswith(PARQUET):
         parquet = ParquetStream(found, choice, memory, need_target)
         return parquet if COPIES * parquet.n_rows * parquet.raw_row_bytes > memory else None
-    kind = format_of(head)
+    kind = format_of(source)
     text = _text_stream(paths, choice, memory, need_target)
     if text is not None:
         return text.look()
@@ -117,7 +122,7 @@ def _text_stream(
     if COPIES * sum(map(os.path.getsize, found)) <= memory / 4:
         return None
     sources = [Source(path) for path in found]
-    if not all(source.mappable and format_of(source.head) == "csv" for source in sources):
+    if not all(source.mappable and format_of(source) == "csv" for source in sources):
         return None
     cells = sum(cells_at_most(source.head, os.path.getsize(source.path)) for source in sources)
     if COPIES * 8 * cells <= memory:  # without a closer look

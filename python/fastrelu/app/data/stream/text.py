@@ -13,6 +13,7 @@ from fastrelu.app.data.meaning import Reading
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.csv import text_table
 from fastrelu.app.data.readers.files import Source
+from fastrelu.app.data.readers.places import FolderColumns, named_in_folders
 from fastrelu.app.data.readers.text.blocks import BLOCK, Block
 from fastrelu.app.data.readers.text.dialect import SEPARATORS
 from fastrelu.app.data.readers.text.files import TextFile, TextFiles
@@ -69,9 +70,11 @@ class TextStream:
     ) -> None:
         self._scratch = Scratch() if keep else None
         self.paths, self._memory = list(paths), memory
+        choice = replace(choice, folders=tuple(named_in_folders(paths, choice)))
         sources = [Source(path) for path in paths]
         self.text = TextFiles(sources, choice, need_target)
         self.source = self.text.source
+        self.folders = FolderColumns(paths, choice, self.text.files[0].dialect.names)
         used = self.text.roles.used
         self.raw_row_bytes = 8.0 * len(used)
         self.part_rows = part_rows(self.raw_row_bytes, memory)
@@ -81,7 +84,7 @@ class TextStream:
         self.n_rows = 0
         self.reading: Reading | None = None
         self.target_name = self.text.roles.target
-        self.names: Sequence[str] = self.text.roles.inputs
+        self.names: Sequence[str] = [*self.text.roles.inputs, *self.folders.inputs]
         self.notes: list[str] = []
 
     @property
@@ -113,7 +116,7 @@ class TextStream:
         ]
         self.n_rows = text.n_rows
         self.reading = text.reading()
-        self.names = text.roles.inputs
+        self.names = [*text.roles.inputs, *self.folders.inputs]
         warnings = self.reading.warnings.items()
         said = [f"column {name!r}: {text}" for name, texts in warnings for text in texts]
         self.notes = list(dict.fromkeys([*text.notes, *said]))
@@ -180,7 +183,8 @@ class TextStream:
             column.add(texts.pop(name))
             found[name] = values(column, text.verdicts[name].meaning, text)
         n = len(next(iter(found.values())))
-        return text_table(file.source.path, n, found, text.roles, text)
+        table = text_table(file.source.path, n, found, text.roles, text)
+        return self.folders.add_to(table, {file.source.path: n})
 
     def _cut(self, table: Table) -> Iterator[Table]:
         for at in range(0, table.n_rows, self.part_rows):

@@ -6,13 +6,12 @@ from __future__ import annotations
 import difflib
 import math
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fastrelu.app.errors import ConfigError
 from fastrelu.app.kinds import Rates, Real, Whole
-from fastrelu.app.settings import Settings, options, shown
+from fastrelu.app.settings import Settings, options, shown, space_text
 from fastrelu.random import Purpose, words
 
 NAMES = (
@@ -63,33 +62,8 @@ def _from_file(path: str) -> dict[str, str]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"--search-space {path}: not a TOML file ({error})") from None
     table = raw.get("search", raw)
-    text = text_of(table, path) if isinstance(table, dict) else ""
+    text = space_text(table, path) if isinstance(table, dict) else ""
     return dict(item.split("=", 1) for item in text.split("; ") if item)
-
-
-def text_of(table: Mapping[str, Any], path: str) -> str:
-    """Return a TOML table as --search-space has it: ``hidden=64|128,64; lr=0.001..0.01``.
-
-    Raises
-    ------
-    ConfigError
-        If a value is neither a list, a text, nor a table of low and high.
-    """
-    items = []
-    for name, value in table.items():
-        if isinstance(value, str):
-            text = value
-        elif isinstance(value, list) and value:
-            text = "|".join(shown(tuple(v)) if isinstance(v, list) else shown(v) for v in value)
-        elif isinstance(value, dict) and set(value) == {"low", "high"}:
-            text = f"{value['low']}..{value['high']}"
-        else:
-            raise ConfigError(
-                f"{path}: [search] {name}: expected a list of values or "
-                f"{{low = X, high = Y}}, got {value!r}"
-            )
-        items.append(f"{name}={text}")
-    return "; ".join(items)
 
 
 def _known(name: str) -> str:

@@ -18,7 +18,7 @@ from fastrelu.app.data.readers.text.dialect import Dialect, sniff
 from fastrelu.app.data.readers.text.gather import Gathered, Places, refusal, wide_hints
 from fastrelu.app.data.readers.text.parse import Parser
 from fastrelu.app.data.readers.text.records import Record
-from fastrelu.app.errors import DataError
+from fastrelu.app.errors import DataError, NoRowsError
 
 MAX_COLUMNS = 100_000
 NUMBERED = re.compile("column [0-9]+")  # names that were made up
@@ -254,7 +254,9 @@ class TextFiles:
             If there are no rows and there has to be a target, or a column is nothing in particular.
         """
         if not self.n_rows and self.need_target:
-            raise DataError(f"{self.source}: expected rows of data after the header line, got none")
+            raise NoRowsError(
+                f"{self.source}: expected rows of data after the header line, got none"
+            )
         strict = not self.choice.lenient
         self.verdicts = decided(self.columns, self, strict)
         if strict:

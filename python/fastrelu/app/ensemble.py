@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import Network, model_file
-from fastrelu.app.preprocess import Target
-from fastrelu.app.run.feeder import BLOCK_ROWS, Part
-from fastrelu.app.run.metrics import Judge, Scores
+from fastrelu.app import metrics
+from fastrelu.app.metrics import Scores
+from fastrelu.app.preprocess import Examples, Target
 from fastrelu.losses import Loss
 
 FORMAT = "fastrelu.ensemble"
@@ -62,15 +63,13 @@ def _log_sum_exp(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     return total
 
 
-def link_of(target: Target, loss: Loss) -> str:
+def link_of(loss: Loss) -> str:
     """Return what a network's outputs go through to be predictions."""
-    if target.task == "classification":
-        return "softmax"
-    return "exp" if loss.name == "poisson" else "identity"
+    return "exp" if loss.info.link == "log" else loss.info.link
 
 
-def evaluate(ensemble: Ensemble, part: Part, target: Target, loss: Loss) -> Scores:
-    """Return an ensemble's scores on a part.
+def evaluate(ensemble: Ensemble, rows: Examples, target: Target, loss: Loss) -> Scores:
+    """Return an ensemble's scores on some rows.
 
     The loss is that of the combined outputs, found by a network that hands its inputs through.
     """
@@ -78,17 +77,8 @@ def evaluate(ensemble: Ensemble, part: Part, target: Target, loss: Loss) -> Scor
     through = Network([n, n], dtype="float64", seed=0)
     through.weights[0][...] = np.eye(n)
     through.biases[0][...] = 0
-    judge = Judge(through, target, loss)
-    for first in range(0, len(part), BLOCK_ROWS):
-        cut = slice(first, first + BLOCK_ROWS)
-        judge.add(
-            ensemble.forward(part.X[cut]),
-            part.y[cut],
-            part.truth[cut],
-            None if part.loss_weights is None else part.loss_weights[cut],
-            None if part.weights is None else part.weights[cut],
-        )
-    return judge.scores
+    batches = (replace(batch, X=ensemble.forward(batch.X)) for batch in rows.batches())
+    return metrics.evaluate(through, batches, target, loss)
 
 
 def content(network: Network | Ensemble) -> tuple[model_file.Arrays, dict[str, str]]:

@@ -4,27 +4,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.app.data.meaning import Reading
+from fastrelu.app.data.sample import evenly, spread_sample
 from fastrelu.app.data.split import PARTS
 from fastrelu.app.data.stream.budget import Share, share
-from fastrelu.app.data.stream.feeder import StreamFeeder
 from fastrelu.app.data.stream.parts import NONE, Membership, rows_of
-from fastrelu.app.data.stream.rows import StreamedRows
 from fastrelu.app.data.stream.source import Stream
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import ConfigError, DataError
 from fastrelu.app.kinds import size
 from fastrelu.app.preprocess import Accumulator, Inputs, Target, TargetAccumulator
-from fastrelu.app.report.gather import evenly, spread_sample
-from fastrelu.app.report.summary import summarize_columns
+from fastrelu.app.preprocess.target import require_domain
 from fastrelu.app.run.feeder import Feeder
 from fastrelu.app.run.prepare import MIN_ROWS, choose_loss, input_options, resolve
+from fastrelu.app.run.stream_feeder import StreamFeeder
+from fastrelu.app.run.stream_rows import StreamedRows
 from fastrelu.app.settings import Settings
 from fastrelu.losses import Loss
 
@@ -114,9 +114,9 @@ class PreparedStream:
             self.rows.of_chunks(visits.tolist(), part), int(counts[visits].sum()), most
         )
 
-    def summary(self) -> list[dict[str, Any]]:
-        """Return a summary of each column, of some training rows."""
-        return summarize_columns(self.sample("train", SAMPLED_ROWS))
+    def training_rows(self) -> tuple[Table, NDArray[np.intp] | None]:
+        """Return a table of training rows: some, evenly spread."""
+        return self.sample("train", SAMPLED_ROWS), None
 
 
 def prepare_stream(stream: Stream, settings: Settings) -> PreparedStream:
@@ -151,14 +151,13 @@ def prepare_stream(stream: Stream, settings: Settings) -> PreparedStream:
     _check_counts(stream, counts)
     inputs.finish_first()
     target.finish_first()
+    loss = choose_loss(settings, target.task)
     for _, table, parts in _pass(stream, membership):
         train = rows_of(parts, "train")
         inputs.second(table, train)
         target.second(table, train)
-    learned = target.finish()
-    loss = choose_loss(settings, learned)
-    if loss.name == "poisson":
-        learned = replace(learned, mean=0.0, std=1.0)
+        require_domain(table, np.flatnonzero(parts != NONE), loss, settings.dtype)
+    learned = target.finish().for_loss(loss)
     n_train = int(counts[:, 0].sum())
     settings = resolve(settings, learned, n_train)
     rows = StreamedRows(

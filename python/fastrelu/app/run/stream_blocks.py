@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from fastrelu import set_thread_limit
 from fastrelu.app.data.stream.parts import NUMBER, Rows
-from fastrelu.app.data.stream.rows import StreamedRows
 from fastrelu.app.data.table import Table
+from fastrelu.app.run.stream_rows import StreamedRows
 from fastrelu.random import Purpose, permutation
 
 

@@ -16,7 +16,7 @@ from fastrelu.app.report.classification import MOST_DRAWN
 from fastrelu.app.report.content import points_of
 from fastrelu.app.report.kept import PREDICTIONS, load_predictions
 from fastrelu.app.report.pictures import available, curves
-from fastrelu.app.run.run_folder import HISTORY
+from fastrelu.app.run_folder import HISTORY
 
 DPI = 150
 Draw = Callable[[Any], Any]

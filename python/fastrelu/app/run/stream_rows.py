@@ -15,9 +15,7 @@ from fastrelu.app.data.split import PARTS
 from fastrelu.app.data.stream.parts import NUMBER, Membership, Rows, rows_of
 from fastrelu.app.data.stream.source import Stream
 from fastrelu.app.data.table import Table
-from fastrelu.app.errors import DataError
-from fastrelu.app.preprocess import Inputs, Target
-from fastrelu.app.run.feeder import Part
+from fastrelu.app.preprocess import Examples, Inputs, Target
 from fastrelu.losses import Loss
 
 
@@ -61,7 +59,7 @@ class StreamedRows:
     @property
     def row_bytes(self) -> int:
         """Of a row in a block: inputs, target, weight, its place in the order."""
-        item = 1 if self.inputs.scale != 1.0 else np.dtype(self.dtype).itemsize
+        item = 1 if self.inputs.are_bytes else np.dtype(self.dtype).itemsize
         y = np.dtype(self.dtype).itemsize if self.target.task == "regression" else 8
         return self.inputs.n_inputs * item + y + 8 * self._has_loss_weights + 8
 
@@ -86,31 +84,26 @@ class StreamedRows:
         """Yield the tables of all chunks, as they lie, with their rows of a part."""
         return self.of_chunks(range(len(self.stream.chunks)), part)
 
-    def ready(self, table: Table, rows: Rows, part: str, out: NDArray[Any] | None = None) -> Part:
+    def ready(
+        self, table: Table, rows: Rows, part: str, out: NDArray[Any] | None = None
+    ) -> Examples:
         """Return some rows of a part as the network takes them, the inputs in `out` if given."""
         assert table.target is not None
         seen = None if part == "train" else self.seen[part]  # training has seen itself
         X = self.inputs.transform(table, rows, self.dtype, seen, out)
         values = table.target[rows]
-        y = self._encode(table, values)
+        y = self.target.encode(values, self.dtype)
         truth = y if self.target.task == "classification" else np.asarray(values, np.float64)
         weights = None if table.weights is None else table.weights[rows]
         loss_weights = weights
         if self.class_weights is not None:
             by_row = self.class_weights[y]
             loss_weights = by_row if weights is None else by_row * weights
-        return Part(X, y, truth, loss_weights, weights)
-
-    def _encode(self, table: Table, values: NDArray[Any]) -> NDArray[Any]:
-        if self.loss.name == "poisson" and len(values) and values.min() < 0:
-            raise DataError(
-                f"{table.source}: --loss poisson needs targets from 0 on, got {values.min():g}"
-            )
-        return self.target.encode(values, self.dtype)
+        return Examples(X, y, truth, loss_weights, weights)
 
     def empty(self, n_rows: int) -> tuple[Any, Any, Any]:
         """Return memory for inputs, targets and weights (None without) of so many rows."""
-        uint8 = self.inputs.scale != 1.0
+        uint8 = self.inputs.are_bytes
         X = np.empty((n_rows, self.inputs.n_inputs), np.uint8 if uint8 else self.dtype)
         y = np.empty(n_rows, self.dtype if self.target.task == "regression" else np.int64)
         return X, y, np.empty(n_rows) if self._has_loss_weights else None

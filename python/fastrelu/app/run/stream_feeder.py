@@ -7,17 +7,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
-
 import fastrelu
 from fastrelu import EpochRecord, Network, Trainer, get_num_threads
 from fastrelu.app.data.split import PARTS
-from fastrelu.app.data.stream.blocks import Block, EpochBlocks, reading_threads
 from fastrelu.app.data.stream.budget import Share
-from fastrelu.app.data.stream.rows import StreamedRows
 from fastrelu.app.errors import CheckpointError
-from fastrelu.app.run.feeder import BLOCK_ROWS, Part
-from fastrelu.app.run.metrics import Judge, Scores
+from fastrelu.app.metrics import Scores, evaluate
+from fastrelu.app.preprocess import BATCH_ROWS, Examples, joined
+from fastrelu.app.run.stream_blocks import Block, EpochBlocks, reading_threads
+from fastrelu.app.run.stream_rows import StreamedRows
 
 
 class StreamFeeder:
@@ -62,23 +60,20 @@ class StreamFeeder:
 
     def evaluate(self, network: Network, part: str) -> Scores:
         """Return the scores of a part."""
-        judge = Judge(network, self.rows.target, self.rows.loss)
-        for block in self.judged(part):
-            judge.add(block.X, block.y, block.truth, block.loss_weights, block.weights)
-        return judge.scores
+        return evaluate(network, self.batches(part), self.rows.target, self.rows.loss)
 
-    def judged(self, part: str) -> Iterator[Part]:
-        """Yield the rows of a part in the order of their numbers, `BLOCK_ROWS` at a time."""
+    def batches(self, part: str) -> Iterator[Examples]:
+        """Yield the rows of a part in the order of their numbers, `BATCH_ROWS` at a time."""
         if not self.rows.n_rows[part]:
             return
-        ready: list[Part] = []
+        ready: list[Examples] = []
         count = 0
         for table, which in self.rows.of_part(part):
             while len(which):
-                some = which[: BLOCK_ROWS - count]
+                some = which[: BATCH_ROWS - count]
                 ready.append(self.rows.ready(table, some, part))
                 which, count = which[len(some) :], count + len(some)
-                if count == BLOCK_ROWS:
+                if count == BATCH_ROWS:
                     yield joined(ready)
                     ready, count = [], 0
         if ready:
@@ -134,18 +129,6 @@ class StreamFeeder:
         if self._blocks is not None:
             self._blocks.close()
         self._blocks = None
-
-
-def joined(parts: list[Part]) -> Part:
-    """Return parts one after another as one."""
-    if len(parts) == 1:
-        return parts[0]
-
-    def all_of(name: str) -> Any:
-        arrays = [getattr(part, name) for part in parts]
-        return None if arrays[0] is None else np.concatenate(arrays)
-
-    return Part(*(all_of(name) for name in ("X", "y", "truth", "loss_weights", "weights")))
 
 
 __all__ = ["PARTS", "StreamFeeder"]
