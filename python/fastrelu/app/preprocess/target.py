@@ -172,9 +172,7 @@ class TargetAccumulator:
             self._example = present[0]
         train = present if rows is None else chunk.target[rows]
         if not self.many:
-            self.counts.update(present.tolist())
-            self.training.update(train.tolist())
-            if len(self.counts) > MOST_CLASSES:
+            if not _count(self.counts, present) or not _count(self.training, train):
                 self.many = True
                 self.counts.clear()
                 self.training.clear()
@@ -247,6 +245,18 @@ class TargetAccumulator:
             self.moments.second(block)
         std = float(self.moments.std[0])
         return Target("regression", mean=float(self.moments.mean[0]), std=std or 1.0)
+
+
+def _count(counter: Counter[Any], values: NDArray[Any]) -> bool:
+    """Count values, numbers by sorting them; return whether they may still be classes."""
+    if values.dtype == object:
+        counter.update(values.tolist())
+        return len(counter) <= MOST_CLASSES
+    different, counts = np.unique(values, return_counts=True)
+    if len(different) > MOST_CLASSES:
+        return False
+    counter.update(dict(zip(different.tolist(), counts.tolist(), strict=True)))
+    return len(counter) <= MOST_CLASSES
 
 
 def fit_target(table: Table, rows: Rows = None, task: str = "auto") -> Target:

@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from fastrelu.app.data.meaning import bridge
 from fastrelu.app.data.readers.choice import ColumnChoice, Roles
 from fastrelu.app.data.readers.files import Source
 from fastrelu.app.data.readers.text.files import TextFiles
@@ -47,6 +48,7 @@ def read_csv(sources: Sequence[Source], choice: ColumnChoice, need_target: bool)
         name: values(files.columns[name], files.verdicts[name].meaning, files, not choice.lenient)
         for name in files.roles.used
     }
+    bridge.give_back()
     reading = files.reading()
     table = text_table(files.source, files.n_rows, found, files.roles, files)
     warnings = [f"column {n!r}: {t}" for n, texts in reading.warnings.items() for t in texts]

@@ -13,7 +13,7 @@ from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT, Source, exp
 from fastrelu.app.data.stream.npy import NpyFile, NpyStream, npy_file
 from fastrelu.app.data.stream.parquet import ParquetStream
 from fastrelu.app.data.stream.source import Stream
-from fastrelu.app.data.stream.text import TextStream
+from fastrelu.app.data.stream.text import TextStream, cells_at_most
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 
@@ -123,6 +123,9 @@ def _text_stream(
         return None
     sources = [Source(path) for path in found]
     if not all(source.mappable and format_of(source) == "csv" for source in sources):
+        return None
+    cells = sum(cells_at_most(source.head, os.path.getsize(source.path)) for source in sources)
+    if COPIES * 8 * cells <= memory:  # without a closer look
         return None
     text = TextStream(found, choice, memory, need_target, keep)
     return text if COPIES * text.estimated_rows * text.raw_row_bytes > memory else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import weakref
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -74,11 +75,15 @@ class Scratch:
         self._kept: dict[Hashable, _Kept] = {}
         self._words: dict[tuple[str, str], _Words] = {}
         self._lock = threading.Lock()
-        try:
+        self._number: int | None = None  # the file's, once there is one
+
+    def _descriptor(self) -> int:
+        if self._number is None:
             folder = FOLDER if os.access(FOLDER, os.W_OK) else None
-            self._file: Any = tempfile.TemporaryFile(dir=folder, buffering=0)
-        except OSError:
-            self.full = True
+            with tempfile.TemporaryFile(dir=folder) as file:
+                self._number = os.dup(file.fileno())
+            weakref.finalize(self, os.close, self._number)
+        return self._number
 
     def put(self, key: Hashable, table: Table) -> None:
         """Keep a table; it is not an error if there is no room for it."""
@@ -104,7 +109,7 @@ class Scratch:
         data = np.ascontiguousarray(values).view(np.uint8).data
         place = _Place(dtype.str, self.n_bytes, len(values))
         while len(data):
-            written = os.pwrite(self._file.fileno(), data, self.n_bytes)
+            written = os.pwrite(self._descriptor(), data, self.n_bytes)
             self.n_bytes += written
             data = data[written:]
         return place
@@ -132,7 +137,7 @@ class Scratch:
         view = values.view(np.uint8).data
         at = place.offset
         while len(view):
-            got = os.preadv(self._file.fileno(), [view], at)
+            got = os.preadv(self._descriptor(), [view], at)
             if not got:
                 raise OSError("the scratch file is cut short")
             at += got
@@ -141,12 +146,6 @@ class Scratch:
             return values
         words = np.array(self._words[name].words, object)
         return np.asarray(words[values])
-
-    def close(self) -> None:
-        """Give the file up."""
-        self.full = True
-        self._kept.clear()
-        self._file.close()
 
 
 def _arrays(table: Table) -> Iterator[tuple[tuple[str, str], NDArray[Any]]]:

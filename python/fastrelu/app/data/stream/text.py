@@ -9,13 +9,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fastrelu import get_num_threads
 from fastrelu.app.data.meaning import Reading
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.csv import text_table
 from fastrelu.app.data.readers.files import Source
 from fastrelu.app.data.readers.places import FolderColumns, named_in_folders
 from fastrelu.app.data.readers.text.blocks import BLOCK, Block
+from fastrelu.app.data.readers.text.dialect import SEPARATORS
 from fastrelu.app.data.readers.text.files import TextFile, TextFiles
 from fastrelu.app.data.readers.text.gather import Gathered, values
 from fastrelu.app.data.readers.text.parse import Parser
@@ -26,6 +26,13 @@ from fastrelu.app.data.table import Table
 
 LEAST_BLOCK = 1 << 16
 COPIES = 4  # of a block's bytes: as read, as texts, as values
+
+
+def cells_at_most(head: bytes, size: int) -> float:
+    """Return how many cells a text file of some bytes has at most, told from its beginning."""
+    lines = head.count(b"\n") + head.count(b"\r") + 1
+    marks = max(head.count(separator.encode()) for separator in SEPARATORS + " ")
+    return size / len(head) * (lines + marks)
 
 
 class TextStream:
@@ -122,7 +129,7 @@ class TextStream:
         if table is None:
             file = self._file(chunk.path)
             start = file.starts[chunk.place]
-            parser = self._parser(file, get_num_threads() > 1 and not again)
+            parser = self._parser(file)
             table = self._table(file, parser, file.block(start), start.first_row)
             table = replace(table, first_row=chunk.row_in_file)
             if self._scratch is not None:
@@ -141,7 +148,7 @@ class TextStream:
         text.verdicts = {name: column.settle(strict=True) for name, column in text.columns.items()}
         row, none = 0, True
         for file in text.files:
-            parser = self._parser(file, True)
+            parser = self._parser(file)
             file.first_row = row
             for block in file.blocks(self.block_bytes):
                 file.start(block, row)
@@ -164,8 +171,8 @@ class TextStream:
     def _file(self, path: str) -> TextFile:
         return next(file for file in self.text.files if file.source.path == path)
 
-    def _parser(self, file: TextFile, threads: bool) -> Parser:
-        return self.text.parser(file, self.text.roles.used, threads)
+    def _parser(self, file: TextFile) -> Parser:
+        return self.text.parser(file, self.text.roles.used)
 
     def _table(self, file: TextFile, parser: Parser, block: Block, first_row: int) -> Table:
         text = self.text

@@ -240,7 +240,7 @@ class TextFiles:
                 note = f"{parser.comments} lines that begin with # are comments: left out"
                 self.notes.append(note)
 
-    def parser(self, file: TextFile, used: Sequence[str], threads: bool = True) -> Parser:
+    def parser(self, file: TextFile, used: Sequence[str], threads: bool = False) -> Parser:
         """Return what parses some columns of a file."""
         missing = self.columns[used[0]].hints.missing
         return Parser(file.source.path, file.dialect, used, missing, threads)
