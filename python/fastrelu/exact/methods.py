@@ -98,8 +98,9 @@ class PieceMethods:
             map (in s and t) on each. The same bits on every machine, in the same order: each
             hidden layer cuts the polygons left by the one before, unit by unit; the parts take
             their polygon's place, the one where the unit is active first. Computed in float64
-            from the parameters as they are now. A unit's kink within 64 roundings (of the
-            unit's largest value in the window) of a corner goes through the corner.
+            from the parameters as they are now. A unit counts as 0 where it is within some
+            roundings of the numbers that it is computed from there: what is large in one place of
+            the window hides nothing in another. Kinks nearer together than that are one.
 
         Raises
         ------
@@ -128,13 +129,14 @@ class PieceMethods:
         Returns
         -------
         lower, upper : float
-            With one or two inputs both come from the linear regions and differ by roundings alone
-            (all regions wider than about 1e-13 of the box are found); where there are
-            too many regions (1e6), as with three or more inputs: `lower` is the norm
-            of the Jacobian of a region that was found by sampling and local search, `upper` the
-            least of several bounds by the layers' matrices, with `bounds` tightened by which
-            units cannot switch in the box. Roundings of these computations are counted in,
-            outward. The function meant is the one without rounding of its own.
+            With one or two inputs both come from the linear regions and differ by roundings
+            alone. Where kinks are so near together that roundings decide about regions, what may be
+            between them is counted in `upper`, and told apart by exact arithmetic as far as a limit
+            on its work allows. Where there are too many regions (1e6), as with three or more
+            inputs: `lower` is the norm of the Jacobian of a region that was found by sampling and
+            local search, `upper` the least of several bounds by the layers' matrices, with
+            `bounds` tightened by which units cannot switch in the box. Roundings of these
+            computations are counted in, outward. The function meant is the one without rounding of its own.
 
         Raises
         ------

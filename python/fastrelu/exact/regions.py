@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastrelu import _core
 from fastrelu._arguments import real_number, whole_number
 from fastrelu.exact.network_parameters import check_activations, check_parameters, rows_of
+from fastrelu.exact.open_units import Patterns
 
 if TYPE_CHECKING:
     from fastrelu.network import Network
@@ -115,17 +116,24 @@ def linear_regions(
             plane[row, :d_in] = _vector(name, given, d_in)
         elif row < 2:
             plane[row, row] = 1
-    return on_plane(net, edges, plane, max_regions)
+    return on_plane(net, edges, plane, max_regions)[0]
 
 
-def on_plane(net: Network, window: Array, plane: Array, max_regions: int) -> LinearRegions:
-    """Return the regions on a plane that may have factors on the biases; cpp/regions.h."""
-    vertices, offsets, pattern, maps = _core.linear_regions(net, window, plane, max_regions)
-    if not np.isfinite(maps).all():
+def on_plane(
+    net: Network, window: Array, plane: Array, max_regions: int, *, with_doubts: bool = False
+) -> tuple[LinearRegions, Patterns]:
+    """Return the regions on a plane that may have factors on the biases (cpp/regions.h).
+
+    With them, if asked for, the patterns that may be lost between them (cpp/region_doubts.h).
+    """
+    vertices, offsets, pattern, maps, *doubts = _core.linear_regions(
+        net, window, plane, max_regions, with_doubts
+    )
+    if not (np.isfinite(maps).all() and np.isfinite(vertices).all()):
         raise ValueError("network: its numbers overflow float64 on this window")
     by = maps.reshape(len(maps), 3, net.layer_sizes[-1])
     A = np.ascontiguousarray(by[:, :2].transpose(0, 2, 1))
-    return LinearRegions(vertices, offsets, pattern, A, by[:, 2].copy())
+    return LinearRegions(vertices, offsets, pattern, A, by[:, 2].copy()), Patterns(*doubts)
 
 
 def check_window(window: ArrayLike) -> Array:
