@@ -20,7 +20,7 @@ from fastrelu.exact.jacobians import (
 )
 from fastrelu.exact.lipschitz_upper import upper_bound
 from fastrelu.exact.network_parameters import check_activations, check_parameters
-from fastrelu.exact.region_norms import region_bounds, usual_distance
+from fastrelu.exact.region_norms import distances, region_bounds, usual_distance
 
 if TYPE_CHECKING:
     from fastrelu.network import Network
@@ -29,6 +29,8 @@ Array = NDArray[np.float64]
 # The search for the lower bound: multiply-adds that it may take, searches side by side, and the
 # most Jacobians on one line.
 WORK, CHAINS, ON_A_LINE = 1e10, 6, 64
+# So many times as far from 0 as another, a kink is at another distance.
+FAR = 1e4
 
 
 def lipschitz(net: Network, bounds: ArrayLike | None, norm: Any, seed: int) -> tuple[float, float]:
@@ -83,6 +85,11 @@ def _search(net: Network, layers: Layers, box: Array | None, norm: float, seed: 
     X = rng.uniform(low, high, size=(starts, d_in))
     if box is None:
         X *= 10.0 ** rng.uniform(-1, 2, size=(starts, 1))
+    # Kinks at very different distances from 0 are sought at all of them.
+    sizes, nearest = distances(net) / (high - low).max(), np.clip(0, low, high)
+    sizes = sizes if box is None else np.minimum(sizes, 1)
+    if len(sizes) and sizes.max() > FAR * sizes.min():
+        X = nearest + (X - nearest) * rng.choice(sizes, size=(starts, 1))
     best, found = [], _certain(layers, X, norm)
     for k in np.argsort(-found[0], kind="stable")[:CHAINS]:
         best.append((float(found[0][k]), found[1][k], found[2][k]))
@@ -124,7 +131,7 @@ def _along_a_line(
 ) -> Array:
     """Return a point in each piece on a line through x, at most `ON_A_LINE`, evenly chosen."""
     direction = direction / np.abs(direction).max()
-    reach = 100 * (high - low).max()
+    reach = max(100 * (high - low).max(), 2 * np.abs(x).max())
     ends = np.array([-reach, reach])
     if bounded:
         with np.errstate(divide="ignore"):

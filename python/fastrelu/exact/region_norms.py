@@ -47,15 +47,20 @@ def region_bounds(
     return _Search(net, layers, box, norm, sheets).run()
 
 
-def usual_distance(net: Network) -> float:
-    """Return a power of two near the first layer's distances from 0."""
+def distances(net: Network) -> Array:
+    """Return the distances of the first layer's kinks from 0, where they are of a usual size."""
     weights = np.asarray(net.weights[0], dtype=np.float64) * net.scale
     size = np.abs(weights).max(axis=0)
-    if not net.bias or not (size > 0).any():
-        return 1.0
-    distances = np.abs(net.biases[0][size > 0]) / size[size > 0]
-    distances = distances[(distances > 1e-100) & (distances < 1e100)]
-    return float(2.0 ** np.ceil(np.log2(2 * np.median(distances)))) if len(distances) else 1.0
+    if not net.bias:
+        return np.zeros(0)
+    found = np.abs(net.biases[0][size > 0]) / size[size > 0]
+    return np.asarray(found[(found > 1e-100) & (found < 1e100)])
+
+
+def usual_distance(net: Network) -> float:
+    """Return a power of two near those distances."""
+    found = distances(net)
+    return float(2.0 ** np.ceil(np.log2(2 * np.median(found)))) if len(found) else 1.0
 
 
 # A window and the plane it lies in (cpp/regions.h).
