@@ -17,9 +17,6 @@
 
 namespace fastrelu {
 
-// A unit counts as 0 where it is within so many likely errors of 0.
-constexpr double kToleratedErrors = 16;
-
 template <class T>
 class UnitCrossings : public EdgeCrossings {
  public:

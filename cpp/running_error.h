@@ -17,6 +17,8 @@ namespace fastrelu {
 enum class ErrorKind { likely, certain };
 
 constexpr double kRounding = 0x1p-53;
+// A number counts as 0 where it is within so many likely errors of 0.
+constexpr double kToleratedErrors = 16;
 
 // Numbers, and the errors that they may have.
 struct Uncertain {
