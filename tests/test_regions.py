@@ -255,6 +255,17 @@ def test_bad_input_is_named(rng):
         random_net(rng, [3, 4, 1]).linear_regions(WINDOW, u=[1, 0, 0])
     with pytest.raises(ValueError, match=r"u, v: expected two directions .* 1 inputs"):
         random_net(rng, [1, 4, 1]).linear_regions(WINDOW)
+    for u, v in (
+        ([1, 2], [3, 6]),
+        ([0.1, 0.3], [-0.3, -0.9]),
+        ([1e-300, 0], [5, 0]),
+        ([0, 1], None),
+    ):
+        with pytest.raises(ValueError, match="u, v: expected two directions that span a plane"):
+            net.linear_regions(WINDOW, u=u, v=v)
+    with pytest.raises(ValueError, match="u, v: expected two directions that are not 0"):
+        net.linear_regions(WINDOW, u=[0, 0], v=[0, 1])
+    assert len(net.linear_regions(WINDOW, u=[1, 0], v=[1, 1e-9])) > 0
     with pytest.raises(ValueError, match="got activation 'logistic'"):
         random_net(rng, [2, 4, 1], "logistic").linear_regions(WINDOW)
     net.weights[1][0, 0] = np.nan

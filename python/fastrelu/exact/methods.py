@@ -136,7 +136,8 @@ class PieceMethods:
             inputs: `lower` is the norm of the Jacobian of a region that was found by sampling and
             local search, `upper` the least of several bounds by the layers' matrices, with
             `bounds` tightened by which units cannot switch in the box. Roundings of these
-            computations are counted in, outward. The function meant is the one without rounding of its own.
+            computations are counted in, outward. The function meant is the one without
+            rounding of its own.
 
         Raises
         ------

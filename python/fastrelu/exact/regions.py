@@ -116,7 +116,21 @@ def linear_regions(
             plane[row, :d_in] = _vector(name, given, d_in)
         elif row < 2:
             plane[row, row] = 1
+    if d_in > 1 and (u is not None or v is not None):  # one input has no other direction
+        _check_directions(plane[0, :d_in], plane[1, :d_in])
     return on_plane(net, edges, plane, max_regions)[0]
+
+
+def _check_directions(u: Array, v: Array) -> None:
+    """Raise ValueError unless u and v span a plane, up to roundings of float64."""
+    if not (u.any() and v.any()):
+        raise ValueError("u, v: expected two directions that are not 0")
+    first, second = u / np.abs(u).max(), v / np.abs(v).max()
+    first, second = first / np.linalg.norm(first), second / np.linalg.norm(second)
+    # Of the second what is not along the first: 0 but for roundings where they are parallel.
+    across = np.linalg.norm(second - (first @ second) * first)
+    if across <= 8 * len(u) * np.finfo(np.float64).eps:
+        raise ValueError("u, v: expected two directions that span a plane, got parallel ones")
 
 
 def on_plane(
