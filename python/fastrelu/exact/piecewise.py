@@ -289,7 +289,7 @@ class PiecewiseLinear:
         length = np.where(left == right, 1.0, self.knots[right] - self.knots[left])
         share = np.abs(x - self.knots[nearer]) / length
         ends = np.abs(self.values[left]) + np.abs(self.values[right])
-        return self._sizes()[nearer] + (ends.T * share).T
+        return np.asarray(self._sizes()[nearer] + (ends.T * share).T)
 
     def __repr__(self) -> str:
         outputs = "" if self.values.ndim == 1 else f", {self.values.shape[1]} outputs"
