@@ -273,10 +273,10 @@ class PiecewiseLinear:
         """Return the magnitude of what surrounds each knot, on the side where it is smaller."""
         size = np.abs(self.values)
         if len(size) == 1:
-            return size
+            return np.asarray(size)
         pieces = np.maximum(size[1:], size[:-1])
         left, right = np.concatenate([pieces[:1], pieces]), np.concatenate([pieces, pieces[-1:]])
-        return np.minimum(left, right)
+        return np.asarray(np.minimum(left, right))
 
     def _sizes_at(self, x: Array) -> Array:
         """Return the same at any x: that of the nearer knot, and its share of the piece's ends."""
