@@ -194,9 +194,15 @@ class Network(PieceMethods, _core.Network):
 
         Raises
         ------
+        TypeError
+            If `cache` is none.
         ValueError
             If a step, fit or load has changed the parameters since, or shapes do not fit.
         """
+        if not isinstance(cache, Cache):
+            raise TypeError(
+                f"cache: expected what forward_cached returned, got {type(cache).__name__}"
+            )
         flat, dx = self._backward(cache, d_out, True, bool(inputs))
         return self._gradients(flat, dx)
 
