@@ -217,7 +217,10 @@ class PieceMethods:
         -----
         One binary variable for each hidden unit whose sign the box leaves open. Numbers are written
         with all their digits; the network meant is the one of real numbers (a ``scale`` is
-        multiplied into the first layer, in float64).
+        multiplied into the first layer, in float64). Variables of unusual sizes are in units of
+        their own, named in the file's first lines (an input as ``x0 = middle + unit t0``), as
+        solvers take small numbers for 0; terms below 1e-9 that are left are left out, and a line
+        says what that may change.
         """
         from fastrelu.exact.milp import to_milp
 
