@@ -113,7 +113,9 @@ def _text(
 ) -> str:
     program = _Program()
     scale = input_scale(net)
-    inputs = [_add_input(program, i, *edges, scale) for i, edges in enumerate(box.tolist())]
+    inputs = [
+        _add_input(program, i, low, high, scale) for i, (low, high) in enumerate(box.tolist())
+    ]
     activations = [*net.activations, "output"]
     errors: list[float] = []
     for k, (W, b, activation) in enumerate(zip(*parameters(net), activations, strict=True)):
