@@ -79,7 +79,7 @@ def parameters(net):
 
 
 def measure(sizes, sample: int, turns: int) -> dict:
-    """Return the seconds a gradient of each method, after a check that all agree."""
+    """Return the seconds per gradient of each method, after a check that all agree."""
     rng = np.random.default_rng(0)
     net = fastrelu.Network(sizes, seed=0, dtype="float64")
     for b in net.biases:
@@ -139,7 +139,7 @@ def plot(found, path: str) -> None:
     for ax in axes:
         ax.legend(frameon=False, fontsize=8, loc="upper left")
         ax.set_ylim(top=ax.get_ylim()[1] * 30)
-    axes[0].set_ylabel("seconds a gradient")
+    axes[0].set_ylabel("seconds per gradient")
     figure.savefig(path, dpi=100)
 
 

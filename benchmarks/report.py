@@ -16,17 +16,17 @@ COMMAND = "python -m benchmarks --out docs/benchmarks"
 PARTS: dict[str, tuple[str, str, Any, str]] = {
     "fit": (
         "Training",
-        "Microseconds a step. fastrelu: inside one `fit` call over 50,000 shuffled rows, gather "
+        "Microseconds per step. fastrelu: inside one `fit` call over 50,000 shuffled rows, gather "
         "and history included; the peers: the same step on one fixed minibatch, without a gather; "
-        "scikit-learn: `partial_fit`, the faster of one call a step and one call for 64.",
+        "scikit-learn: `partial_fit`, the faster of one call per step and one call for 64 steps.",
         tables.fit,
         "roofline.png",
     ),
-    "float64": ("float64", "Microseconds a step.", tables.float64, ""),
-    "isa": ("Instruction sets", "Microseconds a step, all threads.", tables.isa, ""),
+    "float64": ("float64", "Microseconds per step.", tables.float64, ""),
+    "isa": ("Instruction sets", "Microseconds per step, all threads.", tables.isa, ""),
     "neighbour": (
         "Beside a busy process",
-        "Microseconds a step, alone and while another process keeps one core busy.",
+        "Microseconds per step, alone and while another process keeps one core busy.",
         tables.neighbour,
         "",
     ),
@@ -38,14 +38,14 @@ PARTS: dict[str, tuple[str, str, Any, str]] = {
         tables.forward,
         "",
     ),
-    "update": ("Update rules", "Microseconds a step, and over plain SGD. Decayed: state that was "
+    "update": ("Update rules", "Microseconds per step, and over plain SGD. Decayed: state that was "
                "large and has had no gradient for 10,000 steps.", tables.update, ""),
-    "odd": ("Odd sizes", "Microseconds a step.", tables.odd, ""),
-    "width": ("Width", "Microseconds a step of w-w-w, 128 rows.", tables.sweep, "width.png"),
-    "batch": ("Rows of a minibatch", "Microseconds a step of 256-256-256-10.", tables.sweep,
+    "odd": ("Odd sizes", "Microseconds per step.", tables.odd, ""),
+    "width": ("Width", "Microseconds per step of w-w-w, 128 rows.", tables.sweep, "width.png"),
+    "batch": ("Rows of a minibatch", "Microseconds per step of 256-256-256-10.", tables.sweep,
               "batch.png"),
-    "sparse": ("Sparse rows", "Microseconds a minibatch of 128 CSR rows, hidden layer of 64; "
-               "20,000 columns with 200 entries a row where not said otherwise.",
+    "sparse": ("Sparse rows", "Microseconds per minibatch of 128 CSR rows, hidden layer of 64; "
+               "20,000 columns with 200 entries per row unless said otherwise.",
                tables.sparse, ""),
 }  # fmt: skip
 

@@ -16,9 +16,9 @@ import time
 
 from fastrelu import Trainer
 from fastrelu.app.data.readers import ColumnChoice
-from fastrelu.app.data.stream.feeder import joined
+from fastrelu.app.run.stream_feeder import joined
 from fastrelu.app.data.stream.parquet import ParquetStream
-from fastrelu.app.data.stream.prepare import PreparedStream, prepare_stream
+from fastrelu.app.run.stream_prepare import PreparedStream, prepare_stream
 from fastrelu.app.kinds import size
 from fastrelu.app.run.build import build
 from fastrelu.app.run.feeder import Feeder, MemoryFeeder

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Memory and views of the core.
+// Memory of the core, and the user's arrays as it sees them.
 //
 // AlignedBuffer owns memory (64-byte aligned, zero at first); every other type here is a view that
-// owns nothing and must not outlive what it looks at. Panels are how the core keeps a matrix while
-// it computes: columns in groups of kPanel<T> (128 bytes), each group a block of rows of kPanel<T>
-// contiguous values. So element (r, c) lies at data[(c / kPanel) * stride + r * kPanel + c %
-// kPanel]. Activations are kept as panels of A' (features, rows of the minibatch): whole vectors of
-// rows side by side, features 128 bytes apart. Columns beyond the matrix's own in the last panel
-// hold unspecified values.
+// owns nothing, may look at what another looks at, and must not outlive it. Any thread may read a
+// view; a buffer belongs to whoever holds it.
 #pragma once
 
 #if defined(__linux__)
@@ -19,15 +15,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
-#include <type_traits>
 #include <utility>
 
 namespace fastrelu {
 
 using Index = std::int64_t;
-
-template <class T>
-constexpr std::size_t kPanel = 128 / sizeof(T);
 
 constexpr std::size_t round_up(std::size_t n, std::size_t multiple) {
   return (n + multiple - 1) / multiple * multiple;
@@ -115,26 +107,23 @@ struct RowSource {
   const CsrSource* sparse = nullptr;
 };
 
-template <class T>
-struct Panels {
-  T* data = nullptr;
-  std::size_t stride = 0;  // elements from one panel to the next: allocated rows * kPanel<T>
-  std::size_t cols = 0;
-
-  T* panel(std::size_t p) const { return data + p * stride; }
-  T* at(std::size_t row, std::size_t p) const {
-    return data + p * stride + row * kPanel<std::remove_const_t<T>>;
+// Rows that a minibatch or a pass takes from a matrix, in its order: index[r], or first + r where
+// index is null.
+struct RowPicker {
+  const Index* index = nullptr;
+  Index first = 0;
+  Index operator()(std::size_t r) const {
+    return index != nullptr ? index[r] : first + static_cast<Index>(r);
+  }
+  // The same from row r on.
+  RowPicker from(std::size_t r) const {
+    return {index != nullptr ? index + r : nullptr, first + static_cast<Index>(r)};
   }
 };
 
-template <class T>
-Panels<const T> read_only(const Panels<T>& a) {
-  return {a.data, a.stride, a.cols};
-}
-
-template <class T>
-constexpr std::size_t panel_count(std::size_t cols) {
-  return (cols + kPanel<T> - 1) / kPanel<T>;
+// Stored entries of the rows of a sparse x.
+inline Index stored_entries(const RowSource& x) {
+  return x.sparse->begin(static_cast<Index>(x.rows));
 }
 
 }  // namespace fastrelu

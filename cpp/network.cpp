@@ -387,7 +387,7 @@ void backward(const Network<T>& net, const RowSource& x, const Activations<T>& a
       }
     }
     team.wait();
-    const WeightGradients<T> out{gradient, false, nullptr, nullptr, nullptr, nullptr};
+    const WeightGradients<T> out{gradient, false, nullptr, nullptr, {}};
     if (sparse) {
       first_gradient.begin(1, team.size(), t);
       first_gradient.backward_weights(net, {x.sparse, {nullptr, 0}, rows}, out, dz.by_rows[0], t);

@@ -20,6 +20,7 @@
 #include "kernels/kernels.h"
 #include "layer.h"
 #include "loss.h"
+#include "panels.h"
 #include "thread_pool.h"
 
 namespace fastrelu {
@@ -170,7 +171,8 @@ struct WeightGradients {
   T* gradient;
   bool accumulate;
   const UpdateArgs<T>* update;  // or null
-  T *parameters, *s1, *s2;
+  T* parameters;
+  StateArrays<T> state;
 };
 template <class T>
 void weights_pass(const Network<T>& net, const Activations<T>& a, const OutputGradients<T>& dz,

@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The optimizers: docs/arithmetic.md gives each update's formula; kernels/update-inl.h
-// computes them. State (velocity, or first and second moments) is one value a parameter, in
-// the order of the parameters, owned by the trainer.
+// The optimizers: docs/arithmetic.md gives each update's formula, kernels/update-inl.h computes
+// them. An Optimizer makes the numbers of each update and owns the state that its rule keeps: any
+// number of arrays (velocity; first and second moments), each with one value a parameter in the
+// order of the parameters, zero at first, aligned to 64 bytes.
+//
+// `next` counts; whoever calls it must be alone. The arrays are written by the kernels through
+// `state`, by several threads at once, each at parameters of its own. They alias nothing else.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+
+#include "array.h"
+#include "update.h"
 
 namespace fastrelu {
 
@@ -20,24 +28,41 @@ struct OptimizerSpec {
   double beta_2 = 0.999;
   double epsilon = 1e-8;
 
-  // State arrays a parameter: none, velocity, or two moments.
-  int state_count() const {
+  // State arrays: none, velocity, or two moments.
+  std::size_t state_count() const {
     if (kind != OptimizerKind::sgd) return 2;
     return momentum != 0.0 ? 1 : 0;
   }
 };
 
-// One update, everything rounded to T already.
+// The updates made so far, as far as they are not in the arrays; a checkpoint holds it.
+struct OptimizerProgress {
+  std::uint64_t step = 0;
+  double power_1 = 1, power_2 = 1;  // Adam's beta_1^step, beta_2^step
+};
+
 template <class T>
-struct UpdateArgs {
-  enum class Rule : std::uint8_t { sgd, momentum, nesterov, adam, adamw };
-  Rule rule = Rule::sgd;
-  T learning_rate = 0;  // Adam: `a`, with the bias corrections
-  T clip = 0;           // the gradient's factor when `clipped`
-  bool clipped = false;
-  T weight_decay = 0;  // coupled; AdamW: `d`
-  T momentum = 0;
-  T beta_1 = 0, beta_2 = 0, c1 = 0, c2 = 0, epsilon = 0;
+class Optimizer {
+ public:
+  // Takes the memory of the arrays; throws std::bad_alloc.
+  Optimizer(const OptimizerSpec& spec, std::size_t parameter_count);
+
+  // Begins the next update, at this learning rate.
+  UpdateArgs<T> next(double learning_rate);
+  // Every update is w = fma(-lr, g, w) and nothing else.
+  bool is_plain_sgd() const { return plain_; }
+
+  const OptimizerSpec& spec() const { return spec_; }
+  StateArrays<T> state() { return {arrays_.data(), stride_, 0}; }
+
+  OptimizerProgress progress;
+
+ private:
+  OptimizerSpec spec_;
+  UpdateArgs<T> constants_;  // what is the same in every update
+  bool plain_;
+  std::size_t stride_;
+  AlignedBuffer<T> arrays_;
 };
 
 }  // namespace fastrelu

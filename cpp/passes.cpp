@@ -222,8 +222,7 @@ void weights_pass(const Network<T>& net, const Activations<T>& a, const OutputGr
     f.accumulate = out.accumulate;
     f.update = out.update;
     f.w = at(out.parameters);
-    f.s1 = at(out.s1);
-    f.s2 = at(out.s2);
+    f.state = out.state.from(layer.weight_offset);
     const std::size_t runs = (f.inputs + kGradientUnit - 1) / kGradientUnit;
     const Range units = share(runs * panel_count<T>(layer.fan_out), n, t);
     f.unit_begin = units.begin;

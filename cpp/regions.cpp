@@ -148,7 +148,7 @@ std::vector<std::uint32_t> Cutter<T>::cut_all(std::size_t k) {
     parents.resize(mesh_.cut(p, max_regions_, crossings_), static_cast<std::uint32_t>(p));
     const std::size_t regions = parents.size() + (count - p - 1);
     if (regions > max_regions_) {
-      throw std::invalid_argument(
+      throw TooManyRegions(
           "max_regions: more than " + std::to_string(max_regions_) + " regions, already " +
           std::to_string(regions) + " when hidden layer " + std::to_string(k + 1) + " of " +
           std::to_string(net_.layers().size() - 1) + " had cut " + std::to_string(p + 1) + " of " +

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <stdexcept>
 #include <vector>
 
 #include "network.h"
@@ -36,8 +37,13 @@ struct Regions {
   RegionDoubts doubts;                // if they were asked for: what else there may be
 };
 
-// Throws std::invalid_argument if there are more than max_regions <= 2^30, or numbers overflow.
-// `poll` is called many times; what it throws ends the work.
+// Thrown where a limit of regions is passed: callers may have another way then.
+struct TooManyRegions : std::invalid_argument {
+  using std::invalid_argument::invalid_argument;
+};
+
+// Throws TooManyRegions if there are more than max_regions <= 2^30, std::invalid_argument where
+// numbers overflow. `poll` is called many times; what it throws ends the work.
 template <class T>
 Regions linear_regions(const Network<T>& net, const Plane& plane, std::size_t max_regions,
                        bool with_doubts, const std::function<void()>& poll);

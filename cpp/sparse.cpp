@@ -29,8 +29,6 @@ std::size_t largest_block(const RowSource& x, std::size_t rows, bool repeats) {
 
 }  // namespace
 
-Index stored_entries(const RowSource& x) { return x.sparse->begin(static_cast<Index>(x.rows)); }
-
 // Runs of columns with about as many entries each, judged by some entries from all over x.
 template <class T>
 void SparseGradient<T>::share_columns(const RowSource& x, unsigned threads) {
@@ -154,8 +152,7 @@ void SparseGradient<T>::backward_weights(const Network<T>& net, const SparseBloc
   f.dw = from(out.gradient, w);
   f.update = update_now;
   f.w = from(out.parameters, w);
-  f.s1 = from(out.s1, w);
-  f.s2 = from(out.s2, w);
+  f.state = out.state.from(w);
   kernels<T>().sparse_backward_weights(f);
   if (t == 0 && net.has_bias()) {
     SparseBackwardBias<T> of_bias{f.dz,
@@ -164,8 +161,7 @@ void SparseGradient<T>::backward_weights(const Network<T>& net, const SparseBloc
                                   out.accumulate,
                                   out.update,
                                   from(out.parameters, b),
-                                  from(out.s1, b),
-                                  from(out.s2, b)};
+                                  out.state.from(b)};
     kernels<T>().sparse_backward_bias(of_bias);
   }
   if (out.update != nullptr && !at_once) update(net, out, t);
@@ -177,8 +173,8 @@ void SparseGradient<T>::update(const Network<T>& net, const WeightGradients<T>& 
   const auto update_rows = [&](std::size_t first, std::size_t count) {
     const std::size_t begin = layer.weight_offset + first * layer.fan_out;
     const auto at = [&](T* a) { return a == nullptr ? nullptr : a + begin; };
-    kernels<T>().update(*out.update, true, at(out.parameters), at(out.gradient), at(out.s1),
-                        at(out.s2), count * layer.fan_out);
+    kernels<T>().update(*out.update, true, at(out.parameters), at(out.gradient),
+                        out.state.from(begin), count * layer.fan_out);
   };
   const Part& part = parts_[t];
   if (is_lazy(*out.update)) {

@@ -91,7 +91,4 @@ class SparseGradient {
   AlignedBuffer<SparseEntry<T>> entries_;
 };
 
-// Stored entries of the rows of x.
-Index stored_entries(const RowSource& x);
-
 }  // namespace fastrelu

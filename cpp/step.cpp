@@ -13,33 +13,6 @@ namespace {
 // on from the stored value, which rounds nothing.
 constexpr std::size_t kBlockRows = 1024;
 
-template <class T>
-UpdateArgs<T> update_args(const OptimizerSpec& o, double learning_rate, TrainerState& state) {
-  using Rule = typename UpdateArgs<T>::Rule;
-  UpdateArgs<T> u;
-  u.learning_rate = static_cast<T>(learning_rate);
-  u.weight_decay = static_cast<T>(o.weight_decay);
-  if (o.kind == OptimizerKind::sgd) {
-    u.rule = o.momentum == 0 ? Rule::sgd : o.nesterov ? Rule::nesterov : Rule::momentum;
-    u.momentum = static_cast<T>(o.momentum);
-    return u;
-  }
-  u.rule = o.kind == OptimizerKind::adam ? Rule::adam : Rule::adamw;
-  state.power_1 *= o.beta_1;
-  state.power_2 *= o.beta_2;
-  u.learning_rate =
-      static_cast<T>((learning_rate * std::sqrt(1.0 - state.power_2)) / (1.0 - state.power_1));
-  if (o.kind == OptimizerKind::adamw) {
-    u.weight_decay = static_cast<T>(learning_rate * o.weight_decay);
-  }
-  u.beta_1 = static_cast<T>(o.beta_1);
-  u.beta_2 = static_cast<T>(o.beta_2);
-  u.c1 = static_cast<T>(1.0 - o.beta_1);
-  u.c2 = static_cast<T>(1.0 - o.beta_2);
-  u.epsilon = static_cast<T>(o.epsilon);
-  return u;
-}
-
 }  // namespace
 
 // The memory of minibatches of up to `rows` rows, which `repeats` lets be drawn more than once.
@@ -114,15 +87,12 @@ void Trainer<T>::begin_steps(const DataSet<T>& data, std::size_t rows, bool many
   few_.transposed = nullptr;
   few_.scalar = false;
   const std::size_t size = few_rows_transposed_size(f.layers, f.layer_count);
-  const bool plain = options_.optimizer.kind == OptimizerKind::sgd &&
-                     optimizer_state_[0].data() == nullptr &&
-                     static_cast<T>(options_.optimizer.weight_decay) == 0 && !decays_;
+  const bool plain = optimizer_.is_plain_sgd() && !decays_;
   if (sparse_ || !updates_ || !fused_ || !plain) return;
-  few_.scalar =
-      options_.loss == LossKind::squared_error && net_->parameter_count() <= kScalarParameters &&
-      std::none_of(net_->layers().begin(), net_->layers().end(), [](const Layer& layer) {
-        return layer.activation != Activation::relu && layer.activation != Activation::identity;
-      });
+  few_.scalar = options_.loss == LossKind::squared_error &&
+                net_->parameter_count() <= kScalarParameters &&
+                std::none_of(net_->layers().begin(), net_->layers().end(),
+                             [](const Layer& layer) { return is_elementwise(layer.activation); });
   if (many && rows <= kTransposedRows && size <= kTransposedWeights) {
     transposed_.reserve(size);
     few_.transposed = transposed_.data();
@@ -133,7 +103,7 @@ void Trainer<T>::begin_steps(const DataSet<T>& data, std::size_t rows, bool many
 // The rows' factors and the update; the rows themselves are set already.
 template <class T>
 void Trainer<T>::begin_plan(Plan& plan, const DataSet<T>& data, double learning_rate) {
-  const bool averaged = is_averaged(options_.loss) && !options_.summed;
+  const bool averaged = info(options_.loss).over_outputs == OverOutputs::mean && !options_.summed;
   const double outputs = averaged ? static_cast<double>(net_->outputs()) : 1.0;
   if (data.weights == nullptr) {
     plan.weight_sum = static_cast<double>(plan.rows);
@@ -152,8 +122,7 @@ void Trainer<T>::begin_plan(Plan& plan, const DataSet<T>& data, double learning_
     equal_factors_ = 0;
   }
   plan.number = ++minibatches_;
-  ++state.step;
-  plan.update = update_args<T>(options_.optimizer, learning_rate, state);
+  plan.update = optimizer_.next(learning_rate);
   if (plan.alpha > 0) {
     plan.update.weight_decay =
         plan.weight_sum == 0 ? T(0) : static_cast<T>(plan.alpha / plan.weight_sum);
@@ -199,8 +168,7 @@ void Trainer<T>::few_rows_gradient(const Plan& plan, Segment segment,
   f.accumulate = out.accumulate;
   f.update = out.update;
   f.parameters = out.parameters;
-  f.s1 = out.s1;
-  f.s2 = out.s2;
+  f.state = out.state;
   kernels<T>().few_rows_step(f);
 }
 
@@ -235,7 +203,7 @@ double Trainer<T>::segment_gradient(const DataSet<T>& data, const Plan& plan, Se
     part.accumulate = begin != segment.begin;
     if (block.end != segment.end) part.update = nullptr;
     const std::size_t rows = block.end - block.begin;
-    const Dropout dropping{&options_.dropout, options_.seed, state.step, begin};
+    const Dropout dropping{&options_.dropout, options_.seed, optimizer_.progress.step, begin};
     const Dropout* const dropout = updates_ && !options_.dropout.empty() ? &dropping : nullptr;
     if (rows <= kFewRows && team.size() == 1 && !sparse_ && dropout == nullptr) {
       few_rows_gradient(plan, block, part);
@@ -270,12 +238,8 @@ double Trainer<T>::segment_gradient(const DataSet<T>& data, const Plan& plan, Se
 template <class T>
 void Trainer<T>::take_step(const DataSet<T>& data, const Plan& plan, Team& team, unsigned t) {
   const bool fuse = updates_ && fused_;
-  WeightGradients<T> out{gradient_.data(),
-                         false,
-                         fuse ? &plan.update : nullptr,
-                         net_->parameters(),
-                         optimizer_state_[0].data(),
-                         optimizer_state_[1].data()};
+  WeightGradients<T> out{gradient_.data(), false, fuse ? &plan.update : nullptr, net_->parameters(),
+                         optimizer_.state()};
   if (sparse_) sparse_gradient_.begin(plan.number, team.size(), t);
   double total = 0;
   bool first = true;
@@ -361,11 +325,8 @@ void Trainer<T>::update_phase(const Plan& plan, WeightGradients<T> out, Team& te
   const auto update = [&](std::size_t offset, std::size_t count, bool is_weight) {
     const Range mine = share(count, team.size(), t);
     const std::size_t at = offset + mine.begin;
-    T* const s1 = optimizer_state_[0].data();
-    T* const s2 = optimizer_state_[1].data();
     kernels<T>().update(u, is_weight, net_->parameters() + at, gradient_.data() + at,
-                        s1 != nullptr ? s1 + at : nullptr, s2 != nullptr ? s2 + at : nullptr,
-                        mine.end - mine.begin);
+                        optimizer_.state().from(at), mine.end - mine.begin);
   };
   out.update = &u;
   for (const Layer& layer : net_->layers()) {

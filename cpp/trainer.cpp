@@ -57,11 +57,11 @@ class Stopwatch {
 
 template <class T>
 Trainer<T>::Trainer(std::shared_ptr<Network<T>> net, TrainerOptions options)
-    : net_(std::move(net)), options_(std::move(options)) {
+    : net_(std::move(net)),
+      options_(std::move(options)),
+      optimizer_(options_.optimizer, net_->parameter_count()) {
   const FpEnvironment environment;
   for (const double c : options_.pos_weight) pos_weight_.push_back(static_cast<T>(c));
-  const std::size_t n = net_->parameter_count();
-  for (int i = 0; i < options_.optimizer.state_count(); ++i) optimizer_state_[i].reset(n);
   for (Plan& plan : plans_) plan.segments.resize(options_.n_shards);
   fused_ = options_.clip_norm == 0 && options_.n_shards == 1;
 }
@@ -143,12 +143,12 @@ double Trainer<T>::loss_and_gradient(const DataSet<T>& data, T* gradient) {
   // Given back also when memory runs out.
   struct Restore {
     Trainer& trainer;
-    TrainerState before;
+    OptimizerProgress before;
     ~Restore() {
       trainer.updates_ = true;
-      trainer.state = before;
+      trainer.optimizer_.progress = before;
     }
-  } restore{*this, state};
+  } restore{*this, optimizer_.progress};
   updates_ = false;
   const double loss = step(data, 0.0);
   gradient_filled_ = true;
@@ -220,7 +220,8 @@ void Trainer<T>::draw_minibatch(Plan& plan, std::size_t rows) {
     return;
   }
   // In turn, like the plans: others may still read the last one's rows.
-  const std::size_t turn = (state.step % 2) * std::min(options_.batch_size, rows);
+  const std::uint64_t taken = optimizer_.progress.step;
+  const std::size_t turn = (taken % 2) * std::min(options_.batch_size, rows);
   Index* const drawn = minibatch_.data() + turn;
   if (state.sampling == Sampling::shuffle) {
     std::size_t count = 0;
@@ -239,9 +240,9 @@ void Trainer<T>::draw_minibatch(Plan& plan, std::size_t rows) {
   }
   plan.rows = std::min(options_.batch_size, rows);
   if (state.sampling == Sampling::subset) {
-    draw_subset(options_.seed, state.step + 1, rows, plan.rows, drawn, taken_.data());
+    draw_subset(options_.seed, taken + 1, rows, plan.rows, drawn, taken_.data());
   } else {
-    draw_with_replacement(options_.seed, state.step + 1, rows, plan.rows, drawn);
+    draw_with_replacement(options_.seed, taken + 1, rows, plan.rows, drawn);
   }
   Index* const grouped = grouped_.data() + turn;
   std::size_t count = 0;

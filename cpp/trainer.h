@@ -47,17 +47,15 @@ struct TrainerOptions {
   std::vector<double> dropout;  // a rate for each hidden layer, or empty
 };
 
-// Where a training run stands: with the parameters and the optimizer's arrays, all that a
-// checkpoint holds.
+// Where a training run stands in its epochs: with the parameters and the optimizer's arrays and
+// progress, all that a checkpoint holds.
 struct TrainerState {
-  std::uint64_t step = 0;        // steps taken
   std::uint64_t epoch = 0;       // epochs begun
   bool in_epoch = false;         // the last one is not finished
   std::uint64_t place = 0;       // steps taken in it
   std::uint64_t epoch_rows = 0;  // rows of its data set
   Sampling sampling = Sampling::shuffle;
   double loss_sum = 0, weight_sum = 0;  // over its steps so far
-  double power_1 = 1, power_2 = 1;      // Adam's beta_1^t, beta_2^t
 };
 
 template <class T>
@@ -140,8 +138,7 @@ class Trainer {
   TrainerState state;
   const TrainerOptions& options() const { return options_; }
   const std::shared_ptr<Network<T>>& network() const { return net_; }
-  // Optimizer arrays, laid out as the parameters: state_count() of them.
-  T* optimizer_state(int i) { return optimizer_state_[i].data(); }
+  Optimizer<T>& optimizer() { return optimizer_; }
 
  private:
   struct Segment {
@@ -193,7 +190,7 @@ class Trainer {
   std::shared_ptr<Network<T>> net_;
   TrainerOptions options_;
   std::vector<T> pos_weight_;
-  AlignedBuffer<T> optimizer_state_[2];
+  Optimizer<T> optimizer_;
   bool fused_;           // the update follows each block of the gradient at once
   bool updates_ = true;  // false: the gradient alone is wanted
   bool decays_ = false;  // the steps of this run have a penalty

@@ -12,26 +12,6 @@
 namespace fastrelu::python {
 namespace {
 
-Activation parse_activation(const std::string& name) {
-  if (name == "relu") return Activation::relu;
-  if (name == "identity") return Activation::identity;
-  if (name == "leaky_relu") return Activation::leaky_relu;
-  if (name == "logistic") return Activation::logistic;
-  if (name == "tanh") return Activation::tanh;
-  throw py::value_error("activation: expected relu, identity, leaky_relu, logistic or tanh, got " +
-                        name);
-}
-std::string activation_name(Activation a) {
-  switch (a) {
-    case Activation::identity: return "identity";
-    case Activation::relu: return "relu";
-    case Activation::leaky_relu: return "leaky_relu";
-    case Activation::logistic: return "logistic";
-    case Activation::tanh: return "tanh";
-  }
-  return "";
-}
-
 Init parse_init(const std::string& name) {
   if (name == "he_uniform") return Init::he_uniform;
   if (name == "glorot_uniform") return Init::glorot_uniform;
@@ -129,9 +109,10 @@ py::object forward_with(PyNetwork& self, Network<T>& net, const py::handle& X,
 
 py::object predict_proba(PyNetwork& self, const py::object& X, const std::string& loss,
                          bool check_finite) {
-  const LossKind kind = parse_loss(loss);
-  return self.visit(
-      [&](auto& net) { return forward_with(self, net, X, py::none(), check_finite, &kind); });
+  return self.visit([&](auto& net) {
+    const LossKind kind = parse_loss(loss, net.outputs());
+    return forward_with(self, net, X, py::none(), check_finite, &kind);
+  });
 }
 
 py::tuple forward_with_cache(PyNetwork& self, const py::object& X, bool check_finite) {
@@ -220,22 +201,20 @@ py::object forward(PyNetwork& self, const py::handle& X, const py::handle& out, 
       [&](auto& net) { return forward_with(self, net, X, out, check_finite, nullptr); });
 }
 
-LossKind parse_loss(const std::string& name) {
-  if (name == "squared_error") return LossKind::squared_error;
-  if (name == "cross_entropy") return LossKind::cross_entropy;
-  if (name == "binary_cross_entropy") return LossKind::binary_cross_entropy;
-  if (name == "poisson") return LossKind::poisson;
-  if (name == "huber") return LossKind::huber;
-  if (name == "absolute_error") return LossKind::absolute_error;
-  if (name == "quantile") return LossKind::quantile;
-  throw py::value_error(
-      "loss: expected squared_error, cross_entropy, binary_cross_entropy, poisson, huber, "
-      "absolute_error or quantile, got " +
-      name);
-}
-
 void bind_network(py::module_& m) {
-  py::class_<Cache>(m, "Cache", "The activations of one forward_cached; for backward alone.");
+  py::class_<Cache>(m, "Cache", R"(The activations that a call of Network.forward_cached keeps.
+
+Network.backward takes it; it has nothing to look at.
+
+Examples
+--------
+>>> import fastrelu
+>>> net = fastrelu.Network([2, 1])
+>>> net.parameters[:] = [1, 2, 0]
+>>> out, cache = net.forward_cached([[1, 1]])
+>>> net.backward(cache, [[1]]).flat
+array([1., 1., 1.], dtype=float32)
+)");
   py::class_<PyNetwork>(m, "Network")
       .def(py::init<>())
       .def("_make", &make_network, py::arg("layer_sizes"), py::arg("bias"), py::arg("dtype"),
@@ -265,14 +244,14 @@ void bind_network(py::module_& m) {
               return sizes;
             });
           },
-          "Widths: inputs, hidden layers, outputs.")
+          "The widths of the inputs, the hidden layers and the outputs.")
       .def_property_readonly(
           "activations",
           [](PyNetwork& self) {
             return self.visit([](auto& net) {
               std::vector<std::string> names;
               for (std::size_t k = 0; k + 1 < net.layers().size(); ++k) {
-                names.push_back(activation_name(net.layers()[k].activation));
+                names.push_back(info(net.layers()[k].activation).name);
               }
               return names;
             });

@@ -74,6 +74,7 @@ py::tuple regions_on_plane(PyNetwork& self, const py::object& window, const py::
 }  // namespace
 
 void bind_regions(py::module_& m) {
+  py::register_exception<TooManyRegions>(m, "TooManyRegionsError", PyExc_ValueError);
   m.def("linear_regions", &regions_on_plane, py::arg("net"), py::arg("window"), py::arg("plane"),
         py::arg("max_regions"), py::arg("with_doubts"));
 }

@@ -30,7 +30,8 @@ std::unique_ptr<PyTrainer> make_trainer(const py::object& network, const py::dic
   self->network = network;
   self->net = network.cast<PyNetwork*>();
   TrainerOptions options;
-  options.loss = parse_loss(o["loss"].cast<std::string>());
+  const std::size_t outputs = self->net->visit([](auto& net) { return net.outputs(); });
+  options.loss = parse_loss(o["loss"].cast<std::string>(), outputs);
   options.pos_weight = o["pos_weight"].cast<std::vector<double>>();
   options.optimizer.kind = parse_optimizer(o["optimizer"].cast<std::string>());
   options.optimizer.momentum = o["momentum"].cast<double>();
@@ -72,8 +73,9 @@ double on_minibatch(PyTrainer& self, const Trainer<T>& trainer, const py::handle
 py::dict get_state(PyTrainer& self) {
   return self.visit([](auto& trainer) {
     const TrainerState& s = trainer.state;
+    const OptimizerProgress& optimizer = trainer.optimizer().progress;
     py::dict d;
-    d["step"] = s.step;
+    d["step"] = optimizer.step;
     d["epoch"] = s.epoch;
     d["in_epoch"] = s.in_epoch;
     d["place"] = s.place;
@@ -81,8 +83,8 @@ py::dict get_state(PyTrainer& self) {
     d["sampling"] = sampling_name(s.sampling);
     d["loss_sum"] = s.loss_sum;
     d["weight_sum"] = s.weight_sum;
-    d["power_1"] = s.power_1;
-    d["power_2"] = s.power_2;
+    d["power_1"] = optimizer.power_1;
+    d["power_2"] = optimizer.power_2;
     return d;
   });
 }
@@ -91,7 +93,6 @@ void set_state(PyTrainer& self, const py::dict& d) {
   const Working working(self);
   self.visit([&](auto& trainer) {
     TrainerState s;
-    s.step = d["step"].cast<std::uint64_t>();
     s.epoch = d["epoch"].cast<std::uint64_t>();
     s.in_epoch = d["in_epoch"].cast<bool>();
     s.place = d["place"].cast<std::uint64_t>();
@@ -99,9 +100,12 @@ void set_state(PyTrainer& self, const py::dict& d) {
     s.sampling = parse_sampling(d["sampling"].cast<std::string>());
     s.loss_sum = d["loss_sum"].cast<double>();
     s.weight_sum = d["weight_sum"].cast<double>();
-    s.power_1 = d["power_1"].cast<double>();
-    s.power_2 = d["power_2"].cast<double>();
+    OptimizerProgress optimizer;
+    optimizer.step = d["step"].cast<std::uint64_t>();
+    optimizer.power_1 = d["power_1"].cast<double>();
+    optimizer.power_2 = d["power_2"].cast<double>();
     trainer.state = s;
+    trainer.optimizer().progress = optimizer;
   });
 }
 
@@ -111,9 +115,10 @@ py::list get_optimizer_arrays(PyTrainer& self) {
   return self.visit([](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
     py::list arrays;
-    for (int i = 0; i < trainer.options().optimizer.state_count(); ++i) {
-      arrays.append(py::array_t<T>(static_cast<py::ssize_t>(trainer.network()->parameter_count()),
-                                   trainer.optimizer_state(i)));
+    Optimizer<T>& optimizer = trainer.optimizer();
+    const auto n = static_cast<py::ssize_t>(trainer.network()->parameter_count());
+    for (std::size_t k = 0; k < optimizer.spec().state_count(); ++k) {
+      arrays.append(py::array_t<T>(n, optimizer.state().array(k)));
     }
     return arrays;
   });
@@ -125,10 +130,11 @@ void set_optimizer_arrays(PyTrainer& self, const py::list& arrays) {
   self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
     const std::size_t n = trainer.network()->parameter_count();
-    for (int i = 0; i < trainer.options().optimizer.state_count(); ++i) {
-      const py::object item = arrays[static_cast<std::size_t>(i)];
+    Optimizer<T>& optimizer = trainer.optimizer();
+    for (std::size_t k = 0; k < optimizer.spec().state_count(); ++k) {
+      const py::object item = arrays[k];
       const Contiguous<T> from = as_contiguous<T>(item, "optimizer state", Shape(n), false);
-      std::memcpy(trainer.optimizer_state(i), from.data, n * sizeof(T));
+      std::memcpy(optimizer.state().array(k), from.data, n * sizeof(T));
     }
   });
 }
@@ -174,10 +180,11 @@ void bind_trainer(py::module_& m) {
   trainer.def(py::init(&make_trainer), py::arg("network"), py::arg("options"))
       .def("step", &step, py::arg("X"), py::arg("y"), py::arg("sample_weight"),
            py::arg("learning_rate"), py::arg("check_finite"))
-      .def_property_readonly("step_count",
-                             [](PyTrainer& self) {
-                               return self.visit([](auto& trainer) { return trainer.state.step; });
-                             })
+      .def_property_readonly(
+          "step_count",
+          [](PyTrainer& self) {
+            return self.visit([](auto& trainer) { return trainer.optimizer().progress.step; });
+          })
       .def_property("state", &get_state, &set_state)
       .def_property("optimizer_arrays", &get_optimizer_arrays, &set_optimizer_arrays)
       .def("data_loss", &data_loss, py::arg("X"), py::arg("y"), py::arg("sample_weight"),

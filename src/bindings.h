@@ -21,9 +21,11 @@ namespace fastrelu::python {
 namespace py = pybind11;
 
 void bind_bounds(py::module_& m);
+void bind_catalogue(py::module_& m);
 void bind_kernels(py::module_& m);
 void bind_network(py::module_& m);
-void bind_piecewise(py::module_& m);
+void bind_segment(py::module_& m);
+void bind_hinge_fit(py::module_& m);
 void bind_random(py::module_& m);
 void bind_standardize(py::module_& m);
 void bind_regions(py::module_& m);
@@ -115,7 +117,10 @@ struct ScalarOf<Network<T>> {
 template <class Net>
 using Scalar = typename ScalarOf<std::remove_const_t<std::remove_reference_t<Net>>>::type;
 
-LossKind parse_loss(const std::string& name);
+// The kind of this name, or an error that says what names there are; of a loss also where it needs
+// more outputs.
+Activation parse_activation(const std::string& name);
+LossKind parse_loss(const std::string& name, std::size_t outputs);
 Sampling parse_sampling(const std::string& name);
 
 // What the core's poll needs: it takes the GIL, lets Python handle signals, and reports progress;

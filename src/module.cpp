@@ -10,9 +10,11 @@ PYBIND11_MODULE(_core, m) {
   fastrelu::select_isa_from_environment();
   fastrelu::python::import_numpy();
   fastrelu::python::bind_bounds(m);
+  fastrelu::python::bind_catalogue(m);
   fastrelu::python::bind_kernels(m);
   fastrelu::python::bind_network(m);
-  fastrelu::python::bind_piecewise(m);
+  fastrelu::python::bind_segment(m);
+  fastrelu::python::bind_hinge_fit(m);
   fastrelu::python::bind_random(m);
   fastrelu::python::bind_standardize(m);
   fastrelu::python::bind_regions(m);

@@ -19,9 +19,11 @@ class Model:
     inputs: Inputs
     target: Target
     target_name: str
-    about: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    row_counts: dict[str, int] = field(default_factory=dict)
+    epoch_used: int | None = None
 
-    def outputs(self, table: Table) -> np.ndarray:
+    def table_outputs(self, table: Table) -> np.ndarray:
         X = self.inputs.transform(table, None, self.network.dtype.name)
         out = self.network(X).astype(np.float64)
         if self.target.task == "regression":
@@ -73,7 +75,7 @@ def content_of(table: Table, *, epochs: int = 30, validation: bool = True) -> Re
     for part, which in parts.items():
         if not len(which):
             continue
-        outputs = model.outputs(table.take(which))
+        outputs = model.table_outputs(table.take(which))
         if target.classes:
             evaluated[part] = Evaluated(y[which], outputs)
             metrics[part] = {"accuracy": float((outputs.argmax(axis=1) == y[which]).mean())}
@@ -82,7 +84,8 @@ def content_of(table: Table, *, epochs: int = 30, validation: bool = True) -> Re
             evaluated[part] = Evaluated(truth, outputs)
             left = ((truth - outputs[:, 0]) ** 2).mean()
             metrics[part] = {"r2": float(1 - left / truth.var()), "rmse": float(np.sqrt(left))}
-    model.about = {"metrics": metrics, "rows": {part: len(which) for part, which in parts.items()}}
+    model.metrics = metrics
+    model.row_counts = {part: len(which) for part, which in parts.items()}
     records = [
         {"epoch": k + 1, "loss": value, "val_loss": 1.1 * value if validation else None,
          "val_metric": 1 - value if validation else None, "learning_rate": 0.01}
@@ -96,7 +99,7 @@ def content_of(table: Table, *, epochs: int = 30, validation: bool = True) -> Re
             **metrics,
             "task": target.task,
             "target": table.target_name,
-            "rows": model.about["rows"],
+            "rows": model.row_counts,
             "epochs": epochs,
         },
         evaluated=evaluated,

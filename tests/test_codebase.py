@@ -82,6 +82,25 @@ def test_the_library_does_not_import_the_command(path: Path) -> None:
     assert not any(name.startswith(("fastrelu.app", "fastrelu.training")) for name in imports(path))
 
 
+@pytest.mark.parametrize(
+    "path",
+    [p for p in PYTHON if "app" in p.parts],
+    ids=lambda p: str(p.relative_to(ROOT / "python")),
+)
+def test_the_command_uses_public_names_alone(path: Path) -> None:
+    for name in imports(path):
+        private = [part for part in name.split(".")[1:] if re.match(r"_(?!_)", part)]
+        assert not private or not name.startswith("fastrelu"), name
+    tree = ast.parse(path.read_text())
+    nodes = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute)]
+    nodes = [n for n in nodes if re.match(r"_(?!_)", n.attr)]
+    own = {n.attr for n in nodes if isinstance(n.value, ast.Name) and n.value.id in ("self", "cls")}
+    own |= {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+    for node in nodes:  # another object's, unless of a class in the same file
+        inherited = isinstance(node.value, ast.Call) and ast.unparse(node.value) == "super()"
+        assert inherited or node.attr in own, f"{ast.unparse(node)}, line {node.lineno}"
+
+
 def test_the_stubs_name_what_the_compiled_module_has() -> None:
     stub = ast.parse((ROOT / "python/fastrelu/_core.pyi").read_text())
     for node in stub.body:

@@ -10,7 +10,7 @@ import pytest
 from command_tools import metrics_in, run, write_table
 
 import fastrelu
-from fastrelu.training import DataError, load_model
+from fastrelu.training import DataError, DataWarning, load_model
 
 
 @pytest.fixture
@@ -129,12 +129,15 @@ def test_model_files_from_elsewhere(model, tmp_path):
 def test_in_python(model, tmp_path):
     loaded = load_model(model)
     columns = {"height": [0.0, 0.0], "shape": ["round", None], "width": [3.0, -1.0]}
-    assert loaded.predict(columns).tolist() == ["red", "blue"]
+    with pytest.warns(DataWarning, match="'shape': 1 values missing, .*: all zeros"):
+        assert loaded.predict(columns).tolist() == ["red", "blue"]
+    columns["shape"] = ["round", "square"]
     assert loaded.predict_proba(columns).shape == (2, 2) and loaded.classes == ["blue", "red"]
-    assert sum(loaded.seen.values()) == 1  # a shape is missing, and in training none was
-    del columns["height"]
-    loaded.predict(columns)
-    assert sum(loaded.seen.values()) == 3
+    assert not loaded.seen
+    columns["hieght"] = columns.pop("height")
+    with pytest.warns(DataWarning, match=r"'height': not there \(did you mean 'hieght'\?\).* 2 "):
+        loaded.predict(columns)
+    assert loaded.seen["missing column", "height"] == 2
     with pytest.raises(ValueError, match="expected 3 columns"):
         loaded.predict(np.zeros((2, 5)))
     with pytest.raises(ValueError, match="one length"):
@@ -146,7 +149,9 @@ def test_in_python(model, tmp_path):
 def test_data_frames(model):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"shape": ["round", None], "width": [3, -1], "height": [0.0, None]})
-    assert load_model(model).predict(frame).tolist() == ["red", "blue"]
+    with pytest.warns(DataWarning) as caught:
+        assert load_model(model).predict(frame).tolist() == ["red", "blue"]
+    assert len(caught) == 2 and caught[0].filename == __file__
 
 
 def test_regression_in_its_own_unit(tmp_path, rng):

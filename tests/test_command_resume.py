@@ -12,7 +12,7 @@ import pytest
 from command_tools import environment, result_of, run, start, write_table
 
 from fastrelu import whole_files
-from fastrelu.app.run import run_folder
+from fastrelu.app import run_folder
 
 KILLS = 20
 
@@ -151,6 +151,21 @@ def test_more_epochs_than_before(table, tmp_path):
     assert run("train", "--resume", out, "--epochs", 8).exit_code == 0
     assert result_of(out)[0][8:] == result_of(whole)[0][8:]
     assert result_of(out) == result_of(whole)
+
+
+def test_dropout_goes_on_to_the_same_bits(table, tmp_path):
+    whole, out, plain = tmp_path / "whole", tmp_path / "out", tmp_path / "plain"
+    flags = ["--hidden", "16,8", "--schedule-epochs", 6]
+    more = [*flags, "--dropout", "0.3,0.1"]
+    assert run("train", table, *more, "--epochs", 6, "--out", whole).exit_code == 0
+    assert run("train", table, *more, "--epochs", 2, "--out", out).exit_code == 0
+    assert "dropout = [0.3, 0.1]" in (out / "config.toml").read_text()
+    refused = run("train", "--resume", out, "--epochs", 6, "--dropout", 0.2)
+    assert refused.exit_code == 6 and "--dropout 0.2 (it was 0.3,0.1)" in refused.stderr
+    assert run("train", "--resume", out, "--epochs", 6).exit_code == 0
+    assert result_of(out) == result_of(whole)
+    assert run("train", table, *flags, "--epochs", 6, "--out", plain).exit_code == 0
+    assert result_of(plain)[0] != result_of(whole)[0]
 
 
 def test_damaged_checkpoints_are_passed_over(table, tmp_path):

@@ -5,9 +5,14 @@ import csv
 
 import pytest
 from command_tools import metrics_in, result_of, run
+from saved_runs import write_table
 
+import fastrelu
+from fastrelu.app.preprocess import Target
+from fastrelu.app.run.prepare import resolve
+from fastrelu.app.run.search.session import with_choice
 from fastrelu.app.run.search.space import draw, rungs, space_of
-from fastrelu.app.settings import Settings
+from fastrelu.app.settings import Settings, merge
 from fastrelu.training import ConfigError, load_model
 
 
@@ -37,6 +42,43 @@ def test_draws():
 def test_bad_spaces(text, message):
     with pytest.raises(ConfigError, match=message):
         space(text)
+
+
+def test_each_optimizer_has_its_own_defaults():
+    target = Target("regression")
+    for given in ({}, {"lr": 0.03}, {"optimizer": "sgd", "momentum": 0.5}, {"weight_decay": 0.2}):
+        for optimizer in ("adam", "adamw", "sgd"):
+            candidate = resolve(with_choice(merge(given), {"optimizer": optimizer}), target, 700)
+            alone = {k: v for k, v in given.items() if k != "momentum" or optimizer == "sgd"}
+            assert candidate == resolve(merge(alone, {"optimizer": optimizer}), target, 700)
+    found = [resolve(with_choice(Settings(), {"optimizer": name}), target, 700)
+             for name in ("adamw", "sgd")]  # fmt: skip
+    assert [(s.lr, s.momentum, s.weight_decay) for s in found] == [
+        (0.001, None, 0.01), (0.01, 0.9, 0.0)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("optimizer", "adamw"),
+        ("optimizer", "sgd"),
+        ("class_weight", "balanced"),
+        ("dropout", "0.3"),
+    ],
+)
+def test_a_candidate_is_the_run_with_the_same_settings(tmp_path, name, value):
+    table = write_table(tmp_path / "table.csv")
+    flags = ["--target", "kind", "--weights", "w", "--hidden", "6", "--epochs", 4]
+    search = ["--search", "--search-space", f"{name}={value}", "--candidates", 2]
+    assert run("train", table, *flags, *search, "--out", tmp_path / "search").exit_code == 0
+    direct = [f"--{name.replace('_', '-')}", value]
+    assert run("train", table, *flags, *direct, "--out", tmp_path / "direct").exit_code == 0
+    nets = [fastrelu.load(tmp_path / k / "model.safetensors") for k in ("search", "direct")]
+    assert nets[0].parameters.tobytes() == nets[1].parameters.tobytes()
+    searched, trained = (metrics_in(tmp_path / k) for k in ("search", "direct"))
+    assert searched.pop("search")["chosen"] == {name: value}
+    assert searched == trained
 
 
 def test_search_with_any_threads(tmp_path):

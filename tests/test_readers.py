@@ -144,7 +144,7 @@ def test_for_a_model_columns_are_read_as_in_training(tmp_path):
     assert table.columns["flag"].tolist() == [1, 0] and list(table.columns) == ["zip", "b", "flag"]
     with pytest.raises(DataError, match="line 2: column 'other': expected a number, as in train"):
         read([path], ColumnChoice(kinds={"other": "numeric"}), need_target=False)
-    with pytest.raises(DataError, match="row 1: column 'b': expected a date"):
+    with pytest.raises(DataError, match="line 2: column 'b': expected a date"):
         read([path], ColumnChoice(kinds={"b": "date"}), need_target=False)
     alone = write(tmp_path / "one.csv", "b\n1\n")
     table = read([alone], ColumnChoice(kinds={"b": "numeric"}), need_target=False)
@@ -200,7 +200,8 @@ def test_arrow_types(tmp_path):
     table = read([str(sink)])
     got = {n: c.tolist() for n, c in table.columns.items() if kind_of(c) != "date"}
     assert got["i64"] == [1, 2**40] and table.columns["u8"].dtype == np.uint8
-    assert got["codes"] == [5, 6] and got["runs"] == [7, 7] and got["word"] == ["x", ""]
+    assert got["codes"] == ["5", "6"] and got["runs"] == [7, 7] and got["word"] == ["x", ""]
+    assert "'codes' is a dictionary of whole numbers: read as categories" in table.notes[-1]
     assert got["half"] == [0.5, 1] and got["took"][0] == 90 and got["time"][0] == 3601
     for name, first in (("gap", None), ("flag", 1), ("price", 1.25)):
         values = table.columns[name]
@@ -211,7 +212,7 @@ def test_arrow_types(tmp_path):
     kinds = {"i64": "text", "flag": "text", "day": "text", "codes": "text"}
     texts = read([str(sink)], ColumnChoice(kinds=kinds), need_target=False)
     assert texts.columns["i64"].tolist() == ["1", str(2**40)]
-    assert texts.columns["flag"].tolist() == ["true", ""]
+    assert texts.columns["flag"].tolist() == ["True", ""]
     assert texts.columns["day"][0] == "2024-02-29" and texts.columns["codes"][1] == "6"
 
 
@@ -219,7 +220,10 @@ def test_arrow_types(tmp_path):
     ("column", "says"),
     [
         (pa.array([[1.0], [2.0]]), "has the type list<.*> which is no number.*--ignore 'x'"),
-        (pa.array([b"1", b"2"]), "has the type binary"),
+        (
+            pa.array([b"1", b"\xff2"]),
+            "row 2: column 'x': expected text, got the bytes .*--ignore 'x'",
+        ),
         (pa.array([1.0, np.inf]), "row 2: column 'x': expected finite numbers, got inf"),
     ],
 )
@@ -354,7 +358,7 @@ def test_objects_in_memory():
     assert table_from(table) is table
     for bad, says in (
         ({"a": [1, 2], "b": [1]}, "one length"),
-        ({"a": np.array([1, "x"], object)}, "got int, str"),
+        ({"a": np.array([1, [2]], object)}, "row 2: column 'a': .* got int, list"),
         ({"a": np.zeros(2, complex)}, "complex"),
         (np.array([["x", 1]], object), "columns with names"),
     ):
@@ -376,7 +380,7 @@ def test_nothing_is_imported_before_it_is_needed(tmp_path):
     code = (
         "import sys; from fastrelu.app.data.readers import read; from fastrelu.app import "
         f"preprocess; preprocess.fit_inputs(read([{path!r}])); "
-        "print({'scipy', 'sklearn', 'pyarrow', 'pandas'} & {m.split('.')[0] for m in sys.modules})"
+        "print({'scipy', 'sklearn', 'pandas'} & {m.split('.')[0] for m in sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
@@ -397,9 +401,9 @@ def test_categories_decided_late(tmp_path):
         (["2024-01-31T23:59:59.123456789Z", ""], "date"),
         (["2024-01-31 10:00+0200", "2024-01-31 10:00:00 -05:30"], "date"),
         (["2024-13-31", "2024-02-01"], "text"),
-        (["31.01.2024", "01.02.2024"], "text"),
+        (["31.01.2024", "01.02.2024"], "date"),
         (["true", "FALSE"], "numeric"),
-        (["1,234", "5"], "text"),
+        (["1,234", "5"], "numeric"),
         (["1e3", " .5 "], "numeric"),
         (["?", "n/a"], "numeric"),
     ],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from report_tools import content_of, flowers, prices
 
+from fastrelu.app.data.sample import spread_sample
 from fastrelu.app.data.table import NumberedNames, Table
 from fastrelu.app.errors import DataError
 from fastrelu.app.report import (
@@ -20,7 +21,6 @@ from fastrelu.app.report import (
 )
 from fastrelu.app.report import summary as summary_module
 from fastrelu.app.report.columns import treatments
-from fastrelu.app.report.gather import spread_sample
 
 
 def test_columns_of_each_kind_are_summarized():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Streams: the order of rows and every bit as written down, whatever reads, wherever it stops."""
 
+import gzip
 import json
 from collections import Counter
 
@@ -16,13 +17,14 @@ from fastrelu import _core, reference
 from fastrelu.app.data.readers import ColumnChoice, read
 from fastrelu.app.data.split import PARTS
 from fastrelu.app.data.stream import budget, open_stream
-from fastrelu.app.data.stream.feeder import StreamFeeder
 from fastrelu.app.data.stream.npy import NpyStream, npy_file
 from fastrelu.app.data.stream.parquet import ParquetStream
 from fastrelu.app.data.stream.parts import Membership
-from fastrelu.app.data.stream.prepare import prepare_stream
+from fastrelu.app.data.stream.text import TextStream
 from fastrelu.app.errors import CheckpointError, ConfigError, DataError
 from fastrelu.app.run.build import build
+from fastrelu.app.run.stream_feeder import StreamFeeder
+from fastrelu.app.run.stream_prepare import prepare_stream
 from fastrelu.app.settings import merge
 
 MEMORY = 50_000_000
@@ -55,8 +57,7 @@ def trained(data, feeder, epochs=2):
     trainer = build(data.settings, data.inputs, data.target, data.loss, steps)
     losses = []
     for _ in range(epochs):
-        assert feeder.run_epoch(trainer, lambda: False)
-        losses.append(feeder.epoch_loss())
+        losses.append(feeder.run_epoch(trainer, lambda: False).loss)
     return losses, trainer.network.parameters.copy()
 
 
@@ -207,23 +208,23 @@ def test_a_run_goes_on_from_any_step(small, steps):
 
     first = feeder_of(data)
     trainer = build(data.settings, data.inputs, data.target, data.loss, in_epoch)
-    left = steps
-    while left:  # block by block, the last one not to its end
-        number, done = divmod(steps - left, 4)
-        block = first._filled(1, number)
-        block.order = block.order[: (done + min(left, 4)) * 16]
-        first._train(trainer, block, done, lambda: False)
-        left -= min(left, 4)
-    assert trainer.n_steps == steps
-    saved = trainer._checkpoint_content()
 
-    again = fastrelu.Trainer._from_content(*saved)
+    class Cut:  # its last block has not all its rows
+        n_rows, block_rows = first.n_rows, first.block_rows
+
+        def block(self, epoch, number):
+            block = first.block(epoch, number)
+            return block._replace(order=block.order[: (steps - 4 * number) * 16])
+
+    while trainer.n_steps < steps:
+        assert trainer.run_epoch(Cut(), stop=lambda: True) is None
+    assert trainer.n_steps == trainer.epoch_steps == steps
+    saved = trainer.checkpoint_content()
+
+    again = fastrelu.Trainer.from_checkpoint_content(*saved)
     second = feeder_of(data)
     second.restore(json.loads(json.dumps(first.state())))
-    assert second.run_epoch(again, lambda: False)
-    assert second.epoch_loss() == losses[0]
-    assert second.run_epoch(again, lambda: False)
-    assert second.epoch_loss() == losses[1]
+    assert [second.run_epoch(again, lambda: False).loss for _ in range(2)] == losses
     assert same_bits(again.network.parameters, parameters)
 
 
@@ -240,11 +241,11 @@ def test_stop_is_heard_and_the_next_call_goes_on(small):
         calls += 1
         return calls % 2 == 1
 
-    while not feeder.run_epoch(trainer, stop):
-        places.append(trainer._core.state["place"])
-        assert trainer._core.state["sampling"] == "blocks"
+    while (record := feeder.run_epoch(trainer, stop)) is None:
+        places.append(trainer.epoch_steps)
+        assert trainer.epoch_open
     assert places and places == sorted(set(places))
-    assert feeder.epoch_loss() == losses[0]
+    assert record.loss == losses[0]
     assert same_bits(trainer.network.parameters, parameters)
 
 
@@ -293,7 +294,7 @@ def test_scores_are_those_of_the_rows_in_memory(tmp_path, rng, target):
             error = trainer.network(X)[:, 0].astype(float) - y
             rmse = np.sqrt((w * error**2).sum() / w.sum()) * data.target.std
             assert scores.result()["rmse"] == pytest.approx(rmse)
-        loss, _ = trainer._core.evaluate(trainer._core.data(X, y, w, True))
+        loss = trainer.evaluate(X, y, w).loss
         assert scores.loss == loss  # the same chain, to the last bit
     assert data.counts()["dropped"] == int((whole.weights == 0).sum())
 
@@ -305,8 +306,10 @@ def test_a_column_can_say_the_part(tmp_path, rng):
     data = prepared(ParquetStream([path], choice, MEMORY), split="column:part")
     assert data.counts() == {"train": 300, "validation": 100, "test": 100, "dropped": 0}
     assert data.inputs.n_inputs == 3
-    bad = write(tmp_path / "bad.parquet", table(rng, 500, part=np.where(said == "test", "?", said)))
-    with pytest.raises(DataError, match=r"bad\.parquet: row 3: --split column:part: .*got '\?'"):
+    bad = write(
+        tmp_path / "bad.parquet", table(rng, 500, part=np.where(said == "test", "what", said))
+    )
+    with pytest.raises(DataError, match=r"bad\.parquet: row 3: --split column:part: .*got 'what'"):
         prepared(ParquetStream([bad], choice, MEMORY), split="column:part")
     with pytest.raises(ConfigError, match="--split time needs all rows in memory"):
         prepared(ParquetStream([path], choice, MEMORY), split="time:part")
@@ -326,7 +329,7 @@ def test_gaps_text_dates_and_missing_targets(tmp_path, rng):
     losses, parameters = trained(data, feeder_of(data))
     assert np.isfinite(parameters).all() and losses[1] < losses[0]
     whole = read([path], ColumnChoice(target="y"))
-    block = next(feeder_of(data).judged("test"))
+    block = next(feeder_of(data).batches("test"))
     rows = np.flatnonzero(Membership(0, 0.1, 0.2).drawn(0, 600) == 2)
     rows = rows[~np.isnan(whole.target[rows])]
     assert same_bits(block.X, data.inputs.transform(whole, rows))
@@ -371,7 +374,7 @@ def test_npy_matrices_stream_and_bytes_stay_bytes(tmp_path, rng, monkeypatch):
     seen = np.sort(feeder._block.X[: feeder._block.n_rows].view("V20").ravel())
     assert np.isin(seen, images.reshape(400, 20).view("V20").ravel()).all()
     rows = np.flatnonzero(Membership(0, 0.1, 0.2).drawn(0, 400) == 1)
-    block = next(feeder.judged("validation"))
+    block = next(feeder.batches("validation"))
     assert (block.X == images.reshape(400, 20)[rows]).all() and (block.truth == labels[rows]).all()
 
 
@@ -382,13 +385,13 @@ def test_a_matrix_has_its_target_in_a_column(tmp_path, rng):
         NpyStream([npy_file(str(tmp_path / "m.npy"))], ColumnChoice(target="1"), MEMORY)
     )
     assert data.inputs.n_inputs == 3 and data.target_name == "1"
-    block = next(feeder_of(data).judged("train"))
+    block = next(feeder_of(data).batches("train"))
     rows = np.flatnonzero(Membership(0, 0.1, 0.2).drawn(0, 300) == 0)
     assert same_bits(block.truth, X[rows, 1])
     content = (tmp_path / "m.npy").read_bytes()
     (tmp_path / "m.npy").write_bytes(content[:-900])
     with pytest.raises(DataError, match=r"m\.npy: cut short: 300 rows are announced"):
-        list(feeder_of(data).judged("train"))
+        list(feeder_of(data).batches("train"))
     np.save(tmp_path / "f.npy", np.asfortranarray(X))
     assert npy_file(str(tmp_path / "f.npy")) is None
 
@@ -422,15 +425,16 @@ def test_only_what_is_too_large_is_streamed(tmp_path, rng):
     assert open_stream(matrix, ColumnChoice(), 256_000_000) is None
     assert isinstance(open_stream(matrix, ColumnChoice(), 70_000), NpyStream)
     (tmp_path / "t.csv").write_text("a,y\n" + "1,2\n" * 50_000)
-    assert open_stream([str(tmp_path / "t.csv")], choice, 1000) is None
+    assert open_stream([str(tmp_path / "t.csv")], choice, 256_000_000) is None
+    assert isinstance(open_stream([str(tmp_path / "t.csv")], choice, 1000), TextStream)
     assert open_stream(["iris"], ColumnChoice(), 10) is None
 
 
 def test_a_table_larger_than_the_machine_is_refused_at_once(tmp_path, monkeypatch):
-    (tmp_path / "t.csv").write_text("a,y\n" + "1,2\n" * 1000)
-    monkeypatch.setattr("os.sysconf", lambda name: 50)
-    with pytest.raises(DataError, match=r"t\.csv: csv files are read into memory.*Parquet"):
-        open_stream([str(tmp_path / "t.csv")], ColumnChoice(), 1000)
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"a,y\n" + b"1,2\n" * 1000))
+    monkeypatch.setattr("os.sysconf", lambda name: 5)
+    with pytest.raises(DataError, match=r"t\.csv\.gz: packed text is read into memory.*Parquet"):
+        open_stream([str(tmp_path / "t.csv.gz")], ColumnChoice(), 10)
 
 
 # The command

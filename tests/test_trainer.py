@@ -45,16 +45,28 @@ def test_fit_learns_and_keeps_history():
         fastrelu.AdamW(schedules.step_decay(1e-2, 0.5, 10)),
     ],
 )
-def test_checkpoint_resumes_with_the_same_bits(tmp_path, optimizer, sampling):
-    straight, X, y = make(optimizer=optimizer, n_shards=2, clip_norm=1.0)
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_checkpoint_resumes_with_the_same_bits(tmp_path, optimizer, sampling, dropout):
+    more = {"optimizer": optimizer, "n_shards": 2, "clip_norm": 1.0, "dropout": dropout}
+    straight, X, y = make(**more)
     straight.fit(X, y, epochs=4, sampling=sampling)
-    first, _, _ = make(optimizer=optimizer, n_shards=2, clip_norm=1.0)
+    first, _, _ = make(**more)
     first.fit(X, y, epochs=2, sampling=sampling)
     first.save_checkpoint(tmp_path / "c")
     second = fastrelu.Trainer.from_checkpoint(tmp_path / "c")
     second.fit(X, y, epochs=2, sampling=sampling)
     assert second.network.parameters.tobytes() == straight.network.parameters.tobytes()
     assert second.n_steps == straight.n_steps
+
+
+def test_dropout_is_of_training_alone():
+    plain, X, y = make()
+    dropping, _, _ = make(dropout=0.5)
+    assert dropping.dropout == (0.5,) and plain.dropout == (0.0,)
+    gradients = [t.network.loss_and_gradient(X, y)[1].flat for t in (plain, dropping)]
+    assert gradients[0].tobytes() == gradients[1].tobytes()
+    assert plain.step(X, y) != dropping.step(X, y)
+    assert dropping.network(X).tobytes() == dropping.network(X).tobytes()
 
 
 def test_a_callable_is_given_again(tmp_path):
@@ -229,6 +241,11 @@ def test_weights_scale_like_repeated_rows():
         ({"clip_norm": 0}, ValueError, "clip_norm"),
         ({"seed": "x"}, TypeError, "seed"),
         ({"comm": object()}, ValueError, "comm"),
+        ({"dropout": 1.0}, ValueError, "dropout: expected a rate from 0 and below 1"),
+        ({"dropout": -0.1}, ValueError, "dropout"),
+        ({"dropout": float("nan")}, ValueError, "dropout"),
+        ({"dropout": "0.1"}, TypeError, "dropout"),
+        ({"dropout": [0.1]}, ValueError, r"dropout: .*0 of them.*got \[0.1\]"),
     ],
 )
 def test_bad_trainer_arguments(arguments, error, says):

@@ -9,7 +9,7 @@ from command_tools import run
 
 from fastrelu import _core
 from fastrelu.app import kinds
-from fastrelu.app.data.split import PURPOSE, row_numbers, split_rows
+from fastrelu.app.data.split import row_numbers, split_rows
 from fastrelu.app.settings import Settings, load_toml, merge, options, to_toml
 from fastrelu.training import ConfigError, DataError
 
@@ -46,6 +46,9 @@ def test_toml_there_and_back(tmp_path):
         ("batchsize = 3", "unknown key 'batchsize'; did you mean batch_size?"),
         ("[train]\nlr = 1", "unknown key 'train'"),
         ("memory = '1B'", "memory: expected a size"),
+        ("dropout = 1", "dropout: expected numbers from 0 and below 1"),
+        ("dropout = []", "dropout: expected numbers"),
+        ("dropout = [0.1, 0.1, 0.1]", "--dropout: expected one rate, or one for each of 2 hidden"),
         ("checkpoint_every = '0s'", "checkpoint_every: expected a time"),
         ("lr = ", "not a TOML file"),
     ],
@@ -54,7 +57,7 @@ def test_toml_errors_name_the_key(tmp_path, text, says):
     path = tmp_path / "c.toml"
     path.write_text(text)
     with pytest.raises(ConfigError) as error:
-        load_toml(path)
+        merge(load_toml(path))
     assert says in str(error.value)
     assert run("train", "digits", "--config", path).exit_code == 2
 
@@ -86,7 +89,7 @@ def test_cadences_and_sizes():
 def test_row_numbers_are_philox_words_wherever_they_start():
     words = row_numbers(11, 0, 40)
     for block in range(10):
-        expected = _core.philox_block((block, 0, 0, 0), (11, PURPOSE))
+        expected = _core.philox_block((block, 0, 0, 0), (11, 8))
         assert words[4 * block : 4 * block + 4].tolist() == expected
     assert (row_numbers(11, 13, 9) == words[13:22]).all()
 

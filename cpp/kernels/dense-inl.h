@@ -178,8 +178,7 @@ FASTRELU_INLINE void update_tile(const DenseBackwardWeights<T>& f, const T* g, s
     for (std::size_t v = 0; v < NV; ++v, g += S::kLanes) {
       const std::size_t lanes = lanes_inside<T>(f.fan_out, o + v * S::kLanes);
       const std::size_t at = (i + r) * f.fan_out + o + v * S::kLanes;
-      update_lanes(u, decay, S::load(g), f.w + at, f.s1 == nullptr ? nullptr : f.s1 + at,
-                   f.s2 == nullptr ? nullptr : f.s2 + at, lanes);
+      update_lanes(u, decay, S::load(g), f.w + at, f.state.from(at), lanes);
     }
   }
 }

@@ -324,8 +324,7 @@ __attribute__((noinline)) void few_backward_weights(const FewRowsStep<T>& f, con
         g = S::fma(left[r], S::load(dz + r * dz_step + o), g);
       });
       if (f.update != nullptr) {
-        update_lanes(*f.update, decay, g, f.parameters + at, f.s1 != nullptr ? f.s1 + at : nullptr,
-                     f.s2 != nullptr ? f.s2 + at : nullptr, lanes);
+        update_lanes(*f.update, decay, g, f.parameters + at, f.state.from(at), lanes);
       } else {
         S::store_partial(f.gradient + at, g, lanes);
       }

@@ -5,7 +5,7 @@
 // pre-activations, A = relu(Z) activations, dX, dZ, dW, db gradients. The families:
 //
 //   dense_*     many rows: lanes are rows of the minibatch. Activations and gradients are kept
-//               transposed, as panels of A' (features, rows) (array.h), so that odd widths waste
+//               transposed, as panels of A' (features, rows) (panels.h), so that odd widths waste
 //               nothing and W is read as it lies; dZ is also kept as panels of (rows, fan_out)
 //               for the weight gradient, whose lanes are outputs.
 //   few_rows_*  up to kFewRows rows: lanes are features, straight from row-major W.
@@ -23,7 +23,8 @@
 #include "../array.h"
 #include "../layer.h"
 #include "../loss.h"
-#include "../optimizer.h"
+#include "../panels.h"
+#include "../update.h"
 
 namespace fastrelu {
 
@@ -32,15 +33,6 @@ constexpr std::size_t kFewRows = 8;
 // Terms of a chain that run at once before the accumulators are stored: with panels of 128 bytes a
 // term, the right operand of a tile then stays in the L1 cache.
 constexpr std::size_t kInnerBlock = 256;
-
-// The rows of a minibatch in the user's matrix: index[r], or first + r where index is null.
-struct RowPicker {
-  const Index* index;
-  Index first;
-  Index operator()(std::size_t r) const {
-    return index != nullptr ? index[r] : first + static_cast<Index>(r);
-  }
-};
 
 // Rows of the user's matrix that a thread will load next, to be prefetched into the L2 cache a few
 // lines at every tile: fetched all at once they would wait for each other. row == end: none left.
@@ -84,9 +76,9 @@ struct DenseBackwardData {
 // dW[i, o] = chain over the rows [0, rows) of fma(X'[i, n], dZ[n, o]), from +0, or from what dw
 // holds when `accumulate`. X' has a last row of ones where there are biases: b lies behind W like
 // one more row of it, and db = dW's last row (fma(1, dz, acc) is acc + dz). Where `update` is
-// given, the gradient is not stored: the parameters `w` take the update at once (optimizer.h), with
-// their state s1, s2. Work is the units [unit_begin, unit_end) of panels(fan_out) x runs of
-// kGradientUnit inputs, output panel by panel.
+// given, the gradient is not stored: the parameters `w` take the update at once (update.h), with
+// their state. Work is the units [unit_begin, unit_end) of panels(fan_out) x runs of kGradientUnit
+// inputs, output panel by panel.
 template <class T>
 struct DenseBackwardWeights {
   Panels<const T> x;   // (inputs, rows)
@@ -96,7 +88,8 @@ struct DenseBackwardWeights {
   T* dw;  // (inputs, fan_out) row-major; null where `update` is given and nothing is accumulated
   bool accumulate;
   const UpdateArgs<T>* update;
-  T *w, *s1, *s2;  // laid out as dw
+  T* w;                  // laid out as dw
+  StateArrays<T> state;  // the same
   std::size_t unit_begin, unit_end;
   RowsAhead* ahead;  // or null
 };
@@ -157,7 +150,8 @@ struct SparseBackwardWeights {
   Panels<const T> dz;             // (rows, fan_out)
   T* dw;                          // row-major (cols of X, fan_out)
   const UpdateArgs<T>* update;
-  T *w, *s1, *s2;  // laid out as dw
+  T* w;                  // laid out as dw
+  StateArrays<T> state;  // the same
 };
 
 // db[o] = chain over the rows [0, rows) of acc + dZ[n, o], from +0, or from what db holds when
@@ -169,7 +163,8 @@ struct SparseBackwardBias {
   T* db;
   bool accumulate;
   const UpdateArgs<T>* update;
-  T *b, *s1, *s2;
+  T* b;
+  StateArrays<T> state;
 };
 
 // A whole pass over 1 .. kFewRows rows.
@@ -197,7 +192,8 @@ struct FewRowsStep {
   T* gradient;       // laid out as the parameters; stored or (accumulate) continued where not null
   bool accumulate;
   const UpdateArgs<T>* update;  // or null: the gradient alone
-  T *parameters, *s1, *s2;
+  T* parameters;
+  StateArrays<T> state;
   bool scalar;    // plain SGD on the squared error of a network of few weights, relu or identity
   T* transposed;  // null, or with plain SGD W' as few_rows_transpose gives it: read instead of W by
                   // the backward pass, and updated beside it
@@ -217,7 +213,7 @@ inline std::size_t few_rows_transposed_size(const Layer* layers, std::size_t cou
 
 // leaky_relu(z) is this times z below 0.
 template <class T>
-constexpr T kLeakySlope = static_cast<T>(0.01);
+constexpr T kLeakySlope = static_cast<T>(info(Activation::leaky_relu).slope);
 
 template <class T>
 struct KernelTable {
@@ -245,8 +241,9 @@ struct KernelTable {
   void (*few_rows_forward)(const FewRowsForward<T>&);
   void (*few_rows_step)(const FewRowsStep<T>&);
   void (*few_rows_transpose)(const FewRowsForward<T>&, T* out);
-  // One update of n parameters; g is only read. `is_weight` false leaves out the weight decay.
-  void (*update)(const UpdateArgs<T>&, bool is_weight, T* w, const T* g, T* s1, T* s2,
+  // One update of n parameters with their state; g is only read. `is_weight` false leaves out the
+  // weight decay.
+  void (*update)(const UpdateArgs<T>&, bool is_weight, T* w, const T* g, StateArrays<T> state,
                  std::size_t n);
   void (*add)(T* sum, const T* x, std::size_t n);   // sum = sum + x
   void (*multiply)(T* x, T factor, std::size_t n);  // x = x * factor

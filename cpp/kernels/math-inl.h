@@ -19,14 +19,14 @@ struct MathConstants;
 template <>
 struct MathConstants<float> {
   static constexpr int kMantissaBits = 23;
-  static constexpr std::int32_t kBias = 127;
+  static constexpr std::uint32_t kBias = 127;
   static constexpr float kRoundMagic = 12582912.0f;  // 1.5 * 2^23
   static constexpr float kLog2e = 1.44269504f;
   static constexpr float kLn2High = 0.693145751953125f, kLn2Low = 1.4286068e-06f;
   static constexpr float kExpLowest = -104.0f, kExpHighest = 89.0f;
   static constexpr float kTanhHighest = 10.0f;
   static constexpr float kSubnormalScale = 8388608.0f;  // 2^23
-  static constexpr std::int32_t kSqrtHalfBits = 0x3f3504f3;
+  static constexpr std::uint32_t kSqrtHalfBits = 0x3f3504f3;
   static constexpr float kExp[] = {0.5f, 0.16666576f, 0.041666556f, 0.008363179f, 0.0013926184f};
   static constexpr float kLog[] = {0.66666687f, 0.39988777f, 0.29580158f};
   static constexpr float kTanh[] = {-0.33333334f, 0.13333324f,   -0.053964697f,
@@ -36,14 +36,14 @@ struct MathConstants<float> {
 template <>
 struct MathConstants<double> {
   static constexpr int kMantissaBits = 52;
-  static constexpr std::int64_t kBias = 1023;
+  static constexpr std::uint64_t kBias = 1023;
   static constexpr double kRoundMagic = 6755399441055744.0;  // 1.5 * 2^52
   static constexpr double kLog2e = 1.4426950408889634;
   static constexpr double kLn2High = 0.6931471804855391, kLn2Low = 7.440617110012397e-11;
   static constexpr double kExpLowest = -746.0, kExpHighest = 710.0;
   static constexpr double kTanhHighest = 20.0;
   static constexpr double kSubnormalScale = 4503599627370496.0;  // 2^52
-  static constexpr std::int64_t kSqrtHalfBits = 0x3fe6a09e667f3bcd;
+  static constexpr std::uint64_t kSqrtHalfBits = 0x3fe6a09e667f3bcd;
   static constexpr double kExp[] = {0.5000000000000001,     0.16666666666666669,
                                     0.04166666666662413,    0.008333333333330062,
                                     0.0013888888917213717,  0.00019841269863053618,
@@ -67,11 +67,11 @@ FASTRELU_INLINE typename Simd<T>::V polynomial(typename Simd<T>::V x, const T (&
   return p;
 }
 
-// 2^k for a normal result.
+// 2^k for a normal result; anything for another k.
 template <class T>
 FASTRELU_INLINE typename Simd<T>::V power_of_two(typename Simd<T>::I k) {
   using C = MathConstants<T>;
-  return (typename Simd<T>::V)((k + C::kBias) << C::kMantissaBits);
+  return (typename Simd<T>::V)(((typename Simd<T>::U)k + C::kBias) << C::kMantissaBits);
 }
 
 // x = k ln2 + r, |r| <= ln2 / 2 (and a little); returns exp(r) - 1.
@@ -81,7 +81,7 @@ FASTRELU_INLINE typename Simd<T>::V reduce_expm1(typename Simd<T>::V x, typename
   using C = MathConstants<T>;
   const typename S::V magic = S::set1(C::kRoundMagic);
   const typename S::V shifted = S::fma(x, S::set1(C::kLog2e), magic);
-  *k = (typename S::I)shifted - (typename S::I)magic;
+  *k = (typename S::I)((typename S::U)shifted - (typename S::U)magic);
   const typename S::V n = shifted - magic;
   typename S::V r = S::fma(-n, S::set1(C::kLn2High), x);
   r = S::fma(-n, S::set1(C::kLn2Low), r);
@@ -117,14 +117,14 @@ FASTRELU_INLINE typename Simd<T>::V log_reduced(typename Simd<T>::V f, typename 
   return S::fma(k, S::set1(C::kLn2High), f - tail);
 }
 
-// x = 2^k m with m in [sqrt(1/2), sqrt(2)), x normal.
+// x = 2^k m with m in [sqrt(1/2), sqrt(2)), x normal and > 0; anything for another x.
 template <class T>
 FASTRELU_INLINE typename Simd<T>::V split(typename Simd<T>::V x, typename Simd<T>::I* k) {
   using S = Simd<T>;
   using C = MathConstants<T>;
-  const typename S::I bits = (typename S::I)x;
-  *k = (bits - C::kSqrtHalfBits) >> C::kMantissaBits;
-  return (typename S::V)(bits - (*k << C::kMantissaBits));
+  const typename S::U bits = (typename S::U)x;
+  *k = (typename S::I)(bits - C::kSqrtHalfBits) >> C::kMantissaBits;
+  return (typename S::V)(bits - ((typename S::U) * k << C::kMantissaBits));
 }
 
 template <class T>

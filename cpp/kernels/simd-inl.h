@@ -3,7 +3,9 @@
 // namespace fastrelu::FASTRELU_ISA; nothing here may be seen by two of them.
 //
 // Simd<T> (T float or double) gives
-//   V, M, I     vector of T; comparison result (lanes 0 or -1, same width); signed integers
+//   V, M, I, U  vector of T; comparison result (lanes 0 or -1, same width); signed integers;
+//   unsigned
+//               ones, for sums and shifts of bits that may leave the signed range
 //   kLanes      elements of V
 //   load, store unaligned; load_partial / store_partial touch only the first `count` lanes
 //               (the others read as 0)
@@ -61,17 +63,20 @@ template <>
 struct VectorOf<float> {
   typedef float V __attribute__((vector_size(kVectorBytes)));
   typedef std::int32_t I __attribute__((vector_size(kVectorBytes)));
+  typedef std::uint32_t U __attribute__((vector_size(kVectorBytes)));
 };
 template <>
 struct VectorOf<double> {
   typedef double V __attribute__((vector_size(kVectorBytes)));
   typedef std::int64_t I __attribute__((vector_size(kVectorBytes)));
+  typedef std::uint64_t U __attribute__((vector_size(kVectorBytes)));
 };
 
 template <class T>
 struct Simd {
   using V = typename VectorOf<T>::V;
   using I = typename VectorOf<T>::I;
+  using U = typename VectorOf<T>::U;
   using M = I;
   using Scalar = T;
   using Int = typename IntegerOf<T>::type;

@@ -81,12 +81,11 @@ struct SparseRow {
       }
     });
   }
-  // The update of the parameters at `w` by the gradient `acc`.
-  FASTRELU_INLINE void update(const UpdateArgs<T>& u, bool decay, T* w, T* s1, T* s2,
+  // The update of the parameters at `w`, with their state, by the gradient `acc`.
+  FASTRELU_INLINE void update(const UpdateArgs<T>& u, bool decay, T* w, StateArrays<T> state,
                               std::size_t begin, std::size_t cols) const {
     static_for<NV>([&](auto v) __attribute__((always_inline)) {
-      update_lanes(u, decay, acc[v], w + v * L, s1 == nullptr ? nullptr : s1 + v * L,
-                   s2 == nullptr ? nullptr : s2 + v * L, lanes(begin, cols, v));
+      update_lanes(u, decay, acc[v], w + v * L, state.from(v * L), lanes(begin, cols, v));
     });
   }
 };
@@ -188,8 +187,7 @@ __attribute__((noinline)) void sparse_backward_columns(const SparseBackwardWeigh
       });
     }
     if (f.update != nullptr) {
-      row.update(*f.update, decay, f.w + at, f.s1 == nullptr ? nullptr : f.s1 + at,
-                 f.s2 == nullptr ? nullptr : f.s2 + at, begin, cols);
+      row.update(*f.update, decay, f.w + at, f.state.from(at), begin, cols);
     } else {
       row.store(f.dw + at, begin, cols);
     }
@@ -222,8 +220,7 @@ void sparse_backward_bias(const SparseBackwardBias<T>& f) {
       });
     }
     if (f.update != nullptr) {
-      row.update(*f.update, false, f.b + begin, f.s1 == nullptr ? nullptr : f.s1 + begin,
-                 f.s2 == nullptr ? nullptr : f.s2 + begin, begin, f.dz.cols);
+      row.update(*f.update, false, f.b + begin, f.state.from(begin), begin, f.dz.cols);
     } else {
       row.store(f.db + begin, begin, f.dz.cols);
     }

@@ -22,33 +22,50 @@ FASTRELU_INLINE typename Simd<T>::V flush(typename Simd<T>::V x) {
   return small ? S::zero() : x;
 }
 
-template <class T>
-struct State {
-  typename Simd<T>::V w, s1, s2;
+// A vector of each of a rule's state arrays, or only its first `lanes` values.
+template <class T, bool kWhole>
+struct StateVectors {
+  using S = Simd<T>;
+  StateArrays<T> arrays;
+  std::size_t lanes;
+
+  FASTRELU_INLINE typename S::V load(std::size_t k) const {
+    return kWhole ? S::load(arrays.array(k)) : S::load_partial(arrays.array(k), lanes);
+  }
+  FASTRELU_INLINE void store(std::size_t k, typename S::V v) const {
+    if constexpr (kWhole) {
+      S::store(arrays.array(k), v);
+    } else {
+      S::store_partial(arrays.array(k), v, lanes);
+    }
+  }
 };
 
-template <class T>
-FASTRELU_INLINE void update_vector(const UpdateArgs<T>& u, bool decay, typename Simd<T>::V g,
-                                   State<T>& s) {
+// The parameters w after the update by g; their state is brought up to date.
+template <class T, bool kWhole>
+FASTRELU_INLINE typename Simd<T>::V update_vector(const UpdateArgs<T>& u, bool decay,
+                                                  typename Simd<T>::V g, typename Simd<T>::V w,
+                                                  const StateVectors<T, kWhole>& state) {
   using S = Simd<T>;
   using V = typename S::V;
   using Rule = typename UpdateArgs<T>::Rule;
   if (u.clipped) g = g * S::set1(u.clip);
-  if (decay && u.rule != Rule::adamw) g = S::fma(S::set1(u.weight_decay), s.w, g);
+  if (decay && u.rule != Rule::adamw) g = S::fma(S::set1(u.weight_decay), w, g);
   const V lr = S::set1(u.learning_rate);
-  if (u.rule == Rule::sgd) {
-    s.w = S::fma(-lr, g, s.w);
-  } else if (u.rule == Rule::momentum || u.rule == Rule::nesterov) {
+  if (u.rule == Rule::sgd) return S::fma(-lr, g, w);
+  if (u.rule == Rule::momentum || u.rule == Rule::nesterov) {
     const V mu = S::set1(u.momentum), push = -(lr * g);
-    s.s1 = flush<T>(S::fma(mu, s.s1, push));
-    s.w = s.w + (u.rule == Rule::nesterov ? S::fma(mu, s.s1, push) : s.s1);
-  } else {
-    s.s1 = flush<T>(S::fma(S::set1(u.beta_1), s.s1, S::set1(u.c1) * g));
-    s.s2 = flush<T>(S::fma(S::set1(u.beta_2), s.s2, (S::set1(u.c2) * g) * g));
-    const V step = (lr * s.s1) / (S::sqrt(s.s2) + S::set1(u.epsilon));
-    if (decay && u.rule == Rule::adamw) s.w = S::fma(S::set1(-u.weight_decay), s.w, s.w);
-    s.w = s.w - step;
+    const V velocity = flush<T>(S::fma(mu, state.load(0), push));
+    state.store(0, velocity);
+    return w + (u.rule == Rule::nesterov ? S::fma(mu, velocity, push) : velocity);
   }
+  const V m = flush<T>(S::fma(S::set1(u.beta_1), state.load(0), S::set1(u.c1) * g));
+  const V v = flush<T>(S::fma(S::set1(u.beta_2), state.load(1), (S::set1(u.c2) * g) * g));
+  state.store(0, m);
+  state.store(1, v);
+  const V step = (lr * m) / (S::sqrt(v) + S::set1(u.epsilon));
+  if (decay && u.rule == Rule::adamw) w = S::fma(S::set1(-u.weight_decay), w, w);
+  return w - step;
 }
 
 template <class T>
@@ -59,32 +76,26 @@ FASTRELU_INLINE bool is_plain_sgd(const UpdateArgs<T>& u) {
 // Up to a vector of parameters with their state, `lanes` of it.
 template <class T>
 FASTRELU_INLINE void update_lanes(const UpdateArgs<T>& u, bool decay, typename Simd<T>::V g, T* w,
-                                  T* s1, T* s2, std::size_t lanes) {
+                                  const StateArrays<T>& state, std::size_t lanes) {
   using S = Simd<T>;
   if (lanes == S::kLanes) {
-    State<T> s{S::load(w), s1 ? S::load(s1) : S::zero(), s2 ? S::load(s2) : S::zero()};
-    update_vector(u, decay, g, s);
-    S::store(w, s.w);
-    if (s1) S::store(s1, s.s1);
-    if (s2) S::store(s2, s.s2);
+    S::store(w, update_vector(u, decay, g, S::load(w), StateVectors<T, true>{state, lanes}));
   } else {
-    State<T> s{S::load_partial(w, lanes), s1 ? S::load_partial(s1, lanes) : S::zero(),
-               s2 ? S::load_partial(s2, lanes) : S::zero()};
-    update_vector(u, decay, g, s);
-    S::store_partial(w, s.w, lanes);
-    if (s1) S::store_partial(s1, s.s1, lanes);
-    if (s2) S::store_partial(s2, s.s2, lanes);
+    const typename S::V old = S::load_partial(w, lanes);
+    const StateVectors<T, false> part{state, lanes};
+    S::store_partial(w, update_vector(u, decay, g, old, part), lanes);
   }
 }
 
 template <class T>
-void update(const UpdateArgs<T>& u, bool is_weight, T* w, const T* g, T* s1, T* s2, std::size_t n) {
+void update(const UpdateArgs<T>& u, bool is_weight, T* w, const T* g, StateArrays<T> state,
+            std::size_t n) {
   using S = Simd<T>;
   const bool decay = is_weight && u.weight_decay != 0;
   for (std::size_t i = 0; i < n; i += S::kLanes) {
     const std::size_t lanes = std::min(S::kLanes, n - i);
     const typename S::V gv = lanes == S::kLanes ? S::load(g + i) : S::load_partial(g + i, lanes);
-    update_lanes(u, decay, gv, w + i, s1 ? s1 + i : nullptr, s2 ? s2 + i : nullptr, lanes);
+    update_lanes(u, decay, gv, w + i, state.from(i), lanes);
   }
 }
 

@@ -1,64 +1,121 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Train and run ReLU networks on CPUs, fast, and the same to the last bit everywhere."""
+"""Train and run ReLU networks on CPUs, fast, and the same to the last bit everywhere.
+
+Importing it loads the compiled core alone; each name brings its module when it is first used.
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fastrelu import losses, reference, schedules
-from fastrelu._config import __version__, get_num_threads, set_num_threads, show_config
-from fastrelu.exact.piecewise import PiecewiseLinear, maximum, minimum
-from fastrelu.functional import linear_relu, relu, relu_backward
-from fastrelu.model_file import load
-from fastrelu.network import Cache, Gradients, Network
-from fastrelu.optimizers import SGD, Adam, AdamW
-from fastrelu.trainer import History, Trainer
+from fastrelu import _core as _core  # what the environment asks for is refused here and now
 
 if TYPE_CHECKING:
     from fastrelu import convergence as convergence
+    from fastrelu import (
+        losses,
+        metrics,
+        random,
+        reference,
+        schedules,
+    )
     from fastrelu import plot as plot
+    from fastrelu._config import (
+        get_isa,
+        get_num_threads,
+        set_num_threads,
+        set_thread_limit,
+        show_config,
+    )
+    from fastrelu._version import __version__
+    from fastrelu.data_set import Block, BlockSource, DataSet, Evaluation, LossSums
+    from fastrelu.exact.maximum import maximum, minimum
+    from fastrelu.exact.piecewise import PiecewiseLinear
+    from fastrelu.functional import linear_relu, relu, relu_backward
+    from fastrelu.history import EpochRecord, History
     from fastrelu.mlp import MLPClassifier as MLPClassifier
     from fastrelu.mlp import MLPRegressor as MLPRegressor
+    from fastrelu.model_file import load
+    from fastrelu.network import Cache, Gradients, Network
+    from fastrelu.optimizers import SGD, Adam, AdamW
+    from fastrelu.trainer import Trainer
+
+#: Where each name is.
+_MODULES = {
+    **dict.fromkeys(("__version__",), "_version"),
+    **dict.fromkeys(
+        ("get_isa", "get_num_threads", "set_num_threads", "set_thread_limit", "show_config"),
+        "_config",
+    ),
+    **dict.fromkeys(("Block", "BlockSource", "DataSet", "Evaluation", "LossSums"), "data_set"),
+    **dict.fromkeys(("maximum", "minimum"), "exact.maximum"),
+    **dict.fromkeys(("PiecewiseLinear",), "exact.piecewise"),
+    **dict.fromkeys(("linear_relu", "relu", "relu_backward"), "functional"),
+    **dict.fromkeys(("EpochRecord", "History"), "history"),
+    **dict.fromkeys(("MLPClassifier", "MLPRegressor"), "mlp"),
+    **dict.fromkeys(("load",), "model_file"),
+    **dict.fromkeys(("Cache", "Gradients", "Network"), "network"),
+    **dict.fromkeys(("SGD", "Adam", "AdamW"), "optimizers"),
+    **dict.fromkeys(("Trainer",), "trainer"),
+}
+_SUBMODULES = (
+    "checkpoint", "convergence", "data_set", "epoch", "exact", "functional", "history", "losses",
+    "metrics", "mlp", "model_file", "network", "optimizers", "plot", "random", "reference",
+    "schedules", "standardize", "trainer", "training", "whole_files",
+)  # fmt: skip
 
 __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Block",
+    "BlockSource",
     "Cache",
+    "DataSet",
+    "EpochRecord",
+    "Evaluation",
     "Gradients",
     "History",
+    "LossSums",
     "Network",
     "PiecewiseLinear",
     "Trainer",
     "__version__",
+    "get_isa",
     "get_num_threads",
     "linear_relu",
     "load",
     "losses",
     "maximum",
+    "metrics",
     "minimum",
+    "random",
     "reference",
     "relu",
     "relu_backward",
     "schedules",
     "set_num_threads",
+    "set_thread_limit",
     "show_config",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import when it is first used what needs extras (estimators, plots) or is seldom needed."""
-    if name in ("convergence", "plot"):
+    """Import what is asked for, and keep it."""
+    if name in _SUBMODULES:
         return importlib.import_module(f"fastrelu.{name}")
-    if name not in ("MLPClassifier", "MLPRegressor"):
+    if name not in _MODULES:
         raise AttributeError(f"module 'fastrelu' has no attribute {name!r}")
-    try:
-        importlib.import_module("sklearn")
-    except ImportError as error:
-        raise ImportError(
-            f"fastrelu.{name} needs scikit-learn: pip install 'fastrelu[sklearn]'"
-        ) from error
-    return getattr(importlib.import_module("fastrelu.mlp"), name)
+    if _MODULES[name] == "mlp":
+        try:
+            importlib.import_module("sklearn")
+        except ImportError as error:
+            raise ImportError(
+                f"fastrelu.{name} needs scikit-learn: pip install 'fastrelu[sklearn]'"
+            ) from error
+    value = getattr(importlib.import_module(f"fastrelu.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "MLPClassifier", "MLPRegressor", "convergence", "plot"})
+    return sorted({*globals(), *_MODULES, *_SUBMODULES})

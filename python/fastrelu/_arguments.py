@@ -57,6 +57,21 @@ def seed_number(value: Any) -> int:
     return whole_number("seed", value, 0, 2**64 - 1)
 
 
+def dropout_rates(dropout: Any, layers: int) -> list[float]:
+    """Return a dropout rate in [0, 1) for each of the hidden layers, from one for all or a list."""
+    listed = hasattr(dropout, "__iter__") and not isinstance(dropout, (str, bytes))
+    each = list(dropout) if listed else [dropout] * layers
+    what = f"a rate from 0 and below 1, or {layers} of them, one for each hidden layer"
+    if len(each) != layers:
+        raise ValueError(f"dropout: expected {what}, got {dropout!r}")
+    for rate in each if listed else [dropout]:
+        if isinstance(rate, bool) or not isinstance(rate, numbers.Real):
+            raise TypeError(f"dropout: expected {what}, got {dropout!r}")
+        if not 0.0 <= float(rate) < 1.0:
+            raise ValueError(f"dropout: expected {what}, got {dropout!r}")
+    return [float(rate) for rate in each]
+
+
 def reals(name: str, value: ArrayLike) -> NDArray[np.float64]:
     """Return finite numbers as a new float64 array."""
     array = np.asarray(value)

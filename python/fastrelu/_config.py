@@ -3,16 +3,10 @@
 
 from __future__ import annotations
 
-import platform
-from importlib import metadata
 from typing import Any
-
-import numpy as np
 
 from fastrelu import _core
 from fastrelu._arguments import whole_number
-
-__version__ = metadata.version("fastrelu")
 
 
 def set_num_threads(n: int) -> None:
@@ -21,20 +15,90 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        1 to 1024. Results do not depend on it. The default is ``FASTRELU_NUM_THREADS``, else the
-        cores that this process may use; a larger number is honoured.
+        1 to 1024; it may be more than there are cores. Results do not depend on it. Until it is
+        set, the number is that in the environment variable ``FASTRELU_NUM_THREADS``, or else the
+        number of cores that this process may use.
 
     Raises
     ------
     TypeError, ValueError
         If `n` is not a whole number in that range.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> before = fastrelu.get_num_threads()
+    >>> fastrelu.set_num_threads(2)
+    >>> fastrelu.get_num_threads()
+    2
+    >>> fastrelu.set_num_threads(before)
     """
     _core.set_num_threads(whole_number("n", n, low=1, high=1024))
 
 
 def get_num_threads() -> int:
-    """Return how many threads a computation may use."""
+    """Return how many threads a computation may use.
+
+    Returns
+    -------
+    int
+        The number; see `set_num_threads`.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> fastrelu.get_num_threads() >= 1
+    True
+    """
     return _core.num_threads()
+
+
+def set_thread_limit(n: int) -> int:
+    """Limit the threads of computations that the calling thread starts.
+
+    Parameters
+    ----------
+    n : int
+        1 to 1024; or 0 for no limit except that of `set_num_threads`. Results do not depend on it.
+
+    Returns
+    -------
+    int
+        The previous limit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n` is not a whole number in that range.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> before = fastrelu.set_thread_limit(1)
+    >>> fastrelu.get_num_threads()
+    1
+    >>> fastrelu.set_thread_limit(before)
+    1
+    """
+    return _core.set_thread_limit(whole_number("n", n, low=0, high=1024))
+
+
+def get_isa() -> str:
+    """Return the name of the instruction set in use.
+
+    Returns
+    -------
+    str
+        Such as "x86_v4"; `show_config` lists those that can run.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> fastrelu.get_isa() in fastrelu.show_config()["available_isas"]  # doctest: +ELLIPSIS
+    fastrelu: ...
+    True
+    """
+    return _core.active_isa()
 
 
 def show_config() -> dict[str, Any]:
@@ -43,9 +107,24 @@ def show_config() -> dict[str, Any]:
     Returns
     -------
     dict
-        Keys ``isa``, ``available_isas``, ``compiled_isas``, ``threads``, ``compiler``, and the
-        versions ``fastrelu``, ``python``, ``numpy``.
+        ``isa``, the instruction set in use; ``available_isas``, those that this machine can run;
+        ``compiled_isas``, those that this build has kernels for; ``threads``; ``compiler``; and the
+        versions of ``fastrelu``, ``python`` and ``numpy``.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> config = fastrelu.show_config()  # doctest: +ELLIPSIS
+    fastrelu: ...
+    >>> config["isa"] in config["available_isas"]
+    True
     """
+    import platform
+
+    import numpy as np
+
+    from fastrelu._version import __version__
+
     config: dict[str, Any] = {
         "fastrelu": __version__,
         "isa": _core.active_isa(),

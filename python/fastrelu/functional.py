@@ -15,15 +15,15 @@ Array = NDArray[Any]
 
 @_core.fast_relu
 def relu(z: ArrayLike, out: Array | None = None) -> Array:
-    """Return ``max(0, z)``, element by element; NaN stays NaN and -0 stays -0.
+    """Return ``max(0, z)``, element by element. NaN stays NaN and -0 stays -0.
 
     Parameters
     ----------
-    z : array_like of any shape
-        float32 and float64 keep their dtype, other real numbers become float64.
+    z : array_like
+        Real numbers, in any shape. float32 and float64 keep their dtype, others become float64.
     out : ndarray, optional
-        Where to put the result: `z`'s shape and dtype. It may be `z` itself; any other overlap is
-        an error.
+        The array to write the result to, of `z`'s shape and dtype. It may be `z` itself; any other
+        overlap with `z` is an error.
 
     Returns
     -------
@@ -33,7 +33,15 @@ def relu(z: ArrayLike, out: Array | None = None) -> Array:
     Raises
     ------
     TypeError, ValueError
-        If an argument has another dtype kind, or `out` does not fit.
+        If `z` is not made of real numbers, or `out` does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastrelu
+    >>> z = np.array([-1.0, 0.5, 2.0])
+    >>> fastrelu.relu(z, out=z)
+    array([0. , 0.5, 2. ])
     """
     a = _as_float("z", z)
     return _elementwise(out, {"z": a}, lambda result: _core.relu(_flat(a), result))
@@ -41,26 +49,32 @@ def relu(z: ArrayLike, out: Array | None = None) -> Array:
 
 @_core.fast_relu_backward
 def relu_backward(dh: ArrayLike, h: ArrayLike, out: Array | None = None) -> Array:
-    """Return `dh` where the activation `h` is > 0, else 0: the derivative of relu, applied.
+    """Return the derivative of relu applied: `dh` where the activation `h` is > 0, else 0.
 
     Parameters
     ----------
-    dh : array_like of any shape
-        Gradient with respect to the activations.
-    h : array_like of `dh`'s shape
-        The activations ``relu(z)`` (or `z`: the sign is all that counts).
+    dh : array_like
+        The gradient with respect to the activations, in any shape.
+    h : array_like
+        The activations ``relu(z)``, of `dh`'s shape. `z` does as well, as only its sign counts.
     out : ndarray, optional
-        Where to put the result; it may be `dh` or `h` itself.
+        The array to write the result to, of `dh`'s shape and dtype; it may be `dh` or `h` itself.
 
     Returns
     -------
     ndarray
-        `out`, or a new array of `dh`'s shape.
+        `out`, or a new array of `dh`'s shape. float32 if both arguments are, else float64.
 
     Raises
     ------
     TypeError, ValueError
-        If shapes differ, an argument has another dtype kind, or `out` does not fit.
+        If an argument is not made of real numbers, the shapes differ, or `out` does not fit.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> fastrelu.relu_backward([5.0, 6.0, 7.0], [0.0, 0.5, 2.0])
+    array([0., 6., 7.])
     """
     d, a = _as_float("dh", dh), _as_float("h", h)
     if d.shape != a.shape:
@@ -81,23 +95,30 @@ def linear_relu(
     Parameters
     ----------
     x : array_like, (n, fan_in) or (fan_in,)
-        Rows. The result is float32 if `x` is, else float64; `W` and `b` are converted to it.
+        Rows, or one row. The result is float32 if `x` is, else float64; `W` and `b` are converted
+        to its dtype.
     W : array_like, (fan_in, fan_out)
         Weights.
     b : array_like, (fan_out,), optional
         Biases; none are added by default.
-    out : ndarray, optional
-        Where to put the result, (n, fan_out) or (fan_out,); it may not overlap the others.
+    out : ndarray, (n, fan_out) or (fan_out,), optional
+        The array to write the result to; it may not overlap with the other arguments.
 
     Returns
     -------
-    ndarray
+    ndarray, (n, fan_out) or (fan_out,)
         `out`, or a new array.
 
     Raises
     ------
     TypeError, ValueError
-        If shapes do not fit or an argument has another dtype kind.
+        If an argument is not made of real numbers, the shapes do not fit, or `out` does not.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> fastrelu.linear_relu([1.0, 2.0], [[1.0, -1.0], [1.0, -1.0]], [0.5, 0.5])
+    array([3.5, 0. ])
     """
     rows = _as_float("x", x)
     dtype = rows.dtype

@@ -7,27 +7,86 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from fastrelu import _catalogue
 from fastrelu._arguments import real_number
+from fastrelu._catalogue import LossInfo
+
+Array = NDArray[np.float64]
+
+_classes: dict[str, type[Loss]] = {}
+
+
+class Loss:
+    """What training makes small: the mean over the rows of what each of these classes describes.
+
+    A class is one loss, an object it with its parameter. A class has its row of the core's
+    catalogue as `info`: the task and the link, what targets may be, the metric, the parameter.
+
+    Attributes
+    ----------
+    name : str
+        The loss's name, which also stands for it with its usual parameter.
+    info : LossInfo
+        ``info.link`` is "identity", "softmax", "logistic" or "log"; ``info.domain.text`` says what
+        the targets may be; ``info.metric`` is "r2", "accuracy" or "d2".
+    """
+
+    name: ClassVar[str]
+    info: ClassVar[LossInfo]
+
+    def __init_subclass__(cls) -> None:
+        cls.info = _catalogue.LOSSES[cls.name]
+        _classes[cls.name] = cls
+
+    def __post_init__(self) -> None:
+        parameter = self.info.parameter
+        if parameter is None:
+            return
+        low, high = parameter.low, parameter.high
+        value = real_number(parameter.name, self.parameter, low, high, above=True)
+        if value == high:
+            raise ValueError(
+                f"{parameter.name}: expected a number between {low:g} and {high:g}, got {value!r}"
+            )
+
+    @property
+    def parameter(self) -> Any:
+        """The value of its parameter, 0 if it has none."""
+        return 0.0 if self.info.parameter is None else getattr(self, self.info.parameter.name)
+
+    def deviance(self, y: Array, mu: Array) -> Array:
+        """Return half the unit deviance of each mean `mu` from its target `y`, in float64.
+
+        Only losses whose metric is "d2" have one: the metric is the share of it that is explained.
+        """
+        raise NotImplementedError(f"{self.name} has no deviance")
+
+
+def _initial(name: str) -> float:
+    """Return the usual value of a loss's parameter."""
+    parameter = _catalogue.LOSSES[name].parameter
+    assert parameter is not None
+    return parameter.initial
 
 
 @dataclass(frozen=True)
-class SquaredError:
+class SquaredError(Loss):
     """Half the squared error, averaged over outputs and rows."""
 
     name: ClassVar[str] = "squared_error"
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
-    """Minus the log-likelihood of integer labels 0..K-1 under the softmax of the outputs."""
+class CrossEntropy(Loss):
+    """Minus the log-likelihood of integer labels 0..K-1 under the softmax of the K outputs."""
 
     name: ClassVar[str] = "cross_entropy"
 
 
 @dataclass(frozen=True)
-class BinaryCrossEntropy:
+class BinaryCrossEntropy(Loss):
     """Minus the log-likelihood of targets in [0, 1] under the logistic of the outputs (logits).
 
     Parameters
@@ -41,14 +100,34 @@ class BinaryCrossEntropy:
 
 
 @dataclass(frozen=True)
-class Poisson:
+class Poisson(Loss):
     """Half the Poisson deviance of targets >= 0; the outputs are the logarithms of the means."""
 
     name: ClassVar[str] = "poisson"
 
+    def deviance(self, y: Array, mu: Array) -> Array:
+        """Return ``y log(y / mu) - y + mu``."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            each: Array = np.where(y > 0, y * np.log(y / mu), 0.0) - y + mu
+        return each
+
 
 @dataclass(frozen=True)
-class Huber:
+class Gamma(Loss):
+    """Half the Gamma deviance of targets > 0; the outputs are the logarithms of the means.
+
+    For positive amounts whose spread grows in proportion to their mean.
+    """
+
+    name: ClassVar[str] = "gamma"
+
+    def deviance(self, y: Array, mu: Array) -> Array:
+        """Return ``log(mu / y) + y / mu - 1``."""
+        return np.asarray(np.log(mu / y) + y / mu - 1.0)
+
+
+@dataclass(frozen=True)
+class Huber(Loss):
     """Half the squared residual up to `delta`, linear beyond; averaged over outputs and rows.
 
     Parameters
@@ -57,22 +136,19 @@ class Huber:
         Where it turns from squared to linear, > 0.
     """
 
-    delta: float = 1.0
+    delta: float = _initial("huber")
     name: ClassVar[str] = "huber"
-
-    def __post_init__(self) -> None:
-        real_number("delta", self.delta, 0.0, above=True)
 
 
 @dataclass(frozen=True)
-class AbsoluteError:
+class AbsoluteError(Loss):
     """The absolute residual, averaged over outputs and rows."""
 
     name: ClassVar[str] = "absolute_error"
 
 
 @dataclass(frozen=True)
-class Quantile:
+class Quantile(Loss):
     """The pinball loss, whose minimum is a quantile of y; averaged over outputs and rows.
 
     Parameters
@@ -81,58 +157,48 @@ class Quantile:
         Between 0 and 1.
     """
 
-    quantile: float = 0.5
+    quantile: float = _initial("quantile")
     name: ClassVar[str] = "quantile"
 
-    def __post_init__(self) -> None:
-        if real_number("quantile", self.quantile, 0.0, 1.0, above=True) == 1.0:
-            raise ValueError("quantile: expected a number between 0 and 1, got 1.0")
 
-
-Loss = SquaredError | CrossEntropy | BinaryCrossEntropy | Poisson | Huber | AbsoluteError | Quantile
-_BY_NAME: dict[str, Loss] = {
-    loss.name: loss
-    for loss in (
-        SquaredError(),
-        CrossEntropy(),
-        BinaryCrossEntropy(),
-        Poisson(),
-        Huber(),
-        AbsoluteError(),
-        Quantile(),
-    )
-}
+def names(task: str | None = None) -> tuple[str, ...]:
+    """Return the losses' names, of all or of one task ("regression", ...): its usual one first."""
+    return tuple(n for n, each in _classes.items() if task is None or each.info.task == task)
 
 
 def as_loss(loss: Any) -> Loss:
     """Return the loss object for a name or a loss object; raise for anything else."""
     if isinstance(loss, str):
-        if loss not in _BY_NAME:
-            raise ValueError(f"loss: expected one of {', '.join(_BY_NAME)}, got {loss!r}")
-        return _BY_NAME[loss]
+        if loss not in _classes:
+            raise ValueError(f"loss: expected one of {', '.join(_classes)}, got {loss!r}")
+        return _classes[loss]()
     if isinstance(loss, Loss):
         return loss
     raise TypeError(f"loss: expected a name or a fastrelu.losses object, got {loss!r}")
 
 
+def with_parameter(name: str, value: float) -> Loss:
+    """Return the loss of this name; `value` is its parameter, if it has one."""
+    parameter = as_loss(name).info.parameter
+    return as_loss(name) if parameter is None else _classes[name](**{parameter.name: value})
+
+
 def core_options(loss: Loss, outputs: int) -> dict[str, Any]:
     """Return the loss's name and numbers as the core takes them."""
-    parameter = getattr(loss, "delta", getattr(loss, "quantile", 0.0))
     return {
         "loss": loss.name,
         "pos_weight": positive_weights(loss, outputs),
-        "loss_parameter": float(parameter),
+        "loss_parameter": float(loss.parameter),
     }
 
 
 def from_settings(settings: dict[str, Any]) -> Loss:
     """Return the loss that `core_options` described."""
-    name, parameter = settings["loss"], settings.get("loss_parameter", 0.0)
     if settings["pos_weight"]:
         return BinaryCrossEntropy(tuple(settings["pos_weight"]))
-    if name == "huber":
-        return Huber(parameter)
-    return Quantile(parameter) if name == "quantile" else as_loss(name)
+    if "loss_parameter" not in settings:
+        return as_loss(settings["loss"])
+    return with_parameter(settings["loss"], settings["loss_parameter"])
 
 
 def positive_weights(loss: Loss, outputs: int) -> list[float]:

@@ -17,6 +17,20 @@ FORMAT_VERSION = 1
 Arrays = dict[str, NDArray[Any]]
 
 
+class FileError(ValueError):
+    """A file's content is not what it should be; `reason` says why, the text names the argument.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"path: {reason}")
+        self.reason = reason
+
+
 def write(path: Any, arrays: Arrays, metadata: dict[str, str]) -> None:
     """Write arrays and metadata; an existing file is replaced only once the new one is whole."""
     from safetensors.numpy import save
@@ -36,7 +50,7 @@ def _in_order(data: bytes) -> bytes:
 
 
 def read(path: Any, kind: str, *others: str) -> tuple[Arrays, dict[str, str]]:
-    """Return the arrays and metadata of a file of these kinds; ValueError for any other."""
+    """Return the arrays and metadata of a file of these kinds; FileError for any other."""
     from safetensors import SafetensorError, safe_open
 
     if not Path(os.fspath(path)).is_file():
@@ -46,20 +60,18 @@ def read(path: Any, kind: str, *others: str) -> tuple[Arrays, dict[str, str]]:
             metadata = dict(file.metadata() or {})
             arrays = {name: file.get_tensor(name) for name in file.keys()}
     except SafetensorError as error:
-        raise ValueError(
-            f"path: {os.fspath(path)!r} is not a safetensors file ({error})"
-        ) from error
+        raise FileError(f"{os.fspath(path)!r} is not a safetensors file ({error})") from error
     if metadata.get("format") not in (kind, *others):
         ensemble = metadata.get("format") == "fastrelu.ensemble"
-        raise ValueError(
-            f"path: expected a {kind} file, got format {metadata.get('format')!r} in "
+        raise FileError(
+            f"expected a {kind} file, got format {metadata.get('format')!r} in "
             f"{os.fspath(path)!r}"
             + ("; fastrelu.training.load_model loads its networks together" if ensemble else "")
         )
     version = metadata.get("format_version", "")
     if not version.isdigit() or int(version) > FORMAT_VERSION:
-        raise ValueError(
-            f"path: {os.fspath(path)!r} has format version {version!r}, written by a later "
+        raise FileError(
+            f"{os.fspath(path)!r} has format version {version!r}, written by a later "
             f"fastrelu; this one reads up to {FORMAT_VERSION}"
         )
     return arrays, metadata
@@ -95,12 +107,11 @@ def network_from(arrays: Arrays, metadata: dict[str, str]) -> Network:
         views = [*net.weights, *net.biases]
         parts = [arrays[name] for name in names]
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"path: the model file is damaged ({error!r})") from error
+        raise FileError(f"the model file is damaged ({error!r})") from error
     for name, view, part in zip(names, views, parts, strict=True):
         if part.shape != view.shape or part.dtype != view.dtype:
-            raise ValueError(
-                f"path: expected {name} to be {view.dtype}{view.shape}, got "
-                f"{part.dtype}{part.shape}"
+            raise FileError(
+                f"expected {name} to be {view.dtype}{view.shape}, got {part.dtype}{part.shape}"
             )
         view[...] = part
     return net
@@ -123,12 +134,25 @@ def load(path: Any) -> Network:
     Returns
     -------
     Network
-        With the same bits in its parameters.
+        Its parameters have the bits of those saved.
 
     Raises
     ------
     FileNotFoundError, ValueError
         If there is no such file, or it is not a network of this or an earlier format version.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import fastrelu
+    >>> net = fastrelu.Network([2, 3, 1], seed=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "net.safetensors")
+    ...     net.save(path)
+    ...     other = fastrelu.load(path)
+    >>> bool((other.parameters == net.parameters).all())
+    True
     """
     arrays, metadata = read(path, "fastrelu.network")
     return network_from(arrays, metadata)

@@ -4,70 +4,69 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from fastrelu import _core, losses
+from fastrelu import _catalogue, _core, losses
 from fastrelu._arguments import MatrixLike, real_number, seed_number, whole_number
 from fastrelu._core import Cache
 from fastrelu.exact.methods import PieceMethods
+from fastrelu.gradients import GradientMethods, Gradients
 from fastrelu.losses import Loss, as_loss
 from fastrelu.optimizers import SGD, core_options
 
 Array = NDArray[Any]
 __all__ = ["Cache", "Gradients", "Network"]
-ACTIVATIONS = ("relu", "identity", "leaky_relu", "logistic", "tanh")
-
-
-@dataclass(frozen=True)
-class Gradients:
-    """The gradient of a loss with respect to a network's parameters.
-
-    Attributes
-    ----------
-    flat : ndarray, (n_parameters,)
-        All of it, in the order of ``Network.parameters``.
-    weights : tuple of ndarray, (fan_in, fan_out)
-        Views into `flat`, one a layer.
-    biases : tuple of ndarray, (fan_out,)
-        Views into `flat`, one a layer; () without biases.
-    inputs : ndarray or None
-        The gradient with respect to X, of X's shape, if it was asked for.
-    """
-
-    flat: Array
-    weights: tuple[Array, ...]
-    biases: tuple[Array, ...]
-    inputs: Array | None = None
+ACTIVATIONS = tuple(_catalogue.ACTIVATIONS)
 
 
 @_core.fast_call
-class Network(PieceMethods, _core.Network):
-    """A fully connected network: hidden layers with an activation, a linear output layer.
+@_catalogue.with_names
+class Network(PieceMethods, GradientMethods, _core.Network):
+    """A fully connected network: hidden layers with an activation, then a linear output layer.
 
     Parameters
     ----------
     layer_sizes : sequence of int
-        Widths: inputs, hidden layers (any number, also none), outputs; each >= 1.
+        The widths of the inputs, of the hidden layers (any number, also none) and of the outputs;
+        each >= 1.
     bias : bool
         Whether the layers have biases.
     dtype : {"float32", "float64"}
-        Of parameters and arithmetic.
-    activation : {"relu", "identity", "leaky_relu", "logistic", "tanh"} or a sequence of them
-        Of the hidden layers: one for all, or one each. leaky_relu has the slope 0.01 below 0.
+        The dtype of parameters and arithmetic.
+    activation : {activations} or a sequence of them
+        The activation of the hidden layers: one name for all of them, or one for each.
     init : {"he_uniform", "glorot_uniform"}
-        Distribution of the initial weights: U(+-sqrt(6 / fan_in)) or U(+-sqrt(6 / (fan_in +
-        fan_out))); biases start at 0.
+        The distribution of the initial weights: uniform between plus and minus
+        ``sqrt(6 / fan_in)``, or ``sqrt(6 / (fan_in + fan_out))``. Biases start at 0.
     scale : float
-        Factor on every input, for example 1/255 for images kept as bytes.
+        A factor on every input, for example 1/255 for images kept as bytes.
     seed : int or None
-        Of the initial weights, 0..2**64 - 1; None draws one.
+        Seed of the initial weights, 0 to 2**64 - 1; None picks a random one.
     check_finite : bool
-        Whether X, y and sample_weight with infinities or NaN are refused by default.
+        Whether infinities and NaN in X, y and sample_weight are refused by default.
+
+    Attributes
+    ----------
+    layer_sizes : list of int
+        The widths, inputs first.
+    dtype : numpy.dtype
+        The dtype of parameters and outputs.
+    n_parameters : int
+        The number of parameters.
+    parameters : ndarray, (n_parameters,)
+        All parameters in the order W0, b0, W1, b1, ...: a live view, which can be written to.
+    weights : tuple of ndarray, (fan_in, fan_out)
+        The weights of each layer, as live views.
+    biases : tuple of ndarray, (fan_out,)
+        The biases of each layer, as live views; () without biases.
+    activations : list of str
+        The activation of each hidden layer.
+    bias, scale, check_finite
+        The arguments; `scale` as rounded to the dtype.
 
     Raises
     ------
@@ -78,6 +77,23 @@ class Network(PieceMethods, _core.Network):
     -----
     Many threads may read one network at once. While a step or fit runs on it, its use by another
     thread raises ``RuntimeError``.
+
+    References
+    ----------
+    He, Zhang, Ren and Sun (2015), Delving deep into rectifiers (he_uniform). Glorot and Bengio
+    (2010), Understanding the difficulty of training deep feedforward neural networks
+    (glorot_uniform).
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> net = fastrelu.Network([2, 3, 1], seed=0)
+    >>> net
+    <fastrelu.Network 2-3-1 float32, 13 parameters>
+    >>> net.parameters[:] = 1  # writes into the network
+    >>> net([[1.0, 2.0], [-1.0, -2.0]])
+    array([[13.],
+           [ 1.]], dtype=float32)
     """
 
     def __init__(
@@ -118,21 +134,23 @@ class Network(PieceMethods, _core.Network):
     def forward(
         self, X: MatrixLike, out: Array | None = None, *, check_finite: bool | None = None
     ) -> Array:
-        """Return the outputs; calling the network does the same.
+        """Return the outputs for rows of inputs; calling the network does the same.
 
         Parameters
         ----------
         X : array_like or sparse matrix, (n, d_in) or (d_in,)
-            Rows, or one row. A C-contiguous array of the network's dtype or uint8 is read in place.
+            Rows, or one row. A C-contiguous array of the network's dtype or of uint8 is read in
+            place.
         out : ndarray, (n, d_out) or (d_out,), optional
-            Where to put them: the network's dtype, rows contiguous, no overlap with X.
+            The array to write the outputs to: of the network's dtype, with contiguous rows, and
+            without overlap with X.
         check_finite : bool, optional
-            Whether non-finite X is refused; the network's own setting by default.
+            Whether infinities and NaN in X are refused; by default the network's own setting.
 
         Returns
         -------
         ndarray, (n, d_out) or (d_out,)
-            `out`, or a new array.
+            `out`, or a new array, of the network's dtype.
 
         Raises
         ------
@@ -140,6 +158,16 @@ class Network(PieceMethods, _core.Network):
             If an argument does not fit.
         RuntimeError
             If a step or fit is running on the network in another thread.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.PiecewiseLinear([0, 1], [0, 2]).to_network()  # a ramp from 0 to 2
+        >>> net.forward([[0.25], [0.5]])
+        array([[0.5],
+               [1. ]])
+        >>> net([0.5])
+        array([1.])
         """
         return self._forward(X, out, self._finite(check_finite))
 
@@ -154,151 +182,60 @@ class Network(PieceMethods, _core.Network):
         net.check_finite = True
         return net
 
-    def forward_cached(
-        self, X: MatrixLike, *, check_finite: bool | None = None
-    ) -> tuple[Array, Cache]:
-        """Return the outputs and the cache of activations that `backward` takes.
-
-        Parameters
-        ----------
-        X : array_like or sparse matrix, (n, d_in) or (d_in,)
-            Rows, or one row.
-        check_finite : bool, optional
-            Whether non-finite X is refused; the network's own setting by default.
-
-        Returns
-        -------
-        out : ndarray, (n, d_out) or (d_out,)
-            The outputs.
-        cache : Cache
-            Opaque; one for each call.
-        """
-        return self._forward_cached(X, self._finite(check_finite))
-
-    def backward(self, cache: Cache, d_out: ArrayLike, inputs: bool = False) -> Gradients:
-        """Return the gradients of a loss from its gradient with respect to the outputs.
-
-        Parameters
-        ----------
-        cache : Cache
-            From this network's `forward_cached`; nothing is computed a second time.
-        d_out : array_like, (n, d_out) or (d_out,)
-            Gradient with respect to the outputs.
-        inputs : bool
-            Whether the gradient with respect to X is wanted too; it is dense, also of sparse X.
-
-        Returns
-        -------
-        Gradients
-            Sums over the rows.
-
-        Raises
-        ------
-        TypeError
-            If `cache` is none.
-        ValueError
-            If a step, fit or load has changed the parameters since, or shapes do not fit.
-        """
-        if not isinstance(cache, Cache):
-            raise TypeError(
-                f"cache: expected what forward_cached returned, got {type(cache).__name__}"
-            )
-        flat, dx = self._backward(cache, d_out, True, bool(inputs))
-        return self._gradients(flat, dx)
-
-    def loss_and_gradient(
-        self,
-        X: MatrixLike,
-        y: ArrayLike,
-        loss: str | Loss = "squared_error",
-        sample_weight: ArrayLike | None = None,
-        *,
-        check_finite: bool | None = None,
-    ) -> tuple[float, Gradients]:
-        """Return a loss over all rows, and its gradient.
-
-        Parameters
-        ----------
-        X : array_like or sparse matrix, (n, d_in)
-            Rows, n >= 1.
-        y : array_like
-            Targets (n, d_out) ((n,) also for one output), or integer labels (n,).
-        loss : str or loss object
-            See `fastrelu.losses`.
-        sample_weight : array_like, (n,), optional
-            Weights of the rows, with a positive sum.
-        check_finite : bool, optional
-            Whether non-finite arguments are refused; the network's own setting by default.
-
-        Returns
-        -------
-        loss : float
-            The (weighted) mean over the rows.
-        gradients : Gradients
-            Of that mean.
-        """
-        core = self._core_trainer(loss)
-        value, flat = core.loss_and_gradient(X, y, sample_weight, self._finite(check_finite))
-        return value, self._gradients(flat, None)
-
-    def loss(
-        self,
-        X: MatrixLike,
-        y: ArrayLike,
-        loss: str | Loss = "squared_error",
-        sample_weight: ArrayLike | None = None,
-        *,
-        check_finite: bool | None = None,
-    ) -> float:
-        """Return a loss over all rows, in bounded memory; arguments as `loss_and_gradient`."""
-        core = self._core_trainer(loss)
-        return core.data_loss(X, y, sample_weight, self._finite(check_finite))
-
     def predict_proba(
         self, X: MatrixLike, loss: str | Loss, *, check_finite: bool | None = None
     ) -> Array:
-        """Return the outputs through the link of `loss`.
+        """Return the predictions that the outputs stand for: the inverse link of `loss` of them.
 
         Parameters
         ----------
         X : array_like or sparse matrix, (n, d_in) or (d_in,)
             Rows, or one row.
         loss : str or loss object
-            cross_entropy gives class probabilities, binary_cross_entropy probabilities, poisson
-            means, squared_error the outputs themselves.
+            By its link: softmax gives the probabilities of the classes, logistic that of each
+            output, log means, identity the outputs themselves.
         check_finite : bool, optional
-            Whether non-finite X is refused; the network's own setting by default.
+            Whether infinities and NaN in X are refused; by default the network's own setting.
 
         Returns
         -------
         ndarray, (n, d_out) or (d_out,)
+            Of the network's dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit.
+        RuntimeError
+            If a step or fit is running on the network in another thread.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([2, 3])
+        >>> net.parameters[:] = 0
+        >>> net.predict_proba([1, 2], "cross_entropy").round(3)
+        array([0.333, 0.333, 0.333], dtype=float32)
         """
         return self._predict_proba(X, as_loss(loss).name, self._finite(check_finite))
 
-    def jacobian(self, X: MatrixLike, *, check_finite: bool | None = None) -> Array:
-        """Return d out / d X for each row.
-
-        Parameters
-        ----------
-        X : array_like or sparse matrix, (n, d_in) or (d_in,)
-            Rows, or one row.
-        check_finite : bool, optional
-            Whether non-finite X is refused; the network's own setting by default.
+    def copy(self) -> Network:
+        """Return a new network with the same settings and a copy of the parameters.
 
         Returns
         -------
-        ndarray, (n, d_out, d_in) or (d_out, d_in)
-        """
-        out, cache = self.forward_cached(X, check_finite=check_finite)
-        rows = []
-        for o in range(out.shape[-1]):
-            unit = np.zeros_like(out)
-            unit[..., o] = 1
-            rows.append(self._backward(cache, unit, False, True)[1])
-        return np.stack(rows, axis=-2)
+        Network
+            It shares no memory with this one.
 
-    def copy(self) -> Network:
-        """Return a network of the same shape with a copy of the parameters."""
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([2, 1])
+        >>> other = net.copy()
+        >>> other.parameters[:] = 0
+        >>> bool((net.parameters == other.parameters).all())
+        False
+        """
         other = Network(
             self.layer_sizes,
             bias=self.bias,
@@ -311,12 +248,28 @@ class Network(PieceMethods, _core.Network):
         return other
 
     def save(self, path: Any) -> None:
-        """Write the network to a safetensors file.
+        """Write the network to a safetensors file, which `fastrelu.load` reads.
 
         Parameters
         ----------
         path : path-like
-            Replaced only once the new file is whole.
+            The file; an existing one is replaced only once the new one is complete.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import fastrelu
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "net.safetensors")
+        ...     fastrelu.Network([2, 1]).save(path)
+        ...     fastrelu.load(path)
+        <fastrelu.Network 2-1 float32, 3 parameters>
         """
         from fastrelu.model_file import save_network
 
@@ -345,17 +298,6 @@ class Network(PieceMethods, _core.Network):
 
     def _finite(self, check_finite: bool | None) -> bool:
         return self.check_finite if check_finite is None else bool(check_finite)
-
-    def _gradients(self, flat: Array, inputs: Array | None) -> Gradients:
-        weights, biases, at = [], [], 0
-        sizes = self.layer_sizes
-        for fan_in, fan_out in pairwise(sizes):
-            weights.append(flat[at : at + fan_in * fan_out].reshape(fan_in, fan_out))
-            at += fan_in * fan_out
-            if self.bias:
-                biases.append(flat[at : at + fan_out])
-                at += fan_out
-        return Gradients(flat, tuple(weights), tuple(biases), inputs)
 
     def _core_trainer(self, loss: str | Loss) -> _core.Trainer:
         chosen = as_loss(loss)

@@ -19,7 +19,25 @@ __all__ = ["constant", "cosine", "inverse_time", "step_decay", "warm_up"]
 
 @dataclass(frozen=True)
 class constant:  # noqa: N801 - used like a function
-    """alpha_k = learning_rate."""
+    """The same rate for every step: alpha_k = learning_rate.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The rate, >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the rate is not a finite number >= 0.
+
+    Examples
+    --------
+    >>> from fastrelu import schedules
+    >>> rate = schedules.constant(0.1)
+    >>> rate(1), rate(1000)
+    (0.1, 0.1)
+    """
 
     learning_rate: float
 
@@ -27,18 +45,35 @@ class constant:  # noqa: N801 - used like a function
         real_number("learning_rate", self.learning_rate, 0.0)
 
     def __call__(self, k: int) -> float:
-        """Return alpha_k."""
+        """Return alpha_k, the rate of step k = 1, 2, ...."""
         return float(self.learning_rate)
 
 
 @dataclass(frozen=True)
 class inverse_time:  # noqa: N801
-    """alpha_k = 1 / (2 ell k): the step sizes of SGD's convergence proof.
+    """The step sizes of SGD's convergence proof: alpha_k = 1 / (2 ell k).
 
     Parameters
     ----------
     ell : float
         The loss's modulus of strong convexity, > 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `ell` is not a finite number > 0.
+
+    References
+    ----------
+    Robbins and Monro (1951), A stochastic approximation method, introduced steps that fall as 1/k;
+    docs/convergence.md has the proof that chooses these.
+
+    Examples
+    --------
+    >>> from fastrelu import schedules
+    >>> rate = schedules.inverse_time(ell=0.5)
+    >>> rate(1), rate(2), rate(4)
+    (1.0, 0.5, 0.25)
     """
 
     ell: float
@@ -47,22 +82,36 @@ class inverse_time:  # noqa: N801
         real_number("ell", self.ell, 0.0, above=True)
 
     def __call__(self, k: int) -> float:
-        """Return alpha_k."""
+        """Return alpha_k, the rate of step k = 1, 2, ...."""
         return 1.0 / ((2.0 * self.ell) * k)
 
 
 @dataclass(frozen=True)
 class step_decay:  # noqa: N801
-    """alpha_k = learning_rate * factor ** ((k - 1) // every).
+    """A rate that changes by a factor at regular steps.
+
+    alpha_k = learning_rate * factor ** ((k - 1) // every).
 
     Parameters
     ----------
     learning_rate : float
-        alpha_1, >= 0.
+        The first rate, alpha_1, >= 0.
     factor : float
-        What the rate is multiplied with after each `every` steps, > 0.
+        The factor on the rate after every `every` steps, > 0.
     every : int
-        Steps between two changes, >= 1.
+        The number of steps between two changes, >= 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    Examples
+    --------
+    >>> from fastrelu import schedules
+    >>> rate = schedules.step_decay(0.8, factor=0.5, every=2)
+    >>> [rate(k) for k in (1, 2, 3, 4, 5)]
+    [0.8, 0.8, 0.4, 0.4, 0.2]
     """
 
     learning_rate: float
@@ -75,7 +124,7 @@ class step_decay:  # noqa: N801
         whole_number("every", self.every, 1)
 
     def __call__(self, k: int) -> float:
-        """Return alpha_k."""
+        """Return alpha_k, the rate of step k = 1, 2, ...."""
         rate = float(self.learning_rate)
         # Repeated products, not pow: the same bits with every C library.
         power, base, exponent = 1.0, float(self.factor), (k - 1) // self.every
@@ -91,14 +140,34 @@ class step_decay:  # noqa: N801
 class cosine:  # noqa: N801
     """Half a cosine from `learning_rate` at step 1 to `final` at step `n_steps`, then `final`.
 
+    alpha_k = final + (learning_rate - final) * (1 + cos(pi (k - 1) / (n_steps - 1))) / 2 for k <
+    n_steps.
+
     Parameters
     ----------
     learning_rate : float
-        alpha_1, >= 0.
+        The first rate, alpha_1, >= 0.
     n_steps : int
         The step that reaches `final`, >= 1.
     final : float
         The last rate, >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    References
+    ----------
+    Loshchilov and Hutter (2017), SGDR: stochastic gradient descent with warm restarts; this is one
+    of their periods.
+
+    Examples
+    --------
+    >>> from fastrelu import schedules
+    >>> rate = schedules.cosine(1.0, n_steps=5)
+    >>> [round(rate(k), 3) for k in (1, 2, 3, 4, 5, 6)]
+    [1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
     """
 
     learning_rate: float
@@ -111,7 +180,7 @@ class cosine:  # noqa: N801
         real_number("final", self.final, 0.0)
 
     def __call__(self, k: int) -> float:
-        """Return alpha_k."""
+        """Return alpha_k, the rate of step k = 1, 2, ...."""
         if k >= self.n_steps:
             return float(self.final)
         part = (k - 1) / (self.n_steps - 1)
@@ -120,17 +189,33 @@ class cosine:  # noqa: N801
 
 @dataclass(frozen=True)
 class warm_up:  # noqa: N801
-    """Another schedule along a ramp: alpha_k = schedule(k) * (k / n_steps) for k < n_steps.
+    """A ramp into another schedule: alpha_k = schedule(k) * (k / n_steps) for k < n_steps.
 
-    From step n_steps on it is the schedule itself, whose own steps count from 1 all the same: a
-    cosine of 1,000 steps ends at step 1,000 however many of them are warm-up.
+    From step n_steps on it is the schedule itself. The ramp's steps count as the schedule's own: a
+    cosine of 1,000 steps ends at step 1,000 however long the ramp is.
 
     Parameters
     ----------
     schedule : callable
-        k -> alpha_k, one of this module's or any other.
+        k -> alpha_k: a schedule of this module, or any other function.
     n_steps : int
-        The first step at its full rate, >= 1.
+        The first step at the full rate, >= 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    References
+    ----------
+    Goyal and others (2017), Accurate, large minibatch SGD: training ImageNet in 1 hour.
+
+    Examples
+    --------
+    >>> from fastrelu import schedules
+    >>> rate = schedules.warm_up(schedules.constant(1.0), n_steps=4)
+    >>> [rate(k) for k in (1, 2, 3, 4, 5)]
+    [0.25, 0.5, 0.75, 1.0, 1.0]
     """
 
     schedule: Callable[[int], float]
@@ -142,7 +227,7 @@ class warm_up:  # noqa: N801
         whole_number("n_steps", self.n_steps, 1)
 
     def __call__(self, k: int) -> float:
-        """Return alpha_k."""
+        """Return alpha_k, the rate of step k = 1, 2, ...."""
         rate = self.schedule(k)
         return rate if k >= self.n_steps else rate * (k / self.n_steps)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 from collections.abc import Mapping
@@ -14,7 +15,10 @@ SIZES = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**2
 
 
 class Kind:
-    """What a setting may be: `expected` says it, `check` returns the value or raises ValueError."""
+    """The values that a setting may have: `expected` describes them, `check` returns one or raises.
+
+    The error is a ValueError.
+    """
 
     metavar = "TEXT"
 
@@ -57,8 +61,8 @@ class Whole(Kind):
     def expected(self) -> str:
         """What may stand here."""
         if self.high < 2**48:
-            return f"a whole number {self.low} to {self.high}"
-        return f"a whole number, {self.low} or more"
+            return f"a whole number from {self.low} to {self.high}"
+        return f"a whole number >= {self.low}"
 
     def from_text(self, text: str) -> int:
         """Return the number written."""
@@ -88,9 +92,9 @@ class Real(Kind):
     @property
     def expected(self) -> str:
         """What may stand here."""
-        text = f"a number {'above' if self.open_low else 'from'} {self.low:g}"
+        text = f"a number {'above' if self.open_low else '>='} {self.low:g}"
         if self.high < math.inf:
-            text += f" {'and below' if self.open_high else 'to'} {self.high:g}"
+            text += f" and {'below' if self.open_high else '<='} {self.high:g}"
         return text
 
     def from_text(self, text: str) -> float:
@@ -117,10 +121,10 @@ class Real(Kind):
 
 @dataclass(frozen=True)
 class Choice(Kind):
-    """One of some names, some of them with a parameter after a colon, as ``quantile:0.9``.
+    """One of several names, some of which take a parameter after a colon, as ``quantile:0.9``.
 
-    `names` maps a name to the parameter's pattern, or to None where there is none; a pattern that
-    matches "" makes the parameter optional.
+    `names` maps each name to the pattern of its parameter, or to None if it takes none; a pattern
+    that matches "" makes the parameter optional.
     """
 
     names: Mapping[str, str | None]
@@ -156,18 +160,27 @@ def one_of(*names: str) -> Choice:
 
 @dataclass(frozen=True)
 class Names(Kind):
-    """Names with commas between them, or a list of them."""
+    """Names with commas between them, or a list of them.
+
+    A name that has a comma in it stands in double quotes, as in a CSV file: ``'a,"Zeit, s"'``.
+    """
 
     metavar: str = "COLS"
 
     @property
     def expected(self) -> str:
         """What may stand here."""
-        return "names with commas between them"
+        return "names with commas between them, those with a comma of their own in double quotes"
 
     def from_text(self, text: str) -> tuple[str, ...]:
         """Return the names written."""
-        return self.check([name.strip() for name in text.split(",")])
+        try:
+            (names,) = csv.reader([text], skipinitialspace=True, strict=True)
+        except (csv.Error, ValueError):
+            raise self.error(text) from None
+        if not names:
+            raise self.error(text)
+        return self.check([name.strip() for name in names])
 
     def check(self, value: Any) -> tuple[str, ...]:
         """Return the names as a tuple."""
@@ -176,6 +189,66 @@ class Names(Kind):
             raise self.error(value)
         if not all(isinstance(name, str) and name for name in values):
             raise self.error(value)
+        return tuple(values)
+
+
+def shown_names(names: tuple[str, ...]) -> str:
+    """Return names as `Names` reads them."""
+    quoted = ['"' + n.replace('"', '""') + '"' if set(n) & set(',"') else n for n in names]
+    return ",".join(quoted)
+
+
+@dataclass(frozen=True)
+class Words(Kind):
+    """Words with commas between them, or a list of them; one may be empty."""
+
+    metavar: str = "WORDS"
+
+    @property
+    def expected(self) -> str:
+        """What may stand here."""
+        return "words with commas between them"
+
+    def from_text(self, text: str) -> tuple[str, ...]:
+        """Return the words written."""
+        return tuple(word.strip() for word in text.split(","))
+
+    def check(self, value: Any) -> tuple[str, ...]:
+        """Return the words as a tuple."""
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, (list, tuple)):
+            raise self.error(value)
+        if not all(isinstance(word, str) for word in values):
+            raise self.error(value)
+        return tuple(values)
+
+
+@dataclass(frozen=True)
+class DateFormats(Kind):
+    """Orders and formats of dates, each for all columns or for one."""
+
+    metavar: str = "[COL=]FORMAT,..."
+
+    @property
+    def expected(self) -> str:
+        """What may stand here."""
+        return "ymd, dmy, mdy or a format such as %d.%m.%Y, of one column as COL=FORMAT"
+
+    def from_text(self, text: str) -> tuple[str, ...]:
+        """Return the formats written; a comma may stand in a format, before its next part."""
+        parts = re.split(r",(?=[^,%]*=|ymd$|dmy$|mdy$|%[a-zA-Z])", text)
+        return self.check([part.strip() for part in parts])
+
+    def check(self, value: Any) -> tuple[str, ...]:
+        """Return the formats as a tuple."""
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, (list, tuple)):
+            raise self.error(value)
+        for each in values:
+            if not isinstance(each, str) or not re.fullmatch(
+                r"(?:[^%=]+=)?(?:ymd|dmy|mdy|[^%]*%.*)", each, re.DOTALL
+            ):
+                raise self.error(value)
         return tuple(values)
 
 
@@ -188,7 +261,7 @@ class Widths(Kind):
     @property
     def expected(self) -> str:
         """What may stand here."""
-        return "whole numbers 1 to 1000000, as 256,128, or none"
+        return "whole numbers from 1 to 1000000 with commas between them, such as 256,128; or none"
 
     def from_text(self, text: str) -> tuple[int, ...]:
         """Return the widths written."""
@@ -210,6 +283,35 @@ class Widths(Kind):
             if isinstance(width, bool) or not isinstance(width, int) or not 0 < width <= 10**6:
                 raise self.error(value)
         return tuple(values)
+
+
+@dataclass(frozen=True)
+class Rates(Kind):
+    """Numbers from 0 and below 1, one for all hidden layers or one for each."""
+
+    metavar: str = "X|X,X,..."
+
+    @property
+    def expected(self) -> str:
+        """What may stand here."""
+        return "numbers from 0 and below 1, as 0.2 or 0.3,0.1"
+
+    def from_text(self, text: str) -> tuple[float, ...]:
+        """Return the rates written."""
+        try:
+            return self.check([float(part) for part in text.split(",")])
+        except ValueError:
+            raise self.error(text) from None
+
+    def check(self, value: Any) -> tuple[float, ...]:
+        """Return the rates as a tuple."""
+        values = list(value) if isinstance(value, (list, tuple)) else [value]
+        for rate in values:
+            if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
+                raise self.error(value)
+        if not values:
+            raise self.error(value)
+        return tuple(map(float, values))
 
 
 @dataclass(frozen=True)

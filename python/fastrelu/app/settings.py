@@ -11,21 +11,14 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from fastrelu import losses
 from fastrelu.app import kinds
 from fastrelu.app.errors import ConfigError
 from fastrelu.app.kinds import Kind, one_of
+from fastrelu.network import ACTIVATIONS
 
 NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?"
-ACTIVATIONS = ("relu", "leaky_relu", "logistic", "tanh", "identity")
-LOSSES = {
-    "auto": None,
-    "cross_entropy": None,
-    "squared_error": None,
-    "huber": f"(?:{NUMBER})?",
-    "absolute_error": None,
-    "quantile": f"(?:{NUMBER})?",
-    "poisson": None,
-}
+TASKS = ("classification", "regression")
 
 
 @dataclass(frozen=True)
@@ -47,9 +40,21 @@ def _option(default: Any, kind: Kind, group: str, help_text: str, **more: bool) 
     return field(default=default, metadata={"option": Option(kind, group, help_text, **more)})
 
 
-DATA, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
-    "Data", "Preprocessing", "Network", "Training", "Several trainings at once", "Running",
+DATA, SOURCE, READING, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
+    "Data", "Where the rows are", "Reading of text", "Preprocessing", "Network", "Training",
+    "Several trainings at once", "Running",
 )  # fmt: skip
+
+
+def _loss_choice() -> kinds.Choice:
+    """Return the kind of a loss's name, with a parameter if it has one: ``quantile:0.9``."""
+    patterns: dict[str, str | None] = {"auto": None}
+    shown_as = ["auto"]
+    for name in (name for task in TASKS for name in losses.names(task)):
+        parameter = losses.as_loss(name).info.parameter
+        patterns[name] = None if parameter is None else f"(?:{NUMBER})?"
+        shown_as.append(name if parameter is None else f"{name}:{parameter.name.upper()}")
+    return kinds.Choice(patterns, "|".join(shown_as))
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Settings:
     )
     task: str = _option(
         "auto",
-        one_of("auto", "classification", "regression"),
+        one_of("auto", *TASKS),
         DATA,
         "auto: classification for text and for whole numbers of few values.",
     )
@@ -97,6 +102,68 @@ class Settings:
         kinds.Size(),
         DATA,
         "Data that need more are read in blocks, not kept (Parquet, NPY).",
+    )
+    x: str | None = _option(
+        None, kinds.Text("NAME"), SOURCE, "NPZ: the array of inputs.  [default: X]"
+    )
+    y: str | None = _option(
+        None,
+        kinds.Text("NAME|FILE"),
+        SOURCE,
+        "NPZ: the array of targets; NPY, IDX: their file.  [default: y; the last file, where it "
+        "has one value a row]",
+    )
+    sql: str | None = _option(
+        None,
+        kinds.Text("QUERY"),
+        SOURCE,
+        "The rows of a SELECT, by DuckDB (extra sql); files stand in it as FROM 'sales/*.parquet'. "
+        "DATA is a database file, or left out.",
+    )
+    table: str | None = _option(
+        None, kinds.Text("NAME"), SOURCE, "A database's table, or a workbook's sheet."
+    )
+    separator: str | None = _option(
+        None,
+        kinds.Text("CHAR"),
+        READING,
+        "What stands between fields: a character, or tab or space.  [default: told from the rows]",
+    )
+    quote: str | None = _option(
+        None, kinds.Text("CHAR"), READING, 'What stands around fields, or none.  [default: "]'
+    )
+    decimal: str | None = _option(
+        None,
+        one_of(".", ","),
+        READING,
+        "The decimal mark; the other mark stands between thousands.  [default: told from each "
+        "column]",
+    )
+    no_header: bool = _option(
+        False, kinds.Switch(), READING, "The first line is data, not the columns' names."
+    )
+    header_line: int | None = _option(
+        None,
+        kinds.Whole(1, 10**6),
+        READING,
+        "The line of the columns' names; those above are left out.  [default: told from the rows]",
+    )
+    na: tuple[str, ...] | None = _option(
+        None,
+        kinds.Words(),
+        READING,
+        "Cells that are missing in every column, beside the usual ones; with an empty one among "
+        "them (,NA) only these are.",
+    )
+    date_format: tuple[str, ...] = _option(
+        (),
+        kinds.DateFormats(),
+        READING,
+        "How dates are written: ymd, dmy, mdy or a format such as %d.%m.%Y, of one column as "
+        "COL=FORMAT.  [default: told from each column]",
+    )
+    numeric: tuple[str, ...] = _option(
+        (), kinds.Names(), READING, "Columns that are numbers, whatever they look like."
     )
     scaling: str = _option(
         "auto",
@@ -169,12 +236,15 @@ class Settings:
     clip_norm: float | None = _option(
         None, kinds.Real(0, open_low=True), TRAINING, "Longest gradient.  [default: any]"
     )
+    dropout: tuple[float, ...] = _option(
+        (0.0,),
+        kinds.Rates(),
+        TRAINING,
+        "Share of the hidden units that each step leaves out: of all layers, or of each.",
+    )
     loss: str = _option(
         "auto",
-        kinds.Choice(
-            LOSSES,
-            "auto|cross_entropy|squared_error|huber:DELTA|absolute_error|quantile:Q|poisson",
-        ),
+        _loss_choice(),
         TRAINING,
         "auto: cross_entropy, or squared_error.  DELTA is in standard deviations of the target.",
     )
@@ -259,6 +329,11 @@ class Settings:
             raise ConfigError("--early-stopping needs validation rows, and --validation is 0")
         if self.momentum is not None and self.optimizer != "sgd":
             raise ConfigError(f"--momentum goes with --optimizer sgd, not {self.optimizer}")
+        if len(self.dropout) not in (1, len(self.hidden)):
+            raise ConfigError(
+                f"--dropout: expected one rate, or one for each of {len(self.hidden)} hidden "
+                f"layers (--hidden {shown(self.hidden)}), got {shown(self.dropout)}"
+            )
         modes = [name for name in ("seeds", "folds", "search") if getattr(self, name)]
         if len(modes) > 1:
             raise ConfigError(f"--{modes[0]} and --{modes[1]} do not go together: run one of them")
@@ -268,6 +343,11 @@ class Settings:
             raise ConfigError("--search chooses by validation rows, and --validation is 0")
         if self.search_space is not None and not self.search:
             raise ConfigError("--search-space goes with --search")
+        if self.no_header and self.header_line is not None:
+            raise ConfigError("--no-header and --header-line do not go together")
+        both = sorted(set(self.numeric) & set(self.categorical))
+        if both:
+            raise ConfigError(f"--numeric and --categorical both name {both[0]!r}")
         both = sorted(set(self.features or ()) & set(self.ignore))
         if both:
             raise ConfigError(f"--features and --ignore both name {both[0]!r}")
@@ -311,9 +391,7 @@ def load_toml(path: str | Path) -> dict[str, Any]:
     known = {each.name: option for each, option in options()}
     values = {}
     if isinstance(raw.get("search"), dict):
-        from fastrelu.app.run.search.space import text_of
-
-        raw |= {"search_space": text_of(raw["search"], str(path)), "search": True}
+        raw |= {"search_space": space_text(raw["search"], str(path)), "search": True}
     for key, value in raw.items():
         name = key.replace("-", "_")
         if name not in known:
@@ -325,6 +403,31 @@ def load_toml(path: str | Path) -> dict[str, Any]:
         except ValueError as error:
             raise ConfigError(f"{path}: {key}: {error}") from None
     return values
+
+
+def space_text(table: Mapping[str, Any], path: str) -> str:
+    """Return a TOML table as --search-space has it: ``hidden=64|128,64; lr=0.001..0.01``.
+
+    Raises
+    ------
+    ConfigError
+        If a value is neither a list, a text, nor a table of low and high.
+    """
+    items = []
+    for name, value in table.items():
+        if isinstance(value, str):
+            text = value
+        elif isinstance(value, list) and value:
+            text = "|".join(shown(tuple(v)) if isinstance(v, list) else shown(v) for v in value)
+        elif isinstance(value, dict) and set(value) == {"low", "high"}:
+            text = f"{value['low']}..{value['high']}"
+        else:
+            raise ConfigError(
+                f"{path}: [search] {name}: expected a list of values or "
+                f"{{low = X, high = Y}}, got {value!r}"
+            )
+        items.append(f"{name}={text}")
+    return "; ".join(items)
 
 
 def to_toml(settings: Settings, comment: str) -> str:
@@ -373,7 +476,7 @@ def differences(saved: Settings, given: Mapping[str, Any]) -> list[str]:
 def shown(value: Any) -> str:
     """Return a setting's value as a flag has it."""
     if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "none"
+        return kinds.shown_names(tuple(map(shown, value))) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

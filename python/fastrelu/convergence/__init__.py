@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""SGD's convergence laid beside its proof: constants, the bound, runs, gradient noise.
+"""SGD's convergence beside its proof: the constants, the bound, runs, and gradient noise.
 
-The objective is everywhere
+The objective is always
 
     f(w) = mean loss of the rows + alpha / 2 * |w|^2
 
-for a linear model: a network without hidden layers, or the last layer on frozen hidden ones. All
-of its parameters are in w, the bias too: it is the weight of a column of ones, and the penalty
-covers it, since without that the cross entropies are not strongly convex in it. docs/convergence.md
-has the mathematics.
+for a linear model: a network without hidden layers, or the last layer of a network whose hidden
+layers stay as they are. w holds all parameters. The bias is the weight of a column of ones, and the
+penalty covers it too: without a penalty on the bias the cross entropies are not strongly convex.
+docs/convergence.md has the mathematics.
 """
 
 from fastrelu.convergence._bound import bound

@@ -21,23 +21,23 @@ def check(
     sampling: str = "shuffle",
     sample_weight: ArrayLike | None = None,
 ) -> list[str]:
-    """Return which assumptions of the proof a fit of this trainer would not meet.
+    """Return the assumptions of the proof that a fit of this trainer would not meet.
 
     Parameters
     ----------
     trainer : Trainer
-        What is going to be fitted.
+        The trainer that is going to be used.
     X : array_like, (n, d_in)
-        On these rows.
+        The rows that it is going to be fitted to.
     sampling : {"shuffle", "subset", "with_replacement"}
-        And drawn in this way.
+        How each step is going to draw its rows.
     sample_weight : array_like, (n,), optional
-        With these weights.
+        The weights of the rows.
 
     Returns
     -------
     list of str
-        A sentence each; empty if the proof covers the fit.
+        One sentence for each assumption that is not met; empty if the proof covers the fit.
 
     Raises
     ------
@@ -46,9 +46,13 @@ def check(
 
     Examples
     --------
-    >>> trainer = Trainer(Network([8, 64, 1]), optimizer=Adam())
-    >>> for reason in check(trainer, X):
+    >>> import fastrelu
+    >>> from fastrelu import convergence
+    >>> X = [[-1.0], [0.0], [1.0], [2.0]]
+    >>> trainer = fastrelu.Trainer(fastrelu.Network([1, 1]), optimizer=fastrelu.SGD(0.1))
+    >>> for reason in convergence.check(trainer, X, sampling="subset"):
     ...     print(reason)
+    the steps are not 1 / (2 ell k) (inverse_time): 0.1
     """
     if not isinstance(trainer, Trainer):
         raise TypeError(f"trainer: expected a fastrelu.Trainer, got {trainer!r}")

@@ -26,25 +26,36 @@ SLACK = 1e-9
 
 @dataclass(frozen=True)
 class Constants:
-    """What the proof needs to know of a problem and a run of SGD on it.
+    """The constants that the proof needs of a problem and of a run of SGD on it.
 
     Attributes
     ----------
     ell : float
-        The modulus of strong convexity that the steps 1 / (2 ell k) are made with.
+        The modulus of strong convexity from which the steps 1 / (2 ell k) are made.
     M : float
-        M^2 bounds E|G_k|^2 for every step of the run, k = 1..n_steps.
+        M^2 bounds E|G_k|^2 for every step of the run, k = 1 to n_steps.
     L : float
-        The largest eigenvalue that the second derivative has anywhere (an upper bound of it for
-        the cross entropies).
+        The largest eigenvalue that the second derivative has anywhere (an upper bound on it for the
+        cross entropies).
     w_star : ndarray, (n_parameters,)
-        The minimum, as ``Network([d, K]).parameters`` lie: weights row by row, then the bias.
+        The minimum w*, in the order of ``Network([d, K]).parameters``: the weights row by row, then
+        the biases.
     ell_proven : float
-        The largest modulus that is proven; `ell` is this unless another was given.
+        The largest modulus that is proven. `ell` is equal to it unless another was given.
     ell_at_optimum : float
-        The smallest eigenvalue of the second derivative at w*; no larger modulus can hold.
+        The smallest eigenvalue of the second derivative at w*. No larger modulus can hold.
     how : tuple of str
-        How ell and M were found, a sentence each.
+        How ell and M were found, one sentence each.
+
+    Examples
+    --------
+    >>> from fastrelu import convergence
+    >>> X, y = [[-1.0], [0.0], [1.0], [2.0]], [-1.0, 0.5, 1.0, 2.0]
+    >>> constants = convergence.estimate_constants(X, y, alpha=1.0)
+    >>> constants.w_star.round(4).tolist()  # weight and bias
+    [0.5658, 0.1711]
+    >>> constants.how[0]
+    'ell is the smallest eigenvalue of the second derivative'
     """
 
     ell: float
@@ -71,39 +82,45 @@ def estimate_constants(
     learning_rate: LearningRate | None = None,
     features: Network | None = None,
 ) -> Constants:
-    """Find ell, M and w* of a ridge problem: they are proven for the run described, not measured.
+    """Find ell, M and w* of a ridge problem, for the run of SGD that is described.
+
+    They are derived from X and y, not measured on a run.
 
     Parameters
     ----------
     X : array_like, (n, d)
-        Rows; best standardised, since ell is the smallest and L the largest eigenvalue.
+        Rows. It is best to standardise the columns, as ell is the smallest and L the largest
+        eigenvalue.
     y : array_like
-        Targets (n,) or (n, K); integer labels 0..K-1 for cross_entropy.
+        Targets, (n,) or (n, K); integer labels 0 to K - 1 for cross_entropy.
     loss : {"squared_error", "binary_cross_entropy", "cross_entropy"}
-        fastrelu's: squared_error is half the squared error, averaged over the outputs.
+        The loss, as `fastrelu.losses` defines it: squared_error is half the squared error, averaged
+        over the outputs.
     alpha : float
-        The penalty alpha / 2 |w|^2 on all parameters, the bias too; > 0 for the cross entropies.
+        The ridge penalty alpha / 2 |w|^2 on all parameters, including the bias; > 0 for the cross
+        entropies.
     batch_size : int
-        Rows m of a minibatch.
+        The rows of a minibatch, m.
     n_steps : int
-        Steps that M has to hold for.
+        The number of steps for which M has to hold.
     w_1 : array_like, (n_parameters,), optional
-        Where the runs start; 0 by default.
+        The point at which the runs start; 0 by default.
     bias : bool
         Whether a column of ones is added to the inputs.
     sampling : {"subset", "with_replacement"}
-        How each step draws its rows.
+        How each step draws its rows: a uniform subset, or one row after another from all rows.
     ell : float, optional
-        Another modulus to make the steps with.
+        Another modulus from which to make the steps.
     learning_rate : float or callable, optional
-        Other steps k -> alpha_k altogether (which the proof does not cover).
+        Other steps k -> alpha_k altogether, which the proof does not cover.
     features : Network, optional
-        One with hidden layers: they stay as they are, and its last layer is studied, with the
-        activations of the last hidden one as inputs.
+        A network with hidden layers. They stay as they are; the problem is then that of its last
+        layer, whose inputs are the activations of the last hidden layer.
 
     Returns
     -------
     Constants
+        The constants, with w* and the way they were found.
 
     Raises
     ------
@@ -112,13 +129,21 @@ def estimate_constants(
 
     Notes
     -----
-    ell of squared_error is the smallest eigenvalue of the second derivative, less what its rounding
-    may be. For the cross entropies it is alpha; for binary_cross_entropy more, by what the loss
-    is curved in the ball that the iterates provably stay in.
+    ell of squared_error is the smallest eigenvalue of the second derivative, less its possible
+    rounding error. For cross_entropy it is alpha. For binary_cross_entropy it is alpha plus the
+    least curvature of the loss in the ball that the iterates provably stay in.
 
     M of squared_error comes from the exact recursion of E[(w_k - w*)(w_k - w*)'] over all draws.
     For the cross entropies it is the largest value of a recursion that bounds d_k and E|G_k|^2
-    together.
+    together. docs/convergence.md derives both.
+
+    Examples
+    --------
+    >>> from fastrelu import convergence
+    >>> X, y = [[-1.0], [0.0], [1.0], [2.0]], [-1.0, 0.5, 1.0, 2.0]
+    >>> constants = convergence.estimate_constants(X, y, alpha=1.0, batch_size=2)
+    >>> round(constants.ell, 4), round(constants.M, 4), round(constants.L, 4)
+    (1.691, 1.9445, 2.809)
     """
     problem = make_problem(X, y, loss, alpha, bias, features)
     start = starting_point(w_1, problem.shape)

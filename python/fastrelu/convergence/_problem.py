@@ -36,7 +36,7 @@ class Problem:
     y : ndarray, (n, K)
         Targets; of cross_entropy 1 at the label, else 0.
     labels : ndarray or None, (n,)
-        Of cross_entropy.
+        The labels, for cross_entropy.
     loss : str
         One of `LOSSES`.
     alpha : float
@@ -51,7 +51,7 @@ class Problem:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of w: inputs, outputs."""
+        """The shape of w: inputs, outputs."""
         return self.X.shape[1], self.y.shape[1]
 
     @property

@@ -29,34 +29,47 @@ _LOOKED_AT, _MOST_NUMBERS = 64, 20_000_000
 class Study:
     """Measured distances of SGD's iterates from the minimum, and the bound on them.
 
+    ``print(study)`` gives a short report.
+
     Attributes
     ----------
     k : ndarray of int, (n,)
-        Which iterates, from 2 on: w_k is where step k starts from.
-    d, d_low, d_high : ndarray, (n,)
-        The mean of |w_k - w*|^2 over the runs, and its confidence limits, each of `confidence` by
-        itself (Student's t).
-    bound : ndarray (n,) or None
+        The numbers of the iterates recorded, from 2 on: step k starts from w_k.
+    d : ndarray, (n,)
+        The mean of |w_k - w*|^2 over the runs.
+    d_low, d_high : ndarray, (n,)
+        The confidence limits of `d`, each with the confidence `confidence` by itself (Student's t).
+    bound : ndarray, (n,), or None
         The bound on d; None where it does not apply.
     holds : bool
         Whether the assumptions of the proof hold, so that the bound applies.
     reasons : list of str
-        Why they do not, a sentence each; empty if `holds`.
+        The assumptions that do not hold, one sentence each; empty if `holds`.
     notes : list of str
-        How ell and M were found, and what is measured rather than proven.
+        How ell and M were found, and what is measured instead of proven.
     ell, M : float
         The constants of the bound.
     M_measured : float
-        The root of the largest mean over the runs of E|G_k|^2, at those steps that were looked at
-        (each E is exact, over all draws of a minibatch at that w).
+        The root of the largest mean over the runs of E|G_k|^2, at the steps that were looked at
+        (each E is exact: over all draws of a minibatch at that w).
     w_star : ndarray, (n_parameters,)
-        The minimum.
+        The minimum w*.
     distances : ndarray, (replicates, n)
         |w_k - w*|^2 of each run.
     constants : Constants
-        All that is known beforehand.
+        What was known before the runs.
     batch_size, replicates, confidence, sampling
-        As given.
+        The arguments.
+
+    Examples
+    --------
+    >>> from fastrelu import convergence
+    >>> X, y = [[-1.0], [0.0], [1.0], [2.0]], [-1.0, 0.5, 1.0, 2.0]
+    >>> study = convergence.study(X, y, alpha=1.0, n_steps=100, replicates=20)
+    >>> study.d.shape, study.distances.shape
+    ((100,), (20, 100))
+    >>> study.holds, bool((study.d_low <= study.bound).all())
+    (True, True)
     """
 
     k: NDArray[np.int64]
@@ -83,7 +96,7 @@ class Study:
         return not self.reasons
 
     def __str__(self) -> str:
-        """Return a short report."""
+        """Return a short report, without a trailing newline."""
         d, low, high = self.d[-1], self.d_low[-1], self.d_high[-1]
         lines = [
             f"SGD, minibatches of {self.batch_size}, {self.replicates} runs, w_2 to w_{self.k[-1]}",
@@ -122,37 +135,40 @@ def study(
     confidence: float = 0.999,
     k: ArrayLike | None = None,
 ) -> Study:
-    """Run SGD many times from one start and lay its distance from the minimum beside the bound.
+    """Run SGD many times from one start and set its distance from the minimum beside the bound.
 
-    The runs are ``Trainer``'s own, in float64, with ``SGD(inverse_time(ell), weight_decay=alpha)``,
-    all made in the core, on the threads there are. Run r has the seed
-    ``reference.philox.replicate_seed(seed, r)``. The same arguments give the same runs for a given
-    w*, with any number of threads.
+    The runs are those of ``Trainer``, in float64, with
+    ``SGD(inverse_time(ell), weight_decay=alpha)``. All of them are made in the core, on all
+    threads. Run r has the seed ``reference.random.replicate_seed(seed, r)``. The same arguments
+    give the same runs for a given w*, with any number of threads.
 
     Parameters
     ----------
     X, y, loss, alpha, batch_size, w_1, bias, ell, learning_rate, features
         As for `estimate_constants`.
     n_steps : int
-        Steps of each run.
+        The number of steps of each run.
     replicates : int
-        Runs, >= 2.
+        The number of runs, >= 2.
     seed : int or None
-        Of the runs' draws, 0..2**64 - 1; None draws one.
+        Seed of the runs' draws, 0 to 2**64 - 1; None picks a random one.
     sampling : {"subset", "with_replacement", "shuffle"}
-        How each step draws its rows. The steps of shuffled epochs are not independent: they are
-        run, without a bound.
+        How each step draws its rows: a uniform subset; one row after another from all rows; or the
+        next rows of a shuffled epoch. The steps of shuffled epochs are not independent: such runs
+        are made, without a bound.
     M : float, optional
         Another M for the bound, such as a measured one.
     confidence : float
-        Of each limit of d_k, in (0.5, 1).
+        The confidence of each limit of d_k, above 0.5 and below 1.
     k : array_like of int, optional
-        Which iterates to record, ascending, in 2..n_steps + 1. By default all, or some 10,000
-        evenly on a logarithmic scale where all would take more than 160 MB.
+        The numbers of the iterates to record, ascending, from 2 to n_steps + 1. By default all are
+        recorded; or, where all would take more than 160 MB, some 10,000 of them, evenly spread on a
+        logarithmic scale.
 
     Returns
     -------
     Study
+        The distances, the bound, and the reasons for which it may not apply.
 
     Raises
     ------
@@ -160,6 +176,23 @@ def study(
         If an argument is not as described, or the problem is not strongly convex.
     KeyboardInterrupt
         On Ctrl-C, within 0.2 s or one step, whichever is longer.
+
+    References
+    ----------
+    The proof is that of the lecture notes on neural networks, chapter "Speeding up Gradient
+    Descent"; docs/convergence.md repeats it.
+
+    Examples
+    --------
+    >>> from fastrelu import convergence
+    >>> X, y = [[-1.0], [0.0], [1.0], [2.0]], [-1.0, 0.5, 1.0, 2.0]
+    >>> print(convergence.study(X, y, alpha=1.0, n_steps=100, replicates=20))
+    SGD, minibatches of 1, 20 runs, w_2 to w_101
+    ell 1.691, M 2.462 (measured 2.462)
+    d_101 0.001972 (0.0003499 to 0.003594), bound 0.0275
+    the lower limit of d_k is below the bound for every k
+    (ell is the smallest eigenvalue of the second derivative)
+    (M^2 is the largest E|G_k|^2, by the exact recursion of the second moments)
     """
     problem = make_problem(X, y, loss, alpha, bias, features)
     start = starting_point(w_1, problem.shape)

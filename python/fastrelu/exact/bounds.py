@@ -30,25 +30,26 @@ def output_bounds(
 def pre_activation_bounds(
     net: Network, lower: ArrayLike, upper: ArrayLike, rounding: bool = True
 ) -> list[tuple[Array, Array]]:
-    """Return (lower, upper) for the pre-activations of every layer; the last are the outputs.
+    """Return bounds on the pre-activations of every layer, for every input in a box.
 
     Parameters
     ----------
     net : Network
-        Piecewise linear, with finite parameters.
+        A piecewise-linear network with finite parameters.
     lower, upper : array_like, (d_in,)
-        The box of inputs.
+        The least and the greatest value of each input.
     rounding : bool
-        Whether the numbers meant are those that the network computes, or those of exact arithmetic.
+        True: the bounds hold for the numbers that the network computes. False: for those of exact
+        arithmetic.
 
     Returns
     -------
-    list of (ndarray, ndarray), (fan_out,) each
-        float64, one pair a layer.
+    list of (lower, upper), each ndarray, (fan_out,)
+        One pair for each layer, float64; the last pair bounds the outputs.
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If an argument does not fit, or a number of the network's dtype may overflow.
     """
     check_activations(net)

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class PieceMethods:
-    """What Network inherits from here; each docstring is its user's."""
+    """The methods that Network inherits from here; their docstrings address Network's users."""
 
     def local_affine(self, X: ArrayLike) -> LocalAffine:
-        """Return the affine map that the network is around each row.
+        """Return the affine map that equals the network around each row.
 
         Parameters
         ----------
@@ -32,14 +32,27 @@ class PieceMethods:
         Returns
         -------
         LocalAffine
-            Unpacks as ``A, c``, float64, (n, d_out, d_in) and (n, d_out) ((d_out, d_in), (d_out,)
-            for one row): ``net(x') = A x' + c`` wherever the same hidden units are active.
-            ``.pattern``, bool, (n, n_hidden) or (n_hidden,), says which are.
+            Unpacks as ``A, c``, both float64. For rows, A is (n, d_out, d_in) and c is (n, d_out);
+            for one row, (d_out, d_in) and (d_out,). ``net(x') = A x' + c`` wherever the same hidden
+            units are active as at the row. ``.pattern``, bool, (n, n_hidden) or (n_hidden,), says
+            which units those are.
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError
             If X does not fit, or an activation is none of relu, leaky_relu and identity.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([2, 2, 1], dtype="float64")
+        >>> net.weights[0][...] = [[1, 1], [1, -1]]
+        >>> net.weights[1][...] = 1  # net(x) = max(0, x1 + x2) + max(0, x1 - x2)
+        >>> A, c = net.local_affine([3.0, 1.0])
+        >>> A, c
+        (array([[2., 0.]]), array([0.]))
+        >>> net.local_affine([1.0, 3.0]).pattern
+        array([ True, False])
         """
         from fastrelu.exact.segment import local_affine
 
@@ -51,20 +64,33 @@ class PieceMethods:
         Parameters
         ----------
         x0, x1 : array_like, (d_in,)
-            Where the segment starts, t = 0, and ends, t = 1.
+            The ends of the segment: x0 at t = 0, x1 at t = 1.
 
         Returns
         -------
         PiecewiseLinear
-            Its knots are 0, 1 and every t between at which a hidden unit's kink lies, felt in the
-            outputs or not (``.simplify()`` drops the others); its values are (n_knots, d_out). It
-            is meant for t in [0, 1]; beyond, the first and the last piece go on. Computed in
-            float64 from the parameters as they are now.
+            Its knots are 0, 1 and every t in between at which the segment crosses the kink of a
+            hidden unit, whether or not the outputs bend there (``.simplify()`` drops the knots at
+            which they do not). Its values are (n_knots, d_out). It equals the network for t in
+            [0, 1]; outside, the first and the last piece are continued. All is computed in float64
+            from the present parameters.
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError
             If a point does not fit, or an activation is none of relu, leaky_relu and identity.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([2, 2, 1], dtype="float64")
+        >>> net.weights[0][...] = [[1, 1], [1, -1]]
+        >>> net.weights[1][...] = 1  # net(x) = max(0, x1 + x2) + max(0, x1 - x2)
+        >>> path = net.along([1.0, -2.0], [1.0, 2.0])
+        >>> path.knots
+        array([0.  , 0.25, 0.75, 1.  ])
+        >>> path.values.ravel()
+        array([3., 2., 2., 3.])
         """
         from fastrelu.exact.segment import along
 
@@ -79,34 +105,56 @@ class PieceMethods:
         v: ArrayLike | None = None,
         max_regions: int = 1_000_000,
     ) -> LinearRegions:
-        """Return the exact linear regions on a plane through the inputs.
+        """Return the network's exact linear regions on a plane through the input space.
 
         Parameters
         ----------
         window : (float, float, float, float)
-            s from and to, t from and to, of the points ``x = origin + s u + t v``.
+            The part of the plane: s from, s to, t from, t to, of the points
+            ``x = origin + s u + t v``.
         origin, u, v : array_like, (d_in,), optional
-            The plane; by default that of the inputs themselves if there are two (``origin`` 0, s
-            the first and t the second), else only `origin` may be left out.
+            A point of the plane and its two directions. For a network with two inputs the default
+            is the plane of these inputs: origin 0, s the first input, t the second. With any other
+            number of inputs, u and v must be given; origin is 0 by default.
         max_regions : int
-            The most regions to make, at most 2**30; memory grows with them times the widest layer.
+            The most regions to make, at most 2**30. Memory grows with their number times the width
+            of the widest layer.
 
         Returns
         -------
         LinearRegions
-            Convex polygons that fill the window, with the pattern of active units and the affine
-            map (in s and t) on each. The same bits on every machine, in the same order: each
-            hidden layer cuts the polygons left by the one before, unit by unit; the parts take
-            their polygon's place, the one where the unit is active first. Computed in float64
-            from the parameters as they are now. A unit counts as 0 where it is within some
-            roundings of the numbers that it is computed from there: what is large in one place of
-            the window hides nothing in another. Kinks nearer together than that are one.
+            Convex polygons that fill the window. Each has the pattern of its active units and its
+            affine map in s and t. The result has the same bits and the same order on every machine:
+            each hidden layer cuts the polygons of the layer before it, unit by unit, and the parts
+            take the place of their polygon, the part where the unit is active first. All is
+            computed in float64 from the present parameters. A unit counts as 0 where it is within
+            some roundings of the numbers that it is computed from there; what is large in one place
+            of the window hides nothing in another.
 
         Raises
         ------
         TypeError, ValueError
             If an argument does not fit, an activation is none of relu, leaky_relu and identity, a
             parameter is not finite, or there are more than `max_regions` regions.
+
+        References
+        ----------
+        Montufar, Pascanu, Cho and Bengio (2014), On the number of linear regions of deep neural
+        networks, counts such regions.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([2, 2, 1], dtype="float64")
+        >>> net.weights[0][...] = [[1, 1], [1, -1]]
+        >>> net.weights[1][...] = 1  # net(x) = max(0, x1 + x2) + max(0, x1 - x2)
+        >>> regions = net.linear_regions((-1, 1, -1, 1))
+        >>> len(regions), regions.areas.tolist()
+        (4, [1.0, 1.0, 1.0, 1.0])
+        >>> regions.pattern.tolist()
+        [[True, True], [True, False], [False, True], [False, False]]
+        >>> regions.A[:, 0].tolist()
+        [[2.0, 0.0], [1.0, 1.0], [1.0, -1.0], [0.0, 0.0]]
         """
         from fastrelu.exact.regions import linear_regions
 
@@ -115,35 +163,57 @@ class PieceMethods:
     def lipschitz(
         self, bounds: ArrayLike | None = None, norm: Any = 2, *, seed: int = 0
     ) -> tuple[float, float]:
-        """Return bounds on the least L with ``|net(x) - net(x')| <= L |x - x'|``.
+        """Return a lower and an upper bound on the network's Lipschitz constant.
+
+        That is the least L with ``|net(x) - net(x')| <= L |x - x'|`` for all x and x'.
 
         Parameters
         ----------
         bounds : array_like, (d_in, 2), optional
-            One (low, high) for each input, low < high: x and x' in this box; by default anywhere.
+            One (low, high) for each input, low < high: the box that x and x' are in. By default
+            they may be anywhere.
         norm : {1, 2, inf}
-            Of both the inputs and the outputs.
+            The norm of both the inputs and the outputs.
         seed : int
-            Of the points at which the search for the lower bound starts, with three or more inputs.
+            Seed of the points at which the search for the lower bound starts, 0 to 2**64 - 1; it
+            matters with three or more inputs.
 
         Returns
         -------
         lower, upper : float
-            With one or two inputs both come from the linear regions and differ by roundings
-            alone. Where kinks are so near together that roundings decide about regions, what may be
+            With one or two inputs both come from the linear regions and differ by roundings only.
+            Where kinks are so near together that roundings decide about regions, what may be
             between them is counted in `upper`, and told apart by exact arithmetic as far as a limit
-            on its work allows. Where there are too many regions (1e6), as with three or more
-            inputs: `lower` is the norm of the Jacobian of a region that was found by sampling and
-            local search, `upper` the least of several bounds by the layers' matrices, with
-            `bounds` tightened by which units cannot switch in the box. Roundings of these
-            computations are counted in, outward. The function meant is the one without
-            rounding of its own.
+            on its work allows. With three or more inputs, or
+            more than a million regions, `lower` is the norm of the Jacobian of a region that
+            sampling and local search found, and `upper` is the least of several bounds from the
+            layers' matrices; `bounds` tightens it where units cannot switch in the box. Both bounds
+            are widened by all roundings of their computation. They hold for the function of real
+            numbers that the network stands for, not for its computed outputs.
 
         Raises
         ------
         TypeError, ValueError
             If an argument does not fit, an activation is none of relu, leaky_relu and identity, or
             a parameter is not finite.
+
+        References
+        ----------
+        Combettes and Pesquet (2020), Lipschitz certificates for layered network structures driven
+        by averaged activation operators, has the bound from the layers' matrices.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([2, 2, 1], dtype="float64")
+        >>> net.weights[0][...] = [[1, 1], [1, -1]]
+        >>> net.weights[1][...] = 1  # net(x) = max(0, x1 + x2) + max(0, x1 - x2)
+        >>> lower, upper = net.lipschitz()
+        >>> round(lower, 6), round(upper, 6)
+        (2.0, 2.0)
+        >>> lower, upper = net.lipschitz([(0, 1), (2, 3)])  # there, only the first unit is active
+        >>> round(lower, 6), round(upper, 6)
+        (1.414214, 1.414214)
         """
         from fastrelu.exact.lipschitz import lipschitz
 
@@ -152,30 +222,49 @@ class PieceMethods:
     def output_bounds(
         self, lower: ArrayLike, upper: ArrayLike, *, rounding: bool = True
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return a box that the outputs are certain to be in, for inputs in a box.
+        """Return a box that certainly contains the outputs for every input in a box.
 
         Parameters
         ----------
         lower, upper : array_like, (d_in,)
-            The least and the greatest value of each input, as X is given (before ``scale``).
+            The least and the greatest value of each input, in the units of X (before ``scale``).
         rounding : bool
-            True: the box is one for the numbers that ``net(X)`` gives, every rounding of its
-            arithmetic included; of a single point it is that point's outputs. False: for the
-            function of real numbers, which is what most verifiers bound; computed outputs can lie
-            outside.
+            True: the box holds for the numbers that ``net(X)`` computes, with every rounding of its
+            arithmetic; for a single point it is exactly that point's outputs. False: it holds for
+            the function of real numbers, which is what most verifiers bound; computed outputs can
+            then lie outside.
 
         Returns
         -------
         lower, upper : ndarray, (d_out,)
-            float64 (with roundings numbers of the network's dtype), the same bits on every machine.
-            By interval arithmetic, tightened by linear
-            relaxation layer by layer; docs/bounds.md has the derivation.
+            float64, with the same bits on every machine. With ``rounding=True`` they are numbers of
+            the network's dtype.
 
         Raises
         ------
         TypeError, ValueError
             If an argument does not fit, an activation is none of relu, leaky_relu and identity, a
             parameter is not finite, or a number of the network's dtype may overflow in the box.
+
+        Notes
+        -----
+        Interval arithmetic, tightened layer by layer by linear relaxation; docs/bounds.md derives
+        it.
+
+        References
+        ----------
+        Zhang, Weng, Chen, Hsieh and Daniel (2018), Efficient neural network robustness
+        certification with general activation functions.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([2, 2, 1], dtype="float64")
+        >>> net.weights[0][...] = [[1, 1], [1, -1]]
+        >>> net.weights[1][...] = 1  # net(x) = max(0, x1 + x2) + max(0, x1 - x2)
+        >>> lower, upper = net.output_bounds([2, 0], [3, 1])
+        >>> lower.round(6), upper.round(6)
+        (array([4.]), array([6.]))
         """
         from fastrelu.exact.bounds import output_bounds
 
@@ -190,20 +279,21 @@ class PieceMethods:
     ) -> None:
         """Write the network over a box as a mixed-integer linear program.
 
-        Its optimum is the greatest (least) value of one output; constraints of your own can be
-        added to the file.
+        The optimum of the program is the greatest (or least) value of one output. You can add
+        constraints of your own to the file.
 
         Parameters
         ----------
         path : path-like
-            A file in (CPLEX) LP format, which HiGHS, SCIP, Gurobi and others read; replaced only
-            once the new one is whole. The inputs are x0, x1, ..., the outputs y0, y1, ....
+            The file to write, in (CPLEX) LP format, which HiGHS, SCIP, Gurobi and others read. An
+            existing file is replaced only once the new one is complete. In the program the inputs
+            are x0, x1, ... and the outputs y0, y1, ....
         bounds : array_like, (d_in, 2)
-            One (low, high) for each input.
+            One (low, high) for each input, low <= high.
         output : int
-            Which output is the objective.
+            The output to optimise, counted from 0.
         sense : {"max", "min"}
-            Of the objective.
+            Whether to maximise or minimise it.
 
         Raises
         ------
@@ -215,12 +305,34 @@ class PieceMethods:
 
         Notes
         -----
-        One binary variable for each hidden unit whose sign the box leaves open. Numbers are written
-        with all their digits; the network meant is the one of real numbers (a ``scale`` is
-        multiplied into the first layer, in float64). Variables of unusual sizes are in units of
-        their own, named in the file's first lines (an input as ``x0 = middle + unit t0``), as
-        solvers take small numbers for 0; terms below 1e-9 that are left are left out, and a line
-        says what that may change.
+        The program has one binary variable for each hidden unit that the box does not fix as active
+        or inactive. Numbers are written with all their digits. The program describes the function
+        of real numbers that the network stands for; a ``scale`` is multiplied into the first layer,
+        in float64. Variables of unusual sizes are in units of their own, which the first lines of
+        the file name (an input as ``x0 = middle + unit t0``), as solvers take small numbers for 0.
+        Terms below 1e-9 that are left are left out, and a line says what that may change.
+
+        References
+        ----------
+        Tjeng, Xiao and Tedrake (2019), Evaluating robustness of neural networks with mixed integer
+        programming, has the formulation.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import fastrelu
+        >>> net = fastrelu.Network([2, 2, 1], dtype="float64")
+        >>> net.weights[0][...] = [[1, 1], [1, -1]]
+        >>> net.weights[1][...] = 1  # net(x) = max(0, x1 + x2) + max(0, x1 - x2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "net.lp")
+        ...     net.to_milp(path, bounds=[(2, 3), (-3, 1)])
+        ...     lines = path.read_text().splitlines()
+        >>> lines[3:5]
+        ['Maximize', ' objective: y0']
+        >>> lines[lines.index("Binaries") + 1 : -1]  # the first unit alone can switch
+        [' d0_0']
         """
         from fastrelu.exact.milp import to_milp
 

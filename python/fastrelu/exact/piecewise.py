@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastrelu.network import Network
 
 Array = NDArray[np.float64]
-__all__ = ["PiecewiseLinear", "maximum", "minimum"]
+__all__ = ["PiecewiseLinear"]
 # Where "equal" is meant up to rounding: ulp of the magnitudes at hand.
 ROUNDING = 4 * float(np.finfo(np.float64).eps)
 
@@ -23,30 +23,50 @@ ROUNDING = 4 * float(np.finfo(np.float64).eps)
 class PiecewiseLinear:
     """A continuous piecewise-linear function of one variable.
 
-    Linear between neighbouring knots, and outside them by the outer slopes.
+    It is linear between neighbouring knots, and has the outer slopes outside them.
 
     Parameters
     ----------
     knots : array_like, (K,)
-        Where it may bend: finite, ascending, all different; K >= 1.
+        The x at which the function may bend: finite, ascending, all different; K >= 1.
     values : array_like, (K,) or (K, d_out)
-        What it is there; with two axes a function with d_out outputs.
+        The values at the knots; a second axis makes a function with d_out outputs.
     left_slope, right_slope : float or array_like, (d_out,)
-        Slopes left of the first knot and right of the last.
+        The slopes left of the first knot and right of the last.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit, or a slope overflows.
+        If an argument does not fit, or a slope overflows float64.
 
     Attributes
     ----------
-    knots, values, left_slope, right_slope : ndarray
-        Read-only float64 copies of the arguments; the outer slopes are () or (d_out,).
+    knots : ndarray, (K,)
+        Read-only float64 copy of the argument.
+    values : ndarray, (K,) or (K, d_out)
+        Read-only float64 copy of the argument.
+    left_slope, right_slope : ndarray, () or (d_out,)
+        Read-only float64 copies of the arguments.
     slopes : ndarray, (K + 1,) or (K + 1, d_out)
-        One a piece, from left to right.
+        The slope of each piece, from left to right.
     hinges : ndarray, (K,) or (K, d_out)
         How much the slope changes at each knot.
+
+    Notes
+    -----
+    Functions can be added, subtracted and multiplied by numbers; ``f == g`` says whether two
+    functions agree everywhere up to a few roundings, even if their knots differ.
+
+    Examples
+    --------
+    >>> from fastrelu import PiecewiseLinear
+    >>> f = PiecewiseLinear([0, 1, 3], [0, 2, 2])  # a ramp from 0 to 2, level on both sides
+    >>> f([-1.0, 0.5, 2.0])
+    array([0., 1., 2.])
+    >>> f.slopes, f.hinges
+    (array([0., 2., 0., 0.]), array([ 2., -2.,  0.]))
+    >>> f == PiecewiseLinear([0, 1], [0, 2]), (1 - 2 * f)(0.5).item()
+    (True, -1.0)
     """
 
     __hash__ = None  # type: ignore[assignment]
@@ -93,17 +113,30 @@ class PiecewiseLinear:
         return np.broadcast_to(array, shape).copy()
 
     def __call__(self, x: ArrayLike) -> Array:
-        """Return the function at each x.
+        """Return the function's values at given points.
 
         Parameters
         ----------
         x : array_like
-            Finite numbers in any shape.
+            Finite numbers, in any shape.
 
         Returns
         -------
         ndarray, x.shape or x.shape + (d_out,)
-            At the knots the values themselves.
+            float64; at a knot exactly its value.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If x is not made of finite real numbers.
+
+        Examples
+        --------
+        >>> from fastrelu import PiecewiseLinear
+        >>> f = PiecewiseLinear([0, 1], [[0, 1], [2, 1]])  # two outputs
+        >>> f([0.5, 1.0])
+        array([[1., 1.],
+               [2., 1.]])
         """
         x = reals("x", x)
         piece = np.searchsorted(self.knots, x, side="right")
@@ -118,11 +151,57 @@ class PiecewiseLinear:
         return np.asarray(self.values[anchor] + self.slopes[piece] * distance)
 
     def derivative(self, x: ArrayLike) -> Array:
-        """Return the slope at each x, x.shape or x.shape + (d_out,); at a knot the right one."""
+        """Return the function's slope at given points.
+
+        Parameters
+        ----------
+        x : array_like
+            Finite numbers, in any shape.
+
+        Returns
+        -------
+        ndarray, x.shape or x.shape + (d_out,)
+            float64; at a knot the slope of the piece to its right.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If x is not made of finite real numbers.
+
+        Examples
+        --------
+        >>> from fastrelu import PiecewiseLinear
+        >>> f = PiecewiseLinear([0, 1], [0, 2])
+        >>> f.derivative([-0.5, 0.0, 0.5, 1.0])
+        array([0., 2., 2., 0.])
+        """
         return np.asarray(self.slopes[np.searchsorted(self.knots, reals("x", x), side="right")])
 
     def integrate(self, a: float, b: float) -> Any:
-        """Return the integral from a to b, a float or (d_out,); its sign turns where b < a."""
+        """Return the function's integral from a to b.
+
+        Parameters
+        ----------
+        a, b : float
+            The limits, finite. If b < a, the integral is minus that from b to a.
+
+        Returns
+        -------
+        float or ndarray, (d_out,)
+            The integral; one number for each output if `values` has two axes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a limit is not a finite number.
+
+        Examples
+        --------
+        >>> from fastrelu import PiecewiseLinear
+        >>> f = PiecewiseLinear([0, 1], [0, 2])
+        >>> f.integrate(0, 3)
+        5.0
+        """
         a, b = real_number("a", a), real_number("b", b)
         low, high = min(a, b), max(a, b)
         inside = self.knots[(self.knots > low) & (self.knots < high)]
@@ -133,23 +212,47 @@ class PiecewiseLinear:
         return float(total) if total.ndim == 0 else total
 
     def lipschitz(self) -> float:
-        """Return the least L with ``|f(x) - f(y)| <= L |x - y|`` (Euclidean over the outputs)."""
+        """Return the least L with ``|f(x) - f(y)| <= L |x - y|`` for all x and y.
+
+        Returns
+        -------
+        float
+            The largest slope; with several outputs the largest Euclidean norm of a piece's slopes.
+
+        Examples
+        --------
+        >>> from fastrelu import PiecewiseLinear
+        >>> PiecewiseLinear([0, 1], [0, -2]).lipschitz()
+        2.0
+        """
         slopes = self.slopes.reshape(len(self.slopes), -1)
         return float(np.linalg.norm(slopes, axis=1).max())
 
     def simplify(self, tol: float = 0.0) -> PiecewiseLinear:
-        """Return a function with fewer knots that is nowhere further away than `tol`.
+        """Return a function with fewer knots that differs from this one nowhere by more than `tol`.
 
         Parameters
         ----------
         tol : float
-            Largest difference allowed in any output; differences of a few roundings of the values
-            near by always are.
+            The largest difference allowed in any output, >= 0. Differences of a few roundings of
+            the values near by are allowed in any case.
 
         Returns
         -------
         PiecewiseLinear
-            Its knots and values are some of this one's, its outer slopes the same.
+            Its knots and values are some of this function's; its outer slopes are the same.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `tol` is not a finite number >= 0.
+
+        Examples
+        --------
+        >>> from fastrelu import PiecewiseLinear
+        >>> f = PiecewiseLinear([0, 1, 2, 3], [0, 1, 2, 2])
+        >>> f.simplify().knots
+        array([0., 2.])
         """
         least = np.full_like(self.values, real_number("tol", tol, 0.0))
         allowed = np.maximum(least, ROUNDING * self._sizes())
@@ -177,17 +280,30 @@ class PiecewiseLinear:
         return np.asarray(slope)
 
     def compose(self, inner: PiecewiseLinear) -> PiecewiseLinear:
-        """Return ``x -> self(inner(x))``.
+        """Return the function ``x -> self(inner(x))``.
 
         Parameters
         ----------
         inner : PiecewiseLinear
-            With one output.
+            A function with one output.
 
         Returns
         -------
         PiecewiseLinear
-            With the knots of `inner` and those x that `inner` takes to knots of this function.
+            Its knots are those of `inner`, and the x that `inner` maps to knots of this function.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `inner` is not a PiecewiseLinear with one output, or a slope overflows float64.
+
+        Examples
+        --------
+        >>> from fastrelu import PiecewiseLinear
+        >>> square = PiecewiseLinear([-1, 0, 1], [1, 0, 1], left_slope=-1, right_slope=1)  # |x|
+        >>> hinge = PiecewiseLinear([2], [0], right_slope=1)  # max(0, x - 2)
+        >>> hinge.compose(square)([-5.0, 1.0, 4.0])
+        array([3., 0., 2.])
         """
         if not isinstance(inner, PiecewiseLinear):
             raise TypeError(f"inner: expected a PiecewiseLinear, got {type(inner).__name__}")
@@ -222,7 +338,7 @@ class PiecewiseLinear:
             )
         if not isinstance(other, PiecewiseLinear):
             return NotImplemented
-        knots = _common_knots(self, other)
+        knots = common_knots(self, other)
         return PiecewiseLinear(
             knots,
             self(knots) + other(knots),
@@ -260,7 +376,7 @@ class PiecewiseLinear:
             return NotImplemented
         if self.values.shape[1:] != other.values.shape[1:]:
             return False
-        knots = _common_knots(self, other)
+        knots = common_knots(self, other)
         allowed = ROUNDING * np.maximum(self._sizes_at(knots), other._sizes_at(knots))
         if (np.abs(self(knots) - other(knots)) > allowed).any():
             return False
@@ -297,24 +413,41 @@ class PiecewiseLinear:
         return f"<fastrelu.PiecewiseLinear {len(self.knots)} knots, {span}{outputs}>"
 
     def to_network(self, dtype: Any = "float64") -> Network:
-        """Return a network with one hidden layer that is equal to this function.
+        """Return a network with one hidden layer that equals this function.
 
         Parameters
         ----------
         dtype : dtype
-            float64, or float32, to which knots and values are then rounded.
+            The network's dtype: float64, or float32, to which knots and values are then rounded.
 
         Returns
         -------
         Network
-            1-K-d_out where some piece is flat in all outputs, else 1-(K + 1)-d_out. Each hinge
-            lies exactly on its knot. Where knots, slopes and x are dyadic and no number on the
-            way needs more than the dtype's bits, its outputs have no rounding at all.
+            Its layer sizes are 1-K-d_out if some piece is flat in all outputs, else 1-(K +
+            1)-d_out. Each hinge lies exactly on its knot. If knots, slopes and x are dyadic (whole
+            numbers divided by powers of 2) and no intermediate number needs more bits than the
+            dtype has, its outputs have no rounding at all.
 
         Raises
         ------
         ValueError
-            If a number overflows or two knots become one in `dtype`.
+            If a number overflows, or two knots become one, in `dtype`.
+
+        References
+        ----------
+        Arora, Basu, Mianjy and Mukherjee (2018), Understanding deep neural networks with rectified
+        linear units, proves that one hidden layer is enough. docs/piecewise.md describes this
+        construction.
+
+        Examples
+        --------
+        >>> from fastrelu import PiecewiseLinear
+        >>> f = PiecewiseLinear([0, 1], [0, 2])
+        >>> net = f.to_network()
+        >>> net
+        <fastrelu.Network 1-2-1 float64, 7 parameters>
+        >>> net([[0.25], [3.0]]).ravel()
+        array([0.5, 2. ])
         """
         from fastrelu.exact.hinge_network import hinge_network
 
@@ -322,27 +455,41 @@ class PiecewiseLinear:
 
     @classmethod
     def fit(cls, x: ArrayLike, y: ArrayLike, *, n_hinges: int) -> PiecewiseLinear:
-        """Fit a function with free knots and free outer slopes by least squares.
+        """Fit a function to points by least squares, with free knots and free outer slopes.
 
         Parameters
         ----------
         x, y : array_like, (n,)
-            Points in any order; an x may occur more than once.
+            The points, in any order; several may have the same x.
         n_hinges : int
-            Number of knots, >= 1.
+            The number of knots, >= 1.
 
         Returns
         -------
         PiecewiseLinear
-            With `n_hinges` knots; with fewer where there are at most ``n_hinges + 2`` different x,
-            through whose mean values it then goes. The sum of squares has many minima: the best
-            choice among some hundred places is refined, with nearer and nearer places, until no
-            joint step and no move of one knot lowers it. The same bits on every machine.
+            It has `n_hinges` knots. If x has at most ``n_hinges + 2`` different values it has
+            fewer, and goes through the mean y of each of them. The same points give the same bits
+            on every machine.
 
         Raises
         ------
         TypeError, ValueError
             If an argument does not fit.
+
+        Notes
+        -----
+        The sum of squares has many local minima, and nothing guarantees that the one found is the
+        least. The search picks the best knots among some hundred places, then refines them on finer
+        and finer places, until neither a joint step of all knots nor a move of one knot lowers it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import PiecewiseLinear
+        >>> x = np.linspace(0, 1, 21)
+        >>> f = PiecewiseLinear.fit(x, np.abs(x - 0.3), n_hinges=1)
+        >>> f.knots.round(6), f.slopes.round(6)
+        (array([0.3]), array([-1.,  1.]))
         """
         from fastrelu.exact.hinge_fit import fit_hinges
 
@@ -352,60 +499,8 @@ class PiecewiseLinear:
 _OPERANDS = (PiecewiseLinear, numbers.Real)
 
 
-def maximum(f: PiecewiseLinear, g: PiecewiseLinear) -> PiecewiseLinear:
-    """Return the larger of two functions at each x, output by output.
-
-    Parameters
-    ----------
-    f, g : PiecewiseLinear
-        With the same number of outputs.
-
-    Returns
-    -------
-    PiecewiseLinear
-        With the knots of both, and new ones where they cross.
-    """
-    _check_functions(f, g)
-    knots = _common_knots(f, g)
-    gap = (f(knots) - g(knots)).reshape(len(knots), -1)
-    left = np.array(np.minimum(f.left_slope, g.left_slope))
-    right = np.array(np.maximum(f.right_slope, g.right_slope))
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        i, o = np.nonzero(gap[1:] * np.sign(gap[:-1]) < 0)
-        share = gap[i, o] / (gap[i, o] - gap[i + 1, o])
-        crossings = [knots[i] + (knots[i + 1] - knots[i]) * share]
-        for end, slopes in ((0, f.left_slope - g.left_slope), (-1, f.right_slope - g.right_slope)):
-            step = -gap[end] / slopes.reshape(-1)
-            outside = step < 0 if end == 0 else step > 0
-            far = outside & ~np.isfinite(knots[end] + step)
-            crossings.append(knots[end] + step[outside & ~far])
-            # A crossing beyond all numbers never comes: the larger one there stays the larger.
-            if far.any():
-                winner = np.where((gap[end] > 0).reshape(slopes.shape), *_outer_slopes(f, g, end))
-                (left, right)[end][...] = np.where(
-                    far.reshape(slopes.shape), winner, (left, right)[end]
-                )
-    knots = np.union1d(knots, np.concatenate(crossings))
-    return PiecewiseLinear(knots, np.maximum(f(knots), g(knots)), left, right)
-
-
-def minimum(f: PiecewiseLinear, g: PiecewiseLinear) -> PiecewiseLinear:
-    """Return the smaller of two functions at each x; see `maximum`."""
-    _check_functions(f, g)
-    return -maximum(-f, -g)
-
-
-def _check_functions(f: Any, g: Any) -> None:
-    for name, function in (("f", f), ("g", g)):
-        if not isinstance(function, PiecewiseLinear):
-            raise TypeError(f"{name}: expected a PiecewiseLinear, got {type(function).__name__}")
-
-
-def _outer_slopes(f: PiecewiseLinear, g: PiecewiseLinear, end: int) -> tuple[Array, Array]:
-    return (f.left_slope, g.left_slope) if end == 0 else (f.right_slope, g.right_slope)
-
-
-def _common_knots(f: PiecewiseLinear, g: PiecewiseLinear) -> Array:
+def common_knots(f: PiecewiseLinear, g: PiecewiseLinear) -> Array:
+    """Return the knots of both functions; raise ValueError if their outputs differ in number."""
     if f.values.shape[1:] != g.values.shape[1:]:
         raise ValueError(
             f"functions of different outputs: values {f.values.shape} and {g.values.shape}"

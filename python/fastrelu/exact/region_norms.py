@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu import _core
 from fastrelu.exact.jacobians import (
     Layers,
     evaluate,
@@ -40,10 +41,8 @@ def region_bounds(
     """Return bounds on the constant in a box, or everywhere; None if there are too many regions."""
     try:
         sheets = [_sheet(net, window, plane) for window, plane in _sheets(net, box)]
-    except ValueError as problem:
-        if str(problem).startswith("max_regions"):
-            return None
-        raise
+    except _core.TooManyRegionsError:
+        return None
     return _Search(net, layers, box, norm, sheets).run()
 
 

@@ -24,21 +24,34 @@ MAX_REGIONS = 1_000_000
 
 @dataclass(frozen=True)
 class LinearRegions:
-    """Polygons on each of which a network is affine; ``len()`` says how many, R.
+    """Polygons on each of which a network is affine, from `Network.linear_regions`.
+
+    ``len(regions)`` is their number R.
 
     Attributes
     ----------
     vertices : ndarray, (V, 2)
-        Corners of polygon after polygon in (s, t), counter-clockwise, float64. A corner that
-        polygons share has the same bits in each.
+        The corners of all polygons in (s, t), polygon after polygon, each counter-clockwise,
+        float64. A corner that polygons share has the same bits in each of them.
     offsets : ndarray of int64, (R + 1,)
-        Polygon r is ``vertices[offsets[r] : offsets[r + 1]]``.
+        Polygon r has the corners ``vertices[offsets[r] : offsets[r + 1]]``.
     pattern : ndarray of bool, (R, n_hidden)
-        Which hidden units are active, as in ``Network.local_affine``.
+        Which hidden units are active in each polygon, as in `LocalAffine`.
     A : ndarray, (R, d_out, 2)
-        float64.
+        float64, see `c`.
     c : ndarray, (R, d_out)
         float64; the outputs at (s, t) in polygon r are ``A[r] @ (s, t) + c[r]``.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> net = fastrelu.Network([2, 1, 1], dtype="float64")
+    >>> net.weights[0][...], net.weights[1][...] = [[2], [3]], 1  # max(0, 2 x1 + 3 x2)
+    >>> regions = net.linear_regions((-1, 1, -1, 1))
+    >>> len(regions), regions.pattern.tolist()
+    (2, [[True], [False]])
+    >>> regions.A[0] @ (1.0, 1.0) + regions.c[0]
+    array([5.])
     """
 
     vertices: Array
@@ -51,17 +64,37 @@ class LinearRegions:
         return len(self.offsets) - 1
 
     def polygon(self, r: int) -> Array:
-        """Return the corners of polygon r, (n, 2)."""
+        """Return the corners of polygon r, counter-clockwise.
+
+        Parameters
+        ----------
+        r : int
+            The polygon's number, 0 to R - 1.
+
+        Returns
+        -------
+        ndarray, (n, 2)
+            A view of `vertices`.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([2, 1, 1], dtype="float64")
+        >>> net.weights[0][...], net.weights[1][...] = [[1], [0]], 1  # max(0, x1)
+        >>> regions = net.linear_regions((-1, 1, 0, 1))
+        >>> sorted(regions.polygon(0).tolist())
+        [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+        """
         return self.vertices[self.offsets[r] : self.offsets[r + 1]]
 
     @property
     def owner(self) -> NDArray[np.intp]:
-        """Which polygon each vertex belongs to, (V,)."""
+        """The number of the polygon that each vertex belongs to, ndarray of int, (V,)."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @property
     def areas(self) -> Array:
-        """The polygons' areas, (R,)."""
+        """The area of each polygon in (s, t), ndarray, (R,)."""
         # From the first corner, so that tiny polygons far from the origin keep their digits.
         p = self.vertices - self.vertices[self.offsets[:-1]][self.owner]
         following = np.arange(1, len(p) + 1)
@@ -71,22 +104,41 @@ class LinearRegions:
 
     @property
     def centers(self) -> Array:
-        """The mean of each polygon's corners, (R, 2): a point inside it."""
+        """The mean of each polygon's corners in (s, t), ndarray, (R, 2): a point inside it."""
         return np.add.reduceat(self.vertices, self.offsets[:-1]) / np.diff(self.offsets)[:, None]
 
     def decision_boundary(self, level: float = 0.0) -> Array:
-        """Return where the decision changes, exactly, as segments (n, 2, 2) in (s, t).
+        """Return the exact points at which the decision changes, as segments in (s, t).
 
         Parameters
         ----------
         level : float
-            With one output the boundary is that of the points where it is above `level`; with
-            several, where the largest of them becomes another one, and `level` is not used.
+            For a network with one output, the decision is whether it is above `level`. With several
+            outputs the decision is which of them is the largest, and `level` is not used.
 
         Returns
         -------
         ndarray, (n, 2, 2)
-            From and to of each segment; it lies in one polygon or on its edge.
+            The two ends of each segment. A segment lies in one polygon or on its edge.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `level` is not a finite number.
+
+        References
+        ----------
+        Humayun, Balestriero, Balakrishnan and Baraniuk (2023), SplineCam: exact visualization and
+        characterization of deep network geometry and decision boundaries.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([2, 1, 1], dtype="float64")
+        >>> net.weights[0][...], net.weights[1][...] = [[1], [0]], 1  # max(0, x1)
+        >>> regions = net.linear_regions((-1, 1, 0, 1))
+        >>> sorted(regions.decision_boundary(level=0.5)[0].tolist())
+        [[0.5, 0.0], [0.5, 1.0]]
         """
         from fastrelu.exact.boundary import boundary_segments
 

@@ -33,17 +33,26 @@ __all__ = ["LocalAffine", "along", "local_affine"]
 
 @dataclass(frozen=True)
 class LocalAffine:
-    """The affine maps that a network is around given points; unpacks as ``A, c``.
+    """The affine maps that equal a network around given points; unpacks as ``A, c``.
 
     Attributes
     ----------
-    A : ndarray, (n, d_out, d_in) or (d_out, d_in)
-        float64.
-    c : ndarray, (n, d_out) or (d_out,)
-        float64; ``net(x') = A x' + c`` up to rounding as long as the pattern stays.
-    pattern : ndarray of bool, (n, n_hidden) or (n_hidden,)
-        Which hidden units with a kink are active (pre-activation above 0), layer after layer;
-        units without one count as active.
+    A : ndarray, (n, d_out, d_in), or (d_out, d_in) for one point
+        float64, see `c`.
+    c : ndarray, (n, d_out), or (d_out,) for one point
+        float64; ``net(x') = A x' + c`` up to rounding as long as the pattern is the same at x'.
+    pattern : ndarray of bool, (n, n_hidden), or (n_hidden,) for one point
+        Which hidden units are active (pre-activation above 0), layer after layer. Units of identity
+        layers, which have no kink, count as active.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> net = fastrelu.Network([1, 1, 1], dtype="float64")
+    >>> net.weights[0][...], net.weights[1][...] = 2, 3  # 3 max(0, 2 x)
+    >>> local = net.local_affine([[5.0], [-5.0]])
+    >>> local.A.ravel(), local.pattern.ravel()
+    (array([6., 0.]), array([ True, False]))
     """
 
     A: Array

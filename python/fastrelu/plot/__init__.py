@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Pictures of fits and functions (extra `plot`: Matplotlib, imported when first used).
 
-Each function draws into the axes given as ``ax``, or a new figure's, and returns the axes.
+Each function draws into the axes given as ``ax``, or into those of a new figure, and returns the
+axes.
 """
 
 from fastrelu.plot._convergence import convergence, gradient_noise
-from fastrelu.plot._evaluation import (
+from fastrelu.plot._history import history
+from fastrelu.plot._piecewise import hinge_fit, piecewise
+from fastrelu.plot._regions import regions, surface
+from fastrelu.plot.evaluation import (
     calibration,
     confusion_matrix,
     importance,
     predictions,
     residuals,
 )
-from fastrelu.plot._history import history
-from fastrelu.plot._piecewise import hinge_fit, piecewise
-from fastrelu.plot._regions import regions, surface
 
 __all__ = [
     "calibration",

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastrelu.convergence import GradientNoise, Study, bound
 from fastrelu.convergence._problem import draw_factor
-from fastrelu.plot._axes import COLOURS, axes_or_new
+from fastrelu.plot.axes import COLOURS, axes_or_new
 
 # A bound with a smaller M is drawn as well where it is this much lower.
 _CLEARLY = 0.8
@@ -18,32 +18,43 @@ _LARGEST = 1e200  # that is drawn
 
 
 def convergence(study: Study, ax: Any = None, *, label: str | None = None) -> Any:
-    """Draw the measured |w_k - w*|^2 with its confidence limits, and the bound, if it applies.
+    """Draw the measured |w_k - w*|^2 with its confidence limits, and the bound if it applies.
 
     Parameters
     ----------
     study : fastrelu.convergence.Study
-        What ``fastrelu.convergence.study`` returned.
+        The result of ``fastrelu.convergence.study``.
     ax : matplotlib Axes, optional
-        Where to draw, beside what is there, in the next colour; by default axes of a new figure.
+        The axes to draw into, in the next colour beside what is there; by default those of a new
+        figure.
     label : str, optional
-        Of the runs, for the legend.
+        The name of the runs in the legend.
 
     Returns
     -------
     matplotlib Axes
+        The axes drawn into.
 
     Raises
     ------
     ImportError
-        Without Matplotlib.
+        If Matplotlib is not installed.
     TypeError
         If `study` is something else.
 
     Notes
     -----
-    Where the proven M is much larger than the measured one, the bound with that is drawn as well.
-    Where the bound does not apply, the picture says why, and none is drawn.
+    Where the proven M is much larger than the measured one, the bound with the measured one is
+    drawn as well. Where no bound applies, the picture says why.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> X, y = [[-1.0], [0.0], [1.0], [2.0]], [-1.0, 0.5, 1.0, 2.0]
+    >>> study = fastrelu.convergence.study(X, y, alpha=1.0, n_steps=100, replicates=20)
+    >>> ax = fastrelu.plot.convergence(study, label="four rows")
+    >>> ax.get_xlabel(), ax.get_yscale()
+    ('k', 'log')
     """
     if not isinstance(study, Study):
         raise TypeError(f"study: expected a fastrelu.convergence.Study, got {study!r}")
@@ -84,25 +95,36 @@ def convergence(study: Study, ax: Any = None, *, label: str | None = None) -> An
 
 
 def gradient_noise(noise: GradientNoise, ax: Any = None) -> Any:
-    """Draw the measured variance of the stochastic gradient against the minibatch's size.
+    """Draw the measured variance of the stochastic gradient against the size of the minibatch.
 
     Parameters
     ----------
     noise : fastrelu.convergence.GradientNoise
-        What ``fastrelu.convergence.gradient_noise`` returned.
+        The result of ``fastrelu.convergence.gradient_noise``.
     ax : matplotlib Axes, optional
-        Where to draw, beside what is there, in the next colour; by default axes of a new figure.
+        The axes to draw into, in the next colour beside what is there; by default those of a new
+        figure.
 
     Returns
     -------
     matplotlib Axes
+        The axes drawn into.
 
     Raises
     ------
     ImportError
-        Without Matplotlib.
+        If Matplotlib is not installed.
     TypeError
         If `noise` is something else.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> X, y = [[-1.0], [0.0], [1.0], [2.0]], [-1.0, 0.5, 1.0, 2.0]
+    >>> noise = fastrelu.convergence.gradient_noise(X, y, alpha=1.0, draws=100)
+    >>> ax = fastrelu.plot.gradient_noise(noise)
+    >>> ax.get_xlabel()
+    'rows m of the minibatch'
     """
     if not isinstance(noise, GradientNoise):
         raise TypeError(f"noise: expected a fastrelu.convergence.GradientNoise, got {noise!r}")

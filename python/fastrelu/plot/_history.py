@@ -5,31 +5,40 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastrelu.plot._axes import axes_or_new
+from fastrelu.plot.axes import axes_or_new
 
 
 def history(fit: Any, ax: Any = None) -> Any:
-    """Draw the course of a fit: the losses, and the validation score if there is one.
+    """Draw the course of a fit: its losses, and its validation scores if there are any.
 
     Parameters
     ----------
     fit : MLPClassifier, MLPRegressor or History
-        A fitted estimator (solver sgd or adam; scikit-learn's own too), or what ``Trainer.fit``
-        returned.
+        A fitted estimator (solver sgd or adam; scikit-learn's own too), or the result of
+        ``Trainer.fit``.
     ax : matplotlib Axes, optional
-        Where to draw; by default axes of a new figure.
+        The axes to draw into; by default those of a new figure.
 
     Returns
     -------
     matplotlib Axes
-        That of the losses; ``.figure`` is its figure.
+        The axes of the losses; ``.figure`` is their figure.
 
     Raises
     ------
     ImportError
-        Without Matplotlib.
+        If Matplotlib is not installed.
     ValueError
         If `fit` has no curve to draw.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> trainer = fastrelu.Trainer(fastrelu.Network([1, 4, 1]))
+    >>> fit = trainer.fit([[0.0], [1.0], [2.0]], [1.0, 0.0, 1.0], epochs=5)
+    >>> ax = fastrelu.plot.history(fit)
+    >>> ax.get_xlabel(), len(ax.lines[0].get_xdata())
+    ('epoch', 5)
     """
     losses, scores, name = _curves(fit)
     ax = axes_or_new(ax)

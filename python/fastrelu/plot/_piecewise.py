@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastrelu._arguments import reals
 from fastrelu.exact.piecewise import PiecewiseLinear
-from fastrelu.plot._axes import COLOURS, STYLES, axes_or_new
+from fastrelu.plot.axes import COLOURS, STYLES, axes_or_new
 
 
 def piecewise(
@@ -25,25 +25,34 @@ def piecewise(
     Parameters
     ----------
     f : PiecewiseLinear
-        Each output is a curve.
+        The function; each output is a curve.
     ax : matplotlib Axes, optional
-        Where to draw, beside what is there, in the next colour and line style; by default axes of
-        a new figure.
+        The axes to draw into, in the next colour and line style beside what is there; by default
+        those of a new figure.
     window : (float, float), optional
-        The x from and to; by default a fifth of the knots' span beyond them.
+        The x from and to; by default a fifth of the knots' span beyond them on either side.
     label : str, optional
-        For the legend.
+        The function's name in the legend.
 
     Returns
     -------
     matplotlib Axes
+        The axes drawn into.
 
     Raises
     ------
     ImportError
-        Without Matplotlib.
+        If Matplotlib is not installed.
     TypeError, ValueError
         If an argument does not fit.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> f = fastrelu.PiecewiseLinear([0, 1], [0, 2])
+    >>> ax = fastrelu.plot.piecewise(f, label="ramp")
+    >>> ax.lines[0].get_xdata().tolist()
+    [-0.2, 0.0, 1.0, 1.2]
     """
     if not isinstance(f, PiecewiseLinear):
         raise TypeError(f"f: expected a PiecewiseLinear, got {type(f).__name__}")
@@ -74,24 +83,34 @@ def hinge_fit(
     Parameters
     ----------
     f : PiecewiseLinear
-        With one output, as `PiecewiseLinear.fit` returns it.
+        A function with one output, as `PiecewiseLinear.fit` returns it.
     x, y : array_like, (n,)
         The points.
     ax : matplotlib Axes, optional
-        Where to draw; by default axes of a new figure.
+        The axes to draw into; by default those of a new figure.
     label : str, optional
-        Of the function, in the legend; by default its number of hinges.
+        The function's name in the legend; by default its number of hinges.
 
     Returns
     -------
     matplotlib Axes
+        The axes drawn into.
 
     Raises
     ------
     ImportError
-        Without Matplotlib.
+        If Matplotlib is not installed.
     TypeError, ValueError
         If an argument does not fit.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> x, y = [0.0, 1.0, 2.0, 3.0], [0.0, 0.0, 1.0, 2.0]
+    >>> f = fastrelu.PiecewiseLinear.fit(x, y, n_hinges=1)
+    >>> ax = fastrelu.plot.hinge_fit(f, x, y)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['data', 'fit, 1 hinge', 'hinges']
     """
     if not isinstance(f, PiecewiseLinear):
         raise TypeError(f"f: expected a PiecewiseLinear, got {type(f).__name__}")

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastrelu._arguments import whole_number
+from fastrelu._catalogue import ACTIVATIONS
 from fastrelu.exact.regions import MAX_REGIONS, LinearRegions, linear_regions
 from fastrelu.network import Network
-from fastrelu.plot._axes import axes_or_new
+from fastrelu.plot.axes import axes_or_new
 
 Array = NDArray[np.float64]
 # Points on a side of the grid on which a function that is no network is evaluated.
@@ -38,37 +39,45 @@ def regions(
     Parameters
     ----------
     net : Network
-        Two inputs, or any number with the plane given by `u` and `v`.
+        A network with two inputs, or with any number and the plane given by `u` and `v`.
     window : (float, float, float, float)
         From and to in both directions; see `Network.linear_regions`.
     ax : matplotlib Axes, optional
-        Where to draw; by default axes of a new figure.
+        The axes to draw into; by default those of a new figure.
     color : {"value", "slope"}
-        By the output, which is drawn as it is, linear on each region, or by the length of its
-        gradient (in the plane).
+        What the colour shows: the output, which varies linearly in each region, or the length of
+        its gradient in the plane.
     output : int, optional
-        Which output is meant; by default the only one. With several outputs and
-        ``color="slope"``: by default the largest slope of all outputs together (the Jacobian's
-        2-norm).
+        The output to colour by; by default the only one. With several outputs and ``color="slope"``
+        the default is the largest slope of all outputs together (the 2-norm of the Jacobian).
     boundary : bool
-        Whether the decision boundary is drawn (`LinearRegions.decision_boundary`).
+        Whether to draw the decision boundary (`LinearRegions.decision_boundary`).
     level : float
-        One output: that at which the decision changes.
-    origin, u, v : array_like, optional
-        The plane.
+        For a network with one output: the value at which the decision changes.
+    origin, u, v : array_like, (d_in,), optional
+        The plane; see `Network.linear_regions`.
     max_regions : int
-        As in `Network.linear_regions`.
+        The most regions to make; see `Network.linear_regions`.
 
     Returns
     -------
     matplotlib Axes
+        The axes drawn into.
 
     Raises
     ------
     ImportError
-        Without Matplotlib.
+        If Matplotlib is not installed.
     TypeError, ValueError
         If an argument does not fit.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> net = fastrelu.Network([2, 3, 1], seed=0)
+    >>> ax = fastrelu.plot.regions(net, (-1, 1, -1, 1))
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('$x_1$', '$x_2$')
     """
     _check_network(net)
     if color not in ("value", "slope"):
@@ -105,33 +114,45 @@ def surface(
     Parameters
     ----------
     f : Network or callable
-        A network with two inputs, drawn polygon by polygon, exactly; if its activations are not
-        piecewise linear, or for a callable ((n, 2) -> (n,) or (n, d_out)), by values on a grid.
+        A network with two inputs, drawn exactly, polygon by polygon. A network whose activations
+        are not piecewise linear, or a callable ((n, 2) -> (n,) or (n, d_out)), is drawn by its
+        values on a grid.
     window : (float, float, float, float)
-        From and to of the first input and of the second.
+        From and to of the first input, and of the second.
     ax : matplotlib 3-D Axes, optional
-        Where to draw; by default axes of a new figure.
+        The axes to draw into; by default those of a new figure.
     output : int, optional
-        Which output; by default the only one.
+        The output to draw; by default the only one.
     max_regions : int
-        As in `Network.linear_regions`; each is a polygon to draw.
+        The most regions, each a polygon to draw; see `Network.linear_regions`.
 
     Returns
     -------
     matplotlib 3-D Axes
+        The axes drawn into.
 
     Raises
     ------
     ImportError
-        Without Matplotlib.
+        If Matplotlib is not installed.
     TypeError, ValueError
         If an argument does not fit.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> net = fastrelu.Network([2, 3, 1], seed=0)
+    >>> ax = fastrelu.plot.surface(net, (-1, 1, -1, 1))
+    >>> ax.get_zlabel()
+    '$f(x_1, x_2)$'
     """
     if not callable(f):
         raise TypeError(f"f: expected a Network or a function, got {type(f).__name__}")
     if ax is not None and not hasattr(ax, "plot_surface"):
         raise ValueError("ax: expected 3-D axes (projection='3d')")
-    exact = isinstance(f, Network) and not {"logistic", "tanh"} & set(f.activations)
+    exact = isinstance(f, Network) and all(
+        ACTIVATIONS[name].piecewise_linear for name in f.activations
+    )
     if isinstance(f, Network):
         if f.layer_sizes[0] != 2:
             raise ValueError(f"f: expected a network with 2 inputs, got {f.layer_sizes[0]}")

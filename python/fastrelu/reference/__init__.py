@@ -1,51 +1,38 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The whole library once more in plain Python and NumPy: written to be read, slow and right.
+"""The core once more in plain Python and NumPy: written to be read, slow and right.
 
-It gives the same bits as the compiled core; docs/arithmetic.md says why that is possible. Read
-it beside lecture notes on backpropagation and SGD, in this order:
+It gives the same bits as the compiled core; docs/arithmetic.md says why that is possible. Read it
+beside lecture notes on backpropagation and SGD, in this order:
 
 - `layers`: ReLU, the linear layer, and the chain rule back through them;
-- `losses`: what is minimized, and its derivative by the outputs;
+- `losses`: what is minimized, and its derivative with respect to the outputs;
 - `network`: parameters, forward, backward;
 - `optimizers`: how a gradient changes the parameters;
 - `trainer`: minibatches, steps and epochs;
 - `sparse`: the first layer where most inputs are 0;
-- `fma`, `elementary`, `philox`: the ground it stands on: one exactly rounded operation, exp and
-  log made of it, and random numbers.
+- `blocks`: data that are streamed from files;
+- `fma`, `elementary`, `random`: what all of this is built on, namely one exactly rounded operation,
+  exp, log and tanh made of it, and random numbers.
 
-The names are those of `fastrelu` itself, without its checks of the arguments.
+The names are those of `fastrelu` itself. Arguments are not checked.
 """
 
+from . import losses
 from .elementary import exp, log, log1p, tanh
 from .fma import fma
 from .layers import linear_relu, relu, relu_backward
-from .losses import (
-    AbsoluteError,
-    BinaryCrossEntropy,
-    CrossEntropy,
-    Huber,
-    Poisson,
-    Quantile,
-    SquaredError,
-)
+from .losses import *  # noqa: F403 - its __all__, of every loss
 from .network import Cache, Gradients, Network
 from .optimizers import SGD, Adam, AdamW
 from .trainer import Trainer
 
 __all__ = [
     "SGD",
-    "AbsoluteError",
     "Adam",
     "AdamW",
-    "BinaryCrossEntropy",
     "Cache",
-    "CrossEntropy",
     "Gradients",
-    "Huber",
     "Network",
-    "Poisson",
-    "Quantile",
-    "SquaredError",
     "Trainer",
     "exp",
     "fma",
@@ -56,3 +43,4 @@ __all__ = [
     "relu_backward",
     "tanh",
 ]
+__all__ += losses.__all__

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Data streamed from files by blocks: which row belongs where, and what each minibatch holds.
+"""Data streamed from files by blocks: the part of each row, and the rows of each minibatch.
 
-Rows have numbers, 0 .. n-1, through all files in the order given. They lie in chunks, runs of
-rows that are read together. A block is what memory holds at once.
+Rows are numbered from 0 to n - 1 through all files, in the order given. They lie in chunks: runs of
+rows that are read together. A block is the rows that are in memory at one time.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from . import philox
-from .philox import Rows
+from . import random
+from .random import Rows
 
 
 def membership(seed: int, n: int, validation: float, test: float) -> list[str]:
@@ -20,7 +20,7 @@ def membership(seed: int, n: int, validation: float, test: float) -> list[str]:
 
     The row's own number decides, so that no list of rows needs to be kept.
     """
-    stream = philox.Stream(seed, philox.MEMBERSHIP)
+    stream = random.Stream(seed, random.MEMBERSHIP)
     parts = []
     for _ in range(n):
         u = stream.uniform()
@@ -40,8 +40,8 @@ def epoch_blocks(seed: int, epoch: int, chunks: Sequence[Rows], block_rows: int)
     block_rows : int
         Rows of a block; the last one may have fewer.
     """
-    visits = philox.order(seed, philox.CHUNK_ORDER, 0, epoch, len(chunks))
+    visits = random.order(seed, random.CHUNK_ORDER, 0, epoch, len(chunks))
     rows = np.concatenate([chunks[c] for c in visits])
     for b, begin in enumerate(range(0, len(rows), block_rows)):
         block = rows[begin : begin + block_rows]
-        yield block[philox.order(seed, philox.BLOCK_ORDER, b, epoch, len(block))]
+        yield block[random.order(seed, random.BLOCK_ORDER, b, epoch, len(block))]

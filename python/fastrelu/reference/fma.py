@@ -32,17 +32,34 @@ _SMALL_FACTOR, _LARGE_FACTOR, _LARGE_TERM = 2.0**-480, 2.0**480, 2.0**1000
 
 @np.errstate(all="ignore")
 def fma(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Array:
-    """Return ``a*b + c`` elementwise, rounded once, over the whole range.
+    """Return ``a*b + c`` element by element, rounded once, over the whole range of numbers.
 
     Parameters
     ----------
     a, b, c : array_like
-        All float32 or all float64; they broadcast.
+        All float32 or all float64. They are broadcast against each other.
 
     Returns
     -------
     ndarray
         Of their dtype.
+
+    Raises
+    ------
+    TypeError
+        If the dtype is neither float32 nor float64.
+
+    References
+    ----------
+    Boldo and Melquiond (2008), Emulation of a FMA and correctly rounded sums: proved algorithms
+    using rounding to odd.
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> a = 1 + 2.0**-52
+    >>> reference.fma(a, a, -(a * a)).item()  # what rounding took away from a * a
+    4.930380657631324e-32
     """
     dtype = np.result_type(a, b, c)
     x, y, z = (v.astype(dtype, copy=False) for v in np.broadcast_arrays(a, b, c))

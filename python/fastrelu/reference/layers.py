@@ -18,19 +18,55 @@ from numpy.typing import NDArray
 from . import sparse
 from .elementary import exp, tanh
 from .fma import fma
-from .philox import dropout_keeps
+from .random import dropout_keeps
 from .sparse import SparseRows
 
 Array = NDArray[Any]
 
 
 def relu(z: Array) -> Array:
-    """Return max(0, z) elementwise; NaN stays NaN, -0 stays -0."""
+    """Return max(0, z) element by element. NaN stays NaN and -0 stays -0.
+
+    Parameters
+    ----------
+    z : ndarray
+        float32 or float64, in any shape.
+
+    Returns
+    -------
+    ndarray
+        Of z's dtype and shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import reference
+    >>> reference.relu(np.array([-1.0, 0.5, 2.0]))
+    array([0. , 0.5, 2. ])
+    """
     return np.where(0 > z, np.zeros_like(z), z)
 
 
 def relu_backward(dh: Array, h: Array) -> Array:
-    """Return dh where the activation h is positive, else 0 (so 0 at the hinge)."""
+    """Return dh where the activation h is positive, else 0 (so 0 at the kink).
+
+    Parameters
+    ----------
+    dh, h : ndarray
+        The gradient with respect to the activations, and the activations; of one shape and dtype.
+
+    Returns
+    -------
+    ndarray
+        The gradient with respect to the pre-activations.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import reference
+    >>> reference.relu_backward(np.array([5.0, 6.0]), np.array([0.0, 0.5]))
+    array([0., 6.])
+    """
     return np.where(h > 0, dh, np.zeros_like(dh))
 
 
@@ -73,18 +109,26 @@ def activation_backward(name: str, dh: Array, h: Array) -> Array:
 
 
 class Dropout:
-    """What one step's masks do to the hidden layers: a unit is dropped, or scaled up.
+    """What the masks of one step do to the hidden layers: a unit is dropped, or scaled up.
 
     Parameters
     ----------
     rates : list of float
-        The probability of being dropped, one a hidden layer; or [] for none.
+        The probability that a unit is dropped, for each hidden layer; or [] for no dropout.
     seed, step : int
-        Of the masks.
+        The masks are drawn from these.
+    first_row : int
+        The number in the minibatch of the first row of the arrays that are masked.
     """
 
-    def __init__(self, rates: list[float], seed: int = 0, step: int = 0) -> None:
-        self.rates, self.seed, self.step = rates, seed, step
+    def __init__(
+        self, rates: list[float], seed: int = 0, step: int = 0, first_row: int = 0
+    ) -> None:
+        self.rates, self.seed, self.step, self.first_row = rates, seed, step, first_row
+
+    def rows_from(self, first_row: int) -> Dropout:
+        """Return the masks of the minibatch's rows from `first_row` on, such as a shard's."""
+        return Dropout(self.rates, self.seed, self.step, first_row)
 
     def rate(self, layer: int) -> float:
         """Return the rate of a hidden layer."""
@@ -99,7 +143,7 @@ class Dropout:
         keeps = np.array(
             [
                 dropout_keeps(self.seed, self.step, layer, row, a.shape[1], rate)
-                for row in range(len(a))
+                for row in range(self.first_row, self.first_row + len(a))
             ]
         )
         return np.where(keeps, a * a.dtype.type(1 / (1 - rate)), np.zeros_like(a))
@@ -127,7 +171,30 @@ def linear(x: Array | SparseRows, W: Array, b: Array | None = None) -> Array:
 
 
 def linear_relu(x: Array | SparseRows, W: Array, b: Array | None = None) -> Array:
-    """Return relu(x W + b)."""
+    """Return relu(x W + b).
+
+    Parameters
+    ----------
+    x : ndarray, (n, fan_in), or SparseRows
+        Rows.
+    W : ndarray, (fan_in, fan_out)
+        Weights.
+    b : ndarray, (fan_out,), optional
+        Biases.
+
+    Returns
+    -------
+    ndarray, (n, fan_out)
+        The activations.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import reference
+    >>> W = np.array([[1.0, -1.0], [1.0, -1.0]])
+    >>> reference.linear_relu(np.array([[1.0, 2.0]]), W, np.array([0.5, 0.5]))
+    array([[3.5, 0. ]])
+    """
     return relu(linear(x, W, b))
 
 

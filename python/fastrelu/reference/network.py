@@ -15,13 +15,14 @@ from .losses import (
     as_loss,
     as_targets,
     chain,
+    check_outputs,
     link,
     loss_and_d_out,
     reported_loss,
     row_factors,
     total_loss,
 )
-from .philox import Rows, init_weights
+from .random import Rows, init_weights
 from .sparse import SparseRows, as_rows
 
 Array = NDArray[Any]
@@ -29,7 +30,25 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Cache:
-    """What `forward_cached` keeps: each layer's activations h[0] = x, ..., h[-1] = outputs."""
+    """The activations that `forward_cached` keeps for `backward`.
+
+    Attributes
+    ----------
+    h : list
+        The activations of each layer, h[0] = x, ..., h[-1] = outputs.
+    one_row : bool
+        Whether X was one row.
+    dropout : Dropout
+        The masks that were applied.
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> net = reference.Network([2, 3, 1])
+    >>> out, cache = net.forward_cached([[1.0, 2.0]])
+    >>> [h.shape for h in cache.h]
+    [(1, 2), (1, 3), (1, 1)]
+    """
 
     h: list[Any]
     one_row: bool
@@ -38,7 +57,24 @@ class Cache:
 
 @dataclass(frozen=True)
 class Gradients:
-    """The derivatives by each layer's weights and biases (() without), and by X if asked for."""
+    """The gradient of a loss with respect to a network's parameters.
+
+    Attributes
+    ----------
+    weights, biases : sequence of ndarray
+        The gradient with respect to each layer's weights and biases; biases is () without biases.
+    inputs : ndarray or None
+        The gradient with respect to X, if it was asked for.
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> net = reference.Network([2, 1])
+    >>> net.set_parameters([1, 2, 0])
+    >>> loss, gradients = net.loss_and_gradient([[1, 1]], [1])
+    >>> gradients.flat
+    array([2., 2., 2.], dtype=float32)
+    """
 
     weights: Sequence[Array]
     biases: Sequence[Array]
@@ -46,12 +82,12 @@ class Gradients:
 
     @property
     def arrays(self) -> list[Array]:
-        """W0, b0, W1, b1, ..."""
+        """The gradients as a list: W0, b0, W1, b1, ..."""
         return in_order(self.weights, self.biases)
 
     @property
     def flat(self) -> Array:
-        """All of it as one vector."""
+        """The whole gradient as one vector, in the order of `arrays`."""
         return np.concatenate([a.ravel() for a in self.arrays])
 
 
@@ -63,31 +99,39 @@ def in_order(weights: Sequence[Array], biases: Sequence[Array]) -> list[Array]:
 
 
 class Network:
-    """A fully connected network: hidden layers with an activation, a linear output layer.
+    """A fully connected network: hidden layers with an activation, then a linear output layer.
 
     Parameters
     ----------
     layer_sizes : sequence of int
-        Widths: inputs, hidden layers, outputs.
+        The widths of the inputs, of the hidden layers and of the outputs.
     bias : bool
         Whether the layers have biases.
     dtype : {"float32", "float64"}
-        Of parameters and arithmetic.
+        The dtype of parameters and arithmetic.
     activation : one of `layers.ACTIVATIONS`, or a sequence of them
-        Of the hidden layers: one for all, or one each.
+        The activation of the hidden layers: one name for all of them, or one for each.
     init : {"he_uniform", "glorot_uniform"}
-        Distribution of the initial weights; biases start at 0.
+        The distribution of the initial weights; biases start at 0.
     scale : float
-        Factor on every input.
+        A factor on every input.
     seed : int
-        Of the initial weights.
+        Seed of the initial weights.
 
     Attributes
     ----------
     weights : list of ndarray, (fan_in, fan_out)
-        One a layer.
+        The weights of each layer.
     biases : list of ndarray, (fan_out,)
-        One a layer; () without biases.
+        The biases of each layer; () without biases.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> theirs = fastrelu.reference.Network([2, 3, 1], seed=7)
+    >>> ours = fastrelu.Network([2, 3, 1], seed=7)
+    >>> bool((ours([1.0, 2.0]) == theirs([1.0, 2.0])).all())  # to the last bit
+    True
     """
 
     def __init__(
@@ -119,21 +163,30 @@ class Network:
 
     @property
     def arrays(self) -> list[Array]:
-        """The parameters themselves: W0, b0, W1, b1, ..."""
+        """The parameters themselves as a list: W0, b0, W1, b1, ..."""
         return in_order(self.weights, self.biases)
 
     @property
     def parameters(self) -> Array:
-        """A copy of all parameters as one vector."""
+        """A copy of all parameters as one vector, in the order of `arrays`."""
         return np.concatenate([a.ravel() for a in self.arrays])
 
     @property
     def n_parameters(self) -> int:
-        """How many numbers the parameters are."""
+        """The number of parameters."""
         return sum(a.size for a in self.arrays)
 
     def set_parameters(self, flat: ArrayLike) -> None:
-        """Set all parameters from one vector in the order of `parameters`."""
+        """Set all parameters from one vector in the order of `arrays`.
+
+        Examples
+        --------
+        >>> from fastrelu import reference
+        >>> net = reference.Network([2, 1])
+        >>> net.set_parameters([1, 2, 0])
+        >>> net([1.0, 1.0])
+        array([3.], dtype=float32)
+        """
         values = np.asarray(flat, dtype=self.dtype)
         if values.shape != (self.n_parameters,):
             raise ValueError(f"flat: expected shape ({self.n_parameters},), got {values.shape}")
@@ -157,7 +210,22 @@ class Network:
     def forward_cached(
         self, X: Any, dropout: layers.Dropout = layers.NO_DROPOUT
     ) -> tuple[Array, Cache]:
-        """Return the outputs, (n, d_out) or (d_out,), and the cache that `backward` takes."""
+        """Return the outputs, and the cache of activations that `backward` takes.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n, d_in) or (d_in,)
+            Rows, or one row.
+        dropout : Dropout
+            The masks to apply; none by default.
+
+        Returns
+        -------
+        out : ndarray, (n, d_out) or (d_out,)
+            The outputs.
+        cache : Cache
+            For `backward`.
+        """
         X = as_rows(X)
         x = self.inputs_of(X if X.ndim == 2 else np.atleast_2d(X))
         activations = [*self.activations, "identity"]
@@ -165,24 +233,58 @@ class Network:
         return (h[-1][0] if X.ndim == 1 else h[-1]), Cache(h, X.ndim == 1, dropout)
 
     def forward(self, X: ArrayLike) -> Array:
-        """Return the outputs, (n, d_out) or (d_out,) for one row."""
+        """Return the outputs.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n, d_in) or (d_in,)
+            Rows, or one row.
+
+        Returns
+        -------
+        ndarray, (n, d_out) or (d_out,)
+            The outputs.
+
+        Examples
+        --------
+        >>> from fastrelu import reference
+        >>> net = reference.Network([2, 1])
+        >>> net.set_parameters([1, 2, 0])
+        >>> net.forward([[1, 1], [0, 3]])
+        array([[3.],
+               [6.]], dtype=float32)
+        """
         return self.forward_cached(X)[0]
 
     def __call__(self, X: ArrayLike) -> Array:
-        """Return the outputs, as `forward`."""
+        """Return the outputs, as `forward` does."""
         return self.forward(X)
 
     def backward(self, cache: Cache, d_out: ArrayLike, inputs: bool = False) -> Gradients:
-        """Return the gradients of a loss, summed over the rows, from its gradient by the outputs.
+        """Return the gradient of a loss, given its gradient with respect to the outputs.
 
         Parameters
         ----------
         cache : Cache
             From `forward_cached`.
         d_out : array_like, (n, d_out) or (d_out,)
-            Gradient with respect to the outputs.
+            The gradient with respect to the outputs.
         inputs : bool
-            Whether the gradient with respect to X is wanted too.
+            Whether to compute the gradient with respect to X too.
+
+        Returns
+        -------
+        Gradients
+            The sums over the rows.
+
+        Examples
+        --------
+        >>> from fastrelu import reference
+        >>> net = reference.Network([2, 1])
+        >>> net.set_parameters([1, 2, 0])
+        >>> out, cache = net.forward_cached([[3, 4], [5, 6]])
+        >>> net.backward(cache, [[1], [1]]).flat
+        array([ 8., 10.,  2.], dtype=float32)
         """
         d_out = np.atleast_2d(np.asarray(d_out, dtype=self.dtype))
         dz = layers.backward(cache.h, d_out, self.weights, list(self.activations), cache.dropout)
@@ -198,7 +300,16 @@ class Network:
         return dX[0] if cache.one_row else dX
 
     def jacobian(self, X: ArrayLike) -> Array:
-        """Return d out / d X of each row, (n, d_out, d_in), or (d_out, d_in) for one row."""
+        """Return d out / d X of each row, (n, d_out, d_in), or (d_out, d_in) for one row.
+
+        Examples
+        --------
+        >>> from fastrelu import reference
+        >>> net = reference.Network([2, 1])
+        >>> net.set_parameters([1, 2, 0])
+        >>> net.jacobian([5, 6])
+        array([[1., 2.]], dtype=float32)
+        """
         out, cache = self.forward_cached(X)
         rows = []
         for o in range(out.shape[-1]):
@@ -223,11 +334,27 @@ class Network:
         X : array_like, (n, d_in)
             Rows.
         y : array_like
-            Targets (n, d_out) ((n,) also for one output), or integer labels (n,).
+            Targets, (n, d_out) ((n,) also for one output), or integer labels, (n,).
         loss : str or loss object
-            See `reference.losses`.
+            The loss; `reference.losses` has them.
         sample_weight : array_like, (n,), optional
             Weights of the rows.
+
+        Returns
+        -------
+        loss : float
+            The mean over the rows, weighted by `sample_weight`.
+        gradients : Gradients
+            The gradient of that mean.
+
+        Examples
+        --------
+        >>> from fastrelu import reference
+        >>> net = reference.Network([2, 1])
+        >>> net.set_parameters([1, 2, 0])
+        >>> loss, gradients = net.loss_and_gradient([[1, 1]], [1])  # 0.5 * (3 - 1)**2
+        >>> loss
+        2.0
         """
         rows = np.arange(len(as_rows(X)))
         total, weight_sum, gradients = minibatch_gradient(self, X, y, loss, sample_weight, [rows])
@@ -240,7 +367,16 @@ class Network:
         loss: Any = "squared_error",
         sample_weight: ArrayLike | None = None,
     ) -> float:
-        """Return the mean loss over all rows; arguments as `loss_and_gradient`."""
+        """Return the mean loss over all rows; the arguments are those of `loss_and_gradient`.
+
+        Examples
+        --------
+        >>> from fastrelu import reference
+        >>> net = reference.Network([2, 1])
+        >>> net.set_parameters([1, 2, 0])
+        >>> net.loss([[1, 1], [1, 0]], [1, 1])
+        1.0
+        """
         z, kind = self.forward(X), as_loss(loss)
         weights = as_weights(sample_weight, len(z))
         targets = as_targets(y, kind, self.layer_sizes[-1], self.dtype)
@@ -248,13 +384,23 @@ class Network:
         return reported_loss(total_loss(row_losses, weights), chain(weights))
 
     def predict_proba(self, X: ArrayLike, loss: Any) -> Array:
-        """Return the outputs through the link of `loss`."""
-        z = self.forward(X)
-        return link(np.atleast_2d(z), as_loss(loss)).reshape(z.shape)
+        """Return the predictions that the outputs stand for: the inverse link of `loss` of them.
+
+        Examples
+        --------
+        >>> from fastrelu import reference
+        >>> net = reference.Network([2, 2])
+        >>> net.set_parameters([0, 0, 0, 0, 0, 0])
+        >>> net.predict_proba([1, 1], "cross_entropy")
+        array([0.5, 0.5], dtype=float32)
+        """
+        z, kind = self.forward(X), as_loss(loss)
+        check_outputs(kind, self.layer_sizes[-1])
+        return link(np.atleast_2d(z), kind).reshape(z.shape)
 
 
 def as_weights(sample_weight: ArrayLike | None, n: int) -> Array:
-    """Return the rows' weights in float64: 1 each where none are given."""
+    """Return the rows' weights in float64; each is 1 if none are given."""
     return np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
 
 
@@ -267,11 +413,10 @@ def minibatch_gradient(
     shards: Sequence[Rows],
     dropout: layers.Dropout = layers.NO_DROPOUT,
 ) -> tuple[float, float, Gradients]:
-    """Return a minibatch's loss times its weights' sum, that sum, and the gradient of the mean.
+    """Return a minibatch's weighted sum of losses, its sum of weights, and the mean's gradient.
 
-    `shards` are the minibatch's rows, shard by shard. The weights are summed over all of them;
-    the gradient's chains run inside each shard that has rows, then the shards' gradients are
-    added.
+    `shards` are the rows of the minibatch, shard by shard. The weights are summed over all of them;
+    the gradient's chains run inside each shard that has rows, then the shards' gradients are added.
     """
     X, kind = as_rows(X), as_loss(loss)
     rows = np.concatenate(shards)
@@ -286,7 +431,7 @@ def minibatch_gradient(
     for shard in shards:
         if len(shard) == 0:
             continue
-        z, cache = net.forward_cached(X[shard], dropout)
+        z, cache = net.forward_cached(X[shard], dropout.rows_from(at))
         factor = factors[at : at + len(shard)]
         row_losses, d_out = loss_and_d_out(z, targets[shard], factor, kind)
         gradients = net.backward(cache, d_out)

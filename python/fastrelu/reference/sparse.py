@@ -23,9 +23,9 @@ class SparseRows:
     Parameters
     ----------
     rows : list of (columns, values)
-        One pair a row.
+        One pair for each row.
     n_columns : int
-        The matrix's width.
+        The number of columns of the matrix.
     """
 
     def __init__(self, rows: list[tuple[Array, Array]], n_columns: int) -> None:

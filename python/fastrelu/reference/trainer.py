@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import philox
+from fastrelu._arguments import dropout_rates
+
+from . import random
 from .blocks import epoch_blocks
 from .layers import Dropout
-from .losses import as_loss, reported_loss
+from .losses import as_loss, check_outputs, reported_loss
 from .network import Network, minibatch_gradient
 from .optimizers import SGD, State, as_optimizer, clip, squared_norm
-from .philox import Rows
+from .random import Rows
 from .sparse import as_rows
 
 
@@ -37,19 +39,32 @@ class Trainer:
     Parameters
     ----------
     network : Network
-        Trained in place.
+        The network; it is trained in place.
     loss : str or loss object
-        See `reference.losses`.
+        The loss; `reference.losses` has them.
     optimizer : SGD, Adam or AdamW, optional
         ``SGD(0.1)`` by default.
     batch_size : int
-        Rows of a minibatch, >= n_shards.
+        The number of rows of a minibatch, >= n_shards.
     seed : int
-        Of the row orders.
+        Seed of the row order.
     clip_norm : float, optional
-        Largest Euclidean norm of a step's gradient.
+        The largest Euclidean norm of a step's gradient.
+    dropout : float or sequence of float
+        The probability that a hidden unit is dropped from a step: one for all hidden layers, or
+        one for each.
     n_shards : int
-        Contiguous runs into which the data are cut.
+        The number of contiguous runs into which the rows are cut.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> from fastrelu import reference
+    >>> X, y = [[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]
+    >>> theirs = reference.Trainer(reference.Network([1, 1]), batch_size=2)
+    >>> ours = fastrelu.Trainer(fastrelu.Network([1, 1]), batch_size=2)
+    >>> theirs.fit(X, y, epochs=3) == ours.fit(X, y, epochs=3).loss  # to the last bit
+    True
     """
 
     def __init__(
@@ -61,21 +76,34 @@ class Trainer:
         batch_size: int = 32,
         seed: int = 0,
         clip_norm: float | None = None,
+        dropout: float | Sequence[float] = 0.0,
         n_shards: int = 1,
     ) -> None:
         if batch_size < n_shards:
             raise ValueError(f"batch_size: expected at least {n_shards} (n_shards)")
         self.network = network
         self.loss = as_loss(loss)
+        check_outputs(self.loss, network.layer_sizes[-1])
         self.optimizer = as_optimizer(SGD(0.1) if optimizer is None else optimizer)
         self.batch_size, self.seed = batch_size, seed
         self.clip_norm, self.n_shards = clip_norm, n_shards
+        self.dropout = dropout_rates(dropout, len(network.layer_sizes) - 2)
         self.state = State(network.arrays)
         self.k = 0  # steps made
         self.epoch = 0  # epochs begun
 
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Make one step on exactly this minibatch; return its loss before the step."""
+        """Make one step on exactly this minibatch; return its loss before the step.
+
+        Examples
+        --------
+        >>> from fastrelu import reference
+        >>> net = reference.Network([1, 1])
+        >>> net.set_parameters([0, 0])
+        >>> trainer = reference.Trainer(net, optimizer=reference.SGD(1.0))
+        >>> trainer.step([[1.0]], [1.0]), net.parameters.tolist()
+        (0.5, [1.0, 1.0])
+        """
         shards = runs(len(as_rows(X)), self.n_shards)
         return reported_loss(*self._step(X, y, sample_weight, shards))
 
@@ -87,17 +115,31 @@ class Trainer:
         sample_weight: ArrayLike | None = None,
         sampling: str = "shuffle",
     ) -> list[float]:
-        """Make `epochs` more passes over the rows; return each one's mean loss.
+        """Make `epochs` more epochs over the rows; return the mean loss of each.
 
         Parameters
         ----------
         X, y, sample_weight : array_like
             Rows, targets or labels, and optional weights.
         epochs : int
-            How many.
+            The number of epochs.
         sampling : {"shuffle", "subset", "with_replacement"}
-            Every row once an epoch, in random order; or each step an independent draw of
+            Each epoch visits every row once, in random order; or each step independently draws
             batch_size rows, without or with replacement.
+
+        Returns
+        -------
+        list of float
+            The mean loss of each epoch.
+
+        Examples
+        --------
+        >>> from fastrelu import reference
+        >>> net = reference.Network([1, 1])
+        >>> net.set_parameters([0, 0])
+        >>> trainer = reference.Trainer(net, optimizer=reference.SGD(1.0))
+        >>> trainer.fit([[1.0]], [1.0], epochs=2)
+        [0.5, 0.5]
         """
         X = as_rows(X)
         losses = []
@@ -120,7 +162,7 @@ class Trainer:
         epochs: int,
         sample_weight: ArrayLike | None = None,
     ) -> list[float]:
-        """Make `epochs` passes over rows that come in blocks; return each one's mean loss.
+        """Make `epochs` epochs over rows that come in blocks; return the mean loss of each.
 
         Parameters
         ----------
@@ -129,9 +171,24 @@ class Trainer:
         chunks : sequence of int arrays
             The training rows of each chunk.
         block_rows : int
-            Rows of a block, a multiple of the batch size.
+            The number of rows of a block, a multiple of the batch size.
         epochs : int
-            How many.
+            The number of epochs.
+
+        Returns
+        -------
+        list of float
+            The mean loss of each epoch.
+
+        Examples
+        --------
+        >>> from fastrelu import reference
+        >>> net = reference.Network([1, 1])
+        >>> net.set_parameters([0, 0])
+        >>> trainer = reference.Trainer(net, batch_size=1, optimizer=reference.SGD(1.0))
+        >>> X, y = [[1.0], [1.0]], [1.0, 1.0]
+        >>> trainer.fit_blocks(X, y, chunks=[[0], [1]], block_rows=1, epochs=1)
+        [0.5]
         """
         losses = []
         for _ in range(epochs):
@@ -155,7 +212,6 @@ class Trainer:
         rates: Sequence[float],
         alpha: float = 0.0,
         sample_weight: ArrayLike | None = None,
-        dropout: Sequence[float] = (),
     ) -> tuple[float, float]:
         """Make one epoch over rows in a given order, with scikit-learn's penalty.
 
@@ -166,26 +222,33 @@ class Trainer:
         order : array_like of int
             The epoch's rows; each minibatch takes the next `batch_size` of them.
         batch_size : int
-            Rows of a minibatch.
+            The number of rows of a minibatch.
         rates : sequence of float
             The learning rate of each step.
         alpha : float
-            The penalty is alpha / 2 times the squared norm of the weights, over the sum of the
-            minibatch's weights.
-        dropout : sequence of float
-            A rate for each hidden layer, or nothing.
+            The penalty is alpha / 2 times the squared norm of the weights, divided by the sum of
+            the minibatch's row weights.
 
         Returns
         -------
         loss, penalty : float
-            Sums over the minibatches of their rows' number times the value before the update.
+            Sums over the minibatches of the number of rows times the value before the update.
+
+        Examples
+        --------
+        >>> from fastrelu import reference
+        >>> net = reference.Network([1, 1])
+        >>> net.set_parameters([0, 0])
+        >>> trainer = reference.Trainer(net)
+        >>> trainer.fit_ordered([[1.0]], [1.0], order=[0], batch_size=1, rates=[1.0])
+        (0.5, 0.0)
         """
         net, rows = self.network, np.asarray(order)
         total_loss = total_penalty = 0.0
         for i, rate in enumerate(rates):
             batch = rows[i * batch_size : (i + 1) * batch_size]
             self.k += 1
-            masks = Dropout(list(dropout), self.seed, self.k)
+            masks = Dropout(self.dropout, self.seed, self.k)
             loss, weight_sum, g = minibatch_gradient(
                 net, X, y, self.loss, sample_weight, [batch], masks
             )
@@ -204,8 +267,11 @@ class Trainer:
     ) -> tuple[float, float]:
         """Gradient, clipping, update; return the minibatch's loss sum and weight sum."""
         net = self.network
-        total, weight_sum, g = minibatch_gradient(net, X, y, self.loss, sample_weight, shards)
         self.k += 1
+        masks = Dropout(self.dropout, self.seed, self.k)
+        total, weight_sum, g = minibatch_gradient(
+            net, X, y, self.loss, sample_weight, shards, masks
+        )
         clip(g.weights, g.biases, self.clip_norm)
         self.optimizer.apply(net.arrays, g.arrays, self.state, self.k)
         return total, weight_sum
@@ -215,7 +281,7 @@ class Trainer:
     def _minibatches(self, n: int, sampling: str) -> list[list[Rows]]:
         if sampling == "shuffle":
             return self._shuffled(n)
-        draw = {"subset": philox.subset, "with_replacement": philox.with_replacement}[sampling]
+        draw = {"subset": random.subset, "with_replacement": random.with_replacement}[sampling]
         m = min(self.batch_size, n)
         steps = range(self.k + 1, self.k + 1 + -(-n // self.batch_size))
         return [self._by_shard(draw(self.seed, k, n, m), n) for k in steps]
@@ -224,7 +290,7 @@ class Trainer:
         """Each shard gives its share from its own row order until it has run out."""
         shares = split(self.batch_size, self.n_shards)
         orders = [
-            philox.row_order(self.seed, self.epoch, s, len(run), int(run[0]) if len(run) else 0)
+            random.row_order(self.seed, self.epoch, s, len(run), int(run[0]) if len(run) else 0)
             for s, run in enumerate(runs(n, self.n_shards))
         ]
         steps = max(-(-len(o) // share) for o, share in zip(orders, shares, strict=True))

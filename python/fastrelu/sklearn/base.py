@@ -14,7 +14,9 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastrelu._config import __version__
+from fastrelu._arguments import dropout_rates
+from fastrelu._version import __version__
+from fastrelu.history import checked_callbacks
 from fastrelu.network import Network
 from fastrelu.sklearn import losses, parameters
 from fastrelu.sklearn.lbfgs import fit_lbfgs
@@ -52,11 +54,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return losses.link_of(self)
 
     def _dropout_rates(self) -> list[float]:
-        return parameters.dropout_rates(self.dropout, len(self.coefs_) - 1)
+        """Return a rate for each hidden layer; [] if nothing is dropped."""
+        rates = dropout_rates(self.dropout, len(self.coefs_) - 1)
+        return rates if any(rates) else []
 
     @property
     def coefs_(self) -> list[Array]:
-        """The weights, one array a layer: views of `network_`'s."""
+        """The weights of each layer: views of those of `network_`."""
         return self._live_list("coefs_", 0)
 
     @coefs_.setter
@@ -65,7 +69,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     @property
     def intercepts_(self) -> list[Array]:
-        """The biases, one array a layer: views of `network_`'s."""
+        """The biases of each layer: views of those of `network_`."""
         return self._live_list("intercepts_", 1)
 
     @intercepts_.setter
@@ -178,9 +182,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         incremental: bool = False,
         validation_data: Any = None,
     ) -> BaseMLP:
+        checked_callbacks(self.callbacks or ())
         hidden = parameters.hidden_sizes(self.hidden_layer_sizes)
         parameters.hidden_activations(self.activation, len(hidden))
-        parameters.dropout_rates(self.dropout, len(hidden))
+        dropout_rates(self.dropout, len(hidden))
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._validate_input(X, y, incremental, reset=first)
         if sample_weight is not None:
@@ -306,38 +311,60 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     @classmethod
     def from_sklearn(cls, estimator: Any) -> Any:
-        """Return this class's copy of scikit-learn's estimator, fitted if that is.
+        """Return an estimator of this class that is a copy of scikit-learn's, fitted if that is.
 
         Parameters
         ----------
         estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
-            Of this class's kind. Its parameters, fitted attributes and optimizer are copied.
+            The estimator to copy, of the same kind as this class. Its parameters, fitted attributes
+            and optimizer are copied.
 
         Returns
         -------
         MLPClassifier or MLPRegressor
-            Predicts and goes on with partial_fit as the original would.
+            It predicts, and continues with `partial_fit`, as the original would.
 
         Raises
         ------
         TypeError
             If `estimator` is of another kind.
+
+        Examples
+        --------
+        >>> import sklearn.neural_network
+        >>> import fastrelu
+        >>> X, y = [[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]
+        >>> theirs = sklearn.neural_network.MLPRegressor(solver="lbfgs", random_state=0).fit(X, y)
+        >>> ours = fastrelu.MLPRegressor.from_sklearn(theirs)
+        >>> bool(abs(ours.predict(X) - theirs.predict(X)).max() < 1e-12)
+        True
         """
         from fastrelu.sklearn.convert import from_sklearn
 
         return from_sklearn(cls, estimator)
 
     def to_sklearn(self) -> Any:
-        """Return scikit-learn's own estimator with copies of this one's parameters and fit.
+        """Return scikit-learn's estimator with copies of this one's parameters and fit.
 
         Returns
         -------
         sklearn.neural_network.MLPClassifier or MLPRegressor
+            It predicts, and continues with `partial_fit`, as this one would.
 
         Raises
         ------
         ValueError
-            If this one uses what scikit-learn's cannot have: its activation or loss.
+            If this one has a setting that scikit-learn's cannot have: the activation, the loss or a
+            callable learning rate.
+
+        Examples
+        --------
+        >>> from fastrelu import MLPRegressor
+        >>> X, y = [[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]
+        >>> ours = MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> theirs = ours.to_sklearn()
+        >>> type(theirs).__module__.split(".")[0]
+        'sklearn'
         """
         from fastrelu.sklearn.convert import to_sklearn
 

@@ -19,6 +19,7 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import validate_data
 
+from fastrelu._catalogue import with_names
 from fastrelu.sklearn.base import BaseMLP
 from fastrelu.sklearn.outputs import as_csr, link_outputs, row_chunks
 from fastrelu.sklearn.progress import with_callbacks
@@ -29,6 +30,7 @@ from fastrelu.sklearn.validation import Validation, accuracy
 Array = NDArray[Any]
 
 
+@with_names
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multi-layer perceptron classifier: scikit-learn's, trained by fastrelu's core.
 
@@ -39,111 +41,127 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ----------
     hidden_layer_sizes : int or sequence of int
         Units of the hidden layers.
-    activation : {"relu", "identity", "logistic", "tanh", "leaky_relu"} or list of them
-        Of the hidden layers: one for all, or one each. leaky_relu has the slope 0.01 below 0.
+    activation : {activations} or list of them
+        Of the hidden layers: one for all, or one each.
     solver : {"adam", "sgd", "lbfgs"}
         Minibatch Adam; minibatch SGD with momentum; SciPy's L-BFGS over all rows.
     alpha : float
-        L2 penalty on the weights: alpha / 2 times their squared norm, over the minibatch's rows or
-        the sum of their weights.
+        Strength of the L2 penalty: alpha / 2 times the squared norm of the weights, divided by the
+        number of the minibatch's rows (or the sum of their weights).
     batch_size : int or "auto"
-        Rows of a minibatch; "auto" is min(200, n_samples).
+        Number of rows of a minibatch; "auto" is min(200, n_samples).
     learning_rate : {"constant", "invscaling", "adaptive"} or callable
-        Policy of sgd: ``learning_rate_init`` itself, over ``(rows seen + 1) ** power_t`` from the
-        second epoch on, or divided by 5 whenever nothing improves. A callable, for sgd and adam,
-        gives the rate of step k = 1, 2, ... (see `fastrelu.schedules`).
+        How the learning rate of sgd changes. "constant" keeps ``learning_rate_init``. "invscaling"
+        divides it by ``(rows seen + 1) ** power_t`` from the second epoch on. "adaptive" divides it
+        by 5 whenever training would otherwise stop for lack of improvement. A callable, for sgd and
+        adam, gives the rate of step k = 1, 2, ... (see `fastrelu.schedules`).
     learning_rate_init : float
         The (first) learning rate.
     power_t : float
         Exponent of "invscaling".
     max_iter : int
-        Most epochs, or iterations of lbfgs.
+        The most epochs, or iterations of lbfgs.
     shuffle : bool
         Whether each epoch draws a new order of the rows.
     random_state : int, RandomState or None
-        Of initial weights, row orders and the validation split; the stream is scikit-learn's.
+        Source of the initial weights, the row order and the validation split; the random stream is
+        scikit-learn's.
     tol : float
-        The least improvement that counts.
+        The least improvement of loss or score that counts.
     verbose : bool or int
-        A progress bar in a terminal (True), else scikit-learn's lines on standard output.
+        Whether to report progress: True shows a progress bar in a terminal, and scikit-learn's
+        lines on standard output elsewhere.
     warm_start : bool
-        Whether `fit` goes on from the last fit's parameters.
+        Whether `fit` continues from the parameters of the last fit.
     momentum : float
-        Of sgd, in [0, 1].
+        Momentum of sgd, in [0, 1].
     nesterovs_momentum : bool
-        Nesterov's form of it.
+        Whether sgd uses Nesterov's form of momentum.
     early_stopping : bool
-        Whether to hold rows out, stop when their score no longer improves, and give the best
-        epoch's parameters back.
+        Whether to hold rows out, stop when their score no longer improves, and restore the
+        parameters of the best epoch.
     validation_fraction : float
-        Share of the rows held out, unless `fit` is given ``validation_data``.
+        Share of the rows that early stopping holds out, unless `fit` is given ``validation_data``.
     beta_1, beta_2 : float
-        Decay of adam's moments, in [0, 1).
+        Decay rates of adam's first and second moment, in [0, 1).
     epsilon : float
-        Added to the root of adam's second moment.
+        Added to the root of adam's second moment, > 0.
     n_iter_no_change : int or inf
-        Epochs without improvement that are still allowed.
+        Number of epochs without improvement that sgd and adam allow.
     max_fun : int
-        Most calls of the loss by lbfgs.
+        The most evaluations of the loss by lbfgs.
     class_weight : dict, "balanced" or None
-        Factor on the weight of each class's rows; "balanced" is inversely proportional to the
-        classes' sizes.
+        A factor on the weight of each class's rows; "balanced" makes it inversely proportional to
+        the size of the class.
     monitor : str, callable or None
-        What early stopping watches: None is accuracy, "loss" the validation loss (without the
-        penalty; its negative is kept in `validation_scores_`), else a scikit-learn scorer.
+        What early stopping watches. None is accuracy; "loss" is the validation loss without the
+        penalty, whose negative is kept in `validation_scores_`; else it is a scikit-learn scorer.
     dropout : float or sequence of float
-        Rate at which hidden units are dropped in training, for all layers or one each.
+        Rate at which hidden units are dropped in training: one for all hidden layers, or one for
+        each.
     callbacks : list of callables, optional
-        Each called ``callback(estimator, record)`` after an epoch; True ends the fit. The record
-        holds epoch, loss, validation_loss, validation_score, learning_rate, seconds. scikit-learn's
-        own callbacks are set by `set_callbacks`, where the installed release has it.
+        Each called ``callback(estimator, record)`` after an epoch (with lbfgs an iteration), with
+        a `fastrelu.EpochRecord`; one that returns something true ends the fit. scikit-learn's own
+        callbacks are set by `set_callbacks`, where the installed release has it.
     dtype : {"float32", "float64"}, optional
-        Compute in it, whatever the dtype of X; by default in that of X.
+        The dtype to compute in; by default that of X.
     coefs_init, intercepts_init : list of array_like, optional
-        Initial weights and biases, one array a layer; None in the list keeps the one drawn.
+        Initial weights and biases, one array for each layer; None in the list keeps the random
+        one.
     n_threads : int, optional
-        Threads of this estimator; by default its share of `fastrelu.get_num_threads()` among the
-        fits that run at once. Results do not depend on it.
+        Number of threads of this estimator; by default its share of `fastrelu.get_num_threads()`
+        among the fits that run at once. Results do not depend on it.
 
     Attributes
     ----------
     coefs_ : list of ndarray, (fan_in, fan_out)
-        Weights, one a layer; views of `network_`.
+        The weights of each layer: views of `network_`.
     intercepts_ : list of ndarray, (fan_out,)
-        Biases, one a layer; views of `network_`.
+        The biases of each layer: views of `network_`.
     network_ : fastrelu.Network
-        The fitted network. Arrays put into `coefs_` or `intercepts_` are taken over by it.
+        The fitted network. It takes over arrays that are put into `coefs_` or `intercepts_`.
     loss_ : float
-        The last epoch's loss, with the penalty; of lbfgs the last loss.
+        The loss of the last epoch (or iteration of lbfgs), including the penalty.
     best_loss_ : float or None
         The least of `loss_curve_`; None with early stopping.
     loss_curve_ : list of float
-        Loss of each epoch.
+        The loss of each epoch, including the penalty.
     validation_scores_ : list of float or None
-        Score after each epoch, where there are validation rows.
+        The score after each epoch; None without validation rows.
     validation_loss_curve_ : list of float
-        Validation loss after each epoch, with ``validation_data`` or `monitor`.
+        The validation loss after each epoch, with ``validation_data`` or `monitor`.
     best_validation_score_ : float or None
-        The best of `validation_scores_` with early stopping.
+        The best of `validation_scores_`; None without early stopping.
     n_iter_ : int
-        Epochs, or iterations of lbfgs.
+        The number of epochs, or of iterations of lbfgs.
     t_ : int
-        Rows trained on in all.
+        The number of rows trained on, over all epochs.
     n_layers_, n_outputs_ : int
-        Layers, with the inputs; outputs.
+        The number of layers, counting the inputs, and of outputs.
     out_activation_ : str
         "softmax" for several classes, else "logistic".
     n_features_in_ : int
-        Columns of X.
+        The number of columns of X.
     feature_names_in_ : ndarray
-        Their names, where X had names that are text.
+        The names of the columns of X, if X had names that are all text.
     classes_ : ndarray
-        The labels, sorted.
+        The classes, sorted.
 
     Notes
     -----
-    docs/sklearn.md says where scikit-learn's numbers are not those of the mathematics, and that
-    they are followed.
+    In a few places scikit-learn's numbers are not those of the mathematics. The estimators follow
+    scikit-learn; docs/sklearn.md lists these places.
+
+    Examples
+    --------
+    >>> from fastrelu import MLPClassifier
+    >>> X = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+    >>> y = ["no", "yes", "yes", "no"]
+    >>> clf = MLPClassifier((8,), solver="lbfgs", random_state=0).fit(X, y)
+    >>> clf.predict(X).tolist(), clf.score(X, y)
+    (['no', 'yes', 'yes', 'no'], 1.0)
+    >>> clf.predict_proba([[0.0, 1.0]]).round(2)
+    array([[0., 1.]])
     """
 
     loss = "log_loss"
@@ -231,16 +249,28 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         X : array_like or sparse matrix, (n_samples, n_features)
             Rows.
         y : array_like, (n_samples,) or (n_samples, n_outputs)
-            Labels, or an indicator matrix for several labels a row.
+            Labels, or an indicator matrix if a row may have several labels.
         sample_weight : array_like, (n_samples,), optional
             Weights of the rows.
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
-            Judged after each epoch; early stopping watches it instead of a split.
+            Rows to evaluate after each epoch; early stopping watches them instead of a split.
 
         Returns
         -------
         MLPClassifier
             The estimator itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument or a parameter does not fit.
+
+        Examples
+        --------
+        >>> from fastrelu import MLPClassifier
+        >>> X, y = [[0.0], [0.1], [0.9], [1.0]], ["low", "low", "high", "high"]
+        >>> MLPClassifier((4,), solver="lbfgs", random_state=0).fit(X, y).classes_.tolist()
+        ['high', 'low']
         """
         self._fit_with_callbacks(X, y, sample_weight, validation_data)
         return self
@@ -250,7 +280,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
     ) -> MLPClassifier:
-        """Make one more epoch over these rows.
+        """Train for one more epoch, over these rows.
 
         Parameters
         ----------
@@ -267,6 +297,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         MLPClassifier
             The estimator itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument or a parameter does not fit, or the first call has no `classes`.
+
+        Examples
+        --------
+        >>> from fastrelu import MLPClassifier
+        >>> clf = MLPClassifier((4,), random_state=0)
+        >>> clf = clf.partial_fit([[0.0], [1.0]], [0, 1], classes=[0, 1])
+        >>> clf.partial_fit([[2.0]], [1]).t_
+        3
         """
         if _check_partial_fit_first_call(self, classes):
             self._label_binarizer = LabelBinarizer()
@@ -287,6 +330,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         ndarray, (n_samples,) or (n_samples, n_outputs)
             Labels, or the indicator matrix.
+
+        Raises
+        ------
+        ValueError
+            If X does not fit, or the estimator is not fitted.
+
+        Examples
+        --------
+        >>> from fastrelu import MLPClassifier
+        >>> X, y = [[0.0], [0.1], [0.9], [1.0]], ["low", "low", "high", "high"]
+        >>> clf = MLPClassifier((4,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> clf.predict([[0.05], [0.95]]).tolist()
+        ['low', 'high']
         """
         X = self._checked(X)
         net = self._live_network()
@@ -308,7 +364,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         ndarray, (n_samples, n_classes)
-            In the order of `classes_`; of an indicator matrix, that of a 1 in each column.
+            The probability of each class, in the order of `classes_`; for an indicator matrix, the
+            probability of a 1 in each column.
+
+        Raises
+        ------
+        ValueError
+            If X does not fit, or the estimator is not fitted.
+
+        Examples
+        --------
+        >>> from fastrelu import MLPClassifier
+        >>> X, y = [[0.0], [0.1], [0.9], [1.0]], ["low", "low", "high", "high"]
+        >>> clf = MLPClassifier((4,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> clf.predict_proba([[0.95]]).round(2)
+        array([[1., 0.]])
         """
         p = self._outputs(self._checked(X))
         if self.n_outputs_ != 1:
@@ -329,6 +399,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         ndarray, (n_samples, n_classes)
+            The logarithms, -inf for a probability of 0.
+
+        Raises
+        ------
+        ValueError
+            If X does not fit, or the estimator is not fitted.
+
+        Examples
+        --------
+        >>> from fastrelu import MLPClassifier
+        >>> X, y = [[0.0], [0.1], [0.9], [1.0]], ["low", "low", "high", "high"]
+        >>> clf = MLPClassifier((4,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> clf.predict_log_proba([[0.95]]).shape
+        (1, 2)
         """
         p = self.predict_proba(X)
         return np.log(p, out=p)

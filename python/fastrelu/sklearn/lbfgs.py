@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.utils.optimize import _check_optimize_result
 
 from fastrelu import _core
+from fastrelu.gradients import Gradients
 from fastrelu.network import Network
 from fastrelu.sklearn import losses
 from fastrelu.sklearn.optimizer import PLAIN, core_trainer
@@ -20,6 +22,7 @@ from fastrelu.sklearn.stochastic import Targets
 from fastrelu.sklearn.threads import thread_share
 
 Array = NDArray[Any]
+Loss = Callable[[Array], tuple[float, Array]]  # packed parameters to the loss and its gradient
 
 
 def fit_lbfgs(est: Any, X: Any, targets: Targets, sample_weight: Array | None) -> None:
@@ -34,13 +37,13 @@ def fit_lbfgs(est: Any, X: Any, targets: Targets, sample_weight: Array | None) -
         data = trainer.data(X, targets.core, sample_weight, False)
     weight_sum = X.shape[0] if sample_weight is None else sample_weight.sum()
     function = penalized_loss(wide, trainer, data, est.alpha, weight_sum, losses.loss_divisor(est))
-    reporter = LbfgsReporter(est)
+    reporter = LbfgsReporter(est, X.shape[0])
     options: dict[str, Any] = {"maxfun": est.max_fun, "maxiter": est.max_iter, "gtol": est.tol}
     if est.verbose is True or est.verbose >= 1:
         options |= print_option()
     with thread_share(est.n_threads):
         result = scipy.optimize.minimize(
-            function,
+            reporter.timed(function),
             pack(wide),
             method="L-BFGS-B",
             jac=True,
@@ -48,7 +51,10 @@ def fit_lbfgs(est: Any, X: Any, targets: Targets, sample_weight: Array | None) -
             callback=reporter.callback,
         )
     reporter.close()
-    est.n_iter_ = _check_optimize_result("lbfgs", result, est.max_iter)
+    if reporter.stopped:  # asked to: no failure to converge
+        est.n_iter_ = result.nit
+    else:
+        est.n_iter_ = _check_optimize_result("lbfgs", result, est.max_iter)
     est.loss_ = result.fun
     unpack(wide, result.x)
     if wide is not net:
@@ -75,10 +81,10 @@ def penalized_loss(
     alpha: float,
     weight_sum: float,
     divisor: float,
-) -> Callable[[Array], tuple[float, Array]]:
+) -> Loss:
     """Return the function of packed parameters that gives the loss and its packed gradient."""
     flat = np.empty(net.n_parameters, net.dtype)
-    gradients = net._gradients(flat, None)
+    gradients = Gradients.of(net, flat)
     n_weights = sum(w.size for w in net.weights)
 
     def function(packed: Array) -> tuple[float, Array]:
@@ -105,27 +111,43 @@ def print_option() -> dict[str, Any]:
 
 
 class LbfgsReporter(Reporter):
-    """Reports iterations to the callbacks; SciPy asks for nothing where there are none."""
+    """Reports iterations to the callbacks; SciPy asks for nothing where there are none.
 
-    def __init__(self, est: Any) -> None:
+    An iteration's time is that of its evaluations of loss and gradient, each over all rows.
+    """
+
+    validates = False
+
+    def __init__(self, est: Any, n_rows: int) -> None:
         super().__init__(est)
+        self.bar = False
         self.callback = self._iterated if self.callables or self.context is not None else None
-        self.iterations = 0
+        self.n_rows, self.evaluations, self.seconds, self.iterations = n_rows, 0, 0.0, 0
+        self.stopped = False
+
+    def timed(self, function: Loss) -> Loss:
+        """Return the function with its calls counted and timed."""
+
+        def counted(packed: Array) -> tuple[float, Array]:
+            began = time.perf_counter()
+            result = function(packed)
+            self.seconds += time.perf_counter() - began
+            self.evaluations += 1
+            return result
+
+        return function if self.callback is None else counted
 
     def _iterated(self, intermediate_result: scipy.optimize.OptimizeResult) -> None:
         est = self.est
         self.iterations += 1
         unpack(est._live_network(), intermediate_result.x)
-        record = {"epoch": self.iterations, "loss": float(intermediate_result.fun)}
-        stop = any([callback(est, record) is True for callback in self.callables])
-        if self.context is not None:
-            self.begin_epoch()
-            ended = self.task.call_on_fit_task_end(
-                estimator=est, reconstruction_attributes=est._fitted_copy
-            )
-            stop = bool(ended) or stop
+        est.n_iter_, est.loss_ = self.iterations, float(intermediate_result.fun)
+        self.begin_epoch()
+        stop = self.end_epoch(None, self.seconds, self.n_rows * self.evaluations)
+        self.evaluations, self.seconds = 0, 0.0
         if stop:
-            raise StopIteration
+            self.stopped = True
+            raise StopIteration  # SciPy's way to be told
 
     def close(self) -> None:
         """Nothing is left open."""

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-ACTIVATIONS = ("identity", "logistic", "tanh", "relu", "leaky_relu")
+from fastrelu.network import ACTIVATIONS
+
 STOCHASTIC = ("sgd", "adam")
 
 CONSTRAINTS: dict[str, list[Any]] = {
@@ -71,18 +72,6 @@ def hidden_activations(activation: str | Sequence[str], layers: int) -> list[str
             f"layer; got {activation!r}"
         )
     return names
-
-
-def dropout_rates(dropout: float | Sequence[float], layers: int) -> list[float]:
-    """Return one rate a hidden layer; [] if nothing is dropped."""
-    each = dropout if isinstance(dropout, Iterable) else [dropout] * layers
-    rates = [float(p) for p in each]
-    if len(rates) != layers or not all(0.0 <= p < 1.0 for p in rates):
-        raise ValueError(
-            f"dropout: expected a rate in [0, 1), or {layers} of them, one a hidden layer; got "
-            f"{dropout!r}"
-        )
-    return rates if any(rates) else []
 
 
 def initial_arrays(name: str, given: Any, arrays: list[Any]) -> list[Any]:

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Any
 
+from fastrelu.history import EpochRecord, call_callbacks, checked_callbacks
+
 try:  # scikit-learn's callback protocol, where the installed release has it
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:
@@ -26,15 +28,18 @@ class Reporter:
     """Reports one fit.
 
     With `verbose`, scikit-learn's own lines, or in a terminal one line that is rewritten. Each
-    callable in ``callbacks`` is called ``callback(estimator, record)`` after each epoch; one that
-    returns True ends the fit. scikit-learn's callbacks see one task an epoch.
+    callable in ``callbacks`` is called ``callback(estimator, record)`` after each epoch, with an
+    `EpochRecord`; one that returns something true ends the fit. scikit-learn's callbacks see one
+    task for each epoch.
     """
+
+    validates = True  # whether there may be validation rows
 
     def __init__(self, est: Any) -> None:
         self.est = est
         self.bar = est.verbose is True and sys.stdout.isatty()
         self.began = time.perf_counter()
-        self.callables = list(est.callbacks or ())
+        self.callables = checked_callbacks(est.callbacks or ())
         self.context = getattr(est, "_callback_fit_ctx", None)
         self.task: Any = None
 
@@ -60,29 +65,42 @@ class Reporter:
         if self.est.verbose:
             print(("\n" if self.bar else "") + text)
 
-    def end_epoch(self) -> bool:
-        """Draw the bar, call the callbacks; whether one of them asks to stop."""
+    def end_epoch(self, learning_rate: float | None, seconds: float, rows: int) -> bool:
+        """Draw the bar, call the callbacks; whether one of them asks to stop.
+
+        Parameters
+        ----------
+        learning_rate : float or None
+            That of the epoch's last step.
+        seconds : float
+            Time spent training in the epoch.
+        rows : int
+            Rows trained on in that time.
+        """
         est = self.est
         if self.bar:
             self._draw()
         stop = False
         if self.callables:
-            record = {
-                "epoch": est.n_iter_,
-                "loss": est.loss_,
-                "validation_loss": last(getattr(est, "validation_loss_curve_", None)),
-                "validation_score": last(getattr(est, "validation_scores_", None)),
-                "learning_rate": est._optimizer.learning_rate,
-                "seconds": time.perf_counter() - self.began,
-            }
-            # Every callback sees the epoch, also after one that asks to stop.
-            stop = any([callback(est, record) is True for callback in self.callables])
+            record = EpochRecord(
+                epoch=est.n_iter_,
+                loss=est.loss_,
+                val_loss=self._last("validation_loss_curve_"),
+                val_metric=self._last("validation_scores_"),
+                learning_rate=learning_rate,
+                seconds=seconds,
+                rows_per_second=rows / max(seconds, 1e-9),
+            )
+            stop = call_callbacks(self.callables, est, record)
         if self.task is not None:
             ended = self.task.call_on_fit_task_end(
                 estimator=est, reconstruction_attributes=est._fitted_copy
             )
             stop = bool(ended) or stop
         return stop
+
+    def _last(self, curve: str) -> float | None:
+        return last(getattr(self.est, curve, None)) if self.validates else None
 
     def _draw(self) -> None:
         est = self.est

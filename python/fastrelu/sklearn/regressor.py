@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import validate_data
 
+from fastrelu.sklearn import losses
 from fastrelu.sklearn.base import BaseMLP
 from fastrelu.sklearn.progress import with_callbacks
 from fastrelu.sklearn.stochastic import Targets
@@ -21,6 +21,7 @@ from fastrelu.sklearn.validation import Validation, r2
 Array = NDArray[Any]
 
 
+@losses.with_loss_parameters
 class MLPRegressor(RegressorMixin, BaseMLP):
     """Multi-layer perceptron regressor: scikit-learn's, trained by fastrelu's core.
 
@@ -29,122 +30,132 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson", "huber", "absolute_error", "quantile"}
-        Half the squared error; half the Poisson deviance with a log link, for y >= 0; squared up
-        to `delta` and linear beyond; the absolute error; the pinball loss of `quantile`.
+    loss : {losses}
+        See `fastrelu.losses`, where each is a class; its parameter is one of the estimator.
     hidden_layer_sizes : int or sequence of int
         Units of the hidden layers.
-    activation : {"relu", "identity", "logistic", "tanh", "leaky_relu"} or list of them
-        Of the hidden layers: one for all, or one each. leaky_relu has the slope 0.01 below 0.
+    activation : {activations} or list of them
+        Of the hidden layers: one for all, or one each.
     solver : {"adam", "sgd", "lbfgs"}
         Minibatch Adam; minibatch SGD with momentum; SciPy's L-BFGS over all rows.
     alpha : float
-        L2 penalty on the weights: alpha / 2 times their squared norm, over the minibatch's rows or
-        the sum of their weights.
+        Strength of the L2 penalty: alpha / 2 times the squared norm of the weights, divided by the
+        number of the minibatch's rows (or the sum of their weights).
     batch_size : int or "auto"
-        Rows of a minibatch; "auto" is min(200, n_samples).
+        Number of rows of a minibatch; "auto" is min(200, n_samples).
     learning_rate : {"constant", "invscaling", "adaptive"} or callable
-        Policy of sgd: ``learning_rate_init`` itself, over ``(rows seen + 1) ** power_t`` from the
-        second epoch on, or divided by 5 whenever nothing improves. A callable, for sgd and adam,
-        gives the rate of step k = 1, 2, ... (see `fastrelu.schedules`).
+        How the learning rate of sgd changes. "constant" keeps ``learning_rate_init``. "invscaling"
+        divides it by ``(rows seen + 1) ** power_t`` from the second epoch on. "adaptive" divides it
+        by 5 whenever training would otherwise stop for lack of improvement. A callable, for sgd and
+        adam, gives the rate of step k = 1, 2, ... (see `fastrelu.schedules`).
     learning_rate_init : float
         The (first) learning rate.
     power_t : float
         Exponent of "invscaling".
     max_iter : int
-        Most epochs, or iterations of lbfgs.
+        The most epochs, or iterations of lbfgs.
     shuffle : bool
         Whether each epoch draws a new order of the rows.
     random_state : int, RandomState or None
-        Of initial weights, row orders and the validation split; the stream is scikit-learn's.
+        Source of the initial weights, the row order and the validation split; the random stream is
+        scikit-learn's.
     tol : float
-        The least improvement that counts.
+        The least improvement of loss or score that counts.
     verbose : bool or int
-        A progress bar in a terminal (True), else scikit-learn's lines on standard output.
+        Whether to report progress: True shows a progress bar in a terminal, and scikit-learn's
+        lines on standard output elsewhere.
     warm_start : bool
-        Whether `fit` goes on from the last fit's parameters.
+        Whether `fit` continues from the parameters of the last fit.
     momentum : float
-        Of sgd, in [0, 1].
+        Momentum of sgd, in [0, 1].
     nesterovs_momentum : bool
-        Nesterov's form of it.
+        Whether sgd uses Nesterov's form of momentum.
     early_stopping : bool
-        Whether to hold rows out, stop when their score no longer improves, and give the best
-        epoch's parameters back.
+        Whether to hold rows out, stop when their score no longer improves, and restore the
+        parameters of the best epoch.
     validation_fraction : float
-        Share of the rows held out, unless `fit` is given ``validation_data``.
+        Share of the rows that early stopping holds out, unless `fit` is given ``validation_data``.
     beta_1, beta_2 : float
-        Decay of adam's moments, in [0, 1).
+        Decay rates of adam's first and second moment, in [0, 1).
     epsilon : float
-        Added to the root of adam's second moment.
+        Added to the root of adam's second moment, > 0.
     n_iter_no_change : int or inf
-        Epochs without improvement that are still allowed.
+        Number of epochs without improvement that sgd and adam allow.
     max_fun : int
-        Most calls of the loss by lbfgs.
-    delta : float
-        Where "huber" turns from squared to linear.
-    quantile : float
-        Of the loss "quantile", in (0, 1).
+        The most evaluations of the loss by lbfgs.
+    {loss_parameters} : float
+        The parameters of the losses, which `fastrelu.losses` describes.
     monitor : str, callable or None
-        What early stopping watches: None is R2, "loss" the validation loss (without the penalty;
-        its negative is kept in `validation_scores_`), else a scikit-learn scorer.
+        What early stopping watches. None is R2; "loss" is the validation loss without the penalty,
+        whose negative is kept in `validation_scores_`; else it is a scikit-learn scorer.
     dropout : float or sequence of float
-        Rate at which hidden units are dropped in training, for all layers or one each.
+        Rate at which hidden units are dropped in training: one for all hidden layers, or one for
+        each.
     callbacks : list of callables, optional
-        Each called ``callback(estimator, record)`` after an epoch; True ends the fit. The record
-        holds epoch, loss, validation_loss, validation_score, learning_rate, seconds. scikit-learn's
-        own callbacks are set by `set_callbacks`, where the installed release has it.
+        Each called ``callback(estimator, record)`` after an epoch (with lbfgs an iteration), with
+        a `fastrelu.EpochRecord`; one that returns something true ends the fit. scikit-learn's own
+        callbacks are set by `set_callbacks`, where the installed release has it.
     dtype : {"float32", "float64"}, optional
-        Compute in it, whatever the dtype of X; by default in that of X.
+        The dtype to compute in; by default that of X.
     coefs_init, intercepts_init : list of array_like, optional
-        Initial weights and biases, one array a layer; None in the list keeps the one drawn.
+        Initial weights and biases, one array for each layer; None in the list keeps the random
+        one.
     n_threads : int, optional
-        Threads of this estimator; by default its share of `fastrelu.get_num_threads()` among the
-        fits that run at once. Results do not depend on it.
+        Number of threads of this estimator; by default its share of `fastrelu.get_num_threads()`
+        among the fits that run at once. Results do not depend on it.
 
     Attributes
     ----------
     coefs_ : list of ndarray, (fan_in, fan_out)
-        Weights, one a layer; views of `network_`.
+        The weights of each layer: views of `network_`.
     intercepts_ : list of ndarray, (fan_out,)
-        Biases, one a layer; views of `network_`.
+        The biases of each layer: views of `network_`.
     network_ : fastrelu.Network
-        The fitted network. Arrays put into `coefs_` or `intercepts_` are taken over by it.
+        The fitted network. It takes over arrays that are put into `coefs_` or `intercepts_`.
     loss_ : float
-        The last epoch's loss, with the penalty; of lbfgs the last loss.
+        The loss of the last epoch (or iteration of lbfgs), including the penalty.
     best_loss_ : float or None
         The least of `loss_curve_`; None with early stopping.
     loss_curve_ : list of float
-        Loss of each epoch.
+        The loss of each epoch, including the penalty.
     validation_scores_ : list of float or None
-        Score after each epoch, where there are validation rows.
+        The score after each epoch; None without validation rows.
     validation_loss_curve_ : list of float
-        Validation loss after each epoch, with ``validation_data`` or `monitor`.
+        The validation loss after each epoch, with ``validation_data`` or `monitor`.
     best_validation_score_ : float or None
-        The best of `validation_scores_` with early stopping.
+        The best of `validation_scores_`; None without early stopping.
     n_iter_ : int
-        Epochs, or iterations of lbfgs.
+        The number of epochs, or of iterations of lbfgs.
     t_ : int
-        Rows trained on in all.
+        The number of rows trained on, over all epochs.
     n_layers_, n_outputs_ : int
-        Layers, with the inputs; outputs.
+        The number of layers, counting the inputs, and of outputs.
     out_activation_ : str
-        "exp" for the loss "poisson", else "identity".
+        "exp" for losses with a log link, else "identity".
     n_features_in_ : int
-        Columns of X.
+        The number of columns of X.
     feature_names_in_ : ndarray
-        Their names, where X had names that are text.
+        The names of the columns of X, if X had names that are all text.
 
     Notes
     -----
-    docs/sklearn.md says where scikit-learn's numbers are not those of the mathematics, and that
-    they are followed.
+    In a few places scikit-learn's numbers are not those of the mathematics. The estimators follow
+    scikit-learn; docs/sklearn.md lists these places.
+
+    Examples
+    --------
+    >>> from fastrelu import MLPRegressor
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [1.0, 0.0, 1.0, 2.0]
+    >>> reg = MLPRegressor(
+    ...     hidden_layer_sizes=(8,), solver="lbfgs", alpha=0.0, max_iter=1000, random_state=0
+    ... )
+    >>> reg.fit(X, y).predict(X).round(2) + 0.0
+    array([1., 0., 1., 2.])
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson", "huber", "absolute_error", "quantile"})],
-        "delta": [Interval(Real, 0, None, closed="neither")],
-        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        "loss": [StrOptions(set(losses.REGRESSION))],
     }
 
     def __init__(
@@ -174,8 +185,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: Any = 10,
         max_fun: int = 15000,
-        delta: float = 1.0,
-        quantile: float = 0.5,
         monitor: Any = None,
         dropout: Any = 0.0,
         callbacks: Any = None,
@@ -183,10 +192,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         coefs_init: Any = None,
         intercepts_init: Any = None,
         n_threads: int | None = None,
+        **loss_parameters: float,
     ) -> None:
         self.loss = loss
-        self.delta = delta
-        self.quantile = quantile
+        for name, value in losses.every_parameter(loss_parameters).items():
+            setattr(self, name, value)
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.solver = solver
@@ -234,19 +244,32 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         sample_weight : array_like, (n_samples,), optional
             Weights of the rows.
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
-            Judged after each epoch; early stopping watches it instead of a split.
+            Rows to evaluate after each epoch; early stopping watches them instead of a split.
 
         Returns
         -------
         MLPRegressor
             The estimator itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument or a parameter does not fit.
+
+        Examples
+        --------
+        >>> from fastrelu import MLPRegressor
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 2.0, 3.0]
+        >>> reg = MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", random_state=0)
+        >>> round(reg.fit(X, y).score(X, y), 2)
+        1.0
         """
         self._fit_with_callbacks(X, y, sample_weight, validation_data)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
-        """Make one more epoch over these rows.
+        """Train for one more epoch, over these rows.
 
         Parameters
         ----------
@@ -261,6 +284,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         MLPRegressor
             The estimator itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument or a parameter does not fit.
+
+        Examples
+        --------
+        >>> from fastrelu import MLPRegressor
+        >>> reg = MLPRegressor(hidden_layer_sizes=(4,), random_state=0)
+        >>> reg.partial_fit([[0.0], [1.0]], [0.0, 1.0]).partial_fit([[2.0]], [2.0]).t_
+        3
         """
         self._fit(X, y, sample_weight=sample_weight, incremental=True)
         return self
@@ -276,6 +311,20 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         ndarray, (n_samples,) or (n_samples, n_outputs)
+            The predictions, of the dtype of X.
+
+        Raises
+        ------
+        ValueError
+            If X does not fit, or the estimator is not fitted.
+
+        Examples
+        --------
+        >>> from fastrelu import MLPRegressor
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 2.0, 3.0]
+        >>> reg = MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", random_state=0)
+        >>> reg.fit(X, y).predict([[1.5]]).round(1)
+        array([1.5])
         """
         predicted = self._outputs(self._checked(X))
         return predicted.ravel() if predicted.shape[1] == 1 else predicted
@@ -292,7 +341,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return Targets(values.astype(dtype, copy=False), y, None)
 
     def _initialize(self, X: Any, layer_units: list[int], dtype: Any) -> None:
-        self.out_activation_ = "exp" if self.loss == "poisson" else "identity"
+        self.out_activation_ = losses.out_activation(losses.loss_of(self))
         super()._initialize(X, layer_units, dtype)
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:

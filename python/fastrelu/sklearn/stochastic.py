@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from typing import Any
 
@@ -122,6 +123,7 @@ class Run:
         self.order = np.arange(count) if rows is None else rows.astype(np.int64, copy=False)
         self.divisor = losses.loss_divisor(est)
         self.reporter = Reporter(est)
+        self.rate = self.seconds = 0.0  # of the epoch run last
 
     def epoch(self) -> None:
         """Run one epoch and write down what came of it."""
@@ -132,10 +134,13 @@ class Run:
             self.order = self.order[permutation]
         optimizer: Optimizer = est._optimizer
         rates = optimizer.rates(self.steps)
+        self.rate = float(rates[-1])
         self.reporter.begin_epoch()
+        began = time.perf_counter()
         _, loss, penalty = self.trainer.run_ordered(
             self.data, self.order, self.batch_size, rates, float(est.alpha)
         )
+        self.seconds = time.perf_counter() - began
         est.n_iter_ += 1
         est.loss_ = (loss / self.divisor + penalty) / self.count
         est.t_ += self.count
@@ -177,7 +182,7 @@ class Run:
     def stops(self) -> bool:
         """Whether this was the last epoch; slows an adaptive rate down."""
         est = self.est
-        asked = self.reporter.end_epoch()
+        asked = self.reporter.end_epoch(self.rate, self.seconds, self.count)
         if est._no_improvement_count <= est.n_iter_no_change:
             return asked
         what = "Validation score" if est.early_stopping else "Training loss"

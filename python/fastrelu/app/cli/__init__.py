@@ -8,11 +8,12 @@ import importlib
 import click
 
 SUBCOMMANDS = {
-    "train": "Train a network on a file of data and save it.",
+    "train": "Train a network on a file of data, test it and save it.",
     "predict": "Predict the rows of a file with a saved model.",
-    "evaluate": "Say how good a saved model is on a file's rows.",
-    "info": "Say what a saved model is: inputs, target, metrics, how to load it.",
-    "plot": "Draw the pictures of a finished run.",
+    "evaluate": "Measure how good a saved model is on the rows of a file.",
+    "info": "Describe a saved model: inputs, target, metrics, how to load it.",
+    "inspect": "Say what a file of data is taken for: separator, columns, kinds, oddities.",
+    "plot": "Draw a run as PNG files.",
 }
 
 
@@ -52,6 +53,6 @@ def main() -> None:
     Exit status: 0 done, 2 bad flags or configuration, 3 bad or missing data, 4 diverged, 5 cannot
     write, 6 the checkpoint does not fit, 130 and 143 interrupted.
 
-    Shell completion, for bash (zsh and fish likewise): eval "$(_FASTRELU_COMPLETE=bash_source
-    fastrelu)"
+    Shell completion in bash (zsh_source and fish_source for the other shells): eval
+    "$(_FASTRELU_COMPLETE=bash_source fastrelu)"
     """  # noqa: D301

@@ -4,21 +4,34 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
-from fastrelu.app.cli.base import HELP, Command, warn_seen
+from fastrelu.app.cli.base import (
+    HELP,
+    Command,
+    as_choice,
+    reading_flags,
+    required,
+    target_among,
+    warn_seen,
+)
 
 
 @click.command(cls=Command, context_settings=HELP)
 @click.argument("model")
-@click.argument("data", nargs=-1, required=True)
+@click.argument("data", nargs=-1)
 @click.option("--weights", metavar="COL", help="Column (or array) with a weight for each row.")
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
-def evaluate(model: str, data: tuple[str, ...], weights: str | None, as_json: bool) -> None:
-    """Say how good MODEL, a run's folder or its model.safetensors, is on DATA's rows.
+@reading_flags
+def evaluate(
+    model: str, data: tuple[str, ...], weights: str | None, as_json: bool, **reading: Any
+) -> None:
+    """Measure how good MODEL is on the rows of DATA.
 
-    DATA: a file of raw rows as in training, with the target.
+    MODEL is a run folder or the model.safetensors in it. DATA is a file of raw rows with the
+    columns of training, in any order, and the target.
 
     \b
     Example:
@@ -31,9 +44,11 @@ def evaluate(model: str, data: tuple[str, ...], weights: str | None, as_json: bo
     from fastrelu.app.data.stream import read_tables
     from fastrelu.app.model import load_model
 
+    required(data, reading["sql"])
+    data, reading["y"] = target_among(data, reading["y"])
     loaded = load_model(model)
-    choice = replace(loaded.choice(need_target=True), weights=weights)
-    scores = loaded.evaluate(read_tables(data, choice, need_target=True))
+    choice = replace(loaded.choice(need_target=True), weights=weights, **as_choice(reading))
+    scores = loaded.score(read_tables(data, choice, need_target=True))
     result = scores.result()
     del result["loss"]  # that of training, in the network's own unit, is none of the user's
     if as_json:
@@ -42,4 +57,4 @@ def evaluate(model: str, data: tuple[str, ...], weights: str | None, as_json: bo
         click.echo(f"rows: {scores.rows:,}")
         for name, value in result.items():
             click.echo(f"{name}: {value:.6g}")
-    warn_seen(loaded.seen)
+    warn_seen(loaded.warnings())

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command, context_settings=HELP)
 @click.argument("model")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the description as JSON.")
 def info(model: str, as_json: bool) -> None:
-    """Say what MODEL is, a run's folder or its model.safetensors.
+    """Describe MODEL, a run folder or the model.safetensors in it.
 
-    Its size, what its inputs are made of, its target, its metrics, and how to load it.
+    Prints its size, what its inputs are made of, its target, its metrics, and how to load it.
 
     Exit status: 0 done, 3 no such model.
     """
@@ -60,9 +60,8 @@ def describe(model: Model, path: str) -> dict[str, Any]:
         "inputs": model.inputs.n_inputs,
         "loss": model.loss.name,
     }
-    for part, metrics in about.get("metrics", {}).items():
-        facts[part] = metrics
-    facts["rows"] = about.get("rows", {})
+    facts |= model.metrics
+    facts["rows"] = model.row_counts
     facts["epochs"] = about.get("epochs")
     facts["fastrelu"] = about.get("fastrelu")
     facts["in Python"] = f"fastrelu.training.load_model({path!r}).predict(rows)"

@@ -13,15 +13,15 @@ from fastrelu.app.cli.base import HELP, Command
 @click.command(cls=Command, context_settings=HELP)
 @click.argument("directory", metavar="DIR")
 def plot(directory: str) -> None:
-    """Draw the pictures of the run in DIR, as PNG files beside its other files.
+    """Draw the run in the folder DIR as PNG files beside its other files.
 
-    The curves of a run that is at work; of a finished one also confusion matrix and calibration, or
-    predicted against true values and residuals.
+    A run that is still training has curves. A finished run also has a confusion matrix and
+    calibration, or predicted against true values and residuals.
 
     Exit status: 0 done, 2 no Matplotlib, 3 no such run, 5 cannot write.
     """
-    from fastrelu.app.report.plot_run import plot_run
-    from fastrelu.app.run.run_folder import writing
+    from fastrelu.app.report.run_pictures import plot_run
+    from fastrelu.app.run_folder import writing
 
     with writing(Path(directory)):
         for picture in plot_run(directory):

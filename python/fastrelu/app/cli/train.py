@@ -9,15 +9,15 @@ from typing import Any
 
 import click
 
-from fastrelu.app.cli.base import HELP, Command, Flag, setting_flags
+from fastrelu.app.cli.base import HELP, Command, Flag, setting_flags, target_among
 from fastrelu.app.errors import ConfigError
 
 
 @click.command(cls=Command, context_settings=HELP)
 @click.argument("data", nargs=-1)
 @setting_flags
-@click.option("--config", cls=Flag, metavar="F.toml", help="Settings from a file; flags win.")
-@click.option("--resume", cls=Flag, metavar="DIR", help="Go on with the run in DIR.")
+@click.option("--config", cls=Flag, metavar="F.toml", help="Read settings from a file; flags win.")
+@click.option("--resume", cls=Flag, metavar="DIR", help="Continue the run in the folder DIR.")
 @click.option("--force", cls=Flag, is_flag=True, help="Replace the run that --out holds.")
 @click.option("--quiet", cls=Flag, is_flag=True, help="Print the test result only.")
 def train(
@@ -28,13 +28,15 @@ def train(
     quiet: bool,
     **flags: Any,
 ) -> None:
-    """Train a ReLU network on DATA and say how good it is on rows it has not seen.
+    """Train a ReLU network on DATA and measure how good it is on rows that it has not seen.
 
-    DATA: CSV or TSV with a header line, Parquet, Feather, Arrow, NPY, NPZ (arrays X and y), an
-    IDX file of images and then one of labels, libsvm; also gzipped or zstandard; several files
-    of one kind or a quoted pattern such as 'part-*.csv'; - for standard input; or one of digits,
-    iris, wine, diabetes. Text is encoded, gaps are filled, numbers are standardised, and --out
-    saves all of it in one model file, which takes raw rows.
+    DATA is a CSV or TSV file with a header line; a Parquet, Feather, Arrow, NPY or libsvm file; an
+    NPZ file with arrays X and y; an IDX file of images and then one of labels; a DuckDB or SQLite
+    file; a workbook of Excel's; - for standard input; or digits, iris, wine or diabetes. Files may
+    be compressed. Several files of one format, a folder of them, or a quoted pattern such as
+    'part-*.csv', make one table. Text is encoded, missing values are filled, numbers are
+    standardised, and --out saves the network together with this preprocessing in one model file,
+    which takes raw rows.
 
     \b
     Examples:
@@ -42,20 +44,22 @@ def train(
       fastrelu train housing.csv --target price --out run
       fastrelu train images-idx3-ubyte.gz labels-idx1-ubyte.gz --hidden 256,128
       fastrelu train 'sales-*.parquet' --target sold --split time:day --out run
+      fastrelu train --sql "SELECT * FROM 'sales/*.parquet' WHERE year > 2022" --target sold
       fastrelu train housing.csv --target price --seeds 5 --out ensemble
       fastrelu train housing.csv --target price --search --out best
       fastrelu train --config run/config.toml --lr 0.003 --out run2
       fastrelu train --resume run --epochs 100
       fastrelu predict run new.csv --out predictions.csv
 
-    Ctrl-C finishes the minibatch, saves a checkpoint in --out, and says how to go on.
+    Ctrl-C finishes the minibatch, saves a checkpoint in --out, and says how to resume.
 
     Exit status: 0 done, 2 bad flags or configuration, 3 bad or missing data, 4 diverged, 5 cannot
     write, 6 the checkpoint does not fit, 130 (Ctrl-C) or 143 (SIGTERM) interrupted.
     """  # noqa: D301
     given = {name: value for name, value in flags.items() if value is not None}
     if data:
-        given["data"] = data
+        given["data"], y = target_among(data, given.get("y"))
+        given |= {} if y is None else {"y": y}
     if resume is not None:
         for name, value in (("--config", config), ("--out", given.get("out")), ("--force", force)):
             if value:
@@ -67,9 +71,9 @@ def _run(
     given: dict[str, Any], config: str | None, resume: str | None, force: bool, quiet: bool
 ) -> None:
     from fastrelu.app.run.progress import watchers
-    from fastrelu.app.run.run_folder import RunFolder
     from fastrelu.app.run.session import resumed_settings
     from fastrelu.app.run.several import session_of
+    from fastrelu.app.run_folder import RunFolder
     from fastrelu.app.settings import merge
 
     folder = shown = None
@@ -80,7 +84,7 @@ def _run(
             settings = resumed_settings(folder, given)
         else:
             settings = merge(_from_file(config, given), given)
-            if not settings.data:
+            if not settings.data and settings.sql is None:
                 raise ConfigError("no DATA: name a file, or try fastrelu train digits")
             folder = RunFolder(settings.out) if settings.out is not None else None
         to_stderr = settings.log_json == "-"
@@ -105,6 +109,8 @@ def _run(
     if folder is not None:
         say(f"saved: {folder.path}/: model, report, metrics, history, settings, checkpoints")
         say(f'in Python: fastrelu.training.load_model("{folder.path}").predict(rows)')
+    else:
+        say("nothing is saved: --out DIR saves the model, its report and its checkpoints")
 
 
 def _from_file(config: str | None, given: dict[str, Any]) -> dict[str, Any]:
@@ -121,4 +127,5 @@ def result_line(part: str, metrics: dict[str, float]) -> str:
     """Return a part's metrics as a line."""
     if "accuracy" in metrics:
         return f"{part} accuracy: {metrics['accuracy']:.4f}"
-    return f"{part} R2: {metrics['r2']:.4f}, RMSE: {metrics['rmse']:.6g}"
+    explained = f"D2: {metrics['d2']:.4f}, " if "d2" in metrics else ""
+    return f"{part} {explained}R2: {metrics['r2']:.4f}, RMSE: {metrics['rmse']:.6g}"

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from fastrelu.app.errors import DataError
 from fastrelu.app.settings import Settings
+from fastrelu.random import Purpose, words
 
 PARTS = ("train", "validation", "test")
-PURPOSE = 8  # of the split's random numbers, beside those of docs/arithmetic.md
 WORDS = {
     "train": "train", "training": "train", "validation": "validation", "valid": "validation",
     "val": "validation", "dev": "validation", "test": "test", "testing": "test",
@@ -24,15 +24,10 @@ Rows = NDArray[np.intp]
 def row_numbers(seed: int, first: int, count: int) -> NDArray[np.uint64]:
     """Return a random 64-bit number for each of the rows first .. first + count - 1.
 
-    Row i has word i mod 4 of Philox's block i // 4 under the key (seed, PURPOSE), wherever it
+    Row i has word i mod 4 of Philox's block i // 4 under the key (seed, MEMBERSHIP), wherever it
     starts and however many rows there are.
     """
-    # NumPy's Philox steps its counter before the first block.
-    counter = (first // 4 - 1) % 2**256
-    generator = np.random.Philox(key=seed + (PURPOSE << 64), counter=counter)
-    skip = first % 4
-    numbers: NDArray[np.uint64] = generator.random_raw(skip + count)[skip:]
-    return numbers
+    return words(seed, Purpose.MEMBERSHIP, first, count)
 
 
 def split_rows(

@@ -2,17 +2,23 @@
 """From raw rows to a network's inputs and targets, and back: fitted on training rows only."""
 
 from fastrelu.app.preprocess.accumulator import Accumulator, fit_inputs
+from fastrelu.app.preprocess.examples import BATCH_ROWS, Examples, joined
 from fastrelu.app.preprocess.inputs import Inputs, warnings_of
 from fastrelu.app.preprocess.options import InputOptions
 from fastrelu.app.preprocess.target import Target, TargetAccumulator, fit_target
+from fastrelu.app.preprocess.treatment import Treatment
 
 __all__ = [
+    "BATCH_ROWS",
     "Accumulator",
+    "Examples",
     "InputOptions",
     "Inputs",
     "Target",
     "TargetAccumulator",
+    "Treatment",
     "fit_inputs",
     "fit_target",
+    "joined",
     "warnings_of",
 ]

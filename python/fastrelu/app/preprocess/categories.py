@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app.data.meaning import same_truth, truth
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess.options import InputOptions
+from fastrelu.app.preprocess.treatment import Treatment
 
 MOST_DISTINCT = 100_000
 MISSING = ""
@@ -28,6 +30,10 @@ class OneHot:
 
     def __post_init__(self) -> None:
         self._place = {category: k for k, category in enumerate(self.categories)}
+        # Another spelling of true or false is the same category.
+        self._truths: dict[float | None, int] = {
+            value: self._place[word] for value, word in same_truth(self.categories).items()
+        }
 
     @property
     def n_inputs(self) -> int:
@@ -43,12 +49,21 @@ class OneHot:
         """Return which input is 1 for each value, -1 for none; count the latter."""
         where = np.fromiter(map(self._place.get, values, repeat(-1)), np.intp, len(values))
         unknown = np.flatnonzero(where < 0)
+        if len(unknown) and self._truths:
+            for i in unknown.tolist():
+                where[i] = self._truths.get(truth(values[i]), -1)
+            unknown = unknown[where[unknown] < 0]
         if len(unknown):
             gaps = sum(values[i] == MISSING for i in unknown)
-            for what, n in (("missing value", gaps), ("unseen category", len(unknown) - gaps)):
+            for what, n in (("missing category", gaps), ("unseen category", len(unknown) - gaps)):
                 if n:
                     seen[what, self.name] += n
         return where
+
+    @property
+    def treatment(self) -> Treatment:
+        """What is done to the column."""
+        return Treatment(self.name, "text", "one-hot", self.n_inputs, names=self.categories)
 
     def describe(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -76,6 +91,11 @@ class Hashed:
         for value in set(values) - known.keys():
             known[value] = hash_text(value) % self.n_inputs
         return np.fromiter(map(known.__getitem__, values), np.intp, len(values))
+
+    @property
+    def treatment(self) -> Treatment:
+        """What is done to the column."""
+        return Treatment(self.name, "text", "hash", self.n_inputs)
 
     def describe(self) -> dict[str, Any]:
         """Return it as plain values."""

@@ -21,7 +21,8 @@ from fastrelu.app.preprocess.columns import (
 )
 from fastrelu.app.preprocess.dates import date_parts
 from fastrelu.app.preprocess.inputs import Inputs, Rows, Seen, refuse_infinite
-from fastrelu.app.preprocess.scaling import Scaling
+from fastrelu.app.preprocess.standardize import Scaling
+from fastrelu.app.preprocess.treatment import Treatment, of_number
 
 BLOCK_NUMBERS = 1 << 16  # of a block, to stay in the second-level cache
 
@@ -82,6 +83,11 @@ class ColumnInputs(Inputs):
         return list(dict.fromkeys([name for name, _ in self.parts] + [t.name for t in self.texts]))
 
     @property
+    def file_order(self) -> list[str]:
+        """The columns that training had as inputs, in the order of its file."""
+        return list(self.columns)
+
+    @property
     def kinds(self) -> dict[str, str]:
         """How a reader should read each column."""
         used = set(self.column_names)
@@ -99,7 +105,7 @@ class ColumnInputs(Inputs):
         seen = Counter() if seen is None else seen
         n = table.n_rows if rows is None else len(rows)
         names = self.column_names
-        found = dict(zip(names, find_columns(table, names), strict=True))
+        found = dict(zip(names, find_columns(table, names, self.file_order), strict=True))
         for name, column in found.items():
             if column is None:
                 seen["missing column", name] += n
@@ -168,6 +174,28 @@ class ColumnInputs(Inputs):
     def gather(self, table: Table, found: Mapping[str, Column]) -> list[Column]:
         """Return the columns of numbers, in the order of `parts`."""
         return gather(table, found, self.parts)
+
+    def treatments(self) -> list[Treatment]:
+        """Return what is done to each column that training had."""
+        texts = {text.name: text for text in self.texts}
+        places: dict[str, list[int]] = {}
+        for j, (name, _) in enumerate(self.parts):
+            places.setdefault(name, []).append(j)
+        return [
+            texts[n].treatment if n in texts else self._treatment(n, kind, places.get(n, []))
+            for n, kind in self.columns.items()
+        ]
+
+    def _treatment(self, name: str, kind: str, places: list[int]) -> Treatment:
+        shown = "number" if kind == "numeric" else kind
+        if not places:
+            return Treatment(name, shown, "left out", 0)
+        if kind != "date":
+            return of_number(name, self.scaling, places[0])
+        gaps = bool(self.scaling.gaps[places].any())
+        names = [self.parts[j][1] for j in places]
+        fill = 0.0 if gaps else None
+        return Treatment(name, shown, "date", len(places) + gaps, fill=fill, names=names)
 
     def describe(self) -> dict[str, Any]:
         """Return all of it as plain values, for a model file."""

@@ -5,36 +5,47 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from datetime import date, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app.data.meaning import read_texts
+from fastrelu.app.data.readers.texts import texts_of_dates, texts_of_numbers
+from fastrelu.app.data.readers.values import refuse_width
 from fastrelu.app.data.table import Table, is_missing, kind_of
 from fastrelu.app.errors import DataError
 
 Column = NDArray[Any] | None
 
 
-def find_columns(table: Table, names: Sequence[str]) -> list[Column]:
+def find_columns(
+    table: Table, names: Sequence[str], order: Sequence[str] | None = None
+) -> list[Column]:
     """Return a table's columns of these names, None for each that is not there.
 
-    A matrix's columns go by their names if it has any of them, else by their order if there are as
-    many.
+    Parameters
+    ----------
+    table : Table
+        A matrix's columns go by their names if it has any of them, else by their order.
+    names : sequence of str
+        The columns wanted.
+    order : sequence of str, optional
+        The columns of a matrix without these names; `names` by default.
 
     Raises
     ------
     DataError
-        If there is none of them.
+        If there is none of them, or a matrix without names has another width.
     """
+    order = names if order is None else order
     if table.matrix is None:
         found: list[Column] = [table.columns.get(name) for name in names]
     else:
         place = {name: j for j, name in enumerate(table.matrix_names or ())}
-        width = table.matrix.shape[1]
-        if not place.keys() & set(names) and width == len(names):
-            place = {name: j for j, name in enumerate(names)}
+        if not place.keys() & set(names):
+            refuse_width(table.source, table.matrix.shape[1], order)
+            place = {name: j for j, name in enumerate(order)}
         found = [_matrix_column(table.matrix, place.get(name)) for name in names]
     if all(column is None for column in found):
         have = table.names
@@ -59,38 +70,39 @@ def as_numbers(table: Table, name: str, column: Column) -> Column:
     """Return a column as numbers; text that says numbers, true or false is taken as such."""
     if column is None or kind_of(column) == "numeric":
         return column
-    words = {"": np.nan, "true": 1.0, "false": 0.0}
-    is_text = kind_of(column) == "text"
-    numbers = np.full(len(column), np.nan)
-    for i, value in enumerate(column):
-        word = "" if value is None else str(value).strip().lower()
-        try:
-            if not is_text:
-                raise ValueError
-            numbers[i] = words[word] if word in words else float(word)
-        except ValueError:
-            what = "text" if is_text else "a date"
-            raise DataError(
-                f"{table.source}: row {table.first_row + i + 1}: column {name!r}: expected a "
-                f"number, as in training, got {what} such as {str(value)[:40]!r}"
-            ) from None
-    return numbers
+    if kind_of(column) == "date":
+        if is_missing(column).all():
+            return np.full(len(column), np.nan)
+        raise _expected(table, name, column, "a number")
+    return _read_text(table, name, column, "numeric")
+
+
+def _read_text(table: Table, name: str, column: NDArray[Any], kind: str) -> NDArray[Any]:
+    known = None if table.reading is None else table.reading.columns.get(name)
+    return read_texts(
+        column,
+        source=table.source,
+        name=name,
+        place=lambda i: f"row {table.first_row + i + 1}",
+        kind=kind,
+        known=known,
+    ).values
+
+
+def _expected(table: Table, name: str, column: NDArray[Any], what: str) -> DataError:
+    row = int(np.flatnonzero(~is_missing(column))[0])
+    kind = {"date": "a date"}.get(kind_of(column), kind_of(column))
+    return DataError(
+        f"{table.source}: row {table.first_row + row + 1}: column {name!r}: expected {what}, as in "
+        f"training, got {kind} such as {str(column[row])[:40]!r}"
+    )
 
 
 def as_texts(table: Table, name: str, column: Column) -> Column:
     """Return a column as text; whole numbers lose their point."""
     if column is None or kind_of(column) == "text":
         return column
-    texts = np.empty(len(column), object)
-    gaps = is_missing(column)
-    for i, value in enumerate(column.tolist()):
-        if gaps[i]:
-            texts[i] = ""
-        elif isinstance(value, float) and value.is_integer():
-            texts[i] = str(int(value))
-        else:
-            texts[i] = value.isoformat() if isinstance(value, date | datetime) else str(value)
-    return texts
+    return texts_of_dates(column) if kind_of(column) == "date" else texts_of_numbers(column)
 
 
 def as_dates(table: Table, name: str, column: Column) -> Column:
@@ -99,16 +111,6 @@ def as_dates(table: Table, name: str, column: Column) -> Column:
         return column
     if is_missing(column).all():
         return np.full(len(column), np.datetime64("NaT", "us"))
-    from fastrelu.app.data.readers.cells import date as parse
-
     if kind_of(column) == "text":
-        moments = [parse(str(value)) if value else np.datetime64("NaT") for value in column]
-        if None not in moments:
-            return np.array(moments, "datetime64[us]")
-        row = moments.index(None)
-    else:
-        row = int(np.flatnonzero(~is_missing(column))[0])
-    raise DataError(
-        f"{table.source}: row {table.first_row + row + 1}: column {name!r}: expected a date such "
-        f"as 2024-01-31, as in training, got {kind_of(column)} {str(column[row])[:40]!r}"
-    )
+        return _read_text(table, name, column, "date")
+    raise _expected(table, name, column, "a date such as 2024-01-31")

@@ -4,7 +4,7 @@
 from fastrelu.app.report.content import Evaluated, ReportContent
 from fastrelu.app.report.describe import describe_model
 from fastrelu.app.report.kept import PREDICTIONS, predictions_bytes
-from fastrelu.app.report.plot_run import plot_run
+from fastrelu.app.report.run_pictures import plot_run
 from fastrelu.app.report.summary import summarize_columns
 from fastrelu.app.report.write import report_html, write_report
 

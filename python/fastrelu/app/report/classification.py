@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import _scores
+from fastrelu import metrics
 from fastrelu.app.report.content import ReportContent
 from fastrelu.app.report.markup import Html, details, element, join, number, percent, table
 from fastrelu.app.report.pictures import picture
@@ -28,9 +28,9 @@ def class_section(content: ReportContent, part: str) -> Html:
     numbers, outputs = content.known_rows(part)
     if not len(numbers):
         return join([])
-    labels = [_scores.label_text(c) for c in content.classes]
+    labels = [metrics.label_text(c) for c in content.classes]
     predicted = outputs.argmax(axis=1)
-    scores = _scores.class_scores(numbers, predicted, len(labels))
+    scores = metrics.class_scores(numbers, predicted, len(labels))
     return join(
         [
             element("h2", f"Predicted classes, {part} rows"),
@@ -46,16 +46,16 @@ def class_section(content: ReportContent, part: str) -> Html:
 def _confusions(
     numbers: NDArray[np.int64],
     predicted: NDArray[np.int64],
-    scores: _scores.ClassScores,
+    scores: metrics.ClassScores,
     labels: list[str],
 ) -> Html:
-    mistakes = _scores.top_confusions(numbers, predicted, len(labels), TOP_CONFUSIONS)
+    mistakes = metrics.top_confusions(numbers, predicted, len(labels), TOP_CONFUSIONS)
     rows = [(labels[i], labels[j], n, percent(n / scores.support[i])) for i, j, n in mistakes]
     head = ("true", "predicted", "rows", "of the true class")
     list_ = table(head, rows, text=2) if rows else element("p", "No row was put in a wrong class.")
     if len(labels) > MOST_DRAWN:
         return join([element("h3", "The most frequent mistakes"), list_])
-    counts = _scores.confusion_counts(numbers, predicted, len(labels))
+    counts = metrics.confusion_counts(numbers, predicted, len(labels))
     if len(labels) <= MOST_CELLS:
         caption = (
             "Rows: the true class; columns: the predicted one. Colour: the share of the true "
@@ -65,10 +65,10 @@ def _confusions(
         if len(labels) <= 3:
             return matrix
         return join([matrix, details("The most frequent mistakes", list_)])
-    from fastrelu.plot._axes import short
+    from fastrelu.plot.axes import short
 
     def draw(ax: Any) -> None:
-        from fastrelu.plot._evaluation import draw_confusion
+        from fastrelu.plot.evaluation import draw_confusion
 
         draw_confusion(counts, labels, ax)
 
@@ -114,7 +114,7 @@ def _cut(label: str) -> str:
     return label if len(label) <= 18 else label[:17] + "…"
 
 
-def _by_class(scores: _scores.ClassScores, labels: list[str]) -> Html:
+def _by_class(scores: metrics.ClassScores, labels: list[str]) -> Html:
     macro = scores.macro()
     rows: list[Any] = [
         (
@@ -157,10 +157,10 @@ def _by_class(scores: _scores.ClassScores, labels: list[str]) -> Html:
 
 
 def _calibration(correct: NDArray[Any], confidence: NDArray[Any]) -> Html:
-    bins = _scores.reliability(correct, confidence, BINS)
+    bins = metrics.reliability(correct, confidence, BINS)
 
     def draw(ax: Any) -> None:
-        from fastrelu.plot._evaluation import draw_reliability
+        from fastrelu.plot.evaluation import draw_reliability
 
         draw_reliability(bins, ax)
 

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fastrelu.app.preprocess import Inputs, Treatment
+from fastrelu.app.preprocess.dates import WEEKDAYS
 from fastrelu.app.report.markup import number
 
-WEEKDAYS = {"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}
 
-
-class Treatment(NamedTuple):
+class TreatmentText(NamedTuple):
     """What becomes of one column, or of all of a matrix's."""
 
     column: str
@@ -20,87 +19,55 @@ class Treatment(NamedTuple):
     n_inputs: int
 
 
-def treatments(inputs: Any) -> list[Treatment]:
-    """Return what is done to each column.
+def treatments(inputs: Inputs) -> list[TreatmentText]:
+    """Return what is done to each column, in words.
 
     Parameters
     ----------
     inputs : Inputs
         Fitted.
     """
-    plain: Mapping[str, Any] = inputs.describe()
-    if plain["layout"] == "columns":
-        return _columns(plain)
-    n = len(inputs.column_names)
-    if plain["layout"] == "bytes":
-        return [Treatment(f"all {n:,} columns", "byte", "as it is; the network takes 1/255", n)]
-    if plain["layout"] == "sparse":
-        largest = plain["largest"] is not None
-        text = "divided by its largest magnitude" if largest else "as it is"
-        return [Treatment(f"all {n:,} columns", "sparse number", text, n)]
-    scaling, gaps = plain["scaling"], set(plain["scaling"]["indicator"])
+    every = f"all {len(inputs.column_names):,} columns"
     return [
-        Treatment(str(name), "number", _scaled(scaling, j), 1 + (j in gaps))
-        for j, name in enumerate(inputs.column_names)
+        TreatmentText(each.column or every, each.kind, _text(each), each.n_inputs)
+        for each in inputs.treatments()
     ]
 
 
-def _columns(plain: Mapping[str, Any]) -> list[Treatment]:
-    scaling = plain["scaling"]
-    gaps = set(scaling["indicator"])
-    places: dict[str, list[tuple[int, str]]] = {}
-    for j, (name, part) in enumerate(plain["numbers"]):
-        places.setdefault(name, []).append((j, part))
-    texts = {each["column"]: each for each in plain["categories"]}
-    result = []
-    for name, kind in plain["columns"].items():
-        if name in texts:
-            result.append(_text(name, texts[name]))
-        elif name not in places:
-            result.append(Treatment(name, _kind(kind), "left out", 0))
-        else:
-            parts = places[name]
-            indicator = any(j in gaps for j, _ in parts)
-            text = _scaled(scaling, parts[0][0]) if len(parts) == 1 else _date(parts, indicator)
-            result.append(Treatment(name, _kind(kind), text, len(parts) + indicator))
-    return result
-
-
-def _kind(kind: str) -> str:
-    return "number" if kind == "numeric" else kind
-
-
-def _text(name: str, plain: Mapping[str, Any]) -> Treatment:
-    if "hashed_into" in plain:
-        n = int(plain["hashed_into"])
-        return Treatment(name, "text", f"hashed into {n} inputs", n)
-    categories: Sequence[str] = plain["categories"]
-    few = ", ".join(c or "(missing)" for c in categories[:6])
-    more = f" and {len(categories) - 6} more" if len(categories) > 6 else ""
-    return Treatment(name, "text", f"an input for each of {few}{more}", len(categories))
-
-
-def _date(parts: list[tuple[int, str]], indicator: bool) -> str:
-    names = [part for _, part in parts if part not in WEEKDAYS]
-    if len(names) < len(parts):
-        names.append("weekday")
-    return ", ".join(names) + ("; whether it is missing" if indicator else "")
-
-
-def _scaled(scaling: Mapping[str, Any], j: int) -> str:
-    mean, std = scaling["mean"][j], scaling["std"][j]
-    if std == 0:
-        text = "constant in training: 0"
-    elif scaling.get("knots") is not None:
-        text = f"normal scores, by {len(scaling['knots'][j][0])} quantiles"
-    elif mean == 0 and std == 1:
-        text = "as it is"
+def _text(each: Treatment) -> str:
+    if each.what == "standard":
+        sign = "-" if each.mean >= 0 else "+"
+        text = f"(value {sign} {number(abs(each.mean))}) / {number(each.std)}"
     else:
-        sign = "-" if mean >= 0 else "+"
-        text = f"(value {sign} {number(abs(mean))}) / {number(std)}"
-    if j in scaling["indicator"]:
-        text += f"; missing: {number(scaling['missing_becomes'][j])}, and an input that says so"
-    return text
+        text = {
+            "left out": "left out",
+            "as it is": "as it is",
+            "bytes": "as it is; the network takes 1/255",
+            "constant": "constant in training: 0",
+            "quantile": f"normal scores, by {each.n_quantiles} quantiles",
+            "largest": "divided by its largest magnitude",
+            "date": _parts(each),
+            "one-hot": _categories(each),
+            "hash": f"hashed into {each.n_inputs} inputs",
+        }[each.what]
+    if each.fill is None:
+        return text
+    if each.what == "date":
+        return f"{text}; whether it is missing"
+    return f"{text}; missing: {number(each.fill)}, and an input that says so"
+
+
+def _categories(each: Treatment) -> str:
+    few = ", ".join(c or "(missing)" for c in each.names[:6])
+    more = f" and {len(each.names) - 6} more" if len(each.names) > 6 else ""
+    return f"an input for each of {few}{more}"
+
+
+def _parts(each: Treatment) -> str:
+    names = [part for part in each.names if part not in WEEKDAYS]
+    if len(names) < len(each.names):
+        names.append("weekday")
+    return ", ".join(names)
 
 
 def layers(network: Any) -> list[tuple[str, str, str, int]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import _scores
+from fastrelu import metrics
 
 PARTS = ("test", "validation", "train")
 
@@ -38,7 +38,7 @@ class Evaluated:
         """Return the true class numbers."""
         if self.truth.dtype.kind in "iub":
             return self.truth.reshape(-1).astype(np.int64)
-        return _scores.class_numbers(self.truth.reshape(-1), classes)
+        return metrics.class_numbers(self.truth.reshape(-1), classes)
 
     @property
     def values(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

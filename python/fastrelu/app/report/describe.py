@@ -45,9 +45,8 @@ def describe_model(model: Any) -> Group:
         _inputs(model.inputs),
         _table("Target", ("", ""), _target(model)),
     ]
-    metrics = model.about.get("metrics") or {}
-    if metrics:
-        parts.append(_metrics(metrics, model.about.get("rows") or {}))
+    if model.metrics:
+        parts.append(_metrics(model.metrics, model.row_counts))
     return Group(*parts)
 
 

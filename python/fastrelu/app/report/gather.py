@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import whole_files
-from fastrelu.app.data.readers.several import concatenate
+from fastrelu.app.data.sample import evenly
 from fastrelu.app.data.table import Table
 from fastrelu.app.report.content import PARTS, Evaluated, ReportContent
 from fastrelu.app.report.importance import MOST_ROWS
 from fastrelu.app.report.kept import PREDICTIONS, predictions_bytes
+from fastrelu.app.report.summary import summarize_columns
 from fastrelu.app.report.write import write_report
-from fastrelu.app.run.run_folder import REPORT
+from fastrelu.app.run_folder import REPORT
 
 # Of the part that the model is judged by; more would not change a picture.
 MOST_JUDGED, MOST_OUTPUTS = 200_000, 20_000_000
@@ -36,8 +36,8 @@ class Sampled(Protocol):
         """Return rows of a part, `most` at most, evenly spread over it."""
         ...
 
-    def summary(self) -> list[dict[str, Any]]:
-        """Return summaries of the training rows' columns, as `summarize_columns` makes them."""
+    def training_rows(self) -> tuple[Table, NDArray[np.intp] | None]:
+        """Return a table and which of its rows are training rows: all there are, or a sample."""
         ...
 
 
@@ -75,36 +75,6 @@ class Run:
     title: str
 
 
-def evenly(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    """Return these rows, or `most` of them evenly spread."""
-    if len(rows) <= most:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, most).astype(np.intp)]
-
-
-def spread_sample(
-    tables: Iterable[tuple[Table, NDArray[np.intp] | None]], n_rows: int, most: int
-) -> Table:
-    """Return rows of a stream's tables, evenly spread.
-
-    Parameters
-    ----------
-    tables : iterable of (Table, ndarray or None)
-        Pieces of the stream, and which of their rows; None is all of them.
-    n_rows : int
-        How many rows these are in all, 1 at least.
-    most : int
-        How many to return, about: each piece gives its share, rounded up.
-    """
-    kept = []
-    for table, rows in tables:
-        which = np.arange(table.n_rows) if rows is None else rows
-        if len(which):
-            share = math.ceil(len(which) * min(1.0, most / n_rows))
-            kept.append(table.take(evenly(which, share)))
-    return replace(concatenate(kept), source=kept[0].source)
-
-
 def gather(run: Run, model_path: str) -> ReportContent:
     """Return what the run's report shows.
 
@@ -121,7 +91,7 @@ def gather(run: Run, model_path: str) -> ReportContent:
     if part is not None:
         most = min(MOST_JUDGED, MOST_OUTPUTS // run.model.target.n_outputs)
         table = run.data.sample(part, most)
-        evaluated[part] = Evaluated(_truth(run.model, table), run.model.outputs(table))
+        evaluated[part] = Evaluated(_truth(run.model, table), run.model.table_outputs(table))
         sample = table.take(evenly(np.arange(table.n_rows), MOST_ROWS))
         if table.n_rows < counts[part]:
             notes.append(
@@ -137,7 +107,7 @@ def gather(run: Run, model_path: str) -> ReportContent:
         metrics=run.metrics,
         evaluated=evaluated,
         sample=sample,
-        columns=run.data.summary(),
+        columns=summarize_columns(*run.data.training_rows()),
         config=run.config,
         notes=notes,
         command=run.command,

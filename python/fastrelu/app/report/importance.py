@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import _scores
+from fastrelu import metrics
 from fastrelu.app.report.images import grid_of, patches
+from fastrelu.random import Purpose
 
-# Of the shuffles' random numbers, beside those of docs/arithmetic.md.
-PURPOSE = 12
 MOST_COLUMNS = 200
 MOST_ROWS = 2000
 # Multiply-adds that all of it may take: a second or two. Fewer rows where that is not enough.
@@ -54,7 +53,7 @@ def shuffled(seed: int, column: int, repeat: int, n: int) -> NDArray[np.intp]:
     """Return an order of n rows that depends on these numbers alone, whatever NumPy's version."""
     # NumPy's Philox steps its counter before the first block.
     counter = ((column << 64) + (repeat << 128) - 1) % 2**256
-    words = np.random.Philox(key=seed + (PURPOSE << 64), counter=counter).random_raw(n)
+    words = np.random.Philox(key=seed + (Purpose.IMPORTANCE << 64), counter=counter).random_raw(n)
     return np.argsort(words, kind="stable")
 
 
@@ -102,7 +101,7 @@ def permutation_importance(
 def _known_rows(model: Any, sample: Any) -> Any:
     """Return the rows whose target the model knows."""
     if model.target.task == "classification":
-        known = _scores.class_numbers(sample.target, model.target.classes) >= 0
+        known = metrics.class_numbers(sample.target, model.target.classes) >= 0
     else:
         known = np.isfinite(sample.target.astype(np.float64))
     return sample if known.all() else sample.take(np.flatnonzero(known))
@@ -154,14 +153,14 @@ def _sparse(matrix: Any, columns: NDArray[Any], order: NDArray[Any]) -> Any:
 def _metric(model: Any, sample: Any) -> tuple[str, Callable[[Any], float]]:
     """Return the metric's name and what computes it, against the sample's targets."""
     if model.target.task == "classification":
-        numbers = _scores.class_numbers(sample.target, model.target.classes)
+        numbers = metrics.class_numbers(sample.target, model.target.classes)
         return "accuracy", lambda table: float(
-            (np.asarray(model.outputs(table)).argmax(axis=1) == numbers).mean()
+            (np.asarray(model.table_outputs(table)).argmax(axis=1) == numbers).mean()
         )
     truth = sample.target.astype(np.float64)
 
     def r2(table: Any) -> float:
-        predicted = np.asarray(model.outputs(table), np.float64).reshape(len(truth), -1)
-        return _scores.r2_score(truth, predicted[:, 0])
+        predicted = np.asarray(model.table_outputs(table), np.float64).reshape(len(truth), -1)
+        return metrics.r2_score(truth, predicted[:, 0])
 
     return "R2", r2

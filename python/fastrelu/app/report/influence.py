@@ -77,7 +77,7 @@ def _map(found: Importance, caption: str) -> Html:
 
 def heat(ax: Any, values: Any, label: str) -> None:
     """Draw one number a pixel."""
-    from fastrelu.plot._axes import COLOURS, fade
+    from fastrelu.plot.axes import COLOURS, fade
 
     image = ax.imshow(values, cmap=fade(COLOURS[0]), interpolation="nearest")
     ax.figure.colorbar(image, ax=ax, label=label, fraction=0.046, pad=0.03)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import _scores
+from fastrelu import metrics
 from fastrelu.app.errors import DataError
 from fastrelu.app.report.content import ReportContent
-from fastrelu.app.run.run_folder import PREDICTIONS as PREDICTIONS
+from fastrelu.app.run_folder import PREDICTIONS as PREDICTIONS
 
 # At most 1.6 MB of a regression, 1.2 MB of classes, before compression.
 MOST_ROWS = 100_000
@@ -46,7 +46,7 @@ def predictions_bytes(content: ReportContent) -> bytes | None:
     if n > MOST_ROWS:
         chosen = np.linspace(0, n - 1, MOST_ROWS).astype(np.intp)
         arrays = {name: values[chosen] for name, values in arrays.items()}
-    labels = [_scores.label_text(c) for c in content.classes]
+    labels = [metrics.label_text(c) for c in content.classes]
     stream = io.BytesIO()
     arrays |= {"classes": np.array(labels, np.str_), "part": np.array(part)}
     arrays["target"] = np.array(str(content.metrics.get("target") or ""))

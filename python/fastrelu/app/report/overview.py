@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from fastrelu import _scores
+from fastrelu import metrics
 from fastrelu.app.report.content import PARTS, ReportContent, points_of
 from fastrelu.app.report.markup import Html, element, join, number, percent, table
 from fastrelu.app.report.pictures import INSTALL, available, curves, picture
 from fastrelu.app.report.remarks import baseline, remarks
 
-NAMES = {"accuracy": "accuracy", "r2": "R²", "rmse": "RMSE", "mae": "MAE", "loss": "loss"}
+NAMES = {
+    "accuracy": "accuracy", "d2": "deviance explained", "r2": "R²", "rmse": "RMSE", "mae": "MAE",
+    "loss": "loss",
+}  # fmt: skip
 # Rows of a history that stand for all of it where there are no pictures.
 FEW_EPOCHS = 12
 
@@ -65,8 +68,8 @@ def _class_cards(content: ReportContent, part: str) -> list[Html]:
     if not len(numbers):
         return []
     predicted = outputs.argmax(axis=1)
-    macro = _scores.class_scores(numbers, predicted, len(content.classes)).macro()[2]
-    bins = _scores.reliability(predicted == numbers, outputs.max(axis=1), 10)
+    macro = metrics.class_scores(numbers, predicted, len(content.classes)).macro()[2]
+    bins = metrics.reliability(predicted == numbers, outputs.max(axis=1), 10)
     return [
         _card(f"{part} F1, mean of the classes", percent(macro)),
         _card("calibration error", percent(bins.error), "0 is perfect"),
@@ -83,13 +86,13 @@ def _beside(content: ReportContent, key: str, value: float) -> str | None:
     """Return what helps to judge a number: its uncertainty, or a guess's."""
     n, guess = baseline(content)
     if key == "accuracy" and n and guess is not None:
-        low, high = _scores.wilson_interval(np.array(round(value * n)), np.array(n))
+        low, high = metrics.wilson_interval(np.array(round(value * n)), np.array(n))
         return (
             f"95% interval {percent(low)} to {percent(high)}; most frequent class {percent(guess)}"
         )
     if key == "rmse" and guess is not None:
         return f"always the mean: {number(guess)}"
-    return "1 is perfect, 0 no better than the mean" if key == "r2" else None
+    return "1 is perfect, 0 no better than the mean" if key in ("r2", "d2") else None
 
 
 def _parts(content: ReportContent) -> Html | None:
@@ -158,7 +161,7 @@ def _curve(
     best = content.metrics.get("best_epoch")
 
     def draw(ax: Any) -> None:
-        from fastrelu.plot._axes import COLOURS
+        from fastrelu.plot.axes import COLOURS
 
         curves(ax, lines, label)
         last = max(points[-1][0] for points in lines.values())

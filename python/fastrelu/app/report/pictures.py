@@ -113,7 +113,7 @@ def curves(ax: Any, lines: Mapping[str, Sequence[tuple[float, float]]], label: s
     """Draw quantities by epoch; on a logarithmic axis where they span a factor of 20."""
     from matplotlib.ticker import MaxNLocator
 
-    from fastrelu.plot._axes import COLOURS, STYLES
+    from fastrelu.plot.axes import COLOURS, STYLES
 
     for k, (name, points) in enumerate(lines.items()):
         x, y = np.array(points, np.float64).T

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrelu import _core
-from fastrelu._config import __version__, get_num_threads
+from fastrelu import __version__, get_isa, get_num_threads
 from fastrelu.app.report.columns import layers, treatments
 from fastrelu.app.report.content import ReportContent
 from fastrelu.app.report.influence import heat
@@ -145,7 +144,7 @@ def _shown(value: Any) -> str:
 def footer(content: ReportContent, written: str) -> Html:
     """Return versions, instruction set, threads and the time; the same bits but for the time."""
     line = (
-        f"fastrelu {__version__}, instruction set {_core.active_isa()}, threads "
+        f"fastrelu {__version__}, instruction set {get_isa()}, threads "
         f"{get_num_threads()}, {content.model.network.dtype.name}, Python "
         f"{platform.python_version()}, NumPy {np.__version__}. Neither instruction set nor threads "
         "change a bit of the result. Written "

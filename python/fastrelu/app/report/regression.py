@@ -68,7 +68,7 @@ def value_section(content: ReportContent, part: str) -> Html:
 
 
 def _histogram(ax: Any, error: NDArray[np.float64]) -> None:
-    from fastrelu.plot._axes import COLOURS, thousands
+    from fastrelu.plot.axes import COLOURS, thousands
 
     ends = [0.005, 0.995] if len(error) >= MANY else [0, 1]
     reach = float(np.abs(np.quantile(error, ends)).max()) or 1.0

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrelu import _scores
+from fastrelu import metrics
 from fastrelu.app.report.content import ReportContent, points_of
 from fastrelu.app.report.markup import number, percent
 
@@ -69,12 +69,7 @@ def _passed(content: ReportContent) -> str | None:
     """Tell if validation was better earlier, and the network of that time is not the one kept."""
     best, epochs = content.metrics.get("best_epoch"), content.metrics.get("epochs")
     losses = [loss for _, loss in points_of(content.history, "val_loss")]
-    if (
-        not best
-        or not epochs
-        or not losses
-        or getattr(content.model, "about", {}).get("epoch_used") == best
-    ):
+    if not best or not epochs or not losses or content.model.epoch_used == best:
         return None
     if best > 0.8 * epochs or losses[-1] <= 1.02 * min(losses):
         return None
@@ -100,7 +95,7 @@ def _classes(content: ReportContent, part: str) -> list[str | None]:
     if unknown:
         lines.append(f"{unknown} {part} rows are of classes that training has not seen.")
     if len(np.unique(predicted)) == 1 and len(predicted) > 1:
-        label = _scores.label_text(content.classes[int(predicted[0])])
+        label = metrics.label_text(content.classes[int(predicted[0])])
         lines.append(
             f"Every {part} row is predicted as {label!r}: the network tells nothing apart."
         )
@@ -122,7 +117,7 @@ def _values(content: ReportContent, part: str) -> list[str | None]:
         return lines
     if len(predicted) > 1 and (predicted == predicted[0]).all():
         lines.append(f"Every {part} row is predicted as {number(predicted[0])}.")
-    elif _scores.r2_score(truth, predicted) <= 0:
+    elif metrics.r2_score(truth, predicted) <= 0:
         lines.append("The predictions are no better than always guessing the mean.")
     lines += [_capped(truth, end) for end in ("largest", "smallest")]
     return lines

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu._scores import label_text
 from fastrelu.app.report.images import grid_of
+from fastrelu.metrics import label_text
 
 MOST_COLUMNS = 200
 MOST_CLASSES = 1000

@@ -45,6 +45,7 @@ def build(
         batch_size=settings.batch_size,
         seed=settings.seed,
         clip_norm=settings.clip_norm,
+        dropout=settings.dropout if len(settings.dropout) > 1 else settings.dropout[0],
     )
 
 

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import Trainer, model_file
+from fastrelu import EpochRecord, Trainer, checkpoint, model_file
 from fastrelu.app.errors import CheckpointError
 from fastrelu.app.kinds import cadence
-from fastrelu.app.run.run_folder import CHECKPOINT_FILES, writing
-from fastrelu.trainer import CHECKPOINT
+from fastrelu.app.run_folder import CHECKPOINT_FILES, writing
 
 BEST = "best.parameters"
 
@@ -29,7 +28,7 @@ class RunState:
 
     Attributes
     ----------
-    records : list of dict
+    records : list of EpochRecord
         history.csv's rows so far.
     best_epoch : int or None
         The epoch with the lowest validation loss so far.
@@ -39,20 +38,17 @@ class RunState:
         The parameters after it; None without early stopping.
     stopped_early : bool
         Whether early stopping has ended the run.
-    epoch_seconds : float
-        Time spent in the epoch that is open.
     feeder : dict
         The feeder's own state.
     fingerprint : dict
         Of the data, the settings and the version.
     """
 
-    records: list[dict[str, Any]] = field(default_factory=list)
+    records: list[EpochRecord] = field(default_factory=list)
     best_epoch: int | None = None
     best_loss: float = float("inf")
     best_parameters: NDArray[Any] | None = None
     stopped_early: bool = False
-    epoch_seconds: float = 0.0
     feeder: dict[str, Any] = field(default_factory=dict)
     fingerprint: dict[str, Any] = field(default_factory=dict)
 
@@ -97,7 +93,7 @@ class Checkpoints:
         OutputError
             If it cannot be written; the earlier ones are intact then.
         """
-        arrays, metadata = trainer._checkpoint_content()
+        arrays, metadata = trainer.checkpoint_content()
         if state.best_parameters is not None:
             arrays[BEST] = state.best_parameters
         run = {k: v for k, v in vars(state).items() if k != "best_parameters"}
@@ -110,6 +106,11 @@ class Checkpoints:
                 old.unlink(missing_ok=True)
         self._last = time.monotonic()
         return path
+
+    def size(self, trainer: Trainer, best: bool) -> int:
+        """Return the bytes of a checkpoint, about; `best`: with the best epoch's parameters."""
+        arrays, _ = trainer.checkpoint_content()
+        return sum(a.nbytes for a in arrays.values()) + best * trainer.network.parameters.nbytes
 
     def paths(self) -> list[Path]:
         """Return the checkpoints, the newest first."""
@@ -128,7 +129,8 @@ class Checkpoints:
             try:
                 return load(path)
             except (ValueError, OSError) as error:
-                warn(f"{path} is damaged: the one before is taken ({_reason(error)})")
+                reason = getattr(error, "reason", error)
+                warn(f"{path} is damaged: the one before is taken ({reason})")
         if paths:
             raise CheckpointError(f"{self.folder}: none of the {len(paths)} checkpoints is whole")
         return None
@@ -136,13 +138,15 @@ class Checkpoints:
 
 def load(path: Path) -> tuple[Trainer, RunState]:
     """Return the trainer and the state that `Checkpoints.save` wrote; ValueError if damaged."""
-    arrays, metadata = model_file.read(path, CHECKPOINT)
+    arrays, metadata = model_file.read(path, checkpoint.FORMAT)
     if metadata.get("checksum") != _checksum(arrays, metadata):
-        raise ValueError("path: the checksum does not fit the content")
-    state = RunState(**json.loads(metadata["run"]))
+        raise model_file.FileError("the checksum does not fit the content")
+    run = json.loads(metadata["run"])
+    run.pop("epoch_seconds", None)  # of 0.1; the trainer counts them now
+    state = RunState(**run | {"records": [EpochRecord(**record) for record in run["records"]]})
     if BEST in arrays:
         state.best_parameters = arrays[BEST]
-    return Trainer._from_content(arrays, metadata), state
+    return Trainer.from_checkpoint_content(arrays, metadata), state
 
 
 def _checksum(arrays: model_file.Arrays, metadata: dict[str, str]) -> str:
@@ -156,7 +160,3 @@ def _checksum(arrays: model_file.Arrays, metadata: dict[str, str]) -> str:
         total.update(f"{name} {array.dtype} {array.shape}\n".encode())
         total.update(array.view(np.uint8).data if array.size else b"")
     return total.hexdigest()
-
-
-def _reason(error: Exception) -> str:
-    return str(error).removeprefix("path: ")

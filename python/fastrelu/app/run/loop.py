@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from fastrelu import Trainer
+from fastrelu import EpochRecord, Trainer
 from fastrelu.app.errors import DataError, DivergedError
 from fastrelu.app.run.checkpoint import Checkpoints, RunState
 from fastrelu.app.run.feeder import Feeder
@@ -23,7 +22,7 @@ class Watcher(Protocol):
         """Note the steps taken; some 20 times a second."""
         ...
 
-    def epoch(self, record: dict[str, Any]) -> None:
+    def epoch(self, record: EpochRecord) -> None:
         """Note an epoch's record."""
         ...
 
@@ -92,7 +91,7 @@ class Training:
             watcher.epoch(record)
             stop = asked()
             if self.checkpoints is not None and not self.finished:
-                if stop or self.checkpoints.due_after(record["epoch"]):
+                if stop or self.checkpoints.due_after(record.epoch):
                     self.save()
             if stop and not self.finished:
                 return False
@@ -102,58 +101,42 @@ class Training:
     def _one_epoch(self, watcher: Watcher, asked: Callable[[], bool]) -> bool:
         """Finish one epoch and judge it; False: asked to stop inside it."""
         due = self.checkpoints.due if self.checkpoints is not None else lambda: False
-        core = self.trainer._core
+        trainer = self.trainer
 
         def stop() -> bool:
-            state = core.state
-            watcher.tick(state["step"])
-            return asked() or due() or not math.isfinite(state["loss_sum"])
+            watcher.tick(trainer.n_steps)
+            return asked() or due() or not math.isfinite(trainer.epoch_loss)
 
         while True:
-            began = time.perf_counter()
             try:
-                finished = self.feeder.run_epoch(self.trainer, stop)
+                record = self.feeder.run_epoch(trainer, stop)
             except ValueError as error:  # such as a number beyond the network's dtype
                 raise DataError(str(error)) from error
-            self.state.epoch_seconds += time.perf_counter() - began
-            if not math.isfinite(core.state["loss_sum"]):
-                raise self._diverged("loss", float("nan"))
-            if finished:
+            if not math.isfinite(trainer.epoch_loss):
+                raise self._diverged("loss", trainer.epoch_loss)
+            if record is not None:
                 break
             if asked():
                 return False
             self.save()
-        self._judge()
+        self._judge(record)
         return True
 
-    def _judge(self) -> None:
-        """Make the epoch's record; note the best, and whether to stop early."""
+    def _judge(self, record: EpochRecord) -> None:
+        """Complete the epoch's record; note the best, and whether to stop early."""
         state, settings = self.state, self.settings
-        seconds, state.epoch_seconds = state.epoch_seconds, 0.0
-        rate = self.trainer.optimizer.learning_rate
-        record: dict[str, Any] = {
-            "epoch": state.epochs + 1,
-            "loss": self.feeder.epoch_loss(),
-            "val_loss": None,
-            "val_metric": None,
-            "learning_rate": rate(self.trainer.n_steps) if callable(rate) else rate,
-            "seconds": seconds,
-            "rows_per_second": self.feeder.n_train / max(seconds, 1e-9),
-        }
-        if not math.isfinite(record["loss"]):
-            raise self._diverged("loss", record["loss"])
         scores = self.feeder.evaluate(self.trainer.network, "validation")
         if scores.rows:
             record["val_loss"], record["val_metric"] = scores.loss, scores.metric
             if not (scores.finite and math.isfinite(scores.loss)):
                 raise self._diverged("validation loss", scores.loss)
             if scores.loss < state.best_loss:
-                state.best_loss, state.best_epoch = scores.loss, record["epoch"]
+                state.best_loss, state.best_epoch = scores.loss, record.epoch
                 if settings.early_stopping:
                     state.best_parameters = self.trainer.network.parameters.copy()
         state.records.append(record)
         if settings.early_stopping and state.best_epoch is not None:
-            state.stopped_early = record["epoch"] - state.best_epoch >= settings.early_stopping
+            state.stopped_early = record.epoch - state.best_epoch >= settings.early_stopping
 
     def _diverged(self, what: str, value: float) -> DivergedError:
         return DivergedError(

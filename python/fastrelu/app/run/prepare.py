@@ -5,31 +5,35 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import losses
+from fastrelu.app.data.meaning import Reading, ReadOptions
 from fastrelu.app.data.readers import ColumnChoice
+from fastrelu.app.data.sample import evenly
 from fastrelu.app.data.split import PARTS, split_rows
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import ConfigError, DataError
-from fastrelu.app.preprocess import InputOptions, Inputs, Target, fit_inputs, fit_target
+from fastrelu.app.preprocess import (
+    Examples,
+    InputOptions,
+    Inputs,
+    Target,
+    fit_inputs,
+    fit_target,
+)
 from fastrelu.app.preprocess.inputs import Seen, warnings_of
-from fastrelu.app.report.gather import evenly
-from fastrelu.app.report.summary import summarize_columns
-from fastrelu.app.run.feeder import Feeder, MemoryFeeder, Part
+from fastrelu.app.preprocess.target import require_domain
+from fastrelu.app.run.feeder import Feeder, MemoryFeeder
 from fastrelu.app.settings import Settings
+from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
-from fastrelu.trainer import Sampling
 
 MIN_ROWS = 10
-LOSSES_OF = {
-    "classification": ("cross_entropy",),
-    "regression": ("squared_error", "huber", "absolute_error", "quantile", "poisson"),
-}
 
 
 @dataclass
@@ -38,13 +42,15 @@ class Prepared:
 
     Attributes
     ----------
+    given : Settings
+        The user's choices.
     settings : Settings
-        With every choice made.
+        With every choice made; see `resolve`.
     target_name : str
     target : Target
     inputs : Inputs
     loss : Loss
-    parts : dict of Part
+    parts : dict of Examples
         "train", "validation", "test".
     rows : dict of ndarray
         The table's rows in each part.
@@ -58,12 +64,13 @@ class Prepared:
         Of the data as read.
     """
 
+    given: Settings
     settings: Settings
     target_name: str
     target: Target
     inputs: Inputs
     loss: Loss
-    parts: dict[str, Part]
+    parts: dict[str, Examples]
     rows: dict[str, NDArray[np.intp]]
     table: Table
     dropped: int
@@ -79,6 +86,20 @@ class Prepared:
     def n_rows(self) -> int:
         """Rows read, those left out included."""
         return self.table.n_rows
+
+    @property
+    def reading(self) -> Reading | None:
+        """How texts were taken."""
+        return self.table.reading
+
+    def with_settings(self, settings: Settings) -> Prepared:
+        """Return the same rows for a training with other settings, every choice made.
+
+        Split and preprocessing stay; the rows' weights in the loss follow the settings.
+        """
+        if settings.class_weight == self.settings.class_weight:
+            return replace(self, settings=settings)
+        return replace(self, settings=settings, parts=_weighted(self.parts, settings, self.target))
 
     def feeder(self) -> Feeder:
         """Return a way through the data for one training."""
@@ -99,9 +120,9 @@ class Prepared:
         """Return raw rows of a part, `most` at most, evenly spread over it."""
         return self.table.take(evenly(self.rows[part], most))
 
-    def summary(self) -> list[dict[str, Any]]:
-        """Return a summary of each column, of the training rows."""
-        return summarize_columns(self.table, self.rows["train"])
+    def training_rows(self) -> tuple[Table, NDArray[np.intp] | None]:
+        """Return a table and its training rows: all that there are."""
+        return self.table, self.rows["train"]
 
 
 def column_choice(settings: Settings) -> ColumnChoice:
@@ -114,7 +135,17 @@ def column_choice(settings: Settings) -> ColumnChoice:
         weights=settings.weights,
         categorical=settings.categorical,
         extra=() if kind == "random" else (name,),
+        x=settings.x,
+        y=settings.y,
+        sql=settings.sql,
+        table=settings.table,
+        options=read_options(settings),
     )
+
+
+def read_options(settings: Any) -> ReadOptions:
+    """Return what settings, or the flags of a command, say about the reading of texts."""
+    return ReadOptions(**{each.name: getattr(settings, each.name) for each in fields(ReadOptions)})
 
 
 def input_options(settings: Settings) -> InputOptions:
@@ -167,15 +198,16 @@ def prepare(
     if rows is None:
         rows = _split(table, settings, used, target)
     target = fit_target(table, rows["train"], target.task)
-    loss = choose_loss(settings, target)
-    if loss.name == "poisson":
-        target = _counts(table, target, used)
+    loss = choose_loss(settings, target.task)
+    require_domain(table, used, loss, settings.dtype)
+    target = target.for_loss(loss)
     inputs = fit_inputs(table, rows["train"], input_options(settings))
     notes += inputs.notes
-    settings = resolve(settings, target, len(rows["train"]))
-    parts = _parts(table, settings, inputs, target, rows, notes)
+    chosen = resolve(settings, target, len(rows["train"]))
+    parts = _weighted(_parts(table, chosen, inputs, target, rows, notes), chosen, target)
     return Prepared(
         settings,
+        chosen,
         table.target_name or "target",
         target,
         inputs,
@@ -212,7 +244,7 @@ def _split(
     return rows
 
 
-def choose_loss(settings: Settings, target: Target) -> Loss:
+def choose_loss(settings: Settings, task: str) -> Loss:
     """Return the loss that the settings name, or the task's own.
 
     Raises
@@ -221,40 +253,24 @@ def choose_loss(settings: Settings, target: Target) -> Loss:
         If it does not fit the task.
     """
     name, _, parameter = settings.loss.partition(":")
+    known = losses.names(task)
     if name == "auto":
-        name = LOSSES_OF[target.task][0]
-    if name not in LOSSES_OF[target.task]:
-        raise ConfigError(
-            f"--loss {name} does not go with {target.task}; it is one of "
-            f"{', '.join(LOSSES_OF[target.task])}"
-        )
-    if settings.class_weight != "none" and target.task == "regression":
+        name = known[0]
+    if name not in known:
+        raise ConfigError(f"--loss {name} does not go with {task}; it is one of {', '.join(known)}")
+    if settings.class_weight != "none" and task == "regression":
         raise ConfigError("--class-weight goes with classification, and this is regression")
     try:
-        if parameter and name == "huber":
-            return losses.Huber(float(parameter))
-        if parameter and name == "quantile":
-            return losses.Quantile(float(parameter))
+        return losses.with_parameter(name, float(parameter)) if parameter else losses.as_loss(name)
     except ValueError as error:
         raise ConfigError(f"--loss {settings.loss}: {error}") from None
-    return losses.as_loss(name)
-
-
-def _counts(table: Table, target: Target, used: NDArray[np.intp]) -> Target:
-    """Return the target of a Poisson loss: counts as they are, not standardised."""
-    assert table.target is not None
-    values = np.asarray(table.target[used], np.float64)
-    if values.min() < 0:
-        row = int(used[values.argmin()]) + 1
-        raise DataError(
-            f"{table.source}: row {row}: --loss poisson needs targets from 0 on, got "
-            f"{values.min():g}"
-        )
-    return replace(target, mean=0.0, std=1.0)
 
 
 def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
     """Return the settings with every choice that was left to the data made.
+
+    A function of the user's settings and these two alone: where other settings are tried, as in a
+    search, it is called again for each, so that each optimizer has its own defaults.
 
     Small minibatches for few rows; about a million rows seen, in 10 passes or more and 100 at most
     (60 in regression, which overfits sooner).
@@ -268,7 +284,7 @@ def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
     return replace(
         settings,
         task=target.task,
-        loss=settings.loss if settings.loss != "auto" else LOSSES_OF[target.task][0],
+        loss=settings.loss if settings.loss != "auto" else losses.names(target.task)[0],
         batch_size=min(batch, n_train),
         epochs=epochs,
         schedule_epochs=settings.schedule_epochs or epochs,
@@ -287,10 +303,9 @@ def _parts(
     target: Target,
     rows: dict[str, NDArray[np.intp]],
     notes: list[str],
-) -> dict[str, Part]:
+) -> dict[str, Examples]:
     assert table.target is not None
     parts = {}
-    class_weights = None
     for part in PARTS:
         which = rows[part]
         seen: Seen = Counter()
@@ -300,16 +315,26 @@ def _parts(
         classification = target.task == "classification"
         truth = np.asarray(y).reshape(-1) if classification else np.asarray(values, np.float64)
         weights = None if table.weights is None else table.weights[which]
-        if part == "train" and settings.class_weight == "balanced":
-            counts = np.bincount(truth, weights, minlength=len(target.classes))
-            class_weights = counts.sum() / (len(counts) * np.maximum(counts, 1e-300))
-        loss_weights = weights
-        if class_weights is not None:
-            by_row = class_weights[truth]
-            loss_weights = by_row if weights is None else by_row * weights
-        parts[part] = Part(X, y, truth, loss_weights, weights)
+        parts[part] = Examples(X, y, truth, weights, weights)
         notes += [f"{part}: {text}" for text in warnings_of(seen)]
     return parts
+
+
+def _weighted(
+    parts: dict[str, Examples], settings: Settings, target: Target
+) -> dict[str, Examples]:
+    """Return the parts with their rows' weights in the loss: of the rows, and of their classes."""
+    if settings.class_weight == "none":
+        return {name: replace(part, loss_weights=part.weights) for name, part in parts.items()}
+    train = parts["train"]
+    counts = np.bincount(train.truth, train.weights, minlength=len(target.classes))
+    by_class = counts.sum() / (len(counts) * np.maximum(counts, 1e-300))
+    weighted = {}
+    for name, part in parts.items():
+        by_row = by_class[part.truth]
+        product = by_row if part.weights is None else by_row * part.weights
+        weighted[name] = replace(part, loss_weights=product)
+    return weighted
 
 
 def fingerprint(table: Table) -> dict[str, Any]:

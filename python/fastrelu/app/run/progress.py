@@ -11,8 +11,9 @@ from typing import IO, Any
 
 import click
 
+from fastrelu import EpochRecord
 from fastrelu.app.errors import ConfigError, OutputError
-from fastrelu.app.run.run_folder import finite, writing
+from fastrelu.app.run_folder import finite, writing
 
 
 class Nothing:
@@ -24,7 +25,7 @@ class Nothing:
     def tick(self, step: int) -> None:
         """Note the steps taken."""
 
-    def epoch(self, record: dict[str, Any]) -> None:
+    def epoch(self, record: EpochRecord) -> None:
         """Show an epoch."""
 
     def result(self, metrics: dict[str, Any]) -> None:
@@ -37,12 +38,12 @@ class Nothing:
         """End."""
 
 
-def describe(record: dict[str, Any], metric: str) -> str:
+def describe(record: EpochRecord, metric: str) -> str:
     """Return an epoch's numbers as a line has them."""
-    text = f"loss {record['loss']:.4g}"
-    if record["val_loss"] is not None:
-        text += f"  validation {record['val_loss']:.4g}, {metric} {record['val_metric']:.4f}"
-    return f"{text}  {record['rows_per_second']:,.0f} rows/s"
+    text = f"loss {record.loss:.4g}"
+    if record.val_loss is not None:
+        text += f"  validation {record.val_loss:.4g}, {metric} {record.val_metric:.4f}"
+    return f"{text}  {record.rows_per_second:,.0f} rows/s"
 
 
 class Lines(Nothing):
@@ -53,7 +54,7 @@ class Lines(Nothing):
         self.epochs, self.metric, self.last = epochs, metric, 0.0
         self.every = max(1, epochs // 10)
 
-    def epoch(self, record: dict[str, Any]) -> None:
+    def epoch(self, record: EpochRecord) -> None:
         """Show an epoch: about ten of them, and more of a long run."""
         now, number = time.monotonic(), record["epoch"]
         if number % self.every and number != self.epochs and now - self.last < 10:
@@ -88,7 +89,7 @@ class Bar(Nothing):
         epoch = min(self.epochs, step // self.steps + 1)
         self.bar.update(self.task, completed=step, epoch=epoch)
 
-    def epoch(self, record: dict[str, Any]) -> None:
+    def epoch(self, record: EpochRecord) -> None:
         """Show an epoch."""
         self.bar.update(
             self.task,
@@ -113,7 +114,7 @@ class JsonLines(Nothing):
             with writing(self.path):
                 self.file = open(self.path, "a", encoding="utf-8")
 
-    def epoch(self, record: dict[str, Any]) -> None:
+    def epoch(self, record: EpochRecord) -> None:
         """Write an epoch."""
         self._write({"event": "epoch", **record})
 
@@ -147,7 +148,7 @@ class TensorBoard(Nothing):
         except OSError as error:
             raise OutputError(f"--tensorboard {folder}: cannot be written ({error})") from None
 
-    def epoch(self, record: dict[str, Any]) -> None:
+    def epoch(self, record: EpochRecord) -> None:
         """Write an epoch."""
         for name, value in record.items():
             if name != "epoch" and value is not None:
@@ -174,7 +175,7 @@ class Several(Nothing):
         for one in self.each:
             one.tick(step)
 
-    def epoch(self, record: dict[str, Any]) -> None:
+    def epoch(self, record: EpochRecord) -> None:
         """Show an epoch."""
         for one in self.each:
             one.epoch(record)

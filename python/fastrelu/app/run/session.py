@@ -12,25 +12,25 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from fastrelu import __version__, _core, set_num_threads
+from fastrelu import __version__, get_isa, get_num_threads, set_num_threads
+from fastrelu.app import run_folder
 from fastrelu.app.data.readers import read
 from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT
 from fastrelu.app.data.split import PARTS
 from fastrelu.app.data.stream import open_stream
-from fastrelu.app.data.stream.prepare import PreparedStream, prepare_stream
 from fastrelu.app.errors import CheckpointError, DivergedError, OutputError, TrainingError
 from fastrelu.app.kinds import size
+from fastrelu.app.metrics import Scores
 from fastrelu.app.model import Model
-from fastrelu.app.run import run_folder
 from fastrelu.app.run.build import build
 from fastrelu.app.run.checkpoint import Checkpoints, RunState
 from fastrelu.app.run.feeder import Feeder
 from fastrelu.app.run.interrupt import Interrupt, Interrupted
 from fastrelu.app.run.loop import Training
-from fastrelu.app.run.metrics import METRIC, Scores
 from fastrelu.app.run.prepare import Prepared, column_choice, prepare
 from fastrelu.app.run.progress import Several
-from fastrelu.app.run.run_folder import RunFolder
+from fastrelu.app.run.stream_prepare import PreparedStream, prepare_stream
+from fastrelu.app.run_folder import RunFolder
 from fastrelu.app.settings import (
     Settings,
     as_dict,
@@ -83,7 +83,8 @@ class Session:
         say: Say,
         command: str = "",
     ) -> None:
-        self.settings, self.folder = settings, folder
+        self.given = self.settings = settings  # the user's choices; then with every choice made
+        self.folder = folder
         self.watcher, self.say, self.command = watcher, say, command
         self.interrupt = Interrupt("interrupted: no epoch has begun")
 
@@ -150,15 +151,15 @@ class Session:
         if self.settings.threads is not None:
             set_num_threads(self.settings.threads)
         prepared = load_data(self.settings)
-        self.settings = replace(
-            prepared.settings, **{k: getattr(self.settings, k) for k in ("threads", "out")}
-        )
+        self.settings = prepared.settings
         name, target = prepared.target_name, prepared.target
         classes = f", {len(target.classes)} classes" if target.classes else ""
         self.say(
             f"data: {prepared.source}, {prepared.n_rows:,} rows; "
             f"target {name!r}, {target.task}{classes}"
         )
+        if prepared.reading is not None and prepared.reading.line():
+            self.say(prepared.reading.line())
         for note in prepared.notes:
             self.say(f"note: {note}")
         counts = prepared.counts()
@@ -167,11 +168,16 @@ class Session:
 
     def _save_settings(self) -> None:
         assert self.folder is not None
+        settings = self._saved_settings()
         text = to_toml(
-            replace(self.settings, data=absolute(self.settings.data)),
+            replace(settings, data=absolute(settings.data)),
             f"fastrelu {__version__}: the settings of this run; fastrelu train --config takes them",
         )
         self.folder.write_text(run_folder.CONFIG, text)
+
+    def _saved_settings(self) -> Settings:
+        """Return the settings from which the same run can be made again."""
+        return self.settings
 
     def _fingerprint(self, prepared: AnyPrepared) -> dict[str, Any]:
         return {"data": prepared.fingerprint, "settings": self._fixed()}
@@ -204,22 +210,20 @@ class Session:
             checkpoints = Checkpoints(
                 self.folder.checkpoints, settings.checkpoint_every, settings.keep
             )
-            copies = 2 + len(trainer._core.optimizer_arrays) + bool(settings.early_stopping)
-            self.folder.require_space(
-                copies * trainer.network.parameters.nbytes * (settings.keep + 1)
-            )
+            size = checkpoints.size(trainer, bool(settings.early_stopping))
+            self.folder.require_space(size * (settings.keep + 2))  # also the model, about
         net = trainer.network
         sizes = "-".join(map(str, net.layer_sizes))
         self.say(
             f"network: {sizes}, {net.n_parameters:,} parameters, {settings.dtype}, "
-            f"{_core.num_threads()} threads"
+            f"{get_num_threads()} threads"
         )
         self.say(
             f"training: {settings.epochs} epochs of {steps:,} steps, batch {settings.batch_size}, "
             f"{settings.optimizer} {settings.lr:g} {settings.schedule}, seed {settings.seed}"
         )
         training = Training(trainer, feeder, settings, state, checkpoints)
-        self._run(training, METRIC[prepared.target.task], steps)
+        self._run(training, prepared.loss.info.metric, steps)
         return self._finish(training, prepared)
 
     def _run(self, training: Training, metric: str, steps: int) -> None:
@@ -269,6 +273,7 @@ class Session:
                 "settings": self._fixed() | {"epochs": settings.epochs},
                 "epochs": state.epochs,
                 "epoch_used": used,
+                **kept_reading(prepared),
             },
         )
         if self.folder is not None:
@@ -298,7 +303,7 @@ class Session:
             "seed": settings.seed,
             "dtype": settings.dtype,
             "fastrelu": __version__,
-            "isa": _core.active_isa(),
+            "isa": get_isa(),
         }  # fmt: skip
 
     def _write(
@@ -320,7 +325,7 @@ class Session:
         from fastrelu.app.report.gather import Run, report_run
 
         assert self.folder is not None
-        sources = list(self.settings.data)
+        sources = list(self.settings.data) or ["query"]
         more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
         run = Run(
             model,
@@ -343,9 +348,17 @@ class Session:
             self.say(f"warning: no {run_folder.REPORT} ({type(error).__name__}: {error})")
 
 
+def kept_reading(prepared: AnyPrepared) -> dict[str, Any]:
+    """Return what a model file says of the reading of texts."""
+    return {} if prepared.reading is None else {"reading": prepared.reading.describe()}
+
+
 def compare(saved: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise CheckpointError if a checkpoint is of other data or settings, naming what differs."""
-    before, after = saved.get("settings", {}), now["settings"]
+    # A setting that the saved run's version did not have yet is what its default does.
+    after, defaults = now["settings"], as_dict(Settings())
+    before = {name: defaults[name] for name in after if name in defaults}
+    before |= saved.get("settings", {})
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
             raise CheckpointError(

@@ -10,19 +10,19 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from fastrelu import __version__, _core
+from fastrelu import __version__, get_num_threads
+from fastrelu.app import ensemble, run_folder
 from fastrelu.app.data.split import PARTS
+from fastrelu.app.ensemble import Ensemble
 from fastrelu.app.errors import ConfigError, DivergedError, OutputError
+from fastrelu.app.metrics import Scores
 from fastrelu.app.model import Model
-from fastrelu.app.run import ensemble, run_folder
 from fastrelu.app.run.build import build
 from fastrelu.app.run.checkpoint import Checkpoints, RunState
-from fastrelu.app.run.ensemble import Ensemble
 from fastrelu.app.run.interrupt import Interrupted
 from fastrelu.app.run.loop import Training
-from fastrelu.app.run.metrics import METRIC, Scores
 from fastrelu.app.run.prepare import Prepared
-from fastrelu.app.run.session import AnyPrepared, Loaded, Session, compare
+from fastrelu.app.run.session import AnyPrepared, Loaded, Session, compare, kept_reading
 from fastrelu.app.run.together import Shared, Stop, T, mean_history, run_together
 from fastrelu.app.settings import Settings
 
@@ -52,7 +52,7 @@ class SeveralSession(Session):
     ) -> Training:
         """Return one of the trainings: from its checkpoint, or from the beginning."""
         assert settings.batch_size is not None
-        feeder = replace(prepared, settings=settings).feeder()
+        feeder = prepared.with_settings(settings).feeder()
         checkpoints = loaded = None
         if self.folder is not None:
             place = self.folder.part(name)
@@ -114,9 +114,9 @@ class EnsembleSession(SeveralSession):
             self.folder.require_space(3 * COPIES * len(members) * net.parameters.nbytes)
         self.say(
             f"networks: {len(members)} of {'-'.join(map(str, net.layer_sizes))}, seeds "
-            f"{settings.seed} to {settings.seed + len(members) - 1}, {_core.num_threads()} threads"
+            f"{settings.seed} to {settings.seed + len(members) - 1}, {get_num_threads()} threads"
         )
-        self._run_members(members, METRIC[prepared.target.task])
+        self._run_members(members, prepared.loss.info.metric)
         return self._finish_ensemble(members, prepared)
 
     def _run_members(self, members: list[Training], metric: str) -> None:
@@ -152,7 +152,7 @@ class EnsembleSession(SeveralSession):
         settings, loss = self.settings, prepared.loss
         used = [each.keep_best() for each in members]
         networks = [each.trainer.network for each in members]
-        link = ensemble.link_of(prepared.target, loss)
+        link = ensemble.link_of(loss)
         both = Ensemble(networks, link)
 
         def judge(k: int, stop: Stop) -> dict[str, Scores]:
@@ -195,6 +195,7 @@ class EnsembleSession(SeveralSession):
                 "settings": self._fixed() | {"epochs": settings.epochs},
                 "epochs": metrics["epochs"],
                 "members": len(members),
+                **kept_reading(prepared),
             },
         )  # fmt: skip
         for row in _rows(metrics["members"]):
@@ -214,7 +215,7 @@ def _rows(members: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         row = {name: member[name] for name in ("seed", "epochs", "epoch_used")}
         for part in PARTS:
             scores = member.get(part, {})
-            row |= {f"{part}_{k}": v for k, v in scores.items() if k in ("accuracy", "r2", "rmse")}
+            row |= {f"{part}_{k}": v for k, v in scores.items() if k not in ("loss", "mae")}
         rows.append(row)
     return rows
 

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from fastrelu import _core
+from fastrelu import EpochRecord, get_num_threads, set_thread_limit
 from fastrelu.app.run.progress import Nothing
+from fastrelu.history import RECORD_KEYS
 
 T = TypeVar("T")
 Stop = Callable[[], bool]
@@ -53,10 +54,10 @@ def run_together(tasks: Sequence[Callable[[Stop], T]], asked: Stop) -> list[T | 
             failed.set()
             raise
 
-    threads = _core.num_threads()
+    threads = get_num_threads()
     workers = min(threads, len(tasks))
     each = threads // workers
-    with ThreadPoolExecutor(workers, initializer=_core.set_thread_limit, initargs=(each,)) as pool:
+    with ThreadPoolExecutor(workers, initializer=set_thread_limit, initargs=(each,)) as pool:
         futures = [pool.submit(guarded, task) for task in tasks]
     return [future.result() for future in futures]
 
@@ -76,11 +77,11 @@ class Shared:
         self.watcher = watcher
         self._lock = threading.Lock()
         self._steps = [0] * count
-        self._records: list[list[dict[str, Any]]] = [[] for _ in range(count)]
+        self._records: list[list[EpochRecord]] = [[] for _ in range(count)]
         self._ended = [False] * count
         self._shown = 0
 
-    def member(self, k: int, steps: int, records: Sequence[dict[str, Any]]) -> _Member:
+    def member(self, k: int, steps: int, records: Sequence[EpochRecord]) -> _Member:
         """Return what training `k` tells its course; steps and epochs that it has behind it."""
         self._steps[k], self._records[k] = steps, list(records)
         return _Member(self, k)
@@ -102,7 +103,7 @@ class Shared:
             self._steps[k] = step
             self.watcher.tick(sum(self._steps))
 
-    def epoch(self, k: int, record: dict[str, Any]) -> None:
+    def epoch(self, k: int, record: EpochRecord) -> None:
         """Note a training's epoch."""
         with self._lock:
             self._records[k].append(record)
@@ -125,23 +126,22 @@ class _Member:
         """Note the steps taken."""
         self.shared.tick(self.k, step)
 
-    def epoch(self, record: dict[str, Any]) -> None:
+    def epoch(self, record: EpochRecord) -> None:
         """Note an epoch's record."""
         self.shared.epoch(self.k, record)
 
 
-def mean_history(histories: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+def mean_history(histories: Sequence[Sequence[EpochRecord]]) -> list[EpochRecord]:
     """Return each epoch's mean over the trainings that have it; rows a second are added up."""
     result = []
     for epoch in range(max(map(len, histories), default=0)):
         there = [history[epoch] for history in histories if len(history) > epoch]
         record: dict[str, Any] = {"epoch": epoch + 1}
-        for name in there[0]:
+        for name in RECORD_KEYS[1:]:
             values = [each[name] for each in there if each[name] is not None]
-            if name != "epoch":
-                total = sum(values) if values else None
-                record[name] = total if name == "rows_per_second" or not values else (
-                    sum(values) / len(values)
-                )  # fmt: skip
-        result.append(record)
+            total = sum(values) if values else None
+            record[name] = total if name == "rows_per_second" or not values else (
+                sum(values) / len(values)
+            )  # fmt: skip
+        result.append(EpochRecord(**record))
     return result

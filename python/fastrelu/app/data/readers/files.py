@@ -1,41 +1,59 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Open a file of data: plain, gzipped or zstandard, or standard input; globs; what can go wrong."""
+"""Open a file of data, packed or not, or standard input; globs, folders; what can go wrong."""
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import glob
 import gzip
 import io
+import lzma
 import sys
+import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from fastrelu.app.data.readers.places import beside_data, files_in, is_marker
 from fastrelu.app.errors import DataError
 
 BUNDLED = ("digits", "iris", "wine", "diabetes")
 STANDARD_INPUT = "-"
 HEAD = 1 << 16
-GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+PACKED = {
+    "gzip": b"\x1f\x8b", "zstandard": b"\x28\xb5\x2f\xfd", "bzip2": b"BZh",
+    "xz": b"\xfd7zXZ\0", "zip": b"PK\x03\x04",
+}  # fmt: skip
+LONGEST_MAGIC = 6
+
+
+class EmptyFileError(DataError):
+    """A file has no bytes: nothing, or a part of a data set that has no rows."""
 
 
 def expand(paths: Sequence[str]) -> list[str]:
-    """Return the paths with each glob replaced by what it matches, sorted.
+    """Return the paths with each glob and each folder replaced by its files, sorted.
+
+    Files that tools leave beside the data, such as _SUCCESS and .part-0.crc, are none of them.
 
     Raises
     ------
     DataError
-        If a glob matches nothing, or there are no paths at all.
+        If a glob matches nothing, a folder holds no files, or there are no paths at all.
     """
     found: list[str] = []
     for path in paths:
         if any(c in path for c in "*?[") and not Path(path).exists():
             matches = sorted(glob.glob(path, recursive=True))
+            matches = [m for m in matches if not beside_data(m, path) and not Path(m).is_dir()]
             if not matches:
                 raise DataError(f"{path}: no file matches this pattern")
             found += matches
+        elif "\0" not in path and Path(path).is_dir():
+            with reading(path):
+                found += files_in(path)
         else:
             found.append(path)
     if not found:
@@ -44,7 +62,7 @@ def expand(paths: Sequence[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def reading(path: str) -> Iterator[None]:
+def reading(path: str, packed: str | None = "gzip") -> Iterator[None]:
     """Turn what goes wrong while a file is read into a DataError that says what to do."""
     try:
         yield
@@ -53,15 +71,21 @@ def reading(path: str) -> Iterator[None]:
             f"{path}: no such file, and not one of the bundled data sets {', '.join(BUNDLED)}"
         ) from None
     except IsADirectoryError:
-        within = (p.suffix for p in sorted(Path(path).iterdir()) if p.suffix)
-        files = f"{path.rstrip('/')}/*{next(within, '.csv')}"
-        raise DataError(f"{path}: a folder; name the files in it, as in '{files}'") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: a folder; name the files in it") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise DataError(
-            f"{path}: the gzip data are damaged or cut short ({error}); fetch the file again"
+            f"{path}: the {packed} data are damaged or cut short ({error}); fetch the file again"
         ) from None
     except OSError as error:
+        if packed == "bzip2" and error.errno is None:
+            raise DataError(
+                f"{path}: the bzip2 data are damaged ({error}); fetch the file again"
+            ) from None
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except RuntimeError as error:  # an encrypted archive
+        if packed != "zip":
+            raise
+        raise DataError(f"{path}: cannot be unpacked ({error})") from None
 
 
 class Source:
@@ -81,6 +105,7 @@ class Source:
     def __init__(self, path: str) -> None:
         self.path = "standard input" if path == STANDARD_INPUT else path
         self._content: bytes | None = None
+        self._member = ""
         if "\0" in path:
             raise DataError(f"{path}: no such file: a path has no NUL in it")
         with reading(path):
@@ -91,27 +116,55 @@ class Source:
             elif Path(path).exists() and not Path(path).is_file():  # a pipe gives its bytes once
                 self._content = Path(path).read_bytes()
             with self._plain() as file:
-                start = file.read(4)
+                start = file.read(LONGEST_MAGIC)
         if not start:
-            raise DataError(f"{self.path}: the file is empty; was it written to its end?")
-        self.compression = (
-            "gzip" if start[:2] == GZIP else "zstandard" if start == ZSTANDARD else None
-        )
-        with self.open() as file, reading(self.path):
+            raise EmptyFileError(f"{self.path}: the file is empty; was it written to its end?")
+        self.compression = next((n for n, magic in PACKED.items() if start.startswith(magic)), None)
+        if self.compression == "zip":
+            self._look_into_archive()
+        with self.open() as file, reading(self.path, self.compression):
             self.head = file.read(HEAD)
         if not self.head:
-            raise DataError(f"{self.path}: the file is empty; was it written to its end?")
+            raise EmptyFileError(f"{self.path}: the file is empty; was it written to its end?")
 
     def _plain(self) -> BinaryIO:
         return io.BytesIO(self._content) if self._content is not None else open(self.path, "rb")
 
+    def _look_into_archive(self) -> None:
+        """Find the one file in a zip archive; archives of arrays and of Office are formats."""
+        self.compression = None
+        try:
+            with self._plain() as file, zipfile.ZipFile(file) as archive:
+                names = [info.filename for info in archive.infolist() if not info.is_dir()]
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+            return  # for the reader of arrays to tell
+        names = [name for name in names if not is_marker(name)]
+        if any(name.endswith(".npy") or name == "[Content_Types].xml" for name in names):
+            return
+        if len(names) != 1:
+            some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            raise DataError(
+                f"{self.path}: a zip archive of {len(names)} files ({some or 'none'}); expected "
+                "one: unpack it, and name its files"
+            )
+        self.compression, self._member = "zip", names[0]
+
     @contextlib.contextmanager
     def open(self) -> Iterator[BinaryIO]:
         """Give the content from its start, decompressed."""
-        with reading(self.path), self._plain() as file:
+        with reading(self.path, self.compression), self._plain() as file:
             if self.compression == "gzip":
                 with gzip.GzipFile(fileobj=file) as unpacked:
                     yield cast(BinaryIO, unpacked)
+            elif self.compression == "bzip2":
+                with bz2.BZ2File(file) as unpacked_bz2:
+                    yield cast(BinaryIO, unpacked_bz2)
+            elif self.compression == "xz":
+                with lzma.LZMAFile(file) as unpacked_xz:
+                    yield cast(BinaryIO, unpacked_xz)
+            elif self.compression == "zip":
+                with zipfile.ZipFile(file) as archive, archive.open(self._member) as member:
+                    yield cast(BinaryIO, member)
             elif self.compression == "zstandard":
                 yield from self._zstandard(file)
             else:

@@ -9,10 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from fastrelu import _core
-from fastrelu.app.data.readers.arrow import arrow_errors, arrow_table
-from fastrelu.app.data.readers.choice import ColumnChoice
+from fastrelu import get_num_threads
+from fastrelu.app.data.meaning import Evidence, Meaning, Reading
+from fastrelu.app.data.readers.arrow import (
+    ArrowNames,
+    arrow_errors,
+    arrow_table,
+    columns_of,
+    open_parquet,
+)
+from fastrelu.app.data.readers.arrow_types import ArrowColumn, is_text, look_at_texts
+from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
+from fastrelu.app.data.readers.column import Found, evidence_for
 from fastrelu.app.data.readers.files import reading
+from fastrelu.app.data.readers.places import FolderColumns, named_in_folders
+from fastrelu.app.data.readers.values import row_number
 from fastrelu.app.data.stream.budget import part_rows
 from fastrelu.app.data.stream.source import Chunk, add_content, chunks_of, new_hash
 from fastrelu.app.data.table import Table
@@ -48,61 +59,66 @@ class ParquetStream:
         too much memory to read.
     """
 
+    reading: Reading | None
+
     def __init__(
         self, paths: Sequence[str], choice: ColumnChoice, memory: int, need_target: bool = True
     ) -> None:
-        self.paths, self.choice = list(paths), choice
+        self.paths = list(paths)
+        choice = replace(choice, folders=tuple(named_in_folders(paths, choice)))
         self.source = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
         self._metadata: tuple[str, Any] = ("", None)  # of the file opened last
         self.raw_row_bytes, self.reading_bytes = 0.0, 0
         files: list[tuple[str, list[int]]] = []
-        columns: list[str] = []
         for path in paths:
             with self._open(path) as file:
-                names = file.schema_arrow.names
+                columns = columns_of(file.schema_arrow)
                 if not files:
-                    self.roles = choice.roles(path, names, need_target)
-                    columns = names
-                self._check_columns(path, names, columns)
-                files.append((path, self._row_groups(path, file.metadata, memory)))
+                    self.columns = columns
+                    self.roles = columns.roles(path, choice, need_target)
+                self._check_columns(path, columns.names)
+                files.append((path, self._row_groups(path, file, columns, memory)))
         self.chunks = chunks_of(files)
         self.n_rows = sum(chunk.n_rows for chunk in self.chunks)
         if not self.n_rows:
             raise DataError(f"{self.source}: expected rows of data, got none")
         self.raw_row_bytes /= self.n_rows
         self.part_rows = part_rows(self.raw_row_bytes, memory)
+        self.found = Found(list(self.roles.notes))
+        self.choice = replace(choice, decided=self._decided(choice))
+        self.reading = self.found.reading("arrow", self.choice)
+        self.folders = FolderColumns(paths, self.choice, self.columns.names)
         self.target_name = self.roles.target
-        self.names: Sequence[str] = self.roles.inputs
-        self.notes = list(self.roles.notes)
+        self.names: Sequence[str] = [*self.roles.inputs, *self.folders.inputs]
+        self.notes = self.found.all_notes()
 
     def _open(self, path: str) -> Any:
         with arrow_errors(path), reading(path):
-            from pyarrow import parquet
-
             known = self._metadata[1] if self._metadata[0] == path else None
-            file = parquet.ParquetFile(
+            file = open_parquet(
                 path, metadata=known, memory_map=False, pre_buffer=False, buffer_size=BUFFER
             )
             self._metadata = (path, file.metadata)
             return file
 
-    def _check_columns(self, path: str, names: list[str], columns: list[str]) -> None:
-        missing = sorted(set(columns) - set(names))
-        more = sorted(set(names) - set(columns))
+    def _check_columns(self, path: str, names: list[str]) -> None:
+        missing = sorted(set(self.columns.names) - set(names))
+        more = sorted(set(names) - set(self.columns.names))
         if missing or more:
             what = f"no column {missing[0]!r}" if missing else f"the column {more[0]!r}"
             raise DataError(f"{path}: expected the columns of {self.paths[0]}, got {what}")
 
-    def _row_groups(self, path: str, metadata: Any, memory: int) -> list[int]:
+    def _row_groups(self, path: str, file: Any, columns: ArrowNames, memory: int) -> list[int]:
         """Return the rows of a file's row groups, after a look at what reading each takes."""
-        used = set(self.roles.used)
+        used, leaves = set(columns.stored(self.roles)), _leaves(file.schema_arrow)
+        metadata = file.metadata
         counts = []
         for g in range(metadata.num_row_groups):
             group = metadata.row_group(g)
             needed = 0
             for c in range(group.num_columns):
                 column = group.column(c)
-                if column.path_in_schema.split(".")[0] not in used:
+                if leaves[c] not in used:
                     continue
                 size = column.total_uncompressed_size
                 width = WIDTH.get(column.physical_type)
@@ -122,29 +138,61 @@ class ParquetStream:
             counts.append(group.num_rows)
         return counts
 
+    def _decided(self, choice: ColumnChoice) -> dict[str, Meaning]:
+        """Return what the columns of texts are, told from the texts of all rows."""
+        names = [n for n in self.roles.used if choice.kind(n) is None and choice.known(n) is None]
+        columns = self.columns.raw
+        readers: dict[str, tuple[ArrowColumn, Evidence]] = {}
+        for name in names:
+            role = "target" if name == self.roles.target else "column"
+            reader = ArrowColumn.of(self.source, name, row_number(), choice, role, self.found)
+            readers[name] = reader, evidence_for(reader.hints)
+        for chunk in self.chunks:
+            with self._open(chunk.path) as file, arrow_errors(chunk.path):
+                schema = file.schema_arrow
+                readers = {
+                    n: r for n, r in readers.items() if is_text(schema.field(columns[n]).type)
+                }
+                if not readers:
+                    break
+                batches = file.iter_batches(
+                    self.part_rows,
+                    row_groups=[chunk.place],
+                    columns=[columns[name] for name in readers],
+                )
+                at = chunk.first_row
+                for batch in batches:
+                    for name, (reader, evidence) in readers.items():
+                        look_at_texts(evidence, batch.column(columns[name]), reader, at)
+                    at += batch.num_rows
+        return {n: reader.decide(evidence) for n, (reader, evidence) in readers.items()}
+
     def parts(self, chunk: Chunk, again: bool = False) -> Iterator[Table]:
         """Yield a row group's rows, some ten thousand at a time; see `Stream.parts`."""
-        table = self._known_table if again else self._table
+        table_of = self._known_table if again else self._table
         with self._open(chunk.path) as file, arrow_errors(chunk.path):
             # The threads that fill a block read a chunk each.
             batches = file.iter_batches(
                 self.part_rows,
                 row_groups=[chunk.place],
-                columns=self.roles.used,
-                use_threads=_core.num_threads() > 1 and not again,
+                columns=self.columns.stored(self.roles),
+                use_threads=get_num_threads() > 1 and not again,
             )
             at = chunk.row_in_file
             for batch in batches:
-                yield table(chunk.path, batch, at)
+                table = table_of(chunk.path, batch, at)
+                yield self.folders.add_to(table, {chunk.path: table.n_rows})
                 at += batch.num_rows
 
     def _table(self, path: str, batch: Any, first_row: int) -> Table:
-        return arrow_table(path, batch, self.choice, self.roles, first_row)
+        table = arrow_table(path, batch, self.choice, self.roles, first_row)
+        self.notes += [note for note in table.notes if note not in self.notes]
+        return table
 
     def _known_table(self, path: str, batch: Any, first_row: int) -> Table:
         """Return a batch's table; plain numbers without nulls are not looked at again."""
         plain: dict[str, Any] = {}
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        for name, column in zip(tidy_names(batch.schema.names), batch.columns, strict=True):
             if column.null_count == 0 and str(column.type) in PLAIN and not self._as_text(name):
                 plain[name] = column.to_numpy()
         roles = self.roles
@@ -178,3 +226,18 @@ class ParquetStream:
             "columns": [*self.names, f"target {self.target_name}"],
             "content": total.hexdigest(),
         }
+
+
+def _leaves(schema: Any) -> list[str]:
+    """Return the top-level column that each stored column of a file belongs to.
+
+    The stored columns' paths do not say it: a name may have dots, and nested fields have them too.
+    """
+    return [field.name for field in schema for _ in range(_n_leaves(field.type))]
+
+
+def _n_leaves(of: Any) -> int:
+    of = getattr(of, "storage_type", of)  # of an extension type
+    if not of.num_fields:
+        return 1
+    return sum(_n_leaves(of.field(i).type) for i in range(of.num_fields))

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import _core
-from fastrelu.app.data.split import PARTS, PURPOSE, WORDS
+from fastrelu.app.data.split import PARTS, WORDS, row_numbers
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 
@@ -61,7 +60,7 @@ class Membership:
 
     def drawn(self, first_row: int, n: int) -> NDArray[np.uint8]:
         """Return the parts that the row numbers alone decide."""
-        words = _core.philox_words(self.seed, PURPOSE, first_row, n)
+        words = row_numbers(self.seed, first_row, n)
         # u = (word >> 11) * 2^-53 is below a share where word >> 11 is below share * 2^53.
         ends = [np.uint64(np.ceil(end * UNITS)) for end in (self.test, self.test + self.validation)]
         u = words >> np.uint64(11)

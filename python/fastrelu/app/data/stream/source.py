@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from fastrelu.app.data.meaning import Reading
 from fastrelu.app.data.table import Table
 
 
@@ -60,6 +61,8 @@ class Stream(Protocol):
         The inputs' names, for messages and fingerprints.
     notes : list of str
         What the user should know.
+    reading : Reading or None
+        How texts were taken.
     """
 
     source: str
@@ -71,6 +74,7 @@ class Stream(Protocol):
     target_name: str | None
     names: Sequence[str]
     notes: list[str]
+    reading: Reading | None
 
     def parts(self, chunk: Chunk, again: bool = False) -> Iterator[Table]:
         """Yield a chunk's rows, some ten thousand at a time.

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from fastrelu import _core
+from fastrelu import get_num_threads
+from fastrelu.app import run_folder
 from fastrelu.app.errors import ConfigError, DivergedError, OutputError
-from fastrelu.app.run import run_folder
+from fastrelu.app.metrics import Scores
 from fastrelu.app.run.loop import Training
-from fastrelu.app.run.metrics import METRIC, Scores
-from fastrelu.app.run.prepare import Prepared
+from fastrelu.app.run.prepare import Prepared, resolve
 from fastrelu.app.run.progress import Nothing
 from fastrelu.app.run.search.space import draw, rungs, space_of
 from fastrelu.app.run.session import AnyPrepared, Loaded
@@ -24,6 +24,7 @@ from fastrelu.app.run.together import Stop
 from fastrelu.app.settings import Settings, shown
 
 Rank = tuple[bool, float, float, int]
+OPTIMIZERS_OWN = ("lr", "momentum", "weight_decay")  # settings whose default is the optimizer's
 
 
 @dataclass
@@ -65,10 +66,10 @@ class SearchSession(SeveralSession):
         if not len(held.parts["validation"]):
             raise ConfigError("--search chooses by validation rows, and there are none")
         candidates = self._draw(held)
-        metric = METRIC[held.target.task]
+        metric = held.loss.info.metric
         plan = rungs(len(candidates), settings.epochs)
         self.say(
-            f"search: {len(candidates)} candidates, {_core.num_threads()} threads; "
+            f"search: {len(candidates)} candidates, {get_num_threads()} threads; "
             + ", ".join(f"{n} to epoch {epochs}" for n, epochs in plan)
         )
         fingerprint = self._fingerprint(held)
@@ -88,18 +89,18 @@ class SearchSession(SeveralSession):
         self._tell(candidates, winner, metric)
         return self._train_winner(winner, held, metric, fingerprint)
 
+    def _saved_settings(self) -> Settings:
+        """Return settings that leave open what each optimizer has a default of its own for."""
+        own = {name: getattr(self.given, name) for name in OPTIMIZERS_OWN}
+        return replace(self.settings, **own)
+
     def _draw(self, prepared: Prepared) -> list[Candidate]:
-        settings = self.settings
+        settings, n_train = self.settings, len(prepared.rows["train"])
         choices = draw(space_of(settings), settings.candidates, settings.seed)
-        n_train = len(prepared.rows["train"])
-        candidates = []
-        for k, choice in enumerate(choices):
-            own = replace(settings, **choice)
-            if "optimizer" in choice and "momentum" not in choice:
-                own = replace(own, momentum=0.9 if own.optimizer == "sgd" else None)
-            own = replace(own, batch_size=min(own.batch_size or n_train, n_train)).check()
-            candidates.append(Candidate(k, choice, own))
-        return candidates
+        return [
+            Candidate(k, choice, resolve(with_choice(self.given, choice), prepared.target, n_train))
+            for k, choice in enumerate(choices)
+        ]
 
     def _one_rung(
         self,
@@ -178,6 +179,20 @@ class SearchSession(SeveralSession):
         self, training: Training, prepared: AnyPrepared, scores: Mapping[str, Scores]
     ) -> dict[str, Any]:
         return super()._metrics(training, prepared, scores) | self._found
+
+
+def with_choice(given: Settings, choice: Mapping[str, Any]) -> Settings:
+    """Return the user's settings with what a candidate has drawn in their place.
+
+    Raises
+    ------
+    ConfigError
+        If they do not fit together.
+    """
+    own = replace(given, **choice)
+    if own.optimizer != "sgd" and "optimizer" in choice and "momentum" not in choice:
+        own = replace(own, momentum=None)  # what the user said of sgd
+    return own.check()
 
 
 def table(candidates: Sequence[Candidate], metric: str) -> list[dict[str, Any]]:

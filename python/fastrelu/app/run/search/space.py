@@ -6,19 +6,17 @@ from __future__ import annotations
 import difflib
 import math
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fastrelu.app.errors import ConfigError
-from fastrelu.app.kinds import Real, Whole
-from fastrelu.app.settings import Settings, options, shown
+from fastrelu.app.kinds import Rates, Real, Whole
+from fastrelu.app.settings import Settings, options, shown, space_text
+from fastrelu.random import Purpose, words
 
 NAMES = (
     "hidden", "activation", "batch_size", "optimizer", "lr", "schedule", "momentum",
-    "weight_decay", "clip_norm", "class_weight",
+    "weight_decay", "clip_norm", "dropout", "class_weight",
 )  # fmt: skip
 DEFAULT = {
     "hidden": "64|128,64|256,128|128,128,64",
@@ -27,7 +25,6 @@ DEFAULT = {
     "batch_size": "32|64|128|256",
 }
 SGD_LR = "0.003..0.1"
-PURPOSE = 10  # of the candidates' random numbers, beside those of docs/arithmetic.md
 Range = tuple[float, float]
 Space = dict[str, list[Any] | Range]
 
@@ -65,33 +62,8 @@ def _from_file(path: str) -> dict[str, str]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"--search-space {path}: not a TOML file ({error})") from None
     table = raw.get("search", raw)
-    text = text_of(table, path) if isinstance(table, dict) else ""
+    text = space_text(table, path) if isinstance(table, dict) else ""
     return dict(item.split("=", 1) for item in text.split("; ") if item)
-
-
-def text_of(table: Mapping[str, Any], path: str) -> str:
-    """Return a TOML table as --search-space has it: ``hidden=64|128,64; lr=0.001..0.01``.
-
-    Raises
-    ------
-    ConfigError
-        If a value is neither a list, a text, nor a table of low and high.
-    """
-    items = []
-    for name, value in table.items():
-        if isinstance(value, str):
-            text = value
-        elif isinstance(value, list) and value:
-            text = "|".join(shown(tuple(v)) if isinstance(v, list) else shown(v) for v in value)
-        elif isinstance(value, dict) and set(value) == {"low", "high"}:
-            text = f"{value['low']}..{value['high']}"
-        else:
-            raise ConfigError(
-                f"{path}: [search] {name}: expected a list of values or "
-                f"{{low = X, high = Y}}, got {value!r}"
-            )
-        items.append(f"{name}={text}")
-    return "; ".join(items)
 
 
 def _known(name: str) -> str:
@@ -109,9 +81,9 @@ def _values(name: str, text: str) -> list[Any] | Range:
     try:
         if not dots:
             return [kind.from_text(value.strip()) for value in text.split("|")]
-        if not isinstance(kind, (Real, Whole)):
+        if not isinstance(kind, (Real, Whole, Rates)):
             raise ValueError(f"expected values with | between them, got {text!r}")
-        ends = float(kind.from_text(low.strip())), float(kind.from_text(high.strip()))
+        ends = _number(kind.from_text(low.strip())), _number(kind.from_text(high.strip()))
     except ValueError as error:
         raise ConfigError(f"--search-space: {name}: {error}") from None
     if not ends[0] < ends[1]:
@@ -119,21 +91,29 @@ def _values(name: str, text: str) -> list[Any] | Range:
     return ends
 
 
+def _number(value: Any) -> float:
+    """Return an end of a range; a single dropout rate is one."""
+    if not isinstance(value, tuple):
+        return float(value)
+    if len(value) != 1:
+        raise ValueError(f"expected a number at each end of a range, got {shown(value)}")
+    return float(value[0])
+
+
 def draw(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
     """Return candidates: independent draws, without repeats as long as the space has others.
 
     A list gives each value alike; a range is uniform in the logarithm, or as it is from 0 on.
     Candidate i, value j takes word j of Philox's blocks from (attempt i) on under the key
-    (seed, PURPOSE). Values are rounded to 3 digits, which hides how a logarithm was rounded.
+    (seed, SEARCH). Values are rounded to 3 digits, which hides how a logarithm was rounded.
     """
     kinds = {each.name: option.kind for each, option in options()}
     found: list[dict[str, Any]] = []
     blocks = -(-len(space) // 4)
     for attempt in range(20 * count):
-        counter = (attempt * blocks - 1) % 2**256  # NumPy steps it before the first block
-        words = np.random.Philox(key=seed + (PURPOSE << 64), counter=counter).random_raw(4 * blocks)
+        drawn = words(seed, Purpose.SEARCH, 4 * attempt * blocks, 4 * blocks)
         candidate = {}
-        for word, (name, values) in zip(words, space.items(), strict=False):
+        for word, (name, values) in zip(drawn, space.items(), strict=False):
             share = int(word) / 2**64
             if isinstance(values, list):
                 candidate[name] = values[min(int(share * len(values)), len(values) - 1)]
@@ -141,7 +121,8 @@ def draw(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
             low, high = values
             value = low * (high / low) ** share if low > 0 else low + (high - low) * share
             value = min(high, max(low, float(f"{value:.3g}")))
-            candidate[name] = round(value) if isinstance(kinds[name], Whole) else value
+            kind = kinds[name]
+            candidate[name] = kind.check(round(value) if isinstance(kind, Whole) else value)
         if candidate not in found:
             found.append(candidate)
         if len(found) == count:

@@ -1,0 +1,420 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From a column's evidence to what it is: one kind, one decimal mark and one order of dates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from fastrelu.app.data.meaning.dates import ORDERS, WrittenDate
+from fastrelu.app.data.meaning.evidence import Evidence, Example
+from fastrelu.app.data.meaning.numbers import Written, shown
+from fastrelu.app.data.meaning.words import DIGITS, Missing, truth
+
+# In sentences, where the column's name and the place of a second cell are to stand.
+NAME, ELSEWHERE = "\0name", "\0elsewhere"
+FEW = 20  # different texts that begin with a number may be classes: 1st, 2nd
+OTHER = {".": ",", ",": "."}
+MARKS = {".": "a decimal point", ",": "a decimal comma"}
+TABLE_KINDS = {"number": "numeric", "flag": "numeric", "time": "numeric", "date": "date"}
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """How the texts of a column are read; kept beside a model, so that predicting reads alike.
+
+    Attributes
+    ----------
+    kind : {"number", "flag", "category", "date", "time"}
+        time: of the day, or a duration; its seconds are numbers.
+    decimal : {".", ","}
+        The decimal mark of numbers; the other one stands between thousands.
+    unit : str
+        What stands before or after the numbers, "" for nothing.
+    loose : bool
+        Whether the unit is one that only `--numeric` takes.
+    order : str
+        Of dates: "ymd", "dmy" or "mdy", or a format of strptime's.
+    labels : mapping of str to str
+        Of a target that spells true or false in several ways: each spelling's class.
+    """
+
+    kind: str
+    decimal: str = "."
+    unit: str = ""
+    loose: bool = False
+    order: str = "ymd"
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def table_kind(self) -> str:
+        """What the column is in a table: "numeric", "text" or "date"."""
+        return TABLE_KINDS.get(self.kind, "text")
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as plain values, those that are not usual."""
+        usual = asdict(Meaning(self.kind))
+        return {k: v for k, v in asdict(self).items() if k == "kind" or v != usual[k]}
+
+    @classmethod
+    def from_description(cls, plain: Mapping[str, Any]) -> Meaning:
+        """Return what `describe` has described."""
+        return cls(**dict(plain))
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What is known about a column from outside it: the user's flags, the file, the training.
+
+    Attributes
+    ----------
+    missing : Missing
+        Which texts stand for nothing.
+    decimal : str or None
+        The decimal mark, if the user or the training says it.
+    usual_decimal : str or None
+        The mark that other columns of the file show; it decides where a column does not.
+    order : str or None
+        The order of dates, or strptime's format, if the user or the training says it.
+    usual_order : str or None
+        The order that other columns of the file show.
+    separator : str or None
+        What stands between the fields of the text file: where it is a semicolon, a comma that may
+        be either is a decimal mark.
+    why : str
+        Who says the mark or the order, for messages: "--decimal", "the training".
+    """
+
+    missing: Missing = field(default_factory=Missing)
+    decimal: str | None = None
+    usual_decimal: str | None = None
+    order: str | None = None
+    usual_order: str | None = None
+    separator: str | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a column cannot be read as anything: a sentence and the cells that it is about.
+
+    Attributes
+    ----------
+    text : str
+        The sentence, with `NAME` and `ELSEWHERE` in it.
+    row : int
+        The row of the first cell.
+    other : int
+        The row of the second one.
+    title : str
+        The same in some words, for an overview.
+    """
+
+    text: str
+    row: int
+    other: int = 0
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a column is, what the user should know about it, and what speaks against it."""
+
+    meaning: Meaning
+    warnings: tuple[str, ...] = ()
+    problem: Problem | None = None
+
+
+def shown_decimal(evidence: Evidence) -> str | None:
+    """Return the decimal mark that a column's numbers show; None if they leave it open."""
+    shows = {how.decimal for how in evidence.numbers} & {".", ","}
+    return shows.pop() if len(shows) == 1 else None
+
+
+def shown_order(evidence: Evidence) -> str | None:
+    """Return the order of day, month and year that a column's dates show; None if open."""
+    orders = _common_orders(evidence.dates)
+    return orders[0] if len(orders) == 1 and orders[0] in ("dmy", "mdy") else None
+
+
+def decide(evidence: Evidence, hints: Hints, *, target: bool = False) -> Verdict:
+    """Return what a column is.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of all its cells.
+    hints : Hints
+        What is known from outside.
+    target : bool
+        Whether it is the target, whose dates and spellings of true and false are classes.
+    """
+    present, numbers = evidence.present, evidence.numbers.total()
+    if not present:
+        return Verdict(Meaning("number"))
+    truths = evidence.truths.total()
+    if truths and truths + evidence.bits == present:
+        return _flags(evidence, target)
+    if numbers == present:
+        return _numbers(evidence, hints, target)
+    dates = evidence.dates.total()
+    if dates == present and not target:
+        return _dates(evidence, hints)
+    if evidence.clocks == present and not target:
+        return Verdict(Meaning("time"), ("times: their seconds are the numbers",))
+    if 2 * numbers > present:
+        meaning = _numbers(evidence, hints, target).meaning
+        return Verdict(meaning, (), _mostly(evidence, "number", numbers))
+    if 2 * dates > present and not target:
+        return Verdict(_dates(evidence, hints).meaning, (), _mostly(evidence, "date", dates))
+    return _categories(evidence, target)
+
+
+def _mostly(evidence: Evidence, kind: str, n: int) -> Problem:
+    stranger = _stranger(evidence, kind)
+    example = {"number": "a number", "date": "a date such as 2024-01-31"}[kind]
+    return Problem(
+        f"expected {example}, as in {n} other rows, got {stranger.text[:40]!r} "
+        f"({evidence.present - n} such in all); correct or empty the cell, count it as missing "
+        f"(--na {stranger.text[:40]!r}), or read the column as categories: --categorical {NAME}",
+        stranger.row,
+        title=f"mostly {kind}s",
+    )
+
+
+def _stranger(evidence: Evidence, kind: str) -> Example:
+    """Return the first cell that is present and not of a kind."""
+    own = Written if kind == "number" else WrittenDate
+    absent = evidence.absent.keys()
+    found = [e for key, e in evidence.first.items() if not isinstance(key, own) and
+             key not in absent]  # fmt: skip
+    return min(found)
+
+
+def _flags(evidence: Evidence, target: bool) -> Verdict:
+    spellings = {text.lower() for text in evidence.truths}
+    words = list(evidence.truths) + [t for t in DIGITS if evidence.bits and "." not in t]
+    said = "true and false are spelled " + ", ".join(map(repr, words[:8]))
+    if target:
+        labels = _labels(evidence)
+        return Verdict(Meaning("category", labels=labels), (said,) if labels else ())
+    if spellings <= {"true", "false"} and not evidence.bits:
+        return Verdict(Meaning("flag"), (said,) if len(evidence.truths) > 2 else ())
+    if len(evidence.truths) <= 2 and not evidence.bits:
+        return Verdict(Meaning("category"))  # yes and no, each with an input of its own
+    return Verdict(Meaning("flag"), (said,))
+
+
+def _labels(evidence: Evidence) -> dict[str, str]:
+    """Return the class of each spelling if there are more spellings than classes; else {}."""
+    firsts = sorted((e, text) for text in evidence.truths for e in [evidence.first[text]])
+    found: dict[float, str] = {}
+    labels: dict[str, str] = {}
+    for _, text in firsts:
+        value = truth(text)
+        assert value is not None
+        labels[text] = found.setdefault(value, text)
+    if evidence.bits:
+        labels |= {digit: found.setdefault(v, digit) for digit, v in DIGITS.items()}
+    return labels if any(text != label for text, label in labels.items()) else {}
+
+
+def _numbers(evidence: Evidence, hints: Hints, target: bool) -> Verdict:
+    """Return how a column of numbers is read."""
+    numbers = evidence.numbers
+    code = Written(code=True)
+    if code in numbers and numbers.keys() <= {Written(), code}:
+        said = (
+            f"numbers with leading zeros such as {evidence.first[code].text!r} are codes: "
+            f"categories (--numeric {NAME} reads numbers)"
+        )
+        return Verdict(Meaning("category"), (said,))
+    units = Counter[str]()
+    for how, n in numbers.items():
+        units[how.unit] += n
+    named = [unit for unit in units if unit]
+    decimal, warnings, problem = _decimal(evidence, hints)
+    meaning = Meaning("number", decimal, named[0] if named else "")
+    if len(named) > 1:
+        return _different_units(evidence, named, target)
+    unusual = {text for how in numbers if (text := shown(how))}
+    if unusual:
+        said = min(unusual, key=lambda text: (-len(text), text))
+        example = next(evidence.first[how] for how in numbers if shown(how) == said)
+        warnings = [f"numbers with {said}, such as {example.text[:40]!r}, are read as numbers",
+                    *warnings]  # fmt: skip
+    return Verdict(meaning, tuple(warnings), problem)
+
+
+def _different_units(evidence: Evidence, units: list[str], target: bool) -> Verdict:
+    """Return what numbers with several units are: categories, but for a target."""
+    first, second = sorted(
+        min(evidence.first[how] for how in evidence.numbers if how.unit == unit)
+        for unit in units[:2]
+    )
+    text = (
+        f"got {second.text[:40]!r}, and {first.text[:40]!r} in {ELSEWHERE}: numbers with different "
+        f"units; bring them to one, or learn classes: --categorical {NAME}"
+    )
+    said = (
+        f"numbers with different units, such as {first.text[:40]!r} and {second.text[:40]!r}: "
+        "categories"
+    )
+    problem = Problem(text, second.row, first.row) if target else None
+    return Verdict(Meaning("category"), (said,), problem)
+
+
+def _decimal(evidence: Evidence, hints: Hints) -> tuple[str, list[str], Problem | None]:
+    """Return the column's decimal mark, what to say about it, and what speaks against it."""
+    examples = {mark: _first_with(evidence, mark) for mark in ".,"}
+    if hints.decimal is not None:
+        stranger = examples[OTHER[hints.decimal]]
+        if stranger is None:
+            return hints.decimal, [], None
+        text = (
+            f"got {stranger.text[:40]!r}, but the decimal mark is {hints.decimal!r} "
+            f"({hints.why}); correct the cell, or give --decimal {OTHER[hints.decimal]!r}"
+        )
+        return hints.decimal, [], Problem(text, stranger.row)
+    point, comma = examples["."], examples[","]
+    if point is not None and comma is not None:
+        first, second = sorted((point, comma))
+        text = (
+            f"got {second.text[:40]!r}, and {first.text[:40]!r} in {ELSEWHERE}: a decimal point "
+            "and a decimal comma in one column; correct the cells, or say which it is: --decimal"
+        )
+        problem = Problem(text, second.row, first.row, "mixed decimal marks")
+        return ".", [], problem
+    if point is not None or comma is not None:
+        return "." if point is not None else ",", [], None
+    open_marks = {how.mark for how in evidence.numbers if how.decimal == "?"}
+    if not open_marks:
+        return hints.usual_decimal or ".", [], None
+    if len(open_marks) == 2:
+        first, second = sorted(
+            min(e for how, e in _written(evidence) if how.decimal == "?" and how.mark == mark)
+            for mark in open_marks
+        )
+        text = (
+            f"got {second.text[:40]!r}, and {first.text[:40]!r} in {ELSEWHERE}: one of the two "
+            "marks stands between thousands; say which is the decimal mark: --decimal"
+        )
+        return ".", [], Problem(text, second.row, first.row, "mixed decimal marks")
+    mark = open_marks.pop()
+    decimal = hints.usual_decimal or ("," if mark == "," and hints.separator == ";" else ".")
+    example = min(e for how, e in _written(evidence) if how.decimal == "?")
+    if decimal == mark == "." and (hints.usual_decimal or hints.separator in (None, ",")):
+        return ".", [], None  # the usual decimal point
+    what = "a decimal mark" if decimal == mark else "between thousands"
+    why = ", as other columns show" if hints.usual_decimal else ""
+    said = (
+        f"the {mark!r} of {example.text[:40]!r} may be a decimal mark or stand between thousands: "
+        f"taken as {what}{why} (--decimal {OTHER[decimal]!r} for the other)"
+    )
+    return decimal, [said], None
+
+
+def _written(evidence: Evidence) -> list[tuple[Written, Example]]:
+    return [(how, evidence.first[how]) for how in evidence.numbers]
+
+
+def _first_with(evidence: Evidence, mark: str) -> Example | None:
+    return min((e for how, e in _written(evidence) if how.decimal == mark), default=None)
+
+
+def _common_orders(dates: Counter[WrittenDate]) -> list[str]:
+    """Return the orders under which every date is one."""
+    orders = [how.orders for how in dates if how.mark]
+    if not orders:
+        return ["ymd"]
+    return [order for order in orders[0] if all(order in some for some in orders)]
+
+
+def _dates(evidence: Evidence, hints: Hints) -> Verdict:
+    """Return how a column of dates is read."""
+    dates = evidence.dates
+    formed = WrittenDate((evidence.form,))
+    if formed in dates:
+        others = [evidence.first[how] for how in dates if how != formed]
+        if not others:
+            return Verdict(Meaning("date", order=evidence.form))
+        stranger = min(others)
+        text = f"got {stranger.text[:40]!r}, which is no date of the format {evidence.form!r}"
+        return Verdict(Meaning("date", order=evidence.form), (), Problem(text, stranger.row))
+    zones = {how.zone for how in dates}
+    said = ("some dates say their offset from UTC and some do not: the latter are taken as UTC",)
+    warnings: tuple[str, ...] = said if len(zones) == 2 else ()
+    orders = _common_orders(dates)
+    asked = hints.order
+    if asked in ORDERS and any(how.mark for how in dates):
+        assert asked is not None
+        if asked in orders:
+            return Verdict(Meaning("date", order=asked), warnings)
+        stranger = min(evidence.first[how] for how in dates if asked not in how.orders)
+        text = (
+            f"got {stranger.text[:40]!r}, which is no date as {ORDERS[asked]} ({hints.why}); "
+            "correct the cell, or give --date-format"
+        )
+        return Verdict(Meaning("date", order=asked), warnings, Problem(text, stranger.row))
+    if not orders:
+        return Verdict(Meaning("date"), warnings, _mixed_orders(evidence))
+    if len(orders) == 1:
+        return Verdict(Meaning("date", order=orders[0]), warnings)
+    order, why = _usual_order(evidence, orders, hints)
+    example = min(evidence.first[how] for how in dates if len(how.orders) > 1 and how.mark)
+    warnings += (
+        f"{example.text[:40]!r} may be {' or '.join(ORDERS[o] for o in orders)}: taken as "
+        f"{ORDERS[order]}{why} (--date-format says it)",
+    )
+    return Verdict(Meaning("date", order=order), warnings)
+
+
+def _usual_order(evidence: Evidence, orders: list[str], hints: Hints) -> tuple[str, str]:
+    """Return the order that is taken where a column leaves it open, and why."""
+    if hints.usual_order in orders:
+        assert hints.usual_order is not None
+        return hints.usual_order, ", as another column shows"
+    marks = {how.mark for how in evidence.dates}
+    slashes = marks == {"/"} and hints.usual_decimal != "," and hints.separator != ";"
+    return ("mdy" if slashes and "mdy" in orders else "dmy" if "dmy" in orders else orders[0]), ""
+
+
+def _mixed_orders(evidence: Evidence) -> Problem:
+    """Return what speaks against dates of which no order fits all."""
+    found = sorted((evidence.first[how], how.orders) for how in evidence.dates if how.mark)
+    first, orders = found[0]
+    second = next((e for e, other in found if not set(orders) & set(other)), found[-1][0])
+    return Problem(
+        f"got {second.text[:40]!r}, and {first.text[:40]!r} in {ELSEWHERE}: no order of day, month "
+        f"and year fits both; correct them, or read the column as categories: --categorical {NAME}",
+        second.row,
+        first.row,
+        "mixed orders of day and month",
+    )
+
+
+def _categories(evidence: Evidence, target: bool) -> Verdict:
+    """Return a column of categories, with what makes it look like something else."""
+    present, warnings = evidence.present, []
+    words = [text for text in evidence.absent if text.lower() in ("na", "none", "nil")]
+    if words:
+        n = sum(evidence.absent[text] for text in words)
+        as_what = "a class" if target else "a category"
+        warnings.append(f"{words[0]!r} ({n} rows) is {as_what}; --na {words[0]} makes it missing")
+    loose = evidence.loose.total()
+    if 2 * loose > present:
+        example = evidence.first["loose"]
+        said = f"{loose} of {present} cells begin with a number, such as {example.text[:40]!r}"
+        if target and len(evidence.loose_words) > FEW:
+            text = (
+                f"{said}; correct them, or learn classes: --categorical {NAME}; numbers: "
+                f"--numeric {NAME}"
+            )
+            return Verdict(Meaning("category"), tuple(warnings), Problem(text, example.row))
+        warnings.append(f"{said}: categories (--numeric {NAME} reads numbers)")
+    for name, n in (("numbers", evidence.numbers.total()), ("dates", evidence.dates.total())):
+        if 10 * n >= present and not (name == "dates" and target):
+            warnings.append(f"{n} of {present} cells are {name}: the column is categories")
+    return Verdict(Meaning("category"), tuple(warnings))

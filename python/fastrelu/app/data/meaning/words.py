@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The spellings of nothing, of true and of false: one list for files, frames and databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+# Compared after spaces around are dropped and in lower case.
+MISSING = frozenset(
+    ("", "?", "n/a", "#n/a", "nan", "-nan", "+nan", "nat", "null", "<na>", "\\n")
+)  # in every column
+MISSING_NUMBERS = frozenset(
+    ("na", "none", "nil", "-", "--", ".")
+)  # in columns of numbers, dates and flags; in a column of categories they are categories
+TRUTH = {
+    "true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "t": 1.0, "f": 0.0, "y": 1.0, "n": 0.0,
+    "on": 1.0, "off": 0.0,
+}  # fmt: skip
+DIGITS = {"1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}  # beside a word of TRUTH
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Which texts stand for nothing.
+
+    Attributes
+    ----------
+    everywhere : frozenset of str
+        In every column; in lower case.
+    numbers : frozenset of str
+        Further ones in columns of numbers, dates and flags; in lower case.
+    """
+
+    everywhere: frozenset[str] = MISSING
+    numbers: frozenset[str] = MISSING_NUMBERS
+
+    def is_missing(self, text: str, numbers: bool = False) -> bool:
+        """Return whether a text without spaces around it stands for nothing."""
+        if len(text) > 40:
+            return False
+        word = text.lower()
+        return word in self.everywhere or (numbers and word in self.numbers)
+
+    def spellings(self) -> list[str]:
+        """Return all spellings, in capitals or not, that are missing in every column."""
+        found: set[str] = set()
+        for word in self.everywhere:
+            if sum(map(str.isalpha, word)) <= 5:
+                found.update(map("".join, product(*({c, c.upper()} for c in word))))
+            else:
+                found.update((word, word.upper(), word.title(), word.capitalize()))
+        return sorted(found)
+
+
+# The words that models were trained with before there was a choice: missing in every column.
+OLD_MISSING = Missing(MISSING | {"na", "none", "nil"}, MISSING_NUMBERS)
+
+
+def missing_words(given: Sequence[str] | None) -> Missing:
+    """Return what `--na` means: words beside the usual ones, or with an empty one only these."""
+    if given is None:
+        return Missing()
+    words = frozenset(word.strip().lower() for word in given)
+    if "" in words:
+        return Missing(words, frozenset())
+    return Missing(MISSING | words, MISSING_NUMBERS)
+
+
+def truth(text: str) -> float | None:
+    """Return 1 or 0 for a spelling of true or false, None for other texts."""
+    word = text.strip().lower()
+    value = TRUTH.get(word)
+    return DIGITS.get(word) if value is None else value
+
+
+def same_truth(labels: Iterable[str]) -> dict[float, str]:
+    """Return the label of each truth value if all labels spell one; {} if they do not.
+
+    Parameters
+    ----------
+    labels : iterable of str
+        Categories or classes; the empty text, which is missing, may be among them.
+    """
+    found: dict[float, str] = {}
+    for label in labels:
+        if not label:
+            continue
+        value = truth(label)
+        if value is None or value in found:
+            return {}
+        found[value] = label
+    return found

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A text file cut into blocks of whole records, each checked as far as its bytes alone tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu.app.data.readers.text.dialect import Dialect
+from fastrelu.app.data.readers.text.records import MalformedError, records
+from fastrelu.app.errors import DataError
+
+BLOCK = 1 << 22  # bytes
+MOST = 1 << 30  # of one record
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole records of a file.
+
+    Attributes
+    ----------
+    data : bytes
+        The records.
+    offset : int
+        Where they begin in the (unpacked) file.
+    line : int
+        The line that they begin in.
+    newlines : bool
+        Whether there are line ends inside of quotes.
+    """
+
+    data: bytes
+    offset: int
+    line: int
+    newlines: bool
+
+
+def blocks(
+    source: str, file: BinaryIO, dialect: Dialect, size: int = BLOCK, end: int | None = None
+) -> Iterator[Block]:
+    """Yield a file's blocks.
+
+    Parameters
+    ----------
+    source : str
+        The file, for messages.
+    file : binary file
+        At the first byte of the first row.
+    dialect : Dialect
+        How it is laid out.
+    size : int
+        Bytes of a block, about.
+    end : int, optional
+        Where to stop, in bytes of the file; the end by default.
+
+    Raises
+    ------
+    DataError
+        If there are NUL bytes, or quotes do not match.
+    """
+    cutter = _Cutter(source, dialect)
+    carry, offset, line = b"", dialect.offset, dialect.line
+    while True:
+        data = file.read(size)
+        if b"\0" in data:
+            at = (carry + data)[: (carry + data).index(0)]
+            raise DataError(
+                f"{source}: line {line + line_ends(at)}: a NUL byte: not text; expected CSV, "
+                "Parquet, Arrow, NPY, NPZ, IDX or libsvm"
+            )
+        whole = carry + data if carry else data
+        if not whole:
+            return
+        cut, newlines = cutter.cut(whole, line, last=not data)
+        if cut == 0 and len(whole) > MOST:
+            raise DataError(f"{source}: line {line}: a line of more than {MOST >> 30} GB")
+        carry = whole[cut:]
+        if cut:
+            block = whole[:cut] if cut < len(whole) else whole
+            yield Block(block, offset, line, newlines)
+            offset += cut
+            line += line_ends(block)
+        if not data:
+            return
+
+
+def line_ends(data: bytes) -> int:
+    """Return how many lines end in some bytes."""
+    n = int(np.count_nonzero(np.frombuffer(data, np.uint8) == 10))
+    return n + data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else n
+
+
+class _Cutter:
+    """Finds the end of the last whole record."""
+
+    def __init__(self, source: str, dialect: Dialect) -> None:
+        self.source, self.dialect = source, dialect
+        self.quote = dialect.quote.encode()
+        separator = b" \t" if dialect.separator == " " else dialect.separator.encode()
+        edges = np.zeros(256, bool)
+        edges[list(separator + b"\r\n" + self.quote)] = True
+        self.edges = edges
+
+    def cut(self, data: bytes, line: int, last: bool) -> tuple[int, bool]:
+        """Return how many bytes are whole records, and whether quotes hold line ends."""
+        if not self.quote or self.quote not in data:
+            return (len(data) if last else _last_line_end(data)), False
+        plain = re.sub(rb"\\.", b"xx", data, flags=re.DOTALL) if self.dialect.escape else data
+        view = np.frombuffer(plain, np.uint8)
+        quotes = np.flatnonzero(view == self.quote[0])
+        if not self._sound(view, quotes, last):
+            return self._by_record(data, line, last)
+        ends = np.flatnonzero((view == 10) | (view == 13) if 13 in data else view == 10)
+        outside = np.searchsorted(quotes, ends) % 2 == 0
+        newlines = not bool(outside.all())
+        if last:
+            return len(data), newlines
+        whole = ends[outside]
+        if len(whole) and whole[-1] == len(data) - 1 and data[-1] == 13:
+            whole = whole[:-1]  # a line feed may follow
+        return (int(whole[-1]) + 1 if len(whole) else 0), newlines
+
+    def _sound(self, view: NDArray[np.uint8], quotes: NDArray[np.intp], last: bool) -> bool:
+        """Return whether each quote opens or closes a field, in turn."""
+        opening, closing = quotes[::2], quotes[1::2]
+        before = opening[opening > 0] - 1
+        after = closing[closing < len(view) - 1] + 1
+        if not self.edges[view[before]].all() or not self.edges[view[after]].all():
+            return False
+        return len(quotes) % 2 == 0 or not last
+
+    def _by_record(self, data: bytes, line: int, last: bool) -> tuple[int, bool]:
+        """Return the same for records with quotes inside of fields without quotes, or broken."""
+        d = self.dialect
+        text = data.decode("utf-8", "surrogateescape")
+        end, newlines, previous = 0, False, line
+        try:
+            for record in records(text, d.separator, d.quote, d.escape, line):
+                newlines |= record.line > previous + 1
+                previous, end = record.line, record.start
+        except MalformedError as error:
+            if not error.at_end or last:
+                raise DataError(
+                    f"{self.source}: line {error.line}: not CSV: the quotes do not match; correct "
+                    "the line, or say the quote: --quote none"
+                ) from None
+        if last:
+            return len(data), True
+        return len(text[:end].encode("utf-8", "surrogateescape")), True
+
+
+def _last_line_end(data: bytes) -> int:
+    feed = data.rfind(b"\n") + 1
+    if feed:
+        return feed
+    return data.rfind(b"\r", 0, len(data) - 1) + 1

@@ -1,0 +1,427 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How a text file is laid out: separator, quote, where the names and the data begin.
+
+Told from the first rows as a whole, not from the header: a separator is one if the rows fall into
+fields alike, and their cells look like data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fastrelu.app.data.meaning import ReadOptions
+from fastrelu.app.data.readers.text.cells import is_header, look, quality
+from fastrelu.app.data.readers.text.records import MalformedError, Record, records
+from fastrelu.app.errors import DataError
+
+SEPARATORS = ",;\t|"
+NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
+SAMPLE = 200  # records that are looked at
+ANNOUNCED = re.compile(r'"?sep=([^\r\n"])"?\r?\n')
+PREAMBLE = 40  # lines above the names, at most
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text file is laid out.
+
+    Attributes
+    ----------
+    separator : str
+        One character; a space stands for any run of spaces and tabs.
+    names : tuple of str
+        The columns' names, in order, without those of `dropped`.
+    quote : str
+        The quote, "" for none.
+    escape : bool
+        Whether a backslash stands before a quote inside of quotes.
+    header : int
+        The line of the names, 0 if there is none.
+    offset : int
+        Bytes before the first row of data.
+    line : int
+        The line of the first row.
+    labels : bool
+        Whether each row begins with a label that has no name.
+    trailing : bool
+        Whether each row ends with a separator that ends no field.
+    hashes : bool
+        Whether rows of data may begin with #; else such lines are comments.
+    notes : tuple of str
+        What the user should know.
+    """
+
+    separator: str
+    names: tuple[str, ...]
+    quote: str = '"'
+    escape: bool = False
+    header: int = 1
+    offset: int = 0
+    line: int = 2
+    labels: bool = False
+    trailing: bool = False
+    hashes: bool = False
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def width(self) -> int:
+        """Fields of a row, those that are dropped included."""
+        return len(self.names) + self.labels + self.trailing
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as plain values, for reports and model files."""
+        return {
+            "format": "text",
+            "separator": self.separator,
+            "quote": self.quote,
+            "escape": "\\" if self.escape else "",
+            "header": self.header > 0,
+            "header_line": self.header or None,
+        }
+
+
+def sniff(
+    source: str,
+    text: str,
+    whole: bool,
+    options: ReadOptions,
+    known: Collection[str] = (),
+    bom: int = 0,
+) -> Dialect:
+    """Return the dialect of a text file.
+
+    Parameters
+    ----------
+    source : str
+        The file, for messages.
+    text : str
+        Its beginning: many lines of it, or all.
+    whole : bool
+        Whether it is all.
+    options : ReadOptions
+        What the user says.
+    known : collection of str
+        Names that the file should have, those of a model.
+    bom : int
+        Bytes before the text.
+
+    Raises
+    ------
+    DataError
+        If there is no text, or what the user says does not fit it.
+    """
+    separators = _asked(source, options)
+    announced = ANNOUNCED.match(text)
+    if announced is not None:  # Excel's own way
+        separators = separators or announced[1]
+        bom += len(announced[0].encode())
+        text = text[announced.end() :]
+    separators = separators or SEPARATORS
+    quotes: Sequence[tuple[str, bool]] = (('"', False), ('"', True), ("'", False))
+    if options.quote is not None:
+        quotes = ((_asked_quote(source, options.quote), False),)
+    found = [
+        layout
+        for separator in separators
+        for quote, escape in quotes
+        if (layout := _layout(text, whole, separator, quote, escape)) is not None
+    ]
+    if options.separator is None:
+        spaced = _layout(text, whole, " ", '"', False)
+        if spaced is not None and spaced.width > 1 and spaced.quality > 0.9:
+            found.append(spaced)
+    if not found:
+        raise _nothing(source, text)
+    best = max(found, key=lambda layout: layout.rank(known))
+    dialect = best.dialect(source, options, known, bom)
+    if announced is None:
+        return dialect
+    return replace(
+        dialect, line=dialect.line + 1, header=dialect.header + 1 if dialect.header else 0
+    )
+
+
+def _asked(source: str, options: ReadOptions) -> str:
+    """Return the separator that the user asks for, "" for none."""
+    asked = options.separator
+    if asked is None:
+        return ""
+    words = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "bar": "|", "space": " "}
+    separator = words.get(asked.lower(), asked)
+    if len(separator) != 1 or separator in "\r\n\"'" or not separator.isascii():
+        raise DataError(f"{source}: --separator: expected one character, got {asked!r}")
+    return separator
+
+
+def _asked_quote(source: str, asked: str) -> str:
+    if asked == "none":
+        return ""
+    if len(asked) != 1 or not asked.isascii() or asked.isalnum() or asked in "\r\n":
+        raise DataError(f"{source}: --quote: expected one character or none, got {asked!r}")
+    return asked
+
+
+def _nothing(source: str, text: str) -> DataError:
+    if not text.strip():
+        return DataError(f"{source}: the file is empty")
+    try:
+        list(records(text, ","))
+    except MalformedError as error:
+        return DataError(
+            f"{source}: line {error.line}: not CSV: the quotes do not match; correct the line"
+        )
+    return DataError(f"{source}: no rows of fields; --separator says what stands between them")
+
+
+@dataclass
+class _Layout:
+    """The first records under one separator and one quote.
+
+    Attributes
+    ----------
+    body : list of Record
+        Those of the usual width, from the first of them on, without blank ones and comments.
+    before : list of Record
+        What stands before them.
+    fit : float
+        The share of the records after the first of the body that are of its width.
+    quality : float
+        How much like data the cells are.
+    sound : bool
+        Whether the quotes match.
+    end : int
+        Where the records end, in the text.
+    """
+
+    text: str
+    separator: str
+    quote: str
+    escape: bool
+    body: list[Record]
+    before: list[Record]
+    fit: float
+    quality: float
+    sound: bool
+    end: int
+
+    @property
+    def width(self) -> int:
+        return len(self.body[0].fields)
+
+    def rank(self, known: Collection[str]) -> tuple[float, ...]:
+        """Return what the best layout has most of."""
+        said = 0
+        if known:
+            lines = [*self.before[-PREAMBLE:], *self.body[:PREAMBLE]]
+            said = max(len({f.strip() for f in r.fields} & set(known)) for r in lines)
+        # Another quote and escapes only where the usual quote does not fit.
+        usual = self.quote == '"' and not self.escape
+        fit, good = round(self.fit, 1), round(self.quality, 2)
+        return (said, self.width > 1, self.sound, fit, good, usual, self.width)
+
+    def dialect(
+        self, source: str, options: ReadOptions, known: Collection[str], bom: int
+    ) -> Dialect:
+        return _Names(self, source, options, known).dialect(bom)
+
+
+def _layout(text: str, whole: bool, separator: str, quote: str, escape: bool) -> _Layout | None:
+    """Return the first records under a separator and a quote; None if they are no records."""
+    if escape and f"\\{quote}" not in text:
+        return None
+    if quote == "'" and not any(f"{mark}'" in text for mark in (separator, "\n")):
+        return None
+    found: list[Record] = []
+    sound, end = True, len(text)
+    try:
+        for record in records(text, separator, quote, escape):
+            found.append(record)
+            if len(found) > SAMPLE:
+                break
+    except MalformedError as error:
+        sound, end = error.at_end and not whole, error.start
+    if not whole and len(found) <= SAMPLE and len(found) > 1:
+        found.pop()  # may be cut
+    found = found[:SAMPLE]
+    plain = [r for r in found if not _is_blank(r) and not _is_comment(r)]
+    if not plain:
+        return None
+    width = _usual_width(plain)
+    first = next(r for r in plain if len(r.fields) == width)
+    before = [r for r in found if r.line < first.line and not _is_blank(r)]
+    after = [r for r in plain if r.line >= first.line]
+    body = [r for r in after if len(r.fields) == width]
+    others = (SEPARATORS + "\t").replace(separator, "") if separator != " " else SEPARATORS
+    fields = [r.fields for r in body[1:101]] or [body[0].fields]
+    return _Layout(
+        text,
+        separator,
+        quote,
+        escape,
+        body,
+        before,
+        len(body) / (len(after) + len([r for r in before if not _is_comment(r)])),
+        quality(fields, others),
+        sound,
+        end,
+    )
+
+
+def _usual_width(plain: Sequence[Record]) -> int:
+    """Return the number of fields that most records have; of two that are as frequent, the larger.
+
+    The first ones count little: titles stand there.
+    """
+    counts = Counter(len(r.fields) for r in plain[PREAMBLE:] or plain)
+    return max(counts, key=lambda width: (counts[width], width))
+
+
+def _is_blank(record: Record) -> bool:
+    return len(record.fields) == 1 and not record.fields[0].strip()
+
+
+def _is_comment(record: Record) -> bool:
+    return record.fields[0].lstrip().startswith("#")
+
+
+class _Names:
+    """Finds the names of a layout's columns, and where its data begin."""
+
+    def __init__(
+        self, layout: _Layout, source: str, options: ReadOptions, known: Collection[str]
+    ) -> None:
+        self.layout, self.source, self.options, self.known = layout, source, options, known
+        self.notes: list[str] = []
+
+    def dialect(self, bom: int) -> Dialect:
+        layout = self.layout
+        header, first = self._header()
+        rows = [r for r in layout.body if first is None or r.line >= first.line]
+        width = layout.width
+        labels = trailing = False
+        names: list[str] = [f"column {j + 1}" for j in range(width)]
+        if header is not None:
+            names = [self._name(j, f) for j, f in enumerate(header.fields)]
+            if len(header.fields) == width - 1:
+                trailing = not any(r.fields[-1].strip() for r in rows)
+                labels = not trailing and self._are_labels(rows)
+                if not trailing and not labels:
+                    raise self._other_width(rows[0], header)
+            elif not header.fields[-1].strip() and width > 1 and rows:
+                trailing = not any(r.fields[-1].strip() for r in rows)
+                names = names[:-1] if trailing else names
+        elif width > 1 and len(rows) > 1 and not any(r.fields[-1].strip() for r in rows):
+            trailing, names = True, names[:-1]
+        self._tell(header, labels, trailing, names)
+        start = first.start if first is not None else layout.end
+        return Dialect(
+            layout.separator,
+            tuple(names),
+            layout.quote,
+            layout.escape,
+            header.line if header is not None else 0,
+            bom + len(layout.text[:start].encode("utf-8", "surrogateescape")),
+            first.line if first is not None else (header.line + 1 if header else 1),
+            labels,
+            trailing,
+            any(layout.text.startswith("#", r.start) for r in rows),
+            tuple(self.notes),
+        )
+
+    def _name(self, j: int, name: str) -> str:
+        name = name.strip()
+        if j == 0 and name.startswith("# "):
+            name = name[2:].strip()
+        return name or f"column {j + 1}"
+
+    def _header(self) -> tuple[Record | None, Record | None]:
+        """Return the record of the names, None if there is none, and the first one of data."""
+        layout, options = self.layout, self.options
+        body = layout.body
+        everything = [*layout.before, *body]
+        if options.no_header:
+            return None, body[0]
+        if options.header_line is not None:
+            return self._at_line(options.header_line)
+        if self.known:
+            for record in everything[:PREAMBLE]:
+                if {self._name(1, f) for f in record.fields} & set(self.known):
+                    return record, next((r for r in body if r.line > record.line), None)
+        if is_header(body[0].fields, [r.fields for r in body[1:101]]):
+            return body[0], body[1] if len(body) > 1 else None
+        if layout.before and self._above(layout.before[-1]):
+            return layout.before[-1], body[0]
+        above = layout.before[-1] if layout.before else None
+        if above is not None and len(above.fields) > 1 and not _is_comment(above):
+            raise self._other_width(body[0], above)
+        return None, body[0]
+
+    def _are_labels(self, rows: Sequence[Record]) -> bool:
+        """Return whether the first fields count the rows, or are quoted, as R writes them."""
+        firsts = [r.fields[0] for r in rows]
+        quoted = all(self.layout.text.startswith('"', r.start) for r in rows)
+        return quoted or firsts in (
+            [str(k + start) for k in range(len(firsts))] for start in (0, 1)
+        )  # fmt: skip
+
+    def _other_width(self, row: Record, header: Record) -> DataError:
+        return DataError(
+            f"{self.source}: line {row.line}: expected {len(header.fields)} fields, as in line "
+            f"{header.line}, got {len(row.fields)}; correct the lines, quote what holds "
+            "separators, or say more: --separator, --header-line"
+        )
+
+    def _above(self, record: Record) -> bool:
+        """Return whether a record above the data, of a field less or a comment, has the names."""
+        fields = record.fields
+        if _is_comment(record):
+            fields = fields.copy()
+            fields[0] = fields[0].lstrip().lstrip("#")
+            if self.layout.separator == " " and not fields[0]:
+                del fields[0]
+        width = self.layout.width
+        if len(fields) == width or (len(fields) == width - 1 and width > 2):
+            return all(look(f) == "text" for f in fields) and len(set(fields)) == len(fields)
+        return False
+
+    def _at_line(self, line: int) -> tuple[Record, Record | None]:
+        layout = self.layout
+        everything = records(layout.text, layout.separator, layout.quote, layout.escape)
+        try:
+            for record in everything:
+                if record.line >= line:
+                    if record.line == line and not _is_blank(record):
+                        after = [r for r in layout.body if r.line > line]
+                        return record, after[0] if after else None
+                    break
+        except MalformedError:
+            pass
+        raise DataError(f"{self.source}: --header-line {line}: no names stand there")
+
+    def _tell(
+        self, header: Record | None, labels: bool, trailing: bool, names: Sequence[str]
+    ) -> None:
+        layout = self.layout
+        if header is None and not self.options.no_header:
+            first = ", ".join(f[:20] for f in layout.body[0].fields[:4])
+            self.notes.append(
+                f"the first line, {first}, is data, not names: the columns are {names[0]!r} to "
+                f"{names[-1]!r} (--header-line 1 takes it for names)"
+            )
+        if header is not None and header.line > 1 and self.options.header_line is None:
+            above = [r for r in layout.before if r.line < header.line]
+            if above and not all(map(_is_comment, above)):
+                self.notes.append(
+                    f"the names stand in line {header.line}; what is above is left out "
+                    "(--header-line says another)"
+                )
+        if header is not None and header.line >= 1 and all(look(n) == "number" for n in names):
+            self.notes.append(
+                f"the first line, {', '.join(names[:4])}, is taken for names (--no-header: data)"
+            )
+        if labels:
+            self.notes.append("each row begins with a label that has no name: left out")

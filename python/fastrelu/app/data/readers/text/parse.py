@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A block of records to columns of texts, by pyarrow; and the line of what it refuses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from fastrelu.app.data.meaning import Missing
+from fastrelu.app.data.readers.files import pyarrow
+from fastrelu.app.data.readers.text.blocks import Block, line_ends
+from fastrelu.app.data.readers.text.dialect import Dialect
+from fastrelu.app.data.readers.text.records import MalformedError, Record, records
+from fastrelu.app.errors import DataError
+
+INNER = 1 << 20  # bytes that one thread parses
+COMMENT = re.compile(rb"^#[ #].*(?:\r?\n|\Z)", re.MULTILINE)
+NAN = re.compile(r"[+-]?nan", re.IGNORECASE)
+
+
+class Parser:
+    """Parses the blocks of one file.
+
+    Parameters
+    ----------
+    source : str
+        The file, for messages.
+    dialect : Dialect
+        How it is laid out.
+    used : sequence of str
+        The columns wanted.
+    missing : Missing
+        Which texts stand for nothing; NaN stays a text, for a target must not be one.
+    keep_blank : bool
+        Whether an empty line of a file of one column is a row.
+    threads : bool
+        Whether pyarrow may use several: a third more time of the cores and memory in all.
+
+    Attributes
+    ----------
+    comments : int
+        Lines that begin with # and were left out so far.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        dialect: Dialect,
+        used: Sequence[str],
+        missing: Missing,
+        threads: bool = False,
+    ) -> None:
+        self.source, self.dialect, self.used = source, dialect, list(used)
+        self.comments = 0
+        pa = pyarrow(f"{source}: CSV")
+        from pyarrow import csv
+
+        self._pa, self._csv = pa, csv
+        # Numbers as names: a file's own may be those of the fields that are dropped.
+        first = int(dialect.labels)
+        places = {name: str(first + j) for j, name in enumerate(dialect.names)}
+        self._fields = [places[name] for name in self.used]
+        if dialect.trailing:
+            self._fields.append(str(dialect.width - 1))
+        names = [str(j) for j in range(dialect.width)]
+        self._read = csv.ReadOptions(column_names=names, use_threads=threads, block_size=INNER)
+        nulls = [word for word in missing.spellings() if not NAN.fullmatch(word)]
+        self._convert = csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            include_columns=self._fields,
+            null_values=nulls,
+            strings_can_be_null=True,
+            check_utf8=False,  # a block is checked as a whole
+        )
+
+    def columns(self, block: Block) -> dict[str, Any]:
+        """Return the columns of a block by name, each a pyarrow StringArray.
+
+        Raises
+        ------
+        DataError
+            If the text is not UTF-8, or a row has another number of fields.
+        """
+        pa = self._pa
+        skipped: list[str] = []
+
+        def odd(row: Any) -> str:
+            if row.text is not None and row.text.lstrip().startswith("#"):
+                skipped.append(row.text)
+                return "skip"
+            return "error"
+
+        self._check_text(block)
+        data = block.data
+        if b"#" in data and not self.dialect.hashes and not block.newlines:
+            data, n = COMMENT.subn(b"", data)
+            self.comments += n
+        if self.dialect.separator == " ":
+            data = _single_spaced(data)
+        try:
+            table = self._csv.read_csv(
+                pa.BufferReader(pa.py_buffer(data)),
+                read_options=self._sized(data),
+                parse_options=self._csv.ParseOptions(
+                    delimiter=self.dialect.separator,
+                    quote_char=self.dialect.quote or False,
+                    double_quote=bool(self.dialect.quote),
+                    escape_char="\\" if self.dialect.escape else False,
+                    newlines_in_values=block.newlines,
+                    ignore_empty_lines=self.dialect.width > 1,
+                    invalid_row_handler=odd,
+                ),
+                convert_options=self._convert,
+            )
+        except (pa.ArrowException, ValueError, KeyError) as error:
+            raise self._explained(block, error) from None
+        self.comments += len(skipped)
+        found = [_one(table.column(name)) for name in self._fields]
+        if self.dialect.trailing and found.pop().null_count != table.num_rows:
+            raise self._explained(block, ValueError("a row has a field too many"))
+        return dict(zip(self.used, found, strict=True))
+
+    def _check_text(self, block: Block) -> None:
+        if block.data.isascii():
+            return
+        try:
+            block.data.decode("utf-8")
+        except UnicodeDecodeError as bad:
+            line = block.line + line_ends(block.data[: bad.start])
+            raise DataError(
+                f"{self.source}: line {line}: not UTF-8 text (byte 0x{bad.object[bad.start]:02x}); "
+                "save it as UTF-8, for instance by iconv -f LATIN1 -t UTF-8"
+            ) from None
+
+    def _sized(self, data: bytes) -> Any:
+        """Return the options for reading, with parts that hold the longest record."""
+        longest = max(INNER, _longest_line(data) * 2) if len(data) > INNER else INNER
+        options = self._read
+        if longest > INNER:
+            return self._csv.ReadOptions(
+                column_names=options.column_names,
+                use_threads=options.use_threads,
+                block_size=len(data) + 1,
+            )
+        return options
+
+    def _explained(self, block: Block, error: Exception) -> DataError:
+        """Return the error that names the line of what pyarrow refuses."""
+        source, width = self.source, self.dialect.width
+        try:
+            for record in self.records(block.data.decode("utf-8"), block.line):
+                n = len(record.fields)
+                more = self.dialect.trailing and n == width and record.fields[-1].strip()
+                if n != width or more:
+                    expected = len(self.dialect.names) if self.dialect.trailing else width
+                    return DataError(
+                        f"{source}: line {record.line}: expected {expected} fields, as in the "
+                        f"header, got {n}; correct the line, or quote what holds separators"
+                    )
+        except MalformedError as broken:
+            return DataError(
+                f"{source}: line {broken.line}: not CSV: the quotes do not match; correct the line"
+            )
+        reason = " ".join(str(error).split())[:200]
+        return DataError(f"{source}: line {block.line} or later: not CSV ({reason})")
+
+    def records(self, text: str, line: int) -> Iterator[Record]:
+        """Yield the rows' records of a block's text: no blank lines, no comments."""
+        d = self.dialect
+        for record in records(text, d.separator, d.quote, d.escape, line):
+            n = len(record.fields)
+            if not d.hashes and record.fields[0].startswith(("# ", "##")):
+                continue
+            if n == 1 and d.width > 1 and not record.fields[0]:
+                continue
+            if n != d.width and record.fields[0].lstrip().startswith("#"):
+                continue
+            yield record
+
+
+def _single_spaced(data: bytes) -> bytes:
+    """Return lines with single spaces between fields and none around them."""
+    data = re.sub(rb"[ \t]+", b" ", data)
+    return re.sub(rb"(?m)^ | (?=\r?$)", b"", data)
+
+
+def _longest_line(data: bytes) -> int:
+    """Return a bound of the longest line that is longer than a part, 0 if none is."""
+    at = 0
+    while at + INNER // 2 < len(data):
+        end = data.rfind(b"\n", at, at + INNER // 2)
+        if end < 0:
+            return len(data)
+        at = end + 1
+    return 0
+
+
+def _one(column: Any) -> Any:
+    """Return a chunked column as one array."""
+    column = column.combine_chunks()
+    return column.chunk(0) if hasattr(column, "num_chunks") and column.num_chunks else column
+
+
+Place = Callable[[int], str]

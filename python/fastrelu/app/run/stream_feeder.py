@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Feeds a trainer from files, block after block, and judges a network by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import fastrelu
+from fastrelu import EpochRecord, Network, Trainer, get_num_threads
+from fastrelu.app.data.split import PARTS
+from fastrelu.app.data.stream.budget import Share
+from fastrelu.app.errors import CheckpointError
+from fastrelu.app.metrics import Scores, evaluate
+from fastrelu.app.preprocess import BATCH_ROWS, Examples, joined
+from fastrelu.app.run.stream_blocks import Block, EpochBlocks, reading_threads
+from fastrelu.app.run.stream_rows import StreamedRows
+
+
+class StreamFeeder:
+    """One training's way through files; it owns the memory of a block.
+
+    Parameters
+    ----------
+    rows : StreamedRows
+        The files' rows, made ready.
+    share : Share
+        What the memory allows: rows of a block, and how many threads fill it.
+    batch_size, seed : int
+        The trainer's.
+    """
+
+    def __init__(self, rows: StreamedRows, share: Share, batch_size: int, seed: int) -> None:
+        self.rows, self.block_rows = rows, share.block_rows
+        self._readers = min(share.readers, get_num_threads())
+        self._pool: ThreadPoolExecutor | None = None
+        self.batch_size, self.seed = batch_size, seed
+        self.n_train = self.n_rows = rows.n_rows["train"]
+        self._block: Block | None = None
+        self._blocks: EpochBlocks | None = None
+
+    def steps_in_epoch(self) -> int:
+        """Return the steps of one epoch."""
+        return -(-self.n_train // self.batch_size)
+
+    def run_epoch(self, trainer: Trainer, stop: Callable[[], bool]) -> EpochRecord | None:
+        """Go on with the open epoch or a new one; None if `stop` ended it between two steps."""
+        record = trainer.run_epoch(self, stop=stop)
+        if record is not None:
+            self._close_blocks()
+        return record
+
+    def block(self, epoch: int, number: int) -> fastrelu.Block:
+        """Return a block of an epoch, for the trainer; it stays until another is asked for."""
+        block = self._filled(epoch, number)
+        n = block.n_rows
+        weights = None if block.weights is None else block.weights[:n]
+        return fastrelu.Block(block.X[:n], block.y[:n], weights, block.order)
+
+    def evaluate(self, network: Network, part: str) -> Scores:
+        """Return the scores of a part."""
+        return evaluate(network, self.batches(part), self.rows.target, self.rows.loss)
+
+    def batches(self, part: str) -> Iterator[Examples]:
+        """Yield the rows of a part in the order of their numbers, `BATCH_ROWS` at a time."""
+        if not self.rows.n_rows[part]:
+            return
+        ready: list[Examples] = []
+        count = 0
+        for table, which in self.rows.of_part(part):
+            while len(which):
+                some = which[: BATCH_ROWS - count]
+                ready.append(self.rows.ready(table, some, part))
+                which, count = which[len(some) :], count + len(some)
+                if count == BATCH_ROWS:
+                    yield joined(ready)
+                    ready, count = [], 0
+        if ready:
+            yield joined(ready)
+
+    def state(self) -> dict[str, Any]:
+        """Return what has to be the same when the run goes on; the place is the trainer's."""
+        return {"block_rows": self.block_rows, "rows": self.rows.n_rows}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Compare with the state saved.
+
+        Raises
+        ------
+        CheckpointError
+            If the files would be cut into other blocks.
+        """
+        now = self.state()
+        for name in now:
+            if state.get(name) != now[name]:
+                raise CheckpointError(
+                    f"the checkpoint does not fit: {name} of the stream is {now[name]}, and was "
+                    f"{state.get(name)} when it was saved"
+                )
+
+    def close(self) -> None:
+        """Close the files and give the memory back."""
+        self._close_blocks()
+        self._block = None
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+    # Blocks
+
+    def _filled(self, epoch: int, number: int) -> Block:
+        """Return an epoch's block of this number."""
+        blocks = self._blocks
+        if blocks is not None and blocks.epoch == epoch:
+            if blocks.number == number and self._block is not None:
+                return self._block  # an interrupted one
+            if blocks.number == number - 1:
+                return blocks.next()
+        self._close_blocks()
+        if self._block is None:
+            self._block = Block(*self.rows.empty(self.block_rows))
+        if self._pool is None:  # kept: new threads would start with new memory at every block
+            self._pool = reading_threads(self._readers)
+        self._blocks = EpochBlocks(self.rows, self._block, self._pool, self.seed, epoch, number)
+        return self._blocks.next()
+
+    def _close_blocks(self) -> None:
+        if self._blocks is not None:
+            self._blocks.close()
+        self._blocks = None
+
+
+__all__ = ["PARTS", "StreamFeeder"]

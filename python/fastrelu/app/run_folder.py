@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A run's folder (``--out DIR``): the names in it, a lock, files that are whole or not there."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from fastrelu import EpochRecord, whole_files
+from fastrelu.app.errors import CheckpointError, OutputError
+from fastrelu.history import RECORD_KEYS
+
+MODEL, METRICS, CONFIG = "model.safetensors", "metrics.json", "config.toml"
+HISTORY, REPORT, PREDICTIONS = "history.csv", "report.html", "predictions.npz"
+SEARCH, MEMBERS = "search.csv", "members.csv"
+CHECKPOINTS, CHECKPOINT_FILES = "checkpoints", "checkpoint-*.safetensors"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system refuses into OutputError."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno == errno.ENOSPC:
+            reason += "; what was there before is intact"
+        raise OutputError(f"{path}: cannot be written ({reason})") from None
+
+
+class RunFolder:
+    """A run's folder, held by one process at a time.
+
+    Parameters
+    ----------
+    path : path-like
+        Where it is, or shall be.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._lock: int | None = None
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints are."""
+        return self.path / CHECKPOINTS
+
+    def take(self, force: bool) -> None:
+        """Take the folder for a new run: made, locked, and tried.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written, another run is at work in it, or it holds a run and `force` is
+            not set.
+        """
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+        self._take_lock()
+        held = self._own_files()
+        if held and not force:
+            names = ", ".join(sorted({p.relative_to(self.path).parts[0] for p in held}))
+            self.close()
+            raise OutputError(
+                f"{self.path}: holds a run already ({names}); --force replaces it, "
+                f"fastrelu train --resume {self.path} goes on with it"
+            )
+
+    def clear(self) -> None:
+        """Remove an old run's files, those that runs write and no others."""
+        with writing(self.path):
+            for path in self._own_files():
+                path.unlink(missing_ok=True)
+            self.checkpoints.mkdir(exist_ok=True)
+
+    def reopen(self) -> None:
+        """Take the folder to go on with the run in it.
+
+        Raises
+        ------
+        CheckpointError
+            If it holds no run.
+        OutputError
+            If it cannot be written, or another run is at work in it.
+        """
+        if not (self.path / CONFIG).is_file():
+            raise CheckpointError(f"{self.path}: holds no run to resume (no {CONFIG})")
+        with writing(self.path):
+            self.checkpoints.mkdir(exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.checkpoints):
+                pass
+        self._take_lock()
+        for folder in (self.path, self.checkpoints, *self._parts()):
+            for part in folder.glob(f".*{whole_files.TEMPORARY_SUFFIX}"):
+                with suppress(OSError):
+                    part.unlink()  # of a process that was killed while it wrote
+
+    def require_space(self, size: int) -> None:
+        """Raise OutputError if the disk has less than `size` bytes free."""
+        with suppress(OSError):
+            free = shutil.disk_usage(self.path).free
+            if free < size:
+                raise OutputError(
+                    f"{self.path}: the model and its checkpoints need about {size / 1e6:,.0f} MB, "
+                    f"and the disk has {free / 1e6:,.0f} MB free; a smaller --keep needs less"
+                )
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a small file."""
+        with writing(self.path / name):
+            whole_files.write_bytes(self.path / name, text.encode())
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a value as JSON; numbers that are not finite become null."""
+        self.write_text(name, json.dumps(finite(value), indent=2, allow_nan=False) + "\n")
+
+    def write_history(self, records: Iterable[EpochRecord]) -> None:
+        """Write history.csv: a row an epoch."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(RECORD_KEYS)
+        for record in records:
+            values = (record.get(name) for name in RECORD_KEYS)
+            writer.writerow(["" if v is None else repr(v) for v in values])
+        self.write_text(HISTORY, text.getvalue())
+
+    def part(self, name: str) -> Path:
+        """Make and return the checkpoints' folder of one of several trainings."""
+        path = self.checkpoints / name
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _parts(self) -> list[Path]:
+        kinds = ("member-*", "fold-*", "candidate-*")
+        return [path for kind in kinds for path in self.checkpoints.glob(kind) if path.is_dir()]
+
+    def write_rows(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write a CSV file of rows with the same names."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        self.write_text(name, text.getvalue())
+
+    def close(self) -> None:
+        """Give the folder up."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _own_files(self) -> list[Path]:
+        names = (MODEL, METRICS, CONFIG, HISTORY, REPORT, PREDICTIONS, SEARCH, MEMBERS)
+        found = [self.path / name for name in names if (self.path / name).exists()]
+        for folder in (self.checkpoints, *self._parts()):
+            found += folder.glob(CHECKPOINT_FILES)
+        for folder in (self.path, self.checkpoints, *self._parts()):
+            found += folder.glob(f".*{whole_files.TEMPORARY_SUFFIX}")
+        return found
+
+    def _take_lock(self) -> None:
+        try:
+            import fcntl
+        except ImportError:  # not on this system
+            return
+        try:
+            self._lock = os.open(self.path, os.O_RDONLY)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise OutputError(f"{self.path}: another run is at work in this folder") from None
+        except OSError:  # file systems without locks
+            self.close()
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """Return history.csv's rows: numbers, None where a field is empty."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        {
+            key: None if value in ("", None) else int(value) if key == "epoch" else float(value)
+            for key, value in row.items()
+        }
+        for row in rows
+    ]
+
+
+def finite(value: Any) -> Any:
+    """Return the value with every float that JSON does not have as None."""
+    if isinstance(value, dict):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(each) for each in value]
+    if isinstance(value, float) and not (abs(value) < float("inf")):
+        return None
+    return value

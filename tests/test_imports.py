@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is imported when: a name brings what it needs, nothing else."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastrelu
+
+TRAINER = {
+    "_arguments", "_core", "checkpoint", "data_set", "epoch", "exact", "exact.methods", "gradients",
+    "history",
+    "losses", "network", "optimizers", "trainer",
+}  # fmt: skip
+LOADED = {
+    "": {"_core"},
+    "fastrelu.relu": {"_core", "functional"},
+    "fastrelu.get_num_threads()": {"_arguments", "_config", "_core"},
+    "fastrelu.Network([2, 1])([1.0, 2.0])": {
+        "_arguments", "_core", "exact", "exact.methods", "gradients", "losses", "network",
+        "optimizers",
+    },
+    "fastrelu.Trainer(fastrelu.Network([2, 1])).fit([[1.0, 2.0]], [3.0], 2)": TRAINER,
+    "fastrelu.schedules.cosine(0.1, 9)": {"_arguments", "_core", "schedules"},
+    "fastrelu.load": {
+        "_arguments", "_core", "exact", "exact.methods", "gradients", "losses", "model_file",
+        "network", "optimizers", "whole_files",
+    },
+}  # fmt: skip
+
+
+def python(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("expression", LOADED)
+def test_each_name_loads_what_it_needs(expression):
+    found = python(f"import fastrelu, sys\n{expression}\nprint(sorted(sys.modules))")
+    modules = {name.removeprefix("fastrelu.") for name in ast.literal_eval(found)
+               if name.startswith("fastrelu.")}  # fmt: skip
+    assert modules == LOADED[expression]
+    for extra in ("scipy", "sklearn", "safetensors", "matplotlib", "importlib.metadata"):
+        assert extra not in ast.literal_eval(found)
+
+
+def test_every_name_is_there():
+    names = ast.literal_eval(python("import fastrelu; print(dir(fastrelu))"))
+    assert set(fastrelu.__all__) | {"MLPClassifier", "plot", "convergence"} <= set(names)
+    for name in names:
+        if name not in ("plot", "training", "mlp", "MLPClassifier", "MLPRegressor"):  # extras
+            assert getattr(fastrelu, name) is not None
+    python("from fastrelu import *; print(Network, reference.Network, PiecewiseLinear, load)")
+    python("from fastrelu import Trainer, losses, __version__; print(losses.Huber, __version__)")
+    with pytest.raises(AttributeError, match="module 'fastrelu' has no attribute 'Netwrok'"):
+        fastrelu.Netwrok  # noqa: B018
+
+
+def test_the_names_for_type_checkers_are_those_that_are_found():
+    tree = ast.parse(Path(fastrelu.__file__).read_text(encoding="utf-8"))
+    (typed,) = [node for node in tree.body if isinstance(node, ast.If)]
+    found = {
+        alias.name: node.module.removeprefix("fastrelu").lstrip(".")
+        for node in typed.body
+        for alias in node.names
+    }
+    modules = {name: "" for name in fastrelu._SUBMODULES if found.get(name) == ""}
+    assert found == fastrelu._MODULES | modules

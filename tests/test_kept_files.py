@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Files that earlier versions wrote: each loads, predicts the same bits, and goes on to the same.
+
+What the files are is said in tests/data/README.md. A failure here is a user who cannot read an old
+model: mend the reader, never the files.
+"""
+
+import gzip
+import json
+import pickle
+import shutil
+import warnings
+from pathlib import Path
+
+import kept_cases as cases
+import numpy as np
+import pytest
+from conftest import same_bits
+
+import fastrelu
+
+KEPT = Path(__file__).parent / "data" / "0.1.0"
+
+
+def expected(part):
+    return json.loads((KEPT / part / "expected.json").read_text())
+
+
+@pytest.mark.parametrize("name", cases.NETWORKS)
+def test_a_network_answers_as_before(name):
+    net = fastrelu.load(KEPT / "networks" / f"{name}.safetensors")
+    kept = np.load(KEPT / "networks" / "expected.npz")
+    for what, array in cases.answers(net).items():
+        assert same_bits(array, kept[f"{name}.{what}"]), what
+
+
+@pytest.mark.parametrize("name", cases.CHECKPOINTS)
+def test_a_checkpoint_goes_on_to_the_same_bits(name):
+    path = KEPT / "checkpoints" / f"{name}.safetensors"
+    rate = {}
+    if name.endswith("own_rate"):
+        with pytest.raises(ValueError, match="learning_rate: the checkpoint was made with a"):
+            fastrelu.Trainer.from_checkpoint(path)
+        rate = {"learning_rate": cases.own_rate}
+    trainer = fastrelu.Trainer.from_checkpoint(path, **rate)
+    assert cases.go_on(name, trainer) == expected("checkpoints")[name]
+
+
+# Pickles
+
+
+def unpickled(path):
+    with warnings.catch_warnings():
+        # scikit-learn's own parts of an estimator (LabelBinarizer) warn of another version's.
+        warnings.filterwarnings("ignore", "Trying to unpickle", UserWarning)
+        if path.suffix == ".joblib":
+            return pytest.importorskip("joblib").load(path)
+        return pickle.loads(path.read_bytes())
+
+
+ESTIMATORS = sorted((KEPT / "pickles").glob("*or_*")) + sorted((KEPT / "pickles").glob("*er_*"))
+
+
+@pytest.mark.parametrize("path", ESTIMATORS, ids=lambda path: path.name)
+def test_an_estimator_goes_on_to_the_same_bits(path):
+    pytest.importorskip("sklearn")
+    estimator = unpickled(path)
+    n_classes = cases.estimators()[path.stem][1]
+    assert cases.estimator_answers(estimator, n_classes) == expected("pickles")[path.stem]
+    again = pickle.loads(pickle.dumps(estimator))
+    X = cases.estimator_data(n_classes)[0]
+    assert same_bits(again.predict(X), estimator.predict(X))
+
+
+def test_other_objects_come_back():
+    kept = {name: unpickled(KEPT / "pickles" / f"{name}.pickle") for name in cases.objects()}
+    made = cases.objects()
+    for name, value in kept.items():
+        assert type(value) is type(made[name]), name
+    assert same_bits(kept["network"].parameters, made["network"].parameters)
+    assert same_bits(kept["network"](cases.rows(7, 5)), made["network"](cases.rows(7, 5)))
+    x = np.linspace(-1, 4, 51)
+    assert same_bits(kept["piecewise_linear"](x), made["piecewise_linear"](x))
+    for name in ("vertices", "offsets", "pattern", "A", "c"):
+        assert same_bits(
+            getattr(kept["linear_regions"], name), getattr(made["linear_regions"], name)
+        )
+    for name in ("A", "c", "pattern"):
+        assert same_bits(getattr(kept["local_affine"], name), getattr(made["local_affine"], name))
+    assert kept["history"].loss == made["history"].loss
+    assert kept["loss"] == made["loss"] and kept["optimizer"] == made["optimizer"]
+
+
+# Runs of the command
+
+
+@pytest.fixture
+def run_of(tmp_path):
+    """Return a copy of a kept run's folder, and its data file."""
+    pytest.importorskip("pyarrow")
+
+    def copy(name):
+        data = tmp_path / cases.RUNS[name][0]
+        packed = KEPT / "runs" / f"{data.name}.gz"
+        if packed.exists():
+            data.write_bytes(gzip.decompress(packed.read_bytes()))
+        else:
+            shutil.copy(KEPT / "runs" / data.name, data)
+        shutil.copytree(KEPT / "runs" / name, tmp_path / name)
+        return tmp_path / name, data
+
+    return copy
+
+
+def predictions(folder, data):
+    from command_tools import run
+
+    (sample := folder.parent / "sample.csv").write_bytes(cases.first_rows(data, 40))
+    flags = ["--proba"] if data.name == "flowers.csv" else []
+    result = run("predict", folder, sample, *flags)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+FINISHED = [name for name, (_, _, interrupted, _) in cases.RUNS.items() if not interrupted]
+GOING_ON = [
+    name for name, (_, _, interrupted, epochs) in cases.RUNS.items() if interrupted or epochs
+]
+
+
+@pytest.mark.parametrize("name", FINISHED)
+def test_a_run_predicts_as_before(name, run_of):
+    from command_tools import run
+
+    folder, data = run_of(name)
+    assert predictions(folder, data) == expected("runs")[name]["predictions before"]
+    for arguments in (["info", folder], ["evaluate", folder, data], ["plot", folder]):
+        result = run(*arguments)
+        assert result.exit_code == 0, result.output
+    assert list(folder.rglob("*.png"))
+
+
+@pytest.mark.parametrize("name", GOING_ON)
+def test_a_run_goes_on_to_the_same_bits(name, run_of):
+    from command_tools import run
+
+    folder, data = run_of(name)
+    epochs = cases.RUNS[name][3]
+    result = run("train", data, "--resume", folder, *(["--epochs", epochs] if epochs else []))
+    assert result.exit_code == 0, result.output
+    kept, found = expected("runs")[name], cases.run_outcome(folder)
+    assert found["parameters"] == kept["parameters"]
+    assert found["losses"] == kept["losses"]
+    assert found["test"] == pytest.approx(kept["test"], rel=1e-9)
+    assert predictions(folder, data) == kept["predictions"]
+
+
+def test_the_files_stay_small():
+    sizes = {path: path.stat().st_size for path in KEPT.rglob("*") if path.is_file()}
+    assert max(sizes.values()) < 50_000 and sum(sizes.values()) < 600_000, sizes
