@@ -195,35 +195,8 @@ void load_parameters(PyNetwork& self, const py::object& values) {
   });
 }
 
-}  // namespace
-
-py::object forward(PyNetwork& self, const py::handle& X, const py::handle& out, bool check_finite) {
-  return self.visit(
-      [&](auto& net) { return forward_with(self, net, X, out, check_finite, nullptr); });
-}
-
-void bind_network(py::module_& m) {
-  py::class_<Cache>(m, "Cache", R"(The activations that a call of Network.forward_cached keeps.
-
-Network.backward takes it; it has nothing to look at.
-
-Examples
---------
->>> import fastrelu
->>> net = fastrelu.Network([2, 1])
->>> net.parameters[:] = [1, 2, 0]
->>> out, cache = net.forward_cached([[1, 1]])
->>> net.backward(cache, [[1]]).flat
-array([1., 1., 1.], dtype=float32)
-)");
-  py::class_<PyNetwork>(m, "Network")
-      .def(py::init<>())
-      .def("_make", &make_network, py::arg("layer_sizes"), py::arg("bias"), py::arg("dtype"),
-           py::arg("activations"), py::arg("scale"))
-      .def("_initialize", &initialize, py::arg("init"), py::arg("seed"))
-      .def("_load_parameters", &load_parameters, py::arg("values"))
-      .def("_begin_use", [](PyNetwork& self) { self.guard.begin_write(); })
-      .def("_end_use", [](PyNetwork& self) { self.guard.end_write(); })
+void bind_properties(py::class_<PyNetwork>& network) {
+  network
       .def_property_readonly("parameters", &parameters,
                              "Every parameter, W0, b0, W1, b1, ...: a live, writable 1-D view.")
       .def_property_readonly("weights", &weights,
@@ -279,7 +252,39 @@ array([1., 1., 1.], dtype=float32)
       .def_property(
           "check_finite", [](PyNetwork& self) { return self.check_finite; },
           [](PyNetwork& self, bool value) { self.check_finite = value; },
-          "Whether X, y and sample_weight with infinities or NaN are refused by default.")
+          "Whether X, y and sample_weight with infinities or NaN are refused by default.");
+}
+
+}  // namespace
+
+py::object forward(PyNetwork& self, const py::handle& X, const py::handle& out, bool check_finite) {
+  return self.visit(
+      [&](auto& net) { return forward_with(self, net, X, out, check_finite, nullptr); });
+}
+
+void bind_network(py::module_& m) {
+  py::class_<Cache>(m, "Cache", R"(The activations that a call of Network.forward_cached keeps.
+
+Network.backward takes it; it has nothing to look at.
+
+Examples
+--------
+>>> import fastrelu
+>>> net = fastrelu.Network([2, 1])
+>>> net.parameters[:] = [1, 2, 0]
+>>> out, cache = net.forward_cached([[1, 1]])
+>>> net.backward(cache, [[1]]).flat
+array([1., 1., 1.], dtype=float32)
+)");
+  py::class_<PyNetwork> network(m, "Network");
+  bind_properties(network);
+  network.def(py::init<>())
+      .def("_make", &make_network, py::arg("layer_sizes"), py::arg("bias"), py::arg("dtype"),
+           py::arg("activations"), py::arg("scale"))
+      .def("_initialize", &initialize, py::arg("init"), py::arg("seed"))
+      .def("_load_parameters", &load_parameters, py::arg("values"))
+      .def("_begin_use", [](PyNetwork& self) { self.guard.begin_write(); })
+      .def("_end_use", [](PyNetwork& self) { self.guard.end_write(); })
       .def("_forward", &forward, py::arg("X"), py::arg("out"), py::arg("check_finite"))
       .def("_predict_proba", &predict_proba, py::arg("X"), py::arg("loss"), py::arg("check_finite"))
       .def("_forward_cached", &forward_with_cache, py::arg("X"), py::arg("check_finite"))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,9 +51,12 @@ class DefaultFloatingPoint:
     def __enter__(self) -> None: ...
     def __exit__(self, *error: object) -> None: ...
 
-class Cache: ...
+# The core alone makes these two; a call of the class is a TypeError.
+class Cache:
+    def __init__(self, *args: Any, **kwargs: Any) -> NoReturn: ...
 
 class DataSet:
+    def __init__(self, *args: Any, **kwargs: Any) -> NoReturn: ...
     @property
     def rows(self) -> int: ...
 
