@@ -8,6 +8,7 @@
 #include "bindings.h"
 #include "dispatch.h"
 #include "elementary_check.h"
+#include "predict.h"
 #include "thread_pool.h"
 
 namespace fastrelu::python {

@@ -127,12 +127,47 @@ def test_the_core_knows_nothing_of_python(path: Path) -> None:
         assert name not in {p.name for p in BINDINGS} - {p.name for p in CPP}
 
 
+# The floors of a training step in cpp/, lowest first. A file may include its own header and those
+# of lower floors, nothing beside or above it. Files that are on none of them (hinge fits, regions,
+# bounds, ...) may include any floor, and no floor includes them.
+FLOORS = (
+    {"array", "catalogue", "fp_environment", "poll", "range", "update"},
+    {"layer", "loss", "optimizer", "panels", "thread_pool"},
+    {"kernels", "minibatch", "panel_stack", "thread_choice"},
+    {"dispatch"},
+    {"random"},
+    {"dropout", "network"},
+    {"passes"},
+    {"sparse"},
+    {"predict", "reducer"},
+    {"sampler", "step"},
+    {"loop"},
+    {"trainer"},
+    {"study"},
+)
+FLOOR = {stem: number for number, stems in enumerate(FLOORS) for stem in stems}
+
+
 @pytest.mark.parametrize(
     "path", [p for p in CPP if p.parent.name == "kernels"], ids=lambda p: p.name
 )
 def test_kernels_know_nothing_of_the_core_above_them(path: Path) -> None:
-    above = {"network.h", "trainer.h", "thread_pool.h", "thread_choice.h", "dispatch.h"}
-    assert not above & {Path(name).name for name in includes(path)}
+    for name in includes(path):
+        if name.startswith(".."):
+            assert FLOOR[Path(name).stem] < FLOOR["kernels"], name
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in CPP if p.parent.name == "cpp" and p.stem in FLOOR], ids=lambda p: p.name
+)
+def test_the_arrows_between_the_floors_of_a_step_run_down(path: Path) -> None:
+    for name in re.findall(r'^#include "([^"]+)"', path.read_text(), re.MULTILINE):
+        if Path(name).stem != path.stem:
+            assert FLOOR.get(Path(name).stem, len(FLOORS)) < FLOOR[path.stem], name
+
+
+def test_every_floor_of_a_step_is_there() -> None:
+    assert set(FLOOR) <= {p.stem for p in CPP}
 
 
 @pytest.mark.parametrize(

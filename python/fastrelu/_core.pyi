@@ -120,8 +120,19 @@ def study(
 class TooManyRegionsError(ValueError): ...
 
 def linear_regions(
-    net: Network, window: NDArray[np.float64], plane: NDArray[np.float64], max_regions: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]: ...
+    net: Network,
+    window: NDArray[np.float64],
+    plane: NDArray[np.float64],
+    max_regions: int,
+    with_doubts: bool,
+) -> tuple[
+    NDArray[np.float64],
+    NDArray[np.int64],
+    NDArray[np.bool_],
+    NDArray[np.float64],
+    NDArray[np.bool_],
+    NDArray[np.bool_],
+]: ...
 def pre_activation_bounds(
     net: Network, lower: NDArray[np.float64], upper: NDArray[np.float64], rounding: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...

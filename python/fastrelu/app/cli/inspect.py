@@ -57,7 +57,9 @@ def lines(found: dict[str, Any]) -> list[str]:
     result = [f"{read['source']}: {found['rows']:,} rows, {len(columns)} columns", how]
     cells = [("column", "kind", "missing", "distinct", "first values")]
     for column in columns:
-        shown = ", ".join("" if v is None else str(v)[:20] for v in column["first"][:4])
+        shown = ", ".join(
+            "" if v is None else " ".join(str(v).split())[:20] for v in column["first"][:4]
+        )
         gaps = f"{column['missing']:.1%}" if column["missing"] else ""
         name = " ".join(column["name"].split())[:40]
         cells.append((name, column["kind"], gaps, f"{column['distinct']:,}", shown))

@@ -158,8 +158,8 @@ class Session:
             f"data: {prepared.source}, {prepared.n_rows:,} rows; "
             f"target {name!r}, {target.task}{classes}"
         )
-        if prepared.reading is not None and prepared.reading.line():
-            self.say(prepared.reading.line())
+        for line in read_as(prepared):
+            self.say(line)
         for note in prepared.notes:
             self.say(f"note: {note}")
         counts = prepared.counts()
@@ -333,7 +333,7 @@ class Session:
             metrics,
             state.records,
             as_dict(self.settings),
-            prepared.notes,
+            [*read_as(prepared), *prepared.notes],
             self.command,
             os.path.basename(sources[0]) + more,
         )
@@ -346,6 +346,12 @@ class Session:
             if os.environ.get("FASTRELU_DEBUG"):
                 raise
             self.say(f"warning: no {run_folder.REPORT} ({type(error).__name__}: {error})")
+
+
+def read_as(prepared: AnyPrepared) -> list[str]:
+    """Return in a line how text was read; nothing for other formats."""
+    line = prepared.reading.line() if prepared.reading is not None else ""
+    return [line] if line else []
 
 
 def kept_reading(prepared: AnyPrepared) -> dict[str, Any]:

@@ -77,9 +77,10 @@ def reading(path: str, packed: str | None = "gzip") -> Iterator[None]:
             f"{path}: the {packed} data are damaged or cut short ({error}); fetch the file again"
         ) from None
     except OSError as error:
-        if packed == "bzip2" and error.errno is None:
+        if packed in ("bzip2", "zstandard") and error.errno is None:
             raise DataError(
-                f"{path}: the bzip2 data are damaged ({error}); fetch the file again"
+                f"{path}: the {packed} data are damaged or cut short ({error}); fetch the file "
+                "again"
             ) from None
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
     except RuntimeError as error:  # an encrypted archive
