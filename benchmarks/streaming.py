@@ -16,12 +16,12 @@ import time
 
 from fastrelu import Trainer
 from fastrelu.app.data.readers import ColumnChoice
-from fastrelu.app.run.stream_feeder import joined
 from fastrelu.app.data.stream.parquet import ParquetStream
-from fastrelu.app.run.stream_prepare import PreparedStream, prepare_stream
 from fastrelu.app.kinds import size
 from fastrelu.app.run.build import build
 from fastrelu.app.run.feeder import Feeder, MemoryFeeder
+from fastrelu.app.run.stream_feeder import joined
+from fastrelu.app.run.stream_prepare import PreparedStream, prepare_stream
 from fastrelu.app.settings import merge
 
 

@@ -13,8 +13,9 @@
 #include <variant>
 
 #include "fp_environment.h"
+#include "loss.h"
 #include "network.h"
-#include "trainer.h"
+#include "sampler.h"
 
 namespace fastrelu::python {
 

@@ -316,3 +316,33 @@ def test_no_rows(tmp_path, form, rng):
     width = None if kinds else 3
     nothing = read([path], ColumnChoice(kinds=kinds, width=width), need_target=False)
     assert nothing.n_rows == 0 and (list(nothing.columns) == list(kinds))
+
+
+def test_files_that_store_a_column_differently(tmp_path):
+    """A part of nulls alone is filled; numbers beside words are refused; streamed as in memory."""
+    columns = {
+        "a": [pa.nulls(50), pa.array(["x", "z"] * 25)],
+        "b": [pa.nulls(50), pa.array([datetime.datetime(2024, 1, 1)] * 50)],
+        "c": [pa.array([1, 2] * 25), pa.array([1.5, None] * 25)],
+        "y": [pa.array(range(50)), pa.array(range(50))],
+    }
+    paths = [str(tmp_path / f"{k}.parquet") for k in (0, 1)]
+    for k, path in enumerate(paths):
+        parquet.write_table(pa.table({n: c[k] for n, c in columns.items()}), path)
+    whole, stream = read(paths), ParquetStream(paths, ColumnChoice(), 10**7)
+    for again in (False, True):
+        parts = [t for chunk in stream.chunks for t in stream.parts(chunk, again)]
+        for name, column in whole.columns.items():
+            got = np.concatenate([t.columns[name] for t in parts])
+            assert kind_of(got) == kind_of(column)
+            np.testing.assert_array_equal(got, column)
+    numbers = {"a": [1] * 9, "b": pa.nulls(9), "c": [1] * 9, "y": [1] * 9}
+    parquet.write_table(pa.table(numbers), paths[0])
+
+    def streamed():
+        stream = ParquetStream(paths, ColumnChoice(), 10**7)
+        return [list(stream.parts(chunk)) for chunk in stream.chunks]
+
+    for reads in (lambda: read(paths), streamed):
+        with pytest.raises(DataError, match=r"1.parquet: column 'a' is text, but numeric in .*0"):
+            reads()

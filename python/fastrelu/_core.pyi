@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,9 +51,12 @@ class DefaultFloatingPoint:
     def __enter__(self) -> None: ...
     def __exit__(self, *error: object) -> None: ...
 
-class Cache: ...
+# The core alone makes these two; a call of the class is a TypeError.
+class Cache:
+    def __init__(self, *args: Any, **kwargs: Any) -> NoReturn: ...
 
 class DataSet:
+    def __init__(self, *args: Any, **kwargs: Any) -> NoReturn: ...
     @property
     def rows(self) -> int: ...
 
@@ -117,8 +120,19 @@ def study(
 class TooManyRegionsError(ValueError): ...
 
 def linear_regions(
-    net: Network, window: NDArray[np.float64], plane: NDArray[np.float64], max_regions: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]: ...
+    net: Network,
+    window: NDArray[np.float64],
+    plane: NDArray[np.float64],
+    max_regions: int,
+    with_doubts: bool,
+) -> tuple[
+    NDArray[np.float64],
+    NDArray[np.int64],
+    NDArray[np.bool_],
+    NDArray[np.float64],
+    NDArray[np.bool_],
+    NDArray[np.bool_],
+]: ...
 def pre_activation_bounds(
     net: Network, lower: NDArray[np.float64], upper: NDArray[np.float64], rounding: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...

@@ -340,6 +340,19 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     ------
     DataError
         If there is no such file, or it is no such model.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from fastrelu import training
+    >>> from fastrelu.app.cli import main
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     command = ["train", "iris", "--epochs", "1", "--out", folder + "/run", "--quiet"]
+    ...     _ = main(command, standalone_mode=False)
+    ...     model = training.load_model(folder + "/run")
+    test accuracy: 0.7000
+    >>> model.task, model.predict(training.read(["iris"])).shape
+    ('classification', (150,))
     """
     file = Path(path)
     if file.is_dir():

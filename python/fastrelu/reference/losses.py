@@ -166,6 +166,14 @@ class SquaredError(Loss):
     ----------
     summed : bool
         Sum over the outputs instead; scikit-learn's gradient is that of the sum.
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> net = reference.Network([1, 1])
+    >>> net.set_parameters([1, 0])  # net(x) = x
+    >>> net.loss([[3.0]], [1.0], reference.SquaredError())
+    2.0
     """
 
     summed: bool = False
@@ -191,6 +199,14 @@ class Huber(Loss):
         Where it turns, > 0.
     summed : bool
         Sum over the outputs instead.
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> net = reference.Network([1, 1])
+    >>> net.set_parameters([1, 0])  # net(x) = x
+    >>> net.loss([[3.0]], [1.0], reference.Huber())
+    1.5
     """
 
     delta: float = 1.0
@@ -210,7 +226,16 @@ class Huber(Loss):
 
 @dataclass(frozen=True)
 class AbsoluteError(Loss):
-    """The absolute residual, averaged over the outputs, or `summed`."""
+    """The absolute residual, averaged over the outputs, or `summed`.
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> net = reference.Network([1, 1])
+    >>> net.set_parameters([1, 0])  # net(x) = x
+    >>> net.loss([[3.0]], [1.0], reference.AbsoluteError())
+    2.0
+    """
 
     summed: bool = False
     name: ClassVar[str] = "absolute_error"
@@ -231,6 +256,14 @@ class Quantile(Loss):
         In (0, 1).
     summed : bool
         Sum over the outputs instead.
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> net = reference.Network([1, 1])
+    >>> net.set_parameters([1, 0])  # net(x) = x
+    >>> net.loss([[3.0]], [1.0], reference.Quantile())
+    1.0
     """
 
     quantile: float = 0.5
@@ -263,6 +296,14 @@ class CrossEntropy(Loss):
     ----------
     clipped : bool
         Compute the loss (not its gradient) from a probability kept off 0 and 1, as scikit-learn.
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> net = reference.Network([1, 2])
+    >>> net.set_parameters([0, 0, 0, 0])
+    >>> round(net.loss([[3.0]], [1], reference.CrossEntropy()), 4)
+    0.6931
     """
 
     clipped: bool = False
@@ -291,6 +332,14 @@ class BinaryCrossEntropy(Loss):
         Factor on the positive part of each output's loss; none by default.
     clipped : bool
         As in `CrossEntropy`, for targets 0 and 1.
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> net = reference.Network([1, 1])
+    >>> net.set_parameters([0, 0])
+    >>> round(net.loss([[3.0]], [1.0], reference.BinaryCrossEntropy()), 4)
+    0.6931
     """
 
     pos_weight: ArrayLike | None = None
@@ -352,7 +401,16 @@ def off_the_ends(p: Array) -> Array:
 
 @dataclass(frozen=True)
 class Poisson(Loss):
-    """Half the Poisson deviance of targets >= 0; the outputs are the logarithms of the means."""
+    """Half the Poisson deviance of targets >= 0; the outputs are the logarithms of the means.
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> net = reference.Network([1, 1])
+    >>> net.set_parameters([0, 0])
+    >>> round(net.loss([[3.0]], [0.0], reference.Poisson()), 4)
+    1.0
+    """
 
     name: ClassVar[str] = "poisson"
     link: ClassVar[str] = "log"
@@ -367,7 +425,16 @@ class Poisson(Loss):
 
 @dataclass(frozen=True)
 class Gamma(Loss):
-    """Half the Gamma deviance of targets > 0; the outputs are the logarithms of the means."""
+    """Half the Gamma deviance of targets > 0; the outputs are the logarithms of the means.
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> net = reference.Network([1, 1])
+    >>> net.set_parameters([0, 0])
+    >>> round(net.loss([[3.0]], [2.0], reference.Gamma()), 4)
+    0.3069
+    """
 
     name: ClassVar[str] = "gamma"
     link: ClassVar[str] = "log"

@@ -101,6 +101,13 @@ def fit_inputs(table: Table, rows: Rows = None, options: InputOptions | None = N
     ------
     DataError
         If a column is empty or infinite, or no input is left.
+
+    Examples
+    --------
+    >>> from fastrelu import training
+    >>> inputs = training.fit_inputs(training.read(["iris"]))
+    >>> inputs.n_inputs
+    4
     """
     accumulator = Accumulator(options)
     accumulator.first(table, rows)

@@ -310,6 +310,13 @@ def fit_target(table: Table, rows: Rows = None, task: str = "auto") -> Target:
     ------
     DataError
         If the target does not suit the task.
+
+    Examples
+    --------
+    >>> from fastrelu import training
+    >>> target = training.fit_target(training.read(["iris"]))
+    >>> target.task, target.n_outputs
+    ('classification', 3)
     """
     accumulator = TargetAccumulator(task)
     accumulator.first(table, rows)

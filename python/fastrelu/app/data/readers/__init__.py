@@ -44,6 +44,13 @@ def read(data: Any, choice: ColumnChoice | None = None, *, need_target: bool = T
     ------
     DataError
         If something cannot be read, is not there, or does not fit.
+
+    Examples
+    --------
+    >>> from fastrelu import training
+    >>> table = training.read(["iris"])
+    >>> table.n_rows, table.target_name, len(table.names)
+    (150, 'target', 4)
     """
     choice = choice or ColumnChoice()
     paths = _paths(data)

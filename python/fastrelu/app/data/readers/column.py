@@ -202,6 +202,10 @@ class ColumnReader:
             values = values.astype(values.dtype.newbyteorder("="))
         if self.kind == "text":
             return texts_of_numbers(values)
+        if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
+            far = values[(values > EXACT) | (values < -EXACT)] if len(values) else values
+            if (far.astype(np.float64) != far).any() or (far % 2).any():
+                self.say_inexact()
         if values.dtype == np.float16:
             values = values.astype(np.float32)
         refuse_infinite(self.source, self.name, values, self.place)

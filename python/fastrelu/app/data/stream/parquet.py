@@ -20,13 +20,13 @@ from fastrelu.app.data.readers.arrow import (
 )
 from fastrelu.app.data.readers.arrow_types import ArrowColumn, is_text, look_at_texts
 from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
-from fastrelu.app.data.readers.column import Found, evidence_for
+from fastrelu.app.data.readers.column import ColumnReader, Found, evidence_for
 from fastrelu.app.data.readers.files import reading
 from fastrelu.app.data.readers.places import FolderColumns, named_in_folders
 from fastrelu.app.data.readers.values import row_number
 from fastrelu.app.data.stream.budget import part_rows
 from fastrelu.app.data.stream.source import Chunk, add_content, chunks_of, new_hash
-from fastrelu.app.data.table import Table
+from fastrelu.app.data.table import Table, is_missing, kind_of
 from fastrelu.app.errors import DataError
 
 BUFFER = 1 << 16  # bytes of each column that are read at once
@@ -68,6 +68,8 @@ class ParquetStream:
         choice = replace(choice, folders=tuple(named_in_folders(paths, choice)))
         self.source = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
         self._metadata: tuple[str, Any] = ("", None)  # of the file opened last
+        self._kinds: dict[str, str] = {}
+        self._types: dict[str, tuple[str, Any]] = {}  # and the first file that says it
         self.raw_row_bytes, self.reading_bytes = 0.0, 0
         files: list[tuple[str, list[int]]] = []
         for path in paths:
@@ -77,6 +79,10 @@ class ParquetStream:
                     self.columns = columns
                     self.roles = columns.roles(path, choice, need_target)
                 self._check_columns(path, columns.names)
+                for name in self.roles.used:
+                    of = file.schema_arrow.field(columns.raw[name]).type
+                    if str(of) != "null":
+                        self._types.setdefault(name, (path, of))
                 files.append((path, self._row_groups(path, file, columns, memory)))
         self.chunks = chunks_of(files)
         self.n_rows = sum(chunk.n_rows for chunk in self.chunks)
@@ -146,23 +152,24 @@ class ParquetStream:
         for name in names:
             role = "target" if name == self.roles.target else "column"
             reader = ArrowColumn.of(self.source, name, row_number(), choice, role, self.found)
-            readers[name] = reader, evidence_for(reader.hints)
+            if name in self._types and is_text(self._types[name][1]):
+                readers[name] = reader, evidence_for(reader.hints)
+        if not readers:
+            return {}
         for chunk in self.chunks:
             with self._open(chunk.path) as file, arrow_errors(chunk.path):
                 schema = file.schema_arrow
-                readers = {
-                    n: r for n, r in readers.items() if is_text(schema.field(columns[n]).type)
-                }
-                if not readers:
-                    break
+                here = {n: r for n, r in readers.items() if is_text(schema.field(columns[n]).type)}
+                if not here:
+                    continue
                 batches = file.iter_batches(
                     self.part_rows,
                     row_groups=[chunk.place],
-                    columns=[columns[name] for name in readers],
+                    columns=[columns[name] for name in here],
                 )
                 at = chunk.first_row
                 for batch in batches:
-                    for name, (reader, evidence) in readers.items():
+                    for name, (reader, evidence) in here.items():
                         look_at_texts(evidence, batch.column(columns[name]), reader, at)
                     at += batch.num_rows
         return {n: reader.decide(evidence) for n, (reader, evidence) in readers.items()}
@@ -185,7 +192,7 @@ class ParquetStream:
                 at += batch.num_rows
 
     def _table(self, path: str, batch: Any, first_row: int) -> Table:
-        table = arrow_table(path, batch, self.choice, self.roles, first_row)
+        table = self._of_one_kind(arrow_table(path, batch, self.choice, self.roles, first_row))
         self.notes += [note for note in table.notes if note not in self.notes]
         return table
 
@@ -202,7 +209,7 @@ class ParquetStream:
             inputs=[name for name in roles.inputs if name not in plain],
             target=roles.target if target is None else None,
         )
-        table = arrow_table(path, batch, self.choice, rest, first_row)
+        table = self._of_one_kind(arrow_table(path, batch, self.choice, rest, first_row))
         columns = {name: plain[name] for name in roles.inputs if name in plain} | table.columns
         if target is None:
             return replace(table, columns=columns)
@@ -212,6 +219,41 @@ class ParquetStream:
             target=target.astype(np.float64, copy=False),
             target_name=roles.target,
         )
+
+    def _of_one_kind(self, table: Table) -> Table:
+        """Return a part's table with the kinds of the whole: files may store a column differently.
+
+        Raises
+        ------
+        DataError
+            If a column is numbers in one file and text in another.
+        """
+        for name, column in table.columns.items():
+            kind = self._kinds.get(name)
+            if kind is None:
+                if name not in self._types:
+                    continue  # of type null in every file
+                kind = self._kinds[name] = self._kind_of(name)
+            found = kind_of(column)
+            if found == kind:
+                continue
+            if not is_missing(column).all():
+                raise DataError(
+                    f"{table.source}: column {name!r} is {found}, but {kind} in "
+                    f"{self._types[name][0]}; correct it, or read it as categories: --categorical "
+                    f"{name!r}"
+                )
+            table.columns[name] = ColumnReader("", name, row_number(), kind).nothing(len(column))
+        return table
+
+    def _kind_of(self, name: str) -> str:
+        """Return what a column is in all files: as its type says, or its texts."""
+        known, of = self.choice.known(name), self._types[name][1]
+        asked = self.choice.kind(name) or (known.table_kind if known is not None else None)
+        if asked is not None:
+            return asked
+        empty = ArrowColumn.of("", name, row_number(), self.choice, "column", Found())
+        return kind_of(empty.read(pa_empty(of)))
 
     def _as_text(self, name: str) -> bool:
         return self.choice.kind(name) not in (None, "numeric")
@@ -226,6 +268,13 @@ class ParquetStream:
             "columns": [*self.names, f"target {self.target_name}"],
             "content": total.hexdigest(),
         }
+
+
+def pa_empty(of: Any) -> Any:
+    """Return an Arrow array of a type without values."""
+    import pyarrow as pa
+
+    return pa.array([], of.storage_type if hasattr(of, "storage_type") else of)
 
 
 def _leaves(schema: Any) -> list[str]:
