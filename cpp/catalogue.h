@@ -116,7 +116,7 @@ constexpr LossInfo kLosses[] = {
 
 // Activations -------------------------------------------------------------------------------------
 
-enum class Activation : std::uint8_t { relu, identity, leaky_relu, logistic, tanh };
+enum class Activation : std::uint8_t { relu, identity, leaky_relu, logistic, tanh, elu };
 
 // How the passes apply an activation: inside the dense passes, or by kernels of its own behind them
 // (kernels/activation-inl.h).
@@ -136,6 +136,7 @@ constexpr ActivationInfo kActivations[] = {
     {Activation::leaky_relu, "leaky_relu", Applied::elementwise, true, 0.01},
     {Activation::logistic, "logistic", Applied::elementwise, false, 0.0},
     {Activation::tanh, "tanh", Applied::elementwise, false, 0.0},
+    {Activation::elu, "elu", Applied::elementwise, false, 0.0},
 };
 
 [[gnu::always_inline]] constexpr const ActivationInfo& info(Activation kind) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// leaky_relu, logistic and tanh on contiguous memory, after a dense pass (docs/arithmetic.md,
+// The activations on contiguous memory, after a dense pass (docs/arithmetic.md,
 // "Layers"). The derivatives are taken from the activation, so that z need not be kept.
 #pragma once
 
@@ -25,6 +25,16 @@ FASTRELU_INLINE typename Simd<T>::V logistic(typename Simd<T>::V x, typename Sim
   return (S::zero() > x ? e : one) / (one + e);
 }
 
+// exp(x) - 1 for x <= 0, without cancellation.
+template <class T>
+FASTRELU_INLINE typename Simd<T>::V expm1_of_negative(typename Simd<T>::V x) {
+  using S = Simd<T>;
+  const typename S::V one = S::set1(T(1)), low = S::set1(-2 * MathConstants<T>::kTanhHighest);
+  typename S::I k;
+  const typename S::V e = reduce_expm1<T>(low > x ? low : x, &k), power = power_of_two<T>(k);
+  return S::fma(e, power, power - one);
+}
+
 template <class T>
 void activate(Activation kind, T* a, std::size_t n) {
   using S = Simd<T>;
@@ -40,6 +50,8 @@ void activate(Activation kind, T* a, std::size_t n) {
     case Activation::logistic:
       return map(z, a, n, [](V v) { return logistic<T>(v, exp_minus_abs<T>(v)); });
     case Activation::tanh: return map(z, a, n, [](V v) { return vtanh<T>(v); });
+    case Activation::elu:
+      return map(z, a, n, [](V v) { return S::zero() > v ? expm1_of_negative<T>(v) : v; });
   }
 }
 
@@ -68,6 +80,8 @@ void activation_backward(Activation kind, const T* a, T unscale, T* dz, std::siz
         const V p = h * u;
         return x * S::fma(-p, p, one);
       });
+    case Activation::elu:
+      return map(d, a, dz, n, [one, u](V x, V h) { return h > S::zero() ? x : x * (h * u + one); });
   }
 }
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import sparse
-from .elementary import exp, tanh
+from .elementary import exp, expm1_of_negative, tanh
 from .fma import fma
 from .random import dropout_keeps
 from .sparse import SparseRows
@@ -70,7 +70,7 @@ def relu_backward(dh: Array, h: Array) -> Array:
     return np.where(h > 0, dh, np.zeros_like(dh))
 
 
-ACTIVATIONS = ("relu", "identity", "leaky_relu", "logistic", "tanh")
+ACTIVATIONS = ("relu", "identity", "leaky_relu", "logistic", "tanh", "elu")
 LEAKY_SLOPE = 0.01
 
 
@@ -90,6 +90,8 @@ def activate(name: str, z: Array) -> Array:
         return np.where(0 > z, z.dtype.type(LEAKY_SLOPE) * z, z)
     if name == "logistic":
         return logistic(z)
+    if name == "elu":
+        return np.where(0 > z, expm1_of_negative(z), z)
     return tanh(z) if name == "tanh" else z
 
 
@@ -105,6 +107,8 @@ def activation_backward(name: str, dh: Array, h: Array) -> Array:
         return np.asarray((dh * h) * (one - h))
     if name == "tanh":
         return np.asarray(dh * fma(-h, h, one))
+    if name == "elu":
+        return np.where(h > 0, dh, dh * (h + one))
     return dh
 
 
