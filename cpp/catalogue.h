@@ -128,6 +128,9 @@ struct ActivationInfo {
   Applied applied;
   bool piecewise_linear;  // z from 0 on, slope * z below
   double slope;
+  // The derivative does not follow from the activation: the forward pass keeps it, where a backward
+  // pass will come.
+  bool keeps_derivative = false;
 };
 
 constexpr ActivationInfo kActivations[] = {
@@ -145,6 +148,10 @@ constexpr ActivationInfo kActivations[] = {
 
 [[gnu::always_inline]] constexpr bool is_elementwise(Activation kind) {
   return info(kind).applied == Applied::elementwise;
+}
+
+[[gnu::always_inline]] constexpr bool keeps_derivative(Activation kind) {
+  return info(kind).keeps_derivative;
 }
 
 // A row's place is its kind's number.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The activations on contiguous memory, after a dense pass (docs/arithmetic.md,
-// "Layers"). The derivatives are taken from the activation, so that z need not be kept.
+// "Layers"). Derivatives are taken from the activation where they follow from it, so that nothing
+// else need be kept.
 #pragma once
 
 #include "kernels.h"
@@ -36,7 +37,7 @@ FASTRELU_INLINE typename Simd<T>::V expm1_of_negative(typename Simd<T>::V x) {
 }
 
 template <class T>
-void activate(Activation kind, T* a, std::size_t n) {
+void activate(Activation kind, T* a, T* /*derivative*/, std::size_t n) {
   using S = Simd<T>;
   using V = typename S::V;
   const T* const z = a;
@@ -57,7 +58,8 @@ void activate(Activation kind, T* a, std::size_t n) {
 
 // `unscale` undoes the factor that dropout put on a; 1 without dropout.
 template <class T>
-void activation_backward(Activation kind, const T* a, T unscale, T* dz, std::size_t n) {
+void activation_backward(Activation kind, const T* a, const T* /*derivative*/, T unscale, T* dz,
+                         std::size_t n) {
   using S = Simd<T>;
   using V = typename S::V;
   const T* const d = dz;
