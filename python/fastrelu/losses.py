@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastrelu import _catalogue
-from fastrelu._arguments import real_number
 from fastrelu._catalogue import LossInfo
 
 Array = NDArray[np.float64]
@@ -49,15 +48,8 @@ class Loss:
         _classes[cls.name] = cls
 
     def __post_init__(self) -> None:
-        parameter = self.info.parameter
-        if parameter is None:
-            return
-        low, high = parameter.low, parameter.high
-        value = real_number(parameter.name, self.parameter, low, high, above=True)
-        if value == high:
-            raise ValueError(
-                f"{parameter.name}: expected a number between {low:g} and {high:g}, got {value!r}"
-            )
+        if self.info.parameter is not None:
+            self.info.parameter.check(self.parameter)
 
     @property
     def parameter(self) -> Any:

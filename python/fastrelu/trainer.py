@@ -17,6 +17,7 @@ from fastrelu._arguments import (
     seed_number,
     whole_number,
 )
+from fastrelu._catalogue import with_names
 from fastrelu.checkpoint import CheckpointMethods
 from fastrelu.data_set import BlockSource, DataSet, Evaluation, LossSums, Shape
 from fastrelu.epoch import EpochMethods, Sampling, checked_sampling
@@ -28,11 +29,12 @@ from fastrelu.history import (
     checked_callbacks,
 )
 from fastrelu.network import Network
-from fastrelu.optimizers import SGD, Adam, Optimizer
+from fastrelu.optimizers import Optimizer
 
 __all__ = ["History", "Trainer"]
 
 
+@with_names
 class Trainer(EpochMethods, CheckpointMethods):
     """Trains a network by minibatch SGD or one of its relatives.
 
@@ -42,8 +44,9 @@ class Trainer(EpochMethods, CheckpointMethods):
         The network; it is trained in place.
     loss : str or loss object
         The loss; `fastrelu.losses` lists them.
-    optimizer : SGD, Adam or AdamW, optional
-        ``SGD(0.1)`` by default.
+    optimizer : {optimizers} or optimizer object
+        The optimizer; `fastrelu.optimizers` has them. A name stands for an object with the usual
+        numbers; a schedule, or another learning rate, needs an object.
     batch_size : int
         The number of rows of a minibatch, >= n_shards.
     seed : int or None
@@ -94,7 +97,7 @@ class Trainer(EpochMethods, CheckpointMethods):
         network: Network,
         *,
         loss: str | losses.Loss = "squared_error",
-        optimizer: Optimizer | None = None,
+        optimizer: str | Optimizer = "sgd",
         batch_size: int = 32,
         seed: int | None = 0,
         clip_norm: float | None = None,
@@ -105,15 +108,11 @@ class Trainer(EpochMethods, CheckpointMethods):
     ) -> None:
         if not isinstance(network, Network):
             raise TypeError(f"network: expected a fastrelu.Network, got {network!r}")
-        if optimizer is None:
-            optimizer = SGD(0.1)
-        if not isinstance(optimizer, (SGD, Adam)):
-            raise TypeError(f"optimizer: expected SGD, Adam or AdamW, got {optimizer!r}")
         if comm is not None:
             raise ValueError("comm: runs of several processes are not there yet; leave it None")
         self.network = network
         self.loss = losses.as_loss(loss)
-        self.optimizer = optimizer
+        self.optimizer = optimizers.as_optimizer("sgd" if optimizer is None else optimizer)
         self.n_shards = whole_number("n_shards", n_shards, 1, 2**31 - 1)
         self.batch_size = whole_number("batch_size", batch_size, 1, 2**48)
         if self.batch_size < self.n_shards:
@@ -128,7 +127,7 @@ class Trainer(EpochMethods, CheckpointMethods):
         self.check_finite = bool(check_finite)
         options = {
             **losses.core_options(self.loss, network.layer_sizes[-1]),
-            **optimizers.core_options(optimizer),
+            **optimizers.core_options(self.optimizer),
             "batch_size": self.batch_size,
             "n_shards": self.n_shards,
             "seed": self.seed,

@@ -11,7 +11,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from fastrelu import losses
+from fastrelu import losses, optimizers
 from fastrelu.app import kinds
 from fastrelu.app.errors import ConfigError
 from fastrelu.app.kinds import Kind, one_of
@@ -55,6 +55,25 @@ def _loss_choice() -> kinds.Choice:
         patterns[name] = None if parameter is None else f"(?:{NUMBER})?"
         shown_as.append(name if parameter is None else f"{name}:{parameter.name.upper()}")
     return kinds.Choice(patterns, "|".join(shown_as))
+
+
+#: What the command's defaults change in the catalogue's: its SGD has momentum.
+SGD_NUMBERS = {"learning_rate": 0.01, "momentum": 0.9}
+
+
+def usual_number(optimizer: str, name: str) -> float:
+    """Return the command's default for a number of an optimizer: its learning rate, say."""
+    if optimizer == "sgd" and name in SGD_NUMBERS:
+        return SGD_NUMBERS[name]
+    return float(getattr(optimizers.as_optimizer(optimizer), name))
+
+
+def _usual(name: str) -> str:
+    """Return the optimizers' usual values of a number: "adamw 0.01, others 0"."""
+    usual = {optimizer: f"{usual_number(optimizer, name):g}" for optimizer in optimizers.names()}
+    most = max(usual.values(), key=list(usual.values()).count)
+    others = [f"{each} {value}" for each, value in usual.items() if value != most]
+    return ", ".join([*others, f"others {most}"])
 
 
 @dataclass(frozen=True)
@@ -194,12 +213,12 @@ class Settings:
     batch_size: int | None = _option(
         None, kinds.Whole(1), TRAINING, "Rows of a minibatch.  [default: by the number of rows]"
     )
-    optimizer: str = _option("adam", one_of("adam", "adamw", "sgd"), TRAINING, "Optimizer.")
+    optimizer: str = _option("adam", one_of(*optimizers.names()), TRAINING, "Optimizer.")
     lr: float | None = _option(
         None,
         kinds.Real(0, 1e6, open_low=True),
         TRAINING,
-        "First learning rate.  [default: adam 0.001, sgd 0.01]",
+        f"First learning rate.  [default: {_usual('learning_rate')}]",
     )
     schedule: str = _option(
         "cosine",
@@ -230,7 +249,10 @@ class Settings:
         None, kinds.Real(0, 1, open_high=True), TRAINING, "Momentum of sgd.  [default: 0.9]"
     )
     weight_decay: float | None = _option(
-        None, kinds.Real(0, 1e6), TRAINING, "L2 penalty.  [default: adamw 0.01, others 0]"
+        None,
+        kinds.Real(0, 1e6),
+        TRAINING,
+        f"L2 penalty.  [default: {_usual('weight_decay')}]",
     )
     clip_norm: float | None = _option(
         None,

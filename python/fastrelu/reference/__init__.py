@@ -17,19 +17,16 @@ beside lecture notes on backpropagation and SGD, in this order:
 The names are those of `fastrelu` itself. Arguments are not checked.
 """
 
-from . import losses
+from . import losses, optimizers
 from .elementary import exp, log, log1p, tanh
 from .fma import fma
 from .layers import linear_relu, relu, relu_backward
 from .losses import *  # noqa: F403 - its __all__, of every loss
 from .network import Cache, Gradients, Network
-from .optimizers import SGD, Adam, AdamW
+from .optimizers import *  # noqa: F403 - its __all__, of every optimizer
 from .trainer import Trainer
 
 __all__ = [
-    "SGD",
-    "Adam",
-    "AdamW",
     "Cache",
     "Gradients",
     "Network",
@@ -43,4 +40,4 @@ __all__ = [
     "relu_backward",
     "tanh",
 ]
-__all__ += losses.__all__
+__all__ += losses.__all__ + optimizers.__all__

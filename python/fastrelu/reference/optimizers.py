@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""SGD, Adam and AdamW: how a gradient g changes a parameter w.
+"""The optimizers: how a gradient g changes a parameter w.
 
 `State` is what an optimizer remembers from step to step; `apply` makes one step in place.
 """
@@ -18,6 +18,8 @@ from .fma import fma
 
 Array = NDArray[Any]
 LearningRate = float | Callable[[int], float]
+
+__all__ = ["SGD", "Adam", "AdamW"]
 
 
 class State:
@@ -222,13 +224,12 @@ class AdamW(Adam):
             w[:] = (fma(-d, w, w) if is_decayed else w) - u
 
 
-Optimizer = SGD | Adam
+_BY_NAME: dict[str, Any] = {kind.name: kind for kind in (SGD, Adam, AdamW)}
 
 
-def as_optimizer(optimizer: Any) -> Optimizer:
-    """Return the optimizer here with the name and numbers of `optimizer`."""
-    for kind in (SGD, Adam, AdamW):
-        if optimizer.name == kind.name:
-            fields = kind.__dataclass_fields__
-            return kind(**{f: getattr(optimizer, f) for f in fields if f != "name"})
-    raise ValueError(f"optimizer: unknown optimizer {optimizer!r}")
+def as_optimizer(optimizer: Any) -> Any:
+    """Return the optimizer here with the name and numbers of `optimizer`; a name has the usual."""
+    if isinstance(optimizer, str):
+        return _BY_NAME[optimizer]()
+    kind = _BY_NAME[optimizer.name]
+    return kind(**{f: getattr(optimizer, f) for f in kind.__dataclass_fields__ if f != "name"})

@@ -42,7 +42,7 @@ class Trainer:
         The network; it is trained in place.
     loss : str or loss object
         The loss; `reference.losses` has them.
-    optimizer : SGD, Adam or AdamW, optional
+    optimizer : str or optimizer object, optional
         ``SGD(0.1)`` by default.
     batch_size : int
         The number of rows of a minibatch, >= n_shards.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -29,7 +30,7 @@ from fastrelu.app.preprocess import (
 from fastrelu.app.preprocess.inputs import Seen, warnings_of
 from fastrelu.app.preprocess.target import require_domain
 from fastrelu.app.run.feeder import Feeder, MemoryFeeder
-from fastrelu.app.settings import Settings
+from fastrelu.app.settings import Settings, usual_number
 from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
 
@@ -279,8 +280,10 @@ def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
     batch = settings.batch_size or (16 if tiny else 32 if n_train < 5000 else 128)
     most = 100 if target.task == "classification" else 60
     epochs = settings.epochs or min(most, max(10, round(1_000_000 / n_train)))
-    sgd = settings.optimizer == "sgd"
-    momentum, decay = settings.momentum, settings.weight_decay
+    usual = partial(usual_number, settings.optimizer)
+    lr, momentum, decay = settings.lr, settings.momentum, settings.weight_decay
+    if momentum is None and settings.optimizer == "sgd":
+        momentum = usual("momentum")
     return replace(
         settings,
         task=target.task,
@@ -288,11 +291,9 @@ def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
         batch_size=min(batch, n_train),
         epochs=epochs,
         schedule_epochs=settings.schedule_epochs or epochs,
-        lr=settings.lr if settings.lr is not None else (1e-2 if sgd else 1e-3),
-        momentum=momentum if momentum is not None else (0.9 if sgd else None),
-        weight_decay=decay
-        if decay is not None
-        else (0.01 if settings.optimizer == "adamw" else 0.0),
+        lr=lr if lr is not None else usual("learning_rate"),
+        momentum=momentum,
+        weight_decay=decay if decay is not None else usual("weight_decay"),
     )
 
 
