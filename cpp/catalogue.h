@@ -160,11 +160,11 @@ constexpr ActivationInfo kActivations[] = {
 
 // Optimizers --------------------------------------------------------------------------------------
 
-enum class OptimizerKind : std::uint8_t { sgd, adam, adamw };
+enum class OptimizerKind : std::uint8_t { sgd, adam, adamw, lion };
 
 // How an update is computed (kernels/update-inl.h): an optimizer's own rule, or for SGD one of
 // three, by its momentum.
-enum class UpdateRule : std::uint8_t { sgd, momentum, nesterov, adam, adamw };
+enum class UpdateRule : std::uint8_t { sgd, momentum, nesterov, adam, adamw, lion };
 
 // Where weight decay acts: on the gradient, to which weight_decay * w is added, or on the weights,
 // which shrink by learning rate * weight_decay.
@@ -202,6 +202,8 @@ constexpr OptimizerInfo kOptimizers[] = {
      {beta_1_of(0.9), beta_2_of(0.999), epsilon_of(1e-8), weight_decay_of(0.0)}},
     {OptimizerKind::adamw, "adamw", UpdateRule::adamw, Decay::decoupled, true, 2, 1e-3,
      {beta_1_of(0.9), beta_2_of(0.999), epsilon_of(1e-8), weight_decay_of(1e-2)}},
+    {OptimizerKind::lion, "lion", UpdateRule::lion, Decay::decoupled, false, 1, 1e-4,
+     {beta_1_of(0.9), beta_2_of(0.99), weight_decay_of(0.0)}},
 };
 // clang-format on
 

@@ -59,6 +59,13 @@ FASTRELU_INLINE typename Simd<T>::V update_vector(const UpdateArgs<T>& u, bool d
     state.store(0, velocity);
     return w + (u.rule == Rule::nesterov ? S::fma(mu, velocity, push) : velocity);
   }
+  if (u.rule == Rule::lion) {
+    const V m = state.load(0);
+    const V c = S::fma(S::set1(u.beta_1), m, S::set1(u.c1) * g);
+    state.store(0, flush<T>(S::fma(S::set1(u.beta_2), m, S::set1(u.c2) * g)));
+    if (decay) w = S::fma(S::set1(-u.weight_decay), w, w);
+    return w - (c > S::zero() ? lr : S::zero() > c ? -lr : c);
+  }
   const V m = flush<T>(S::fma(S::set1(u.beta_1), state.load(0), S::set1(u.c1) * g));
   const V v = flush<T>(S::fma(S::set1(u.beta_2), state.load(1), (S::set1(u.c2) * g) * g));
   state.store(0, m);

@@ -192,6 +192,51 @@ class AdamW(Adam):
     name: ClassVar[str] = "adamw"
 
 
+@dataclass(frozen=True)
+class Lion(Optimizer):
+    """Steps of one length, the learning rate, in the direction of a momentum's sign.
+
+    The direction of each parameter is the sign of beta_1 m + (1 - beta_1) g, where g is the
+    gradient and the momentum m then becomes beta_2 m + (1 - beta_2) g. It keeps one number for each
+    parameter, Adam two. Its learning rate is usually a third to a tenth of Adam's.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        The rate, >= 0; or a schedule, which gives the rate alpha_k of step k = 1, 2, ....
+    beta_1, beta_2 : float
+        The shares of the momentum in the direction and in the next momentum, in [0, 1).
+    weight_decay : float
+        Decoupled decay of weights, not of biases, >= 0: each step also lowers the weights by
+        learning_rate * weight_decay * w.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    References
+    ----------
+    Chen and others (2023), Symbolic discovery of optimization algorithms.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> net = fastrelu.Network([1, 1])
+    >>> net.parameters[:] = 0
+    >>> trainer = fastrelu.Trainer(net, optimizer=fastrelu.optimizers.Lion(0.5))
+    >>> loss = trainer.step([[2.0]], [1.0])  # the gradient is -2 for the weight, -1 for the bias
+    >>> net.parameters
+    array([0.5, 0.5], dtype=float32)
+    """
+
+    learning_rate: LearningRate = _usual("lion")
+    beta_1: float = _usual("lion", "beta_1")
+    beta_2: float = _usual("lion", "beta_2")
+    weight_decay: float = _usual("lion", "weight_decay")
+    name: ClassVar[str] = "lion"
+
+
 def names() -> list[str]:
     """Return the optimizers' names.
 

@@ -19,7 +19,7 @@ from .fma import fma
 Array = NDArray[Any]
 LearningRate = float | Callable[[int], float]
 
-__all__ = ["SGD", "Adam", "AdamW"]
+__all__ = ["SGD", "Adam", "AdamW", "Lion"]
 
 
 class State:
@@ -224,7 +224,53 @@ class AdamW(Adam):
             w[:] = (fma(-d, w, w) if is_decayed else w) - u
 
 
-_BY_NAME: dict[str, Any] = {kind.name: kind for kind in (SGD, Adam, AdamW)}
+@dataclass(frozen=True)
+class Lion:
+    """Lion (Chen and others, 2023): steps along the sign of a momentum; decoupled weight decay.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        A number, or a schedule k -> alpha_k.
+    beta_1, beta_2 : float
+        The shares of the momentum in the direction and in the next momentum, in [0, 1).
+    weight_decay : float
+        Decoupled decay of weights, not biases.
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> net = reference.Network([1, 1])
+    >>> net.set_parameters([0, 0])
+    >>> trainer = reference.Trainer(net, optimizer=reference.Lion(0.5))
+    >>> loss = trainer.step([[2.0]], [1.0])
+    >>> net.parameters.round(4).tolist()
+    [0.5, 0.5]
+    """
+
+    learning_rate: LearningRate = 1e-4
+    beta_1: float = 0.9
+    beta_2: float = 0.99
+    weight_decay: float = 0.0
+    name: ClassVar[str] = "lion"
+
+    @np.errstate(all="ignore")
+    def apply(
+        self, parameters: Sequence[Array], gradients: Sequence[Array], state: State, k: int
+    ) -> None:
+        """Make step k in place."""
+        rate = learning_rate_at(self.learning_rate, k)
+        for i, w in enumerate(parameters):
+            T, g, m = w.dtype.type, gradients[i], state.first[i]
+            lr, d = T(rate), T(rate * self.weight_decay)
+            c = fma(T(self.beta_1), m, T(1 - self.beta_1) * g)
+            state.first[i] = flush(fma(T(self.beta_2), m, T(1 - self.beta_2) * g))
+            step = np.where(c > 0, lr, np.where(0 > c, -lr, c))  # c: 0, or NaN
+            is_decayed = d != 0 and w.ndim == 2  # biases are not
+            w[:] = (fma(-d, w, w) if is_decayed else w) - step
+
+
+_BY_NAME: dict[str, Any] = {kind.name: kind for kind in (SGD, Adam, AdamW, Lion)}
 
 
 def as_optimizer(optimizer: Any) -> Any:
