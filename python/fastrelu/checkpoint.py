@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from fastrelu.model_file import Arrays
     from fastrelu.trainer import Trainer
 
+__all__ = ["FORMAT"]
+
 FORMAT = "fastrelu.checkpoint"  # the format that the files name
 #: Numbers whose every bit counts: written in hexadecimal.
 EXACT = ("loss_sum", "weight_sum", "power_1", "power_2", "seconds")

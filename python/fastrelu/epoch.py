@@ -18,6 +18,8 @@ from fastrelu.losses import Loss
 from fastrelu.network import Network
 from fastrelu.optimizers import Optimizer
 
+__all__ = ["SAMPLINGS", "Sampling"]
+
 Sampling = Literal["shuffle", "subset", "with_replacement"]
 SAMPLINGS = ("shuffle", "subset", "with_replacement")
 Stop = Callable[[], Any]

@@ -61,11 +61,11 @@ class Loss:
 
     @property
     def parameter(self) -> Any:
-        """The value of the loss's parameter; 0 if it has none."""
+        """The value of the loss's parameter; 0 if the loss has none."""
         return 0.0 if self.info.parameter is None else getattr(self, self.info.parameter.name)
 
     def deviance(self, y: Array, mu: Array) -> Array:
-        """Return half the unit deviance of means from targets, for losses whose metric is "d2".
+        """Return half the unit deviance of targets from means, for losses whose metric is "d2".
 
         Parameters
         ----------
@@ -185,7 +185,29 @@ class Poisson(Loss):
     name: ClassVar[str] = "poisson"
 
     def deviance(self, y: Array, mu: Array) -> Array:
-        """Return ``y log(y / mu) - y + mu`` for each target; see `Loss.deviance`."""
+        """Return ``y log(y / mu) - y + mu`` for each target; 0 log(0) is 0.
+
+        Parameters
+        ----------
+        y, mu : ndarray of float64
+            Targets >= 0 and means > 0, of one shape.
+
+        Returns
+        -------
+        ndarray of float64
+            One number for each target, >= 0.
+
+        References
+        ----------
+        McCullagh and Nelder (1989), Generalized linear models, section 2.3.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastrelu
+        >>> fastrelu.losses.Poisson().deviance(np.array([0.0, 1.0]), np.array([3.0, 1.0]))
+        array([3., 0.])
+        """
         with np.errstate(divide="ignore", invalid="ignore"):
             each: Array = np.where(y > 0, y * np.log(y / mu), 0.0) - y + mu
         return each
@@ -214,7 +236,29 @@ class Gamma(Loss):
     name: ClassVar[str] = "gamma"
 
     def deviance(self, y: Array, mu: Array) -> Array:
-        """Return ``log(mu / y) + y / mu - 1`` for each target; see `Loss.deviance`."""
+        """Return ``log(mu / y) + y / mu - 1`` for each target.
+
+        Parameters
+        ----------
+        y, mu : ndarray of float64
+            Targets and means, > 0, of one shape.
+
+        Returns
+        -------
+        ndarray of float64
+            One number for each target, >= 0.
+
+        References
+        ----------
+        McCullagh and Nelder (1989), Generalized linear models, section 2.3.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastrelu
+        >>> fastrelu.losses.Gamma().deviance(np.array([1.0, 2.0]), np.array([1.0, 1.0])).round(4)
+        array([0.    , 0.3069])
+        """
         return np.asarray(np.log(mu / y) + y / mu - 1.0)
 
 
@@ -377,7 +421,31 @@ def with_parameter(name: str, value: float) -> Loss:
 
 
 def core_options(loss: Loss, outputs: int) -> dict[str, Any]:
-    """Return the loss's name and numbers as the core takes them."""
+    """Return a loss's name and numbers as the core takes them, and as files hold them.
+
+    Parameters
+    ----------
+    loss : Loss
+        The loss.
+    outputs : int
+        The number of outputs, which `pos_weight` has to fit.
+
+    Returns
+    -------
+    dict
+        The name `loss`, the list `pos_weight` and the number `loss_parameter`.
+
+    Raises
+    ------
+    ValueError
+        If `pos_weight` does not fit.
+
+    Examples
+    --------
+    >>> from fastrelu import losses
+    >>> losses.core_options(losses.Huber(2.0), outputs=1)
+    {'loss': 'huber', 'pos_weight': [], 'loss_parameter': 2.0}
+    """
     return {
         "loss": loss.name,
         "pos_weight": positive_weights(loss, outputs),
@@ -386,7 +454,29 @@ def core_options(loss: Loss, outputs: int) -> dict[str, Any]:
 
 
 def from_settings(settings: dict[str, Any]) -> Loss:
-    """Return the loss that `core_options` described."""
+    """Return the loss that `core_options` described.
+
+    Parameters
+    ----------
+    settings : dict
+        What `core_options` returned; other keys are not looked at.
+
+    Returns
+    -------
+    Loss
+        The loss.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If something is missing, or there is no such loss.
+
+    Examples
+    --------
+    >>> from fastrelu import losses
+    >>> losses.from_settings(losses.core_options(losses.Huber(2.0), outputs=1))
+    Huber(delta=2.0)
+    """
     if settings["pos_weight"]:
         return BinaryCrossEntropy(tuple(settings["pos_weight"]))
     if "loss_parameter" not in settings:
@@ -395,7 +485,31 @@ def from_settings(settings: dict[str, Any]) -> Loss:
 
 
 def positive_weights(loss: Loss, outputs: int) -> list[float]:
-    """Return pos_weight as one float for each output, or [] without any."""
+    """Return a loss's `pos_weight` as one float for each output.
+
+    Parameters
+    ----------
+    loss : Loss
+        The loss.
+    outputs : int
+        The number of outputs.
+
+    Returns
+    -------
+    list of float
+        The factors; [] if the loss has none.
+
+    Raises
+    ------
+    ValueError
+        If `pos_weight` is not one number > 0, or one for each output.
+
+    Examples
+    --------
+    >>> from fastrelu import losses
+    >>> losses.positive_weights(losses.BinaryCrossEntropy(pos_weight=2), outputs=3)
+    [2.0, 2.0, 2.0]
+    """
     pos_weight = getattr(loss, "pos_weight", None)
     if pos_weight is None:
         return []

@@ -163,7 +163,27 @@ Optimizer = SGD | Adam | AdamW
 
 
 def core_options(optimizer: Optimizer) -> dict[str, Any]:
-    """Return the optimizer's numbers as the core takes them."""
+    """Return an optimizer's name and numbers as the core takes them.
+
+    Parameters
+    ----------
+    optimizer : SGD, Adam or AdamW
+        The optimizer.
+
+    Returns
+    -------
+    dict
+        The name `optimizer`, and each number by its name; those that the optimizer does not have
+        are at their usual values. The learning rate is not among them.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> from fastrelu import optimizers
+    >>> options = optimizers.core_options(fastrelu.SGD(0.1, momentum=0.9))
+    >>> options["optimizer"], options["momentum"]
+    ('sgd', 0.9)
+    """
     return {
         "optimizer": optimizer.name,
         "momentum": float(getattr(optimizer, "momentum", 0.0)),
@@ -176,12 +196,33 @@ def core_options(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def learning_rates(optimizer: Optimizer, first: int, count: int) -> NDArray[np.float64]:
-    """Return alpha_k for k = first .. first + count - 1.
+    """Return the learning rates alpha_k of the steps k = first to first + count - 1.
+
+    Parameters
+    ----------
+    optimizer : SGD, Adam or AdamW
+        The optimizer.
+    first : int
+        The number of the first step, from 1.
+    count : int
+        The number of steps.
+
+    Returns
+    -------
+    ndarray of float64, (count,)
+        The rates.
 
     Raises
     ------
     ValueError, TypeError
         If the schedule gives something other than a finite number >= 0.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> from fastrelu import optimizers
+    >>> optimizers.learning_rates(fastrelu.SGD(lambda k: 1 / k), first=1, count=4)
+    array([1.        , 0.5       , 0.33333333, 0.25      ])
     """
     rate = optimizer.learning_rate
     if not callable(rate):

@@ -87,6 +87,10 @@ class Trainer(EpochMethods, CheckpointMethods):
     >>> history = trainer.fit(X, y, epochs=100)
     >>> net.parameters.round(2)  # y = 2 x + 1
     array([2., 1.], dtype=float32)
+    >>> trainer.n_epochs, trainer.n_steps, trainer.epoch_open, trainer.epoch_steps
+    (100, 200, False, 0)
+    >>> trainer.epoch_loss == history.loss[-1]
+    True
     """
 
     def __init__(

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import layers
-from .losses import (
-    as_loss,
+from .loss import as_loss
+from .losses import link
+from .minibatch import (
     as_targets,
     chain,
     check_outputs,
-    link,
     loss_and_d_out,
     reported_loss,
     row_factors,
@@ -74,6 +74,8 @@ class Gradients:
     >>> loss, gradients = net.loss_and_gradient([[1, 1]], [1])
     >>> gradients.flat
     array([2., 2., 2.], dtype=float32)
+    >>> [g.shape for g in gradients.arrays]
+    [(2, 1), (1,)]
     """
 
     weights: Sequence[Array]
@@ -132,6 +134,8 @@ class Network:
     >>> ours = fastrelu.Network([2, 3, 1], seed=7)
     >>> bool((ours([1.0, 2.0]) == theirs([1.0, 2.0])).all())  # to the last bit
     True
+    >>> theirs.n_parameters, theirs.parameters.shape, [a.shape for a in theirs.arrays]
+    (13, (13,), [(2, 3), (3,), (3, 1), (1,)])
     """
 
     def __init__(
@@ -198,7 +202,25 @@ class Network:
     # Forward and backward
 
     def inputs_of(self, X: Any) -> Any:
-        """Return X in the network's dtype, times `scale`."""
+        """Return X as the first layer takes it: in the network's dtype, times `scale`.
+
+        Parameters
+        ----------
+        X : ndarray or SparseRows, (n, d_in)
+            Rows.
+
+        Returns
+        -------
+        ndarray or SparseRows, (n, d_in)
+            The inputs.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> reference.Network([2, 1], scale=0.5).inputs_of(np.array([[1, 3]]))
+        array([[0.5, 1.5]], dtype=float32)
+        """
         if isinstance(X, SparseRows):
             return X.times(self.scale, self.dtype)
         x = X.astype(self.dtype)
@@ -225,6 +247,15 @@ class Network:
             The outputs.
         cache : Cache
             For `backward`.
+
+        Examples
+        --------
+        >>> from fastrelu import reference
+        >>> net = reference.Network([2, 1])
+        >>> net.set_parameters([1, 2, 0])
+        >>> out, cache = net.forward_cached([[1, 1]])
+        >>> out
+        array([[3.]], dtype=float32)
         """
         X = as_rows(X)
         x = self.inputs_of(X if X.ndim == 2 else np.atleast_2d(X))

@@ -15,7 +15,8 @@ from fastrelu._arguments import dropout_rates
 from . import random
 from .blocks import epoch_blocks
 from .layers import Dropout
-from .losses import as_loss, check_outputs, reported_loss
+from .loss import as_loss
+from .minibatch import check_outputs, reported_loss
 from .network import Network, minibatch_gradient
 from .optimizers import SGD, State, as_optimizer, clip, squared_norm
 from .random import Rows
