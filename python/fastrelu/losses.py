@@ -7,89 +7,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastrelu import _catalogue
-from fastrelu._arguments import real_number
-from fastrelu._catalogue import LossInfo
+from fastrelu.loss import CLASSES, Array, Loss
 
-Array = NDArray[np.float64]
-
-_classes: dict[str, type[Loss]] = {}
-
-
-class Loss:
-    """The base of all losses. A class is one loss; an object is a loss with its parameter.
-
-    Training minimizes the mean of the loss over the rows. What the core's catalogue says of a loss
-    is in `info`: its task and link, its valid targets, its metric, its parameter.
-
-    Attributes
-    ----------
-    name : str
-        The loss's name. It can be given instead of an object, and then the parameter has its usual
-        value.
-    info : LossInfo
-        ``info.link`` is "identity", "softmax", "logistic" or "log"; ``info.domain.text`` describes
-        the valid targets; ``info.metric`` is "r2", "accuracy" or "d2".
-
-    Examples
-    --------
-    >>> import fastrelu
-    >>> loss = fastrelu.losses.Huber(delta=2.0)
-    >>> loss.name, loss.parameter, loss.info.link, loss.info.metric
-    ('huber', 2.0, 'identity', 'r2')
-    """
-
-    name: ClassVar[str]
-    info: ClassVar[LossInfo]
-
-    def __init_subclass__(cls) -> None:
-        cls.info = _catalogue.LOSSES[cls.name]
-        _classes[cls.name] = cls
-
-    def __post_init__(self) -> None:
-        parameter = self.info.parameter
-        if parameter is None:
-            return
-        low, high = parameter.low, parameter.high
-        value = real_number(parameter.name, self.parameter, low, high, above=True)
-        if value == high:
-            raise ValueError(
-                f"{parameter.name}: expected a number between {low:g} and {high:g}, got {value!r}"
-            )
-
-    @property
-    def parameter(self) -> Any:
-        """The value of the loss's parameter; 0 if the loss has none."""
-        return 0.0 if self.info.parameter is None else getattr(self, self.info.parameter.name)
-
-    def deviance(self, y: Array, mu: Array) -> Array:
-        """Return half the unit deviance of targets from means, for losses whose metric is "d2".
-
-        Parameters
-        ----------
-        y, mu : ndarray of float64
-            Targets and means, of one shape.
-
-        Returns
-        -------
-        ndarray of float64
-            One number for each target. The metric D2 is the share of their sum that is explained.
-
-        Raises
-        ------
-        NotImplementedError
-            If the loss has no deviance.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import fastrelu
-        >>> fastrelu.losses.Poisson().deviance(np.array([0.0, 1.0]), np.array([1.0, 1.0]))
-        array([1., 0.])
-        """
-        raise NotImplementedError(f"{self.name} has no deviance")
+__all__ = [
+    "AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "Gamma", "Huber", "Loss", "Poisson",
+    "Quantile", "SquaredError", "as_loss", "core_options", "from_settings", "names",
+    "positive_weights", "with_parameter",
+]  # fmt: skip
 
 
 def _initial(name: str) -> float:
@@ -187,15 +114,7 @@ class Poisson(Loss):
     def deviance(self, y: Array, mu: Array) -> Array:
         """Return ``y log(y / mu) - y + mu`` for each target; 0 log(0) is 0.
 
-        Parameters
-        ----------
-        y, mu : ndarray of float64
-            Targets >= 0 and means > 0, of one shape.
-
-        Returns
-        -------
-        ndarray of float64
-            One number for each target, >= 0.
+        The arguments are those of `Loss.deviance`.
 
         References
         ----------
@@ -238,15 +157,7 @@ class Gamma(Loss):
     def deviance(self, y: Array, mu: Array) -> Array:
         """Return ``log(mu / y) + y / mu - 1`` for each target.
 
-        Parameters
-        ----------
-        y, mu : ndarray of float64
-            Targets and means, > 0, of one shape.
-
-        Returns
-        -------
-        ndarray of float64
-            One number for each target, >= 0.
+        The arguments are those of `Loss.deviance`.
 
         References
         ----------
@@ -359,7 +270,7 @@ def names(task: str | None = None) -> tuple[str, ...]:
     >>> fastrelu.losses.names("classification")
     ('cross_entropy',)
     """
-    return tuple(n for n, each in _classes.items() if task is None or each.info.task == task)
+    return tuple(n for n, each in CLASSES.items() if task is None or each.info.task == task)
 
 
 def as_loss(loss: Any) -> Loss:
@@ -387,9 +298,9 @@ def as_loss(loss: Any) -> Loss:
     Huber(delta=1.0)
     """
     if isinstance(loss, str):
-        if loss not in _classes:
-            raise ValueError(f"loss: expected one of {', '.join(_classes)}, got {loss!r}")
-        return _classes[loss]()
+        if loss not in CLASSES:
+            raise ValueError(f"loss: expected one of {', '.join(CLASSES)}, got {loss!r}")
+        return CLASSES[loss]()
     if isinstance(loss, Loss):
         return loss
     raise TypeError(f"loss: expected a name or a fastrelu.losses object, got {loss!r}")
@@ -417,7 +328,7 @@ def with_parameter(name: str, value: float) -> Loss:
     Quantile(quantile=0.9)
     """
     parameter = as_loss(name).info.parameter
-    return as_loss(name) if parameter is None else _classes[name](**{parameter.name: value})
+    return as_loss(name) if parameter is None else CLASSES[name](**{parameter.name: value})
 
 
 def core_options(loss: Loss, outputs: int) -> dict[str, Any]:
