@@ -146,6 +146,37 @@ def test_every_public_name_has_an_example(module):
     assert not missing, "\n".join(sorted(missing))
 
 
+def undescribed(name, thing):
+    """What the docstring of a function, or of a class that is called, leaves out."""
+    text = thing.__doc__ or ""
+    if re.search(r"(arguments|parameters) are those\s+of", text):
+        return
+    try:
+        signature = inspect.signature(thing)
+    except ValueError:  # compiled
+        return
+    for key in signature.parameters:
+        if not re.search(rf"\b{key}\b", text) and "Attributes\n" not in text:
+            yield f"{name}: parameter {key}"
+    gives = signature.return_annotation not in (None, "None", inspect.Signature.empty)
+    if gives and not inspect.isclass(thing) and not re.search("(Returns|Yields)\n", text):
+        yield f"{name}: what it returns"
+
+
+@pytest.mark.parametrize("module", public_modules(), ids=lambda module: module.__name__)
+def test_every_docstring_describes_the_parameters_and_the_result(module):
+    found = []
+    for name, thing in public_things(module):
+        if is_exempt(thing):
+            continue
+        found += undescribed(name, thing)
+        for key, _, is_property in members(thing) if inspect.isclass(thing) else ():
+            if not is_property:
+                found += undescribed(f"{name}.{key}", getattr(thing, key))
+    found = [line for line in found if not re.search(r"parameter (self|cls|args|kwargs)$", line)]
+    assert not found, "\n".join(found)
+
+
 def test_the_estimators_and_the_compiled_classes_are_looked_at():
     pytest.importorskip("sklearn")
     assert {"fastrelu.mlp.MLPClassifier", "fastrelu.mlp.MLPRegressor"} <= set(EXAMPLES)

@@ -7,7 +7,7 @@ beside lecture notes on backpropagation and SGD, in this order:
 - `layers`: ReLU, the linear layer, and the chain rule back through them;
 - `loss`, `losses`: what is minimized, and its derivative with respect to the outputs;
 - `minibatch`: the mean of the loss over a minibatch;
-- `network`: parameters, forward, backward;
+- `network`, `gradients`: parameters, forward, backward;
 - `optimizers`: how a gradient changes the parameters;
 - `trainer`: minibatches, steps and epochs;
 - `sparse`: the first layer where most inputs are 0;
@@ -21,9 +21,10 @@ The names are those of `fastrelu` itself. Arguments are not checked.
 from . import losses
 from .elementary import exp, log, log1p, tanh
 from .fma import fma
+from .gradients import Cache, Gradients
 from .layers import linear_relu, relu, relu_backward
 from .losses import *  # noqa: F403 - its __all__, of every loss
-from .network import Cache, Gradients, Network
+from .network import Network
 from .optimizers import SGD, Adam, AdamW
 from .trainer import Trainer
 

@@ -54,6 +54,8 @@ class SquaredError(Loss):
     def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
         """Return half the mean (or sum) over the outputs of (z - y)^2; g is z - y.
 
+        The arguments are those of `Loss.rows`.
+
         Examples
         --------
         >>> import numpy as np
@@ -100,6 +102,8 @@ class Huber(Loss):
     def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
         """Return the squares, linear beyond delta; g is z - y kept in [-delta, delta].
 
+        The arguments are those of `Loss.rows`.
+
         Examples
         --------
         >>> import numpy as np
@@ -117,7 +121,12 @@ class Huber(Loss):
 
 @dataclass(frozen=True)
 class AbsoluteError(Loss):
-    """The absolute residual, averaged over the outputs, or `summed`.
+    """The absolute residual, averaged over the outputs.
+
+    Parameters
+    ----------
+    summed : bool
+        Whether to sum over the outputs instead.
 
     Examples
     --------
@@ -134,6 +143,8 @@ class AbsoluteError(Loss):
 
     def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
         """Return the absolute values of the residuals z - y; g is their signs.
+
+        The arguments are those of `Loss.rows`.
 
         Examples
         --------
@@ -176,6 +187,8 @@ class Quantile(Loss):
 
     def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
         """Return abs(z - y), times `quantile` for z below y, times 1 - `quantile` above.
+
+        The arguments are those of `Loss.rows`.
 
         Examples
         --------
@@ -228,6 +241,8 @@ class CrossEntropy(Loss):
     def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
         """Return minus the logarithm of the label's share of the softmax.
 
+        The arguments are those of `Loss.rows`.
+
         Examples
         --------
         >>> import numpy as np
@@ -271,6 +286,8 @@ class BinaryCrossEntropy(Loss):
 
     def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
         """Return ``log(1 + exp(z)) - z y``, written so that no exp overflows.
+
+        The arguments are those of `Loss.rows`.
 
         Examples
         --------
@@ -352,6 +369,8 @@ class Poisson(Loss):
     def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
         """Return ``y log(y / mu) - y + mu`` with ``mu = exp(z)``; y log y is 0 at 0.
 
+        The arguments are those of `Loss.rows`.
+
         Examples
         --------
         >>> import numpy as np
@@ -387,6 +406,8 @@ class Gamma(Loss):
 
     def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
         """Return ``log(mu / y) + y / mu - 1`` with ``mu = exp(z)``; g is ``1 - y / mu``.
+
+        The arguments are those of `Loss.rows`.
 
         Examples
         --------

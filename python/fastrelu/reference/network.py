@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import layers
+from .gradients import Cache, Gradients, in_order
 from .loss import as_loss
 from .losses import link
 from .minibatch import (
@@ -26,78 +26,6 @@ from .random import Rows, init_weights
 from .sparse import SparseRows, as_rows
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Cache:
-    """The activations that `forward_cached` keeps for `backward`.
-
-    Attributes
-    ----------
-    h : list
-        The activations of each layer, h[0] = x, ..., h[-1] = outputs.
-    one_row : bool
-        Whether X was one row.
-    dropout : Dropout
-        The masks that were applied.
-
-    Examples
-    --------
-    >>> from fastrelu import reference
-    >>> net = reference.Network([2, 3, 1])
-    >>> out, cache = net.forward_cached([[1.0, 2.0]])
-    >>> [h.shape for h in cache.h]
-    [(1, 2), (1, 3), (1, 1)]
-    """
-
-    h: list[Any]
-    one_row: bool
-    dropout: layers.Dropout = layers.NO_DROPOUT
-
-
-@dataclass(frozen=True)
-class Gradients:
-    """The gradient of a loss with respect to a network's parameters.
-
-    Attributes
-    ----------
-    weights, biases : sequence of ndarray
-        The gradient with respect to each layer's weights and biases; biases is () without biases.
-    inputs : ndarray or None
-        The gradient with respect to X, if it was asked for.
-
-    Examples
-    --------
-    >>> from fastrelu import reference
-    >>> net = reference.Network([2, 1])
-    >>> net.set_parameters([1, 2, 0])
-    >>> loss, gradients = net.loss_and_gradient([[1, 1]], [1])
-    >>> gradients.flat
-    array([2., 2., 2.], dtype=float32)
-    >>> [g.shape for g in gradients.arrays]
-    [(2, 1), (1,)]
-    """
-
-    weights: Sequence[Array]
-    biases: Sequence[Array]
-    inputs: Array | None = None
-
-    @property
-    def arrays(self) -> list[Array]:
-        """The gradients as a list: W0, b0, W1, b1, ..."""
-        return in_order(self.weights, self.biases)
-
-    @property
-    def flat(self) -> Array:
-        """The whole gradient as one vector, in the order of `arrays`."""
-        return np.concatenate([a.ravel() for a in self.arrays])
-
-
-def in_order(weights: Sequence[Array], biases: Sequence[Array]) -> list[Array]:
-    """Return W0, b0, W1, b1, ..., or W0, W1, ... without biases."""
-    if not biases:
-        return list(weights)
-    return [a for pair in zip(weights, biases, strict=True) for a in pair]
 
 
 class Network:
@@ -182,6 +110,16 @@ class Network:
 
     def set_parameters(self, flat: ArrayLike) -> None:
         """Set all parameters from one vector in the order of `arrays`.
+
+        Parameters
+        ----------
+        flat : array_like, (n_parameters,)
+            The parameters.
+
+        Raises
+        ------
+        ValueError
+            If it has another shape.
 
         Examples
         --------
@@ -331,7 +269,17 @@ class Network:
         return dX[0] if cache.one_row else dX
 
     def jacobian(self, X: ArrayLike) -> Array:
-        """Return d out / d X of each row, (n, d_out, d_in), or (d_out, d_in) for one row.
+        """Return the derivatives of the outputs with respect to the inputs, for each row.
+
+        Parameters
+        ----------
+        X : array_like, (n, d_in) or (d_in,)
+            Rows, or one row.
+
+        Returns
+        -------
+        ndarray, (n, d_out, d_in) or (d_out, d_in)
+            The derivatives.
 
         Examples
         --------
@@ -415,7 +363,19 @@ class Network:
         return reported_loss(total_loss(row_losses, weights), chain(weights))
 
     def predict_proba(self, X: ArrayLike, loss: Any) -> Array:
-        """Return the predictions that the outputs stand for: the inverse link of `loss` of them.
+        """Return the predictions that the outputs stand for, by the inverse link of a loss.
+
+        Parameters
+        ----------
+        X : array_like, (n, d_in) or (d_in,)
+            Rows, or one row.
+        loss : str or loss object
+            The loss.
+
+        Returns
+        -------
+        ndarray, (n, d_out) or (d_out,)
+            The predictions.
 
         Examples
         --------

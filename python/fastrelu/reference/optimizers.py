@@ -248,6 +248,8 @@ class Adam:
 class AdamW(Adam):
     """Adam with decoupled weight decay: a weight shrinks by the share alpha_k * weight_decay.
 
+    The parameters are those of `Adam`.
+
     References
     ----------
     Loshchilov and Hutter (2019), Decoupled weight decay regularization.

@@ -94,7 +94,21 @@ class Trainer:
         self.epoch = 0  # epochs begun
 
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Make one step on exactly this minibatch; return its loss before the step.
+        """Make one step on exactly this minibatch.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n, d_in)
+            The rows.
+        y : array_like
+            Targets, (n, d_out) ((n,) also for one output), or integer labels, (n,).
+        sample_weight : array_like, (n,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            The loss of the minibatch before the step.
 
         Examples
         --------
