@@ -108,7 +108,7 @@ def _run(
             click.echo(result_line(part, metrics[part]), err=to_stderr)
     if folder is not None:
         say(f"saved: {folder.path}/: model, report, metrics, history, settings, checkpoints")
-        say(f'in Python: fastrelu.training.load_model("{folder.path}").predict(rows)')
+        say(f"in Python: fastrelu.training.load_model({str(folder.path)!r}).predict(rows)")
     else:
         say("nothing is saved: --out DIR saves the model, its report and its checkpoints")
 
