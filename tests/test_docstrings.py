@@ -113,12 +113,12 @@ def is_exempt(thing):
 
 def members(cls):
     """(name, docstring, whether it is a property) of the public methods and properties."""
-    for key, value in inspect.getmembers(cls):
-        is_property = inspect.isdatadescriptor(value)
-        inner = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
-        inner = getattr(inner, "__objclass__", inspect.unwrap(inner))
-        if not key.startswith("_") and (is_property or inspect.isroutine(value)) and own(inner):
-            yield key, value.__doc__ or "", is_property
+    for key, kind, defined_by, _ in inspect.classify_class_attrs(cls):
+        value = getattr(cls, key, None)
+        if key.startswith("_") or kind == "data" or not own(defined_by):
+            continue
+        if kind == "property" or own(value) or not getattr(value, "__module__", ""):
+            yield key, value.__doc__ or "", kind == "property"
 
 
 def described(thing, name):

@@ -14,6 +14,18 @@ from numpy.typing import NDArray
 from fastrelu import links
 from fastrelu.losses import Loss
 
+__all__ = [
+    "FORMER_KEYS",
+    "RECORD_KEYS",
+    "Callback",
+    "EpochRecord",
+    "History",
+    "Metric",
+    "Progress",
+    "call_callbacks",
+    "checked_callbacks",
+]
+
 
 class EpochRecord(dict[str, Any]):
     """The numbers of one epoch, the same for `Trainer`, the estimators and ``fastrelu train``.

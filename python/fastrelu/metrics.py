@@ -11,6 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "ClassScores",
+    "Reliability",
+    "class_numbers",
+    "class_scores",
+    "confusion_counts",
+    "label_text",
+    "r2_score",
+    "reliability",
+    "top_confusions",
+    "wilson_interval",
+]
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 

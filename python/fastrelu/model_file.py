@@ -13,6 +13,18 @@ from numpy.typing import NDArray
 from fastrelu import whole_files
 from fastrelu.network import Network
 
+__all__ = [
+    "FORMAT_VERSION",
+    "Arrays",
+    "FileError",
+    "load",
+    "network_content",
+    "network_from",
+    "read",
+    "save_network",
+    "write",
+]
+
 FORMAT_VERSION = 1
 Arrays = dict[str, NDArray[Any]]
 

@@ -90,6 +90,12 @@ class Network(PieceMethods, GradientMethods, _core.Network):
     >>> net = fastrelu.Network([2, 3, 1], seed=0)
     >>> net
     <fastrelu.Network 2-3-1 float32, 13 parameters>
+    >>> net.layer_sizes, net.activations, net.dtype, net.n_parameters
+    ([2, 3, 1], ['relu'], dtype('float32'), 13)
+    >>> net.bias, net.scale, net.check_finite
+    (True, 1.0, True)
+    >>> [w.shape for w in net.weights], [b.shape for b in net.biases]
+    ([(2, 3), (3, 1)], [(3,), (1,)])
     >>> net.parameters[:] = 1  # writes into the network
     >>> net([[1.0, 2.0], [-1.0, -2.0]])
     array([[13.],

@@ -12,6 +12,16 @@ from numpy.typing import NDArray
 
 from fastrelu._arguments import real_number
 
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "LearningRate",
+    "Optimizer",
+    "core_options",
+    "learning_rates",
+]
+
 LearningRate = float | Callable[[int], float]
 
 

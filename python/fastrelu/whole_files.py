@@ -8,6 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+__all__ = [
+    "TEMPORARY_SUFFIX",
+    "write_bytes",
+]
+
 TEMPORARY_SUFFIX = ".part"  # of a file that is not whole yet
 
 

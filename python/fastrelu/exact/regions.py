@@ -52,6 +52,10 @@ class LinearRegions:
     (2, [[True], [False]])
     >>> regions.A[0] @ (1.0, 1.0) + regions.c[0]
     array([5.])
+    >>> regions.areas, regions.owner.tolist()
+    (array([2., 2.]), [0, 0, 0, 0, 1, 1, 1, 1])
+    >>> bool(net(regions.centers[0])[0] > 0), bool(net(regions.centers[1])[0] > 0)
+    (True, False)
     """
 
     vertices: Array
@@ -94,7 +98,7 @@ class LinearRegions:
 
     @property
     def areas(self) -> Array:
-        """The area of each polygon in (s, t), ndarray, (R,)."""
+        """The area of each polygon in (s, t) by the shoelace formula, ndarray, (R,)."""
         # From the first corner, so that tiny polygons far from the origin keep their digits.
         p = self.vertices - self.vertices[self.offsets[:-1]][self.owner]
         following = np.arange(1, len(p) + 1)
