@@ -225,7 +225,8 @@ def _arguments(settings: dict[str, Any], rate: Any) -> dict[str, Any]:
 
     if rate is None:
         raise ValueError(
-            "learning_rate: the checkpoint was made with a callable of your own; give it again"
+            "learning_rate: expected the callable that the checkpoint was made with, got None; a "
+            "checkpoint cannot hold it"
         )
     if isinstance(rate, dict):
         rate = schedules.from_description(rate)

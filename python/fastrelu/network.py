@@ -121,7 +121,9 @@ class Network(PieceMethods, GradientMethods, _core.Network):
             whole_number(f"layer_sizes[{i}]", n, 1, 2**31 - 1) for i, n in enumerate(layer_sizes)
         ]
         if len(sizes) < 2:
-            raise ValueError(f"layer_sizes: expected inputs and outputs at least, got {sizes}")
+            raise ValueError(
+                f"layer_sizes: expected at least two widths, inputs and outputs, got {sizes}"
+            )
         if sum(a * b for a, b in pairwise(sizes)) > 2**40:
             raise ValueError(f"layer_sizes: expected at most 2**40 weights, got {sizes}")
         if init not in ("he_uniform", "glorot_uniform"):
@@ -340,7 +342,9 @@ def _activations(activation: str | Sequence[str], hidden: int) -> list[str]:
     names = [activation] * hidden if isinstance(activation, str) else list(activation)
     for name in [activation] if isinstance(activation, str) else names:
         if name not in ACTIVATIONS:
-            raise ValueError(f"activation: expected {', '.join(ACTIVATIONS)}, got {name!r}")
+            raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {name!r}")
     if len(names) != hidden:
-        raise ValueError(f"activation: expected {hidden} names, one a hidden layer, got {names}")
+        raise ValueError(
+            f"activation: expected {hidden} names, one for each hidden layer, got {names}"
+        )
     return names

@@ -114,7 +114,9 @@ class Trainer(EpochMethods, CheckpointMethods):
         if not isinstance(optimizer, (SGD, Adam)):
             raise TypeError(f"optimizer: expected SGD, Adam or AdamW, got {optimizer!r}")
         if comm is not None:
-            raise ValueError("comm: runs of several processes are not there yet; leave it None")
+            raise ValueError(
+                f"comm: expected None, as runs of several processes are not there yet, got {comm!r}"
+            )
         self.network = network
         self.loss = losses.as_loss(loss)
         self.optimizer = optimizer
@@ -357,7 +359,7 @@ class Trainer(EpochMethods, CheckpointMethods):
         """
         epoch.check_data(self, "data", data)
         if self.n_shards != 1:
-            raise ValueError(f"n_shards: losses in parts need 1, got {self.n_shards}")
+            raise ValueError(f"n_shards: expected 1 to add losses, got {self.n_shards}")
         sums.loss_sum, sums.weight_sum, outputs = self._core.evaluate_part(
             data.core, sums.loss_sum, sums.weight_sum
         )

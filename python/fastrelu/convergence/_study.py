@@ -289,10 +289,12 @@ def _recorded(k: ArrayLike | None, n_steps: int, replicates: int) -> NDArray[np.
         return np.arange(2, n_steps + 2)
     values = np.asarray(k)
     if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "iu":
-        raise TypeError("k: expected a list of whole numbers")
+        raise TypeError(f"k: expected a list of whole numbers, got {k!r}")
     values = values.astype(np.int64)
     if values[0] < 2 or values[-1] > n_steps + 1 or (np.diff(values) <= 0).any():
-        raise ValueError(f"k: expected ascending numbers in 2..{n_steps + 1} (n_steps + 1)")
+        raise ValueError(
+            f"k: expected ascending numbers from 2 to n_steps + 1 = {n_steps + 1}, got {k!r}"
+        )
     return values
 
 
@@ -351,8 +353,8 @@ def _judge(
             )
         else:
             notes.append(
-                f"ell = {ell:.6g} is more than the {constants.ell_proven:.6g} proven; where it was "
-                f"measured, the runs were convex enough"
+                f"ell = {ell:.6g} is more than the {constants.ell_proven:.6g} that is proven; the "
+                f"runs were convex enough where that was measured"
             )
     if M is not None and M < constants.M:
         notes[1] = "M was given"
@@ -365,17 +367,17 @@ def _judge(
             )
         else:
             notes.append(
-                f"M = {M:.6g} is less than the {constants.M:.6g} proven; it was not exceeded at "
-                f"the {looked.squares.shape[1]} steps looked at"
+                f"M = {M:.6g} is less than the {constants.M:.6g} that is proven; it was not "
+                f"exceeded in the {looked.squares.shape[1]} steps that were measured"
             )
     elif (
         problem.loss == "squared_error"
         and looked.squares.mean(axis=0).max() < 0.25 * constants.M**2
     ):
         notes.append(
-            "E|G_k|^2 at its largest is made by runs so rare that these have none like them: the "
-            "first steps are long for these data, and what is measured then is too small"
+            "the largest E|G_k|^2 comes from runs that are so rare that none of these is like "
+            "them: the first steps are long for these data, and what is measured there is too small"
         )
     elif M is not None:
-        notes[1] = "M was given, and is no less than the one proven"
+        notes[1] = "M was given, and is no less than the one that is proven"
     return reasons, notes

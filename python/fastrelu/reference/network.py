@@ -412,7 +412,7 @@ def minibatch_gradient(
     X, kind = as_rows(X), as_loss(loss)
     rows = np.concatenate(shards)
     if len(rows) == 0:
-        raise ValueError("X: expected at least one row")
+        raise ValueError("X: expected at least one row, got none")
     outputs = net.layer_sizes[-1]
     targets = as_targets(y, kind, outputs, net.dtype)
     weights = as_weights(sample_weight, len(X))

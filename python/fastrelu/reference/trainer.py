@@ -81,7 +81,7 @@ class Trainer:
         n_shards: int = 1,
     ) -> None:
         if batch_size < n_shards:
-            raise ValueError(f"batch_size: expected at least {n_shards} (n_shards)")
+            raise ValueError(f"batch_size: expected at least n_shards={n_shards}, got {batch_size}")
         self.network = network
         self.loss = as_loss(loss)
         check_outputs(self.loss, network.layer_sizes[-1])

@@ -248,7 +248,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self._validation_given = data is not None
         watches = data is not None or (self.early_stopping and self.monitor is not None)
         if self.monitor is not None and not (watches or self.early_stopping):
-            raise ValueError("monitor: needs early_stopping=True or validation_data")
+            raise ValueError(
+                "monitor: expected early_stopping=True or validation_data with it, got neither"
+            )
         if self.solver in parameters.STOCHASTIC:
             if watches and (first or not hasattr(self, "validation_loss_curve_")):
                 self.validation_loss_curve_: list[float] = []
@@ -259,7 +261,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         if data is None:
             return None
         if self.solver not in parameters.STOCHASTIC:
-            raise ValueError("validation_data: only the solvers sgd and adam watch one")
+            raise ValueError(
+                "validation_data: expected the solver sgd or adam with it, got solver="
+                f"{self.solver!r}"
+            )
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             raise ValueError(
                 "validation_data: expected (X, y) or (X, y, sample_weight), got "

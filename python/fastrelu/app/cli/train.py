@@ -32,7 +32,7 @@ def train(
 
     DATA is a CSV or TSV file with a header line; a Parquet, Feather, Arrow, NPY or libsvm file; an
     NPZ file with arrays X and y; an IDX file of images and then one of labels; a DuckDB or SQLite
-    file; a workbook of Excel's; - for standard input; or digits, iris, wine or diabetes. Files may
+    file; an Excel workbook; - for standard input; or digits, iris, wine or diabetes. Files may
     be compressed. Several files of one format, a folder of them, or a quoted pattern such as
     'part-*.csv', make one table. Text is encoded, missing values are filled, numbers are
     standardised, and --out saves the network together with this preprocessing in one model file,

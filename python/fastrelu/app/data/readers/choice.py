@@ -202,7 +202,10 @@ class ColumnChoice:
         elsewhere = {name for name in self.folders if name not in names}
         for name, flag in ((self.target, "--target"), (self.weights, "--weights")):
             if name in elsewhere and need_target:
-                raise DataError(f"{source}: {flag} {name}: a name of folders cannot be that")
+                raise DataError(
+                    f"{source}: {flag} {name}: expected a column of the files, got one that the "
+                    "names of the folders say"
+                )
         notes = []
         target = self.target
         if target is None and need_target:
@@ -232,9 +235,8 @@ class ColumnChoice:
                     if name not in there:
                         raise missing_column(source, name, names, flag)
         taken = {target, weights, *self.ignore, *self.extra}
-        if need_target and self.features and taken & set(self.features):
-            name = next(n for n in self.features if n in taken)
-            raise DataError(f"{source}: column {name!r} is in --features and is something else too")
+        if need_target:
+            self._check_features(source, target, weights)
         unnamed = [n for n in names if n not in aside]
         wanted = set(self.kinds or self.features or unnamed) - taken
         inputs = [n for n in names if n in wanted]
@@ -251,6 +253,18 @@ class ColumnChoice:
         keep = [n for n in dict.fromkeys(self.keep) if n in names]
         others = [n for n in names if n not in {*inputs, *extra, *keep, target, weights}]
         return Roles(target, weights, inputs, extra, notes, others, keep)
+
+    def _check_features(self, source: str, target: str | None, weights: str | None) -> None:
+        """Raise DataError if an input is to be something else, too."""
+        uses = {name: "used for the split" for name in self.extra}
+        uses |= {name: "left out" for name in self.ignore}
+        uses |= {weights or "": "the weights"} | {target or "": "the target"}
+        for name in self.features or ():
+            if name in uses:
+                raise DataError(
+                    f"{source}: --features: expected columns with no other use, got {name!r}, "
+                    f"which is {uses[name]}"
+                )
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,9 @@ def _nothing(source: str, text: str) -> DataError:
         return DataError(
             f"{source}: line {error.line}: not CSV: the quotes do not match; correct the line"
         )
-    return DataError(f"{source}: no rows of fields; --separator says what stands between them")
+    return DataError(
+        f"{source}: expected rows of fields, got none; --separator says what stands between them"
+    )
 
 
 @dataclass
@@ -404,7 +406,9 @@ class _Names:
                     break
         except MalformedError:
             pass
-        raise DataError(f"{self.source}: --header-line {line}: no names stand there")
+        raise DataError(
+            f"{self.source}: --header-line {line}: expected column names in that line, got none"
+        )
 
     def _tell(
         self, header: Record | None, labels: bool, trailing: bool, names: Sequence[str]
