@@ -113,8 +113,8 @@ class ReportContent:
         return numbers[known], outputs if known.all() else outputs[known]
 
     @property
-    def judged(self) -> str | None:
-        """The part to judge the model by: the first that there is of test, validation, train."""
+    def shown_part(self) -> str | None:
+        """The part whose predictions are shown: the first with rows of test, validation, train."""
         return next((p for p in PARTS if p in self.evaluated and len(self.evaluated[p])), None)
 
 

@@ -32,7 +32,7 @@ def influence_section(content: ReportContent) -> Html | None:
     how = (
         f"the drop in {found.metric} (from {number(found.baseline)}) when "
         f"one {what} is shuffled among "
-        f"{found.n_rows:,} {content.judged or 'sample'} rows, the mean of "
+        f"{found.n_rows:,} {content.shown_part or 'sample'} rows, the mean of "
         f"{found.drops.shape[1]} shuffles"
     )
     if not found.drops.any():
