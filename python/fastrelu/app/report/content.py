@@ -68,7 +68,7 @@ class ReportContent:
     sample : Table or None
         Rows with targets, some thousand, for the permutation importance.
     columns : sequence of mapping
-        From `summarize_columns`.
+        The summary of each column, from `summarize_columns`.
     config : mapping
         The effective configuration.
     notes : sequence of str
@@ -78,7 +78,7 @@ class ReportContent:
     model_path : str
         For the line of Python that loads the model.
     seed : int
-        Of the importance's shuffles.
+        Seed of the shuffles by which importance is measured.
     """
 
     title: str

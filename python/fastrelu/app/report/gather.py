@@ -50,7 +50,7 @@ class Run:
     model : Model
         The trained model.
     data : Sampled
-        What it was trained on.
+        The data that it was trained on.
     metrics : mapping
         The content of metrics.json.
     records : sequence of mapping
@@ -130,7 +130,7 @@ def report_run(run: Run, folder: Path, model_name: str) -> None:
     run : Run
         The run.
     folder : Path
-        Its folder.
+        The folder of the run.
     model_name : str
         The model's file in it.
 

@@ -76,7 +76,7 @@ def _map(found: Importance, caption: str) -> Html:
 
 
 def heat(ax: Any, values: Any, label: str) -> None:
-    """Draw one number a pixel."""
+    """Draw one number for each pixel."""
     from fastrelu.plot.axes import COLOURS, fade
 
     image = ax.imshow(values, cmap=fade(COLOURS[0]), interpolation="nearest")

@@ -236,9 +236,9 @@ def arrays_table(
         The targets: of k columns the one that `column` numbers, or one 1 a row among zeros, which
         says the class.
     target_name : str
-        Their name.
+        The name of the targets.
     target_source : str, optional
-        Their file, if it is another.
+        The file of the targets, if it is another one.
     column : str, optional
         The number of a column of y.
     need_rows : bool
