@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the losses have in common; `fastrelu.losses` has them."""
+"""What the losses have in common, and how they are found by name; `fastrelu.losses` has them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastrelu import _catalogue
 from fastrelu._arguments import real_number
 from fastrelu._catalogue import LossInfo
 
-__all__ = ["CLASSES", "Array", "Loss"]
+__all__ = ["Array", "Loss", "as_loss", "names", "with_parameter"]
 
 Array = NDArray[np.float64]
 
@@ -92,3 +92,83 @@ class Loss:
         array([1., 0.])
         """
         raise NotImplementedError(f"{self.name} has no deviance")
+
+
+def names(task: str | None = None) -> tuple[str, ...]:
+    """Return the names of the losses.
+
+    Parameters
+    ----------
+    task : {"regression", "classification", "multilabel"}, optional
+        The task whose losses are meant; by default all.
+
+    Returns
+    -------
+    tuple of str
+        The names; the usual loss of a task is the first.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> fastrelu.losses.names("classification")
+    ('cross_entropy',)
+    """
+    return tuple(n for n, each in CLASSES.items() if task is None or each.info.task == task)
+
+
+def as_loss(loss: Any) -> Loss:
+    """Return a loss object.
+
+    Parameters
+    ----------
+    loss : str or loss object
+        A loss's name, or an object, which is returned.
+
+    Returns
+    -------
+    Loss
+        The object; for a name, with the usual value of its parameter.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is neither, or there is no loss of this name.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> fastrelu.losses.as_loss("huber")
+    Huber(delta=1.0)
+    """
+    if isinstance(loss, str):
+        if loss not in CLASSES:
+            raise ValueError(f"loss: expected one of {', '.join(CLASSES)}, got {loss!r}")
+        return CLASSES[loss]()
+    if isinstance(loss, Loss):
+        return loss
+    raise TypeError(f"loss: expected a name or a fastrelu.losses object, got {loss!r}")
+
+
+def with_parameter(name: str, value: float) -> Loss:
+    """Return a loss by its name and parameter.
+
+    Parameters
+    ----------
+    name : str
+        The loss's name.
+    value : float
+        The value of its parameter; not used if the loss has none.
+
+    Returns
+    -------
+    Loss
+        The object.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> fastrelu.losses.with_parameter("quantile", 0.9)
+    Quantile(quantile=0.9)
+    """
+    parameter = as_loss(name).info.parameter
+    return as_loss(name) if parameter is None else CLASSES[name](**{parameter.name: value})

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastrelu import _catalogue
-from fastrelu.loss import CLASSES, Array, Loss
+from fastrelu.loss import Array, Loss, as_loss, names, with_parameter
 
 __all__ = [
     "AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "Gamma", "Huber", "Loss", "Poisson",
-    "Quantile", "SquaredError", "as_loss", "core_options", "from_settings", "names",
+    "Quantile", "SquaredError", "Tweedie", "as_loss", "core_options", "from_settings", "names",
     "positive_weights", "with_parameter",
 ]  # fmt: skip
 
@@ -174,6 +174,70 @@ class Gamma(Loss):
 
 
 @dataclass(frozen=True)
+class Tweedie(Loss):
+    """Half the Tweedie deviance of targets >= 0, with the means mu = exp(z).
+
+    Summed over outputs, averaged over rows. The outputs z are the logarithms of the means (log
+    link). With a = 2 - power and b = power - 1 it is mu^a / a + y mu^-b / b - y^a / (a b).
+
+    For amounts that are often 0, such as claims. It tends to the Poisson deviance as `power` tends
+    to 1, and to the Gamma deviance as it tends to 2.
+
+    Parameters
+    ----------
+    power : float
+        The variance is proportional to the mean to this power, between 1 and 2 (as float32 too).
+
+    Raises
+    ------
+    ValueError
+        If float32 rounds `power` to 1 or 2 or beyond.
+
+    References
+    ----------
+    Jorgensen (1997), The theory of dispersion models.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> net = fastrelu.Network([1, 1])
+    >>> net.parameters[:] = 0  # the mean is exp(0) = 1
+    >>> loss = fastrelu.losses.Tweedie(power=1.5)
+    >>> net.loss([[3.0]], [1.0], loss), net.loss([[3.0]], [0.0], loss)
+    (0.0, 2.0)
+    """
+
+    power: float = _initial("tweedie")
+    name: ClassVar[str] = "tweedie"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 < np.float32(self.power) < 2:
+            raise ValueError(
+                f"power: expected a number between 1 and 2 as float32 too, got {self.power!r}"
+            )
+
+    def deviance(self, y: Array, mu: Array) -> Array:
+        """Return ``mu^a / a + y mu^-b / b - y^a / (a b)``, a being 2 - power and b power - 1.
+
+        The arguments are those of `Loss.deviance`.
+
+        References
+        ----------
+        Jorgensen (1997), The theory of dispersion models.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastrelu
+        >>> fastrelu.losses.Tweedie(1.5).deviance(np.array([0.0, 1.0]), np.array([1.0, 1.0]))
+        array([2., 0.])
+        """
+        a, b = 2.0 - self.power, self.power - 1.0
+        return np.asarray(mu**a / a + y * mu**-b / b - y**a / (a * b))
+
+
+@dataclass(frozen=True)
 class Huber(Loss):
     """Half the squared residual up to `delta`, linear beyond; averaged over outputs and rows.
 
@@ -249,86 +313,6 @@ class Quantile(Loss):
 
     quantile: float = _initial("quantile")
     name: ClassVar[str] = "quantile"
-
-
-def names(task: str | None = None) -> tuple[str, ...]:
-    """Return the names of the losses.
-
-    Parameters
-    ----------
-    task : {"regression", "classification", "multilabel"}, optional
-        The task whose losses are meant; by default all.
-
-    Returns
-    -------
-    tuple of str
-        The names; the usual loss of a task is the first.
-
-    Examples
-    --------
-    >>> import fastrelu
-    >>> fastrelu.losses.names("classification")
-    ('cross_entropy',)
-    """
-    return tuple(n for n, each in CLASSES.items() if task is None or each.info.task == task)
-
-
-def as_loss(loss: Any) -> Loss:
-    """Return a loss object.
-
-    Parameters
-    ----------
-    loss : str or loss object
-        A loss's name, or an object, which is returned.
-
-    Returns
-    -------
-    Loss
-        The object; for a name, with the usual value of its parameter.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is neither, or there is no loss of this name.
-
-    Examples
-    --------
-    >>> import fastrelu
-    >>> fastrelu.losses.as_loss("huber")
-    Huber(delta=1.0)
-    """
-    if isinstance(loss, str):
-        if loss not in CLASSES:
-            raise ValueError(f"loss: expected one of {', '.join(CLASSES)}, got {loss!r}")
-        return CLASSES[loss]()
-    if isinstance(loss, Loss):
-        return loss
-    raise TypeError(f"loss: expected a name or a fastrelu.losses object, got {loss!r}")
-
-
-def with_parameter(name: str, value: float) -> Loss:
-    """Return a loss by its name and parameter.
-
-    Parameters
-    ----------
-    name : str
-        The loss's name.
-    value : float
-        The value of its parameter; not used if the loss has none.
-
-    Returns
-    -------
-    Loss
-        The object.
-
-    Examples
-    --------
-    >>> import fastrelu
-    >>> fastrelu.losses.with_parameter("quantile", 0.9)
-    Quantile(quantile=0.9)
-    """
-    parameter = as_loss(name).info.parameter
-    return as_loss(name) if parameter is None else CLASSES[name](**{parameter.name: value})
 
 
 def core_options(loss: Loss, outputs: int) -> dict[str, Any]:

@@ -23,6 +23,8 @@ class Cache:
     ----------
     h : list
         The activations of each layer, h[0] = x, ..., h[-1] = outputs.
+    z : list of ndarray
+        The pre-activations of each layer.
     one_row : bool
         Whether X was one row.
     dropout : Dropout
@@ -38,6 +40,7 @@ class Cache:
     """
 
     h: list[Any]
+    z: list[Array]
     one_row: bool
     dropout: layers.Dropout = layers.NO_DROPOUT
 
