@@ -207,7 +207,7 @@ def _chosen(table: Table, choice: ColumnChoice, need_target: bool) -> Table:
                 f"{table.source}: no column {lacking[0]!r}: this format has inputs and targets only"
             )
         if choice.categorical:
-            raise DataError(f"{table.source}: --categorical: an array has no categorical columns")
+            raise DataError(f"{table.source}: an array has no categorical columns")
     for name in choice.keep:
         if name not in table.kept:
             raise DataError(f"{table.source}: --keep {name}: this format has no such column")
