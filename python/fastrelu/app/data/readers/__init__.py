@@ -212,7 +212,5 @@ def _chosen(table: Table, choice: ColumnChoice, need_target: bool) -> Table:
         if name not in table.kept:
             raise DataError(f"{table.source}: --keep {name}: this format has no such column")
     if table.weights is not None and table.n_rows and not table.weights.any():
-        raise DataError(
-            f"{table.source}: weights {choice.weights!r}: expected one that is > 0, got zeros only"
-        )
+        raise DataError(f"{table.source}: weights {choice.weights!r}: every weight is 0")
     return choose_columns(table, choice)
