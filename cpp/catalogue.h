@@ -61,7 +61,7 @@ constexpr Domain kPositive{"positive", "targets > 0", false, 0, kInfinity, true}
 // What a network with this loss does: predict numbers, one of several classes, or any of several.
 enum class Task : std::uint8_t { regression, classification, multilabel };
 
-// What predictions are judged by: the coefficient of determination, the share of right ones, or the
+// How predictions are evaluated: the coefficient of determination, the share of right ones, or the
 // share of the deviance explained.
 enum class Metric : std::uint8_t { r2, accuracy, d2 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The optimizers: docs/arithmetic.md gives each update's formula, kernels/update-inl.h computes
 // them. An Optimizer makes the numbers of each update and owns the state that its rule keeps: any
-// number of arrays (velocity; first and second moments), each with one value a parameter in the
-// order of the parameters, zero at first, aligned to 64 bytes.
+// number of arrays (velocity; first and second moments), each with a value for each parameter in
+// the order of the parameters, zero at first, aligned to 64 bytes.
 //
 // `next` counts; whoever calls it must be alone. The arrays are written by the kernels through
 // `state`, by several threads at once, each at parameters of its own. They alias nothing else.

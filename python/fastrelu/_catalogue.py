@@ -73,7 +73,7 @@ class LossInfo:
     domain : Domain
         What the targets may be.
     metric : {"r2", "accuracy", "d2"}
-        What predictions are judged by.
+        How predictions are evaluated.
     averaged : bool
         A row's loss is the mean over the outputs, else their sum.
     least_outputs : int

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from fastrelu.model_file import Arrays
     from fastrelu.trainer import Trainer
 
+__all__ = ["FORMAT"]
+
 FORMAT = "fastrelu.checkpoint"  # the format that the files name
 #: Numbers whose every bit counts: written in hexadecimal.
 EXACT = ("loss_sum", "weight_sum", "power_1", "power_2", "seconds")
@@ -223,7 +225,8 @@ def _arguments(settings: dict[str, Any], rate: Any) -> dict[str, Any]:
 
     if rate is None:
         raise ValueError(
-            "learning_rate: the checkpoint was made with a callable of your own; give it again"
+            "learning_rate: expected the callable that the checkpoint was made with, got None; a "
+            "checkpoint cannot hold it"
         )
     if isinstance(rate, dict):
         rate = schedules.from_description(rate)

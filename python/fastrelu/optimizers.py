@@ -14,6 +14,11 @@ from fastrelu import _catalogue
 from fastrelu._arguments import real_number
 from fastrelu._catalogue import OptimizerInfo
 
+__all__ = [
+    "SGD", "Adam", "AdamW", "LearningRate", "Lion", "Optimizer", "as_optimizer", "core_options",
+    "learning_rates", "names",
+]  # fmt: skip
+
 LearningRate = float | Callable[[int], float]
 
 _classes: dict[str, type[Optimizer]] = {}
@@ -286,19 +291,60 @@ def as_optimizer(optimizer: Any, **settings: Any) -> Optimizer:
 
 
 def core_options(optimizer: Optimizer) -> dict[str, Any]:
-    """Return the optimizer's numbers as the core takes them."""
+    """Return an optimizer's name and numbers as the core takes them.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        The optimizer.
+
+    Returns
+    -------
+    dict
+        The name `optimizer`, and each number that the optimizer takes by its name. The learning
+        rate is not among them.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> from fastrelu import optimizers
+    >>> options = optimizers.core_options(fastrelu.SGD(0.1, momentum=0.9))
+    >>> options["optimizer"], options["momentum"]
+    ('sgd', 0.9)
+    """
     options: dict[str, Any] = {"optimizer": optimizer.name}
     options |= {name: float(getattr(optimizer, name)) for name in optimizer.info.numbers}
     return options | {"nesterov": bool(getattr(optimizer, "nesterov", False))}
 
 
 def learning_rates(optimizer: Optimizer, first: int, count: int) -> NDArray[np.float64]:
-    """Return alpha_k for k = first .. first + count - 1.
+    """Return the learning rates alpha_k of the steps k = first to first + count - 1.
+
+    Parameters
+    ----------
+    optimizer : SGD, Adam or AdamW
+        The optimizer.
+    first : int
+        The number of the first step, from 1.
+    count : int
+        The number of steps.
+
+    Returns
+    -------
+    ndarray of float64, (count,)
+        The rates.
 
     Raises
     ------
     ValueError, TypeError
         If the schedule gives something other than a finite number >= 0.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> from fastrelu import optimizers
+    >>> optimizers.learning_rates(fastrelu.SGD(lambda k: 1 / k), first=1, count=4)
+    array([1.        , 0.5       , 0.33333333, 0.25      ])
     """
     rate = optimizer.learning_rate
     if not callable(rate):

@@ -90,6 +90,10 @@ class Trainer(EpochMethods, CheckpointMethods):
     >>> history = trainer.fit(X, y, epochs=100)
     >>> net.parameters.round(2)  # y = 2 x + 1
     array([2., 1.], dtype=float32)
+    >>> trainer.n_epochs, trainer.n_steps, trainer.epoch_open, trainer.epoch_steps
+    (100, 200, False, 0)
+    >>> trainer.epoch_loss == history.loss[-1]
+    True
     """
 
     def __init__(
@@ -109,7 +113,9 @@ class Trainer(EpochMethods, CheckpointMethods):
         if not isinstance(network, Network):
             raise TypeError(f"network: expected a fastrelu.Network, got {network!r}")
         if comm is not None:
-            raise ValueError("comm: runs of several processes are not there yet; leave it None")
+            raise ValueError(
+                f"comm: expected None, as runs of several processes are not there yet, got {comm!r}"
+            )
         self.network = network
         self.loss = losses.as_loss(loss)
         self.optimizer = optimizers.as_optimizer("sgd" if optimizer is None else optimizer)
@@ -352,7 +358,7 @@ class Trainer(EpochMethods, CheckpointMethods):
         """
         epoch.check_data(self, "data", data)
         if self.n_shards != 1:
-            raise ValueError(f"n_shards: losses in parts need 1, got {self.n_shards}")
+            raise ValueError(f"n_shards: expected 1 to add losses, got {self.n_shards}")
         sums.loss_sum, sums.weight_sum, outputs = self._core.evaluate_part(
             data.core, sums.loss_sum, sums.weight_sum
         )

@@ -126,15 +126,15 @@ class Settings:
         None,
         kinds.Text("NAME|FILE"),
         SOURCE,
-        "NPZ: the array of targets; NPY, IDX: their file.  [default: y; the last file, where it "
-        "has one value a row]",
+        "NPZ: the array of targets; NPY, IDX: their file.  [default: y; the last file, if it has "
+        "one value for each row]",
     )
     sql: str | None = _option(
         None,
         kinds.Text("QUERY"),
         SOURCE,
-        "The rows of a SELECT, by DuckDB (extra sql); files stand in it as FROM 'sales/*.parquet'. "
-        "DATA is a database file, or left out.",
+        "A SELECT whose rows are the data, run by DuckDB (extra sql); files stand in it as FROM "
+        "'sales/*.parquet'. DATA is then a database file, or left out.",
     )
     table: str | None = _option(
         None, kinds.Text("NAME"), SOURCE, "A database's table, or a workbook's sheet."
@@ -143,7 +143,7 @@ class Settings:
         None,
         kinds.Text("CHAR"),
         READING,
-        "Separator of fields: a character, or tab or space.  [default: told from the rows]",
+        "Separator of fields: a character, or tab or space.  [default: found from the rows]",
     )
     quote: str | None = _option(
         None, kinds.Text("CHAR"), READING, 'Quote around fields, or none.  [default: "]'
@@ -152,7 +152,7 @@ class Settings:
         None,
         one_of(".", ","),
         READING,
-        "The decimal mark; the other mark stands between thousands.  [default: told from each "
+        "The decimal mark; the other mark stands between thousands.  [default: found for each "
         "column]",
     )
     no_header: bool = _option(
@@ -162,43 +162,46 @@ class Settings:
         None,
         kinds.Whole(1, 10**6),
         READING,
-        "The line of the columns' names; those above are left out.  [default: told from the rows]",
+        "The line of the columns' names; lines above it are left out.  [default: found from the "
+        "rows]",
     )
     na: tuple[str, ...] | None = _option(
         None,
         kinds.Words(),
         READING,
-        "Cells that are missing in every column, beside the usual ones; with an empty one among "
-        "them (,NA) only these are.",
+        "Texts that stand for missing values in every column, beside the usual ones; with an empty "
+        "one among them (,NA) only these do.",
     )
     date_format: tuple[str, ...] = _option(
         (),
         kinds.DateFormats(),
         READING,
-        "How dates are written: ymd, dmy, mdy or a format such as %d.%m.%Y, of one column as "
-        "COL=FORMAT.  [default: told from each column]",
+        "How dates are written: ymd, dmy, mdy or a format such as %d.%m.%Y; COL=FORMAT says it for "
+        "one column.  [default: found for each column]",
     )
     numeric: tuple[str, ...] = _option(
-        (), kinds.Names(), READING, "Columns that are numbers, whatever they look like."
+        (), kinds.Names(), READING, "Columns to read as numbers, whatever they look like."
     )
     scaling: str = _option(
         "auto",
         one_of("auto", "standard", "quantile", "none"),
         INPUTS,
-        "Scaling of numbers to mean 0 and deviation 1, or to normal scores.  auto: bytes stay.",
+        "Scaling of numbers. standard: to mean 0 and standard deviation 1; quantile: to normal "
+        "scores; auto: standard, but bytes stay.",
     )
     categories: str = _option(
         "one-hot",
         kinds.Choice({"one-hot": None, "hash": "(?:[1-9][0-9]{0,5})?"}, "one-hot|hash:N"),
         INPUTS,
-        "Text: one input for each value, or N (64) hashed inputs for each column.",
+        "How text becomes numbers: one input for each value, or N (64) hashed inputs for each "
+        "column.",
     )
     hidden: tuple[int, ...] = _option(
         (128, 64), kinds.Widths(), NETWORK, "Widths of the hidden layers; none: a linear model."
     )
     activation: str = _option("relu", one_of(*ACTIVATIONS), NETWORK, "Activation of hidden layers.")
     dtype: str = _option(
-        "float32", one_of("float32", "float64"), NETWORK, "The arithmetic's dtype."
+        "float32", one_of("float32", "float64"), NETWORK, "dtype of parameters and arithmetic."
     )
     seed: int = _option(
         0, kinds.Whole(0, 2**63 - 1), NETWORK, "Seed of split, initial weights, row order."
@@ -243,7 +246,7 @@ class Settings:
         "rows; with replacement.",
     )
     schedule_epochs: int | None = _option(
-        None, kinds.Whole(1, 10**9), TRAINING, "Length of the schedule.  [default: --epochs]"
+        None, kinds.Whole(1, 10**9), TRAINING, "Epochs of the schedule.  [default: --epochs]"
     )
     momentum: float | None = _option(
         None, kinds.Real(0, 1, open_high=True), TRAINING, "Momentum of sgd.  [default: 0.9]"
@@ -364,7 +367,7 @@ class Settings:
         if len(modes) > 1:
             raise ConfigError(f"--{modes[0]} and --{modes[1]} do not go together: run one of them")
         if self.folds and self.split.startswith("time"):
-            raise ConfigError("--folds would train on rows later than those tested; not with time")
+            raise ConfigError("--folds does not go with --split time: it would train on later rows")
         if self.search and not self.validation and not self.split.startswith("column"):
             raise ConfigError("--search chooses by validation rows, and --validation is 0")
         if self.search_space is not None and not self.search:

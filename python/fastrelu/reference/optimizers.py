@@ -92,11 +92,17 @@ class SGD:
     learning_rate : float or callable
         A number, or a schedule k -> alpha_k for the step k = 1, 2, ...
     momentum : float
-        What remains of the velocity from step to step, 0 to 1.
+        The share of the velocity that is kept from step to step, 0 to 1.
     nesterov : bool
-        Nesterov's form of momentum.
+        Whether to use Nesterov's form of momentum.
     weight_decay : float
-        Coupled L2 penalty on weights, not biases.
+        Coupled L2 penalty on weights, not on biases.
+
+    References
+    ----------
+    Robbins and Monro (1951), A stochastic approximation method. Polyak (1964), Some methods of
+    speeding up the convergence of iteration methods (momentum). Sutskever, Martens, Dahl and Hinton
+    (2013), On the importance of initialization and momentum in deep learning (Nesterov's form).
 
     Examples
     --------
@@ -119,7 +125,29 @@ class SGD:
     def apply(
         self, parameters: Sequence[Array], gradients: Sequence[Array], state: State, k: int
     ) -> None:
-        """Make step k in place."""
+        """Make step k in place: ``w = w - alpha_k g``, or with momentum.
+
+        Parameters
+        ----------
+        parameters : sequence of ndarray
+            Weights, (fan_in, fan_out), and biases, (fan_out,); they are changed in place.
+        gradients : sequence of ndarray
+            The gradient with respect to each of them.
+        state : State
+            What is kept from step to step; it is changed, too.
+        k : int
+            The number of the step, from 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> w = [np.array([[1.0]])]
+        >>> state = reference.optimizers.State(w)
+        >>> reference.SGD(0.5).apply(w, [np.array([[2.0]])], state, k=1)
+        >>> w[0].round(4).tolist()
+        [[0.0]]
+        """
         rate = learning_rate_at(self.learning_rate, k)
         for i, w in enumerate(parameters):
             T = w.dtype.type
@@ -135,18 +163,22 @@ class SGD:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam (Kingma and Ba, 2015): steps scaled by running means of g and of g^2.
+    """Adam: steps scaled by running means of g and of g^2.
 
     Parameters
     ----------
     learning_rate : float or callable
         A number, or a schedule k -> alpha_k.
     beta_1, beta_2 : float
-        Decay of the first and second moment, in [0, 1).
+        The decay of the first and of the second moment, in [0, 1).
     epsilon : float
-        Added to the root of the second moment.
+        A number added to the root of the second moment.
     weight_decay : float
-        Coupled L2 penalty on weights, not biases.
+        Coupled L2 penalty on weights, not on biases.
+
+    References
+    ----------
+    Kingma and Ba (2015), Adam: a method for stochastic optimization.
 
     Examples
     --------
@@ -169,7 +201,29 @@ class Adam:
     def apply(
         self, parameters: Sequence[Array], gradients: Sequence[Array], state: State, k: int
     ) -> None:
-        """Make step k in place."""
+        """Make step k in place: w is lowered by alpha_k m / (sqrt(v) + epsilon), corrected.
+
+        Parameters
+        ----------
+        parameters : sequence of ndarray
+            Weights, (fan_in, fan_out), and biases, (fan_out,); they are changed in place.
+        gradients : sequence of ndarray
+            The gradient with respect to each of them.
+        state : State
+            What is kept from step to step; it is changed, too.
+        k : int
+            The number of the step, from 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> w = [np.array([[1.0]])]
+        >>> state = reference.optimizers.State(w)
+        >>> reference.Adam(0.5).apply(w, [np.array([[2.0]])], state, k=1)
+        >>> w[0].round(4).tolist()
+        [[0.5]]
+        """
         rate = learning_rate_at(self.learning_rate, k)
         corrected = self._corrected_rate(rate, state)
         for i, w in enumerate(parameters):
@@ -194,7 +248,13 @@ class Adam:
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019): w shrinks by lr * wd.
+    """Adam with decoupled weight decay: a weight shrinks by the share alpha_k * weight_decay.
+
+    The parameters are those of `Adam`.
+
+    References
+    ----------
+    Loshchilov and Hutter (2019), Decoupled weight decay regularization.
 
     Examples
     --------
@@ -214,7 +274,29 @@ class AdamW(Adam):
     def apply(
         self, parameters: Sequence[Array], gradients: Sequence[Array], state: State, k: int
     ) -> None:
-        """Make step k in place."""
+        """Make step k in place: Adam's step, and weights shrink by alpha_k * weight_decay.
+
+        Parameters
+        ----------
+        parameters : sequence of ndarray
+            Weights, (fan_in, fan_out), and biases, (fan_out,); they are changed in place.
+        gradients : sequence of ndarray
+            The gradient with respect to each of them.
+        state : State
+            What is kept from step to step; it is changed, too.
+        k : int
+            The number of the step, from 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> w = [np.array([[1.0]])]
+        >>> state = reference.optimizers.State(w)
+        >>> reference.AdamW(0.5).apply(w, [np.array([[2.0]])], state, k=1)
+        >>> w[0].round(4).tolist()
+        [[0.495]]
+        """
         rate = learning_rate_at(self.learning_rate, k)
         corrected = self._corrected_rate(rate, state)
         for i, w in enumerate(parameters):

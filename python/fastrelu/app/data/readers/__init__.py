@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From files to tables: one module a format; formats are told from the content, not the name."""
+"""From files to tables, a module for each format; the content tells the format, not the name."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def read(data: Any, choice: ColumnChoice | None = None, *, need_target: bool = T
     paths = expand(paths)
     if paths[0] in BUNDLED:
         if len(paths) > 1:
-            raise DataError(f"{paths[0]}: a bundled data set stands alone, got also {paths[1]}")
+            raise DataError(
+                f"{paths[0]}: expected a bundled data set by itself, got {paths[1]} beside it"
+            )
         if choice.target not in (None, "target") and need_target:
             raise DataError(f"{paths[0]}: --target goes with files, not with {paths[0]}")
         return _chosen(bundled(paths[0]), choice, need_target)
@@ -85,8 +87,8 @@ def _read_files(paths: Sequence[str], choice: ColumnChoice, need_target: bool) -
     for source, kind in zip(sources, formats, strict=True):
         if kind != formats[0]:
             raise DataError(
-                f"{source.path}: a file of another format ({kind}) than {sources[0].path} "
-                f"({formats[0]})"
+                f"{source.path}: expected the format of {sources[0].path} ({formats[0]}), got "
+                f"another format ({kind})"
             )
     if choice.table is not None and formats[0] not in ("database", "workbook"):
         raise DataError(f"{sources[0].path}: --table goes with databases and workbooks")
@@ -187,7 +189,10 @@ def _read_one(source: Source, kind: str, choice: ColumnChoice, need_target: bool
     if kind == "workbook":
         return excel.read_excel(source, choice, need_target)
     if choice.target not in (None, "label"):
-        raise DataError(f"{source.path}: libsvm: the target is the label; --target is not")
+        raise DataError(
+            f"{source.path}: --target {choice.target}: expected no other target than the label, as "
+            "libsvm files have no names"
+        )
     return libsvm.read_libsvm(source, need_target)
 
 

@@ -46,13 +46,13 @@ class TextFile:
     source : Source
     dialect : Dialect
     roles : Roles
-        What its columns are.
+        What each of its columns is.
     first_row : int
         The number through all files of its first row.
     n_rows : int
-        How many it has.
+        The number of its rows.
     starts : list of Start
-        Of its blocks.
+        Where each of its blocks begins.
     """
 
     source: Source
