@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from fastrelu import losses
 from fastrelu.app.data.meaning import Reading, ReadOptions
 from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.sample import evenly
-from fastrelu.app.data.split import PARTS, split_rows
+from fastrelu.app.data.split import PARTS, rows_of, used_rows
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import ConfigError, DataError
 from fastrelu.app.preprocess import (
@@ -28,11 +29,11 @@ from fastrelu.app.preprocess import (
 )
 from fastrelu.app.preprocess.inputs import Seen, warnings_of
 from fastrelu.app.run.feeder import Feeder, MemoryFeeder
+from fastrelu.app.run.parts import learn_task, refuse_absent, require_domain, split_of
 from fastrelu.app.settings import Settings
 from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
 
-MIN_ROWS = 10
 LOSSES_OF = {
     "classification": ("cross_entropy",),
     "regression": ("squared_error", "huber", "absolute_error", "quantile", "poisson"),
@@ -180,26 +181,30 @@ def prepare(
     ConfigError
         If a setting does not fit the task.
     """
-    if table.target is None:
-        raise DataError(f"{table.source}: no target column; --target names it")
-    used = np.flatnonzero(~table.missing_target())
-    if table.weights is not None:
-        used = used[table.weights[used] > 0]
+
+    def tables() -> Iterator[tuple[int, Table]]:
+        yield 0, table
+
+    target = learn_task(table.source, tables, settings.task)
+    used = np.flatnonzero(used_rows(table))
     notes = list(table.notes)
     dropped = table.n_rows - len(used)
-    if len(used) < MIN_ROWS:
-        raise DataError(
-            f"{table.source}: expected at least {MIN_ROWS} rows with a target, got {len(used)}"
-        )
     if dropped:
         notes.append(f"{dropped} of {table.n_rows} rows have no target or weight: left out")
-    target = fit_target(table, used, settings.task)
+    given = rows is not None
     if rows is None:
-        rows = _split(table, settings, used, target)
+        split = split_of(settings, table.source, table.n_rows, tables, target)
+        numbers = split.numbers(table, 0)
+        rows = {part: rows_of(numbers, part) for part in PARTS}
+    if len(rows["train"]) < 2:
+        raise DataError(f"{table.source}: expected at least 2 rows to train on")
     target = fit_target(table, rows["train"], target.task)
+    if not given:
+        refuse_absent(table.source, table.target_name, target)
     loss = choose_loss(settings, target)
+    require_domain(loss, tables)
     if loss.name == "poisson":
-        target = _counts(table, target, used)
+        target = replace(target, mean=0.0, std=1.0)  # counts, not standardised
     inputs = fit_inputs(table, rows["train"], input_options(settings))
     notes += inputs.notes
     chosen = resolve(settings, target, len(rows["train"]))
@@ -218,29 +223,6 @@ def prepare(
         notes,
         fingerprint(table),
     )
-
-
-def _split(
-    table: Table, settings: Settings, used: NDArray[np.intp], target: Target
-) -> dict[str, NDArray[np.intp]]:
-    assert table.target is not None
-    classes = None
-    if target.task == "classification":
-        classes = np.asarray(target.encode(table.target[used], "float64"), np.int64).reshape(-1)
-    name = settings.split.partition(":")[2]
-    column = table.extra[name][used] if name else None
-    rows = split_rows(settings, used, classes, column)
-    if classes is not None:
-        numbers = np.full(table.n_rows, -1)
-        numbers[used] = classes
-        trained = set(np.unique(numbers[rows["train"]]).tolist())
-        absent = [c for k, c in enumerate(target.classes) if k not in trained]
-        if absent:
-            raise DataError(
-                f"{table.source}: class {absent[0]!r} of target {table.target_name!r} is in no "
-                f"training row; give the split a larger training part or leave its rows out"
-            )
-    return rows
 
 
 def choose_loss(settings: Settings, target: Target) -> Loss:
@@ -269,19 +251,6 @@ def choose_loss(settings: Settings, target: Target) -> Loss:
     except ValueError as error:
         raise ConfigError(f"--loss {settings.loss}: {error}") from None
     return losses.as_loss(name)
-
-
-def _counts(table: Table, target: Target, used: NDArray[np.intp]) -> Target:
-    """Return the target of a Poisson loss: counts as they are, not standardised."""
-    assert table.target is not None
-    values = np.asarray(table.target[used], np.float64)
-    if values.min() < 0:
-        row = int(used[values.argmin()]) + 1
-        raise DataError(
-            f"{table.source}: row {row}: --loss poisson needs targets from 0 on, got "
-            f"{values.min():g}"
-        )
-    return replace(target, mean=0.0, std=1.0)
 
 
 def resolve(settings: Settings, target: Target, n_train: int) -> Settings:

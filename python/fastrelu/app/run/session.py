@@ -16,7 +16,7 @@ from fastrelu import __version__, get_isa, get_num_threads, set_num_threads
 from fastrelu.app import run_folder
 from fastrelu.app.data.readers import read
 from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT
-from fastrelu.app.data.split import PARTS
+from fastrelu.app.data.split import PARTS, ThresholdSplit
 from fastrelu.app.data.stream import open_stream
 from fastrelu.app.errors import CheckpointError, DivergedError, OutputError, TrainingError
 from fastrelu.app.kinds import size
@@ -49,12 +49,18 @@ Loaded = tuple[Any, RunState]
 AnyPrepared = Prepared | PreparedStream
 
 
-def load_data(settings: Settings) -> AnyPrepared:
-    """Read and prepare what the settings name; as a stream, if it is larger than --memory."""
+def load_data(settings: Settings, former_split: bool = False) -> AnyPrepared:
+    """Read and prepare what the settings name; as a stream, if it is larger than --memory.
+
+    `former_split`: a random split of a stream follows the rule of fastrelu 0.1.
+    """
     choice = column_choice(settings)
     stream = open_stream(settings.data, choice, size(settings.memory))
     if stream is not None:
-        return prepare_stream(stream, settings)
+        split = None
+        if former_split and settings.split == "random":
+            split = ThresholdSplit(settings.seed, settings.validation, settings.test)
+        return prepare_stream(stream, settings, split)
     return prepare(read(list(settings.data), choice), settings)
 
 
@@ -118,7 +124,9 @@ class Session:
             metrics = self._finished(loaded[1])
             if metrics is not None:
                 return metrics
-        prepared = self._prepared()
+        # A stream's checkpoint of 0.1 does not say how its rows were split.
+        former = loaded is not None and bool(loaded[1].feeder) and "split" not in loaded[1].feeder
+        prepared = self._prepared(former)
         if loaded is None:
             self.say("no checkpoint yet: the run starts from its beginning")
         else:
@@ -147,10 +155,11 @@ class Session:
         )
         return metrics
 
-    def _prepared(self) -> AnyPrepared:
+    def _prepared(self, former_split: bool = False) -> AnyPrepared:
         if self.settings.threads is not None:
             set_num_threads(self.settings.threads)
-        prepared = load_data(self.settings)
+        former = {"former_split": True} if former_split else {}
+        prepared = load_data(self.settings, **former)
         self.settings = prepared.settings
         name, target = prepared.target_name, prepared.target
         classes = f", {len(target.classes)} classes" if target.classes else ""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import set_thread_limit
-from fastrelu.app.data.stream.parts import NUMBER, Rows
+from fastrelu.app.data.split import NUMBER, Rows
 from fastrelu.app.data.table import Table
 from fastrelu.app.run.stream_rows import StreamedRows
 from fastrelu.random import Purpose, permutation

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,16 @@ from numpy.typing import NDArray
 
 from fastrelu.app.data.meaning import Reading
 from fastrelu.app.data.sample import evenly, spread_sample
-from fastrelu.app.data.split import PARTS
+from fastrelu.app.data.split import NONE, PARTS, Split, ThresholdSplit, rows_of
 from fastrelu.app.data.stream.budget import Share, share
-from fastrelu.app.data.stream.parts import NONE, Membership, rows_of
 from fastrelu.app.data.stream.source import Stream
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import ConfigError, DataError
 from fastrelu.app.kinds import size
 from fastrelu.app.preprocess import Accumulator, Inputs, Target, TargetAccumulator
 from fastrelu.app.run.feeder import Feeder
-from fastrelu.app.run.prepare import MIN_ROWS, choose_loss, input_options, resolve
+from fastrelu.app.run.parts import learn_task, refuse_absent, require_domain, split_of
+from fastrelu.app.run.prepare import choose_loss, input_options, resolve
 from fastrelu.app.run.stream_feeder import StreamFeeder
 from fastrelu.app.run.stream_rows import StreamedRows
 from fastrelu.app.settings import Settings
@@ -118,8 +119,10 @@ class PreparedStream:
         return self.sample("train", SAMPLED_ROWS), None
 
 
-def prepare_stream(stream: Stream, settings: Settings) -> PreparedStream:
-    """Pass over a stream twice: rows of each part and means, then deviations.
+def prepare_stream(
+    stream: Stream, settings: Settings, split: Split | None = None
+) -> PreparedStream:
+    """Pass over a stream's targets, then twice over all of it: means, then deviations.
 
     Parameters
     ----------
@@ -127,6 +130,8 @@ def prepare_stream(stream: Stream, settings: Settings) -> PreparedStream:
         The data; rows without a target are left out.
     settings : Settings
         The user's choices.
+    split : Split, optional
+        Instead of the one that the settings ask for.
 
     Raises
     ------
@@ -136,33 +141,43 @@ def prepare_stream(stream: Stream, settings: Settings) -> PreparedStream:
     ConfigError
         If a setting does not fit the task, or a stream.
     """
-    membership = _membership(settings)
-    inputs, target = Accumulator(input_options(settings)), TargetAccumulator(settings.task)
+    if settings.sampling != "shuffle":
+        raise ConfigError(
+            f"--sampling {settings.sampling} draws from all rows, and the data are larger than "
+            "--memory; leave it out, or give more --memory"
+        )
+    task = learn_task(stream.source, partial(_targets, stream), settings.task)
+    if split is None:
+        split = split_of(settings, stream.source, stream.n_rows, partial(_targets, stream), task)
+    inputs, target = Accumulator(input_options(settings)), TargetAccumulator(task.task)
     counts = np.zeros((len(stream.chunks), NONE + 1), np.int64)
     weighted = False
-    for c, table, parts in _pass(stream, membership):
+    for c, table, parts in _pass(stream, split):
         weighted = table.weights is not None
         counts[c] += np.bincount(parts, minlength=NONE + 1)
         train = rows_of(parts, "train")
         inputs.first(table, train)
         target.first(table, train)
     dropped = int(counts[:, NONE].sum())
-    _check_counts(stream, counts)
+    if counts[:, 0].sum() < 2:
+        raise DataError(f"{stream.source}: expected at least 2 rows to train on")
     inputs.finish_first()
     target.finish_first()
-    for _, table, parts in _pass(stream, membership):
+    for _, table, parts in _pass(stream, split):
         train = rows_of(parts, "train")
         inputs.second(table, train)
         target.second(table, train)
     learned = target.finish()
+    refuse_absent(stream.source, stream.target_name, learned)
     loss = choose_loss(settings, learned)
+    require_domain(loss, partial(_targets, stream))
     if loss.name == "poisson":
         learned = replace(learned, mean=0.0, std=1.0)
     n_train = int(counts[:, 0].sum())
     settings = resolve(settings, learned, n_train)
     rows = StreamedRows(
-        stream, membership, counts[:, :NONE], inputs.finish(), learned, loss, settings.dtype,
-        weighted, _class_weights(stream, settings, learned),
+        stream, split, counts[:, :NONE], inputs.finish(), learned, loss, settings.dtype,
+        weighted, _class_weights(stream, settings, learned, split),
     )  # fmt: skip
     assert settings.batch_size is not None
     shared = share(stream, rows.row_bytes, settings.batch_size, size(settings.memory))
@@ -176,54 +191,39 @@ def prepare_stream(stream: Stream, settings: Settings) -> PreparedStream:
     return PreparedStream(settings, rows, shared, dropped, notes)
 
 
-def _membership(settings: Settings) -> Membership:
-    if settings.sampling != "shuffle":
-        raise ConfigError(
-            f"--sampling {settings.sampling} draws from all rows, and the data are larger than "
-            "--memory; leave it out, or give more --memory"
-        )
-    kind, _, name = settings.split.partition(":")
-    if kind == "time":
-        raise ConfigError(
-            "--split time needs all rows in memory to order them, and the data are larger than "
-            "--memory; give --split column:COL, or more --memory"
-        )
-    return Membership(
-        settings.seed, settings.validation, settings.test, name if kind == "column" else None
-    )
-
-
-def _pass(stream: Stream, membership: Membership) -> Iterator[tuple[int, Table, NDArray[np.uint8]]]:
+def _pass(stream: Stream, split: Split) -> Iterator[tuple[int, Table, NDArray[np.uint8]]]:
     """Yield (chunk number, some of its rows, each row's part) for the whole stream."""
     for c, chunk in enumerate(stream.chunks):
         at = chunk.first_row
         for table in stream.parts(chunk):
-            yield c, table, membership.numbers(table, at)
+            yield c, table, split.numbers(table, at)
             at += table.n_rows
 
 
-def _check_counts(stream: Stream, counts: Any) -> None:
-    used = int(counts[:, :NONE].sum())
-    if used < MIN_ROWS:
-        raise DataError(
-            f"{stream.source}: expected at least {MIN_ROWS} rows with a target, got {used}"
-        )
-    if counts[:, 0].sum() < 2:
-        raise DataError(f"{stream.source}: {used} rows are too few to train, validate and test")
+def _targets(stream: Stream) -> Iterator[tuple[int, Table]]:
+    """Yield the first row and the targets, weights and extra columns of tables of all rows."""
+    for chunk in stream.chunks:
+        at = chunk.first_row
+        for table in stream.targets(chunk):
+            yield at, table
+            at += table.n_rows
 
 
-def _class_weights(stream: Stream, settings: Settings, target: Target) -> Any:
-    """Return the classes' factors for --class-weight balanced; refuse classes without rows."""
-    absent = [c for c, n in zip(target.classes, target.counts, strict=False) if not n]
-    if absent:
-        raise DataError(
-            f"{stream.source}: class {absent[0]!r} of target {stream.target_name!r} is in no "
-            "training row; give the split a larger training part or leave its rows out"
-        )
+def _class_weights(
+    stream: Stream, settings: Settings, target: Target, split: Split
+) -> NDArray[np.float64] | None:
+    """Return the classes' factors for --class-weight balanced, from all training rows."""
     if settings.class_weight != "balanced":
         return None
-    n = np.array(target.counts, np.float64)
-    return n.sum() / (len(n) * n)
+    n = np.zeros(len(target.classes))
+    for first, table in _targets(stream):
+        assert table.target is not None
+        train = rows_of(split.numbers(table, first), "train")
+        former = isinstance(split, ThresholdSplit)  # 0.1 counted a stream's rows
+        weights = 1.0 if table.weights is None or former else table.weights[train]
+        np.add.at(n, target.encode(table.target[train]), weights)  # row after row
+    factors: NDArray[np.float64] = n.sum() / (len(n) * np.maximum(n, 1e-300))
+    return factors
 
 
 __all__ = ["PARTS", "PreparedStream", "prepare_stream"]

@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu.app.data.split import PARTS
-from fastrelu.app.data.stream.parts import NUMBER, Membership, Rows, rows_of
+from fastrelu.app.data.split import NUMBER, PARTS, Rows, Split, rows_of
 from fastrelu.app.data.stream.source import Stream
 from fastrelu.app.data.table import Table
-from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess import Examples, Inputs, Target
 from fastrelu.losses import Loss
 
@@ -27,7 +25,7 @@ class StreamedRows:
     Attributes
     ----------
     stream : Stream
-    membership : Membership
+    split : Split
     counts : ndarray of int64, (chunks, 3)
         Rows of each chunk in each part.
     inputs, target, loss : Inputs, Target, Loss
@@ -42,7 +40,7 @@ class StreamedRows:
     """
 
     stream: Stream
-    membership: Membership
+    split: Split
     counts: NDArray[np.int64]
     inputs: Inputs
     target: Target
@@ -78,7 +76,7 @@ class StreamedRows:
             chunk = self.stream.chunks[c]
             at = chunk.first_row
             for table in self.stream.parts(chunk, again=True):
-                yield table, rows_of(self.membership.numbers(table, at), part)
+                yield table, rows_of(self.split.numbers(table, at), part)
                 at += table.n_rows
 
     def of_part(self, part: str) -> Generator[tuple[Table, Rows], None, None]:
@@ -93,7 +91,7 @@ class StreamedRows:
         seen = None if part == "train" else self.seen[part]  # training has seen itself
         X = self.inputs.transform(table, rows, self.dtype, seen, out)
         values = table.target[rows]
-        y = self._encode(table, values)
+        y = self.target.encode(values, self.dtype)
         truth = y if self.target.task == "classification" else np.asarray(values, np.float64)
         weights = None if table.weights is None else table.weights[rows]
         loss_weights = weights
@@ -101,13 +99,6 @@ class StreamedRows:
             by_row = self.class_weights[y]
             loss_weights = by_row if weights is None else by_row * weights
         return Examples(X, y, truth, loss_weights, weights)
-
-    def _encode(self, table: Table, values: NDArray[Any]) -> NDArray[Any]:
-        if self.loss.name == "poisson" and len(values) and values.min() < 0:
-            raise DataError(
-                f"{table.source}: --loss poisson needs targets from 0 on, got {values.min():g}"
-            )
-        return self.target.encode(values, self.dtype)
 
     def empty(self, n_rows: int) -> tuple[Any, Any, Any]:
         """Return memory for inputs, targets and weights (None without) of so many rows."""

@@ -150,6 +150,20 @@ class NpyStream:
         for at in range(0, chunk.n_rows, self.part_rows):
             yield self._table(chunk, at, min(self.part_rows, chunk.n_rows - at))
 
+    def targets(self, chunk: Chunk) -> Iterator[Table]:
+        """Yield a chunk's targets, some at a time; those in a column of the matrix with it."""
+        if self.y is None:
+            yield from self.parts(chunk)
+            return
+        for at in range(0, chunk.n_rows, self.part_rows):
+            n = min(self.part_rows, chunk.n_rows - at)
+            y = self.y.rows(chunk.first_row + at, n)
+            nothing = np.zeros((n, 1), np.uint8)
+            table = arrays_table(
+                chunk.path, nothing, y, target_name="labels", target_source=self.y.path
+            )
+            yield replace(table, first_row=chunk.row_in_file + at)
+
     def _table(self, chunk: Chunk, at: int, n: int) -> Table:
         X = self._by_path[chunk.path].rows(chunk.row_in_file + at, n)
         if self.y is None:

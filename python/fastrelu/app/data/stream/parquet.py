@@ -12,7 +12,7 @@ import numpy as np
 from fastrelu import get_num_threads
 from fastrelu.app.data.meaning import Reading
 from fastrelu.app.data.readers.arrow import arrow_errors, arrow_table
-from fastrelu.app.data.readers.choice import ColumnChoice
+from fastrelu.app.data.readers.choice import ColumnChoice, Roles
 from fastrelu.app.data.readers.files import reading
 from fastrelu.app.data.stream.budget import part_rows
 from fastrelu.app.data.stream.source import Chunk, add_content, chunks_of, new_hash
@@ -127,22 +127,28 @@ class ParquetStream:
 
     def parts(self, chunk: Chunk, again: bool = False) -> Iterator[Table]:
         """Yield a row group's rows, some ten thousand at a time; see `Stream.parts`."""
-        table = self._known_table if again else self._table
+        return self._tables(chunk, self.roles, again)
+
+    def targets(self, chunk: Chunk) -> Iterator[Table]:
+        """Yield a row group's targets, weights and extra columns; the others are not read."""
+        return self._tables(chunk, replace(self.roles, inputs=[]), False)
+
+    def _tables(self, chunk: Chunk, roles: Roles, again: bool) -> Iterator[Table]:
         with self._open(chunk.path) as file, arrow_errors(chunk.path):
             # The threads that fill a block read a chunk each.
             batches = file.iter_batches(
                 self.part_rows,
                 row_groups=[chunk.place],
-                columns=self.roles.used,
+                columns=roles.used,
                 use_threads=get_num_threads() > 1 and not again,
             )
             at = chunk.row_in_file
             for batch in batches:
-                yield table(chunk.path, batch, at)
+                if again:
+                    yield self._known_table(chunk.path, batch, at)
+                else:
+                    yield arrow_table(chunk.path, batch, self.choice, roles, at)
                 at += batch.num_rows
-
-    def _table(self, path: str, batch: Any, first_row: int) -> Table:
-        return arrow_table(path, batch, self.choice, self.roles, first_row)
 
     def _known_table(self, path: str, batch: Any, first_row: int) -> Table:
         """Return a batch's table; plain numbers without nulls are not looked at again."""

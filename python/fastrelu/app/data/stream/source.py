@@ -88,6 +88,10 @@ class Stream(Protocol):
         """
         ...
 
+    def targets(self, chunk: Chunk) -> Iterator[Table]:
+        """Yield a chunk's rows as `parts` does, perhaps without their inputs."""
+        ...
+
     def fingerprint(self) -> dict[str, Any]:
         """Return what tells these files from others, without reading all of them."""
         ...
