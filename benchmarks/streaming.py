@@ -16,16 +16,16 @@ import time
 
 from fastrelu import Trainer
 from fastrelu.app.data.readers import ColumnChoice
-from fastrelu.app.run.stream_feeder import joined
 from fastrelu.app.data.stream.parquet import ParquetStream
-from fastrelu.app.run.stream_prepare import PreparedStream, prepare_stream
 from fastrelu.app.kinds import size
+from fastrelu.app.preprocess import joined
 from fastrelu.app.run.build import build
 from fastrelu.app.run.feeder import Feeder, MemoryFeeder
+from fastrelu.app.run.prepare import Prepared, prepare
 from fastrelu.app.settings import merge
 
 
-def trainer_of(data: PreparedStream, feeder: Feeder) -> Trainer:
+def trainer_of(data: Prepared, feeder: Feeder) -> Trainer:
     steps = feeder.steps_in_epoch()
     return build(data.settings, data.inputs, data.target, data.loss, steps)
 
@@ -57,10 +57,10 @@ def main() -> None:
         )  # fmt: skip
         stream = ParquetStream([a.path], ColumnChoice(target=a.target), size(a.memory))
         began = time.perf_counter()
-        data = prepare_stream(stream, settings)
+        data = prepare(stream, settings)
         passes = time.perf_counter() - began
         streamed = data.feeder()
-        in_memory = in_memory or joined(list(streamed.judged("train")))  # type: ignore[attr-defined]
+        in_memory = in_memory or joined(list(streamed.batches("train")))  # type: ignore[attr-defined]
         held = MemoryFeeder({"train": in_memory}, data.target, data.loss, batch)
         ways = {"memory": held, "stream": streamed}
         trainers = {name: trainer_of(data, feeder) for name, feeder in ways.items()}

@@ -17,11 +17,11 @@ from fastrelu.app.data.split import NONE, PARTS, ThresholdSplit
 from fastrelu.app.data.stream import budget, open_stream
 from fastrelu.app.data.stream.npy import NpyStream, npy_file
 from fastrelu.app.data.stream.parquet import ParquetStream
+from fastrelu.app.data.stream.source import every_target
 from fastrelu.app.errors import CheckpointError, ConfigError, DataError
 from fastrelu.app.run.build import build
 from fastrelu.app.run.prepare import column_choice, prepare
 from fastrelu.app.run.stream_feeder import StreamFeeder
-from fastrelu.app.run.stream_prepare import _targets, prepare_stream
 from fastrelu.app.settings import merge
 from fastrelu.reference.split import split
 
@@ -41,7 +41,7 @@ def write(path, columns, group=70):
 
 def prepared(stream, **settings):
     given = {"hidden": (5,), "batch_size": 16, "epochs": 2, "lr": 0.01, "schedule": "constant"}
-    return prepare_stream(stream, merge(given | settings))
+    return prepare(stream, merge(given | settings))
 
 
 def drawn(classes, seed=0, validation=0.1, test=0.2):
@@ -53,7 +53,7 @@ def drawn(classes, seed=0, validation=0.1, test=0.2):
 
 def feeder_of(data, blocks=4, readers=2):
     share = budget.Share(blocks * data.settings.batch_size, readers)
-    return StreamFeeder(data.rows, share, data.settings.batch_size, data.settings.seed)
+    return StreamFeeder(data.split_rows, share, data.settings.batch_size, data.settings.seed)
 
 
 def trained(data, feeder, epochs=2):
@@ -344,13 +344,13 @@ def test_a_file_that_outgrows_the_memory_keeps_its_test_rows(tmp_path, rng):
         choice = column_choice(given)
         held = prepare(read([path], choice), given)
         stream = ParquetStream([path], choice, MEMORY)
-        streamed = prepare_stream(stream, given)
+        streamed = prepare(stream, given)
         assert streamed.counts() == held.counts() and min(held.counts().values()) > 0
         assert streamed.inputs.describe() == held.inputs.describe()
         assert streamed.target.describe() == held.target.describe()
         assert streamed.settings == held.settings
-        numbers = np.concatenate([streamed.rows.split.numbers(t, first) for first, t in
-                                  _targets(stream)])  # fmt: skip
+        numbers = np.concatenate([streamed.split_rows.split.numbers(t, first) for first, t in
+                                  every_target(stream)])  # fmt: skip
         for number, part in enumerate(PARTS):
             assert (np.flatnonzero(numbers == number) == held.rows[part]).all()
         feeders = [data.feeder() for data in (held, streamed)]

@@ -8,7 +8,7 @@ number, its class and the counts of the classes, so no list of rows has to be ke
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -262,6 +262,14 @@ class GivenSplit:
 
     def __init__(self, numbers: Numbers) -> None:
         self._numbers = numbers
+
+    @classmethod
+    def of(cls, rows: Mapping[str, Rows], n_rows: int) -> GivenSplit:
+        """Return the split with these rows in each part, of a table of `n_rows`."""
+        numbers = np.full(n_rows, NONE, np.uint8)
+        for part, own in rows.items():
+            numbers[own] = NUMBER[part]
+        return cls(numbers)
 
     def numbers(self, table: Table, first_row: int) -> Numbers:
         """Return each row's part: see `Split.numbers`."""

@@ -29,7 +29,6 @@ from fastrelu.app.run.interrupt import Interrupt, Interrupted
 from fastrelu.app.run.loop import Training
 from fastrelu.app.run.prepare import Prepared, column_choice, prepare
 from fastrelu.app.run.progress import Several
-from fastrelu.app.run.stream_prepare import PreparedStream, prepare_stream
 from fastrelu.app.run_folder import RunFolder
 from fastrelu.app.settings import (
     Settings,
@@ -46,10 +45,7 @@ Say = Callable[[str], None]
 Loaded = tuple[Any, RunState]
 
 
-AnyPrepared = Prepared | PreparedStream
-
-
-def load_data(settings: Settings, former_split: bool = False) -> AnyPrepared:
+def load_data(settings: Settings, former_split: bool = False) -> Prepared:
     """Read and prepare what the settings name; as a stream, if it is larger than --memory.
 
     `former_split`: a random split of a stream follows the rule of fastrelu 0.1.
@@ -60,7 +56,7 @@ def load_data(settings: Settings, former_split: bool = False) -> AnyPrepared:
         split = None
         if former_split and settings.split == "random":
             split = ThresholdSplit(settings.seed, settings.validation, settings.test)
-        return prepare_stream(stream, settings, split)
+        return prepare(stream, settings, split=split)
     return prepare(read(list(settings.data), choice), settings)
 
 
@@ -155,7 +151,7 @@ class Session:
         )
         return metrics
 
-    def _prepared(self, former_split: bool = False) -> AnyPrepared:
+    def _prepared(self, former_split: bool = False) -> Prepared:
         if self.settings.threads is not None:
             set_num_threads(self.settings.threads)
         former = {"former_split": True} if former_split else {}
@@ -188,7 +184,7 @@ class Session:
         """Return the settings from which the same run can be made again."""
         return self.settings
 
-    def _fingerprint(self, prepared: AnyPrepared) -> dict[str, Any]:
+    def _fingerprint(self, prepared: Prepared) -> dict[str, Any]:
         return {"data": prepared.fingerprint, "settings": self._fixed()}
 
     def _fixed(self) -> dict[str, Any]:
@@ -196,7 +192,7 @@ class Session:
         fixed = {each.name for each, option in options() if option.fixed}
         return {k: v for k, v in as_dict(self.settings).items() if k in fixed}
 
-    def _train(self, prepared: AnyPrepared, loaded: Loaded | None) -> dict[str, Any]:
+    def _train(self, prepared: Prepared, loaded: Loaded | None) -> dict[str, Any]:
         feeder = prepared.feeder()
         try:
             return self._train_with(feeder, prepared, loaded)
@@ -204,7 +200,7 @@ class Session:
             feeder.close()
 
     def _train_with(
-        self, feeder: Feeder, prepared: AnyPrepared, loaded: Loaded | None
+        self, feeder: Feeder, prepared: Prepared, loaded: Loaded | None
     ) -> dict[str, Any]:
         settings = self.settings
         steps = feeder.steps_in_epoch()
@@ -259,7 +255,7 @@ class Session:
             return "nothing is saved without --out DIR"
         return f"{saved}\ngo on with: fastrelu train --resume {shlex.quote(str(self.folder.path))}"
 
-    def _finish(self, training: Training, prepared: AnyPrepared) -> dict[str, Any]:
+    def _finish(self, training: Training, prepared: Prepared) -> dict[str, Any]:
         """Judge the trained network and write what the folder holds."""
         settings, state = self.settings, training.state
         training.feeder.close()  # the memory is for judging and for the report
@@ -291,7 +287,7 @@ class Session:
         return metrics
 
     def _metrics(
-        self, training: Training, prepared: AnyPrepared, scores: Mapping[str, Scores]
+        self, training: Training, prepared: Prepared, scores: Mapping[str, Scores]
     ) -> dict[str, Any]:
         settings, net = self.settings, training.trainer.network
         return {
@@ -316,7 +312,7 @@ class Session:
         }  # fmt: skip
 
     def _write(
-        self, model: Model, metrics: dict[str, Any], state: RunState, prepared: AnyPrepared
+        self, model: Model, metrics: dict[str, Any], state: RunState, prepared: Prepared
     ) -> None:
         """Write the results; metrics.json comes last and says that the run is complete."""
         assert self.folder is not None
@@ -328,7 +324,7 @@ class Session:
         self.folder.write_json(run_folder.METRICS, metrics)
 
     def _report(
-        self, model: Model, metrics: dict[str, Any], state: RunState, prepared: AnyPrepared
+        self, model: Model, metrics: dict[str, Any], state: RunState, prepared: Prepared
     ) -> None:
         """Write the report; a fault in it is told, and costs nobody a trained model."""
         from fastrelu.app.report.gather import Run, report_run
@@ -357,7 +353,7 @@ class Session:
             self.say(f"warning: no {run_folder.REPORT} ({type(error).__name__}: {error})")
 
 
-def kept_reading(prepared: AnyPrepared) -> dict[str, Any]:
+def kept_reading(prepared: Prepared) -> dict[str, Any]:
     """Return what a model file says of the reading of texts."""
     return {} if prepared.reading is None else {"reading": prepared.reading.describe()}
 

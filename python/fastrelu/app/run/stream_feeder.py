@@ -14,8 +14,8 @@ from fastrelu.app.data.stream.budget import Share
 from fastrelu.app.errors import CheckpointError
 from fastrelu.app.metrics import Scores, evaluate
 from fastrelu.app.preprocess import BATCH_ROWS, Examples, joined
-from fastrelu.app.run.stream_blocks import Block, EpochBlocks, reading_threads
-from fastrelu.app.run.stream_rows import StreamedRows
+from fastrelu.app.run.blocks import Block, EpochBlocks, reading_threads
+from fastrelu.app.run.rows import SplitRows
 
 
 class StreamFeeder:
@@ -23,7 +23,7 @@ class StreamFeeder:
 
     Parameters
     ----------
-    rows : StreamedRows
+    rows : SplitRows
         The files' rows, made ready.
     share : Share
         What the memory allows: rows of a block, and how many threads fill it.
@@ -31,7 +31,7 @@ class StreamFeeder:
         The trainer's.
     """
 
-    def __init__(self, rows: StreamedRows, share: Share, batch_size: int, seed: int) -> None:
+    def __init__(self, rows: SplitRows, share: Share, batch_size: int, seed: int) -> None:
         self.rows, self.block_rows = rows, share.block_rows
         self._readers = min(share.readers, get_num_threads())
         self._pool: ThreadPoolExecutor | None = None
@@ -71,7 +71,7 @@ class StreamFeeder:
         for table, which in self.rows.of_part(part):
             while len(which):
                 some = which[: BATCH_ROWS - count]
-                ready.append(self.rows.ready(table, some, part))
+                ready.append(self.rows.ready(table, some))
                 which, count = which[len(some) :], count + len(some)
                 if count == BATCH_ROWS:
                     yield joined(ready)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fastrelu import set_thread_limit
 from fastrelu.app.data.split import NUMBER, Rows
 from fastrelu.app.data.table import Table
-from fastrelu.app.run.stream_rows import StreamedRows
+from fastrelu.app.run.rows import SplitRows
 from fastrelu.random import Purpose, permutation
 
 
@@ -60,7 +60,7 @@ class EpochBlocks:
 
     Parameters
     ----------
-    rows : StreamedRows
+    rows : SplitRows
         What is read.
     block : Block
         What is filled.
@@ -74,7 +74,7 @@ class EpochBlocks:
 
     def __init__(
         self,
-        rows: StreamedRows,
+        rows: SplitRows,
         block: Block,
         pool: ThreadPoolExecutor,
         seed: int,
@@ -83,7 +83,7 @@ class EpochBlocks:
     ) -> None:
         self._rows, self._block, self._pool = rows, block, pool
         self._seed, self.epoch, self.number = seed, epoch, number - 1
-        chunks = len(rows.stream.chunks)
+        chunks = len(rows.source.chunks)
         self._visits = permutation(seed, Purpose.CHUNK_ORDER, 0, epoch, chunks)
         counts = rows.counts[self._visits, NUMBER["train"]]
         self._ends = counts.cumsum()  # of each chunk's rows among the epoch's
@@ -125,7 +125,7 @@ class EpochBlocks:
             reader.close()
 
     def _put(self, to: slice, table: Table, rows: Rows) -> None:
-        part = self._rows.ready(table, rows, "train", self._block.X[to])
+        part = self._rows.ready(table, rows, None, self._block.X[to])
         self._block.y[to] = part.y
         if self._block.weights is not None:
             self._block.weights[to] = part.loss_weights
@@ -140,7 +140,7 @@ class EpochBlocks:
 class _ChunkReader:
     """The training rows of one chunk, some at a time, without the first `skip`."""
 
-    def __init__(self, rows: StreamedRows, chunk: int, skip: int) -> None:
+    def __init__(self, rows: SplitRows, chunk: int, skip: int) -> None:
         self._parts = rows.of_chunks([chunk], "train")
         self._skip = skip
         self._table: Table | None = None
