@@ -3,17 +3,10 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
+
+#include "catalogue.h"
 
 namespace fastrelu {
-
-// relu is fused into the dense passes; leaky_relu, logistic and tanh are elementwise kernels behind
-// them (kernels/activation-inl.h).
-enum class Activation : std::uint8_t { identity, relu, leaky_relu, logistic, tanh };
-
-constexpr bool is_elementwise(Activation a) {
-  return a != Activation::identity && a != Activation::relu;
-}
 
 struct Layer {
   std::size_t fan_in, fan_out;

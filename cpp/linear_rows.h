@@ -54,14 +54,10 @@ std::vector<double> pre_activations(const Network<T>& net, const Layer& layer,
   return z;
 }
 
-// The factor on negative pre-activations.
+// The factor on negative pre-activations of a piecewise-linear activation.
 template <class T>
 double negative_slope(Activation activation) {
-  switch (activation) {
-    case Activation::relu: return 0.0;
-    case Activation::leaky_relu: return static_cast<double>(static_cast<T>(0.01));
-    default: return 1.0;
-  }
+  return static_cast<double>(static_cast<T>(info(activation).slope));
 }
 
 }  // namespace fastrelu

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The passes of a team of threads through all layers, many rows at a time.
+#include "passes.h"
+
 #include <algorithm>
 
 #include "dispatch.h"
-#include "network.h"
 
 namespace fastrelu {
 namespace {
@@ -125,15 +125,92 @@ Panels<T> first_rows(Panels<T> a, std::size_t rows) {
 
 }  // namespace
 
+template <class T>
+OutputGradients<T>::OutputGradients(const Network<T>& net, std::size_t rows) {
+  std::vector<std::size_t> widths = activation_widths(net);
+  widths.erase(widths.begin());
+  const std::size_t widest = *std::max_element(widths.begin(), widths.end());
+  in_turn = PanelStack<T>::transposed({widest, widest}, rows, false);
+  by_rows = PanelStack<T>::row_major(widths, rows);
+}
+
+template <class T>
+std::size_t load_inputs(const Network<T>& net, const RowSource& x, RowPicker pick,
+                        const Panels<T>& a_0, const Panels<T>& a_1, Range rows) {
+  if (x.sparse == nullptr) {
+    kernels<T>().load_rows(x, pick, net.scale(), a_0, rows.begin, rows.end);
+    return 0;
+  }
+  const Layer& layer = net.layers().front();
+  SparseForward<T> f;
+  f.x = x.sparse;
+  f.rows = pick;
+  f.scale = net.scale();
+  f.w = net.parameters() + layer.weight_offset;
+  f.b = net.has_bias() ? net.parameters() + layer.bias_offset : nullptr;
+  f.fan_out = layer.fan_out;
+  f.z = a_1;
+  f.relu = layer.activation == Activation::relu;
+  f.row_begin = rows.begin;
+  f.row_end = rows.end;
+  kernels<T>().sparse_forward(f);
+  if (is_elementwise(layer.activation)) {
+    for (std::size_t p = rows.begin / kPanel<T>; p * kPanel<T> < rows.end; ++p) {
+      kernels<T>().activate(layer.activation, a_1.panel(p), layer.fan_out * kPanel<T>);
+    }
+  }
+  return 1;
+}
+
+template <class T>
+std::size_t scratch_size(const Network<T>& net) {
+  return std::max(dense_scratch<T>(), loss_scratch<T>(net.outputs()));
+}
+
+template <class T>
+DenseForward<T> dense_forward_of(const Network<T>& net, std::size_t k, const Panels<T>& x,
+                                 const Panels<T>& z, T* scratch, RowsAhead* ahead) {
+  const Layer& layer = net.layers()[k];
+  DenseForward<T> f;
+  f.x = read_only(x);
+  f.fan_in = layer.fan_in;
+  f.fan_out = layer.fan_out;
+  f.w = net.parameters() + layer.weight_offset;
+  f.b = net.has_bias() ? net.parameters() + layer.bias_offset : nullptr;
+  f.z = z;
+  f.relu = layer.activation == Activation::relu;
+  f.out_begin = 0;
+  f.out_end = layer.fan_out;
+  f.panel_begin = 0;
+  f.panel_end = panel_count<T>(x.cols);
+  f.scratch = scratch;
+  f.ahead = ahead;
+  return f;
+}
+
+template <class T>
+FewRowsForward<T> few_rows_forward_of(const Network<T>& net, const RowSource& x, T* workspace) {
+  FewRowsForward<T> f{};
+  f.layers = net.layers().data();
+  f.layer_count = net.layers().size();
+  f.parameters = net.parameters();
+  f.bias = net.has_bias();
+  f.scale = net.scale();
+  f.x = &x;
+  f.count = x.rows;
+  f.workspace = workspace;
+  return f;
+}
+
 Range own_panels(std::size_t panels, unsigned n, unsigned t) { return share(panels, n, t); }
 
 template <class T>
-void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t rows, Team& team,
-                  unsigned t, T* scratch, RowsAhead* ahead, std::size_t first,
+void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t rows,
+                  const Worker<T>& worker, RowsAhead* ahead, std::size_t first,
                   const Dropout* dropout) {
-  const unsigned n = team.size();
+  const unsigned n = worker.team.size(), t = worker.t;
   const std::size_t panels = panel_count<T>(rows);
-  Relay relay(team);
+  Relay relay(worker.team);
   // Of a layer done already, the units to be dropped alone are left.
   if (first > 0 && dropout != nullptr && dropout->rate(0) > 0) {
     const Range units{0, net.layers().front().fan_out};
@@ -149,7 +226,7 @@ void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t ro
       mine = own_panels(panels, n, t);
     }
     DenseForward<T> f = dense_forward_of(net, k, first_rows(a[k], rows), first_rows(a[k + 1], rows),
-                                         scratch, ahead);
+                                         worker.scratch, ahead);
     f.out_begin = outputs.begin;
     f.out_end = outputs.end;
     f.panel_begin = mine.begin;
@@ -162,13 +239,13 @@ void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t ro
 }
 
 template <class T>
-void backward_pass(const Network<T>& net, const Activations<T>& a, const OutputGradients<T>& dz,
-                   const Panels<T>& dx, std::size_t rows, Team& team, unsigned t, T* scratch,
-                   const Dropout* dropout) {
-  const unsigned n = team.size();
+void backward_data_pass(const Network<T>& net, const Activations<T>& a,
+                        const OutputGradients<T>& dz, const Panels<T>& dx, std::size_t rows,
+                        const Worker<T>& worker, const Dropout* dropout) {
+  const unsigned n = worker.team.size(), t = worker.t;
   const std::vector<Layer>& layers = net.layers();
   const std::size_t panels = panel_count<T>(rows);
-  Relay relay(team);
+  Relay relay(worker.team);
   transpose_part(dz.of(layers.size() - 1), dz.by_rows[layers.size() - 1],
                  {0, layers.back().fan_out}, own_panels(panels, n, t), rows);
   for (std::size_t k = layers.size(); k-- > 0;) {
@@ -193,7 +270,7 @@ void backward_pass(const Network<T>& net, const Activations<T>& a, const OutputG
     f.in_end = inputs.end;
     f.panel_begin = mine.begin;
     f.panel_end = mine.end;
-    f.scratch = scratch;
+    f.scratch = worker.scratch;
     relay.begin(cut);
     kernels<T>().dense_backward_data(f);
     if (k == 0) continue;
@@ -205,9 +282,10 @@ void backward_pass(const Network<T>& net, const Activations<T>& a, const OutputG
 }
 
 template <class T>
-void weights_pass(const Network<T>& net, const Activations<T>& a, const OutputGradients<T>& dz,
-                  std::size_t rows, const WeightGradients<T>& out, unsigned n, unsigned t,
-                  RowsAhead* ahead, std::size_t first) {
+void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
+                           const OutputGradients<T>& dz, std::size_t rows,
+                           const WeightGradients<T>& out, unsigned n, unsigned t, RowsAhead* ahead,
+                           std::size_t first) {
   for (std::size_t k = net.layers().size(); k-- > first;) {
     const Layer& layer = net.layers()[k];
     const auto at = [&](T* base) { return base == nullptr ? nullptr : base + layer.weight_offset; };
@@ -232,14 +310,22 @@ void weights_pass(const Network<T>& net, const Activations<T>& a, const OutputGr
   }
 }
 
-#define FASTRELU_INSTANTIATE(T)                                                                    \
-  template void forward_pass(const Network<T>&, const Activations<T>&, std::size_t, Team&,         \
-                             unsigned, T*, RowsAhead*, std::size_t, const Dropout*);               \
-  template void backward_pass(const Network<T>&, const Activations<T>&, const OutputGradients<T>&, \
-                              const Panels<T>&, std::size_t, Team&, unsigned, T*, const Dropout*); \
-  template void weights_pass(const Network<T>&, const Activations<T>&, const OutputGradients<T>&,  \
-                             std::size_t, const WeightGradients<T>&, unsigned, unsigned,           \
-                             RowsAhead*, std::size_t);
+#define FASTRELU_INSTANTIATE(T)                                                               \
+  template struct OutputGradients<T>;                                                         \
+  template std::size_t scratch_size(const Network<T>&);                                       \
+  template std::size_t load_inputs(const Network<T>&, const RowSource&, RowPicker,            \
+                                   const Panels<T>&, const Panels<T>&, Range);                \
+  template DenseForward<T> dense_forward_of(const Network<T>&, std::size_t, const Panels<T>&, \
+                                            const Panels<T>&, T*, RowsAhead*);                \
+  template FewRowsForward<T> few_rows_forward_of(const Network<T>&, const RowSource&, T*);    \
+  template void forward_pass(const Network<T>&, const Activations<T>&, std::size_t,           \
+                             const Worker<T>&, RowsAhead*, std::size_t, const Dropout*);      \
+  template void backward_data_pass(const Network<T>&, const Activations<T>&,                  \
+                                   const OutputGradients<T>&, const Panels<T>&, std::size_t,  \
+                                   const Worker<T>&, const Dropout*);                         \
+  template void backward_weights_pass(                                                        \
+      const Network<T>&, const Activations<T>&, const OutputGradients<T>&, std::size_t,       \
+      const WeightGradients<T>&, unsigned, unsigned, RowsAhead*, std::size_t);
 
 FASTRELU_INSTANTIATE(float)
 FASTRELU_INSTANTIATE(double)

@@ -2,12 +2,15 @@
 #include "regions.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
+#include "edge_crossing.h"
 #include "linear_rows.h"
+#include "plane_point.h"
 #include "polygon_mesh.h"
 
 namespace fastrelu {
@@ -19,34 +22,6 @@ struct Level {
   std::vector<std::uint8_t> active;
   std::vector<std::uint32_t> parents;
 };
-
-// The plane's rows without and with the factors of the biases.
-struct Rows {
-  std::vector<double> inputs;  // (n, inputs), times the network's scale
-  std::vector<double> factor;  // (n,)
-};
-
-template <class T>
-Rows plane_rows(const Network<T>& net, const double* rows) {
-  const std::size_t width = net.inputs();
-  const double scale = static_cast<double>(net.scale());
-  Rows out;
-  for (std::size_t n = 0; n < 3; ++n) {
-    const double* row = rows + n * (width + 1);
-    for (std::size_t i = 0; i < width; ++i) out.inputs.push_back(row[i] * scale);
-    out.factor.push_back(row[width]);
-  }
-  return out;
-}
-
-// One number for each vertex from those of the plane's rows, `stride` apart.
-void at_vertices(const std::vector<double>& points, const double* rows, std::size_t stride,
-                 double* out, std::size_t out_stride) {
-  for (std::size_t v = 0; v < points.size() / 2; ++v) {
-    out[v * out_stride] =
-        points[2 * v] * rows[0] + points[2 * v + 1] * rows[stride] + rows[2 * stride];
-  }
-}
 
 // The polygon's corners into `out`: those at one place once, none if it has no area.
 void outline(const PolygonMesh& mesh, std::size_t polygon, std::vector<double>& out) {
@@ -78,78 +53,89 @@ class Cutter {
          const std::function<void()>& poll)
       : net_(net),
         rows_(plane_rows(net, plane.rows)),
+        at_(net, rows_, ErrorKind::likely),
+        crossings_(net, at_),
         max_regions_(max_regions),
         poll_(poll),
         mesh_(plane.u0, plane.u1, plane.v0, plane.v1) {}
 
-  Regions run();
+  Regions run(bool with_doubts);
 
  private:
-  std::vector<double> corner_inputs() const;
-  std::vector<double> values_at_vertices(const Layer& layer, const std::vector<double>& h) const;
-  void cut_by_layer(std::size_t k, std::vector<double>& h);
+  // Values with their errors at all vertices, (vertices, width).
+  using AtVertices = Uncertain;
+  AtVertices inputs_at_vertices();
+  AtVertices layer_at_vertices(std::size_t k, const AtVertices& h);
+  AtVertices cut_by_layer(std::size_t k, AtVertices z);
   std::vector<std::uint32_t> cut_all(std::size_t k);
   std::vector<std::uint8_t> patterns(const Layer& layer) const;
-  void add_map(std::size_t polygon, Regions& out);
+  void lineage_of(std::size_t polygon);
+  void add_pattern(std::vector<std::uint8_t>& out) const;
+  void add_map(Regions& out);
 
   const Network<T>& net_;
-  const Rows rows_;
+  const PlaneRows rows_;
+  PlanePoint<T> at_;
+  UnitCrossings<T> crossings_;
   const std::size_t max_regions_;
   const std::function<void()>& poll_;
   PolygonMesh mesh_;
   std::vector<Level> levels_;
 
-  // The polygon of add_map's last call, its ancestors, and the maps of the layers there: before
-  // and after the activation, (3, width).
-  std::vector<std::uint32_t> lineage_;
+  // The polygon of lineage_of's last call and its ancestors; those of add_map's last call, and the
+  // maps of the layers there: before and after the activation, (3, width).
+  std::vector<std::uint32_t> lineage_, mapped_;
   std::vector<std::vector<double>> z_, h_;
   std::vector<double> outline_;
 };
 
 template <class T>
-std::vector<double> Cutter<T>::corner_inputs() const {
-  const std::size_t width = net_.inputs();
-  std::vector<double> h(mesh_.vertex_count() * width);
-  for (std::size_t i = 0; i < width; ++i) {
-    at_vertices(mesh_.points(), rows_.inputs.data() + i, width, h.data() + i, width);
+typename Cutter<T>::AtVertices Cutter<T>::inputs_at_vertices() {
+  AtVertices x;
+  for (std::size_t v = 0; v < mesh_.vertex_count(); ++v) {
+    at_.start(mesh_.points().data() + 2 * v);
+    x.value.insert(x.value.end(), at_.inputs().value.begin(), at_.inputs().value.end());
+    x.error.insert(x.error.end(), at_.inputs().error.begin(), at_.inputs().error.end());
   }
-  return h;
+  return x;
 }
 
 template <class T>
-std::vector<double> Cutter<T>::values_at_vertices(const Layer& layer,
-                                                  const std::vector<double>& h) const {
-  constexpr std::size_t kBlock = 1024;  // vertices from one poll to the next
-  const std::size_t vertices = mesh_.vertex_count();
-  std::vector<double> factor(vertices), z;
-  at_vertices(mesh_.points(), rows_.factor.data(), 1, factor.data(), 1);
-  z.reserve(vertices * layer.fan_out);
-  for (std::size_t v = 0; v < vertices; v += kBlock) {
-    poll_();
-    const std::size_t end = std::min(v + kBlock, vertices);
-    const std::vector<double> block(h.data() + v * layer.fan_in, h.data() + end * layer.fan_in);
-    const std::vector<double> part = pre_activations(net_, layer, block, factor.data() + v);
-    z.insert(z.end(), part.begin(), part.end());
+typename Cutter<T>::AtVertices Cutter<T>::layer_at_vertices(std::size_t k, const AtVertices& h) {
+  const Layer& layer = net_.layers()[k];
+  const std::size_t from = layer.fan_in, to = layer.fan_out;
+  AtVertices z;
+  z.resize(mesh_.vertex_count() * to);
+  for (std::size_t v = 0; v < mesh_.vertex_count(); ++v) {
+    if (v % 256 == 0) poll_();
+    at_.start(mesh_.points().data() + 2 * v);
+    at_.layer(k, h.value.data() + v * from, h.error.data() + v * from, z.value.data() + v * to,
+              z.error.data() + v * to);
+  }
+  const auto finite = [](double number) { return std::isfinite(number); };
+  if (!std::all_of(z.value.begin(), z.value.end(), finite) ||
+      !std::all_of(z.error.begin(), z.error.end(), finite)) {
+    throw std::invalid_argument("network: its numbers overflow float64 on this window");
   }
   return z;
 }
 
-// h: at the vertices, before the layer and after it.
+// Cuts by the units of a layer with these pre-activations; returns its activations.
 template <class T>
-void Cutter<T>::cut_by_layer(std::size_t k, std::vector<double>& h) {
+typename Cutter<T>::AtVertices Cutter<T>::cut_by_layer(std::size_t k, AtVertices z) {
   const Layer& layer = net_.layers()[k];
-  mesh_.set_values(values_at_vertices(layer, h), layer.fan_out);
-  std::vector<std::uint32_t> parents;
-  if (layer.activation == Activation::identity) {
-    parents.resize(mesh_.polygons().size());
-    std::iota(parents.begin(), parents.end(), 0U);
-  } else {
-    parents = cut_all(k);
-  }
+  for (double& error : z.error) error *= kToleratedErrors;
+  mesh_.set_functions(std::move(z.value), std::move(z.error), layer.fan_out,
+                      crossings_.first_id(k));
+  crossings_.set_layer(k);
+  std::vector<std::uint32_t> parents = cut_all(k);
   levels_.push_back({patterns(layer), std::move(parents)});
-  h = mesh_.take_values();
-  const double slope = negative_slope<T>(layer.activation);
-  for (double& z : h) z = z > 0.0 ? z : z * slope;
+  z.value = mesh_.values();
+  z.error = mesh_.tolerances();
+  for (double& error : z.error) error /= kToleratedErrors;
+  AtVertices h;
+  activate(negative_slope<T>(layer.activation), z, h);
+  return h;
 }
 
 // Cuts every polygon by the units of layer k; returns the polygons that the parts come from.
@@ -159,7 +145,7 @@ std::vector<std::uint32_t> Cutter<T>::cut_all(std::size_t k) {
   std::vector<std::uint32_t> parents;
   for (std::size_t p = 0; p < count; ++p) {
     poll_();
-    parents.resize(mesh_.cut(p, max_regions_), static_cast<std::uint32_t>(p));
+    parents.resize(mesh_.cut(p, max_regions_, crossings_), static_cast<std::uint32_t>(p));
     const std::size_t regions = parents.size() + (count - p - 1);
     if (regions > max_regions_) {
       throw TooManyRegions(
@@ -176,51 +162,63 @@ std::vector<std::uint32_t> Cutter<T>::cut_all(std::size_t k) {
 template <class T>
 std::vector<std::uint8_t> Cutter<T>::patterns(const Layer& layer) const {
   const PolygonMesh::Polygons& polygons = mesh_.polygons();
-  std::vector<std::uint8_t> patterns(polygons.size() * layer.fan_out,
-                                     layer.activation == Activation::identity ? 1 : 0);
+  std::vector<std::uint8_t> patterns(polygons.size() * layer.fan_out, 0);
   for (std::size_t p = 0; p < polygons.size(); ++p) {
     std::uint8_t* active = patterns.data() + p * layer.fan_out;
     for (const std::uint32_t* corner = polygons.begin(p); corner != polygons.end(p); ++corner) {
-      const double* z = mesh_.values().data() + *corner * layer.fan_out;
       for (std::size_t o = 0; o < layer.fan_out; ++o) {
-        active[o] = static_cast<std::uint8_t>(active[o] | static_cast<std::uint8_t>(z[o] > 0.0));
+        if (mesh_.sign(*corner, o) > 0) active[o] = 1;
       }
     }
   }
   return patterns;
 }
 
-// Pattern and map of a region. Neighbours in the order share their first layers, so those are
-// kept from one region to the next.
+// The polygon of each layer that this one was cut from.
 template <class T>
-void Cutter<T>::add_map(std::size_t polygon, Regions& out) {
+void Cutter<T>::lineage_of(std::size_t polygon) {
   const std::size_t hidden = levels_.size();
-  std::vector<std::uint32_t> lineage(hidden);
+  lineage_.resize(hidden);
   for (std::size_t k = hidden; k-- > 0;) {
-    lineage[k] = k + 1 == hidden ? static_cast<std::uint32_t>(polygon)
-                                 : levels_[k + 1].parents[lineage[k + 1]];
+    lineage_[k] = k + 1 == hidden ? static_cast<std::uint32_t>(polygon)
+                                  : levels_[k + 1].parents[lineage_[k + 1]];
   }
-  const bool first = z_.empty();
+}
+
+template <class T>
+void Cutter<T>::add_pattern(std::vector<std::uint8_t>& out) const {
+  for (std::size_t k = 0; k < levels_.size(); ++k) {
+    const std::size_t width = net_.layers()[k].fan_out;
+    const std::uint8_t* active = levels_[k].active.data() + lineage_[k] * width;
+    out.insert(out.end(), active, active + width);
+  }
+}
+
+// The map of a region. Neighbours in the order share their first layers, so those are kept from one
+// region to the next.
+template <class T>
+void Cutter<T>::add_map(Regions& out) {
+  const std::size_t hidden = levels_.size();
+  bool changed = z_.empty();  // the layer before
   z_.resize(hidden);
   h_.resize(hidden);
-  bool changed = first;  // the layer before
+  mapped_.resize(hidden);
   for (std::size_t k = 0; k < hidden; ++k) {
     const Layer& layer = net_.layers()[k];
     if (changed) {
       const std::vector<double>& before = k == 0 ? rows_.inputs : h_[k - 1];
       z_[k] = pre_activations(net_, layer, before, rows_.factor.data());
     }
-    changed = changed || lineage[k] != lineage_[k];
-    const std::uint8_t* active = levels_[k].active.data() + lineage[k] * layer.fan_out;
-    out.pattern.insert(out.pattern.end(), active, active + layer.fan_out);
+    changed = changed || lineage_[k] != mapped_[k];
     if (!changed) continue;
+    const std::uint8_t* active = levels_[k].active.data() + lineage_[k] * layer.fan_out;
     const double slope = negative_slope<T>(layer.activation);
     h_[k] = z_[k];
     for (std::size_t i = 0; i < h_[k].size(); ++i) {
       if (active[i % layer.fan_out] == 0) h_[k][i] *= slope;
     }
   }
-  lineage_ = std::move(lineage);
+  mapped_ = lineage_;
   const std::vector<double>& last = hidden == 0 ? rows_.inputs : h_.back();
   const std::vector<double> map =
       pre_activations(net_, net_.layers().back(), last, rows_.factor.data());
@@ -228,19 +226,40 @@ void Cutter<T>::add_map(std::size_t polygon, Regions& out) {
 }
 
 template <class T>
-Regions Cutter<T>::run() {
-  std::vector<double> h = corner_inputs();
-  for (std::size_t k = 0; k + 1 < net_.layers().size(); ++k) cut_by_layer(k, h);
+Regions Cutter<T>::run(bool with_doubts) {
+  AtVertices h = inputs_at_vertices();
+  for (std::size_t k = 0; k + 1 < net_.layers().size(); ++k) {
+    AtVertices z = layer_at_vertices(k, h);
+    if (net_.layers()[k].activation != Activation::identity) {
+      h = cut_by_layer(k, std::move(z));
+      continue;
+    }
+    // No kink, no cut: each polygon is its own parent.
+    std::vector<std::uint32_t> parents(mesh_.polygons().size());
+    std::iota(parents.begin(), parents.end(), 0U);
+    const std::size_t active = mesh_.polygons().size() * net_.layers()[k].fan_out;
+    levels_.push_back({std::vector<std::uint8_t>(active, 1), std::move(parents)});
+    h = std::move(z);
+  }
+  const std::size_t count = mesh_.polygons().size();
   Regions out;
   out.offsets.push_back(0);
-  for (std::size_t p = 0; p < mesh_.polygons().size(); ++p) {
+  std::vector<std::uint8_t> patterns;  // of all polygons
+  std::vector<bool> is_listed(count, false);
+  for (std::size_t p = 0; p < count; ++p) {
     poll_();
     outline(mesh_, p, outline_);
-    if (outline_.empty()) continue;
+    is_listed[p] = !outline_.empty();
+    if (!is_listed[p] && !with_doubts) continue;
+    lineage_of(p);
+    add_pattern(with_doubts ? patterns : out.pattern);
+    if (!is_listed[p]) continue;
+    if (with_doubts) add_pattern(out.pattern);
     out.vertices.insert(out.vertices.end(), outline_.begin(), outline_.end());
     out.offsets.push_back(static_cast<std::int64_t>(out.vertices.size() / 2));
-    add_map(p, out);
+    add_map(out);
   }
+  if (with_doubts) out.doubts = find_doubts(net_, rows_, mesh_, patterns, is_listed, poll_);
   return out;
 }
 
@@ -248,13 +267,13 @@ Regions Cutter<T>::run() {
 
 template <class T>
 Regions linear_regions(const Network<T>& net, const Plane& plane, std::size_t max_regions,
-                       const std::function<void()>& poll) {
-  return Cutter<T>(net, plane, max_regions, poll).run();
+                       bool with_doubts, const std::function<void()>& poll) {
+  return Cutter<T>(net, plane, max_regions, poll).run(with_doubts);
 }
 
-template Regions linear_regions(const Network<float>&, const Plane&, std::size_t,
+template Regions linear_regions(const Network<float>&, const Plane&, std::size_t, bool,
                                 const std::function<void()>&);
-template Regions linear_regions(const Network<double>&, const Plane&, std::size_t,
+template Regions linear_regions(const Network<double>&, const Plane&, std::size_t, bool,
                                 const std::function<void()>&);
 
 }  // namespace fastrelu

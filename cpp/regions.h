@@ -5,7 +5,9 @@
 // Layer after layer: on each polygon so far every unit of the next layer is linear, so its zero
 // line is the chord that cuts it further (polygon_mesh.h). In float64 by plain loops on one
 // thread, so the same bits everywhere, and in the same order: a polygon's parts take its place, the
-// part where the cutting unit is active first.
+// part where the cutting unit is active first. A unit counts as 0 where it is within some roundings
+// of the numbers there (edge_crossing.h), so that what is large in one place hides nothing in
+// another.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "network.h"
+#include "region_doubts.h"
 
 namespace fastrelu {
 
@@ -31,6 +34,7 @@ struct Regions {
   std::vector<std::int64_t> offsets;  // (regions + 1)
   std::vector<std::uint8_t> pattern;  // (regions, hidden units): 1 where active
   std::vector<double> maps;           // (regions, 3, outputs): by s, by t, constant
+  RegionDoubts doubts;                // if they were asked for: what else there may be
 };
 
 // Thrown where a limit of regions is passed: callers may have another way then.
@@ -38,10 +42,10 @@ struct TooManyRegions : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
-// Throws TooManyRegions if there are more than max_regions <= 2^30. `poll` is called many times;
-// what it throws ends the work.
+// Throws TooManyRegions if there are more than max_regions <= 2^30, std::invalid_argument where
+// numbers overflow. `poll` is called many times; what it throws ends the work.
 template <class T>
 Regions linear_regions(const Network<T>& net, const Plane& plane, std::size_t max_regions,
-                       const std::function<void()>& poll);
+                       bool with_doubts, const std::function<void()>& poll);
 
 }  // namespace fastrelu

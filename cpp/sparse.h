@@ -17,6 +17,7 @@
 #include "array.h"
 #include "kernels/kernels.h"
 #include "network.h"
+#include "passes.h"
 
 namespace fastrelu {
 
@@ -45,9 +46,9 @@ class SparseGradient {
   void begin(std::uint64_t minibatch, unsigned n, unsigned t);
 
   // Thread t's part of the first layer's dW over the block's rows, and thread 0's of db, as in
-  // weights_pass: into out.gradient, which must be +0 in columns not touched before, and with
-  // out.update on into the parameters: out.gradient is then +0 everywhere again, and not needed
-  // unless it goes on from stored values. A lazy update touches no other columns.
+  // backward_weights_pass: into out.gradient, which must be +0 in columns not touched before, and
+  // with out.update on into the parameters: out.gradient is then +0 everywhere again, and not
+  // needed unless it goes on from stored values. A lazy update touches no other columns.
   void backward_weights(const Network<T>& net, const SparseBlock& block,
                         const WeightGradients<T>& out, const Panels<T>& dz, unsigned t);
 

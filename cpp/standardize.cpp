@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "fp_environment.h"
+#include "range.h"
 #include "thread_pool.h"
 
 namespace fastrelu {

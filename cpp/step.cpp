@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// One step of a trainer: gradient, shard after shard, and update.
+#include "step.h"
+
 #include <algorithm>
-#include <cmath>
 
 #include "dispatch.h"
-#include "trainer.h"
+#include "fp_environment.h"
+#include "thread_choice.h"
 
 namespace fastrelu {
 namespace {
@@ -12,52 +13,6 @@ namespace {
 // Rows whose activations are kept at once. A larger minibatch runs in blocks: the chains of dW go
 // on from the stored value, which rounds nothing.
 constexpr std::size_t kBlockRows = 1024;
-
-}  // namespace
-
-// The memory of minibatches of up to `rows` rows, which `repeats` lets be drawn more than once.
-template <class T>
-void Trainer<T>::reserve(const DataSet<T>& data, std::size_t rows, bool repeats) {
-  const std::size_t block = std::min(rows, kBlockRows);
-  // Asked for once: the number of threads may be set meanwhile.
-  most_threads_ = rows <= kFewRows ? 1 : threads_for(3.0 * multiply_adds(*net_, data.x, rows));
-  sparse_ = data.x.sparse != nullptr;
-  const bool kept = block > kFewRows || sparse_ || !options_.dropout.empty();
-  if (kept && (block > capacity_ || !(sparse_ || inputs_kept_))) {
-    capacity_ = 0;  // should memory run out here
-    activations_ = Activations<T>::transposed(activation_widths(*net_, data.x), block, true);
-    gradients_ = OutputGradients<T>(*net_, block);
-    capacity_ = block;
-    inputs_kept_ = !sparse_;
-  }
-  row_loss_.reserve(block);
-  const std::vector<Layer>& layers = net_->layers();
-  if (!sparse_) few_rows_.reserve(few_rows_workspace<T>(layers.data(), layers.size()));
-  factor_.reserve(rows);
-  const bool stored = !updates_ || !fused_ || rows > kBlockRows;
-  if (stored) gradient_.reserve(net_->parameter_count());
-  if (options_.n_shards > 1) shard_gradient_.reserve(net_->parameter_count());
-  if (options_.clip_norm > 0 || decays_) column_sums_.reserve(net_->widest());
-  scratch_each_ = round_up(scratch_size(*net_), 16);
-  if (sparse_) {
-    reserve_sparse(data, rows, repeats);
-  } else {
-    gradient_filled_ = gradient_filled_ || gradient_.data() != nullptr;
-  }
-}
-
-template <class T>
-void Trainer<T>::reserve_sparse(const DataSet<T>& data, std::size_t rows, bool repeats) {
-  if (gradient_filled_) {
-    const std::size_t weights = net_->inputs() * net_->layers().front().fan_out;
-    std::fill_n(gradient_.data(), weights, T(0));
-    if (options_.n_shards > 1) std::fill_n(shard_gradient_.data(), weights, T(0));
-    gradient_filled_ = false;
-  }
-  sparse_gradient_.reserve(data.x, std::min(rows, kBlockRows), repeats, most_threads_);
-}
-
-namespace {
 
 // Minibatches and networks up to these keep W' as well: an outer product keeps it up to date for
 // less than turning W's blocks round at every step costs.
@@ -67,104 +22,187 @@ constexpr std::size_t kTransposedWeights = std::size_t{1} << 17;
 // Data sets up to this size need no prefetching.
 constexpr std::size_t kCachedBytes = std::size_t{1} << 19;
 
+// Runs of more steps than this prepare something for all of them.
+constexpr std::size_t kManySteps = 3;
+
 }  // namespace
 
-// What all steps of a run share. `many`: enough of them to prepare something for all.
 template <class T>
-void Trainer<T>::begin_steps(const DataSet<T>& data, std::size_t rows, bool many) {
-  equal_factors_ = 0;
-  // Small data sets stay in the caches.
-  const std::size_t row_bytes = data.x.cols * (data.x.is_uint8 ? 1 : sizeof(T));
-  const std::size_t lines = std::min(capacity_, data.x.rows) * (row_bytes / 64 + 1);
-  ahead_lines_ = 0;
-  if (many && !sparse_ && capacity_ > 0 && data.x.rows * row_bytes > kCachedBytes) {
-    ahead_lines_ = static_cast<unsigned>(
-        lines / (forward_tiles(*net_, capacity_) + gradient_tiles(*net_)) + 1);
-  }
-  FewRowsForward<T>& f = few_.forward;
-  f = few_rows_forward_of(*net_, data.x, few_rows_.data());
-  few_.loss = loss_args(data, Plan{}, 0);
-  few_.transposed = nullptr;
-  few_.scalar = false;
-  const std::size_t size = few_rows_transposed_size(f.layers, f.layer_count);
-  const bool plain = optimizer_.is_plain_sgd() && !decays_;
-  if (sparse_ || !updates_ || !fused_ || !plain) return;
-  few_.scalar =
-      options_.loss == LossKind::squared_error && net_->parameter_count() <= kScalarParameters &&
-      std::none_of(net_->layers().begin(), net_->layers().end(), [](const Layer& layer) {
-        return layer.activation != Activation::relu && layer.activation != Activation::identity;
-      });
-  if (many && rows <= kTransposedRows && size <= kTransposedWeights) {
-    transposed_.reserve(size);
-    few_.transposed = transposed_.data();
-    kernels<T>().few_rows_transpose(f, few_.transposed);
-  }
+Step<T>::Step(Network<T>& net, Optimizer<T>& optimizer, const StepOptions& options)
+    : net_(net),
+      optimizer_(optimizer),
+      options_(options),
+      reducer_(net, options.clip_norm, options.n_shards),
+      scratch_each_(round_up(scratch_size(net), 16)) {
+  const FpEnvironment environment;
+  for (const double c : options_.loss.pos_weight) pos_weight_.push_back(static_cast<T>(c));
 }
 
-// The rows' factors and the update; the rows themselves are set already.
 template <class T>
-void Trainer<T>::begin_plan(Plan& plan, const DataSet<T>& data, double learning_rate) {
-  const bool averaged = is_averaged(options_.loss) && !options_.summed;
-  const double outputs = averaged ? static_cast<double>(net_->outputs()) : 1.0;
-  if (data.weights == nullptr) {
-    plan.weight_sum = static_cast<double>(plan.rows);
-    if (equal_factors_ != plan.rows) {
-      std::fill_n(factor_.data(), plan.rows, static_cast<T>(1.0 / (outputs * plan.weight_sum)));
-      equal_factors_ = plan.rows;
+LossSpec<T> Step<T>::loss_spec() const {
+  const LossOptions& o = options_.loss;
+  return {o.kind,
+          pos_weight_.empty() ? nullptr : pos_weight_.data(),
+          static_cast<T>(o.parameter),
+          static_cast<T>(1.0 - o.parameter),
+          o.summed,
+          o.clipped};
+}
+
+template <class T>
+void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
+  const std::size_t rows = run.most_rows, block = std::min(rows, kBlockRows);
+  data_ = data;
+  sparse_ = data.x.sparse != nullptr;
+  updates_ = run.updates;
+  fused_ = updates_ && !reducer_.is_needed();
+  work_ = 3.0 * multiply_adds(net_, data.x, rows);
+  // Asked for once: the number of threads may be set meanwhile.
+  threads_ = rows <= kFewRows ? 1 : threads_for(work_);
+  if (block > kFewRows || sparse_ || !options_.dropout.empty()) reserve_blocks(block);
+  row_losses_.reserve(block);
+  factors_.reserve(rows);
+  scratch_.reserve(scratch_each_ * threads_);
+  reducer_.reserve(!fused_ || rows > kBlockRows, run.penalised,
+                   sparse_ ? &sparse_gradient_ : nullptr, !updates_);
+  if (sparse_) sparse_gradient_.reserve(data.x, block, run.repeats, threads_);
+  prepare_prefetch(run.steps > kManySteps);
+  prepare_few_rows(run);
+}
+
+template <class T>
+void Step<T>::reserve_blocks(std::size_t rows) {
+  if (rows <= many_.capacity && (sparse_ || many_.inputs)) return;
+  many_.capacity = 0;  // should memory run out here
+  many_.activations = Activations<T>::transposed(activation_widths(net_, data_.x), rows, true);
+  many_.gradients = OutputGradients<T>(net_, rows);
+  many_.capacity = rows;
+  many_.inputs = !sparse_;
+}
+
+// The lines of a minibatch's rows, spread over the tiles of a step. Small data sets stay in the
+// caches.
+template <class T>
+void Step<T>::prepare_prefetch(bool many) {
+  many_.lines_ahead = 0;
+  if (!many || sparse_ || many_.capacity == 0) return;
+  const RowSource& x = data_.x;
+  const std::size_t row_bytes = x.cols * (x.is_uint8 ? 1 : sizeof(T));
+  if (x.rows * row_bytes <= kCachedBytes) return;
+  const std::size_t lines = std::min(many_.capacity, x.rows) * (row_bytes / 64 + 1);
+  const std::size_t tiles = forward_tiles(net_, many_.capacity) + gradient_tiles(net_);
+  many_.lines_ahead = static_cast<unsigned>(lines / tiles + 1);
+}
+
+template <class T>
+void Step<T>::prepare_few_rows(const StepRun& run) {
+  FewRowsStep<T>& f = few_.call;
+  f.transposed = nullptr;
+  f.scalar = false;
+  if (sparse_) return;
+  const std::vector<Layer>& layers = net_.layers();
+  if (few_.workspace.data() == nullptr) {
+    few_.workspace.reset(few_rows_workspace<T>(layers.data(), layers.size()));
+    f.forward =
+        few_rows_forward_of(static_cast<const Network<T>&>(net_), data_.x, few_.workspace.data());
+  }
+  f.loss = loss_args({}, 0);
+  if (!fused_ || run.penalised || !optimizer_.is_plain_sgd()) return;
+  f.scalar = options_.loss.kind == LossKind::squared_error &&
+             net_.parameter_count() <= kScalarParameters &&
+             std::none_of(layers.begin(), layers.end(),
+                          [](const Layer& layer) { return is_elementwise(layer.activation); });
+  if (run.steps <= kManySteps || run.most_rows > kTransposedRows) return;
+  const std::size_t size = few_rows_transposed_size(layers.data(), layers.size());
+  if (size > kTransposedWeights) return;
+  few_.transposed.reserve(size);
+  f.transposed = few_.transposed.data();
+  parameters_changed();
+}
+
+template <class T>
+void Step<T>::parameters_changed() {
+  if (few_.call.transposed == nullptr) return;
+  kernels<T>().few_rows_transpose(few_.call.forward, few_.call.transposed);
+}
+
+template <class T>
+void Step<T>::begin(ReadyStep<T>& step, double learning_rate) {
+  const Minibatch& m = step.minibatch;
+  const bool averaged =
+      info(options_.loss.kind).over_outputs == OverOutputs::mean && !options_.loss.summed;
+  const double outputs = averaged ? static_cast<double>(net_.outputs()) : 1.0;
+  step.weight_sum = factors_.set(data_, m, outputs);
+  step.number = ++steps_begun_;
+  if (updates_) step.update = optimizer_.next(learning_rate);
+  step.time = optimizer_.progress.step;
+  if (m.penalty > 0) {
+    step.update.weight_decay =
+        step.weight_sum == 0 ? T(0) : static_cast<T>(m.penalty / step.weight_sum);
+  }
+  result_ = {static_cast<double>(m.count), step.weight_sum, 0, 0};
+}
+
+template <class T>
+void Step<T>::take(const ReadyStep<T>& step, Team& team, unsigned t) {
+  const double penalty = step.minibatch.penalty, weight = step.weight_sum;
+  WeightGradients<T> out{nullptr, false, fused_ ? &step.update : nullptr, net_.parameters(),
+                         optimizer_.state()};
+  if (sparse_) sparse_gradient_.begin(step.number, team.size(), t);
+  if (t == 0 && penalty > 0 && weight != 0) {
+    const double squares = reducer_.sum_of_squares(net_.parameters(), false);
+    result_.penalty = (0.5 * penalty * squares) / weight;
+  }
+  double total = 0;
+  bool first = true;
+  for (const Range& shard : step.minibatch.shards) {
+    if (shard.begin == shard.end) continue;
+    out.gradient = reducer_.begin_shard(first);
+    total += shard_gradient(step, shard, out, team, t);
+    reducer_.end_shard(first, team, t);
+    first = false;
+  }
+  if (t == 0) result_.loss = total;
+  if (!updates_ || fused_) return;
+  UpdateArgs<T> reduced = step.update;
+  reducer_.finish(reduced, team, t);
+  out.gradient = reducer_.gradient();
+  out.update = &reduced;
+  update(out, team, t);
+}
+
+// The gradient of one shard's rows, in blocks of rows, and the sum of their weighted losses;
+// `out.update` goes with the last.
+template <class T>
+double Step<T>::shard_gradient(const ReadyStep<T>& step, Range shard, const WeightGradients<T>& out,
+                               Team& team, unsigned t) {
+  double sum = 0;
+  for (std::size_t begin = shard.begin; begin < shard.end; begin += kBlockRows) {
+    const Range block{begin, std::min(begin + kBlockRows, shard.end)};
+    const RowPicker rows = step.minibatch.rows.from(begin);
+    WeightGradients<T> part = out;
+    part.accumulate = begin != shard.begin;
+    if (block.end != shard.end) part.update = nullptr;
+    const bool dropped = updates_ && !options_.dropout.empty();
+    if (block.size() <= kFewRows && team.size() == 1 && !sparse_ && !dropped) {
+      few_rows_gradient(rows, block, part);
+    } else {
+      many_rows_gradient(step, block, part, team, t);
     }
-  } else {
-    const RowPicker pick{plan.index, 0};
-    plan.weight_sum = 0;
-    for (std::size_t r = 0; r < plan.rows; ++r) plan.weight_sum += data.weights[pick(r)];
-    const double sum = outputs * plan.weight_sum;
-    for (std::size_t r = 0; r < plan.rows; ++r) {
-      factor_[r] = plan.weight_sum == 0 ? T(0) : static_cast<T>(data.weights[pick(r)] / sum);
-    }
-    equal_factors_ = 0;
-  }
-  plan.number = ++minibatches_;
-  plan.update = optimizer_.next(learning_rate);
-  if (plan.alpha > 0) {
-    plan.update.weight_decay =
-        plan.weight_sum == 0 ? T(0) : static_cast<T>(plan.alpha / plan.weight_sum);
-  }
-}
-
-template <class T>
-LossArgs<T> Trainer<T>::loss_args(const DataSet<T>& data, const Plan& plan,
-                                  std::size_t first) const {
-  LossArgs<T> loss{};
-  loss.spec = loss_spec();
-  loss.targets = data.targets;
-  loss.outputs = net_->outputs();
-  loss.factor = factor_.data() + first;
-  loss.row_loss = const_cast<T*>(row_loss_.data());
-  loss.index = plan.index != nullptr ? plan.index + first : nullptr;
-  loss.first = static_cast<Index>(first);
-  return loss;
-}
-
-// `sum` and the losses of those rows, just computed, times their weights.
-template <class T>
-double Trainer<T>::loss_sum(const DataSet<T>& data, const Plan& plan, Segment rows,
-                            double sum) const {
-  const RowPicker pick{plan.index, 0};
-  for (std::size_t r = rows.begin; r < rows.end; ++r) {
-    const double loss = static_cast<double>(row_loss_[r - rows.begin]);
-    sum += data.weights != nullptr ? loss * data.weights[pick(r)] : loss;
+    if (t == 0) sum = add_losses(rows, block, sum);
+    if (part.update == nullptr) team.wait();
   }
   return sum;
 }
 
 template <class T>
-void Trainer<T>::few_rows_gradient(const Plan& plan, Segment segment,
-                                   const WeightGradients<T>& out) {
-  FewRowsStep<T>& f = few_;
-  f.loss.factor = factor_.data() + segment.begin;
-  f.loss.index = plan.index != nullptr ? plan.index + segment.begin : nullptr;
-  f.loss.first = static_cast<Index>(segment.begin);
-  f.forward.rows = {f.loss.index, f.loss.first};
-  f.forward.count = segment.end - segment.begin;
+void Step<T>::few_rows_gradient(const RowPicker& rows, Range block, const WeightGradients<T>& out) {
+  FewRowsStep<T>& f = few_.call;
+  f.loss.factor = factors_.data() + block.begin;
+  f.loss.index = rows.index;
+  f.loss.first = rows.first;
+  f.forward.rows = rows;
+  f.forward.count = block.size();
   f.gradient = out.gradient;
   f.accumulate = out.accumulate;
   f.update = out.update;
@@ -173,180 +211,96 @@ void Trainer<T>::few_rows_gradient(const Plan& plan, Segment segment,
   kernels<T>().few_rows_step(f);
 }
 
+template <class T>
+void Step<T>::many_rows_gradient(const ReadyStep<T>& step, Range block,
+                                 const WeightGradients<T>& out, Team& team, unsigned t) {
+  const Network<T>& net = net_;
+  const Activations<T>& a = many_.activations;
+  const OutputGradients<T>& dz = many_.gradients;
+  const std::size_t last = net.layers().size(), rows = block.size();
+  const Worker<T> worker{team, t, scratch_.data() + scratch_each_ * t};
+  const Dropout dropping{&options_.dropout, options_.seed, step.time, block.begin};
+  const Dropout* const dropout = updates_ && !options_.dropout.empty() ? &dropping : nullptr;
+  const RowPicker pick = step.minibatch.rows.from(block.begin);
+  const Range mine = own_rows<T>(rows, team.size(), t);
+  RowsAhead ahead = rows_ahead(step.minibatch, team.size(), t);
+  const std::size_t loaded = load_inputs(net, data_.x, pick, a[0], a[1], mine);
+  forward_pass(net, a, rows, worker, &ahead, loaded, dropout);
+  LossArgs<T> loss = loss_args(pick, block.begin);
+  loss.z = read_only(a[last]);
+  loss.dz = dz.of(last - 1);
+  loss.row_begin = mine.begin;
+  loss.row_end = mine.end;
+  loss.scratch = worker.scratch;
+  kernels<T>().loss(loss);
+  backward_data_pass(net, a, dz, Panels<T>{}, rows, worker, dropout);
+  team.wait();
+  if (sparse_) {
+    sparse_gradient_.backward_weights(net, {data_.x.sparse, pick, rows}, out, dz.by_rows[0], t);
+  }
+  backward_weights_pass(net, a, dz, rows, out, team.size(), t, &ahead, loaded);
+}
+
+// Of the minibatch's rows from `first` on, which are `rows` of the data set.
+template <class T>
+LossArgs<T> Step<T>::loss_args(const RowPicker& rows, std::size_t first) {
+  LossArgs<T> loss{};
+  loss.spec = loss_spec();
+  loss.targets = data_.targets;
+  loss.outputs = net_.outputs();
+  loss.factor = factors_.data() + first;
+  loss.row_loss = row_losses_.data();
+  loss.index = rows.index;
+  loss.first = rows.first;
+  return loss;
+}
+
 // The rows that this thread will load in the next step.
 template <class T>
-RowsAhead Trainer<T>::rows_ahead(const DataSet<T>& data, const Plan& plan, unsigned n,
-                                 unsigned t) const {
+RowsAhead Step<T>::rows_ahead(const Minibatch& m, unsigned n, unsigned t) const {
   RowsAhead a{};
-  if (plan.ahead == nullptr || ahead_lines_ == 0) return a;
-  const Range mine = own_rows<T>(plan.ahead_rows, n, t);
-  a.base = static_cast<const char*>(data.x.data);
-  a.stride = data.x.stride;
-  a.row_bytes = data.x.cols * (data.x.is_uint8 ? 1 : sizeof(T));
-  a.pick = {plan.ahead, 0};
+  if (m.ahead_count == 0 || many_.lines_ahead == 0) return a;
+  const Range mine = own_rows<T>(m.ahead_count, n, t);
+  a.base = static_cast<const char*>(data_.x.data);
+  a.stride = data_.x.stride;
+  a.row_bytes = data_.x.cols * (data_.x.is_uint8 ? 1 : sizeof(T));
+  a.pick = m.ahead;
   a.row = mine.begin;
   a.end = mine.end;
-  a.lines_each = ahead_lines_;
+  a.lines_each = many_.lines_ahead;
   return a;
 }
 
-// The gradient of one shard's rows, in blocks of rows; `out.update` goes with the last.
+// `sum` and the losses of those rows, just computed, times their weights.
 template <class T>
-double Trainer<T>::segment_gradient(const DataSet<T>& data, const Plan& plan, Segment segment,
-                                    const WeightGradients<T>& out, Team& team, unsigned t) {
-  const KernelTable<T>& k = kernels<T>();
-  T* const scratch = scratch_.data() + scratch_each_ * t;
-  const std::size_t last = net_->layers().size();
-  double sum = 0;
-  for (std::size_t begin = segment.begin; begin < segment.end; begin += kBlockRows) {
-    const Segment block{begin, std::min(begin + kBlockRows, segment.end)};
-    WeightGradients<T> part = out;
-    part.accumulate = begin != segment.begin;
-    if (block.end != segment.end) part.update = nullptr;
-    const std::size_t rows = block.end - block.begin;
-    const Dropout dropping{&options_.dropout, options_.seed, optimizer_.progress.step, begin};
-    const Dropout* const dropout = updates_ && !options_.dropout.empty() ? &dropping : nullptr;
-    if (rows <= kFewRows && team.size() == 1 && !sparse_ && dropout == nullptr) {
-      few_rows_gradient(plan, block, part);
-    } else {
-      const Range mine = own_rows<T>(rows, team.size(), t);
-      RowsAhead ahead = rows_ahead(data, plan, team.size(), t);
-      LossArgs<T> loss = loss_args(data, plan, begin);
-      const RowPicker pick{loss.index, loss.first};
-      const std::size_t loaded =
-          load_inputs(*net_, data.x, pick, activations_[0], activations_[1], mine);
-      forward_pass(*net_, activations_, rows, team, t, scratch, &ahead, loaded, dropout);
-      loss.z = read_only(activations_[last]);
-      loss.dz = gradients_.of(last - 1);
-      loss.row_begin = mine.begin;
-      loss.row_end = mine.end;
-      loss.scratch = scratch;
-      k.loss(loss);
-      backward_pass(*net_, activations_, gradients_, Panels<T>{}, rows, team, t, scratch, dropout);
-      team.wait();
-      if (sparse_) {
-        sparse_gradient_.backward_weights(*net_, {data.x.sparse, pick, rows}, part,
-                                          gradients_.by_rows[0], t);
-      }
-      weights_pass(*net_, activations_, gradients_, rows, part, team.size(), t, &ahead, loaded);
-    }
-    if (t == 0) sum = loss_sum(data, plan, block, sum);
-    if (part.update == nullptr) team.wait();
+double Step<T>::add_losses(const RowPicker& rows, Range block, double sum) const {
+  for (std::size_t r = 0; r < block.size(); ++r) {
+    const double loss = static_cast<double>(row_losses_[r]);
+    sum += data_.weights != nullptr ? loss * data_.weights[rows(r)] : loss;
   }
   return sum;
 }
 
+// This thread's share of the update by the whole gradient.
 template <class T>
-void Trainer<T>::take_step(const DataSet<T>& data, const Plan& plan, Team& team, unsigned t) {
-  const bool fuse = updates_ && fused_;
-  WeightGradients<T> out{gradient_.data(), false, fuse ? &plan.update : nullptr, net_->parameters(),
-                         optimizer_.state()};
-  if (sparse_) sparse_gradient_.begin(plan.number, team.size(), t);
-  double total = 0;
-  bool first = true;
-  if (t == 0 && plan.alpha > 0 && plan.weight_sum != 0) {
-    step_penalty_ = (0.5 * plan.alpha * squared_weights()) / plan.weight_sum;
-  }
-  for (const Segment& segment : plan.segments) {
-    if (segment.begin == segment.end) continue;
-    if (!first) out.gradient = shard_gradient_.data();
-    total += segment_gradient(data, plan, segment, out, team, t);
-    if (!first) {
-      add_shard(team, t);
-      team.wait();
-    }
-    first = false;
-  }
-  if (t == 0) step_loss_ = total;
-  out.gradient = gradient_.data();
-  if (updates_ && !fuse) update_phase(plan, out, team, t);
-}
-
-template <class T>
-void Trainer<T>::add_shard(Team& team, unsigned t) {
-  const Layer& layer = net_->layers().front();
-  const std::size_t skip = sparse_ ? layer.fan_in * layer.fan_out : 0;
-  const auto add = [&](std::size_t begin, std::size_t count) {
-    kernels<T>().add(gradient_.data() + begin, shard_gradient_.data() + begin, count);
-  };
-  const Range mine = share(net_->parameter_count() - skip, team.size(), t);
-  add(skip + mine.begin, mine.end - mine.begin);
-  if (!sparse_) return;
-  sparse_gradient_.for_touched(t, [&](std::size_t c) { add(c * layer.fan_out, layer.fan_out); });
-  sparse_gradient_.clear(t, shard_gradient_.data(), layer.fan_out);
-}
-
-// In float64: column by column, then the columns, then the layers.
-template <class T>
-double Trainer<T>::gradient_norm() const {
-  double total = 0;
-  double* const sums = const_cast<double*>(column_sums_.data());
-  for (const Layer& layer : net_->layers()) {
-    std::fill_n(sums, layer.fan_out, 0.0);
-    kernels<T>().add_column_squares(gradient_.data() + layer.weight_offset, layer.fan_in,
-                                    layer.fan_out, sums);
-    if (net_->has_bias()) {
-      kernels<T>().add_column_squares(gradient_.data() + layer.bias_offset, 1, layer.fan_out, sums);
-    }
-    double of_layer = 0;
-    for (std::size_t o = 0; o < layer.fan_out; ++o) of_layer += sums[o];
-    total += of_layer;
-  }
-  return std::sqrt(total);
-}
-
-template <class T>
-double Trainer<T>::squared_weights() const {
-  double total = 0;
-  double* const sums = const_cast<double*>(column_sums_.data());
-  for (const Layer& layer : net_->layers()) {
-    std::fill_n(sums, layer.fan_out, 0.0);
-    kernels<T>().add_column_squares(net_->parameters() + layer.weight_offset, layer.fan_in,
-                                    layer.fan_out, sums);
-    double of_layer = 0;
-    for (std::size_t o = 0; o < layer.fan_out; ++o) of_layer += sums[o];
-    total += of_layer;
-  }
-  return total;
-}
-
-template <class T>
-void Trainer<T>::update_phase(const Plan& plan, WeightGradients<T> out, Team& team, unsigned t) {
-  if (options_.clip_norm > 0) {
-    if (t == 0) {
-      const double norm = gradient_norm();
-      clipped_ = norm > options_.clip_norm;
-      clip_ = clipped_ ? static_cast<T>(options_.clip_norm / norm) : T(1);
-    }
-    team.wait();
-  }
-  UpdateArgs<T> u = plan.update;
-  u.clipped = options_.clip_norm > 0 && clipped_;
-  u.clip = clip_;
-  const auto update = [&](std::size_t offset, std::size_t count, bool is_weight) {
+void Step<T>::update(const WeightGradients<T>& out, Team& team, unsigned t) {
+  const auto update_run = [&](std::size_t offset, std::size_t count, bool is_weight) {
     const Range mine = share(count, team.size(), t);
     const std::size_t at = offset + mine.begin;
-    kernels<T>().update(u, is_weight, net_->parameters() + at, gradient_.data() + at,
-                        optimizer_.state().from(at), mine.end - mine.begin);
+    kernels<T>().update(*out.update, is_weight, out.parameters + at, out.gradient + at,
+                        out.state.from(at), mine.size());
   };
-  out.update = &u;
-  for (const Layer& layer : net_->layers()) {
+  for (const Layer& layer : net_.layers()) {
     if (sparse_ && layer.weight_offset == 0) {
-      sparse_gradient_.update(*net_, out, t);
+      sparse_gradient_.update(net_, out, t);
     } else {
-      update(layer.weight_offset, layer.fan_in * layer.fan_out, true);
+      update_run(layer.weight_offset, layer.fan_in * layer.fan_out, true);
     }
-    if (net_->has_bias()) update(layer.bias_offset, layer.fan_out, false);
+    if (net_.has_bias()) update_run(layer.bias_offset, layer.fan_out, false);
   }
 }
 
-#define FASTRELU_INSTANTIATE(T)                                                \
-  template void Trainer<T>::reserve(const DataSet<T>&, std::size_t, bool);     \
-  template void Trainer<T>::begin_plan(Plan&, const DataSet<T>&, double);      \
-  template void Trainer<T>::begin_steps(const DataSet<T>&, std::size_t, bool); \
-  template void Trainer<T>::take_step(const DataSet<T>&, const Plan&, Team&, unsigned);
-
-FASTRELU_INSTANTIATE(float)
-FASTRELU_INSTANTIATE(double)
+template class Step<float>;
+template class Step<double>;
 
 }  // namespace fastrelu

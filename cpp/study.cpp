@@ -15,23 +15,16 @@
 namespace fastrelu {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // What the threads share.
 struct Progress {
-  explicit Progress(Poll p) : poll(p) {}
+  explicit Progress(Poll poll) : watch(poll) {}
 
   // For the calling thread alone.
   void ask() {
-    if (poll.call == nullptr) return;
-    const auto now = Clock::now();
-    if (now - last < std::chrono::milliseconds(50)) return;
-    last = now;
-    if (poll.call(poll.context)) stop.store(true, std::memory_order_relaxed);
+    if (watch.due() && watch.stop()) stop.store(true, std::memory_order_relaxed);
   }
 
-  Poll poll;
-  Clock::time_point last = Clock::now();
+  Stopwatch watch;
   std::atomic<bool> stop{false};
   std::atomic<std::size_t> next{0};
   std::atomic<unsigned> at_work{0};
@@ -56,7 +49,7 @@ class Replicate {
     net_ = std::make_shared<Network<double>>(sizes, std::vector<Activation>{}, false, 1.0);
     std::copy_n(plan_.start, net_->parameter_count(), net_->parameters());
     TrainerOptions options;
-    options.loss = plan_.loss;
+    options.loss.kind = plan_.loss;
     options.optimizer.weight_decay = plan_.weight_decay;
     options.batch_size = plan_.batch_size;
     options.seed = replicate_seed(plan_.seed, number);
@@ -64,8 +57,7 @@ class Replicate {
     const Poll after_step{
         [](void* context) { return static_cast<Replicate*>(context)->after_step(); }, this};
     while (!over()) {
-      trainer.run_epoch(data_, plan_.sampling, plan_.learning_rates + taken_,
-                        Poll{nullptr, nullptr}, after_step);
+      trainer.run_epoch(data_, plan_.sampling, plan_.learning_rates + taken_, {}, after_step);
     }
   }
 

@@ -1,16 +1,28 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// How many threads a run of steps should use: measured, since it depends on the machine and on who
-// else uses it. Results never depend on the number, so it may change at any time.
+// How many threads to use: for a pass, as many as its work is worth waking; for a run of steps,
+// measured, since it depends on the machine and on who else uses it. Results never depend on the
+// number, so it may change at any time.
 //
-// Steps run in stretches of about kStretch seconds; the caller reports what each took. The number
-// in use is compared with its half and its double now and then: at once when steps have become
-// slower than they were, else ever more rarely. Not thread-safe.
+// A ThreadChoice belongs to one loop, on one thread. Steps run in stretches of about kStretch
+// seconds; the caller reports what each took. The number in use is compared with its half and its
+// double now and then: at once when steps have become slower than they were, else ever more rarely.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
+#include "thread_pool.h"
+
 namespace fastrelu {
+
+// Threads worth waking for so many multiply-adds.
+inline unsigned threads_for(double multiply_adds) {
+  // Two threads win from about 10 us of work on: waking and meeting cost some microseconds.
+  constexpr double kWorthSharing = 1e6;
+  if (multiply_adds < kWorthSharing) return 1;
+  return std::max(1u, std::min(num_threads(), static_cast<unsigned>(std::min(
+                                                  multiply_adds / (kWorthSharing / 2), 1e6))));
+}
 
 class ThreadChoice {
  public:

@@ -51,12 +51,4 @@ void run_parallel(unsigned n, F&& job) {
       const_cast<void*>(static_cast<const void*>(&job)));
 }
 
-// The t-th of n nearly equal runs of [0, count).
-struct Range {
-  std::size_t begin, end;
-};
-inline Range share(std::size_t count, unsigned n, unsigned t) {
-  return {count * t / n, count * (t + 1) / n};
-}
-
 }  // namespace fastrelu

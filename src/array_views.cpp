@@ -95,7 +95,7 @@ bool view_rows(PyObject* object, std::size_t cols, bool allow_row, RowSource& vi
 template <class T>
 bool view_targets(PyObject* object, std::size_t rows, std::size_t outputs, LossKind kind,
                   Targets<T>& view) {
-  const bool labels = kind == LossKind::cross_entropy;
+  const bool labels = takes_labels(kind);
   if (!(labels ? is_exact<std::int64_t>(object, kPlain) : is_exact<T>(object, kPlain)))
     return false;
   PyArrayObject* const a = as_array(object);

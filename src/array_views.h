@@ -34,7 +34,7 @@ struct Shape {
 template <class T>
 bool view_rows(PyObject* object, std::size_t cols, bool allow_row, RowSource& view, bool& one_row);
 
-// Targets of `rows` rows in C order: T, or int64 for cross_entropy.
+// Targets of `rows` rows in C order: T, or int64 for a loss of labels.
 template <class T>
 bool view_targets(PyObject* object, std::size_t rows, std::size_t outputs, LossKind kind,
                   Targets<T>& view);

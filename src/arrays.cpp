@@ -94,16 +94,6 @@ bool rows_in_place(const py::array& a) {
          (a.shape(last) <= 1 || a.strides(last) == static_cast<py::ssize_t>(sizeof(E)));
 }
 
-template <class T>
-void require_range(const T* values, std::size_t n, double low, double high, const char* expected) {
-  for (std::size_t i = 0; i < n; ++i) {
-    if (values[i] < low || values[i] > high) {
-      bad_value("y", std::string("expected ") + expected + ", got " + std::to_string(values[i]) +
-                         " at element " + std::to_string(i));
-    }
-  }
-}
-
 }  // namespace
 
 py::array as_real_array(const py::handle& object, const char* name) {
@@ -165,10 +155,11 @@ TargetArray<T> judge_targets(const py::handle& object, std::size_t rows, std::si
   TargetArray<T> target;
   const py::array a = as_real_array(object, "y");
   const std::string n = std::to_string(rows), k = std::to_string(outputs);
-  if (kind == LossKind::cross_entropy) {
+  if (takes_labels(kind)) {
     if (a.dtype().kind() == 'f') {
-      bad_type("y", "cross_entropy expected integer labels 0.." + std::to_string(outputs - 1) +
-                        ", got dtype " + std::string(py::str(static_cast<py::object>(a.dtype()))));
+      bad_type("y", std::string(info(kind).name) + " expected integer labels 0.." +
+                        std::to_string(outputs - 1) + ", got dtype " +
+                        std::string(py::str(static_cast<py::object>(a.dtype()))));
     }
     const bool fits = (a.ndim() == 1 || (a.ndim() == 2 && a.shape(1) == 1)) &&
                       static_cast<std::size_t>(a.shape(0)) == rows;
@@ -222,6 +213,23 @@ void require_labels(const std::int64_t* labels, std::size_t rows, std::size_t ou
   }
 }
 
+// NaN, where it is let through, is left alone.
+template <class T>
+void require_domain(const T* values, std::size_t rows, std::size_t outputs, const LossInfo& loss) {
+  const Domain& domain = loss.domain;
+  if (domain.low == -kInfinity && domain.high == kInfinity) return;
+  const auto low = static_cast<T>(domain.low), high = static_cast<T>(domain.high);
+  for (std::size_t i = 0; i < rows * outputs; ++i) {
+    const T y = values[i];
+    if (!(y < low || y > high || (domain.open_low && y == low))) continue;
+    const std::string got = py::str(py::array_t<T>(1, &y)[py::int_(0)]);
+    bad_value("y", std::string("expected ") + domain.text + " for " + loss.name + ", got " + got +
+                       " in row " + std::to_string(i / outputs) +
+                       (outputs > 1 ? ", output " + std::to_string(i % outputs) : "") + " (as " +
+                       dtype_name<T>() + ")");
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -270,13 +278,12 @@ TargetArray<T> as_targets(const py::handle& object, std::size_t rows, std::size_
   }
   const T* const values = target.view.values;
   const std::size_t n = rows * outputs;
-  if (kind == LossKind::cross_entropy) {
+  if (takes_labels(kind)) {
     require_labels(target.view.labels, rows, outputs);
     return target;
   }
   if (check_finite) require_finite(values, n, "y");
-  if (kind == LossKind::binary_cross_entropy) require_range(values, n, 0, 1, "targets in [0, 1]");
-  if (kind == LossKind::poisson) require_range(values, n, 0, INFINITY, "targets >= 0");
+  require_domain(values, rows, outputs, info(kind));
   return target;
 }
 

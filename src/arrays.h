@@ -12,7 +12,6 @@
 #include "array.h"
 #include "array_views.h"
 #include "loss.h"
-#include "trainer.h"
 
 namespace fastrelu::python {
 

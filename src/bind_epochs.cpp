@@ -28,8 +28,8 @@ std::unique_ptr<PyDataSet> make_data(PyTrainer& self, const py::object& X, const
     using T = ScalarT<decltype(trainer)>;
     const FpEnvironment environment;
     auto made = std::make_unique<PyDataSet>();
-    Data<T> data =
-        as_data<T>(*trainer.network(), X, y, sample_weight, trainer.options().loss, check_finite);
+    Data<T> data = as_data<T>(*trainer.network(), X, y, sample_weight, trainer.options().loss.kind,
+                              check_finite);
     made->rows = data.view.x.rows;
     made->data = std::move(data);
     return made;
@@ -49,7 +49,7 @@ bool run_epoch(PyTrainer& self, PyDataSet& data, const std::string& sampling,
     const Writing writing(self.net->guard);
     const DataSet<T>& view = std::get<Data<T>>(data.data).view;
     const std::size_t steps = trainer.steps_in_epoch(data.rows, kind);
-    const std::size_t place = trainer.state.in_epoch ? trainer.state.place : 0;
+    const std::size_t place = trainer.state.in_epoch ? trainer.state.totals.steps : 0;
     if (place > steps || static_cast<std::size_t>(learning_rates.size()) < steps - place) {
       throw py::value_error("learning_rates: expected one for each step left");
     }
@@ -100,7 +100,7 @@ bool run_block(PyTrainer& self, PyDataSet& data, const py::object& order,
     if (state.in_epoch && (state.sampling != Sampling::blocks || state.epoch_rows != epoch_rows)) {
       throw py::value_error("epoch_rows: another kind of epoch is not finished");
     }
-    const std::size_t place = state.in_epoch ? state.place : 0;
+    const std::size_t place = state.in_epoch ? state.totals.steps : 0;
     if (place + steps > trainer.steps_in_epoch(epoch_rows, Sampling::blocks)) {
       throw py::value_error("order: more rows than the epoch has left");
     }
@@ -126,30 +126,27 @@ py::tuple run_ordered(PyTrainer& self, PyDataSet& data, const py::object& order,
     using T = ScalarT<decltype(trainer)>;
     const Writing writing(self.net->guard);
     const DataSet<T>& view = std::get<Data<T>>(data.data).view;
-    OrderedEpoch epoch;
-    epoch.count = data.rows;
+    GivenOrder given{nullptr, data.rows, batch_size, alpha};
     Order rows;
     if (!order.is_none()) {
       rows = as_order(order, data.rows);
-      epoch.order = rows.data();
-      epoch.count = static_cast<std::size_t>(rows.size());
+      given.rows = rows.data();
+      given.count = static_cast<std::size_t>(rows.size());
     }
-    epoch.batch_size = batch_size;
-    epoch.learning_rates = learning_rates.data();
-    epoch.alpha = alpha;
     if (batch_size == 0 || static_cast<std::size_t>(learning_rates.size()) <
-                               (epoch.count + batch_size - 1) / batch_size) {
+                               (given.count + batch_size - 1) / batch_size) {
       throw py::value_error("learning_rates: expected one for each step");
     }
+    const double* rates = learning_rates.data();
     Signals signals{py::none(), nullptr};
-    OrderedLoss loss;
+    Totals totals;
     bool finished = false;
     {
       const py::gil_scoped_release release;
-      finished = trainer.run_ordered(view, epoch, Poll{&Signals::poll, &signals}, &loss);
+      finished = trainer.run_ordered(view, given, rates, Poll{&Signals::poll, &signals}, &totals);
     }
     if (signals.error) throw std::move(*signals.error);
-    return py::make_tuple(finished, loss.loss, loss.penalty);
+    return py::make_tuple(finished, totals.loss, totals.penalty);
   });
 }
 

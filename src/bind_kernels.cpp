@@ -8,6 +8,7 @@
 #include "bindings.h"
 #include "dispatch.h"
 #include "elementary_check.h"
+#include "predict.h"
 #include "thread_pool.h"
 
 namespace fastrelu::python {
@@ -56,6 +57,12 @@ void bind_elementwise(py::module_& m) {
         linear_relu(source, weights, bias, fan_out, to);
       },
       py::arg("x").noconvert(), py::arg("W").noconvert(), py::arg("b"), py::arg("out").noconvert());
+}
+
+// What tests alone call.
+template <class T>
+void bind_checks(py::module_& m) {
+  using Array = py::array_t<T, py::array::c_style>;
   m.def(
       "elementary",
       [](const std::string& name, const Array& x) {
@@ -100,6 +107,8 @@ class FloatingPointScope {
 void bind_kernels(py::module_& m) {
   bind_elementwise<float>(m);
   bind_elementwise<double>(m);
+  bind_checks<float>(m);
+  bind_checks<double>(m);
   py::class_<FloatingPointScope>(m, "DefaultFloatingPoint")
       .def(py::init<>())
       .def("__enter__", &FloatingPointScope::enter)

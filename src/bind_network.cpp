@@ -2,32 +2,16 @@
 // Network: parameters as live views, forward, cached forward, backward.
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <functional>
+
 #include "arrays.h"
 #include "bindings.h"
+#include "predict.h"
 #include "sparse.h"
 
 namespace fastrelu::python {
 namespace {
-
-Activation parse_activation(const std::string& name) {
-  if (name == "relu") return Activation::relu;
-  if (name == "identity") return Activation::identity;
-  if (name == "leaky_relu") return Activation::leaky_relu;
-  if (name == "logistic") return Activation::logistic;
-  if (name == "tanh") return Activation::tanh;
-  throw py::value_error("activation: expected relu, identity, leaky_relu, logistic or tanh, got " +
-                        name);
-}
-std::string activation_name(Activation a) {
-  switch (a) {
-    case Activation::identity: return "identity";
-    case Activation::relu: return "relu";
-    case Activation::leaky_relu: return "leaky_relu";
-    case Activation::logistic: return "logistic";
-    case Activation::tanh: return "tanh";
-  }
-  return "";
-}
 
 Init parse_init(const std::string& name) {
   if (name == "he_uniform") return Init::he_uniform;
@@ -95,6 +79,20 @@ Shape output_shape(const Rows& x, std::size_t outputs) {
   return x.one_row ? Shape(outputs) : Shape(x.view.rows, outputs);
 }
 
+// Outputs must not be written over the parameters that they come from.
+template <class T>
+void refuse_parameters(const Network<T>& net, const Output<T>& out, const Shape& shape) {
+  const std::size_t rows = shape.axes == 2 ? shape.size[0] : 1;
+  if (rows == 0) return;
+  const std::ptrdiff_t last = static_cast<std::ptrdiff_t>(rows - 1) * out.stride;
+  const T* const begin = out.data + std::min<std::ptrdiff_t>(last, 0);
+  const T* const end = out.data + std::max<std::ptrdiff_t>(last, 0) + net.outputs();
+  const std::less<const T*> before;
+  if (before(begin, net.parameters() + net.parameter_count()) && before(net.parameters(), end)) {
+    throw py::value_error("out: expected memory of its own, got a view of the parameters");
+  }
+}
+
 // forward, or with `link` the prediction through that loss's link.
 template <class T>
 py::object forward_with(PyNetwork& self, Network<T>& net, const py::handle& X,
@@ -104,6 +102,7 @@ py::object forward_with(PyNetwork& self, Network<T>& net, const py::handle& X,
   const Rows x = as_rows<T>(X, "X", net.inputs(), true, check_finite);
   const Shape shape = output_shape(x, net.outputs());
   Output<T> result = out.is_none() ? new_output<T>(shape) : as_output<T>(out, shape, x.keep);
+  if (!out.is_none()) refuse_parameters(net, result, shape);
   const GilReleasedFor release(forward_work(net, x.view.rows));
   predict(static_cast<const Network<T>&>(net), x.view, result.data, result.stride, link);
   return std::move(result.array);
@@ -111,9 +110,10 @@ py::object forward_with(PyNetwork& self, Network<T>& net, const py::handle& X,
 
 py::object predict_proba(PyNetwork& self, const py::object& X, const std::string& loss,
                          bool check_finite) {
-  const LossKind kind = parse_loss(loss);
-  return self.visit(
-      [&](auto& net) { return forward_with(self, net, X, py::none(), check_finite, &kind); });
+  return self.visit([&](auto& net) {
+    const LossKind kind = parse_loss(loss, net.outputs());
+    return forward_with(self, net, X, py::none(), check_finite, &kind);
+  });
 }
 
 py::tuple forward_with_cache(PyNetwork& self, const py::object& X, bool check_finite) {
@@ -195,49 +195,8 @@ void load_parameters(PyNetwork& self, const py::object& values) {
   });
 }
 
-}  // namespace
-
-py::object forward(PyNetwork& self, const py::handle& X, const py::handle& out, bool check_finite) {
-  return self.visit(
-      [&](auto& net) { return forward_with(self, net, X, out, check_finite, nullptr); });
-}
-
-LossKind parse_loss(const std::string& name) {
-  if (name == "squared_error") return LossKind::squared_error;
-  if (name == "cross_entropy") return LossKind::cross_entropy;
-  if (name == "binary_cross_entropy") return LossKind::binary_cross_entropy;
-  if (name == "poisson") return LossKind::poisson;
-  if (name == "huber") return LossKind::huber;
-  if (name == "absolute_error") return LossKind::absolute_error;
-  if (name == "quantile") return LossKind::quantile;
-  throw py::value_error(
-      "loss: expected squared_error, cross_entropy, binary_cross_entropy, poisson, huber, "
-      "absolute_error or quantile, got " +
-      name);
-}
-
-void bind_network(py::module_& m) {
-  py::class_<Cache>(m, "Cache", R"(The activations that a call of Network.forward_cached keeps.
-
-Network.backward takes it; it has nothing to look at.
-
-Examples
---------
->>> import fastrelu
->>> net = fastrelu.Network([2, 1])
->>> net.parameters[:] = [1, 2, 0]
->>> out, cache = net.forward_cached([[1, 1]])
->>> net.backward(cache, [[1]]).flat
-array([1., 1., 1.], dtype=float32)
-)");
-  py::class_<PyNetwork>(m, "Network")
-      .def(py::init<>())
-      .def("_make", &make_network, py::arg("layer_sizes"), py::arg("bias"), py::arg("dtype"),
-           py::arg("activations"), py::arg("scale"))
-      .def("_initialize", &initialize, py::arg("init"), py::arg("seed"))
-      .def("_load_parameters", &load_parameters, py::arg("values"))
-      .def("_begin_use", [](PyNetwork& self) { self.guard.begin_write(); })
-      .def("_end_use", [](PyNetwork& self) { self.guard.end_write(); })
+void bind_properties(py::class_<PyNetwork>& network) {
+  network
       .def_property_readonly("parameters", &parameters,
                              "Every parameter, W0, b0, W1, b1, ...: a live, writable 1-D view.")
       .def_property_readonly("weights", &weights,
@@ -266,7 +225,7 @@ array([1., 1., 1.], dtype=float32)
             return self.visit([](auto& net) {
               std::vector<std::string> names;
               for (std::size_t k = 0; k + 1 < net.layers().size(); ++k) {
-                names.push_back(activation_name(net.layers()[k].activation));
+                names.push_back(info(net.layers()[k].activation).name);
               }
               return names;
             });
@@ -293,7 +252,39 @@ array([1., 1., 1.], dtype=float32)
       .def_property(
           "check_finite", [](PyNetwork& self) { return self.check_finite; },
           [](PyNetwork& self, bool value) { self.check_finite = value; },
-          "Whether X, y and sample_weight with infinities or NaN are refused by default.")
+          "Whether X, y and sample_weight with infinities or NaN are refused by default.");
+}
+
+}  // namespace
+
+py::object forward(PyNetwork& self, const py::handle& X, const py::handle& out, bool check_finite) {
+  return self.visit(
+      [&](auto& net) { return forward_with(self, net, X, out, check_finite, nullptr); });
+}
+
+void bind_network(py::module_& m) {
+  py::class_<Cache>(m, "Cache", R"(The activations that a call of Network.forward_cached keeps.
+
+Network.backward takes it; it has nothing to look at.
+
+Examples
+--------
+>>> import fastrelu
+>>> net = fastrelu.Network([2, 1])
+>>> net.parameters[:] = [1, 2, 0]
+>>> out, cache = net.forward_cached([[1, 1]])
+>>> net.backward(cache, [[1]]).flat
+array([1., 1., 1.], dtype=float32)
+)");
+  py::class_<PyNetwork> network(m, "Network");
+  bind_properties(network);
+  network.def(py::init<>())
+      .def("_make", &make_network, py::arg("layer_sizes"), py::arg("bias"), py::arg("dtype"),
+           py::arg("activations"), py::arg("scale"))
+      .def("_initialize", &initialize, py::arg("init"), py::arg("seed"))
+      .def("_load_parameters", &load_parameters, py::arg("values"))
+      .def("_begin_use", [](PyNetwork& self) { self.guard.begin_write(); })
+      .def("_end_use", [](PyNetwork& self) { self.guard.end_write(); })
       .def("_forward", &forward, py::arg("X"), py::arg("out"), py::arg("check_finite"))
       .def("_predict_proba", &predict_proba, py::arg("X"), py::arg("loss"), py::arg("check_finite"))
       .def("_forward_cached", &forward_with_cache, py::arg("X"), py::arg("check_finite"))

@@ -28,7 +28,6 @@ py::tuple study(const py::object& X, const py::object& y, const py::dict& o,
                 const Steps& distance_at, const Steps& weights_at) {
   const FpEnvironment environment;
   StudyPlan plan;
-  plan.loss = parse_loss(o["loss"].cast<std::string>());
   plan.weight_decay = o["weight_decay"].cast<double>();
   plan.batch_size = o["batch_size"].cast<std::size_t>();
   plan.sampling = parse_sampling(o["sampling"].cast<std::string>());
@@ -46,6 +45,7 @@ py::tuple study(const py::object& X, const py::object& y, const py::dict& o,
   check_steps(weights_at, plan.steps, "weights_at");
   const auto inputs = static_cast<std::size_t>(start.shape(0));
   plan.outputs = static_cast<std::size_t>(start.shape(1));
+  plan.loss = parse_loss(o["loss"].cast<std::string>(), plan.outputs);
   const Rows x = as_rows<double>(X, "X", inputs, false, true);
   if (x.view.rows == 0) throw py::value_error("X: expected at least one row, got none");
   const auto targets = as_targets<double>(y, x.view.rows, plan.outputs, plan.loss, true);

@@ -30,8 +30,9 @@ std::unique_ptr<PyTrainer> make_trainer(const py::object& network, const py::dic
   self->network = network;
   self->net = network.cast<PyNetwork*>();
   TrainerOptions options;
-  options.loss = parse_loss(o["loss"].cast<std::string>());
-  options.pos_weight = o["pos_weight"].cast<std::vector<double>>();
+  const std::size_t outputs = self->net->visit([](auto& net) { return net.outputs(); });
+  options.loss.kind = parse_loss(o["loss"].cast<std::string>(), outputs);
+  options.loss.pos_weight = o["pos_weight"].cast<std::vector<double>>();
   options.optimizer.kind = parse_optimizer(o["optimizer"].cast<std::string>());
   options.optimizer.momentum = o["momentum"].cast<double>();
   options.optimizer.nesterov = o["nesterov"].cast<bool>();
@@ -43,9 +44,9 @@ std::unique_ptr<PyTrainer> make_trainer(const py::object& network, const py::dic
   options.n_shards = o["n_shards"].cast<std::size_t>();
   options.seed = o["seed"].cast<std::uint64_t>();
   options.clip_norm = o["clip_norm"].cast<double>();
-  if (o.contains("loss_parameter")) options.loss_parameter = o["loss_parameter"].cast<double>();
-  if (o.contains("summed")) options.summed = o["summed"].cast<bool>();
-  if (o.contains("clipped")) options.clipped = o["clipped"].cast<bool>();
+  if (o.contains("loss_parameter")) options.loss.parameter = o["loss_parameter"].cast<double>();
+  if (o.contains("summed")) options.loss.summed = o["summed"].cast<bool>();
+  if (o.contains("clipped")) options.loss.clipped = o["clipped"].cast<bool>();
   if (o.contains("dropout")) options.dropout = o["dropout"].cast<std::vector<double>>();
   std::visit(
       [&](auto& net) {
@@ -64,7 +65,8 @@ double on_minibatch(PyTrainer& self, const Trainer<T>& trainer, const py::handle
   const Network<T>& net = *trainer.network();
   const FpEnvironment environment;
   const Use use(self.net->guard);
-  const Data<T> data = as_data<T>(net, X, y, sample_weight, trainer.options().loss, check_finite);
+  const Data<T> data =
+      as_data<T>(net, X, y, sample_weight, trainer.options().loss.kind, check_finite);
   const GilReleasedFor release(3 * forward_work(net, data.view.x.rows));
   return f(data.view);
 }
@@ -77,11 +79,11 @@ py::dict get_state(PyTrainer& self) {
     d["step"] = optimizer.step;
     d["epoch"] = s.epoch;
     d["in_epoch"] = s.in_epoch;
-    d["place"] = s.place;
+    d["place"] = s.totals.steps;
     d["epoch_rows"] = s.epoch_rows;
     d["sampling"] = sampling_name(s.sampling);
-    d["loss_sum"] = s.loss_sum;
-    d["weight_sum"] = s.weight_sum;
+    d["loss_sum"] = s.totals.loss;
+    d["weight_sum"] = s.totals.weight;
     d["power_1"] = optimizer.power_1;
     d["power_2"] = optimizer.power_2;
     return d;
@@ -94,11 +96,11 @@ void set_state(PyTrainer& self, const py::dict& d) {
     TrainerState s;
     s.epoch = d["epoch"].cast<std::uint64_t>();
     s.in_epoch = d["in_epoch"].cast<bool>();
-    s.place = d["place"].cast<std::uint64_t>();
+    s.totals.steps = d["place"].cast<std::uint64_t>();
     s.epoch_rows = d["epoch_rows"].cast<std::uint64_t>();
     s.sampling = parse_sampling(d["sampling"].cast<std::string>());
-    s.loss_sum = d["loss_sum"].cast<double>();
-    s.weight_sum = d["weight_sum"].cast<double>();
+    s.totals.loss = d["loss_sum"].cast<double>();
+    s.totals.weight = d["weight_sum"].cast<double>();
     OptimizerProgress optimizer;
     optimizer.step = d["step"].cast<std::uint64_t>();
     optimizer.power_1 = d["power_1"].cast<double>();

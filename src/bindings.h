@@ -13,14 +13,16 @@
 #include <variant>
 
 #include "fp_environment.h"
+#include "loss.h"
 #include "network.h"
-#include "trainer.h"
+#include "sampler.h"
 
 namespace fastrelu::python {
 
 namespace py = pybind11;
 
 void bind_bounds(py::module_& m);
+void bind_catalogue(py::module_& m);
 void bind_kernels(py::module_& m);
 void bind_network(py::module_& m);
 void bind_segment(py::module_& m);
@@ -116,7 +118,10 @@ struct ScalarOf<Network<T>> {
 template <class Net>
 using Scalar = typename ScalarOf<std::remove_const_t<std::remove_reference_t<Net>>>::type;
 
-LossKind parse_loss(const std::string& name);
+// The kind of this name, or an error that says what names there are; of a loss also where it needs
+// more outputs.
+Activation parse_activation(const std::string& name);
+LossKind parse_loss(const std::string& name, std::size_t outputs);
 Sampling parse_sampling(const std::string& name);
 
 // What the core's poll needs: it takes the GIL, lets Python handle signals, and reports progress;

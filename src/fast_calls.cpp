@@ -9,6 +9,7 @@
 #include "arrays.h"
 #include "bindings.h"
 #include "dispatch.h"
+#include "predict.h"
 
 namespace fastrelu::python {
 namespace {

@@ -10,6 +10,7 @@ PYBIND11_MODULE(_core, m) {
   fastrelu::select_isa_from_environment();
   fastrelu::python::import_numpy();
   fastrelu::python::bind_bounds(m);
+  fastrelu::python::bind_catalogue(m);
   fastrelu::python::bind_kernels(m);
   fastrelu::python::bind_network(m);
   fastrelu::python::bind_segment(m);

@@ -67,15 +67,16 @@ NETWORKS = {
 
 def answers(net):
     """What a network makes of seven rows: outputs, probabilities and a gradient."""
-    X = rows(7, 5)
-    return {
+    X, outputs = rows(7, 5), net.layer_sizes[-1]
+    gradient = net.loss_and_gradient(X, targets(7, outputs, "squared_error"))[1].flat
+    found = {
         "outputs": net(X),
         "bytes": net((whole_numbers(35).reshape(7, 5)).astype(np.uint8)),
-        "probabilities": net.predict_proba(X, "cross_entropy"),
-        "gradient": net.loss_and_gradient(X, targets(7, net.layer_sizes[-1], "squared_error"))[
-            1
-        ].flat,
+        "gradient": gradient,
     }
+    if outputs > 1:  # the probability of the only class, which 0.1.0 gave, is refused now
+        found["probabilities"] = net.predict_proba(X, "cross_entropy")
+    return found
 
 
 # Checkpoints: (network, trainer, rows, sampling)

@@ -23,7 +23,7 @@ class Model:
     row_counts: dict[str, int] = field(default_factory=dict)
     epoch_used: int | None = None
 
-    def outputs(self, table: Table) -> np.ndarray:
+    def table_outputs(self, table: Table) -> np.ndarray:
         X = self.inputs.transform(table, None, self.network.dtype.name)
         out = self.network(X).astype(np.float64)
         if self.target.task == "regression":
@@ -75,7 +75,7 @@ def content_of(table: Table, *, epochs: int = 30, validation: bool = True) -> Re
     for part, which in parts.items():
         if not len(which):
             continue
-        outputs = model.outputs(table.take(which))
+        outputs = model.table_outputs(table.take(which))
         if target.classes:
             evaluated[part] = Evaluated(y[which], outputs)
             metrics[part] = {"accuracy": float((outputs.argmax(axis=1) == y[which]).mean())}

@@ -3,6 +3,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,45 @@ ALL = [
     *sorted((ROOT / "benchmarks").rglob("*.py")),
     *sorted((ROOT / "examples").glob("*.py")),
 ]
+
+
+# Kernels whose one function is a little longer; a split has to be seen in the instruction counts.
+LONGEST = {"dense-inl.h": 65, "few_rows-inl.h": 64}
+
+# Comments, texts and characters of C++, where a brace is no brace.
+NO_CODE = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])'", re.DOTALL)
+RAW_TEXT = re.compile(r'R"\((.*?)\)"', re.DOTALL)
+DIRECTIVE = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.MULTILINE)
+NO_FUNCTION = re.compile(r"\b(?:namespace|class|struct|enum|union)\b[^()]*$")
+
+
+def cpp_functions(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the first line and the number of lines of each function that is defined."""
+    for pattern in (RAW_TEXT, DIRECTIVE, NO_CODE):
+        text = pattern.sub(lambda found: "\n" * found[0].count("\n") or " ", text)
+    scopes: list[int | None] = []  # open braces: the line where a function begins, or None
+    begin = 0
+    for mark in re.finditer(r"[{};]", text):
+        head = text[begin : mark.start()]
+        if mark[0] == "{":
+            inside = any(scope is not None for scope in scopes)
+            if inside or "(" not in head or NO_FUNCTION.search(head) or head.rstrip()[-1:] == "=":
+                scopes.append(None)
+            else:
+                first = begin + len(head) - len(head.lstrip())
+                scopes.append(text.count("\n", 0, first) + 1)
+        elif mark[0] == "}" and scopes and (scope := scopes.pop()) is not None:
+            yield scope, text.count("\n", 0, mark.start()) + 2 - scope
+        begin = mark.end()
+
+
+def python_functions(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the line of each function and the lines of its body, without the docstring."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = node.body[1 if ast.get_docstring(node) is not None else 0 :]
+            if first:
+                yield node.lineno, (node.end_lineno or 0) - first[0].lineno + 1
 
 
 def includes(path: Path) -> list[str]:
@@ -46,6 +86,40 @@ def test_every_file_is_short_and_licensed(path: Path) -> None:
     assert not lines or any("SPDX-License-Identifier: BSD-3-Clause" in line for line in lines[:2])
 
 
+@pytest.mark.parametrize("path", ALL, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_function_fits_a_screen_and_every_line_its_width(path: Path) -> None:
+    text = path.read_text()
+    lines = (re.sub(r"  # (type: ignore|noqa).*", "", line) for line in text.splitlines())
+    wide = [number for number, line in enumerate(lines, 1) if len(line) > 100]
+    assert not wide, f"more than 100 columns: lines {wide}"
+    functions = python_functions(text) if path.suffix == ".py" else cpp_functions(text)
+    long = [(line, count) for line, count in functions if count > LONGEST.get(path.name, 60)]
+    assert not long, f"more than 60 lines: {long}"
+
+
+def test_functions_are_found_and_measured() -> None:
+    code = """
+namespace a {
+struct B {  // not {this}
+  int value() const { return 1; }
+};
+template <class T>
+int f(T x) {
+  if (x) {
+    return '{';
+  }
+  const auto g = [&](int y) { return y; };
+  return g(R"({)");
+}
+const int kTable[] = {1, 2};
+}
+"""
+    assert list(cpp_functions(code)) == [(4, 1), (6, 8)]
+    assert list(python_functions('def f(\n    x,\n):\n    """Say."""\n    x\n    return x\n')) == [
+        (1, 2)
+    ]
+
+
 @pytest.mark.parametrize("path", CPP, ids=lambda p: str(p.relative_to(ROOT)))
 def test_the_core_knows_nothing_of_python(path: Path) -> None:
     for name in includes(path):
@@ -53,12 +127,47 @@ def test_the_core_knows_nothing_of_python(path: Path) -> None:
         assert name not in {p.name for p in BINDINGS} - {p.name for p in CPP}
 
 
+# The floors of a training step in cpp/, lowest first. A file may include its own header and those
+# of lower floors, nothing beside or above it. Files that are on none of them (hinge fits, regions,
+# bounds, ...) may include any floor, and no floor includes them.
+FLOORS = (
+    {"array", "catalogue", "fp_environment", "poll", "range", "update"},
+    {"layer", "loss", "optimizer", "panels", "thread_pool"},
+    {"kernels", "minibatch", "panel_stack", "thread_choice"},
+    {"dispatch"},
+    {"random"},
+    {"dropout", "network"},
+    {"passes"},
+    {"sparse"},
+    {"predict", "reducer"},
+    {"sampler", "step"},
+    {"loop"},
+    {"trainer"},
+    {"study"},
+)
+FLOOR = {stem: number for number, stems in enumerate(FLOORS) for stem in stems}
+
+
 @pytest.mark.parametrize(
     "path", [p for p in CPP if p.parent.name == "kernels"], ids=lambda p: p.name
 )
 def test_kernels_know_nothing_of_the_core_above_them(path: Path) -> None:
-    above = {"network.h", "trainer.h", "thread_pool.h", "thread_choice.h", "dispatch.h"}
-    assert not above & {Path(name).name for name in includes(path)}
+    for name in includes(path):
+        if name.startswith(".."):
+            assert FLOOR[Path(name).stem] < FLOOR["kernels"], name
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in CPP if p.parent.name == "cpp" and p.stem in FLOOR], ids=lambda p: p.name
+)
+def test_the_arrows_between_the_floors_of_a_step_run_down(path: Path) -> None:
+    for name in re.findall(r'^#include "([^"]+)"', path.read_text(), re.MULTILINE):
+        if Path(name).stem != path.stem:
+            assert FLOOR.get(Path(name).stem, len(FLOORS)) < FLOOR[path.stem], name
+
+
+def test_every_floor_of_a_step_is_there() -> None:
+    assert set(FLOOR) <= {p.stem for p in CPP}
 
 
 @pytest.mark.parametrize(

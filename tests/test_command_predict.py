@@ -10,7 +10,7 @@ import pytest
 from command_tools import metrics_in, run, write_table
 
 import fastrelu
-from fastrelu.training import DataError, load_model
+from fastrelu.training import DataError, DataWarning, load_model
 
 
 @pytest.fixture
@@ -129,12 +129,15 @@ def test_model_files_from_elsewhere(model, tmp_path):
 def test_in_python(model, tmp_path):
     loaded = load_model(model)
     columns = {"height": [0.0, 0.0], "shape": ["round", None], "width": [3.0, -1.0]}
-    assert loaded.predict(columns).tolist() == ["red", "blue"]
+    with pytest.warns(DataWarning, match="'shape': 1 values missing, .*: all zeros"):
+        assert loaded.predict(columns).tolist() == ["red", "blue"]
+    columns["shape"] = ["round", "square"]
     assert loaded.predict_proba(columns).shape == (2, 2) and loaded.classes == ["blue", "red"]
-    assert sum(loaded.seen.values()) == 1  # a shape is missing, and in training none was
-    del columns["height"]
-    loaded.predict(columns)
-    assert sum(loaded.seen.values()) == 3
+    assert not loaded.seen
+    columns["hieght"] = columns.pop("height")
+    with pytest.warns(DataWarning, match=r"'height': not there \(did you mean 'hieght'\?\).* 2 "):
+        loaded.predict(columns)
+    assert loaded.seen["missing column", "height"] == 2
     with pytest.raises(ValueError, match="expected 3 columns"):
         loaded.predict(np.zeros((2, 5)))
     with pytest.raises(ValueError, match="one length"):
@@ -146,7 +149,9 @@ def test_in_python(model, tmp_path):
 def test_data_frames(model):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"shape": ["round", None], "width": [3, -1], "height": [0.0, None]})
-    assert load_model(model).predict(frame).tolist() == ["red", "blue"]
+    with pytest.warns(DataWarning) as caught:
+        assert load_model(model).predict(frame).tolist() == ["red", "blue"]
+    assert len(caught) == 2 and caught[0].filename == __file__
 
 
 def test_regression_in_its_own_unit(tmp_path, rng):
@@ -191,3 +196,116 @@ def test_parquet_in_parts_gives_the_same(model, tmp_path, rng, monkeypatch):
     monkeypatch.setattr(streaming, "open_stream", small)
     assert run("predict", model, path).stdout == whole and whole.count("\n") == n + 1
     assert run("evaluate", model, path).stdout == scores and parts == [9, 9]
+
+
+def test_columns_are_kept_in_every_format(model, tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import feather, parquet
+
+    (tmp_path / "new.csv").write_text(
+        "id,width,shape,height,when\n007,3,round,0,2024-01-31\nNA,0,square,0,x\n"
+    )
+    result = run("predict", model, tmp_path / "new.csv", "--keep", "id,when,width")
+    assert result.stdout.splitlines()[:2] == ["id,when,width,prediction", "007,2024-01-31,3,red"]
+    table = pyarrow.table(
+        {
+            "id": pyarrow.array([7, None], pyarrow.int64()),
+            "width": [3.0, 0.0],
+            "shape": pyarrow.array(["round", "square"]).dictionary_encode(),
+            "height": [0.0, 0.0],
+            "price": pyarrow.array(["1.50", None]).cast(pyarrow.decimal128(9, 2)),
+        }
+    )
+    parquet.write_table(table, tmp_path / "new.parquet")
+    keep = ["--keep", "id,price,shape"]
+    result = run("predict", model, tmp_path / "new.parquet", *keep)
+    assert result.stdout.splitlines()[1:] == ["7,1.50,round,red", ",,square,blue"]
+    for name, read in (("p.parquet", parquet.read_table), ("p.arrow", feather.read_table),
+                       ("p.feather", feather.read_table)):  # fmt: skip
+        out = tmp_path / name
+        result = run("predict", model, tmp_path / "new.parquet", *keep, "--proba", "--out", out)
+        assert result.exit_code == 0, result.output
+        got = read(out)
+        assert got.schema.field("id").type == pyarrow.int64()
+        assert got.column_names == [
+            "id", "price", "shape", "prediction", "probability blue", "probability red",
+        ]  # fmt: skip
+        assert got["prediction"].to_pylist() == ["red", "blue"]
+        assert got["id"].to_pylist() == [7, None] and str(got["price"][0].as_py()) == "1.50"
+    for flags, code, says in (
+        (["--keep", "idd"], 3, "--keep: no column 'idd' (did you mean 'id'?)"),
+        (["--keep", "prediction"], 2, "--keep prediction: the predictions have a column"),
+        (["--out", tmp_path / "p.json"], 2, "expected the ending .csv, .parquet"),
+    ):
+        result = run("predict", model, tmp_path / "new.parquet", *flags)
+        assert result.exit_code == code and says in result.stderr, result.output
+        assert not result.stdout
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "arrow"])
+def test_a_header_without_rows_is_given_back(model, tmp_path, form):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import feather, parquet
+
+    table = pyarrow.table(
+        {"id": pyarrow.array([], pyarrow.int64()), "width": pyarrow.array([], pyarrow.float64()),
+         "shape": pyarrow.array([], pyarrow.string()),
+         "height": pyarrow.array([], pyarrow.float64())}
+    )  # fmt: skip
+    data, out = tmp_path / f"none.{form}", tmp_path / f"p.{form}"
+    if form == "csv":
+        data.write_text("id,width,shape,height\n")
+    else:
+        {"parquet": parquet.write_table, "arrow": feather.write_feather}[form](table, str(data))
+    result = run("predict", model, data, "--keep", "id", "--proba")
+    assert result.exit_code == 0, result.output
+    header = ["id", "prediction", "probability blue", "probability red"]
+    assert result.stdout == ",".join(header) + "\n"
+    assert run("predict", model, data, "--keep", "id", "--proba", "--out", out).exit_code == 0
+    if form == "csv":
+        assert out.read_text() == ",".join(header) + "\n"
+    else:
+        read = {"parquet": parquet.read_table, "arrow": feather.read_table}[form]
+        assert read(out).column_names == header and read(out).num_rows == 0
+    assert run("evaluate", model, data).exit_code == 3
+
+
+def test_nothing_is_written_before_a_failure(model, tmp_path, monkeypatch):
+    """A fault in a late part of a stream leaves standard output and --out empty."""
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import fastrelu.app.data.stream as streaming
+
+    n = 30_000
+    heights = np.zeros(n)
+    heights[-1] = np.inf
+    columns = {"height": heights, "shape": ["round"] * n, "width": np.zeros(n)}
+    path = tmp_path / "new.parquet"
+    parquet.write_table(pyarrow.table(columns), path, row_group_size=3_000)
+    real = streaming.open_stream
+    monkeypatch.setattr(streaming, "open_stream", lambda p, c, m, t=True: real(p, c, 1_500_000, t))
+    result = run("predict", model, path)
+    assert result.exit_code == 3 and not result.stdout and "row 30000" in result.stderr
+    result = run("predict", model, path, "--out", tmp_path / "p.csv")
+    assert result.exit_code == 3 and not (tmp_path / "p.csv").exists()
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".p")]
+
+
+def test_rows_in_python(model):
+    """One row or several, by name or by position; evaluation with targets of either kind."""
+    loaded = load_model(model)
+    row = {"width": 3.0, "height": 0.0, "shape": "round"}
+    for rows in (row, [row], {k: [v] for k, v in row.items()}, [[3.0, 0.0, "round"]]):
+        assert loaded.predict(rows).tolist() == ["red"]
+    with pytest.raises(ValueError, match=r"\(width, height, shape\), got 2"):
+        loaded.predict([[1.0, 2.0]])
+    rows = [row, row | {"width": -1.0}]
+    both = loaded.evaluate([r | {"colour": c} for r, c in zip(rows, ("red", "red"), strict=True)])
+    assert both.result()["accuracy"] == 0.5
+    assert loaded.evaluate(rows, y=["red", "blue"]).result()["accuracy"] == 1
+    weighted = loaded.evaluate(rows, y=["red", "red"], sample_weight=[3, 1])
+    assert weighted.result()["accuracy"] == 0.75
+    with pytest.raises(DataError, match="y: expected 2 values, got 1"):
+        loaded.evaluate(rows, y=["red"])
+    with pytest.raises(DataError, match="'green' is none of the classes"):
+        loaded.evaluate(rows, y=["red", "green"])

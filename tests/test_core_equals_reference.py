@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+from catalogue_tools import ACTIVATION_NAMES, LOSS_NAMES, VARIANTS, outputs_for, targets
 from conftest import same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,17 +11,6 @@ from hypothesis import strategies as st
 import fastrelu
 from fastrelu import _core, reference
 
-LOSSES = [
-    "squared_error",
-    "cross_entropy",
-    "binary_cross_entropy",
-    "poisson",
-    "weighted",
-    "huber",
-    "absolute_error",
-    "quantile",
-]
-ACTIVATIONS = ["relu", "identity", "leaky_relu", "logistic", "tanh"]
 OPTIMIZERS = {
     "sgd": ("SGD", {"learning_rate": 0.05}),
     "momentum": ("SGD", {"learning_rate": 0.02, "momentum": 0.9, "weight_decay": 0.01}),
@@ -31,25 +21,14 @@ OPTIMIZERS = {
 
 
 def data(rng, loss, n, d, K, dtype):
-    X = rng.normal(size=(n, d)).astype(dtype)
-    y = rng.integers(0, K, n) if loss == "cross_entropy" else rng.random((n, K))
-    return X, y
-
-
-def loss_of(name):
-    losses = fastrelu.losses
-    objects = {
-        "weighted": losses.BinaryCrossEntropy(2.5), "huber": losses.Huber(0.4),
-        "quantile": losses.Quantile(0.3),
-    }  # fmt: skip
-    return objects.get(name, name)
+    return rng.normal(size=(n, d)).astype(dtype), targets(rng, loss, n, K)
 
 
 @settings(max_examples=25, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 40), min_size=2, max_size=5),
     dtype=st.sampled_from(["float32", "float64"]),
-    loss=st.sampled_from(LOSSES),
+    variant=st.sampled_from(sorted(VARIANTS)),
     optimizer=st.sampled_from(sorted(OPTIMIZERS)),
     n=st.integers(1, 70),
     shards=st.integers(1, 3),
@@ -57,16 +36,18 @@ def loss_of(name):
     bias=st.booleans(),
     clip=st.sampled_from([None, 0.1]),
     sampling=st.sampled_from(["shuffle", "subset", "with_replacement"]),
-    activation=st.sampled_from(ACTIVATIONS),
+    activation=st.sampled_from(ACTIVATION_NAMES),
     dropout=st.sampled_from([0.0, 0.3, None]),
     isa=st.sampled_from(_core.available_isas()),
     seed=st.integers(0, 2**64 - 1),
 )
 def test_random_networks(
-    sizes, dtype, loss, optimizer, n, shards, weighted, bias, clip, sampling, activation, dropout,
-    isa, seed,
+    sizes, dtype, variant, optimizer, n, shards, weighted, bias, clip, sampling, activation,
+    dropout, isa, seed,
 ):  # fmt: skip
     rng = np.random.default_rng(seed % 2**32)
+    loss = VARIANTS[variant]
+    sizes = [*sizes[:-1], outputs_for(loss, sizes[-1])]
     if dropout is None:  # a rate for each layer
         dropout = [0.0, 0.5, 0.1][: len(sizes) - 2]
     X, y = data(rng, loss, n, sizes[0], sizes[-1], dtype)
@@ -79,11 +60,11 @@ def test_random_networks(
             net = module.Network(sizes, dtype=dtype, seed=seed, bias=bias, activation=activation)
             name, arguments = OPTIMIZERS[optimizer]
             trainer = module.Trainer(
-                net, loss=loss_of(loss), optimizer=getattr(module, name)(**arguments),
+                net, loss=loss, optimizer=getattr(module, name)(**arguments),
                 batch_size=max(n // 2, shards), seed=seed, clip_norm=clip, n_shards=shards,
                 dropout=dropout,
             )  # fmt: skip
-            value, grads = net.loss_and_gradient(X, y, loss_of(loss), w)
+            value, grads = net.loss_and_gradient(X, y, loss, w)
             history = trainer.fit(X, y, 1, sample_weight=w, sampling=sampling)
             last = trainer.step(X, y, w)
             epoch = history.loss[0] if module is fastrelu else history[0]
@@ -97,16 +78,14 @@ def test_random_networks(
 
 
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", VARIANTS.values(), ids=VARIANTS)
 def test_fifty_steps(loss, optimizer, dtype, rng):
     X, y = data(rng, loss, 13, 5, 3, dtype)
     parameters = []
     for module in (fastrelu, reference):
         net = module.Network([5, 17, 3], dtype=dtype, seed=1)
         name, arguments = OPTIMIZERS[optimizer]
-        trainer = module.Trainer(
-            net, loss=loss_of(loss), optimizer=getattr(module, name)(**arguments)
-        )
+        trainer = module.Trainer(net, loss=loss, optimizer=getattr(module, name)(**arguments))
         for _ in range(50):
             trainer.step(X, y)
         parameters.append(net.parameters)
@@ -114,8 +93,8 @@ def test_fifty_steps(loss, optimizer, dtype, rng):
 
 
 def test_forward_backward_and_jacobian(dtype, isa, rng):
-    sizes = [7, 33, 20, 18, 9, 5]
-    hidden = ["tanh", "identity", "logistic", "leaky_relu"]
+    hidden = ACTIVATION_NAMES
+    sizes = [7, *[33, 20, 18, 9, 21, 35, 6, 12, 17, 40][: len(hidden)], 5]
     X = rng.normal(size=(29, 7)).astype(dtype)
     d_out = rng.normal(size=(29, 5)).astype(dtype)
     a = fastrelu.Network(sizes, dtype=dtype, activation=hidden, scale=0.3)
@@ -126,7 +105,7 @@ def test_forward_backward_and_jacobian(dtype, isa, rng):
     assert same_bits(out, out_b) and same_bits(out, a.forward(X))
     assert same_bits(ga.flat, gb.flat) and same_bits(ga.inputs, gb.inputs)
     assert same_bits(a.jacobian(X), b.jacobian(X))
-    for loss in LOSSES[:4]:
+    for loss in LOSS_NAMES:
         assert same_bits(a.predict_proba(X, loss), b.predict_proba(X, loss))
 
 

@@ -13,6 +13,7 @@ import weakref
 
 import numpy as np
 import pytest
+from catalogue_tools import LOSS_NAMES, targets
 from conftest import same_bits
 
 import fastrelu
@@ -58,22 +59,19 @@ def test_forward_and_step_take_every_layout(dtype, values):
         assert same_bits(net(same), expected), name
         assert same_bits(net.forward(same), expected), name
         assert same_bits(net(same[1]), expected[1]), name
-        for targets in (y, np.asfortranarray(y), y.tolist()):
+        for same_y in (y, np.asfortranarray(y), y.tolist()):
             trainer = fastrelu.Trainer(net.copy())
-            loss = trainer.step(same, targets, w)
+            loss = trainer.step(same, same_y, w)
             trainers[name] = loss, trainer.network.parameters.tobytes()
             assert trainers[name] == trainers["plain"], name
     bytes_ = X.astype(np.uint8)
     assert same_bits(net(bytes_), expected) and same_bits(net(bytes_[2]), expected[2])
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "cross_entropy", "binary_cross_entropy",
-                                  "poisson"])  # fmt: skip
+@pytest.mark.parametrize("loss", LOSS_NAMES)
 def test_quick_and_general_steps_agree(loss, dtype, rng):
     X = rng.normal(size=(7, 5)).astype(dtype)
-    y = rng.integers(0, 2, (7, 3)).astype(dtype)
-    if loss == "cross_entropy":
-        y = rng.integers(0, 3, 7)
+    y = targets(rng, loss, 7, 3, dtype)
     for weight in (None, np.ones(7), [2] * 7):
         quick = fastrelu.Trainer(fastrelu.Network([5, 6, 3], dtype=dtype), loss=loss)
         slow = fastrelu.Trainer(fastrelu.Network([5, 6, 3], dtype=dtype), loss=loss,
@@ -399,13 +397,8 @@ def test_arguments_that_call_back():
 def test_validation_in_one_pass_gives_the_bits_of_two(dtype, rng):
     X = rng.normal(size=(50, 3)).astype(dtype)
     w = rng.uniform(0.5, 1, 30)
-    targets = {
-        "squared_error": X[:, :2] ** 2,
-        "cross_entropy": rng.integers(0, 2, 50),
-        "binary_cross_entropy": rng.integers(0, 2, (50, 2)),
-        "poisson": rng.integers(0, 5, (50, 2)),
-    }
-    for loss, y in targets.items():
+    for loss in LOSS_NAMES:
+        y = targets(rng, loss, 50, 2)
         trainer = fastrelu.Trainer(fastrelu.Network([3, 8, 2], dtype=dtype), loss=loss)
         held_out = (X[20:], y[20:], w)
         history = trainer.fit(X, y, validation_data=held_out)

@@ -1,26 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import numpy as np
 import pytest
+from catalogue_tools import VARIANTS, targets
 
 import fastrelu
 
+LOSSES = {**VARIANTS, "weights": fastrelu.losses.BinaryCrossEntropy([0.5, 3.0, 1.0])}
 
-@pytest.mark.parametrize(
-    "loss",
-    [
-        "squared_error",
-        "cross_entropy",
-        "binary_cross_entropy",
-        fastrelu.losses.BinaryCrossEntropy([0.5, 3.0, 1.0]),
-        "poisson",
-    ],
-)
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_against_central_differences(loss, weighted, rng):
     net = fastrelu.Network([4, 9, 6, 3], dtype="float64", seed=2)
     net.parameters[:] += 0.05 * rng.normal(size=net.n_parameters)
     X = rng.normal(size=(11, 4))
-    y = rng.integers(0, 3, 11) if loss == "cross_entropy" else rng.random((11, 3))
+    y = targets(rng, loss, 11, 3)
     w = rng.random(11) if weighted else None
     _, grads = net.loss_and_gradient(X, y, loss, w)
     numeric = np.empty(net.n_parameters)

@@ -20,7 +20,8 @@ class Program:
     """What an LP file says; as much of the format as the writer uses."""
 
     def __init__(self, path: Path) -> None:
-        text = re.sub(r"\\.*", "", path.read_text())
+        whole = path.read_text()
+        text = re.sub(r"\\.*", "", whole)
         sections = re.split(
             r"^(Maximize|Minimize|Subject To|Bounds|Binaries|End)$", text, flags=re.MULTILINE
         )
@@ -31,6 +32,12 @@ class Program:
         bounds = re.findall(rf"({NUMBER}) <= (\w+) <= ({NUMBER})", parts["Bounds"])
         self.bounds = {name: (float(low), float(high)) for low, name, high in bounds}
         self.bounds |= {name: (0.0, 1.0) for name in self.binaries}
+        self.bounds |= {
+            name: (-np.inf, np.inf) for name in re.findall(r"(\w+) free", parts["Bounds"])
+        }
+        # Inputs in units of their own: x = middle + unit t.
+        units = re.findall(rf"^\\ (x\d+) = ({NUMBER}) \+ ({NUMBER}) (t\d+)$", whole, re.MULTILINE)
+        self.units = {x: (float(middle), float(unit), t) for x, middle, unit, t in units}
         self.names = list(self.bounds)
         objective = parts["Maximize" if self.sense < 0 else "Minimize"].split(":")[1].strip()
         self.objective = np.array([float(name == objective) for name in self.names])
@@ -43,6 +50,13 @@ class Program:
         for sign, number, name in re.findall(rf"([-+])\s+({NUMBER})\s+(\w+)", text):
             row[self.names.index(name)] += float(sign + number)
         return row
+
+    def inputs(self, solution: dict[str, float]) -> list[float]:
+        """The inputs of a solution, by the file's own words."""
+        inputs = {name: solution[name] for name in self.names if name[0] == "x"}
+        for x, (middle, unit, t) in self.units.items():
+            inputs[x] = middle + unit * solution[t]
+        return [inputs[x] for x in sorted(inputs)]
 
     def solve(self) -> tuple[float, dict[str, float]]:
         low, high = np.array(list(self.bounds.values())).T
@@ -133,6 +147,44 @@ def test_a_box_of_one_point(tmp_path: Path) -> None:
     net.to_milp(tmp_path / "net.lp", [(0.5, 0.5), (-0.25, -0.25)])
     value, _ = Program(tmp_path / "net.lp").solve()
     assert value == pytest.approx(net([0.5, -0.25])[0], abs=1e-9)
+
+
+@pytest.mark.parametrize("power", [-12, -10, -9, -6, -3, 3, 6, 9, 10, 12])
+@pytest.mark.parametrize("kind", ["scale", "weights", "decayed", "hidden", "away from 0"])
+def test_the_optimum_is_the_networks_at_all_scales(tmp_path: Path, power: int, kind: str) -> None:
+    """Solvers take small coefficients for 0 and near bounds for equal; the file has none."""
+    size = 10.0**-power
+    net = network([2, 6, 5, 1], 3, scale=1.0 if kind == "weights" else 10.0**power)
+    if kind == "weights":
+        net.weights[0][:] *= 10.0**power
+    if kind == "decayed":
+        net.weights[0][:, ::2] *= 1e-25
+    if kind == "hidden":
+        net.weights[1][:] *= 10.0 ** (-power / 2)
+        net.biases[1][:] *= 10.0 ** (-power / 2)
+        net.weights[2][:] *= 10.0 ** (power / 2)
+    low, high = (0.999999 * size, size) if kind == "away from 0" else (-size, size)
+    net.to_milp(tmp_path / "net.lp", [(low, high), (-size, size / 2)])
+    program = Program(tmp_path / "net.lp")
+    value, solution = program.solve()
+    sampled = net(np.random.default_rng(0).uniform([low, -size], [high, size / 2], (20_000, 2)))
+    assert value >= sampled.max() - 1e-6
+    assert net(program.inputs(solution))[0] == pytest.approx(value, abs=1e-5)
+    for row, _, _ in program.rows:
+        assert (np.abs(row[row != 0]) >= 1e-9).all()
+        assert (np.abs(row) <= 2.0**40).all()
+
+
+def test_what_is_left_out_is_written_into_the_file(tmp_path: Path) -> None:
+    net = network([2, 6, 5, 1], 3)
+    net.weights[1][::2] *= 1e-11
+    net.to_milp(tmp_path / "net.lp", [(-1, 1)] * 2)
+    (line,) = re.findall(r"^\\ left out: .*$", (tmp_path / "net.lp").read_text(), re.MULTILINE)
+    term, effect = map(float, re.findall(rf"at most ({NUMBER})", line))
+    assert 0 < term < 1e-9 and 0 < effect < 1e-7
+    value, _ = Program(tmp_path / "net.lp").solve()
+    corners = net(net.linear_regions((-1, 1, -1, 1)).vertices)[:, 0]
+    assert value == pytest.approx(corners.max(), abs=1e-6)
 
 
 def test_bad_arguments_leave_the_file_alone(tmp_path: Path) -> None:

@@ -259,9 +259,23 @@ def test_bad_out(dtype):
             net.forward(X, out=out)
 
 
+def test_out_is_never_the_parameters(dtype):
+    net = fastrelu.Network([3, 4, 2], dtype=dtype, seed=0)
+    before, X = net.parameters.copy(), np.ones((5, 3), dtype)
+    for out in (net.parameters[:10].reshape(5, 2), net.weights[1].reshape(4, 2)):
+        with pytest.raises(ValueError, match="out: expected memory of its own"):
+            net.forward(X[: len(out)], out=out)
+    with pytest.raises(ValueError, match="out: expected memory of its own"):
+        net(X[0], out=net.biases[1])
+    assert (net.parameters == before).all()
+
+
 def test_backward_refuses_a_stale_or_foreign_cache():
     net, X = fastrelu.Network([3, 4, 2]), np.ones((5, 3))
     out, cache = net.forward_cached(X)
+    for none in (None, out, "cache"):
+        with pytest.raises(TypeError, match="cache: expected what forward_cached returned"):
+            net.backward(none, out)
     with pytest.raises(ValueError, match="d_out: expected shape"):
         net.backward(cache, np.ones((4, 2)))
     with pytest.raises(ValueError, match="cache: "):

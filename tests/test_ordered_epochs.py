@@ -4,11 +4,13 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from catalogue_tools import ACTIVATION_NAMES, inside, outputs_for, targets
 from conftest import same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastrelu
+from fastrelu import _catalogue as catalogue
 from fastrelu import _core, reference
 from fastrelu.optimizers import core_options
 
@@ -17,14 +19,23 @@ OPTIMIZERS = {
     "momentum": {"learning_rate": 0.05, "momentum": 0.9, "nesterov": True},
     "adam": {"learning_rate": 0.01},
 }
-LOSSES = {
-    "cross_entropy": ({"clipped": True}, reference.CrossEntropy(clipped=True)),
-    "binary_cross_entropy": ({"clipped": True}, reference.BinaryCrossEntropy(clipped=True)),
-    "squared_error": ({"summed": True}, reference.SquaredError(summed=True)),
-    "huber": ({"summed": True, "loss_parameter": 0.3}, reference.Huber(0.3, summed=True)),
-    "absolute_error": ({"summed": True}, reference.AbsoluteError(summed=True)),
-    "quantile": ({"summed": True, "loss_parameter": 0.2}, reference.Quantile(0.2, summed=True)),
-}
+
+
+class AsScikitLearn:
+    """A loss as the estimators have it: clipped or summed."""
+
+    clipped = summed = True
+
+    def __init__(self, info):
+        self.name = info.name
+        self.options = {"clipped": info.metric == "accuracy", "summed": info.averaged}
+        if info.parameter is not None:
+            value = inside(info.parameter)
+            setattr(self, info.parameter.name, value)
+            self.options["loss_parameter"] = value
+
+
+LOSSES = {name: AsScikitLearn(info) for name, info in catalogue.LOSSES.items()}
 
 
 def optimizer_of(module, name):
@@ -36,17 +47,10 @@ def core_trainer(net, loss, optimizer, dropout=(), seed=0):
         net,
         {
             "loss": loss, "pos_weight": [], "batch_size": 1, "n_shards": 1, "clip_norm": 0.0,
-            **core_options(optimizer), **LOSSES[loss][0], "dropout": list(dropout), "seed": seed,
+            **core_options(optimizer), **LOSSES[loss].options,
+            "dropout": list(dropout), "seed": seed,
         },
     )  # fmt: skip
-
-
-def targets(rng, loss, n, K, dtype):
-    if loss == "cross_entropy":
-        return rng.integers(0, K, n)
-    if loss == "binary_cross_entropy":
-        return rng.integers(0, 2, (n, K)).astype(dtype)
-    return rng.normal(size=(n, K)).astype(dtype)
 
 
 @settings(max_examples=40, deadline=None)
@@ -55,7 +59,7 @@ def targets(rng, loss, n, K, dtype):
     dtype=st.sampled_from(["float32", "float64"]),
     loss=st.sampled_from(sorted(LOSSES)),
     optimizer=st.sampled_from(sorted(OPTIMIZERS)),
-    activation=st.sampled_from(reference.layers.ACTIVATIONS),
+    activation=st.sampled_from(ACTIVATION_NAMES),
     n=st.integers(1, 50),
     weighted=st.booleans(),
     alpha=st.sampled_from([0.0, 0.7]),
@@ -71,7 +75,10 @@ def test_core_equals_reference(
     X = (2 * rng.normal(size=(n, sizes[0]))).astype(dtype)
     if sparse:
         X = sp.csr_matrix(np.where(rng.random(X.shape) < 0.3, X, 0))
+    sizes = [*sizes[:-1], outputs_for(loss, sizes[-1])]
     y = targets(rng, loss, n, sizes[-1], dtype)
+    if loss == "binary_cross_entropy":
+        y = np.round(y)  # clipped ones know 0 and 1
     w = rng.random(n) + 0.01 if weighted else None
     order = rng.integers(0, n, n + 3)
     batch = max(1, n // 3)
@@ -88,7 +95,7 @@ def test_core_equals_reference(
         _core.set_isa(before)
     twin = reference.Network(sizes, dtype=dtype, seed=seed, activation=activation)
     own = reference.Trainer(
-        twin, loss=LOSSES[loss][1], optimizer=optimizer_of(reference, optimizer), seed=seed,
+        twin, loss=LOSSES[loss], optimizer=optimizer_of(reference, optimizer), seed=seed,
         dropout=dropout,
     )  # fmt: skip
     for finished, total, penalty in sums:
@@ -127,7 +134,7 @@ def test_masks_keep_their_share(rng):
 def test_dropout_keeps_the_gradient_of_its_masks(rng):
     """The step is along the gradient of the masked network: checked by differences."""
     X, y = rng.normal(size=(6, 5)), rng.normal(size=(6, 2))
-    for activation in reference.layers.ACTIVATIONS:
+    for activation in ACTIVATION_NAMES:
         net = reference.Network([5, 16, 2], dtype="float64", activation=activation)
         masks = reference.layers.Dropout([0.4], seed=3, step=9)
         out, cache = net.forward_cached(X, masks)

@@ -218,6 +218,21 @@ def test_every_number_of_an_interval() -> None:
     assert (high - low <= 1.5 * (out.max(axis=0) - out.min(axis=0)) + 1e-6).all()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["int64", "uint64", "longdouble"])
+def test_long_numbers_are_cast_as_the_network_casts_them(dtype: str, kind: str) -> None:
+    net = network([1, 5, 1], dtype, seed=2)
+    # One above the middle of two float32 numbers, and of two float64 numbers: rounding to float64
+    # first gives the other one.
+    for number in (2**60 + 2**36 + 1, 2**53 + 1, 2**62 + 2**9 + 1, 2**61 + 3 * 2**37 + 1):
+        x = np.array([number]).astype(kind)
+        low, high = net.output_bounds(x, x)
+        assert low.tolist() == high.tolist() == net(x).tolist()
+        below, above = net.output_bounds(x, x, rounding=False)
+        value = exact(net, [Fraction(number)], "relu")[0]
+        assert Fraction(below[0]) <= value <= Fraction(above[0])
+
+
 def test_bytes() -> None:
     net = network([12, 8, 3], scale=1 / 255)
     X = np.random.default_rng(0).integers(0, 256, (5000, 12), dtype=np.uint8)

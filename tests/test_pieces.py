@@ -168,6 +168,31 @@ def test_pattern_is_that_of_the_numbers_computed(dtype, rng):
     assert (net.local_affine(X).pattern == np.concatenate(active, axis=1)).all()
 
 
+def test_pattern_where_a_pre_activation_overflows():
+    net = fastrelu.Network([1, 2, 2, 1])
+    net.weights[0][:] = [[-3e38, 1]]
+    net.weights[1][:] = net.weights[2][:] = 1
+    x = np.array([1e3])
+    local = net.local_affine(x)
+    assert net(x) == 2000 and local.A == net.jacobian(x) == 2
+    assert local.pattern.tolist() == [False, True, True, True]
+
+
+def test_along_has_no_kinks_where_units_cancel(rng):
+    m = 20
+    W, b = rng.normal(size=(2, m)), rng.normal(size=m)
+    plain = fastrelu.Network([2, m, 1], dtype="float64")
+    plain.weights[0][:], plain.biases[0][:] = W, b
+    net = fastrelu.Network([2, 3 * m, m, 1], dtype="float64")
+    net.weights[0][:], net.biases[0][:] = np.repeat(W, 3, axis=1), np.repeat(b, 3)
+    for j in range(m):
+        factors = [np.array([3, -1, -2]) * rng.integers(1, 8) for _ in range(m)]
+        net.weights[1][:, j] = np.ravel(factors)
+    net.weights[2][:] = 1
+    ends = [-2, -2], [2, 1.9]
+    assert (net.along(*ends).knots == plain.along(*ends).knots).all()
+
+
 def test_bad_input_is_named(rng):
     net = random_net(rng, [2, 3, 1])
     with pytest.raises(ValueError, match="got activation 'tanh'"):

@@ -159,6 +159,34 @@ def test_equality_up_to_redundant_knots(f, more):
     assert f != 3 and not f == "f"
 
 
+@pytest.mark.parametrize("huge", [1e16, -1e100, 1e300])
+@pytest.mark.parametrize("at", [0, 1, 2, 3, 4])
+def test_what_is_large_in_one_place_allows_for_nothing_elsewhere(huge, at):
+    values = np.array([0.0, 1, 0, 1, 3, 0])
+    values[5] = huge
+    f = PiecewiseLinear(np.arange(6), values)
+    for change in (5.0, 1e-9):
+        other = values.copy()
+        other[at] += change
+        assert f != PiecewiseLinear(np.arange(6), other)
+    assert f == PiecewiseLinear(np.arange(6), values)
+    assert len(f.simplify().knots) == 6 and f.simplify() == f
+    turned = PiecewiseLinear(-f.knots[::-1], f.values[::-1])
+    assert len(turned.simplify().knots) == 6
+
+
+def test_equality_allows_for_roundings_near_by():
+    """A value that is 0 but for the roundings of its neighbours' size, and knots close to it."""
+    f = PiecewiseLinear([0, 1, 2], [1.0, 0.1 + 0.2 - 0.3, 1.0])
+    g = PiecewiseLinear([0, 1, 2], [1.0, 0.0, 1.0])
+    assert f == g and g == f
+    knots = np.array([0, 1 - 1e-9, 1, 1 + 1e-12, 2])
+    assert PiecewiseLinear(knots, f(knots)) == g
+    h = PiecewiseLinear([0, 3], [0.0, 0.3], 0.1, 0.1)
+    x = np.linspace(0, 3, 50)
+    assert PiecewiseLinear(x, 0.1 * x, 0.1, 0.1) == h
+
+
 @given(functions, st.floats(0, 5))
 def test_simplify_stays_near(f, tol):
     g = f.simplify(tol)

@@ -6,20 +6,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from catalogue_tools import VARIANTS, targets
 
 from fastrelu import reference
 from fastrelu.reference import optimizers, random
 from fastrelu.reference.fma import fma, sum_to_odd
 
 DTYPES = ["float32", "float64"]
-LOSSES = [
-    "squared_error",
-    "cross_entropy",
-    "binary_cross_entropy",
-    reference.BinaryCrossEntropy(pos_weight=[0.5, 2.0, 3.0]),
-    reference.BinaryCrossEntropy(pos_weight=2.5),
-    "poisson",
-]
+LOSSES = [*VARIANTS.values(), reference.BinaryCrossEntropy(pos_weight=[0.5, 2.0, 3.0])]
 
 
 def same_bits(a, b):
@@ -262,15 +256,7 @@ def test_a_dead_unit_passes_nothing_back():
 
 def problem(loss, n=7, seed=0):
     rng = np.random.default_rng(seed)
-    name = getattr(loss, "name", loss)
-    X = rng.normal(size=(n, 4))
-    targets = {
-        "squared_error": rng.normal(size=(n, 3)),
-        "cross_entropy": rng.integers(0, 3, n),
-        "binary_cross_entropy": rng.choice([0.0, 0.3, 1.0], size=(n, 3)),
-        "poisson": rng.choice([0.0, 0.5, 3.0], size=(n, 3)),
-    }
-    return X, targets[name], rng.random(n) + 0.1
+    return rng.normal(size=(n, 4)), targets(rng, loss, n, 3), rng.random(n) + 0.1
 
 
 @pytest.mark.parametrize("weighted", [False, True])

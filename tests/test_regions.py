@@ -197,7 +197,7 @@ def test_the_same_bits_on_every_instruction_set(isa):
     digest = hashlib.sha256()
     for array in (regions.vertices, regions.offsets, regions.pattern, regions.A, regions.c):
         digest.update(array.tobytes())
-    assert digest.hexdigest().startswith("0a2c1a38e81e14c2")
+    assert digest.hexdigest().startswith("4f32abef4dcd2675")
 
 
 def test_the_active_part_comes_first():
@@ -255,6 +255,17 @@ def test_bad_input_is_named(rng):
         random_net(rng, [3, 4, 1]).linear_regions(WINDOW, u=[1, 0, 0])
     with pytest.raises(ValueError, match=r"u, v: expected two directions .* 1 inputs"):
         random_net(rng, [1, 4, 1]).linear_regions(WINDOW)
+    for u, v in (
+        ([1, 2], [3, 6]),
+        ([0.1, 0.3], [-0.3, -0.9]),
+        ([1e-300, 0], [5, 0]),
+        ([0, 1], None),
+    ):
+        with pytest.raises(ValueError, match="u, v: expected two directions that span a plane"):
+            net.linear_regions(WINDOW, u=u, v=v)
+    with pytest.raises(ValueError, match="u, v: expected two directions that are not 0"):
+        net.linear_regions(WINDOW, u=[0, 0], v=[0, 1])
+    assert len(net.linear_regions(WINDOW, u=[1, 0], v=[1, 1e-9])) > 0
     with pytest.raises(ValueError, match="got activation 'logistic'"):
         random_net(rng, [2, 4, 1], "logistic").linear_regions(WINDOW)
     net.weights[1][0, 0] = np.nan

@@ -251,7 +251,7 @@ def test_importance_is_the_drop_when_a_raw_column_is_shuffled(classes: ReportCon
     assert found.names == ["a", "b", "colour"] and found.metric == "accuracy"
 
     def accuracy(t: Table) -> float:
-        return float((classes.model.outputs(t).argmax(axis=1) == truth).mean())
+        return float((classes.model.table_outputs(t).argmax(axis=1) == truth).mean())
 
     assert found.baseline == accuracy(table)
     for k, name in enumerate(found.names):

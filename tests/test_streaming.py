@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Streams: the order of rows and every bit as written down, whatever reads, wherever it stops."""
 
+import gzip
 import json
 
 import numpy as np
@@ -18,6 +19,7 @@ from fastrelu.app.data.stream import budget, open_stream
 from fastrelu.app.data.stream.npy import NpyStream, npy_file
 from fastrelu.app.data.stream.parquet import ParquetStream
 from fastrelu.app.data.stream.source import every_target
+from fastrelu.app.data.stream.text import TextStream
 from fastrelu.app.errors import CheckpointError, ConfigError, DataError
 from fastrelu.app.run.build import build
 from fastrelu.app.run.prepare import column_choice, prepare
@@ -304,8 +306,10 @@ def test_a_column_can_say_the_part(tmp_path, rng):
     data = prepared(ParquetStream([path], choice, MEMORY), split="column:part")
     assert data.counts() == {"train": 300, "validation": 100, "test": 100, "dropped": 0}
     assert data.inputs.n_inputs == 3
-    bad = write(tmp_path / "bad.parquet", table(rng, 500, part=np.where(said == "test", "?", said)))
-    with pytest.raises(DataError, match=r"bad\.parquet: row 3: --split column:part: .*got '\?'"):
+    bad = write(
+        tmp_path / "bad.parquet", table(rng, 500, part=np.where(said == "test", "what", said))
+    )
+    with pytest.raises(DataError, match=r"bad\.parquet: row 3: --split column:part: .*got 'what'"):
         prepared(ParquetStream([bad], choice, MEMORY), split="column:part")
     with pytest.raises(ConfigError, match="--sampling subset draws from all rows"):
         prepared(ParquetStream([path], choice, MEMORY), sampling="subset")
@@ -451,15 +455,16 @@ def test_only_what_is_too_large_is_streamed(tmp_path, rng):
     assert open_stream(matrix, ColumnChoice(), 256_000_000) is None
     assert isinstance(open_stream(matrix, ColumnChoice(), 70_000), NpyStream)
     (tmp_path / "t.csv").write_text("a,y\n" + "1,2\n" * 50_000)
-    assert open_stream([str(tmp_path / "t.csv")], choice, 1000) is None
+    assert open_stream([str(tmp_path / "t.csv")], choice, 256_000_000) is None
+    assert isinstance(open_stream([str(tmp_path / "t.csv")], choice, 1000), TextStream)
     assert open_stream(["iris"], ColumnChoice(), 10) is None
 
 
 def test_a_table_larger_than_the_machine_is_refused_at_once(tmp_path, monkeypatch):
-    (tmp_path / "t.csv").write_text("a,y\n" + "1,2\n" * 1000)
-    monkeypatch.setattr("os.sysconf", lambda name: 50)
-    with pytest.raises(DataError, match=r"t\.csv: csv files are read into memory.*Parquet"):
-        open_stream([str(tmp_path / "t.csv")], ColumnChoice(), 1000)
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"a,y\n" + b"1,2\n" * 1000))
+    monkeypatch.setattr("os.sysconf", lambda name: 5)
+    with pytest.raises(DataError, match=r"t\.csv\.gz: packed text is read into memory.*Parquet"):
+        open_stream([str(tmp_path / "t.csv.gz")], ColumnChoice(), 10)
 
 
 # The command

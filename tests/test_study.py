@@ -221,6 +221,28 @@ def test_check_says_what_a_trainer_breaks():
         convergence.check(adam, ones, sampling="all")
 
 
+def test_check_knows_of_row_weights_and_of_earlier_steps():
+    X, y = data("squared_error")
+    ell = convergence.estimate_constants(X, y, alpha=0.5).ell
+    optimizer = fastrelu.SGD(schedules.inverse_time(ell), weight_decay=0.5)
+    net = fastrelu.Network([X.shape[1], 1], bias=False)
+    trainer = fastrelu.Trainer(net, optimizer=optimizer, batch_size=4)
+
+    def reasons(**options):
+        return convergence.check(trainer, X, sampling="subset", **options)
+
+    n = len(X)
+    assert reasons() == reasons(sample_weight=np.full(n, 3.0)) == []
+    (reason,) = reasons(sample_weight=np.arange(n) + 1.0)
+    assert reason.startswith("rows have different weights")
+    for bad in (np.ones(n - 1), np.ones((n, 1))):
+        with pytest.raises(ValueError, match=r"^sample_weight: expected shape"):
+            reasons(sample_weight=bad)
+    trainer.fit(X, y, epochs=1, progress=False)
+    (reason,) = reasons()
+    assert reason.startswith(f"the trainer has taken {trainer.n_steps} steps before")
+
+
 def test_ctrl_c_stops_a_study():
     class StopError(Exception):
         pass

@@ -213,7 +213,7 @@ inline std::size_t few_rows_transposed_size(const Layer* layers, std::size_t cou
 
 // leaky_relu(z) is this times z below 0.
 template <class T>
-constexpr T kLeakySlope = static_cast<T>(0.01);
+constexpr T kLeakySlope = static_cast<T>(info(Activation::leaky_relu).slope);
 
 template <class T>
 struct KernelTable {

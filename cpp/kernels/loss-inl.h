@@ -164,6 +164,19 @@ struct LossBlock {
     return loss;
   }
 
+  // y / mu by two factors: exp(-z) alone may be out of range where y / mu is not.
+  FASTRELU_INLINE V gamma() {
+    const V half = S::set1(T(0.5)), one = S::set1(T(1));
+    V loss = S::zero();
+    for (std::size_t k = 0; k < outputs; ++k) {
+      const V x = output(k), t = target(k), h = vexp<T>(-(half * x));
+      const V r = S::fma(t * h, h, -one);
+      loss = loss + ((x - vlog<T>(t)) + r);
+      put(k, -r);
+    }
+    return loss;
+  }
+
   FASTRELU_INLINE V run() {
     switch (spec.kind) {
       case LossKind::squared_error: return squared_error();
@@ -176,16 +189,23 @@ struct LossBlock {
       case LossKind::huber: return huber();
       case LossKind::absolute_error: return pinball(S::set1(T(1)), S::set1(T(1)));
       case LossKind::quantile: return pinball(S::set1(spec.complement), S::set1(spec.parameter));
+      case LossKind::gamma: return gamma();
     }
     return S::zero();
   }
 
-  FASTRELU_INLINE void link(LossKind kind) {
-    if (kind == LossKind::cross_entropy) return softmax();
-    if (is_averaged(kind)) return;
-    for (std::size_t k = 0; k < outputs; ++k) {
-      const V x = output(k);
-      put(k, kind == LossKind::poisson ? vexp<T>(x) : logistic<T>(x, exp_minus_abs<T>(x)));
+  template <class F>
+  FASTRELU_INLINE void each_output(F f) {
+    for (std::size_t k = 0; k < outputs; ++k) put(k, f(output(k)));
+  }
+  // Predictions: the inverse of the link.
+  FASTRELU_INLINE void predictions(Link link) {
+    switch (link) {
+      case Link::identity: return;
+      case Link::softmax: return softmax();
+      case Link::logistic:
+        return each_output([](V x) { return logistic<T>(x, exp_minus_abs<T>(x)); });
+      case Link::log: return each_output([](V x) { return vexp<T>(x); });
     }
   }
 };
@@ -232,7 +252,7 @@ void loss(const LossArgs<T>& f) {
     LossBlock<T> block{K, f.z.at(0, p) + lane, g, e, y, {}, f.spec};
     Index from[L];
     for (std::size_t l = 0; l < L; ++l) from[l] = pick(row + std::min(l, count - 1));
-    if (f.spec.kind == LossKind::cross_entropy) {
+    if (takes_labels(f.spec.kind)) {
       for (std::size_t l = 0; l < L; ++l) {
         block.label[l] = static_cast<typename S::Int>(f.targets.labels[from[l]]);
       }
@@ -255,7 +275,7 @@ void predict(const LossArgs<T>& f) {
     const std::size_t p = row / kPanel<T>, lane = row % kPanel<T>;
     LossBlock<T> block{f.outputs, f.z.at(0, p) + lane, f.dz.at(0, p) + lane, f.scratch, nullptr, {},
                        f.spec};
-    block.link(f.spec.kind);
+    block.predictions(info(f.spec.kind).link);
   }
 }
 

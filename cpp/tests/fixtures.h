@@ -11,6 +11,7 @@
 
 #include "check.h"
 #include "dispatch.h"
+#include "predict.h"
 #include "thread_pool.h"
 #include "trainer.h"
 
@@ -141,11 +142,11 @@ struct Table {
 inline TrainerOptions options_for(const LossCase& loss, const OptimizerSpec& optimizer,
                                   std::size_t outputs, std::size_t batch_size) {
   TrainerOptions options;
-  options.loss = loss.kind;
-  options.pos_weight = loss.pos_weight;
-  if (!options.pos_weight.empty()) options.pos_weight.resize(outputs, 1.5);
-  options.loss_parameter = loss.parameter;
-  options.clipped = loss.clipped;
+  options.loss.kind = loss.kind;
+  options.loss.pos_weight = loss.pos_weight;
+  if (!loss.pos_weight.empty()) options.loss.pos_weight.resize(outputs, 1.5);
+  options.loss.parameter = loss.parameter;
+  options.loss.clipped = loss.clipped;
   options.optimizer = optimizer;
   options.batch_size = batch_size;
   options.seed = 4;

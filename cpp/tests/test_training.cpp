@@ -161,7 +161,7 @@ TEST(an_epoch_goes_on_where_it_stopped) {
         Countdown steps{3};
         CHECK(!first.run_epoch(data, sampling, rates.data(), kNoPoll,
                                Poll{&Countdown::count, &steps}));
-        CHECK(first.state.in_epoch && first.state.place == 3 && steps_taken(first) == 8);
+        CHECK(first.state.in_epoch && first.state.totals.steps == 3 && steps_taken(first) == 8);
 
         Trainer<T> second(net, options);  // as from a checkpoint
         go_on_from(first, second);
@@ -186,7 +186,8 @@ TEST(an_epoch_that_a_poll_stops) {
     Trainer<float> trainer(net, options);
     const std::vector<double> rates(rows, 1e-4);
     if (trainer.run_epoch(data, Sampling::shuffle, rates.data(), stop)) continue;
-    CHECK(trainer.state.in_epoch && trainer.state.place > 0 && trainer.state.place < rows);
+    const std::uint64_t place = trainer.state.totals.steps;
+    CHECK(trainer.state.in_epoch && place > 0 && place < rows);
     CHECK(trainer.run_epoch(data, Sampling::shuffle, rates.data(), kNoPoll));
     std::vector<double> found = as_doubles(parameters_of(*net));
     found.insert(found.begin(), trainer.epoch_loss());
@@ -207,18 +208,14 @@ TEST(rows_in_a_given_order) {
     const auto run = [&](const Index* rows, double alpha) {
       const auto net = make_network<T>({5, 12, 3}, Activation::tanh);
       Trainer<T> trainer(net, options_for(kLosses[1], optimizers()[4].spec, 3, 8));
-      OrderedEpoch epoch;
-      epoch.order = rows;
-      epoch.count = 37;
-      epoch.batch_size = 8;
-      epoch.learning_rates = rates.data();
-      epoch.alpha = alpha;
-      OrderedLoss loss;
-      CHECK(trainer.run_ordered(table.data(LossKind::cross_entropy), epoch, kNoPoll, &loss));
-      CHECK(loss.steps == 5 && (loss.penalty > 0) == (alpha > 0));
+      const GivenOrder given{rows, 37, 8, alpha};
+      Totals totals;
+      CHECK(trainer.run_ordered(table.data(LossKind::cross_entropy), given, rates.data(), kNoPoll,
+                                &totals));
+      CHECK(totals.steps == 5 && (totals.penalty > 0) == (alpha > 0));
       std::vector<double> found = as_doubles(parameters_of(*net));
-      found.push_back(loss.loss);
-      found.push_back(loss.penalty);
+      found.push_back(totals.loss);
+      found.push_back(totals.penalty);
       return found;
     };
     for (const double alpha : {0.0, 0.1}) {

@@ -54,17 +54,17 @@ def get_num_threads() -> int:
 
 
 def set_thread_limit(n: int) -> int:
-    """Limit the threads of computations that are started in the thread that calls this.
+    """Limit the threads of computations that the calling thread starts.
 
     Parameters
     ----------
     n : int
-        1 to 1024; 0 for no limit but that of `set_num_threads`. Results do not depend on it.
+        1 to 1024; or 0 for no limit except that of `set_num_threads`. Results do not depend on it.
 
     Returns
     -------
     int
-        The limit before.
+        The previous limit.
 
     Raises
     ------
@@ -84,7 +84,20 @@ def set_thread_limit(n: int) -> int:
 
 
 def get_isa() -> str:
-    """Return the name of the instruction set in use, such as "x86_v3"."""
+    """Return the name of the instruction set in use.
+
+    Returns
+    -------
+    str
+        Such as "x86_v4"; `show_config` lists those that can run.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> fastrelu.get_isa() in fastrelu.show_config()["available_isas"]  # doctest: +ELLIPSIS
+    fastrelu: ...
+    True
+    """
     return _core.active_isa()
 
 

@@ -21,16 +21,38 @@ AnyTrainer = TypeVar("AnyTrainer", bound="CheckpointMethods")
 
 
 class CheckpointMethods:
-    """What Trainer inherits from here; each docstring is its user's."""
+    """The methods of Trainer for checkpoints; their docstrings address Trainer's users."""
 
     def save_checkpoint(self, path: Any) -> None:
-        """Write all that goes on from here to a safetensors file.
+        """Write a checkpoint, from which training goes on to the same bits, to a safetensors file.
+
+        It holds the parameters, the optimizer's state, the settings, the number of steps, and for
+        an open epoch the place in it and its partial loss. It holds no data and no pickle.
 
         Parameters
         ----------
         path : path-like
-            Replaced only once the new file is whole. It holds parameters, optimizer state, the
-            step, the place in an interrupted epoch and its partial loss; no data, no pickle.
+            The file; an existing one is replaced only once the new one is complete.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import fastrelu
+        >>> X, y = [[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]
+        >>> trainer = fastrelu.Trainer(fastrelu.Network([1, 1]))
+        >>> history = trainer.fit(X, y, epochs=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "checkpoint.safetensors")
+        ...     trainer.save_checkpoint(path)
+        ...     again = fastrelu.Trainer.from_checkpoint(path)
+        >>> again.fit(X, y).loss == trainer.fit(X, y).loss
+        True
         """
         from fastrelu import model_file
 
@@ -47,7 +69,8 @@ class CheckpointMethods:
         path : path-like
             The checkpoint.
         learning_rate : float or callable, optional
-            Needed if it was a callable of the user's own; otherwise replaces the one saved.
+            Needed if the learning rate was a function of your own, which a checkpoint cannot hold;
+            otherwise it replaces the one saved.
 
         Returns
         -------
@@ -58,6 +81,20 @@ class CheckpointMethods:
         ------
         FileNotFoundError, ValueError
             If there is no such file, it is not a checkpoint, or its learning rate is missing.
+
+        Examples
+        --------
+        See `save_checkpoint`. A new learning rate takes the place of the one saved:
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import fastrelu
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "checkpoint.safetensors")
+        ...     fastrelu.Trainer(fastrelu.Network([1, 1])).save_checkpoint(path)
+        ...     trainer = fastrelu.Trainer.from_checkpoint(path, learning_rate=0.5)
+        >>> trainer.optimizer.learning_rate
+        0.5
         """
         from fastrelu import model_file
 
@@ -65,18 +102,19 @@ class CheckpointMethods:
         return cls.from_checkpoint_content(*content, learning_rate=learning_rate)
 
     def checkpoint_content(self) -> tuple[Arrays, dict[str, str]]:
-        """Return what a checkpoint holds, to be kept in a file or a place of your own.
+        """Return what a checkpoint holds, to keep it in a place of your own.
 
         Returns
         -------
         arrays : dict of str to ndarray
-            Copies of the parameters and of the optimizer's arrays.
+            Copies of the parameters and of the optimizer's state.
         metadata : dict of str to str
-            The shape of the network, the settings of the trainer, and where it stands.
+            The shape of the network, the settings of the trainer, and its place in training.
 
         Examples
         --------
-        >>> import numpy as np, fastrelu
+        >>> import numpy as np
+        >>> import fastrelu
         >>> X, y = np.eye(4), np.arange(4.0)
         >>> trainer = fastrelu.Trainer(fastrelu.Network([4, 1]), optimizer=fastrelu.Adam())
         >>> history = trainer.fit(X, y, epochs=2)
@@ -111,19 +149,31 @@ class CheckpointMethods:
         *,
         learning_rate: LearningRate | None = None,
     ) -> AnyTrainer:
-        """Return the trainer, with a network of its own, whose `checkpoint_content` this is.
+        """Return the trainer that `checkpoint_content` described, with a network of its own.
 
         Parameters
         ----------
         arrays, metadata : dict
-            What `checkpoint_content` has returned.
+            The results of `checkpoint_content`.
         learning_rate : float or callable, optional
             As for `from_checkpoint`.
+
+        Returns
+        -------
+        Trainer
+            Its next steps give the same bits as those of the trainer described.
 
         Raises
         ------
         ValueError
-            If something in it is missing or does not fit.
+            If something is missing or does not fit.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> trainer = fastrelu.Trainer(fastrelu.Network([2, 1]), batch_size=7)
+        >>> fastrelu.Trainer.from_checkpoint_content(*trainer.checkpoint_content()).batch_size
+        7
         """
         from fastrelu import model_file
 

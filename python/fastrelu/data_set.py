@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a trainer works on: rows checked once for many calls, blocks of rows, sums of losses."""
+"""The data of a trainer: rows checked once for many calls, blocks of rows, sums of losses."""
 
 from __future__ import annotations
 
@@ -28,14 +28,21 @@ class Shape(NamedTuple):
 class DataSet:
     """Rows, targets and weights that `Trainer.prepare` has checked, for any number of calls.
 
-    It holds on to the arrays that it was made of, and reads those in place that need no copy:
-    leave them as they are while it is in use. Any trainer with this loss, on a network of these
-    widths and this dtype, takes it.
+    It keeps the arrays that it was made of, and reads in place those that need no conversion: do
+    not change them while it is in use. Any trainer with this loss takes it, on a network with these
+    inputs and outputs and this dtype. ``len(data)`` is the number of rows.
 
     Attributes
     ----------
     n_rows : int
-        How many rows.
+        The number of rows.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> data = fastrelu.Trainer(fastrelu.Network([1, 1])).prepare([[0.0], [1.0]], [0.0, 1.0])
+    >>> len(data), data.n_inputs, data.loss
+    (2, 1, 'squared_error')
     """
 
     def __init__(self, core: _core.DataSet, shape: Shape, y: Any, sample_weight: Any) -> None:
@@ -46,12 +53,12 @@ class DataSet:
 
     @property
     def n_inputs(self) -> int:
-        """The inputs of the networks that it is for."""
+        """The number of inputs of the networks that it is for."""
         return self._shape.n_inputs
 
     @property
     def n_outputs(self) -> int:
-        """The outputs of the networks that it is for."""
+        """The number of outputs of the networks that it is for."""
         return self._shape.n_outputs
 
     @property
@@ -72,7 +79,7 @@ class DataSet:
         return f"<fastrelu.DataSet of {self.n_rows} rows, {widths}, {self.dtype}, {self.loss}>"
 
     def metric(self, loss: Loss) -> Metric:
-        """Return the metric of `loss` on these targets; what it needs of them is kept."""
+        """Return the metric of `loss` on these targets. What it needs to know of them is kept."""
         if self._metric is None:
             self._metric = Metric(loss, self._y, self._sample_weight)
         return self._metric
@@ -92,13 +99,20 @@ class Block(NamedTuple):
     Attributes
     ----------
     X : ndarray, (m, n_inputs)
-        Rows; finite numbers, which are not looked at again.
+        Rows; finite numbers, which are not checked again.
     y : ndarray
         Their targets, as `Trainer.fit` takes them.
     sample_weight : ndarray of float64, (m,), or None
         Their weights.
     order : ndarray of int64
-        The numbers, among these m, of the rows to train on.
+        The positions, from 0 to m - 1, of the rows to train on, in their order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastrelu
+    >>> fastrelu.Block(np.eye(2), np.arange(2.0), None, np.array([1, 0])).order.tolist()
+    [1, 0]
     """
 
     X: Any
@@ -108,26 +122,54 @@ class Block(NamedTuple):
 
 
 class BlockSource(Protocol):
-    """Rows for training that come a block at a time, such as those of a file.
+    """A source of training rows that come a block at a time, such as those of a file.
 
-    `Trainer.run_epoch` and `Trainer.fit` ask for the blocks 0, 1, ... of each epoch in turn. Each
-    but the last of an epoch has `block_rows` rows in its order; an epoch that was interrupted may
-    be taken up again at any block, in another process too, so the rows of a block have to be a
-    function of its number and the epoch's.
+    `Trainer.run_epoch` and `Trainer.fit` ask for the blocks 0, 1, ... of each epoch in turn. Every
+    block but the last of an epoch has `block_rows` rows in its order. An interrupted epoch may be
+    continued at any block, even in another process, so the rows of a block have to be a function of
+    its number and the epoch's.
 
     Attributes
     ----------
     n_rows : int
-        Rows of an epoch.
+        The number of rows of an epoch.
     block_rows : int
-        Rows of a block: a multiple of the trainer's batch size.
+        The number of rows of a block: a multiple of the trainer's batch size.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastrelu
+    >>> class Halves:
+    ...     n_rows, block_rows = 4, 2
+    ...
+    ...     def block(self, epoch, number):
+    ...         X = np.arange(2.0).reshape(2, 1) + 2 * number
+    ...         return fastrelu.Block(X, X[:, 0], None, np.arange(2))
+    >>> trainer = fastrelu.Trainer(fastrelu.Network([1, 1]), batch_size=2)
+    >>> history = trainer.fit(Halves(), epochs=3)
+    >>> trainer.n_steps
+    6
     """
 
     n_rows: int
     block_rows: int
 
     def block(self, epoch: int, number: int) -> Block:
-        """Return a block of an epoch (from 1) by its number (from 0), valid until the next call."""
+        """Return a block.
+
+        Parameters
+        ----------
+        epoch : int
+            The number of the epoch, from 1.
+        number : int
+            The number of the block in the epoch, from 0.
+
+        Returns
+        -------
+        Block
+            It has to stay valid until the next call.
+        """
         ...
 
 
@@ -137,17 +179,26 @@ def is_block_source(data: Any) -> bool:
 
 
 class Evaluation(NamedTuple):
-    """How a network does on some rows.
+    """How good a network is on some rows; unpacks as ``loss, metric, outputs``.
 
     Attributes
     ----------
     loss : float
-        The mean loss, weighted by row.
+        The mean loss over the rows, weighted by `sample_weight`.
     metric : float
-        Accuracy, R2 or the share of deviance explained: what the loss goes with, as `History`
-        names it.
+        The metric that belongs to the loss: accuracy, R2 or D2 (the share of the deviance that is
+        explained); see `History`.
     outputs : ndarray, (n, n_outputs)
         The outputs of the network for the rows.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> net = fastrelu.Network([1, 1])
+    >>> net.parameters[:] = [1, 0]  # net(x) = x
+    >>> loss, r2, outputs = fastrelu.Trainer(net).evaluate([[0.0], [2.0]], [0.0, 2.0])
+    >>> loss, r2
+    (0.0, 1.0)
     """
 
     loss: float
@@ -157,18 +208,19 @@ class Evaluation(NamedTuple):
 
 @dataclass
 class LossSums:
-    """The loss of rows that come in parts: the same bits as that of all of them at once.
+    """Sums for the loss of rows that come in parts: the bits are those of all rows at once.
 
     Attributes
     ----------
     loss_sum : float
         The sum of the rows' losses, each times its weight.
     weight_sum : float
-        The sum of the weights (the number of rows without).
+        The sum of the weights; without weights the number of rows.
 
     Examples
     --------
-    >>> import numpy as np, fastrelu
+    >>> import numpy as np
+    >>> import fastrelu
     >>> X, y = np.ones((6, 2), "float32"), np.arange(6.0)
     >>> trainer = fastrelu.Trainer(fastrelu.Network([2, 4, 1]))
     >>> sums = fastrelu.LossSums()
@@ -183,5 +235,5 @@ class LossSums:
 
     @property
     def loss(self) -> float:
-        """The mean loss; 0 before the first row with a weight."""
+        """The mean loss so far; 0 as long as no row has a weight."""
         return self.loss_sum / self.weight_sum if self.weight_sum else 0.0

@@ -26,7 +26,7 @@ Rates = tuple[tuple[float, int], NDArray[Any]]
 
 
 class EpochMethods:
-    """What Trainer inherits from here; each docstring is its user's."""
+    """The methods of Trainer that run epochs; their docstrings address Trainer's users."""
 
     loss: Loss
     optimizer: Optimizer
@@ -43,12 +43,12 @@ class EpochMethods:
 
     @property
     def n_steps(self) -> int:
-        """Steps taken so far; the next is step k = n_steps + 1."""
+        """The number of steps taken so far; the next one is step k = n_steps + 1."""
         return self._core.step_count
 
     @property
     def n_epochs(self) -> int:
-        """Epochs finished so far."""
+        """The number of epochs finished so far."""
         state = self._core.state
         return int(state["epoch"]) - int(state["in_epoch"])
 
@@ -59,17 +59,41 @@ class EpochMethods:
 
     @property
     def epoch_steps(self) -> int:
-        """Steps taken so far in the open epoch; 0 if there is none."""
+        """The number of steps taken so far in the open epoch; 0 if none is open."""
         state = self._core.state
         return int(state["place"]) if state["in_epoch"] else 0
 
     @property
     def epoch_loss(self) -> float:
-        """Mean training loss of the open epoch so far; of the last epoch if none is open."""
+        """The mean training loss of the open epoch so far; of the last epoch if none is open."""
         return self._core.epoch_loss()
 
     def steps_in_epoch(self, n_rows: int, sampling: Sampling = "shuffle") -> int:
-        """Return the steps of an epoch over so many rows."""
+        """Return the number of steps of an epoch.
+
+        Parameters
+        ----------
+        n_rows : int
+            The number of training rows, >= 1.
+        sampling : {"shuffle", "subset", "with_replacement"}
+            How the rows are drawn, as for `fit`.
+
+        Returns
+        -------
+        int
+            The number of steps.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> fastrelu.Trainer(fastrelu.Network([1, 1]), batch_size=4).steps_in_epoch(10)
+        3
+        """
         return self._core.steps_in_epoch(
             whole_number("n_rows", n_rows, 1), checked_sampling(sampling)
         )
@@ -84,20 +108,20 @@ class EpochMethods:
         *,
         check_finite: bool | None = None,
     ) -> DataSet:
-        """Return rows checked once for many calls of `run_epoch`, `fit` or `evaluate`.
+        """Return rows that are checked once, for many calls of `run_epoch`, `fit` or `evaluate`.
 
         Parameters
         ----------
         X, y, sample_weight
             As for `fit`.
         check_finite : bool, optional
-            Whether non-finite data are refused; the trainer's own setting by default.
+            Whether infinities and NaN in them are refused; by default the trainer's own setting.
 
         Returns
         -------
         DataSet
-            For this trainer, and for others with the same loss on networks of the same widths and
-            dtype.
+            For this trainer, and for others with the same loss on networks with the same inputs,
+            outputs and dtype.
 
         Raises
         ------
@@ -106,7 +130,8 @@ class EpochMethods:
 
         Examples
         --------
-        >>> import numpy as np, fastrelu
+        >>> import numpy as np
+        >>> import fastrelu
         >>> trainer = fastrelu.Trainer(fastrelu.Network([2, 8, 1]), batch_size=5)
         >>> trainer.prepare(np.ones((20, 2)), np.arange(20.0))
         <fastrelu.DataSet of 20 rows, 2 inputs, 1 outputs, float32, squared_error>
@@ -122,24 +147,26 @@ class EpochMethods:
         sampling: Sampling = "shuffle",
         validation: DataSet | None = None,
     ) -> EpochRecord | None:
-        """Go on with the open epoch, or run a new one.
+        """Finish the open epoch, or run a new one.
 
         Parameters
         ----------
         data : DataSet or BlockSource
-            From `prepare`; or rows that come in blocks. The same until the epoch is finished.
+            The rows, from `prepare`; or rows that come in blocks. They must stay the same until the
+            epoch is finished.
         stop : callable, optional
-            Asked some 20 times a second, between two steps. A true answer leaves the epoch open.
+            Called without arguments some 20 times a second, between two steps. If it returns
+            something true, the epoch is left open.
         sampling : {"shuffle", "subset", "with_replacement"}
-            Where the rows of a step come from, as for `fit`; blocks have an order of their own.
+            How the rows of a step are drawn, as for `fit`. Blocks have an order of their own.
         validation : DataSet, optional
-            Evaluated when the epoch is finished.
+            The rows to evaluate when the epoch is finished.
 
         Returns
         -------
         EpochRecord or None
-            The numbers of the epoch; None if `stop` has ended it, and the next call goes on: in
-            all, the same bits as without the stop.
+            The numbers of the epoch. None if `stop` left it open; the next call then finishes it,
+            and all ends in the same bits as without the stop.
 
         Raises
         ------
@@ -152,9 +179,11 @@ class EpochMethods:
 
         Examples
         --------
-        A loop of your own, which stops after a minute and can be taken up again:
+        A loop of your own, which stops after a minute and can be continued:
 
-        >>> import time, numpy as np, fastrelu
+        >>> import time
+        >>> import numpy as np
+        >>> import fastrelu
         >>> X = np.random.default_rng(0).normal(size=(100, 2))
         >>> trainer = fastrelu.Trainer(fastrelu.Network([2, 8, 1]))
         >>> data, end = trainer.prepare(X, X[:, 0] * X[:, 1]), time.monotonic() + 60
@@ -178,7 +207,17 @@ class EpochMethods:
             self.network._end_use()
 
     def discard_epoch(self) -> None:
-        """Give up an interrupted epoch: the next one is begun anew."""
+        """Give up the open epoch: the next epoch begins from its start. The parameters stay.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> trainer = fastrelu.Trainer(fastrelu.Network([1, 1]), batch_size=1)
+        >>> data = trainer.prepare([[0.0], [1.0]], [0.0, 1.0])
+        >>> trainer.discard_epoch()
+        >>> trainer.epoch_open
+        False
+        """
         self._core.state = {**self._core.state, "in_epoch": False}
         self._seconds = 0.0
 

@@ -149,6 +149,10 @@ class GradientMethods:
         (array([ 8., 10.], dtype=float32), array([1., 2.], dtype=float32))
         """
         net = cast("Network", self)
+        if not isinstance(cache, Cache):
+            raise TypeError(
+                f"cache: expected what forward_cached returned, got {type(cache).__name__}"
+            )
         flat, dx = net._backward(cache, d_out, True, bool(inputs))
         return Gradients.of(net, flat, dx)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a fit tells and leaves behind: its losses and times, epoch by epoch."""
+"""The numbers of a fit, epoch by epoch: records for callbacks, and their history."""
 
 from __future__ import annotations
 
@@ -11,39 +11,51 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu import links
 from fastrelu.losses import Loss
 
 
 class EpochRecord(dict[str, Any]):
-    """One epoch's numbers, the same for `Trainer`, the estimators and ``fastrelu train``.
+    """The numbers of one epoch, the same for `Trainer`, the estimators and ``fastrelu train``.
 
-    A dict whose values are attributes too: ``record.loss`` is ``record["loss"]``.
+    It is a dict whose values are attributes too: ``record.loss`` is ``record["loss"]``.
 
     Attributes
     ----------
     epoch : int
-        The epoch's number, from 1; with the solver lbfgs that of the iteration.
+        The number of the epoch, from 1; with the solver lbfgs that of the iteration.
     loss : float
-        Training loss: the mean over the epoch's rows, each with the parameters before its step;
-        with the penalty, where an estimator has one.
+        The training loss: the mean over the epoch's rows, each with the parameters that its step
+        started from. It includes the penalty, where an estimator has one.
     val_loss : float or None
-        Loss on the validation rows after the epoch; None where it is not computed.
+        The loss on the validation rows after the epoch; None where it is not computed.
     val_metric : float or None
-        Validation metric after the epoch: accuracy for the cross entropies, the share of deviance
-        explained for poisson, R2 for the others; what an estimator's `monitor` says. None where it
-        is not computed.
+        The validation metric after the epoch, the one of the loss (``info.metric`` in
+        `fastrelu.losses`: accuracy, the share of the deviance explained, or R2); for an estimator
+        with a `monitor`, what that says. None where it is not computed.
     learning_rate : float or None
-        Learning rate of the epoch's last step; None with lbfgs, which searches along lines.
+        The learning rate of the epoch's last step; None with lbfgs, which searches along lines.
     seconds : float
-        Time spent training in this epoch, without validation and callbacks; that before an
+        The seconds spent training in this epoch, without validation and callbacks. Time before an
         interruption counts.
     rows_per_second : float
-        Rows trained on in a second of that time.
+        The number of rows trained on per second of that time.
 
     Notes
     -----
-    The keys ``validation_loss`` and ``validation_score``, which the records of the estimators had
-    before, still give `val_loss` and `val_metric`.
+    The keys ``validation_loss`` and ``validation_score``, which the records of the estimators used
+    to have, still give `val_loss` and `val_metric`.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> records = []
+    >>> trainer = fastrelu.Trainer(fastrelu.Network([1, 1]))
+    >>> history = trainer.fit(
+    ...     [[0.0]], [1.0], epochs=2, callbacks=[lambda trainer, record: records.append(record)]
+    ... )
+    >>> [(record.epoch, round(record["loss"], 3)) for record in records]
+    [(1, 0.5), (2, 0.405)]
     """
 
     epoch: int
@@ -81,7 +93,7 @@ class EpochRecord(dict[str, Any]):
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of a key, a former one too; `default` if there is none of the name."""
+        """Return the value of a key, also of a former key; `default` if there is no such key."""
         return self[key] if key in self or key in FORMER_KEYS else default
 
     def __missing__(self, key: str) -> Any:
@@ -114,26 +126,38 @@ def call_callbacks(callbacks: Iterable[Callback], owner: Any, record: EpochRecor
 
 @dataclass
 class History:
-    """The course of one fit, one entry an epoch.
+    """The course of one fit: the numbers of each epoch that it finished.
+
+    ``len(history)`` is the number of epochs.
 
     Attributes
     ----------
     loss : list of float
-        Training loss: the mean over the epoch's rows, each with the parameters it was computed
-        with.
+        The training loss of each epoch: the mean over its rows, each with the parameters that its
+        step started from.
     val_loss : list of float
-        Validation loss after the epoch; [] without validation data.
+        The validation loss after each epoch; [] without validation data.
     val_metric : list of float
-        Validation metric after the epoch: accuracy for the cross entropies, the share of deviance
-        explained for poisson, R2 for the others.
+        The validation metric after each epoch, the one of the loss: accuracy for the cross
+        entropies, the share of the deviance explained (D2) for losses with a log link, R2 for the
+        others; [] without validation data.
     metric : str
-        The metric's name: "accuracy", "r2" or "d2".
+        The metric's name: "accuracy", "d2" (the share of deviance explained) or "r2".
     seconds : list of float
-        Training time of the epoch in seconds, without validation and callbacks.
+        The seconds spent training in each epoch, without validation and callbacks.
     rows_per_second : list of float
-        Rows trained on in a second.
+        The number of rows trained on per second in each epoch.
     learning_rate : list of float
-        Learning rate of the epoch's last step.
+        The learning rate of each epoch's last step.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> net = fastrelu.Network([1, 1])
+    >>> net.parameters[:] = 0
+    >>> history = fastrelu.Trainer(net).fit([[1.0]], [1.0], epochs=2)
+    >>> len(history), [round(loss, 3) for loss in history.loss]
+    (2, [0.5, 0.32])
     """
 
     metric: str = ""
@@ -152,7 +176,21 @@ class History:
         self.__dict__.update({"learning_rate": []} | state)
 
     def append(self, record: EpochRecord) -> None:
-        """Add one epoch's record."""
+        """Add the record of one epoch.
+
+        Parameters
+        ----------
+        record : EpochRecord
+            Its numbers; those that are None are left out.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> history = fastrelu.History()
+        >>> history.append(fastrelu.EpochRecord(epoch=1, loss=0.5))
+        >>> history.loss, history.val_loss
+        ([0.5], [])
+        """
         for name in ("loss", "seconds", "rows_per_second", "learning_rate"):
             getattr(self, name).append(record[name])
         if record["val_loss"] is not None:
@@ -160,28 +198,17 @@ class History:
             self.val_metric.append(record["val_metric"])
 
 
-METRICS = {
-    "squared_error": "r2",
-    "cross_entropy": "accuracy",
-    "binary_cross_entropy": "accuracy",
-    "poisson": "d2",
-    "huber": "r2",
-    "absolute_error": "r2",
-    "quantile": "r2",
-}
-
-
 class Metric:
-    """The metric named in `METRICS` on these targets, weighted by row, in float64.
+    """A loss's metric on these targets, weighted by row, in float64.
 
     What depends on the targets alone is computed once, for many judgements.
     """
 
     def __init__(self, loss: Loss, y: Any, sample_weight: Any) -> None:
-        self.name = loss.name
+        self.loss, self.name = loss, loss.info.metric
         target: NDArray[Any] = np.asarray(y)
         self.target: NDArray[Any]
-        if self.name == "cross_entropy":
+        if loss.info.domain.labels:
             self.target = target.reshape(-1)
         else:
             target = target.astype(np.float64)
@@ -189,39 +216,40 @@ class Metric:
         rows = len(self.target)
         weight = np.ones(rows) if sample_weight is None else np.asarray(sample_weight, np.float64)
         self.weight, self.weight_sum = weight, weight.sum()
-        if METRICS[self.name] in ("r2", "d2"):
+        if self.name != "accuracy":
             self.by_output = weight[:, None]
             mean = (self.target * self.by_output).sum(axis=0) / self.by_output.sum()
-            if METRICS[self.name] == "r2":
-                self.total = (self.by_output * (self.target - mean) ** 2).sum(axis=0)
-            else:
-                means = np.broadcast_to(mean, self.target.shape)
-                self.total = (self.by_output * _deviance(self.target, means)).sum(axis=0)
+            self.total = self._errors(np.broadcast_to(mean, self.target.shape))
 
     def __call__(self, outputs: NDArray[Any]) -> float:
         """Return the metric of these outputs, (n, d_out)."""
         out = np.asarray(outputs, dtype=np.float64)
-        if self.name == "cross_entropy":
-            hits = out.argmax(axis=1) == self.target
-            return float((hits * self.weight).sum() / self.weight_sum)
-        if self.name == "binary_cross_entropy":
-            hits_each = ((out > 0) == (self.target > 0.5)).all(axis=1)
-            return float((hits_each * self.weight).sum() / self.weight_sum)
-        if METRICS[self.name] == "r2":
-            error = (self.by_output * (self.target - out) ** 2).sum(axis=0)
-        else:
-            error = (self.by_output * _deviance(self.target, np.exp(out))).sum(axis=0)
+        if self.name == "accuracy":
+            return float((self._hits(out) * self.weight).sum() / self.weight_sum)
+        error = self._errors(links.inverse(self.loss.info.link, out))
         with np.errstate(divide="ignore", invalid="ignore"):
             scores = np.where(
                 self.total > 0, 1.0 - error / self.total, np.where(error > 0, 0.0, 1.0)
             )
         return float(scores.mean())
 
+    def _hits(self, out: NDArray[Any]) -> NDArray[Any]:
+        """Return which rows are right; where several labels may be, all of them."""
+        hits: NDArray[Any]
+        if self.loss.info.domain.labels:
+            hits = out.argmax(axis=1) == self.target
+        else:
+            hits = ((out > 0) == (self.target > 0.5)).all(axis=1)
+        return hits
 
-def _deviance(y: NDArray[Any], mu: NDArray[Any]) -> NDArray[Any]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        each: NDArray[Any] = np.where(y > 0, y * np.log(y / mu), 0.0) - y + mu
-    return each
+    def _errors(self, predicted: NDArray[Any]) -> NDArray[Any]:
+        """Return the weighted sum of squared errors or deviances, for each output."""
+        if self.name == "r2":
+            each = (self.target - predicted) ** 2
+        else:
+            each = self.loss.deviance(self.target, predicted)
+        total: NDArray[Any] = (self.by_output * each).sum(axis=0)
+        return total
 
 
 class Progress:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import _core, losses
+from fastrelu import _catalogue, _core, losses
 from fastrelu._arguments import MatrixLike, real_number, seed_number, whole_number
 from fastrelu._core import Cache
 from fastrelu.exact.methods import PieceMethods
@@ -20,10 +20,11 @@ from fastrelu.optimizers import SGD, core_options
 
 Array = NDArray[Any]
 __all__ = ["Cache", "Gradients", "Network"]
-ACTIVATIONS = ("relu", "identity", "leaky_relu", "logistic", "tanh")
+ACTIVATIONS = tuple(_catalogue.ACTIVATIONS)
 
 
 @_core.fast_call
+@_catalogue.with_names
 class Network(PieceMethods, GradientMethods, _core.Network):
     """A fully connected network: hidden layers with an activation, then a linear output layer.
 
@@ -36,9 +37,8 @@ class Network(PieceMethods, GradientMethods, _core.Network):
         Whether the layers have biases.
     dtype : {"float32", "float64"}
         The dtype of parameters and arithmetic.
-    activation : {"relu", "identity", "leaky_relu", "logistic", "tanh"} or a sequence of them
-        The activation of the hidden layers: one name for all of them, or one for each. leaky_relu
-        has the slope 0.01 below 0.
+    activation : {activations} or a sequence of them
+        The activation of the hidden layers: one name for all of them, or one for each.
     init : {"he_uniform", "glorot_uniform"}
         The distribution of the initial weights: uniform between plus and minus
         ``sqrt(6 / fan_in)``, or ``sqrt(6 / (fan_in + fan_out))``. Biases start at 0.
@@ -185,15 +185,15 @@ class Network(PieceMethods, GradientMethods, _core.Network):
     def predict_proba(
         self, X: MatrixLike, loss: str | Loss, *, check_finite: bool | None = None
     ) -> Array:
-        """Return the predictions that the outputs stand for: the link of `loss` applied to them.
+        """Return the predictions that the outputs stand for: the inverse link of `loss` of them.
 
         Parameters
         ----------
         X : array_like or sparse matrix, (n, d_in) or (d_in,)
             Rows, or one row.
         loss : str or loss object
-            cross_entropy gives the probabilities of the classes, binary_cross_entropy that of each
-            output, poisson means, squared_error the outputs themselves.
+            By its link: softmax gives the probabilities of the classes, logistic that of each
+            output, log means, identity the outputs themselves.
         check_finite : bool, optional
             Whether infinities and NaN in X are refused; by default the network's own setting.
 

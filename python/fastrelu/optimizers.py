@@ -22,18 +22,40 @@ def _check_learning_rate(rate: Any) -> None:
 
 @dataclass(frozen=True)
 class SGD:
-    """Stochastic gradient descent, plain or with (Nesterov's) momentum.
+    """Stochastic gradient descent, plain or with momentum.
 
     Parameters
     ----------
     learning_rate : float or callable
-        A number, or a schedule k -> alpha_k for the step k = 1, 2, ...
+        The rate, >= 0; or a schedule, which gives the rate alpha_k of step k = 1, 2, ....
     momentum : float
-        0 (none) to 1.
+        The share of the last change that is kept in the next one, 0 (none) to 1.
     nesterov : bool
-        Nesterov's form of momentum.
+        Whether to use Nesterov's form of momentum.
     weight_decay : float
-        Coupled L2 penalty on weights, not biases: its product with the weight joins the gradient.
+        Coupled L2 penalty on weights, not on biases, >= 0: weight_decay times the weight is added
+        to the gradient.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    References
+    ----------
+    Robbins and Monro (1951), A stochastic approximation method. Polyak (1964), Some methods of
+    speeding up the convergence of iteration methods (momentum). Sutskever, Martens, Dahl and Hinton
+    (2013), On the importance of initialization and momentum in deep learning (Nesterov's form).
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> net = fastrelu.Network([1, 1])
+    >>> net.parameters[:] = 0
+    >>> trainer = fastrelu.Trainer(net, optimizer=fastrelu.SGD(learning_rate=0.5))
+    >>> loss = trainer.step([[1.0]], [1.0])  # the gradient is -1 for the weight and for the bias
+    >>> net.parameters
+    array([0.5, 0.5], dtype=float32)
     """
 
     learning_rate: LearningRate = 0.1
@@ -50,18 +72,40 @@ class SGD:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam (Kingma and Ba, 2015), in scikit-learn's form.
+    """Adam, in scikit-learn's form.
+
+    The form differs in where epsilon is added: to the root of the uncorrected second moment.
 
     Parameters
     ----------
     learning_rate : float or callable
-        A number, or a schedule k -> alpha_k.
+        The rate, >= 0; or a schedule, which gives the rate alpha_k of step k = 1, 2, ....
     beta_1, beta_2 : float
-        Decay of the first and second moment, in [0, 1).
+        The decay rates of the first and the second moment, in [0, 1).
     epsilon : float
         Added to the root of the second moment, > 0.
     weight_decay : float
-        Coupled L2 penalty on weights, not biases.
+        Coupled L2 penalty on weights, not on biases, >= 0: weight_decay times the weight is added
+        to the gradient.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    References
+    ----------
+    Kingma and Ba (2015), Adam: a method for stochastic optimization.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> net = fastrelu.Network([1, 1])
+    >>> net.parameters[:] = 0
+    >>> trainer = fastrelu.Trainer(net, optimizer=fastrelu.Adam(learning_rate=0.5))
+    >>> loss = trainer.step([[1.0]], [1.0])  # the first step has the length of the learning rate
+    >>> net.parameters.round(4)
+    array([0.5, 0.5], dtype=float32)
     """
 
     learning_rate: LearningRate = 1e-3
@@ -82,7 +126,34 @@ class Adam:
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019): lr * weight_decay * w."""
+    """Adam with decoupled weight decay: each step also lowers the weights by lr * weight_decay * w.
+
+    Parameters
+    ----------
+    learning_rate, beta_1, beta_2, epsilon
+        As for `Adam`.
+    weight_decay : float
+        Decoupled decay of weights, not of biases, >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    References
+    ----------
+    Loshchilov and Hutter (2019), Decoupled weight decay regularization.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> net = fastrelu.Network([1, 1], bias=False)
+    >>> net.parameters[:] = 1
+    >>> trainer = fastrelu.Trainer(net, optimizer=fastrelu.AdamW(0.5, weight_decay=0.5))
+    >>> loss = trainer.step([[1.0]], [1.0])  # no gradient: only the decay acts
+    >>> net.parameters
+    array([0.75], dtype=float32)
+    """
 
     weight_decay: float = 1e-2
     name: ClassVar[str] = "adamw"

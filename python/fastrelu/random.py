@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Random numbers as the core draws them: each a pure function of seed, purpose, index and time.
+"""Random numbers as the core draws them: each is a function of seed, purpose, index and time.
 
-They are Philox's (Salmon et al., 2011); docs/arithmetic.md says which number is used for what.
+docs/arithmetic.md says which number is used for what.
+
+References
+----------
+Salmon, Moraes, Dror and Shaw (2011), Parallel random numbers: as easy as 1, 2, 3 (Philox).
 """
 
 from __future__ import annotations
@@ -18,7 +22,14 @@ __all__ = ["Purpose", "permutation", "words"]
 
 
 class Purpose(IntEnum):
-    """What random numbers are for: streams of different purposes have nothing in common."""
+    """What random numbers are for. Streams of different purposes have nothing in common.
+
+    Examples
+    --------
+    >>> from fastrelu import random
+    >>> random.Purpose.ROW_ORDER.value
+    2
+    """
 
     INITIAL_WEIGHTS = 1
     ROW_ORDER = 2
@@ -34,7 +45,7 @@ class Purpose(IntEnum):
 
 
 def words(seed: int, purpose: int, first: int, count: int) -> NDArray[np.uint64]:
-    """Return words of a purpose's stream (index 0, time 0), wherever they begin.
+    """Return random 64-bit words of one purpose (index 0, time 0), from any place of their stream.
 
     Parameters
     ----------
@@ -43,18 +54,19 @@ def words(seed: int, purpose: int, first: int, count: int) -> NDArray[np.uint64]
     purpose : int
         A `Purpose`, or a number of your own, 1000 or more.
     first : int
-        The place of the first word in the stream, from 0.
+        The position of the first word in the stream, from 0.
     count : int
-        How many words.
+        The number of words.
 
     Returns
     -------
     ndarray of uint64, (count,)
+        The words.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is no whole number in its range.
+        If an argument is not a whole number in its range.
 
     Examples
     --------
@@ -73,23 +85,28 @@ def words(seed: int, purpose: int, first: int, count: int) -> NDArray[np.uint64]
 
 
 def permutation(seed: int, purpose: int, index: int, time: int, n: int) -> NDArray[np.int64]:
-    """Return the numbers 0 .. n - 1 in random order.
+    """Return the numbers 0 to n - 1 in random order.
 
     Parameters
     ----------
     seed, purpose, index, time : int
-        What the order depends on; `purpose` as for `words`, the others 0 to 2**64 - 1.
+        The numbers that the order depends on; `purpose` as for `words`, the others 0 to 2**64 - 1.
     n : int
-        How many numbers, 0 or more.
+        How many numbers, >= 0.
 
     Returns
     -------
     ndarray of int64, (n,)
+        The numbers.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is no whole number in its range.
+        If an argument is not a whole number in its range.
+
+    References
+    ----------
+    Fisher and Yates (1938), Statistical tables for biological, agricultural and medical research.
 
     Examples
     --------

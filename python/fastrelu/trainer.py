@@ -21,7 +21,6 @@ from fastrelu.checkpoint import CheckpointMethods
 from fastrelu.data_set import BlockSource, DataSet, Evaluation, LossSums, Shape
 from fastrelu.epoch import EpochMethods, Sampling, checked_sampling
 from fastrelu.history import (
-    METRICS,
     Callback,
     History,
     Progress,
@@ -40,33 +39,54 @@ class Trainer(EpochMethods, CheckpointMethods):
     Parameters
     ----------
     network : Network
-        Trained in place.
+        The network; it is trained in place.
     loss : str or loss object
-        See `fastrelu.losses`.
+        The loss; `fastrelu.losses` lists them.
     optimizer : SGD, Adam or AdamW, optional
         ``SGD(0.1)`` by default.
     batch_size : int
-        Rows of a minibatch, >= n_shards.
+        The number of rows of a minibatch, >= n_shards.
     seed : int or None
-        Of the row orders, 0..2**64 - 1; None draws one.
+        Seed of the row order and of dropout, 0 to 2**64 - 1; None picks a random one.
     clip_norm : float, optional
-        Largest Euclidean norm of a step's gradient; a longer one is shortened to it.
+        The largest Euclidean norm of a step's gradient; a longer one is shortened to it.
     dropout : float or sequence of float
-        Probability, from 0 and below 1, that a hidden unit is dropped from a step: one for all
-        hidden layers, or one for each. The units that stay are scaled up by 1 / (1 - dropout);
-        nothing is dropped outside training.
+        The probability, in [0, 1), that a hidden unit is dropped from a step: one for all hidden
+        layers, or one for each. The units that stay are scaled up by 1 / (1 - dropout). Outside
+        training nothing is dropped.
     n_shards : int
-        Contiguous runs into which the data are cut. It enters the sums, so it changes bits; the
-        number of threads does not.
+        The number of contiguous runs into which the rows are cut. It changes the order of sums, and
+        so the bits of the result; the number of threads does not.
     comm : None
         Reserved for runs of several processes.
     check_finite : bool
-        Whether X, y and sample_weight with infinities or NaN are refused by default.
+        Whether infinities and NaN in X, y and sample_weight are refused by default.
+
+    Attributes
+    ----------
+    network, loss, optimizer, batch_size, seed, clip_norm, dropout, n_shards, check_finite
+        The arguments; `loss` is always an object, `dropout` a tuple.
 
     Raises
     ------
     TypeError, ValueError
         If an argument is not as described.
+
+    References
+    ----------
+    Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov (2014), Dropout: a simple way to
+    prevent neural networks from overfitting. Pascanu, Mikolov and Bengio (2013), On the difficulty
+    of training recurrent neural networks (clip_norm).
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [1.0, 3.0, 5.0, 7.0]
+    >>> net = fastrelu.Network([1, 1])
+    >>> trainer = fastrelu.Trainer(net, optimizer=fastrelu.SGD(0.1), batch_size=2)
+    >>> history = trainer.fit(X, y, epochs=100)
+    >>> net.parameters.round(2)  # y = 2 x + 1
+    array([2., 1.], dtype=float32)
     """
 
     def __init__(
@@ -130,14 +150,15 @@ class Trainer(EpochMethods, CheckpointMethods):
         X : array_like or sparse matrix, (n, d_in)
             The minibatch, n >= 1 rows; `batch_size` does not matter here.
         y : array_like
-            Targets (n, d_out) ((n,) also for one output), or integer labels (n,).
+            Targets, (n, d_out) ((n,) also for one output), or integer labels, (n,), for
+            cross_entropy.
         sample_weight : array_like, (n,), optional
-            Weights of the rows, with a positive sum.
+            Weights of the rows, >= 0 with a positive sum.
 
         Returns
         -------
         float
-            The minibatch's loss, before the update.
+            The minibatch's loss before the update.
 
         Raises
         ------
@@ -145,6 +166,15 @@ class Trainer(EpochMethods, CheckpointMethods):
             If an argument does not fit; nothing has changed then.
         RuntimeError
             If another thread is using the network.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([1, 1])
+        >>> net.parameters[:] = 0
+        >>> trainer = fastrelu.Trainer(net, optimizer=fastrelu.SGD(0.5))
+        >>> trainer.step([[1.0]], [1.0]), net.parameters.tolist()
+        (0.5, [0.5, 0.5])
         """
         rate = self.optimizer.learning_rate
         if callable(rate):
@@ -173,48 +203,59 @@ class Trainer(EpochMethods, CheckpointMethods):
         Parameters
         ----------
         X : array_like or sparse matrix, (n, d_in); or DataSet; or BlockSource
-            Rows, n >= 1; a C-contiguous array of the network's dtype or uint8 is read in place, and
-            so is a CSR matrix of that dtype with int32 indices in order. Leave X as it is during
-            the fit. Rows that `prepare` has checked, or that come in blocks, have their targets
-            and weights with them.
+            Rows, n >= 1. A C-contiguous array of the network's dtype or of uint8 is read in place,
+            and so is a CSR matrix of that dtype with int32 indices in order; do not change it
+            during the fit. A `DataSet` from `prepare` and a `BlockSource` have their targets and
+            weights with them.
         y : array_like
-            Targets (n, d_out) ((n,) also for one output), or integer labels (n,).
+            Targets, (n, d_out) ((n,) also for one output), or integer labels, (n,), for
+            cross_entropy.
         epochs : int
-            Epochs to make. An epoch that was interrupted is finished first and does not count.
+            The number of epochs to make. An open epoch is finished first and does not count.
         sample_weight : array_like, (n,), optional
-            Weights of the rows, with a positive sum.
+            Weights of the rows, >= 0 with a positive sum.
         validation_data : tuple (X, y) or (X, y, sample_weight), or DataSet, optional
-            Evaluated after each epoch.
+            The rows to evaluate after each epoch.
         callbacks : iterable of callables
-            Each called ``callback(trainer, record)`` after each epoch, with an `EpochRecord`. One
-            that returns something true ends the fit.
+            Each is called as ``callback(trainer, record)`` after each epoch, with an `EpochRecord`.
+            If one returns something true, the fit ends.
         progress : bool
             Whether to report each epoch on standard error.
         sampling : {"shuffle", "subset", "with_replacement"}
-            Minibatches from a shuffled order; each an independent uniform subset of the rows; or
-            independent draws with replacement.
+            How the rows of a step are drawn: the next ones of a shuffled order; a uniform subset of
+            all rows, independent of the other steps; or one row after another from all rows.
         check_finite : bool, optional
-            Whether non-finite data are refused; the trainer's own setting by default.
+            Whether infinities and NaN in the data are refused; by default the trainer's own
+            setting.
 
         Returns
         -------
         History
-            Of the epochs that this call finished.
+            The numbers of the epochs that this call finished.
 
         Raises
         ------
         TypeError, ValueError
             If an argument does not fit; nothing has changed then.
         KeyboardInterrupt
-            On Ctrl-C, between two steps; network and trainer stay usable, and the next fit goes on
-            where this one stopped.
+            On Ctrl-C, between two steps. Network and trainer stay usable, and the next fit
+            continues where this one stopped.
         RuntimeError
             If another thread is using the network.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [1.0, 3.0, 5.0, 7.0]
+        >>> trainer = fastrelu.Trainer(fastrelu.Network([1, 1]), batch_size=2)
+        >>> history = trainer.fit(X, y, epochs=100, validation_data=([[4.0]], [9.0]))
+        >>> len(history), bool(history.val_loss[-1] < 0.001)
+        (100, True)
         """
         epochs = whole_number("epochs", epochs, 0)
         checked_sampling(sampling)
         calls = checked_callbacks(callbacks)
-        history = History(metric=METRICS[self.loss.name])
+        history = History(metric=self.loss.info.metric)
         self.network._begin_use()
         try:
             with _core.DefaultFloatingPoint():
@@ -246,7 +287,7 @@ class Trainer(EpochMethods, CheckpointMethods):
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Evaluation:
-        """Return loss, metric and outputs on some rows, by one forward pass without dropout.
+        """Return loss, metric and outputs for some rows, by one forward pass without dropout.
 
         Parameters
         ----------
@@ -265,7 +306,8 @@ class Trainer(EpochMethods, CheckpointMethods):
 
         Examples
         --------
-        >>> import numpy as np, fastrelu
+        >>> import numpy as np
+        >>> import fastrelu
         >>> trainer = fastrelu.Trainer(fastrelu.Network([2, 3], seed=1), loss="cross_entropy")
         >>> loss, accuracy, outputs = trainer.evaluate(np.eye(2), [0, 2])
         >>> outputs.shape, accuracy
@@ -278,14 +320,14 @@ class Trainer(EpochMethods, CheckpointMethods):
         return self._evaluated(data)
 
     def add_losses(self, data: DataSet, sums: LossSums) -> NDArray[Any]:
-        """Add the losses of a part of some rows to the sums over the parts before it.
+        """Add the losses of some rows to the sums over the rows before them.
 
         Parameters
         ----------
         data : DataSet
-            The part, from `prepare`.
+            The rows, from `prepare`.
         sums : LossSums
-            Changed in place.
+            The sums; they are changed in place.
 
         Returns
         -------
@@ -294,9 +336,20 @@ class Trainer(EpochMethods, CheckpointMethods):
 
         Raises
         ------
-        ValueError
-            If the rows were prepared for another network, or the trainer has shards, which sum
-            over all rows at once.
+        TypeError, ValueError
+            If the rows were prepared for another kind of network, or the trainer has shards, which
+            need all rows at once.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([1, 1])
+        >>> net.parameters[:] = [1, 0]  # net(x) = x
+        >>> trainer, sums = fastrelu.Trainer(net), fastrelu.LossSums()
+        >>> for X, y in ([[1.0]], [0.0]), ([[2.0]], [0.0]):
+        ...     outputs = trainer.add_losses(trainer.prepare(X, y), sums)
+        >>> sums.loss  # the mean of 1**2 / 2 and 2**2 / 2
+        1.25
         """
         epoch.check_data(self, "data", data)
         if self.n_shards != 1:

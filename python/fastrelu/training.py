@@ -11,21 +11,24 @@ from fastrelu.app.errors import (
     CheckpointError,
     ConfigError,
     DataError,
+    DataWarning,
     DivergedError,
     OutputError,
     TrainingError,
 )
 
 if TYPE_CHECKING:
-    from fastrelu.app.data.readers import read
+    from fastrelu.app.data.readers import ColumnChoice, read
     from fastrelu.app.model import Model, load_model
     from fastrelu.app.preprocess import fit_inputs, fit_target
     from fastrelu.app.report import describe_model, plot_run, summarize_columns
 
 __all__ = [
     "CheckpointError",
+    "ColumnChoice",
     "ConfigError",
     "DataError",
+    "DataWarning",
     "DivergedError",
     "Model",
     "OutputError",
@@ -41,6 +44,7 @@ __all__ = [
 _MODULES = {
     "Model": "model",
     "load_model": "model",
+    "ColumnChoice": "data.readers",
     "read": "data.readers",
     "fit_inputs": "preprocess",
     "fit_target": "preprocess",

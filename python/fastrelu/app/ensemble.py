@@ -63,11 +63,9 @@ def _log_sum_exp(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     return total
 
 
-def link_of(target: Target, loss: Loss) -> str:
+def link_of(loss: Loss) -> str:
     """Return what a network's outputs go through to be predictions."""
-    if target.task == "classification":
-        return "softmax"
-    return "exp" if loss.name == "poisson" else "identity"
+    return "exp" if loss.info.link == "log" else loss.info.link
 
 
 def evaluate(ensemble: Ensemble, rows: Examples, target: Target, loss: Loss) -> Scores:

@@ -29,6 +29,18 @@ class DataError(TrainingError):
     exit_code = 3
 
 
+class NoRowsError(DataError):
+    """A file or a query is as it should be, but has no rows."""
+
+
+class RowsError(DataError, ValueError):
+    """Rows that Python code hands over are not of a form that can be read."""
+
+
+class DataWarning(UserWarning):
+    """Rows have something that training had not, or lack something; what was done is said."""
+
+
 class DivergedError(TrainingError):
     """The loss is no longer a finite number."""
 

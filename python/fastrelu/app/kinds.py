@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 from collections.abc import Mapping
@@ -159,18 +160,27 @@ def one_of(*names: str) -> Choice:
 
 @dataclass(frozen=True)
 class Names(Kind):
-    """Names with commas between them, or a list of them."""
+    """Names with commas between them, or a list of them.
+
+    A name that has a comma in it stands in double quotes, as in a CSV file: ``'a,"Zeit, s"'``.
+    """
 
     metavar: str = "COLS"
 
     @property
     def expected(self) -> str:
         """What may stand here."""
-        return "names with commas between them"
+        return "names with commas between them, those with a comma of their own in double quotes"
 
     def from_text(self, text: str) -> tuple[str, ...]:
         """Return the names written."""
-        return self.check([name.strip() for name in text.split(",")])
+        try:
+            (names,) = csv.reader([text], skipinitialspace=True, strict=True)
+        except (csv.Error, ValueError):
+            raise self.error(text) from None
+        if not names:
+            raise self.error(text)
+        return self.check([name.strip() for name in names])
 
     def check(self, value: Any) -> tuple[str, ...]:
         """Return the names as a tuple."""
@@ -180,6 +190,12 @@ class Names(Kind):
         if not all(isinstance(name, str) and name for name in values):
             raise self.error(value)
         return tuple(values)
+
+
+def shown_names(names: tuple[str, ...]) -> str:
+    """Return names as `Names` reads them."""
+    quoted = ['"' + n.replace('"', '""') + '"' if set(n) & set(',"') else n for n in names]
+    return ",".join(quoted)
 
 
 @dataclass(frozen=True)

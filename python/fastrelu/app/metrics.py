@@ -10,19 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import LossSums, Network, Trainer, losses
+from fastrelu import LossSums, Network, Trainer, links, losses
 from fastrelu.app.preprocess import Examples, Target
 from fastrelu.losses import Loss
-
-METRIC = {"classification": "accuracy", "regression": "r2"}
 
 
 def predicted(target: Target, loss: Loss, outputs: NDArray[Any]) -> NDArray[np.float64]:
     """Return a regression network's outputs in the target's unit, (n,)."""
-    values = np.asarray(outputs[:, 0], dtype=np.float64)
-    if loss.name == "poisson":
-        with np.errstate(over="ignore"):
-            return np.exp(values)
+    values = links.inverse(loss.info.link, np.asarray(outputs, np.float64))[:, 0]
     return values * target.std + target.mean
 
 
@@ -38,12 +33,14 @@ class Scores:
     """
 
     def __init__(self, target: Target, loss: Loss) -> None:
-        self.target, self.kind = target, loss
+        self.target, self.loss_kind = target, loss
         self.rows = 0
         self.sums = LossSums()
         # Classification: weight, hits. Regression: weight, and sums over t and the error, both in
         # standard deviations from the mean: t, t^2, error^2, |error|.
         self._sums = np.zeros(5)
+        # Of a loss with a deviance: that of the predictions, and that of one constant.
+        self._deviances, self._constant = np.zeros(2), 0.0
         self._bad = False
 
     def add(
@@ -70,14 +67,34 @@ class Scores:
             hits = outputs.argmax(axis=1) == truth
             self._sums[:2] += (w.sum(), (w * hits).sum())
             return
-        t = (np.asarray(truth, np.float64) - self.target.mean) / self.target.std
-        guess = (predicted(self.target, self.kind, outputs) - self.target.mean) / self.target.std
+        y, mu = np.asarray(truth, np.float64), predicted(self.target, self.loss_kind, outputs)
+        if self.loss_kind.info.metric == "d2":
+            self._add_deviances(y, mu, w)
+        t = (y - self.target.mean) / self.target.std
+        guess = (mu - self.target.mean) / self.target.std
         with np.errstate(over="ignore", invalid="ignore"):
             error = t - guess
             self._sums += (
                 w.sum(), (w * t).sum(), (w * t * t).sum(),
                 (w * error * error).sum(), (w * np.abs(error)).sum(),
             )  # fmt: skip
+
+    def _add_deviances(self, y: NDArray[Any], mu: NDArray[Any], w: NDArray[Any]) -> None:
+        if not self._constant:  # about the mean of the first rows, or 1
+            self._constant = float((w * y).sum() / (w.sum() or 1.0)) or 1.0
+        with np.errstate(all="ignore"):
+            for k, guess in enumerate((mu, np.full_like(y, self._constant))):
+                self._deviances[k] += (w * self.loss_kind.deviance(y, guess)).sum()
+
+    def _explained(self, mean: float, weight: float) -> float:
+        """Return the share of the deviance from the mean that is explained.
+
+        A deviance is linear in y but for a term of y alone, so its sum about any other constant
+        gives that about the mean.
+        """
+        left, total = map(float, self._deviances)
+        about = self.loss_kind.deviance(np.array([mean]), np.array([self._constant]))
+        return 1.0 - left / (total - weight * float(about[0]))
 
     @property
     def finite(self) -> bool:
@@ -91,22 +108,31 @@ class Scores:
 
     @property
     def metric(self) -> float:
-        """Accuracy or R2."""
-        return self.result()[METRIC[self.target.task]]
+        """The loss's metric."""
+        return self.result()[self.loss_kind.info.metric]
 
     def result(self) -> dict[str, float]:
-        """Return the metrics: accuracy; or r2, rmse and mae in the target's unit; and the loss."""
+        """Return the metrics: accuracy; or r2, rmse and mae in the target's unit; and the loss.
+
+        With a loss that has a deviance, the share of it that is explained, d2, comes first.
+        """
         if self.target.task == "classification":
             weight, hits = self._sums[:2]
             return {"accuracy": float(hits / weight) if weight else 0.0, "loss": self.loss}
         weight, t, tt, error, absolute = map(float, self._sums)
+        has_deviance = self.loss_kind.info.metric == "d2"
+        shares = ("d2", "r2") if has_deviance else ("r2",)
         if not weight:
-            return {"r2": 0.0, "rmse": 0.0, "mae": 0.0, "loss": self.loss}
+            return dict.fromkeys((*shares, "rmse", "mae"), 0.0) | {"loss": self.loss}
         spread = tt - t * t / weight
         constant = spread <= 1e-12 * tt
-        r2 = float(error == 0) if constant else 1.0 - error / spread
-        return {
-            "r2": r2,
+        explained = dict.fromkeys(shares, float(error == 0))
+        if not constant:
+            explained["r2"] = 1.0 - error / spread
+        if has_deviance and not constant:
+            mean = t / weight * self.target.std + self.target.mean
+            explained["d2"] = self._explained(mean, weight)
+        return explained | {
             "rmse": math.sqrt(error / weight) * self.target.std,
             "mae": absolute / weight * self.target.std,
             "loss": self.loss,

@@ -3,26 +3,33 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
+import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import Network, losses, model_file
+from fastrelu import Network, links, losses, model_file
 from fastrelu.app import ensemble
 from fastrelu.app.data.meaning import OLD_READING, Reading
 from fastrelu.app.data.readers import ColumnChoice
+from fastrelu.app.data.readers.object_types import ObjectColumn
+from fastrelu.app.data.readers.objects import table_from
+from fastrelu.app.data.readers.values import as_target, as_weights, row_number
 from fastrelu.app.data.table import Table
 from fastrelu.app.ensemble import Ensemble
-from fastrelu.app.errors import DataError
+from fastrelu.app.errors import DataError, DataWarning, RowsError
 from fastrelu.app.metrics import Scores, predicted
 from fastrelu.app.preprocess import Inputs, Target
-from fastrelu.app.preprocess.inputs import Seen
+from fastrelu.app.preprocess.inputs import Seen, warnings_of
+from fastrelu.app.preprocess.target import require_domain
 from fastrelu.app.run_folder import MODEL
 from fastrelu.losses import Loss
 
@@ -53,6 +60,9 @@ class Model:
     seen : Counter
         What the last call met that training had not, by (what, column): unseen categories, missing
         columns.
+    nearest : dict of str to str
+        For columns that the last call missed: a column that was there, was not looked at, and has
+        nearly the name.
     """
 
     def __init__(
@@ -69,6 +79,7 @@ class Model:
         self.loss = losses.as_loss(loss)
         self.about = about or {}
         self.seen: Seen = Counter()
+        self.nearest: dict[str, str] = {}
 
     @property
     def metrics(self) -> dict[str, dict[str, float]]:
@@ -101,34 +112,42 @@ class Model:
 
         Parameters
         ----------
-        data : Table, DataFrame, mapping of columns, or array_like (n, p)
-            Raw rows. Columns are found by name, in any order; a column that is missing counts as
-            one without values. The target need not be there.
+        data : frame, mapping, sequence, or array_like (n, p)
+            Raw rows: a pandas or polars frame, an Arrow table, a DuckDB relation, a dict of
+            columns, a list of dicts, one row as a dict of values; columns are found by name, in any
+            order, and read as those of a file are. A column that is missing counts as one without
+            values. The columns of an array are those of the training file, in its order. The target
+            need not be there.
 
         Returns
         -------
         ndarray, (n, n_classes) or (n, 1)
+
+        Warns
+        -----
+        DataWarning
+            For each column in which something is what training had not, or that is not there.
+
+        Raises
+        ------
+        DataError
+            If the rows cannot be read.
         """
-        self.seen = Counter()
-        table = self.as_table(data)
-        blocks = [self.meaning(out) for _, out in self.blocks(table)]
-        if not blocks:
-            return np.empty((0, self.target.n_outputs), self.network.dtype)
-        return np.concatenate(blocks)
+        return self._outputs(data)
 
     def predict(self, data: Any) -> NDArray[Any]:
         """Return a label for each row, or the value in the target's own unit.
 
         Parameters
         ----------
-        data : Table, DataFrame, mapping of columns, or array_like (n, p)
-            Raw rows, as `outputs` takes them.
+        data : frame, mapping, sequence, or array_like (n, p)
+            Raw rows, as `outputs` takes them, with the same warnings.
 
         Returns
         -------
         ndarray, (n,)
         """
-        outputs = self.outputs(data)
+        outputs = self._outputs(data)
         return outputs[:, 0] if self.task == "regression" else self.target.decode(outputs)
 
     def predict_proba(self, data: Any) -> NDArray[Any]:
@@ -136,8 +155,8 @@ class Model:
 
         Parameters
         ----------
-        data : Table, DataFrame, mapping of columns, or array_like (n, p)
-            Raw rows, as `outputs` takes them.
+        data : frame, mapping, sequence, or array_like (n, p)
+            Raw rows, as `outputs` takes them, with the same warnings.
 
         Returns
         -------
@@ -150,11 +169,41 @@ class Model:
         """
         if self.task != "classification":
             raise ValueError("predict_proba: the model predicts numbers, not classes")
-        return self.outputs(data)
+        return self._outputs(data)
+
+    def _outputs(self, data: Any) -> NDArray[Any]:
+        self.forget()
+        result = self.table_outputs(self.as_table(data))
+        self._warn()
+        return result
+
+    def table_outputs(self, table: Table) -> NDArray[Any]:
+        """Return what `outputs` does, of a table; what it meets is counted, and not warned of."""
+        blocks = [self.meaning(out) for _, out in self.blocks(table)]
+        if not blocks:
+            return np.empty((0, self.target.n_outputs), self.network.dtype)
+        return np.concatenate(blocks)
+
+    def forget(self) -> None:
+        """Forget what earlier rows had that training had not."""
+        self.seen = Counter()
+        self.nearest = {}
+
+    def warnings(self) -> list[str]:
+        """Return a sentence for each thing that rows since `forget` had and training had not."""
+        return warnings_of(self.seen, self.nearest)
+
+    def _warn(self) -> None:
+        for text in self.warnings():
+            warnings.warn(text, DataWarning, stacklevel=4)
 
     def blocks(self, table: Table) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Yield the network's outputs block by block, with the rows they are of."""
         name = self.network.dtype.name
+        near = difflib.get_close_matches
+        for column in set(self.inputs.column_names if table.others else ()) - set(table.names):
+            for other in near(column, table.others, n=1):
+                self.nearest[column] = other
         for first in range(0, table.n_rows, BLOCK_ROWS):
             rows = slice(first, min(first + BLOCK_ROWS, table.n_rows))
             X = self.inputs.transform(table.take(rows), None, name, self.seen)
@@ -167,25 +216,57 @@ class Model:
         """Return outputs as probabilities, or as values in the target's unit, (n, 1)."""
         if self.task == "regression":
             return predicted(self.target, self.loss, outputs)[:, None]
-        powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        result: NDArray[Any] = powers / powers.sum(axis=1, keepdims=True)
-        return result
+        return links.inverse(self.loss.info.link, outputs)
 
-    def evaluate(self, tables: Table | Iterable[Table]) -> Scores:
-        """Return the scores on the rows of a table, or of several, that have a target.
+    def evaluate(self, data: Any, y: Any = None, sample_weight: Any = None) -> Scores:
+        """Return the scores on rows that have a target.
+
+        Parameters
+        ----------
+        data : frame, mapping, sequence, or array_like (n, p)
+            Raw rows, as `outputs` takes them, with the same warnings.
+        y : array_like, (n,), optional
+            Their targets; by default the column of the target's name.
+        sample_weight : array_like, (n,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        Scores
+            ``.result()`` is a dict of the metrics.
 
         Raises
         ------
         DataError
-            If no row has one, or one has a class that the model does not know.
+            If no row has a target, or one has a class that the model does not know or a number
+            that is no target of its loss.
         """
-        self.seen = Counter()
+        self.forget()
+        table = self.as_table(data, need_target=y is None)
+        place = row_number()
+        if y is not None:
+            name, kind = self.target_name, self.target.kind
+            read = ObjectColumn("y", name, place, kind if kind == "text" else None, "target")
+            table = replace(table, target=as_target("y", name, read.read(y), place))
+        if sample_weight is not None:
+            weights = as_weights("data", "sample_weight", np.asarray(sample_weight), place)
+            table = replace(table, weights=weights)
+        for what, values in (("y", table.target), ("sample_weight", table.weights)):
+            if values is not None and len(values) != table.n_rows:
+                raise RowsError(f"{what}: expected {table.n_rows} values, got {len(values)}")
+        scores = self.score([table])
+        self._warn()
+        return scores
+
+    def score(self, tables: Iterable[Table]) -> Scores:
+        """Return the scores on the rows of tables that have a target; see `evaluate`."""
         scores = Scores(self.target, self.loss)
         source = "the data"
-        for table in [tables] if isinstance(tables, Table) else tables:
+        for table in tables:
             source = table.source
             used = np.flatnonzero(~table.missing_target())
             if len(used):
+                require_domain(table, used, self.loss, self.network.dtype.name)
                 self._score(scores, table.take(used))
         if not scores.rows:
             raise DataError(f"{source}: no row has a target {self.target_name!r} to compare with")
@@ -210,6 +291,7 @@ class Model:
             target=self.target_name if need_target else None,
             kinds=kinds,
             width=None if kinds else len(self.inputs.column_names),
+            order=tuple(self.inputs.file_order) if kinds else (),
             reading=self.reading,
         )
 
@@ -219,31 +301,9 @@ class Model:
         plain = self.about.get("reading")
         return OLD_READING if plain is None else Reading.from_description(plain)
 
-    def as_table(self, data: Any) -> Table:
-        """Return raw rows of any kind as a table."""
-        if isinstance(data, Table):
-            return data
-        if isinstance(data, Mapping) or hasattr(data, "columns"):
-            columns = {str(name): _column(data[name]) for name in data if name != self.target_name}
-            lengths = {len(values) for values in columns.values()}
-            if len(lengths) != 1:
-                raise ValueError(f"data: expected columns of one length, got {sorted(lengths)}")
-            return Table("data", lengths.pop(), columns)
-        matrix = data if hasattr(data, "tocsr") else np.asarray(data)
-        if matrix.ndim != 2:
-            raise ValueError(f"data: expected rows and columns, got shape {matrix.shape}")
-        matrix = matrix.tocsr() if hasattr(matrix, "tocsr") else matrix
-        return self._matrix_table(matrix)
-
-    def _matrix_table(self, matrix: Any) -> Table:
-        names = self.inputs.column_names
-        if matrix.shape[1] != len(names):
-            raise ValueError(f"data: expected {len(names)} columns, got {matrix.shape[1]}")
-        if not self.inputs.kinds:
-            return Table("data", matrix.shape[0], matrix=matrix, matrix_names=names)
-        dense = matrix.toarray() if hasattr(matrix, "toarray") else matrix
-        columns = {name: _column(dense[:, j]) for j, name in enumerate(names)}
-        return Table("data", dense.shape[0], columns)
+    def as_table(self, data: Any, need_target: bool = False) -> Table:
+        """Return raw rows of any kind as a table; see `outputs`."""
+        return table_from(data, self.choice(need_target), need_target=need_target)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model: a file that `fastrelu.load` gives the network of; or an ensemble."""
@@ -280,6 +340,19 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     ------
     DataError
         If there is no such file, or it is no such model.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from fastrelu import training
+    >>> from fastrelu.app.cli import main
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     command = ["train", "iris", "--epochs", "1", "--out", folder + "/run", "--quiet"]
+    ...     _ = main(command, standalone_mode=False)
+    ...     model = training.load_model(folder + "/run")
+    test accuracy: 0.7000
+    >>> model.task, model.predict(training.read(["iris"])).shape
+    ('classification', (150,))
     """
     file = Path(path)
     if file.is_dir():
@@ -311,20 +384,3 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{file}: the model file is damaged ({error!r})") from None
-
-
-def _column(values: Any) -> NDArray[Any]:
-    """Return a column as a table has it: numbers, text with "" for none, or dates."""
-    array = np.asarray(values)
-    if array.ndim != 1:
-        raise ValueError(f"data: expected columns of shape (n,), got {array.shape}")
-    if array.dtype.kind == "M":
-        return array.astype("datetime64[us]")
-    if array.dtype.kind in "iuf":
-        return array
-    if array.dtype.kind == "b":
-        return array.astype(np.uint8)
-    texts = ["" if v is None or v != v else str(v) for v in array.tolist()]
-    result = np.empty(len(texts), object)
-    result[:] = texts
-    return result

@@ -11,21 +11,14 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from fastrelu import losses
 from fastrelu.app import kinds
 from fastrelu.app.errors import ConfigError
 from fastrelu.app.kinds import Kind, one_of
+from fastrelu.network import ACTIVATIONS
 
 NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?"
-ACTIVATIONS = ("relu", "leaky_relu", "logistic", "tanh", "identity")
-LOSSES = {
-    "auto": None,
-    "cross_entropy": None,
-    "squared_error": None,
-    "huber": f"(?:{NUMBER})?",
-    "absolute_error": None,
-    "quantile": f"(?:{NUMBER})?",
-    "poisson": None,
-}
+TASKS = ("classification", "regression")
 
 
 @dataclass(frozen=True)
@@ -47,15 +40,26 @@ def _option(default: Any, kind: Kind, group: str, help_text: str, **more: bool) 
     return field(default=default, metadata={"option": Option(kind, group, help_text, **more)})
 
 
-DATA, READING, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
-    "Data", "Reading of text", "Preprocessing", "Network", "Training",
+DATA, SOURCE, READING, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
+    "Data", "Where the rows are", "Reading of text", "Preprocessing", "Network", "Training",
     "Several trainings at once", "Running",
 )  # fmt: skip
 
 
+def _loss_choice() -> kinds.Choice:
+    """Return the kind of a loss's name, with a parameter if it has one: ``quantile:0.9``."""
+    patterns: dict[str, str | None] = {"auto": None}
+    shown_as = ["auto"]
+    for name in (name for task in TASKS for name in losses.names(task)):
+        parameter = losses.as_loss(name).info.parameter
+        patterns[name] = None if parameter is None else f"(?:{NUMBER})?"
+        shown_as.append(name if parameter is None else f"{name}:{parameter.name.upper()}")
+    return kinds.Choice(patterns, "|".join(shown_as))
+
+
 @dataclass(frozen=True)
 class Settings:
-    """All that a run is set to; None leaves a choice to the data.
+    """The settings of a run; None leaves a choice to the data.
 
     Each attribute is the flag of its name (``batch_size``: ``--batch-size``) and the key of its
     name in a TOML file.
@@ -63,20 +67,20 @@ class Settings:
 
     data: tuple[str, ...] = _option((), kinds.Names("DATA..."), DATA, "", fixed=False)
     target: str | None = _option(
-        None, kinds.Text("COL"), DATA, "What to predict: a column (default: the last) or array (y)."
+        None, kinds.Text("COL"), DATA, "Column (or array) to predict.  [default: the last, or y]"
     )
     task: str = _option(
         "auto",
-        one_of("auto", "classification", "regression"),
+        one_of("auto", *TASKS),
         DATA,
-        "auto: classification for text and for whole numbers of few values.",
+        "auto: classification for text and for whole numbers with few values.",
     )
     features: tuple[str, ...] | None = _option(
         None, kinds.Names(), DATA, "Columns to learn from.  [default: all others]"
     )
     ignore: tuple[str, ...] = _option((), kinds.Names(), DATA, "Columns to leave out.")
     categorical: tuple[str, ...] = _option(
-        (), kinds.Names(), DATA, "Columns of numbers that are categories."
+        (), kinds.Names(), DATA, "Columns to read as categories, though they hold numbers."
     )
     weights: str | None = _option(
         None, kinds.Text("COL"), DATA, "Column (or array) with a weight for each row."
@@ -85,28 +89,45 @@ class Settings:
         "random",
         kinds.Choice({"random": None, "time": ".+", "column": ".+"}, "random|time:COL|column:COL"),
         DATA,
-        "time: the last rows by COL are tested; column: COL says train, validation or test.",
+        "time: test on the latest rows by COL; column: COL says train, validation or test.",
     )
     validation: float = _option(
-        0.1, kinds.Real(0, 1, open_high=True), DATA, "Share of the rows watched while training."
+        0.1, kinds.Real(0, 1, open_high=True), DATA, "Share of the rows for validation."
     )
     test: float = _option(
         0.2, kinds.Real(0, 1, open_high=True), DATA, "Share of the rows kept for the test."
     )
     memory: str = _option(
-        "256MB",
-        kinds.Size(),
-        DATA,
-        "Data that need more are read in blocks, not kept (Parquet, NPY).",
+        "256MB", kinds.Size(), DATA, "Data that need more memory are read in blocks."
+    )
+    x: str | None = _option(
+        None, kinds.Text("NAME"), SOURCE, "NPZ: the array of inputs.  [default: X]"
+    )
+    y: str | None = _option(
+        None,
+        kinds.Text("NAME|FILE"),
+        SOURCE,
+        "NPZ: the array of targets; NPY, IDX: their file.  [default: y; the last file, where it "
+        "has one value a row]",
+    )
+    sql: str | None = _option(
+        None,
+        kinds.Text("QUERY"),
+        SOURCE,
+        "The rows of a SELECT, by DuckDB (extra sql); files stand in it as FROM 'sales/*.parquet'. "
+        "DATA is a database file, or left out.",
+    )
+    table: str | None = _option(
+        None, kinds.Text("NAME"), SOURCE, "A database's table, or a workbook's sheet."
     )
     separator: str | None = _option(
         None,
         kinds.Text("CHAR"),
         READING,
-        "What stands between fields: a character, or tab or space.  [default: told from the rows]",
+        "Separator of fields: a character, or tab or space.  [default: told from the rows]",
     )
     quote: str | None = _option(
-        None, kinds.Text("CHAR"), READING, 'What stands around fields, or none.  [default: "]'
+        None, kinds.Text("CHAR"), READING, 'Quote around fields, or none.  [default: "]'
     )
     decimal: str | None = _option(
         None,
@@ -145,33 +166,35 @@ class Settings:
         "auto",
         one_of("auto", "standard", "quantile", "none"),
         INPUTS,
-        "Numbers to mean 0 and deviation 1, or through their quantiles.  auto: bytes stay.",
+        "Scaling of numbers to mean 0 and deviation 1, or to normal scores.  auto: bytes stay.",
     )
     categories: str = _option(
         "one-hot",
         kinds.Choice({"one-hot": None, "hash": "(?:[1-9][0-9]{0,5})?"}, "one-hot|hash:N"),
         INPUTS,
-        "Text: an input for each value, or N inputs a column (64 where N is not given).",
+        "Text: one input for each value, or N (64) hashed inputs for each column.",
     )
     hidden: tuple[int, ...] = _option(
         (128, 64), kinds.Widths(), NETWORK, "Widths of the hidden layers; none: a linear model."
     )
-    activation: str = _option("relu", one_of(*ACTIVATIONS), NETWORK, "Of the hidden layers.")
-    dtype: str = _option("float32", one_of("float32", "float64"), NETWORK, "Of the arithmetic.")
+    activation: str = _option("relu", one_of(*ACTIVATIONS), NETWORK, "Activation of hidden layers.")
+    dtype: str = _option(
+        "float32", one_of("float32", "float64"), NETWORK, "The arithmetic's dtype."
+    )
     seed: int = _option(
-        0, kinds.Whole(0, 2**63 - 1), NETWORK, "Of the split, the initial weights, the row orders."
+        0, kinds.Whole(0, 2**63 - 1), NETWORK, "Seed of split, initial weights, row order."
     )
     epochs: int | None = _option(
         None,
         kinds.Whole(1, 10**9),
         TRAINING,
-        "Passes over the rows.  [default: by their number]",
+        "Number of epochs.  [default: by the number of rows]",
         fixed=False,
     )
     batch_size: int | None = _option(
-        None, kinds.Whole(1), TRAINING, "Rows of a step.  [default: by their number]"
+        None, kinds.Whole(1), TRAINING, "Rows of a minibatch.  [default: by the number of rows]"
     )
-    optimizer: str = _option("adam", one_of("adam", "adamw", "sgd"), TRAINING, "How to step.")
+    optimizer: str = _option("adam", one_of("adam", "adamw", "sgd"), TRAINING, "Optimizer.")
     lr: float | None = _option(
         None,
         kinds.Real(0, 1e6, open_low=True),
@@ -190,86 +213,88 @@ class Settings:
             "constant|cosine|step:FACTOR,EPOCHS|inverse-time:ELL",
         ),
         TRAINING,
-        "How the rate falls: to a hundredth along half a cosine; by FACTOR each EPOCHS (0.5 and a "
-        "third of all); as 1/(2 ELL k) in step k.",
+        "How the learning rate falls. cosine: to a hundredth, along half a cosine; step: by FACTOR "
+        "(0.5) after each EPOCHS (a third of all); inverse-time: as 1/(2 ELL k) in step k.",
     )
     sampling: str = _option(
         "shuffle",
         one_of("shuffle", "subset", "with_replacement"),
         TRAINING,
-        "A step's rows: from a shuffled order; an independent subset of all rows; drawn with "
-        "replacement.",
+        "How the rows of a step are drawn: in a shuffled order; as an independent subset of all "
+        "rows; with replacement.",
     )
     schedule_epochs: int | None = _option(
-        None, kinds.Whole(1, 10**9), TRAINING, "The schedule's length.  [default: --epochs]"
+        None, kinds.Whole(1, 10**9), TRAINING, "Length of the schedule.  [default: --epochs]"
     )
     momentum: float | None = _option(
-        None, kinds.Real(0, 1, open_high=True), TRAINING, "sgd's, Nesterov's form.  [default: 0.9]"
+        None, kinds.Real(0, 1, open_high=True), TRAINING, "Momentum of sgd.  [default: 0.9]"
     )
     weight_decay: float | None = _option(
         None, kinds.Real(0, 1e6), TRAINING, "L2 penalty.  [default: adamw 0.01, others 0]"
     )
     clip_norm: float | None = _option(
-        None, kinds.Real(0, open_low=True), TRAINING, "Longest gradient.  [default: any]"
+        None,
+        kinds.Real(0, open_low=True),
+        TRAINING,
+        "Largest norm of a gradient.  [default: no limit]",
     )
     dropout: tuple[float, ...] = _option(
         (0.0,),
         kinds.Rates(),
         TRAINING,
-        "Share of the hidden units that each step leaves out: of all layers, or of each.",
+        "Share of the hidden units that each step drops: for all layers, or one for each.",
     )
     loss: str = _option(
         "auto",
-        kinds.Choice(
-            LOSSES,
-            "auto|cross_entropy|squared_error|huber:DELTA|absolute_error|quantile:Q|poisson",
-        ),
+        _loss_choice(),
         TRAINING,
-        "auto: cross_entropy, or squared_error.  DELTA is in standard deviations of the target.",
+        "auto: cross_entropy or squared_error.  DELTA is in standard deviations of the target.",
     )
     class_weight: str = _option(
-        "none", one_of("none", "balanced"), TRAINING, "balanced: rare classes weigh as much."
+        "none", one_of("none", "balanced"), TRAINING, "balanced: all classes have the same weight."
     )
     early_stopping: int | None = _option(
         None,
         kinds.Whole(1, 10**9, "EPOCHS"),
         TRAINING,
-        "Stop after so many epochs without a better validation loss; keep the best.",
+        "Stop after EPOCHS epochs without a better validation loss; keep the best parameters.",
     )
     seeds: int | None = _option(
         None,
         kinds.Whole(1, 1000, "K"),
         SEVERAL,
-        "Train K networks, of --seed and those after it, and save them as one model: their mean.",
+        "Train K networks with the seeds from --seed on; the model predicts their mean.",
     )
     folds: int | None = _option(
         None,
         kinds.Whole(2, 1000, "K"),
         SEVERAL,
-        "Cross-validate on K folds of the rows that are no test rows, then train as without.",
+        "Cross-validate on K folds of the rows outside the test, then train as without --folds.",
     )
     search: bool = _option(
         False,
         kinds.Switch(),
         SEVERAL,
-        "Try --candidates by successive halving; train the best one on and save it.",
+        "Try --candidates settings by successive halving; save the best.",
     )
-    candidates: int = _option(16, kinds.Whole(1, 10_000), SEVERAL, "How many --search draws.")
+    candidates: int = _option(16, kinds.Whole(1, 10_000), SEVERAL, "How many --search tries.")
     search_space: str | None = _option(
         None,
         kinds.Text("SPACE"),
         SEVERAL,
-        "Where from, as 'hidden=64|128,64; lr=0.0003..0.01', or a TOML file with a table [search].",
+        "The settings to search, as 'hidden=64|128,64; lr=0.0003..0.01', or a TOML file.",
     )
     checkpoint_every: str = _option(
-        "60s", kinds.Cadence(), RUN, "How often --out gets a checkpoint.", fixed=False
+        "60s", kinds.Cadence(), RUN, "How often to save a checkpoint in --out.", fixed=False
     )
-    keep: int = _option(3, kinds.Whole(1, 10**6), RUN, "Checkpoints to keep.", fixed=False)
+    keep: int = _option(
+        3, kinds.Whole(1, 10**6), RUN, "Number of checkpoints to keep.", fixed=False
+    )
     threads: int | None = _option(
         None,
         kinds.Whole(1, 1024),
         RUN,
-        "Threads; the results do not depend on them.  [default: the cores]",
+        "Number of threads; results do not depend on it.  [default: all cores]",
         saved=False,
         fixed=False,
     )
@@ -293,7 +318,7 @@ class Settings:
         None,
         kinds.Text("FILE|-"),
         RUN,
-        "A line of JSON for each epoch; -: on standard output.",
+        "Write a line of JSON for each epoch; -: to standard output.",
         saved=False,
         fixed=False,
     )
@@ -455,7 +480,7 @@ def differences(saved: Settings, given: Mapping[str, Any]) -> list[str]:
 def shown(value: Any) -> str:
     """Return a setting's value as a flag has it."""
     if isinstance(value, tuple):
-        return ",".join(map(shown, value)) or "none"
+        return kinds.shown_names(tuple(map(shown, value))) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

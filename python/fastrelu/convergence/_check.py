@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastrelu._arguments import reals
 from fastrelu.convergence._constants import SLACK
 from fastrelu.convergence._problem import LOSSES, rows_of
 from fastrelu.optimizers import SGD
@@ -13,7 +14,13 @@ from fastrelu.schedules import inverse_time
 from fastrelu.trainer import Trainer
 
 
-def check(trainer: Trainer, X: ArrayLike, *, sampling: str = "shuffle") -> list[str]:
+def check(
+    trainer: Trainer,
+    X: ArrayLike,
+    *,
+    sampling: str = "shuffle",
+    sample_weight: ArrayLike | None = None,
+) -> list[str]:
     """Return the assumptions of the proof that a fit of this trainer would not meet.
 
     Parameters
@@ -24,6 +31,8 @@ def check(trainer: Trainer, X: ArrayLike, *, sampling: str = "shuffle") -> list[
         The rows that it is going to be fitted to.
     sampling : {"shuffle", "subset", "with_replacement"}
         How each step is going to draw its rows.
+    sample_weight : array_like, (n,), optional
+        The weights of the rows.
 
     Returns
     -------
@@ -55,6 +64,16 @@ def check(trainer: Trainer, X: ArrayLike, *, sampling: str = "shuffle") -> list[
     reasons = []
     if sampling == "shuffle":
         reasons.append("the steps of a shuffled epoch are not independent of one another")
+    if trainer.n_steps > 0:
+        reasons.append(
+            f"the trainer has taken {trainer.n_steps} steps before, and nothing is known of how "
+            "their rows were drawn: the proof is about all steps from the first on"
+        )
+    if sample_weight is not None and not _are_equal(sample_weight, len(rows)):
+        reasons.append(
+            "rows have different weights: each minibatch is divided by the sum of its own, so that "
+            "the mean of its gradients is not grad f"
+        )
     optimizer = trainer.optimizer
     plain = isinstance(optimizer, SGD) and optimizer.momentum == 0
     if not plain:
@@ -81,6 +100,13 @@ def check(trainer: Trainer, X: ArrayLike, *, sampling: str = "shuffle") -> list[
     elif ell is not None and rate.ell > ell * (1 + SLACK):
         reasons.append(f"ell = {rate.ell:.6g} is more than the modulus known, {ell:.6g}")
     return reasons
+
+
+def _are_equal(sample_weight: ArrayLike, n: int) -> bool:
+    weights = reals("sample_weight", sample_weight)
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight: expected shape ({n},), got {weights.shape}")
+    return bool((weights == weights[0]).all())
 
 
 def _modulus(trainer: Trainer, rows: np.ndarray) -> float | None:

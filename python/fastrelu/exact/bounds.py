@@ -23,7 +23,7 @@ def output_bounds(
     net: Network, lower: ArrayLike, upper: ArrayLike, rounding: bool
 ) -> tuple[Array, Array]:
     """Return the box around the outputs; see `Network.output_bounds`."""
-    low, high = pre_activation_bounds(net, _corner(net, "lower", lower), upper, rounding)[-1]
+    low, high = pre_activation_bounds(net, lower, upper, rounding)[-1]
     return low, high
 
 
@@ -54,7 +54,8 @@ def pre_activation_bounds(
     """
     check_activations(net)
     check_parameters(net)
-    low, high = _corner(net, "lower", lower), _corner(net, "upper", upper)
+    low = _corner(net, "lower", lower, -np.inf, rounding)
+    high = _corner(net, "upper", upper, np.inf, rounding)
     wrong = np.flatnonzero(~(low <= high))
     if len(wrong):
         i = int(wrong[0])
@@ -64,8 +65,24 @@ def pre_activation_bounds(
     return list(zip(np.split(below, ends), np.split(above, ends), strict=True))
 
 
-def _corner(net: Network, name: str, values: ArrayLike) -> Array:
+def _corner(net: Network, name: str, values: ArrayLike, outward: float, rounding: bool) -> Array:
+    """Return a corner of the box in float64, which is exact for what is meant.
+
+    The network casts long integers and longdouble to its dtype with one rounding, and so does this;
+    for exact arithmetic they are rounded outwards.
+    """
     corner = reals(name, values)
     if corner.shape != (net.layer_sizes[0],):
         raise ValueError(f"{name}: expected shape ({net.layer_sizes[0]},), got {corner.shape}")
+    given = np.asarray(values)
+    if given.dtype.kind not in "iu" and given.dtype.itemsize <= 8:
+        return corner
+    if rounding:
+        return given.astype(net.dtype).astype(np.float64)
+    whole = given.dtype.kind in "iu"
+    for i, value in enumerate(given.tolist() if whole else given):
+        # Of longdouble the comparison is exact; so is that of Python's whole numbers.
+        near = int(corner[i]) if whole else corner[i]
+        if near > value if outward < 0 else near < value:
+            corner[i] = np.nextafter(corner[i], outward)
     return corner

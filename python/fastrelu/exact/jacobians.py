@@ -32,6 +32,8 @@ class Layers:
     def __init__(self, net: Network) -> None:
         weights, self.biases = parameters(net)
         self.weights = [W.T for W in weights]
+        # Of scaled inputs, without a rounding.
+        self.first_weights = self.weights[0]
         self.weights[0] = self.weights[0] * input_scale(net)
         # The slope below 0 of each hidden layer.
         self.slopes = [negative_slope(net, name) for name in net.activations]

@@ -15,13 +15,12 @@ from fastrelu.exact.jacobians import (
     Layers,
     evaluate,
     jacobians,
-    norm_above,
     norm_below,
     operator_norms,
 )
 from fastrelu.exact.lipschitz_upper import upper_bound
 from fastrelu.exact.network_parameters import check_activations, check_parameters
-from fastrelu.exact.regions import MAX_REGIONS, on_plane
+from fastrelu.exact.region_norms import distances, region_bounds, usual_distance
 
 if TYPE_CHECKING:
     from fastrelu.network import Network
@@ -30,6 +29,8 @@ Array = NDArray[np.float64]
 # The search for the lower bound: multiply-adds that it may take, searches side by side, and the
 # most Jacobians on one line.
 WORK, CHAINS, ON_A_LINE = 1e10, 6, 64
+# So many times as far from 0 as another, a kink is at another distance.
+FAR = 1e4
 
 
 def lipschitz(net: Network, bounds: ArrayLike | None, norm: Any, seed: int) -> tuple[float, float]:
@@ -43,7 +44,7 @@ def lipschitz(net: Network, bounds: ArrayLike | None, norm: Any, seed: int) -> t
     seed = seed_number(seed)
     layers = Layers(net)
     with np.errstate(over="ignore", invalid="ignore"):
-        exact = _from_regions(net, layers, box, float(norm)) if d_in <= 2 else None
+        exact = region_bounds(net, layers, box, float(norm)) if d_in <= 2 else None
         # What holds everywhere holds in a box, and where its blocks are weighted by 1/2 each it can
         # be a little lower.
         upper = exact[1] if exact else upper_bound(layers, None, float(norm))
@@ -68,89 +69,6 @@ def _box(bounds: ArrayLike, d_in: int) -> Array:
     return box
 
 
-def _from_regions(
-    net: Network, layers: Layers, box: Array | None, norm: float
-) -> tuple[float, float] | None:
-    """Return both bounds from all regions; None if there are too many."""
-    error = layers.jacobian_error
-    slack = norm_above(np.zeros_like(error), error, norm)
-    best, upper = 0.0, 0.0
-    try:
-        sheets = [_sheet_jacobians(net, *sheet) for sheet in _sheets(net, box)]
-    except _core.TooManyRegionsError:
-        return None
-    for J, X, pattern in sheets:
-        norms = operator_norms(J, norm)
-        order = np.argsort(-norms, kind="stable")
-        upper = max(upper, norm_above(J[order[0]], error, norm), norms[order[0]] + slack)
-        # The largest whose region is beyond doubt; all but always the first.
-        for some in np.array_split(order, max(1, len(order) // 16)):
-            points = evaluate(layers, X[some])
-            same = np.concatenate([*points.pattern, pattern[some, :0]], axis=1) == pattern[some]
-            sure = some[points.certain & same.all(axis=1)]
-            if len(sure):
-                best = max(best, norm_below(J[sure[0]], error, norm))
-                break
-    return best, upper
-
-
-# A window and the plane it lies in (cpp/regions.h).
-Sheet = tuple[Array, Array]
-
-
-def _sheets(net: Network, box: Array | None) -> list[Sheet]:
-    """Return planes that meet every region of one or two inputs.
-
-    Without a box they are a square and the faces to its sides of the truncated cone from the
-    square, at w = 1, down to w = 0: w net(x / w) is linear on the same regions, and each
-    x outside the square is y / w with y on the square's edge. So nothing has to be known of
-    how far out the last region begins.
-    """
-    d_in = net.layer_sizes[0]
-    unit = np.eye(3)
-    # With one input the plane's second direction, v, does nothing.
-    x = [unit[0, : d_in + 1], unit[1, : d_in + 1] if d_in == 2 else np.zeros(2)]
-    w = unit[d_in, : d_in + 1]
-    if box is not None:
-        second = box[1] if d_in == 2 else [0, 1]
-        return [(np.array([*box[0], *second]), np.array([*x, w]))]
-    size = _usual_distance(net)
-    second = [-size, size] if d_in == 2 else [0, 1]
-    sheets = [(np.array([-size, size, *second]), np.array([*x, w]))]
-    for i in range(d_in):
-        for edge in (-size, size):
-            sheets.append((np.array([*second, 0, 1]), np.array([x[1 - i], w, edge * x[i]])))
-    return sheets
-
-
-def _usual_distance(net: Network) -> float:
-    """Return a power of two near the first layer's distances from 0: where numbers are finest."""
-    weights = np.asarray(net.weights[0], dtype=np.float64) * net.scale
-    size = np.abs(weights).max(axis=0)
-    if not net.bias or not (size > 0).any():
-        return 1.0
-    distances = np.abs(net.biases[0][size > 0]) / size[size > 0]
-    distances = distances[(distances > 1e-100) & (distances < 1e100)]
-    return float(2.0 ** np.ceil(np.log2(2 * np.median(distances)))) if len(distances) else 1.0
-
-
-def _sheet_jacobians(net: Network, window: Array, plane: Array) -> tuple[Array, Array, Any]:
-    """Return the Jacobians of a sheet's regions, a point in each, and the patterns."""
-    d_in = net.layer_sizes[0]
-    regions = on_plane(net, window, plane, MAX_REGIONS)
-    x, w = plane[:, :d_in], plane[:, d_in]
-    st1 = np.column_stack([regions.centers, np.ones(len(regions))])
-    X = (st1 @ x) / (st1 @ w)[:, None]
-    # The derivatives by the inputs: those along the plane's rows, each of which is along one input
-    # (or w, or nothing).
-    by_rows = np.concatenate([regions.A, regions.c[:, :, None]], axis=2)
-    J = np.zeros((len(regions), net.layer_sizes[-1], d_in))
-    for row in range(3):
-        for i in np.flatnonzero(x[row]):
-            J[:, :, i] = by_rows[:, :, row] / x[row, i]
-    return J, X, regions.pattern
-
-
 def _search(net: Network, layers: Layers, box: Array | None, norm: float, seed: int) -> float:
     """Return the norm of a large Jacobian, found by sampling and searches along lines.
 
@@ -167,6 +85,11 @@ def _search(net: Network, layers: Layers, box: Array | None, norm: float, seed: 
     X = rng.uniform(low, high, size=(starts, d_in))
     if box is None:
         X *= 10.0 ** rng.uniform(-1, 2, size=(starts, 1))
+    # Kinks at very different distances from 0 are sought at all of them.
+    sizes, nearest = distances(net) / (high - low).max(), np.clip(0, low, high)
+    sizes = sizes if box is None else np.minimum(sizes, 1)
+    if len(sizes) and sizes.max() > FAR * sizes.min():
+        X = nearest + (X - nearest) * rng.choice(sizes, size=(starts, 1))
     best, found = [], _certain(layers, X, norm)
     for k in np.argsort(-found[0], kind="stable")[:CHAINS]:
         best.append((float(found[0][k]), found[1][k], found[2][k]))
@@ -199,7 +122,7 @@ def _certain(layers: Layers, X: Array, norm: float) -> tuple[Array, Array, Array
 def _region_of_search(net: Network, box: Array | None) -> tuple[Array, Array]:
     if box is not None:
         return box[:, 0], box[:, 1]
-    size = np.full(net.layer_sizes[0], _usual_distance(net))
+    size = np.full(net.layer_sizes[0], usual_distance(net))
     return -size, size
 
 
@@ -208,7 +131,7 @@ def _along_a_line(
 ) -> Array:
     """Return a point in each piece on a line through x, at most `ON_A_LINE`, evenly chosen."""
     direction = direction / np.abs(direction).max()
-    reach = 100 * (high - low).max()
+    reach = max(100 * (high - low).max(), 2 * np.abs(x).max())
     ends = np.array([-reach, reach])
     if bounded:
         with np.errstate(divide="ignore"):

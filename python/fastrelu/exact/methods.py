@@ -127,9 +127,9 @@ class PieceMethods:
             affine map in s and t. The result has the same bits and the same order on every machine:
             each hidden layer cuts the polygons of the layer before it, unit by unit, and the parts
             take the place of their polygon, the part where the unit is active first. All is
-            computed in float64 from the present parameters. Where a unit's kink passes within 64
-            roundings of a corner (of the unit's largest value in the window), it is taken to pass
-            through the corner.
+            computed in float64 from the present parameters. A unit counts as 0 where it is within
+            some roundings of the numbers that it is computed from there; what is large in one place
+            of the window hides nothing in another.
 
         Raises
         ------
@@ -181,8 +181,10 @@ class PieceMethods:
         Returns
         -------
         lower, upper : float
-            With one or two inputs both come from the linear regions and differ by roundings only
-            (all regions wider than about 1e-13 of the box are found). With three or more inputs, or
+            With one or two inputs both come from the linear regions and differ by roundings only.
+            Where kinks are so near together that roundings decide about regions, what may be
+            between them is counted in `upper`, and told apart by exact arithmetic as far as a limit
+            on its work allows. With three or more inputs, or
             more than a million regions, `lower` is the norm of the Jacobian of a region that
             sampling and local search found, and `upper` is the least of several bounds from the
             layers' matrices; `bounds` tightens it where units cannot switch in the box. Both bounds
@@ -306,7 +308,9 @@ class PieceMethods:
         The program has one binary variable for each hidden unit that the box does not fix as active
         or inactive. Numbers are written with all their digits. The program describes the function
         of real numbers that the network stands for; a ``scale`` is multiplied into the first layer,
-        in float64.
+        in float64. Variables of unusual sizes are in units of their own, which the first lines of
+        the file name (an input as ``x0 = middle + unit t0``), as solvers take small numbers for 0.
+        Terms below 1e-9 that are left are left out, and a line says what that may change.
 
         References
         ----------

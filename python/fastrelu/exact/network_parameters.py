@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastrelu._arguments import reals
+from fastrelu._catalogue import ACTIVATIONS
 
 if TYPE_CHECKING:
     from fastrelu.network import Network
@@ -19,9 +20,10 @@ Array = NDArray[np.float64]
 def check_activations(net: Network) -> None:
     """Raise ValueError unless the network is piecewise linear."""
     for name in net.activations:
-        if name not in ("relu", "leaky_relu", "identity"):
+        if not ACTIVATIONS[name].piecewise_linear:
+            known = [each.name for each in ACTIVATIONS.values() if each.piecewise_linear]
             raise ValueError(
-                "expected a network that is piecewise linear (relu, leaky_relu, identity), "
+                f"expected a network that is piecewise linear ({', '.join(known)}), "
                 f"got activation {name!r}"
             )
 
@@ -34,7 +36,7 @@ def check_parameters(net: Network) -> None:
 
 def negative_slope(net: Network, activation: str) -> float:
     """Return an activation's slope below 0, as the network's dtype has it."""
-    return {"relu": 0.0, "leaky_relu": float(net.dtype.type(0.01)), "identity": 1.0}[activation]
+    return float(net.dtype.type(ACTIVATIONS[activation].slope))
 
 
 def input_scale(net: Network) -> float:

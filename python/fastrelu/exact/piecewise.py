@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 __all__ = ["PiecewiseLinear"]
-# Where "equal" is meant up to rounding: ulp of the largest magnitude at hand.
+# Where "equal" is meant up to rounding: ulp of the magnitudes at hand.
 ROUNDING = 4 * float(np.finfo(np.float64).eps)
 
 
@@ -234,8 +234,8 @@ class PiecewiseLinear:
         Parameters
         ----------
         tol : float
-            The largest difference allowed in any output, >= 0. Differences of a few roundings are
-            allowed in any case.
+            The largest difference allowed in any output, >= 0. Differences of a few roundings of
+            the values near by are allowed in any case.
 
         Returns
         -------
@@ -254,12 +254,13 @@ class PiecewiseLinear:
         >>> f.simplify().knots
         array([0., 2.])
         """
-        tol = max(real_number("tol", tol, 0.0), ROUNDING * float(np.abs(self.values).max()))
+        least = np.full_like(self.values, real_number("tol", tol, 0.0))
+        allowed = np.maximum(least, ROUNDING * self._sizes())
         last = len(self.knots) - 1
 
         def near(i: int, slope: Array, between: slice) -> bool:
             line = self.values[i] + np.multiply.outer(self.knots[between] - self.knots[i], slope)
-            return bool((np.abs(line - self.values[between]) <= tol).all())
+            return bool((np.abs(line - self.values[between]) <= allowed[between]).all())
 
         first = max(i for i in range(last + 1) if near(i, self.left_slope, slice(0, i)))
         end = min(i for i in range(first, last + 1) if near(i, self.right_slope, slice(i, None)))
@@ -367,21 +368,44 @@ class PiecewiseLinear:
         return NotImplemented if not isinstance(other, numbers.Real) else -self + other
 
     def __eq__(self, other: object) -> bool:
-        """Whether both are one function up to a few roundings, whatever their knots."""
+        """Whether both are one function up to a few roundings, whatever their knots.
+
+        The roundings are those of the values near by: what is large elsewhere allows for nothing.
+        """
         if not isinstance(other, PiecewiseLinear):
             return NotImplemented
         if self.values.shape[1:] != other.values.shape[1:]:
             return False
         knots = common_knots(self, other)
-        pairs = [
-            (self(knots), other(knots)),
-            (self.left_slope, other.left_slope),
-            (self.right_slope, other.right_slope),
-        ]
-        return all(
-            bool((np.abs(a - b) <= ROUNDING * max(np.abs(a).max(), np.abs(b).max())).all())
-            for a, b in pairs
+        allowed = ROUNDING * np.maximum(self._sizes_at(knots), other._sizes_at(knots))
+        if (np.abs(self(knots) - other(knots)) > allowed).any():
+            return False
+        for a, b in ((self.left_slope, other.left_slope), (self.right_slope, other.right_slope)):
+            if (np.abs(a - b) > ROUNDING * np.maximum(np.abs(a), np.abs(b))).any():
+                return False
+        return True
+
+    def _sizes(self) -> Array:
+        """Return the magnitude of what surrounds each knot, on the side where it is smaller."""
+        size = np.abs(self.values)
+        if len(size) == 1:
+            return np.asarray(size)
+        pieces = np.maximum(size[1:], size[:-1])
+        left, right = np.concatenate([pieces[:1], pieces]), np.concatenate([pieces, pieces[-1:]])
+        return np.asarray(np.minimum(left, right))
+
+    def _sizes_at(self, x: Array) -> Array:
+        """Return the same at any x: that of the nearer knot, and its share of the piece's ends."""
+        right = np.clip(np.searchsorted(self.knots, x), 1, max(1, len(self.knots) - 1))
+        left = right - 1
+        right = np.minimum(right, len(self.knots) - 1)
+        nearer = np.where(
+            np.abs(x - self.knots[left]) <= np.abs(self.knots[right] - x), left, right
         )
+        length = np.where(left == right, 1.0, self.knots[right] - self.knots[left])
+        share = np.abs(x - self.knots[nearer]) / length
+        ends = np.abs(self.values[left]) + np.abs(self.values[right])
+        return np.asarray(self._sizes()[nearer] + (ends.T * share).T)
 
     def __repr__(self) -> str:
         outputs = "" if self.values.ndim == 1 else f", {self.values.shape[1]} outputs"

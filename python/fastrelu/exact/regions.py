@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastrelu import _core
 from fastrelu._arguments import real_number, whole_number
 from fastrelu.exact.network_parameters import check_activations, check_parameters, rows_of
+from fastrelu.exact.open_units import Patterns
 
 if TYPE_CHECKING:
     from fastrelu.network import Network
@@ -167,17 +168,38 @@ def linear_regions(
             plane[row, :d_in] = _vector(name, given, d_in)
         elif row < 2:
             plane[row, row] = 1
-    return on_plane(net, edges, plane, max_regions)
+    if d_in > 1 and (u is not None or v is not None):  # one input has no other direction
+        _check_directions(plane[0, :d_in], plane[1, :d_in])
+    return on_plane(net, edges, plane, max_regions)[0]
 
 
-def on_plane(net: Network, window: Array, plane: Array, max_regions: int) -> LinearRegions:
-    """Return the regions on a plane that may have factors on the biases; cpp/regions.h."""
-    vertices, offsets, pattern, maps = _core.linear_regions(net, window, plane, max_regions)
-    if not np.isfinite(maps).all():
+def _check_directions(u: Array, v: Array) -> None:
+    """Raise ValueError unless u and v span a plane, up to roundings of float64."""
+    if not (u.any() and v.any()):
+        raise ValueError("u, v: expected two directions that are not 0")
+    first, second = u / np.abs(u).max(), v / np.abs(v).max()
+    first, second = first / np.linalg.norm(first), second / np.linalg.norm(second)
+    # Of the second what is not along the first: 0 but for roundings where they are parallel.
+    across = np.linalg.norm(second - (first @ second) * first)
+    if across <= 8 * len(u) * np.finfo(np.float64).eps:
+        raise ValueError("u, v: expected two directions that span a plane, got parallel ones")
+
+
+def on_plane(
+    net: Network, window: Array, plane: Array, max_regions: int, *, with_doubts: bool = False
+) -> tuple[LinearRegions, Patterns]:
+    """Return the regions on a plane that may have factors on the biases (cpp/regions.h).
+
+    With them, if asked for, the patterns that may be lost between them (cpp/region_doubts.h).
+    """
+    vertices, offsets, pattern, maps, *doubts = _core.linear_regions(
+        net, window, plane, max_regions, with_doubts
+    )
+    if not (np.isfinite(maps).all() and np.isfinite(vertices).all()):
         raise ValueError("network: its numbers overflow float64 on this window")
     by = maps.reshape(len(maps), 3, net.layer_sizes[-1])
     A = np.ascontiguousarray(by[:, :2].transpose(0, 2, 1))
-    return LinearRegions(vertices, offsets, pattern, A, by[:, 2].copy())
+    return LinearRegions(vertices, offsets, pattern, A, by[:, 2].copy()), Patterns(*doubts)
 
 
 def check_window(window: ArrayLike) -> Array:

@@ -81,11 +81,14 @@ def local_affine(net: Network, X: ArrayLike) -> LocalAffine:
         c = c @ W + b
         if k == len(activations) - 1:
             break
-        z = layer_network(net, k)(h)
+        z = layer_network(net, k).forward(h, check_finite=False)
         active = np.asarray((z > 0) | (activation == "identity"))
-        factor = np.where(active, 1.0, negative_slope(net, activation))
+        slope = negative_slope(net, activation)
+        factor = np.where(active, 1.0, slope)
         A, c = A * factor[:, :, None], c * factor
-        h = np.where(active, z, z * net.dtype.type(negative_slope(net, activation)))
+        # As the network has it: a ReLU makes 0 of -infinity, too, where 0 times it would be NaN.
+        below = z * net.dtype.type(slope) if slope else np.zeros_like(z)
+        h = np.where(active | np.isnan(z), z, below)
         patterns.append(active)
     pattern = np.concatenate(patterns, axis=1)
     if one_row:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastrelu._arguments import whole_number
+from fastrelu._catalogue import ACTIVATIONS
 from fastrelu.exact.regions import MAX_REGIONS, LinearRegions, linear_regions
 from fastrelu.network import Network
 from fastrelu.plot.axes import axes_or_new
@@ -149,7 +150,9 @@ def surface(
         raise TypeError(f"f: expected a Network or a function, got {type(f).__name__}")
     if ax is not None and not hasattr(ax, "plot_surface"):
         raise ValueError("ax: expected 3-D axes (projection='3d')")
-    exact = isinstance(f, Network) and not {"logistic", "tanh"} & set(f.activations)
+    exact = isinstance(f, Network) and all(
+        ACTIVATIONS[name].piecewise_linear for name in f.activations
+    )
     if isinstance(f, Network):
         if f.layer_sizes[0] != 2:
             raise ValueError(f"f: expected a network with 2 inputs, got {f.layer_sizes[0]}")

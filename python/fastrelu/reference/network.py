@@ -15,6 +15,7 @@ from .losses import (
     as_loss,
     as_targets,
     chain,
+    check_outputs,
     link,
     loss_and_d_out,
     reported_loss,
@@ -232,7 +233,27 @@ class Network:
         return (h[-1][0] if X.ndim == 1 else h[-1]), Cache(h, X.ndim == 1, dropout)
 
     def forward(self, X: ArrayLike) -> Array:
-        """Return the outputs, (n, d_out), or (d_out,) for one row."""
+        """Return the outputs.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n, d_in) or (d_in,)
+            Rows, or one row.
+
+        Returns
+        -------
+        ndarray, (n, d_out) or (d_out,)
+            The outputs.
+
+        Examples
+        --------
+        >>> from fastrelu import reference
+        >>> net = reference.Network([2, 1])
+        >>> net.set_parameters([1, 2, 0])
+        >>> net.forward([[1, 1], [0, 3]])
+        array([[3.],
+               [6.]], dtype=float32)
+        """
         return self.forward_cached(X)[0]
 
     def __call__(self, X: ArrayLike) -> Array:
@@ -363,9 +384,19 @@ class Network:
         return reported_loss(total_loss(row_losses, weights), chain(weights))
 
     def predict_proba(self, X: ArrayLike, loss: Any) -> Array:
-        """Return the outputs through the link of `loss`."""
-        z = self.forward(X)
-        return link(np.atleast_2d(z), as_loss(loss)).reshape(z.shape)
+        """Return the predictions that the outputs stand for: the inverse link of `loss` of them.
+
+        Examples
+        --------
+        >>> from fastrelu import reference
+        >>> net = reference.Network([2, 2])
+        >>> net.set_parameters([0, 0, 0, 0, 0, 0])
+        >>> net.predict_proba([1, 1], "cross_entropy")
+        array([0.5, 0.5], dtype=float32)
+        """
+        z, kind = self.forward(X), as_loss(loss)
+        check_outputs(kind, self.layer_sizes[-1])
+        return link(np.atleast_2d(z), kind).reshape(z.shape)
 
 
 def as_weights(sample_weight: ArrayLike | None, n: int) -> Array:

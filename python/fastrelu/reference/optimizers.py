@@ -95,6 +95,16 @@ class SGD:
         Nesterov's form of momentum.
     weight_decay : float
         Coupled L2 penalty on weights, not biases.
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> net = reference.Network([1, 1])
+    >>> net.set_parameters([0, 0])
+    >>> trainer = reference.Trainer(net, optimizer=reference.SGD(0.5))
+    >>> loss = trainer.step([[1.0]], [1.0])
+    >>> net.parameters.round(4).tolist()
+    [0.5, 0.5]
     """
 
     learning_rate: LearningRate = 0.1
@@ -135,6 +145,16 @@ class Adam:
         Added to the root of the second moment.
     weight_decay : float
         Coupled L2 penalty on weights, not biases.
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> net = reference.Network([1, 1])
+    >>> net.set_parameters([0, 0])
+    >>> trainer = reference.Trainer(net, optimizer=reference.Adam(0.5))
+    >>> loss = trainer.step([[1.0]], [1.0])
+    >>> net.parameters.round(4).tolist()
+    [0.5, 0.5]
     """
 
     learning_rate: LearningRate = 1e-3
@@ -172,7 +192,18 @@ class Adam:
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019): w shrinks by lr * wd."""
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019): w shrinks by lr * wd.
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> net = reference.Network([1, 1])
+    >>> net.set_parameters([0, 0])
+    >>> trainer = reference.Trainer(net, optimizer=reference.AdamW(0.5))
+    >>> loss = trainer.step([[1.0]], [1.0])
+    >>> net.parameters.round(4).tolist()
+    [0.5, 0.5]
+    """
 
     weight_decay: float = 1e-2
     name: ClassVar[str] = "adamw"

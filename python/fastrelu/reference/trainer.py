@@ -15,7 +15,7 @@ from fastrelu._arguments import dropout_rates
 from . import random
 from .blocks import epoch_blocks
 from .layers import Dropout
-from .losses import as_loss, reported_loss
+from .losses import as_loss, check_outputs, reported_loss
 from .network import Network, minibatch_gradient
 from .optimizers import SGD, State, as_optimizer, clip, squared_norm
 from .random import Rows
@@ -83,6 +83,7 @@ class Trainer:
             raise ValueError(f"batch_size: expected at least {n_shards} (n_shards)")
         self.network = network
         self.loss = as_loss(loss)
+        check_outputs(self.loss, network.layer_sizes[-1])
         self.optimizer = as_optimizer(SGD(0.1) if optimizer is None else optimizer)
         self.batch_size, self.seed = batch_size, seed
         self.clip_norm, self.n_shards = clip_norm, n_shards

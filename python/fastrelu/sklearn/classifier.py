@@ -19,6 +19,7 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import validate_data
 
+from fastrelu._catalogue import with_names
 from fastrelu.sklearn.base import BaseMLP
 from fastrelu.sklearn.outputs import as_csr, link_outputs, row_chunks
 from fastrelu.sklearn.progress import with_callbacks
@@ -29,6 +30,7 @@ from fastrelu.sklearn.validation import Validation, accuracy
 Array = NDArray[Any]
 
 
+@with_names
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multi-layer perceptron classifier: scikit-learn's, trained by fastrelu's core.
 
@@ -39,8 +41,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ----------
     hidden_layer_sizes : int or sequence of int
         Units of the hidden layers.
-    activation : {"relu", "identity", "logistic", "tanh", "leaky_relu"} or list of them
-        Of the hidden layers: one for all, or one each. leaky_relu has the slope 0.01 below 0.
+    activation : {activations} or list of them
+        Of the hidden layers: one for all, or one each.
     solver : {"adam", "sgd", "lbfgs"}
         Minibatch Adam; minibatch SGD with momentum; SciPy's L-BFGS over all rows.
     alpha : float

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu._catalogue import LOSSES
 from fastrelu.network import Network
 
 #: Bytes of a chunk of rows, its conversion and its outputs.
@@ -49,7 +50,7 @@ def read_in_place(net: Network, X: Any) -> bool:
 
 
 def outputs(net: Network, X: Any, link: str) -> NDArray[Any]:
-    """Return the network's outputs through the link of the core's loss `link`, (n, d_out)."""
+    """Return the network's outputs through the inverse link of the core's loss `link`."""
     X = as_csr(X)
     result: NDArray[Any] | None = None
     at = 0
@@ -67,6 +68,6 @@ def outputs(net: Network, X: Any, link: str) -> NDArray[Any]:
 
 def link_outputs(net: Network, X: Any, link: str) -> NDArray[Any]:
     """Return `outputs` of one chunk."""
-    if link == "squared_error":
+    if LOSSES[link].link == "identity":
         return net.forward(X, check_finite=False)
     return net._predict_proba(X, link, False)

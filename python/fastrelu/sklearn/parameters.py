@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-ACTIVATIONS = ("identity", "logistic", "tanh", "relu", "leaky_relu")
+from fastrelu.network import ACTIVATIONS
+
 STOCHASTIC = ("sgd", "adam")
 
 CONSTRAINTS: dict[str, list[Any]] = {

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import validate_data
 
+from fastrelu.sklearn import losses
 from fastrelu.sklearn.base import BaseMLP
 from fastrelu.sklearn.progress import with_callbacks
 from fastrelu.sklearn.stochastic import Targets
@@ -21,6 +21,7 @@ from fastrelu.sklearn.validation import Validation, r2
 Array = NDArray[Any]
 
 
+@losses.with_loss_parameters
 class MLPRegressor(RegressorMixin, BaseMLP):
     """Multi-layer perceptron regressor: scikit-learn's, trained by fastrelu's core.
 
@@ -29,13 +30,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson", "huber", "absolute_error", "quantile"}
-        Half the squared error; half the Poisson deviance with a log link, for y >= 0; squared up
-        to `delta` and linear beyond; the absolute error; the pinball loss of `quantile`.
+    loss : {losses}
+        See `fastrelu.losses`, where each is a class; its parameter is one of the estimator.
     hidden_layer_sizes : int or sequence of int
         Units of the hidden layers.
-    activation : {"relu", "identity", "logistic", "tanh", "leaky_relu"} or list of them
-        Of the hidden layers: one for all, or one each. leaky_relu has the slope 0.01 below 0.
+    activation : {activations} or list of them
+        Of the hidden layers: one for all, or one each.
     solver : {"adam", "sgd", "lbfgs"}
         Minibatch Adam; minibatch SGD with momentum; SciPy's L-BFGS over all rows.
     alpha : float
@@ -83,10 +83,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Number of epochs without improvement that sgd and adam allow.
     max_fun : int
         The most evaluations of the loss by lbfgs.
-    delta : float
-        Where "huber" turns from squared to linear.
-    quantile : float
-        Of the loss "quantile", in (0, 1).
+    {loss_parameters} : float
+        The parameters of the losses, which `fastrelu.losses` describes.
     monitor : str, callable or None
         What early stopping watches. None is R2; "loss" is the validation loss without the penalty,
         whose negative is kept in `validation_scores_`; else it is a scikit-learn scorer.
@@ -133,7 +131,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     n_layers_, n_outputs_ : int
         The number of layers, counting the inputs, and of outputs.
     out_activation_ : str
-        "exp" for the loss "poisson", else "identity".
+        "exp" for losses with a log link, else "identity".
     n_features_in_ : int
         The number of columns of X.
     feature_names_in_ : ndarray
@@ -157,9 +155,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson", "huber", "absolute_error", "quantile"})],
-        "delta": [Interval(Real, 0, None, closed="neither")],
-        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        "loss": [StrOptions(set(losses.REGRESSION))],
     }
 
     def __init__(
@@ -189,8 +185,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: Any = 10,
         max_fun: int = 15000,
-        delta: float = 1.0,
-        quantile: float = 0.5,
         monitor: Any = None,
         dropout: Any = 0.0,
         callbacks: Any = None,
@@ -198,10 +192,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         coefs_init: Any = None,
         intercepts_init: Any = None,
         n_threads: int | None = None,
+        **loss_parameters: float,
     ) -> None:
         self.loss = loss
-        self.delta = delta
-        self.quantile = quantile
+        for name, value in losses.every_parameter(loss_parameters).items():
+            setattr(self, name, value)
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.solver = solver
@@ -346,7 +341,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return Targets(values.astype(dtype, copy=False), y, None)
 
     def _initialize(self, X: Any, layer_units: list[int], dtype: Any) -> None:
-        self.out_activation_ = "exp" if self.loss == "poisson" else "identity"
+        self.out_activation_ = losses.out_activation(losses.loss_of(self))
         super()._initialize(X, layer_units, dtype)
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:

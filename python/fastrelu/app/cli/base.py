@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -13,11 +13,10 @@ import click
 from fastrelu.app.errors import TrainingError
 from fastrelu.app.kinds import Choice, Kind, Switch
 from fastrelu.app.run.interrupt import Interrupted
-from fastrelu.app.settings import READING, default, flag, options, shown
+from fastrelu.app.settings import READING, SOURCE, default, flag, options, shown
 
 if TYPE_CHECKING:
     from fastrelu.app.data.meaning import ReadOptions
-    from fastrelu.app.preprocess.inputs import Seen
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -113,15 +112,22 @@ class Flag(click.Option):
 
 
 def reading_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the flags that say how texts are read; see `as_read_options`."""
-    return setting_flags(command, READING)
+    """Give a command the flags that say where the rows are, and how texts are read."""
+    return setting_flags(setting_flags(command, READING), SOURCE)
 
 
 def as_read_options(flags: Mapping[str, Any]) -> ReadOptions:
-    """Return what the flags of `reading_flags` say."""
+    """Return what the flags of `reading_flags` say about texts."""
     from fastrelu.app.data.meaning import ReadOptions
 
-    return ReadOptions(**{name: value for name, value in flags.items() if value is not None})
+    known = {each.name for each, option in options() if option.group == READING}
+    return ReadOptions(**{k: v for k, v in flags.items() if k in known and v is not None})
+
+
+def as_choice(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the flags of `reading_flags` say, as attributes of a `ColumnChoice`."""
+    where = {each.name for each, option in options() if option.group == SOURCE}
+    return {"options": as_read_options(flags), **{k: v for k, v in flags.items() if k in where}}
 
 
 def setting_flags(command: Callable[..., Any], group: str | None = None) -> Callable[..., Any]:
@@ -146,9 +152,20 @@ def setting_flags(command: Callable[..., Any], group: str | None = None) -> Call
     return command
 
 
-def warn_seen(seen: Seen) -> None:
-    """Warn of what the rows had that training had not."""
-    from fastrelu.app.preprocess.inputs import warnings_of
+def target_among(data: tuple[str, ...], y: str | None) -> tuple[tuple[str, ...], str | None]:
+    """Return DATA with the file that ``--y`` names, if it names one, and the file's name."""
+    if y is None or not os.path.isfile(y):
+        return data, y
+    return (data if y in data else (*data, y)), os.path.basename(y)
 
-    for text in warnings_of(seen):
+
+def required(data: tuple[str, ...], sql: str | None) -> None:
+    """Refuse a command without DATA and without a query."""
+    if not data and sql is None:
+        raise click.UsageError("no DATA: name a file, or give --sql a query")
+
+
+def warn_seen(texts: Iterable[str]) -> None:
+    """Warn of what the rows had that training had not."""
+    for text in texts:
         click.echo(f"warning: {text}", err=True)

@@ -8,12 +8,20 @@ from typing import Any
 
 import click
 
-from fastrelu.app.cli.base import HELP, Command, as_read_options, reading_flags, warn_seen
+from fastrelu.app.cli.base import (
+    HELP,
+    Command,
+    as_choice,
+    reading_flags,
+    required,
+    target_among,
+    warn_seen,
+)
 
 
 @click.command(cls=Command, context_settings=HELP)
 @click.argument("model")
-@click.argument("data", nargs=-1, required=True)
+@click.argument("data", nargs=-1)
 @click.option("--weights", metavar="COL", help="Column (or array) with a weight for each row.")
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
 @reading_flags
@@ -36,10 +44,11 @@ def evaluate(
     from fastrelu.app.data.stream import read_tables
     from fastrelu.app.model import load_model
 
+    required(data, reading["sql"])
+    data, reading["y"] = target_among(data, reading["y"])
     loaded = load_model(model)
-    options = as_read_options(reading)
-    choice = replace(loaded.choice(need_target=True), weights=weights, options=options)
-    scores = loaded.evaluate(read_tables(data, choice, need_target=True))
+    choice = replace(loaded.choice(need_target=True), weights=weights, **as_choice(reading))
+    scores = loaded.score(read_tables(data, choice, need_target=True))
     result = scores.result()
     del result["loss"]  # that of training, in the network's own unit, is none of the user's
     if as_json:
@@ -48,4 +57,4 @@ def evaluate(
         click.echo(f"rows: {scores.rows:,}")
         for name, value in result.items():
             click.echo(f"{name}: {value:.6g}")
-    warn_seen(loaded.seen)
+    warn_seen(loaded.warnings())

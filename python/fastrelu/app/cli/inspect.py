@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from fastrelu.app.cli.base import HELP, Command, as_read_options, reading_flags
+from fastrelu.app.cli.base import HELP, Command, as_choice, reading_flags, required
 
 
 @click.command(cls=Command, context_settings=HELP)
-@click.argument("data", nargs=-1, required=True)
+@click.argument("data", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.option("--categorical", multiple=True, metavar="COL", help="A column that is categories.")
 @reading_flags
@@ -37,9 +37,10 @@ def inspect(
     from fastrelu.app.data.readers import ColumnChoice, name_of_format
     from fastrelu.app.data.stream import read_tables
 
-    choice = ColumnChoice(categorical=categorical, options=as_read_options(reading), lenient=True)
+    required(data, reading["sql"])
+    choice = ColumnChoice(categorical=categorical, lenient=True, **as_choice(reading))
     tables = read_tables(data, choice, need_target=False)
-    found = look(tables, name_of_format(data))
+    found = look(tables, name_of_format(data, choice))
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
@@ -56,7 +57,9 @@ def lines(found: dict[str, Any]) -> list[str]:
     result = [f"{read['source']}: {found['rows']:,} rows, {len(columns)} columns", how]
     cells = [("column", "kind", "missing", "distinct", "first values")]
     for column in columns:
-        shown = ", ".join("" if v is None else str(v)[:20] for v in column["first"][:4])
+        shown = ", ".join(
+            "" if v is None else " ".join(str(v).split())[:20] for v in column["first"][:4]
+        )
         gaps = f"{column['missing']:.1%}" if column["missing"] else ""
         name = " ".join(column["name"].split())[:40]
         cells.append((name, column["kind"], gaps, f"{column['distinct']:,}", shown))

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from fastrelu.app.cli.base import HELP, Command, Flag, setting_flags
+from fastrelu.app.cli.base import HELP, Command, Flag, setting_flags, target_among
 from fastrelu.app.errors import ConfigError
 
 
@@ -31,11 +31,12 @@ def train(
     """Train a ReLU network on DATA and measure how good it is on rows that it has not seen.
 
     DATA is a CSV or TSV file with a header line; a Parquet, Feather, Arrow, NPY or libsvm file; an
-    NPZ file with arrays X and y; an IDX file of images and then one of labels; - for standard
-    input; or digits, iris, wine or diabetes. Files may be compressed by gzip or zstandard. Several
-    files of one format, or a quoted pattern such as 'part-*.csv', make one table. Text is encoded,
-    missing values are filled, numbers are standardised, and --out saves the network together with
-    this preprocessing in one model file, which takes raw rows.
+    NPZ file with arrays X and y; an IDX file of images and then one of labels; a DuckDB or SQLite
+    file; a workbook of Excel's; - for standard input; or digits, iris, wine or diabetes. Files may
+    be compressed. Several files of one format, a folder of them, or a quoted pattern such as
+    'part-*.csv', make one table. Text is encoded, missing values are filled, numbers are
+    standardised, and --out saves the network together with this preprocessing in one model file,
+    which takes raw rows.
 
     \b
     Examples:
@@ -43,6 +44,7 @@ def train(
       fastrelu train housing.csv --target price --out run
       fastrelu train images-idx3-ubyte.gz labels-idx1-ubyte.gz --hidden 256,128
       fastrelu train 'sales-*.parquet' --target sold --split time:day --out run
+      fastrelu train --sql "SELECT * FROM 'sales/*.parquet' WHERE year > 2022" --target sold
       fastrelu train housing.csv --target price --seeds 5 --out ensemble
       fastrelu train housing.csv --target price --search --out best
       fastrelu train --config run/config.toml --lr 0.003 --out run2
@@ -56,7 +58,8 @@ def train(
     """  # noqa: D301
     given = {name: value for name, value in flags.items() if value is not None}
     if data:
-        given["data"] = data
+        given["data"], y = target_among(data, given.get("y"))
+        given |= {} if y is None else {"y": y}
     if resume is not None:
         for name, value in (("--config", config), ("--out", given.get("out")), ("--force", force)):
             if value:
@@ -81,7 +84,7 @@ def _run(
             settings = resumed_settings(folder, given)
         else:
             settings = merge(_from_file(config, given), given)
-            if not settings.data:
+            if not settings.data and settings.sql is None:
                 raise ConfigError("no DATA: name a file, or try fastrelu train digits")
             folder = RunFolder(settings.out) if settings.out is not None else None
         to_stderr = settings.log_json == "-"
@@ -106,6 +109,8 @@ def _run(
     if folder is not None:
         say(f"saved: {folder.path}/: model, report, metrics, history, settings, checkpoints")
         say(f'in Python: fastrelu.training.load_model("{folder.path}").predict(rows)')
+    else:
+        say("nothing is saved: --out DIR saves the model, its report and its checkpoints")
 
 
 def _from_file(config: str | None, given: dict[str, Any]) -> dict[str, Any]:
@@ -122,4 +127,5 @@ def result_line(part: str, metrics: dict[str, float]) -> str:
     """Return a part's metrics as a line."""
     if "accuracy" in metrics:
         return f"{part} accuracy: {metrics['accuracy']:.4f}"
-    return f"{part} R2: {metrics['r2']:.4f}, RMSE: {metrics['rmse']:.6g}"
+    explained = f"D2: {metrics['d2']:.4f}, " if "d2" in metrics else ""
+    return f"{part} {explained}R2: {metrics['r2']:.4f}, RMSE: {metrics['rmse']:.6g}"

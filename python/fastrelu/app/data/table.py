@@ -87,6 +87,12 @@ class Table:
         Columns that were asked for and are no inputs: a split, a time, a group.
     first_row : int
         The number in its file of the first row, for messages about a stream's chunks.
+    others : sequence of str
+        The names of columns that are there and were not asked for.
+    file_rows : sequence of int
+        The rows of each file, if there are several.
+    kept : dict of str to ndarray or pyarrow array, (n_rows,)
+        Columns that are carried along as they are, for `predict --keep`.
     reading : Reading or None
         How texts were taken: kept beside the model, so that predicting reads alike.
     """
@@ -102,6 +108,9 @@ class Table:
     notes: list[str] = field(default_factory=list)
     extra: dict[str, NDArray[Any]] = field(default_factory=dict)
     first_row: int = 0
+    others: Sequence[str] = ()
+    file_rows: Sequence[int] = ()
+    kept: dict[str, Any] = field(default_factory=dict)
     reading: Reading | None = None
 
     @property
@@ -127,6 +136,7 @@ class Table:
             target=chosen(self.target),
             weights=chosen(self.weights),
             extra={name: values[rows] for name, values in self.extra.items()},
+            kept={name: _rows_of(values, rows) for name, values in self.kept.items()},
         )
 
     def missing_target(self) -> NDArray[np.bool_]:
@@ -134,6 +144,16 @@ class Table:
         if self.target is None:
             return np.ones(self.n_rows, bool)
         return is_missing(self.target)
+
+
+def _rows_of(values: Any, rows: NDArray[np.intp] | slice) -> Any:
+    """Return some rows of a NumPy or an Arrow array."""
+    if isinstance(values, np.ndarray):
+        return values[rows]
+    if isinstance(rows, slice) and rows.step in (None, 1):
+        first, end, _ = rows.indices(len(values))
+        return values.slice(first, max(0, end - first))
+    return values.take(np.arange(len(values))[rows])
 
 
 def is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:

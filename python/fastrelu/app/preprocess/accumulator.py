@@ -25,6 +25,8 @@ from fastrelu.app.preprocess.options import InputOptions
 from fastrelu.app.preprocess.sample import RowSample
 from fastrelu.app.preprocess.standardize import Scaling, scaling_of
 
+PIXELS = 127  # bytes above are taken for a picture's shades without a word
+
 
 class Accumulator:
     """Learn what the inputs are, chunk by chunk.
@@ -99,6 +101,13 @@ def fit_inputs(table: Table, rows: Rows = None, options: InputOptions | None = N
     ------
     DataError
         If a column is empty or infinite, or no input is left.
+
+    Examples
+    --------
+    >>> from fastrelu import training
+    >>> inputs = training.fit_inputs(training.read(["iris"]))
+    >>> inputs.n_inputs
+    4
     """
     accumulator = Accumulator(options)
     accumulator.first(table, rows)
@@ -307,14 +316,20 @@ class _MatrixFit:
 
 
 class _ByteFit:
-    """Bytes: there is nothing to learn."""
+    """Bytes: pictures' are multiplied by 1/255, flags of 0 and 1 are left as they are."""
 
     def __init__(self, chunk: Table) -> None:
         self.source = chunk.source
         self.names = chunk.matrix_names or []
+        self.largest = 0
 
     def first(self, chunk: Table, rows: Rows) -> None:
-        pass
+        n = chunk.n_rows if rows is None else len(rows)
+        for low in range(0, n, 4096):
+            if self.largest > PIXELS:
+                return
+            which = slice(low, low + 4096) if rows is None else rows[low : low + 4096]
+            self.largest = max(self.largest, int(chunk.matrix[which].max(initial=0)))
 
     def finish_first(self) -> None:
         pass
@@ -323,7 +338,15 @@ class _ByteFit:
         pass
 
     def finish(self) -> Inputs:
-        return ByteInputs(self.names)
+        notes = []
+        if self.largest <= 1:
+            notes.append("bytes of 0 and 1 are read as flags, not as the shades of a picture")
+        elif self.largest <= PIXELS:
+            notes.append(
+                f"bytes up to {self.largest} are multiplied by 1/255, as the shades of a picture "
+                "(--scaling standard reads them as numbers)"
+            )
+        return ByteInputs(self.names, 1.0 if self.largest <= 1 else 1 / 255, notes)
 
 
 class _SparseFit:

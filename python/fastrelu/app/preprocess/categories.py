@@ -55,7 +55,7 @@ class OneHot:
             unknown = unknown[where[unknown] < 0]
         if len(unknown):
             gaps = sum(values[i] == MISSING for i in unknown)
-            for what, n in (("missing value", gaps), ("unseen category", len(unknown) - gaps)):
+            for what, n in (("missing category", gaps), ("unseen category", len(unknown) - gaps)):
                 if n:
                     seen[what, self.name] += n
         return where

@@ -83,6 +83,11 @@ class ColumnInputs(Inputs):
         return list(dict.fromkeys([name for name, _ in self.parts] + [t.name for t in self.texts]))
 
     @property
+    def file_order(self) -> list[str]:
+        """The columns that training had as inputs, in the order of its file."""
+        return list(self.columns)
+
+    @property
     def kinds(self) -> dict[str, str]:
         """How a reader should read each column."""
         used = set(self.column_names)
@@ -100,7 +105,7 @@ class ColumnInputs(Inputs):
         seen = Counter() if seen is None else seen
         n = table.n_rows if rows is None else len(rows)
         names = self.column_names
-        found = dict(zip(names, find_columns(table, names), strict=True))
+        found = dict(zip(names, find_columns(table, names, self.file_order), strict=True))
         for name, column in found.items():
             if column is None:
                 seen["missing column", name] += n

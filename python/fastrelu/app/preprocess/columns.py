@@ -5,37 +5,47 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from datetime import date, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.app.data.meaning import read_texts
+from fastrelu.app.data.readers.texts import texts_of_dates, texts_of_numbers
+from fastrelu.app.data.readers.values import refuse_width
 from fastrelu.app.data.table import Table, is_missing, kind_of
 from fastrelu.app.errors import DataError
 
 Column = NDArray[Any] | None
 
 
-def find_columns(table: Table, names: Sequence[str]) -> list[Column]:
+def find_columns(
+    table: Table, names: Sequence[str], order: Sequence[str] | None = None
+) -> list[Column]:
     """Return a table's columns of these names, None for each that is not there.
 
-    A matrix's columns go by their names if it has any of them, else by their order if there are as
-    many.
+    Parameters
+    ----------
+    table : Table
+        A matrix's columns go by their names if it has any of them, else by their order.
+    names : sequence of str
+        The columns wanted.
+    order : sequence of str, optional
+        The columns of a matrix without these names; `names` by default.
 
     Raises
     ------
     DataError
-        If there is none of them.
+        If there is none of them, or a matrix without names has another width.
     """
+    order = names if order is None else order
     if table.matrix is None:
         found: list[Column] = [table.columns.get(name) for name in names]
     else:
         place = {name: j for j, name in enumerate(table.matrix_names or ())}
-        width = table.matrix.shape[1]
-        if not place.keys() & set(names) and width == len(names):
-            place = {name: j for j, name in enumerate(names)}
+        if not place.keys() & set(names):
+            refuse_width(table.source, table.matrix.shape[1], order)
+            place = {name: j for j, name in enumerate(order)}
         found = [_matrix_column(table.matrix, place.get(name)) for name in names]
     if all(column is None for column in found):
         have = table.names
@@ -92,16 +102,7 @@ def as_texts(table: Table, name: str, column: Column) -> Column:
     """Return a column as text; whole numbers lose their point."""
     if column is None or kind_of(column) == "text":
         return column
-    texts = np.empty(len(column), object)
-    gaps = is_missing(column)
-    for i, value in enumerate(column.tolist()):
-        if gaps[i]:
-            texts[i] = ""
-        elif isinstance(value, float) and value.is_integer():
-            texts[i] = str(int(value))
-        else:
-            texts[i] = value.isoformat() if isinstance(value, date | datetime) else str(value)
-    return texts
+    return texts_of_dates(column) if kind_of(column) == "date" else texts_of_numbers(column)
 
 
 def as_dates(table: Table, name: str, column: Column) -> Column:

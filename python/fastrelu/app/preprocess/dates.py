@@ -42,17 +42,16 @@ def date_parts(moments: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     microseconds = moments.astype(np.int64)
     day = microseconds // DAY
     in_day = (microseconds - day * DAY) / DAY
-    year = moments.astype("datetime64[Y]")
-    start = year.astype("datetime64[D]").astype(np.int64)
-    length = (year + 1).astype("datetime64[D]").astype(np.int64) - start
-    in_year = (day - start) / length
-    weekday = (day + 3) % 7  # 1970-01-01 was a Thursday
+    first = int(day.min()) if len(day) else 0
+    span = int(day.max()) - first + 1 if len(day) else 0
+    if span <= len(day):  # each day of the calendar once, not each row's
+        place = day - first
+        calendar = {name: part[place] for name, part in _calendar(first + np.arange(span)).items()}
+    else:
+        calendar = _calendar(day)
     parts = {
         "days": day + in_day,
-        "year": year.astype(np.int64) + 1970.0,
-        "season": _wave(in_year),
-        "season+": _wave(in_year - 0.25),
-        **{name: (weekday == i).astype(np.float64) for i, name in enumerate(WEEKDAYS)},
+        **calendar,
         "hour": _wave(in_day),
         "hour+": _wave(in_day - 0.25),
     }
@@ -60,3 +59,18 @@ def date_parts(moments: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
         for part in parts.values():
             part[nowhere] = np.nan
     return parts
+
+
+def _calendar(day: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Return the parts of dates that follow from their days since 1970-01-01."""
+    year = day.astype("datetime64[D]").astype("datetime64[Y]")
+    start = year.astype("datetime64[D]").astype(np.int64)
+    length = (year + 1).astype("datetime64[D]").astype(np.int64) - start
+    in_year = (day - start) / length
+    weekday = (day + 3) % 7  # 1970-01-01 was a Thursday
+    return {
+        "year": year.astype(np.int64) + 1970.0,
+        "season": _wave(in_year),
+        "season+": _wave(in_year - 0.25),
+        **{name: (weekday == i).astype(np.float64) for i, name in enumerate(WEEKDAYS)},
+    }

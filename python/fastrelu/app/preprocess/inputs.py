@@ -42,6 +42,11 @@ class Inputs(ABC):
         """The names of the columns that inputs are made of."""
 
     @property
+    def file_order(self) -> Sequence[str]:
+        """The columns that training had as inputs, in the order of its file."""
+        return self.column_names
+
+    @property
     def n_inputs(self) -> int:
         """How many inputs the network has."""
         return len(self.input_names)
@@ -50,6 +55,11 @@ class Inputs(ABC):
     def scale(self) -> float:
         """The network's factor on every input."""
         return 1.0
+
+    @property
+    def are_bytes(self) -> bool:
+        """Whether the inputs are uint8, not of the network's dtype."""
+        return False
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -77,7 +87,7 @@ class Inputs(ABC):
             Of the result, where it is not bytes.
         seen : Counter, optional
             Counts (what, column) for what training has not seen: "unseen category", "missing
-            value", "missing column".
+            category", "missing value", "missing column".
         out : ndarray, (n, n_inputs), optional
             Gets the result, of whose dtype it is; not for sparse ones.
 
@@ -119,16 +129,31 @@ class Inputs(ABC):
         return made
 
 
-def warnings_of(seen: Seen) -> list[str]:
-    """Return a sentence for each count of a `transform`, columns by name."""
+def warnings_of(seen: Seen, nearest: Mapping[str, str] | None = None) -> list[str]:
+    """Return a sentence for each count of a `transform`, columns by name.
+
+    Parameters
+    ----------
+    seen : Counter
+        The counts.
+    nearest : mapping of str to str, optional
+        For columns that are not there, one that is and has nearly the name.
+    """
+    nearest = nearest or {}
     what = {
         "unseen category": "{n} values of no category that training has seen: all zeros",
+        "missing category": "{n} values missing, which training had not: all zeros",
         "missing value": "{n} values missing, which training had not: as the training mean",
         "unknown column": "{n} entries of columns that training had not: left out",
-        "missing column": "not there: taken as missing in {n} rows",
+        "missing column": "not there{near}: taken as missing in {n} rows",
+        "by position": "not there: taken from the column in its place, in {n} rows",
     }
+
+    def near(name: str) -> str:
+        return f" (did you mean {nearest[name]!r}?)" if name in nearest else ""
+
     return [
-        f"column {name!r}: {what[kind].format(n=n)}"
+        f"column {name!r}: {what[kind].format(n=n, near=near(name))}"
         for (kind, name), n in sorted(seen.items(), key=lambda item: (item[0][1], item[0][0]))
         if n
     ]

@@ -165,12 +165,23 @@ class MatrixInputs(_ArrayInputs):
 
 
 class ByteInputs(_ArrayInputs):
-    """uint8 as it is; the network multiplies it by 1/255."""
+    """uint8 as it is; the network multiplies it by 1/255, or flags by 1."""
+
+    def __init__(
+        self, names: Sequence[str], scale: float = 1 / 255, notes: list[str] | None = None
+    ) -> None:
+        super().__init__(names, notes)
+        self._scale = scale
 
     @property
     def scale(self) -> float:
         """The network's factor on every input."""
-        return 1 / 255
+        return self._scale
+
+    @property
+    def are_bytes(self) -> bool:
+        """Whether the inputs are uint8."""
+        return True
 
     def transform(
         self,
@@ -204,16 +215,19 @@ class ByteInputs(_ArrayInputs):
 
     def treatments(self) -> list[Treatment]:
         """Return what is done to all columns."""
+        if self.scale == 1:
+            return [Treatment(None, "byte", "as it is", len(self._names))]
         return [Treatment(None, "byte", "bytes", len(self._names))]
 
     def describe(self) -> dict[str, Any]:
         """Return all of it as plain values, for a model file."""
-        return {"layout": "bytes", "names": describe_names(self._names)}
+        plain = {"layout": "bytes", "names": describe_names(self._names)}
+        return plain if self.scale != 1 else {**plain, "flags": True}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ByteInputs:
         """Return the inputs that `describe` has described."""
-        return cls(names_from(plain["names"]))
+        return cls(names_from(plain["names"]), 1.0 if plain.get("flags") else 1 / 255)
 
 
 class SparseInputs(_ArrayInputs):

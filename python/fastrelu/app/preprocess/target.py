@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess.inputs import Rows
 from fastrelu.app.preprocess.moments import Blocks, Floats, Moments
+from fastrelu.losses import Loss
 
 Task = Literal["classification", "regression"]
 FEW, MOST_CLASSES = 20, 10_000
@@ -108,6 +109,10 @@ class Target:
             raise DataError(f"target: expected numbers, as in training, got text {values[0]!r}")
         return np.asarray((values - self.mean) / self.std, np.float64)
 
+    def for_loss(self, loss: Loss) -> Target:
+        """Return the target as a loss learns it: as it is, not standardised, with a log link."""
+        return replace(self, mean=0.0, std=1.0) if loss.info.link == "log" else self
+
     def decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Return labels, or values in the user's unit, for a network's outputs (n, n_outputs)."""
         if self.task == "classification":
@@ -124,6 +129,36 @@ class Target:
     def from_description(cls, plain: Mapping[str, Any]) -> Target:
         """Return the target that `describe` has described."""
         return cls(**dict(plain))
+
+
+def require_domain(table: Table, rows: Rows, loss: Loss, dtype: str) -> None:
+    """Raise DataError unless a loss can be computed for the targets of some rows of a table.
+
+    Parameters
+    ----------
+    table : Table
+        With numbers as its target, unless the loss is one of classes.
+    rows : ndarray of int, optional
+        Which rows; all by default. Each has a target.
+    loss : Loss
+        Which loss.
+    dtype : {"float32", "float64"}
+        That of the network, in which the targets are compared.
+    """
+    assert table.target is not None
+    if loss.info.domain.labels or table.target.dtype == object:
+        return
+    numbers = np.arange(table.n_rows) if rows is None else rows
+    values = table.target[numbers]
+    with np.errstate(over="ignore"):
+        outside = loss.info.domain.outside(np.asarray(values, dtype))
+    if outside.any():
+        i = int(outside.argmax())
+        raise DataError(
+            f"{table.source}: row {table.first_row + int(numbers[i]) + 1}: target "
+            f"{table.target_name!r}: expected {loss.info.domain.text} for {loss.name}, got "
+            f"{values[i]:g}"
+        )
 
 
 def _label(value: Any) -> Any:
@@ -172,9 +207,7 @@ class TargetAccumulator:
             self._example = present[0]
         train = present if rows is None else chunk.target[rows]
         if not self.many:
-            self.counts.update(present.tolist())
-            self.training.update(train.tolist())
-            if len(self.counts) > MOST_CLASSES:
+            if not _count(self.counts, present) or not _count(self.training, train):
                 self.many = True
                 self.counts.clear()
                 self.training.clear()
@@ -249,6 +282,18 @@ class TargetAccumulator:
         return Target("regression", mean=float(self.moments.mean[0]), std=std or 1.0)
 
 
+def _count(counter: Counter[Any], values: NDArray[Any]) -> bool:
+    """Count values, numbers by sorting them; return whether they may still be classes."""
+    if values.dtype == object:
+        counter.update(values.tolist())
+        return len(counter) <= MOST_CLASSES
+    different, counts = np.unique(values, return_counts=True)
+    if len(different) > MOST_CLASSES:
+        return False
+    counter.update(dict(zip(different.tolist(), counts.tolist(), strict=True)))
+    return len(counter) <= MOST_CLASSES
+
+
 def fit_target(table: Table, rows: Rows = None, task: str = "auto") -> Target:
     """Return the target that a table's rows lead to.
 
@@ -265,6 +310,13 @@ def fit_target(table: Table, rows: Rows = None, task: str = "auto") -> Target:
     ------
     DataError
         If the target does not suit the task.
+
+    Examples
+    --------
+    >>> from fastrelu import training
+    >>> target = training.fit_target(training.read(["iris"]))
+    >>> target.task, target.n_outputs
+    ('classification', 3)
     """
     accumulator = TargetAccumulator(task)
     accumulator.first(table, rows)

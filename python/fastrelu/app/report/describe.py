@@ -32,6 +32,19 @@ def describe_model(model: Any) -> Group:
     ------
     ImportError
         Without rich.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from fastrelu import training
+    >>> from fastrelu.app.cli import main
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     command = ["train", "iris", "--epochs", "1", "--out", folder + "/run", "--quiet"]
+    ...     _ = main(command, standalone_mode=False)
+    ...     tables = training.describe_model(training.load_model(folder + "/run"))
+    test accuracy: 0.7000
+    >>> type(tables).__name__
+    'Group'
     """
     try:
         from rich.console import Group

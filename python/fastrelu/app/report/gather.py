@@ -91,7 +91,7 @@ def gather(run: Run, model_path: str) -> ReportContent:
     if part is not None:
         most = min(MOST_JUDGED, MOST_OUTPUTS // run.model.target.n_outputs)
         table = run.data.sample(part, most)
-        evaluated[part] = Evaluated(_truth(run.model, table), run.model.outputs(table))
+        evaluated[part] = Evaluated(_truth(run.model, table), run.model.table_outputs(table))
         sample = table.take(evenly(np.arange(table.n_rows), MOST_ROWS))
         if table.n_rows < counts[part]:
             notes.append(

@@ -155,12 +155,12 @@ def _metric(model: Any, sample: Any) -> tuple[str, Callable[[Any], float]]:
     if model.target.task == "classification":
         numbers = metrics.class_numbers(sample.target, model.target.classes)
         return "accuracy", lambda table: float(
-            (np.asarray(model.outputs(table)).argmax(axis=1) == numbers).mean()
+            (np.asarray(model.table_outputs(table)).argmax(axis=1) == numbers).mean()
         )
     truth = sample.target.astype(np.float64)
 
     def r2(table: Any) -> float:
-        predicted = np.asarray(model.outputs(table), np.float64).reshape(len(truth), -1)
+        predicted = np.asarray(model.table_outputs(table), np.float64).reshape(len(truth), -1)
         return metrics.r2_score(truth, predicted[:, 0])
 
     return "R2", r2

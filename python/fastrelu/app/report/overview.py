@@ -14,7 +14,10 @@ from fastrelu.app.report.markup import Html, element, join, number, percent, tab
 from fastrelu.app.report.pictures import INSTALL, available, curves, picture
 from fastrelu.app.report.remarks import baseline, remarks
 
-NAMES = {"accuracy": "accuracy", "r2": "R²", "rmse": "RMSE", "mae": "MAE", "loss": "loss"}
+NAMES = {
+    "accuracy": "accuracy", "d2": "deviance explained", "r2": "R²", "rmse": "RMSE", "mae": "MAE",
+    "loss": "loss",
+}  # fmt: skip
 # Rows of a history that stand for all of it where there are no pictures.
 FEW_EPOCHS = 12
 
@@ -89,7 +92,7 @@ def _beside(content: ReportContent, key: str, value: float) -> str | None:
         )
     if key == "rmse" and guess is not None:
         return f"always the mean: {number(guess)}"
-    return "1 is perfect, 0 no better than the mean" if key == "r2" else None
+    return "1 is perfect, 0 no better than the mean" if key in ("r2", "d2") else None
 
 
 def _parts(content: ReportContent) -> Html | None:

@@ -44,6 +44,18 @@ def plot_run(folder: Any) -> list[Path]:
         If there is no run, or its files are damaged.
     OSError
         If a picture cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from fastrelu import training
+    >>> from fastrelu.app.cli import main
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     command = ["train", "iris", "--epochs", "1", "--out", folder + "/run", "--quiet"]
+    ...     _ = main(command, standalone_mode=False)
+    ...     [path.name for path in training.plot_run(folder + "/run")]
+    test accuracy: 0.7000
+    ['history.png', 'confusion_matrix.png', 'calibration.png']
     """
     if not available():
         raise ConfigError("fastrelu plot needs Matplotlib: pip install 'fastrelu[plot]'")

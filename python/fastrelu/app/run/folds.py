@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastrelu.app.data.split import row_numbers
 from fastrelu.app.errors import DataError, DivergedError
-from fastrelu.app.metrics import METRIC, Scores
+from fastrelu.app.metrics import Scores
 from fastrelu.app.run.loop import Training
 from fastrelu.app.run.prepare import Prepared, prepare
 from fastrelu.app.run.progress import Nothing
@@ -76,7 +76,7 @@ class FoldsSession(SeveralSession):
         self._validated = {
             "cross_validation": summary([r.result() for r in results if r is not None])
         }
-        self._tell(METRIC[held.target.task])
+        self._tell(held.loss.info.metric)
         return super()._train(prepared, loaded)
 
     def _one_fold(self, k: int, rows: Rows, held: Prepared, stop: Stop) -> Scores | None:

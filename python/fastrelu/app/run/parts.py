@@ -23,10 +23,8 @@ from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess import Target, TargetAccumulator
 from fastrelu.app.settings import Settings
-from fastrelu.losses import Loss
 
 MIN_ROWS = 10
-LEAST = {"poisson": 0.0}  # targets that a loss is defined for
 #: Passes over the tables of all rows, each with the number of its first row; targets, weights and
 #: the columns that a split asks for are enough.
 Tables = Callable[[], Iterator[tuple[int, Table]]]
@@ -136,23 +134,6 @@ def _by_time(settings: Settings, name: str, column: str, tables: Tables) -> Spli
     return RankedSplit(
         keys, np.array([n]), shares(name, n, settings.test, settings.validation), blocks
     )
-
-
-def require_domain(loss: Loss, tables: Tables) -> None:
-    """Raise DataError, naming the row, if a target is none that the loss is defined for."""
-    least = LEAST.get(loss.name)
-    if least is None:
-        return
-    for _, table in tables():
-        assert table.target is not None
-        used = np.flatnonzero(used_rows(table))
-        values = np.asarray(table.target[used], np.float64)
-        if len(values) and values.min() < least:
-            row = table.first_row + int(used[values.argmin()]) + 1
-            raise DataError(
-                f"{table.source}: row {row}: --loss {loss.name} needs targets from {least:g} on, "
-                f"got {values.min():g}"
-            )
 
 
 def refuse_absent(name: str, target_name: str | None, target: Target) -> None:

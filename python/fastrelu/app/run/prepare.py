@@ -40,18 +40,15 @@ from fastrelu.app.preprocess import (
     TargetAccumulator,
 )
 from fastrelu.app.preprocess.inputs import Seen, warnings_of
+from fastrelu.app.preprocess.target import require_domain
 from fastrelu.app.run.feeder import Feeder, MemoryFeeder
-from fastrelu.app.run.parts import learn_task, refuse_absent, require_domain, split_of
+from fastrelu.app.run.parts import learn_task, refuse_absent, split_of
 from fastrelu.app.run.rows import SplitRows
 from fastrelu.app.run.stream_feeder import StreamFeeder
 from fastrelu.app.settings import Settings
 from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
 
-LOSSES_OF = {
-    "classification": ("cross_entropy",),
-    "regression": ("squared_error", "huber", "absolute_error", "quantile", "poisson"),
-}
 # What is looked at for a report: rows, bytes of them, and chunks that they come from.
 SAMPLED_ROWS, SAMPLED_BYTES, SAMPLED_CHUNKS = 50_000, 1 << 25, 16
 
@@ -201,6 +198,10 @@ def column_choice(settings: Settings) -> ColumnChoice:
         weights=settings.weights,
         categorical=settings.categorical,
         extra=() if kind == "random" else (name,),
+        x=settings.x,
+        y=settings.y,
+        sql=settings.sql,
+        table=settings.table,
         options=read_options(settings),
     )
 
@@ -261,13 +262,11 @@ def prepare(
         split = GivenSplit.of(rows, source.n_rows)
     if split is None:
         split = split_of(settings, source.source, source.n_rows, targets, task)
-    learned = _learn(source, settings, split, task.task)
+    loss = choose_loss(settings, task.task)
+    learned = _learn(source, settings, split, task.task, loss)
     if rows is None:
         refuse_absent(source.source, source.target_name, learned.target)
-    target, loss = learned.target, choose_loss(settings, learned.target)
-    require_domain(loss, targets)
-    if loss.name == "poisson":
-        target = replace(target, mean=0.0, std=1.0)  # counts, not standardised
+    target = learned.target.for_loss(loss)
     n_train = int(learned.counts[:, NUMBER["train"]].sum())
     chosen = resolve(settings, target, n_train)
     own = SplitRows(
@@ -300,13 +299,14 @@ class _Learned(NamedTuple):
     weighted: bool
 
 
-def _learn(source: Source, settings: Settings, split: Split, task: str) -> _Learned:
+def _learn(source: Source, settings: Settings, split: Split, task: str, loss: Loss) -> _Learned:
     inputs, target = Accumulator(input_options(settings)), TargetAccumulator(task)
     counts = np.zeros((len(source.chunks), NONE + 1), np.int64)
     weighted = False
     for c, table, numbers in _passed(source, split):
         weighted = table.weights is not None
         counts[c] += np.bincount(numbers, minlength=NONE + 1)
+        require_domain(table, np.flatnonzero(numbers != NONE), loss, settings.dtype)
         train = rows_of(numbers, "train")
         inputs.first(table, train)
         target.first(table, train)
@@ -359,7 +359,7 @@ def class_factors(
     return factors
 
 
-def choose_loss(settings: Settings, target: Target) -> Loss:
+def choose_loss(settings: Settings, task: str) -> Loss:
     """Return the loss that the settings name, or the task's own.
 
     Raises
@@ -368,23 +368,17 @@ def choose_loss(settings: Settings, target: Target) -> Loss:
         If it does not fit the task.
     """
     name, _, parameter = settings.loss.partition(":")
+    known = losses.names(task)
     if name == "auto":
-        name = LOSSES_OF[target.task][0]
-    if name not in LOSSES_OF[target.task]:
-        raise ConfigError(
-            f"--loss {name} does not go with {target.task}; it is one of "
-            f"{', '.join(LOSSES_OF[target.task])}"
-        )
-    if settings.class_weight != "none" and target.task == "regression":
+        name = known[0]
+    if name not in known:
+        raise ConfigError(f"--loss {name} does not go with {task}; it is one of {', '.join(known)}")
+    if settings.class_weight != "none" and task == "regression":
         raise ConfigError("--class-weight goes with classification, and this is regression")
     try:
-        if parameter and name == "huber":
-            return losses.Huber(float(parameter))
-        if parameter and name == "quantile":
-            return losses.Quantile(float(parameter))
+        return losses.with_parameter(name, float(parameter)) if parameter else losses.as_loss(name)
     except ValueError as error:
         raise ConfigError(f"--loss {settings.loss}: {error}") from None
-    return losses.as_loss(name)
 
 
 def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
@@ -405,7 +399,7 @@ def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
     return replace(
         settings,
         task=target.task,
-        loss=settings.loss if settings.loss != "auto" else LOSSES_OF[target.task][0],
+        loss=settings.loss if settings.loss != "auto" else losses.names(target.task)[0],
         batch_size=min(batch, n_train),
         epochs=epochs,
         schedule_epochs=settings.schedule_epochs or epochs,

@@ -55,7 +55,7 @@ class SplitRows:
     @property
     def row_bytes(self) -> int:
         """Of a row in a block: inputs, target, weight, its place in the order."""
-        item = 1 if self.inputs.scale != 1.0 else np.dtype(self.dtype).itemsize
+        item = 1 if self.inputs.are_bytes else np.dtype(self.dtype).itemsize
         y = np.dtype(self.dtype).itemsize if self.target.task == "regression" else 8
         return self.inputs.n_inputs * item + y + 8 * self._has_loss_weights + 8
 
@@ -117,7 +117,7 @@ class SplitRows:
 
     def empty(self, n_rows: int) -> tuple[Any, Any, Any]:
         """Return memory for inputs, targets and weights (None without) of so many rows."""
-        uint8 = self.inputs.scale != 1.0
+        uint8 = self.inputs.are_bytes
         X = np.empty((n_rows, self.inputs.n_inputs), np.uint8 if uint8 else self.dtype)
         y = np.empty(n_rows, self.dtype if self.target.task == "regression" else np.int64)
         return X, y, np.empty(n_rows) if self._has_loss_weights else None

@@ -20,7 +20,7 @@ from fastrelu.app.data.split import PARTS, ThresholdSplit
 from fastrelu.app.data.stream import open_stream
 from fastrelu.app.errors import CheckpointError, DivergedError, OutputError, TrainingError
 from fastrelu.app.kinds import size
-from fastrelu.app.metrics import METRIC, Scores
+from fastrelu.app.metrics import Scores
 from fastrelu.app.model import Model
 from fastrelu.app.run.build import build
 from fastrelu.app.run.checkpoint import Checkpoints, RunState
@@ -163,8 +163,8 @@ class Session:
             f"data: {prepared.source}, {prepared.n_rows:,} rows; "
             f"target {name!r}, {target.task}{classes}"
         )
-        if prepared.reading is not None and prepared.reading.line():
-            self.say(prepared.reading.line())
+        for line in read_as(prepared):
+            self.say(line)
         for note in prepared.notes:
             self.say(f"note: {note}")
         counts = prepared.counts()
@@ -228,7 +228,7 @@ class Session:
             f"{settings.optimizer} {settings.lr:g} {settings.schedule}, seed {settings.seed}"
         )
         training = Training(trainer, feeder, settings, state, checkpoints)
-        self._run(training, METRIC[prepared.target.task], steps)
+        self._run(training, prepared.loss.info.metric, steps)
         return self._finish(training, prepared)
 
     def _run(self, training: Training, metric: str, steps: int) -> None:
@@ -330,7 +330,7 @@ class Session:
         from fastrelu.app.report.gather import Run, report_run
 
         assert self.folder is not None
-        sources = list(self.settings.data)
+        sources = list(self.settings.data) or ["query"]
         more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
         run = Run(
             model,
@@ -338,7 +338,7 @@ class Session:
             metrics,
             state.records,
             as_dict(self.settings),
-            prepared.notes,
+            [*read_as(prepared), *prepared.notes],
             self.command,
             os.path.basename(sources[0]) + more,
         )
@@ -351,6 +351,12 @@ class Session:
             if os.environ.get("FASTRELU_DEBUG"):
                 raise
             self.say(f"warning: no {run_folder.REPORT} ({type(error).__name__}: {error})")
+
+
+def read_as(prepared: Prepared) -> list[str]:
+    """Return in a line how text was read; nothing for other formats."""
+    line = prepared.reading.line() if prepared.reading is not None else ""
+    return [line] if line else []
 
 
 def kept_reading(prepared: Prepared) -> dict[str, Any]:

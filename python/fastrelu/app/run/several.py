@@ -15,7 +15,7 @@ from fastrelu.app import ensemble, run_folder
 from fastrelu.app.data.split import PARTS
 from fastrelu.app.ensemble import Ensemble
 from fastrelu.app.errors import ConfigError, DivergedError, OutputError
-from fastrelu.app.metrics import METRIC, Scores
+from fastrelu.app.metrics import Scores
 from fastrelu.app.model import Model
 from fastrelu.app.run.build import build
 from fastrelu.app.run.checkpoint import Checkpoints, RunState
@@ -116,7 +116,7 @@ class EnsembleSession(SeveralSession):
             f"networks: {len(members)} of {'-'.join(map(str, net.layer_sizes))}, seeds "
             f"{settings.seed} to {settings.seed + len(members) - 1}, {get_num_threads()} threads"
         )
-        self._run_members(members, METRIC[prepared.target.task])
+        self._run_members(members, prepared.loss.info.metric)
         return self._finish_ensemble(members, prepared)
 
     def _run_members(self, members: list[Training], metric: str) -> None:
@@ -153,7 +153,7 @@ class EnsembleSession(SeveralSession):
         assert parts is not None
         used = [each.keep_best() for each in members]
         networks = [each.trainer.network for each in members]
-        link = ensemble.link_of(prepared.target, loss)
+        link = ensemble.link_of(loss)
         both = Ensemble(networks, link)
 
         def judge(k: int, stop: Stop) -> dict[str, Scores]:
@@ -215,7 +215,7 @@ def _rows(members: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         row = {name: member[name] for name in ("seed", "epochs", "epoch_used")}
         for part in PARTS:
             scores = member.get(part, {})
-            row |= {f"{part}_{k}": v for k, v in scores.items() if k in ("accuracy", "r2", "rmse")}
+            row |= {f"{part}_{k}": v for k, v in scores.items() if k not in ("loss", "mae")}
         rows.append(row)
     return rows
 

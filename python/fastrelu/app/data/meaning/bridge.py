@@ -104,6 +104,13 @@ def text_bytes(texts: Any) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     return places, np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
 
 
+def give_back() -> None:
+    """Give the memory that pyarrow holds in store back to the system."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+
+
 def first(booleans: Any) -> int | None:
     """Return the first place that is true, None if none is."""
     found = mask(booleans)

@@ -195,8 +195,8 @@ def _stranger(evidence: Evidence, kind: str) -> Example:
 
 def _flags(evidence: Evidence, target: bool) -> Verdict:
     spellings = {text.lower() for text in evidence.truths}
-    words = list(evidence.truths) + [t for t in DIGITS if evidence.bits and "." not in t]
-    said = "true and false are spelled " + ", ".join(map(repr, words[:8]))
+    said = "true and false are spelled " + ", ".join(map(repr, list(evidence.truths)[:8]))
+    said += ", and as 0 or 1" if evidence.bits else ""
     if target:
         labels = _labels(evidence)
         return Verdict(Meaning("category", labels=labels), (said,) if labels else ())

@@ -16,7 +16,8 @@ from fastrelu.app.data.meaning.words import Missing
 
 FEW_WORDS = 2000  # different texts of a block that have a dictionary whatever its length
 FEW_QUICK = 50  # different texts that are read one by one
-_SIGN, _EXP, _YEAR = "[+-]?", "(?:[eE][+-]?[0-9]+)?", "[0-9]{3}[1-9]"
+_SIGN, _EXP = "[+-]?", "(?:[eE][+-]?[0-9]+)?"
+_YEAR = "(?:[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)"  # but 0000
 
 
 def encoded(texts: Any) -> Any:

@@ -3,30 +3,34 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from fastrelu.app.data.readers import arrays, arrow, idx, libsvm
+from fastrelu.app.data.readers import arrays, arrow, database, excel, idx, libsvm, npy
 from fastrelu.app.data.readers.bundled import bundled
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.csv import read_csv
 from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT, EmptyFileError, Source, expand
+from fastrelu.app.data.readers.objects import table_from
+from fastrelu.app.data.readers.places import FolderColumns, named_in_folders
 from fastrelu.app.data.readers.several import choose_columns, concatenate
 from fastrelu.app.data.table import Table
-from fastrelu.app.errors import DataError
+from fastrelu.app.errors import DataError, NoRowsError
 
 __all__ = ["BUNDLED", "ColumnChoice", "name_of_format", "read"]
 
 
-def read(
-    paths: Sequence[str], choice: ColumnChoice | None = None, *, need_target: bool = True
-) -> Table:
-    """Return the table in one file or several, or in a bundled data set.
+def read(data: Any, choice: ColumnChoice | None = None, *, need_target: bool = True) -> Table:
+    """Return the table in one file or several, in a bundled data set, or in memory.
 
     Parameters
     ----------
-    paths : sequence of str
-        Paths and globs, "-" for standard input, or one of `BUNDLED`.
+    data : str, sequence of str, or what `table_from` takes
+        Paths, globs and folders, "-" for standard input, or one of `BUNDLED`; none of them if
+        `choice.sql` is a query. Or rows in memory: a data frame, an Arrow table, a DuckDB
+        relation, a dict of columns.
     choice : ColumnChoice, optional
         What each column is.
     need_target : bool
@@ -40,8 +44,22 @@ def read(
     ------
     DataError
         If something cannot be read, is not there, or does not fit.
+
+    Examples
+    --------
+    >>> from fastrelu import training
+    >>> table = training.read(["iris"])
+    >>> table.n_rows, table.target_name, len(table.names)
+    (150, 'target', 4)
     """
     choice = choice or ColumnChoice()
+    paths = _paths(data)
+    if paths is None:
+        table = table_from(data, choice, need_target=need_target)
+        return _chosen(table, choice, need_target)
+    if choice.sql is not None:
+        table = database.read_query(paths, choice, need_target)
+        return _chosen(table, choice, need_target)
     paths = expand(paths)
     if paths[0] in BUNDLED:
         if len(paths) > 1:
@@ -49,26 +67,65 @@ def read(
         if choice.target not in (None, "target") and need_target:
             raise DataError(f"{paths[0]}: --target goes with files, not with {paths[0]}")
         return _chosen(bundled(paths[0]), choice, need_target)
+    return _chosen(_read_files(paths, choice, need_target), choice, need_target)
+
+
+def _paths(data: Any) -> list[str] | None:
+    """Return the paths that data are; None if they are rows in memory."""
+    if isinstance(data, (str, os.PathLike)):
+        return [os.fspath(data)]
+    if isinstance(data, Sequence) and all(isinstance(p, (str, os.PathLike)) for p in data):
+        return [os.fspath(path) for path in data]
+    return None
+
+
+def _read_files(paths: Sequence[str], choice: ColumnChoice, need_target: bool) -> Table:
     sources, notes = _sources(paths)
-    formats = [format_of(source.head) for source in sources]
+    formats = [format_of(source) for source in sources]
     for source, kind in zip(sources, formats, strict=True):
         if kind != formats[0]:
             raise DataError(
                 f"{source.path}: a file of another format ({kind}) than {sources[0].path} "
                 f"({formats[0]})"
             )
+    if choice.table is not None and formats[0] not in ("database", "workbook"):
+        raise DataError(f"{sources[0].path}: --table goes with databases and workbooks")
     if formats[0] == "arrays":
-        return _chosen(arrays.read_arrays(sources, choice, need_target), choice, need_target)
+        return arrays.read_arrays(sources, choice, need_target)
+    paths = [source.path for source in sources]
+    choice = replace(choice, folders=tuple(named_in_folders(paths, choice)))
     if formats[0] == "csv":
         table = read_csv(sources, choice, need_target)
-        return _chosen(replace(table, notes=table.notes + notes), choice, need_target)
-    tables: list[Table] = []
+    else:
+        table = concatenate(_read_each(sources, formats[0], choice, need_target))
+    if choice.folders:
+        rows = dict(zip(paths, table.file_rows or [table.n_rows], strict=True))
+        table = FolderColumns(paths, choice, table.names).add_to(table, rows)
+    return replace(table, notes=table.notes + notes)
+
+
+def _read_each(
+    sources: Sequence[Source], kind: str, choice: ColumnChoice, need_target: bool
+) -> list[Table]:
+    """Return the tables of files; of parts without rows an empty one of what others have."""
+    tables: list[Table | None] = []
+    nothing: NoRowsError | None = None
     for source in sources:
-        tables.append(_read_one(source, formats[0], choice, need_target))
+        try:
+            table = _read_one(source, kind, choice, need_target)
+        except NoRowsError as error:
+            nothing = nothing or error
+            tables.append(None)
+            continue
+        tables.append(table)
         if choice.target is None and need_target:  # the first file's last column
-            choice = replace(choice, target=tables[0].target_name)
-    table = concatenate(tables)
-    return _chosen(replace(table, notes=table.notes + notes), choice, need_target)
+            choice = replace(choice, target=table.target_name)
+    full = [table for table in tables if table is not None and table.n_rows]
+    full = full or [table for table in tables if table is not None][:1]
+    if not full:
+        assert nothing is not None
+        raise nothing
+    return [table if table in full else full[0].take(slice(0, 0)) for table in tables]
 
 
 def _sources(paths: Sequence[str]) -> tuple[list[Source], list[str]]:
@@ -85,31 +142,39 @@ def _sources(paths: Sequence[str]) -> tuple[list[Source], list[str]]:
     return sources, notes
 
 
-def format_of(head: bytes) -> str:
-    """Return the format of a file that begins so: arrays, npz, arrow, libsvm or csv."""
-    if idx.is_idx(head) or head.startswith(arrays.NPY):
+def format_of(source: Source) -> str:
+    """Return a file's format: arrays, npz, arrow, database, workbook, libsvm or csv."""
+    head = source.head
+    if idx.is_idx(head) or head.startswith(npy.NPY):
         return "arrays"
-    if head[:4] in arrays.ZIP:
-        return "npz"
     if arrow.is_arrow(head):
         return "arrow"
+    if database.is_database(head):
+        return "database"
+    if excel.is_workbook(source):
+        return "workbook"
+    if head[:4] in arrays.ZIP:
+        return "npz"
     return "libsvm" if libsvm.is_libsvm(head) else "csv"
 
 
-def name_of_format(paths: Sequence[str]) -> str:
+def name_of_format(paths: Sequence[str], choice: ColumnChoice | None = None) -> str:
     """Return the format of some data as a word for the user."""
+    if choice is not None and choice.sql is not None:
+        return "query"
     path = expand(paths)[0]
     if path in BUNDLED:
         return "bundled data set"
     if path == STANDARD_INPUT:
         return "standard input"
-    head = Source(path).head
+    source = Source(path)
     names = {"arrays": "NPY", "npz": "NPZ", "csv": "text"}
-    if idx.is_idx(head):
+    if idx.is_idx(source.head):
         return "IDX"
-    if head.startswith(arrow.PARQUET):
+    if source.head.startswith(arrow.PARQUET):
         return "Parquet"
-    return names.get(format_of(head), format_of(head))
+    kind = format_of(source)
+    return names.get(kind, kind)
 
 
 def _read_one(source: Source, kind: str, choice: ColumnChoice, need_target: bool) -> Table:
@@ -117,11 +182,13 @@ def _read_one(source: Source, kind: str, choice: ColumnChoice, need_target: bool
         return arrays.read_npz(source, choice, need_target)
     if kind == "arrow":
         return arrow.read_arrow(source, choice, need_target)
-    if kind == "libsvm":
-        if choice.target not in (None, "label"):
-            raise DataError(f"{source.path}: libsvm: the target is the label; --target is not")
-        return libsvm.read_libsvm(source)
-    raise AssertionError(kind)
+    if kind == "database":
+        return database.read_database(source, choice, need_target)
+    if kind == "workbook":
+        return excel.read_excel(source, choice, need_target)
+    if choice.target not in (None, "label"):
+        raise DataError(f"{source.path}: libsvm: the target is the label; --target is not")
+    return libsvm.read_libsvm(source, need_target)
 
 
 def _chosen(table: Table, choice: ColumnChoice, need_target: bool) -> Table:
@@ -136,6 +203,9 @@ def _chosen(table: Table, choice: ColumnChoice, need_target: bool) -> Table:
             )
         if choice.categorical:
             raise DataError(f"{table.source}: an array has no categorical columns")
-    if table.weights is not None and not table.weights.any():
+    for name in choice.keep:
+        if name not in table.kept:
+            raise DataError(f"{table.source}: --keep {name}: this format has no such column")
+    if table.weights is not None and table.n_rows and not table.weights.any():
         raise DataError(f"{table.source}: weights {choice.weights!r}: every weight is 0")
     return choose_columns(table, choice)

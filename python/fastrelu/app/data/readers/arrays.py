@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Arrays: NPZ with X and y, NPY matrices, and the table that inputs and targets make."""
+"""Tables of arrays: inputs and targets in one file or two, or the targets in a matrix's column."""
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.files import Source
 from fastrelu.app.data.readers.idx import is_idx, read_idx
+from fastrelu.app.data.readers.npy import NPY, Npz, read_npy
 from fastrelu.app.data.readers.values import (
     as_target,
     as_weights,
@@ -22,62 +23,49 @@ from fastrelu.app.data.readers.values import (
     row_number,
 )
 from fastrelu.app.data.table import NumberedNames, Table
-from fastrelu.app.errors import DataError
+from fastrelu.app.errors import DataError, NoRowsError
 
-NPY, ZIP = b"\x93NUMPY", (b"PK\x03\x04", b"PK\x05\x06")
-
-
-def read_npy(source: Source) -> NDArray[Any]:
-    """Return the array in an NPY file; a memory map of it if the file is not compressed.
-
-    Raises
-    ------
-    DataError
-        If it cannot be read, or does not hold numbers or text.
-    """
-    try:
-        if source.mappable:
-            array = np.load(source.path, mmap_mode="r", allow_pickle=False)
-        else:
-            array = np.load(io.BytesIO(source.read()), allow_pickle=False)
-    except Exception as error:  # a damaged header raises nearly anything
-        raise DataError(f"{source.path}: cannot be read as NPY ({_reason(error)})") from None
-    return np.asanyarray(array)
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+__all__ = ["NPY", "ZIP", "arrays_table", "check_matrix", "read_arrays", "read_npz", "split_matrix"]
 
 
 def read_npz(source: Source, choice: ColumnChoice, need_target: bool) -> Table:
-    """Return the table of an NPZ file's arrays X and y (or the one that --target names)."""
-    path, name = source.path, choice.target or "y"
-    arrays: dict[str, NDArray[Any]] = {}
-    try:
-        with np.load(io.BytesIO(source.read()), allow_pickle=False) as file:
-            there = list(file.files)
-            for wanted in ("X", name, choice.weights, *choice.extra):
-                if wanted in there:
-                    arrays[str(wanted)] = file[str(wanted)]
-    except Exception as error:  # a damaged header raises nearly anything
-        raise DataError(f"{path}: cannot be read as NPZ ({_reason(error)})") from None
-    if "[Content_Types].xml" in there:
-        raise DataError(f"{path}: an Excel workbook or other Office file; save the sheet as CSV")
-    needed = ["X", *([name, choice.weights, *choice.extra] if need_target else [])]
-    for wanted in needed:
-        if wanted is not None and wanted not in arrays:
+    """Return the table of an NPZ file: by default of its arrays X and y.
+
+    `choice.x` names other inputs, `choice.y` or `choice.target` another target. To predict, the
+    only array of a file is the inputs.
+    """
+    file = Npz(source)
+    x, y = choice.x or "X", choice.y or choice.target or "y"
+    if choice.x is None and not need_target and x not in file.members and len(file.members) == 1:
+        x = next(iter(file.members))
+    special = [n for n in (choice.weights, *choice.extra, *choice.keep) if n is not None]
+    needed = [x, *([y, *special] if need_target else choice.keep)]
+    for name in needed:
+        if name not in file.members:
             raise DataError(
-                f"{path}: no array {wanted!r}; the file has {', '.join(there) or 'none'}"
+                f"{source.path}: no array {name!r}; the file has {file.shown()}; --x and --y name "
+                "the inputs and the target"
             )
-    X = arrays["X"]
-    table = arrays_table(path, X, arrays.get(name), target_name=name)
+    wanted = dict.fromkeys(n for n in (x, y, *special) if n in file.members)
+    arrays = file.read(list(wanted))
+    X = check_matrix(source.path, x, arrays[x])
+    column = choice.target if choice.y is not None else None
+    table = arrays_table(
+        source.path, X, arrays.get(y), target_name=y, column=column, need_rows=need_target
+    )
     place, weights = row_number(), None
     if choice.weights in arrays:
         assert choice.weights is not None
-        values = one_a_row(path, choice.weights, arrays[choice.weights], len(X))
-        weights = as_weights(path, choice.weights, values, place)
+        values = one_a_row(source.path, choice.weights, arrays[choice.weights], len(X))
+        weights = as_weights(source.path, choice.weights, values, place)
     extra = {
-        n: as_target(path, n, one_a_row(path, n, arrays[n], len(X)), place)
+        n: as_target(source.path, n, one_a_row(source.path, n, arrays[n], len(X)), place)
         for n in choice.extra
         if n in arrays
     }
-    return replace(table, weights=weights, extra=extra)
+    kept = {n: one_a_row(source.path, n, arrays[n], len(X)) for n in choice.keep}
+    return replace(table, weights=weights, extra=extra, kept=kept)
 
 
 def read_arrays(sources: Sequence[Source], choice: ColumnChoice, need_target: bool) -> Table:
@@ -87,36 +75,89 @@ def read_arrays(sources: Sequence[Source], choice: ColumnChoice, need_target: bo
     column of a matrix: `choice.target` is its number, -1 the last, as by default.
     """
     read = [read_idx(s) if is_idx(s.head) else read_npy(s) for s in sources]
-    path = sources[0].path
-    y = None
-    if len(read) > 1 and (read[-1].ndim == 1 or read[-1].shape[1:] == (1,)):
-        y = read.pop()
-    inputs = [check_matrix(s.path, "X", X) for s, X in zip(sources, read, strict=False)]
-    for source, X in zip(sources, inputs, strict=False):
+    if len(read) == 1 and read[0].dtype.names:
+        from fastrelu.app.data.readers.objects import table_from
+
+        return table_from(read[0], choice, need_target=need_target, source=sources[0].path)
+    paths = [s.path for s in sources]
+    k = target_file(paths, [a.shape for a in read], choice, need_target)
+    y, y_path = None, ""
+    if k is not None:
+        y, y_path = read.pop(k), paths.pop(k)
+        sources = [s for s in sources if s.path != y_path] or sources[:1]
+    path = paths[0]
+    inputs = [check_matrix(p, "X", X) for p, X in zip(paths, read, strict=True)]
+    for p, X in zip(paths, inputs, strict=True):
         if X.shape[1] != inputs[0].shape[1]:
             raise DataError(
-                f"{source.path}: expected {inputs[0].shape[1]} numbers a row, as in {path}, got "
-                f"{X.shape[1]}"
+                f"{p}: expected {inputs[0].shape[1]} numbers a row, as in {path}, got "
+                f"{X.shape[1]}; --y {Path(p).name} makes it the targets"
             )
     X = inputs[0] if len(inputs) == 1 else np.concatenate(inputs)
     if y is not None:
-        if choice.target not in (None, "labels"):
-            raise DataError(f"{sources[-1].path}: holds the target already; --target does not fit")
-        return arrays_table(path, X, y, target_name="labels", target_source=sources[-1].path)
+        column = None if choice.target == "labels" else choice.target
+        if column is not None and y[:1].size < 2:
+            raise DataError(f"{y_path}: holds the target already; --target does not fit")
+        return arrays_table(
+            path, X, y, target_name="labels", target_source=y_path, column=column,
+            need_rows=need_target,
+        )  # fmt: skip
     images = is_idx(sources[0].head)
     if images and len(sources) > 1:
         raise DataError(
-            f"{sources[-1].path}: expected the labels, one target for each of {len(inputs[0])} "
+            f"{paths[-1]}: expected the labels, one target for each of {len(inputs[0])} "
             f"rows, got shape {inputs[-1].shape}"
         )
     if images and need_target:
         raise DataError(f"{path}: an IDX file of images; expected the file of its labels after it")
     if images or (not need_target and choice.width in (None, X.shape[1])):
-        return replace(arrays_table(path, X, None, target_name="labels"), matrix_names=None)
-    return split_matrix(path, X, choice)
+        table = arrays_table(path, X, None, target_name="labels", need_rows=need_target)
+        return replace(table, matrix_names=None)
+    return split_matrix(path, X, choice, need_target)
 
 
-def split_matrix(path: str, X: NDArray[Any], choice: ColumnChoice) -> Table:
+def target_file(
+    paths: Sequence[str],
+    shapes: Sequence[tuple[int, ...]],
+    choice: ColumnChoice,
+    need_target: bool,
+) -> int | None:
+    """Return which of some array files holds the targets; None if none does.
+
+    The one that `choice.y` names; else the last if it has one value a row, or is no further rows of
+    the first: has as many rows and another width.
+
+    Raises
+    ------
+    DataError
+        If the file named is not among them, or the last of two may be either.
+    """
+    if choice.y is not None:
+        found = [k for k, path in enumerate(paths) if choice.y in (path, Path(path).name)]
+        if len(found) == 1 and len(paths) > 1:
+            return found[0]
+        raise DataError(
+            f"--y {choice.y}: expected one of several files of DATA, got {', '.join(paths)}"
+        )
+    first, last = shapes[0], shapes[-1]
+    if len(shapes) < 2:
+        return None
+    if len(last) == 1 or last[1:] == (1,):
+        return len(shapes) - 1
+    if len(shapes) != 2 or first[:1] != last[:1]:
+        return None
+    if first[1:] != last[1:]:
+        return 1
+    if need_target and choice.target is None:
+        name = Path(paths[1]).name
+        raise DataError(
+            f"{paths[0]} and {name}: both have shape {first}: --y {name} makes the second the "
+            "targets; with --target -1 it is further rows, and their last column is the target"
+        )
+    return None
+
+
+def split_matrix(path: str, X: NDArray[Any], choice: ColumnChoice, need_rows: bool = True) -> Table:
     """Return the table of a matrix that has its target in a column."""
     width = X.shape[1]
     text = "-1" if choice.target in (None, "labels") else str(choice.target)
@@ -133,18 +174,15 @@ def split_matrix(path: str, X: NDArray[Any], choice: ColumnChoice) -> Table:
     notes = []
     if choice.target is None:
         notes.append(f"target: the last column, number {column} (--target names another)")
+    names: Sequence[str]
     if column == width - 1:
         rest, names = X[:, :-1], NumberedNames("X[", "]", width - 1)
     elif column == 0:
         rest, names = X[:, 1:], NumberedNames("X[", "]", width - 1, 1)
     else:
         rest = np.delete(X, column, axis=1)
-        return replace(
-            arrays_table(path, rest, X[:, column], target_name=str(column)),
-            matrix_names=[f"X[{j}]" for j in range(width) if j != column],
-            notes=notes,
-        )
-    table = arrays_table(path, rest, X[:, column], target_name=str(column))
+        names = [f"X[{j}]" for j in range(width) if j != column]
+    table = arrays_table(path, rest, X[:, column], target_name=str(column), need_rows=need_rows)
     return replace(table, matrix_names=names, notes=notes)
 
 
@@ -155,10 +193,6 @@ def one_a_row(source: str, name: str, values: NDArray[Any], n: int) -> NDArray[A
             f"{source}: {name}: expected one value for each of {n} rows, got shape {values.shape}"
         )
     return values.reshape(n)
-
-
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def check_matrix(source: str, name: str, X: NDArray[Any]) -> NDArray[Any]:
@@ -187,8 +221,28 @@ def arrays_table(
     *,
     target_name: str,
     target_source: str | None = None,
+    column: str | None = None,
+    need_rows: bool = True,
 ) -> Table:
     """Return the table of an array of inputs and one of targets.
+
+    Parameters
+    ----------
+    source : str
+        The file, for messages.
+    X : ndarray, (n, ...)
+        The inputs.
+    y : ndarray, (n,), (n, 1) or (n, k), or None
+        The targets: of k columns the one that `column` numbers, or one 1 a row among zeros, which
+        says the class.
+    target_name : str
+        Their name.
+    target_source : str, optional
+        Their file, if it is another.
+    column : str, optional
+        The number of a column of y.
+    need_rows : bool
+        Whether no rows are an error.
 
     Raises
     ------
@@ -196,17 +250,19 @@ def arrays_table(
         If they do not fit together.
     """
     X = check_matrix(source, "X", X)
-    if not len(X):
-        raise DataError(f"{source}: expected rows of data, got none")
-    target = None
+    if not len(X) and need_rows:
+        raise NoRowsError(f"{source}: expected rows of data, got none")
+    target, notes = None, []
     if y is not None:
         where, place = target_source or source, row_number()
-        if y.shape not in ((len(X),), (len(X), 1)):
+        if y.ndim == 0 or len(y) != len(X):
             raise DataError(
                 f"{where}: {target_name}: expected one target for each of {len(X)} rows, got "
                 f"shape {y.shape}"
             )
-        target = as_target(where, target_name, y.reshape(-1), place)
+        y, note = _one_target(where, target_name, y, column)
+        notes += [note] if note else []
+        target = as_target(where, target_name, y, place)
         if target.dtype != object:
             refuse_nan_target(where, target_name, np.isnan(target), place)
     return Table(
@@ -216,4 +272,32 @@ def arrays_table(
         matrix_names=NumberedNames("X[", "]", X.shape[1]),
         target=target,
         target_name=target_name if y is not None else None,
+        notes=notes,
+    )
+
+
+def _one_target(
+    where: str, name: str, y: NDArray[Any], column: str | None
+) -> tuple[NDArray[Any], str | None]:
+    """Return one target a row, (n,), and what to say about it; see `arrays_table`."""
+    if y.ndim == 1 or y.shape[1:] == (1,):
+        return y.reshape(-1), None
+    if y.ndim > 2:
+        raise DataError(f"{where}: {name}: expected one target a row, got shape {y.shape}")
+    width = y.shape[1]
+    if column is not None:
+        if not column.lstrip("-").isdecimal() or not -width <= int(column) < width:
+            raise DataError(
+                f"{where}: --target {column}: expected the number of one of {width} columns, from 0"
+            )
+        return y[:, int(column)], None
+    marks = y.dtype.kind in "biuf" and bool(((y == 0) | (y == 1)).all())
+    if marks and len(y) and bool((y.sum(axis=1) == 1).all()):
+        classes = np.array([str(k) for k in range(width)], object)
+        said = f"{name}: {width} columns with one 1 in each row: read as classes 0 to {width - 1}"
+        return np.asarray(classes[y.argmax(axis=1)]), said
+    what = "labels" if marks else "targets"
+    raise DataError(
+        f"{where}: {name}: {width} {what} a row, shape {y.shape}; one is learned at a time: "
+        f"--target 0 to {width - 1} says which column"
     )

@@ -36,6 +36,21 @@ class ColumnChoice:
         these columns are inputs, each is read as its kind, and none of them has to be there.
     width : int or None
         How many inputs a model of array files expects.
+    decided : mapping of str to Meaning
+        What columns of texts are, where all rows have been looked at to tell, by column.
+    keep : tuple of str
+        Columns to carry along as they are.
+    x, y : str or None
+        NPZ: the names of the arrays of inputs and of targets; NPY and IDX: `y` is the file of the
+        targets among several.
+    folders : tuple of str
+        Columns that the names of folders say, not the files.
+    sql : str or None
+        A query whose rows are the data.
+    table : str or None
+        The table of a database file, or the sheet of a workbook.
+    order : tuple of str
+        The columns that a model was trained on, in the order of the file: an array has these.
     options : ReadOptions
         What the user says about the reading of texts.
     reading : Reading or None
@@ -52,13 +67,21 @@ class ColumnChoice:
     categorical: tuple[str, ...] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
     width: int | None = None
+    decided: Mapping[str, Meaning] = field(default_factory=dict)
+    keep: tuple[str, ...] = ()
+    x: str | None = None
+    y: str | None = None
+    folders: tuple[str, ...] = ()
+    sql: str | None = None
+    table: str | None = None
+    order: tuple[str, ...] = ()
     options: ReadOptions = field(default_factory=ReadOptions)
     reading: Reading | None = None
     lenient: bool = False
 
     def kind(self, name: str) -> str | None:
         """Return the kind that a column is to be read as; None: told from its content."""
-        if name in self.categorical:
+        if name in self.categorical or (name in self.keep and name not in self.kinds):
             return "text"
         return "numeric" if name in self.options.numeric else self.kinds.get(name)
 
@@ -70,9 +93,17 @@ class ColumnChoice:
 
     def known(self, name: str) -> Meaning | None:
         """Return what a column of texts was in training; None if that is not known."""
+        if name in self.decided:
+            return self.decided[name]
         return None if self.reading is None else self.reading.known(name, self.options)
 
-    def roles(self, source: str, names: Sequence[str], need_target: bool = True) -> Roles:
+    def roles(
+        self,
+        source: str,
+        names: Sequence[str],
+        need_target: bool = True,
+        aside: Sequence[str] = (),
+    ) -> Roles:
         """Return what each of a file's columns is.
 
         Parameters
@@ -83,6 +114,8 @@ class ColumnChoice:
             The file's columns.
         need_target : bool
             Whether there has to be a target; if so the last column is it by default.
+        aside : sequence of str
+            Columns among them that are nothing unless they are named: a data frame's row labels.
 
         Returns
         -------
@@ -94,21 +127,26 @@ class ColumnChoice:
             If a column is named that is not there, is named twice, or if no input is left.
         """
         check_different(source, names)
-        there = set(names)
+        there = {*names, *self.folders}
+        elsewhere = {name for name in self.folders if name not in names}
+        for name, flag in ((self.target, "--target"), (self.weights, "--weights")):
+            if name in elsewhere and need_target:
+                raise DataError(f"{source}: {flag} {name}: a name of folders cannot be that")
         notes = []
         target = self.target
         if target is None and need_target:
-            rest = [n for n in names if n not in {self.weights, *self.ignore, *self.extra}]
+            taken = {self.weights, *self.ignore, *self.extra, *aside}
+            rest = [n for n in names if n not in taken]
             if not rest:
                 raise DataError(f"{source}: no column is left for the target")
             target = rest[-1]
             notes.append(f"target: the last column, {target!r} (--target names another)")
-        if target is not None and target not in there:
+        if target is not None and target not in names:
             if need_target:
                 raise missing_column(source, target, names, "--target")
             target = None
         weights = self.weights
-        if weights is not None and weights not in there:
+        if weights is not None and weights not in names:
             if need_target:
                 raise missing_column(source, weights, names, "--weights")
             weights = None
@@ -126,32 +164,46 @@ class ColumnChoice:
         if need_target and self.features and taken & set(self.features):
             name = next(n for n in self.features if n in taken)
             raise DataError(f"{source}: column {name!r} is in --features and is something else too")
-        wanted = set(self.kinds or self.features or names) - taken
+        unnamed = [n for n in names if n not in aside]
+        wanted = set(self.kinds or self.features or unnamed) - taken
         inputs = [n for n in names if n in wanted]
-        if not inputs and self.kinds:
+        outside = (set(self.kinds or self.features or elsewhere) - taken) & elsewhere
+        if not inputs and self.kinds and not outside:
             takes = _some(list(self.kinds))
             raise DataError(f"{source}: none of the model's columns is there; it takes {takes}")
-        if not inputs and need_target:
+        if not inputs and need_target and not outside:
             raise DataError(f"{source}: no input columns: every column is the target or left out")
-        extra = [n for n in dict.fromkeys(self.extra) if n in there]
-        return Roles(target, weights, inputs, extra, notes)
+        extra = [n for n in dict.fromkeys(self.extra) if n in names]
+        for name in self.keep:
+            if name not in there:
+                raise missing_column(source, name, names, "--keep")
+        keep = [n for n in dict.fromkeys(self.keep) if n in names]
+        others = [n for n in names if n not in {*inputs, *extra, *keep, target, weights}]
+        return Roles(target, weights, inputs, extra, notes, others, keep)
 
 
 @dataclass(frozen=True)
 class Roles:
-    """What each of one file's columns is, by name."""
+    """What each of one file's columns is, by name; `others` are nothing, `keep` carried along."""
 
     target: str | None
     weights: str | None
     inputs: list[str]
     extra: list[str]
     notes: list[str]
+    others: list[str] = field(default_factory=list)
+    keep: list[str] = field(default_factory=list)
 
     @property
     def used(self) -> list[str]:
         """The columns to read."""
         special = [n for n in (self.target, self.weights) if n is not None]
-        return list(dict.fromkeys([*self.inputs, *special, *self.extra]))
+        return list(dict.fromkeys([*self.inputs, *special, *self.extra, *self.keep]))
+
+
+def tidy_names(names: Sequence[str]) -> list[str]:
+    """Return a file's column names without spaces around them, and one for each without a name."""
+    return [name.strip() or f"column {j}" for j, name in enumerate(names, 1)]
 
 
 def check_different(source: str, names: Iterable[str]) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from fastrelu.app.data.readers.places import beside_data, files_in, is_marker
 from fastrelu.app.errors import DataError
 
 BUNDLED = ("digits", "iris", "wine", "diabetes")
@@ -46,42 +47,18 @@ def expand(paths: Sequence[str]) -> list[str]:
     for path in paths:
         if any(c in path for c in "*?[") and not Path(path).exists():
             matches = sorted(glob.glob(path, recursive=True))
-            matches = [m for m in matches if not _is_marker(m) and not Path(m).is_dir()]
+            matches = [m for m in matches if not beside_data(m, path) and not Path(m).is_dir()]
             if not matches:
                 raise DataError(f"{path}: no file matches this pattern")
             found += matches
         elif "\0" not in path and Path(path).is_dir():
-            found += in_folder(path)
+            with reading(path):
+                found += files_in(path)
         else:
             found.append(path)
     if not found:
         raise DataError("no data: expected a file, or one of " + ", ".join(BUNDLED))
     return found
-
-
-def in_folder(path: str) -> list[str]:
-    """Return the files of data in a folder, sorted.
-
-    Raises
-    ------
-    DataError
-        If there are none, or the folder cannot be read.
-    """
-    with reading(path):
-        files = sorted(str(p) for p in Path(path).iterdir() if p.is_file())
-    files = [file for file in files if not _is_marker(file)]
-    if not files:
-        raise DataError(
-            f"{path}: a folder without files of data; name the files, as in "
-            f"'{path.rstrip('/')}/*/*.csv'"
-        )
-    return files
-
-
-def _is_marker(path: str) -> bool:
-    """Return whether a file's name says that it is no data: those of Spark, of macOS, of shells."""
-    name = path.rpartition("/")[2]
-    return name.startswith(("_", ".")) or path.startswith("__MACOSX/") or name.endswith(".crc")
 
 
 @contextlib.contextmanager
@@ -100,9 +77,10 @@ def reading(path: str, packed: str | None = "gzip") -> Iterator[None]:
             f"{path}: the {packed} data are damaged or cut short ({error}); fetch the file again"
         ) from None
     except OSError as error:
-        if packed == "bzip2" and error.errno is None:
+        if packed in ("bzip2", "zstandard") and error.errno is None:
             raise DataError(
-                f"{path}: the bzip2 data are damaged ({error}); fetch the file again"
+                f"{path}: the {packed} data are damaged or cut short ({error}); fetch the file "
+                "again"
             ) from None
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
     except RuntimeError as error:  # an encrypted archive
@@ -161,7 +139,7 @@ class Source:
                 names = [info.filename for info in archive.infolist() if not info.is_dir()]
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
             return  # for the reader of arrays to tell
-        names = [name for name in names if not _is_marker(name)]
+        names = [name for name in names if not is_marker(name)]
         if any(name.endswith(".npy") or name == "[Content_Types].xml" for name in names):
             return
         if len(names) != 1:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import os
 import struct
 from typing import Any
 
@@ -11,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.app.data.readers.files import Source
+from fastrelu.app.data.readers.npy import announced
 from fastrelu.app.errors import DataError
 
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+MOST_DIMENSIONS = 32
 
 
 def is_idx(head: bytes) -> bool:
@@ -22,23 +25,26 @@ def is_idx(head: bytes) -> bool:
 
 
 def read_idx(source: Source) -> NDArray[Any]:
-    """Return the array in an IDX file.
+    """Return the array in an IDX file, in the byte order of the file.
+
+    No more is read than the header announces, also of a compressed file.
 
     Raises
     ------
     DataError
         If its length does not fit its header.
     """
-    content = source.read()
-    dtype, rank = np.dtype(DTYPES[content[2]]), content[3]
+    dtype, rank = np.dtype(DTYPES[source.head[2]]), source.head[3]
     start = 4 + 4 * rank
-    if rank == 0 or len(content) < start:
+    if not 0 < rank <= MOST_DIMENSIONS or len(source.head) < start:
         raise DataError(f"{source.path}: the IDX header is damaged or incomplete")
-    shape = struct.unpack(f">{rank}I", content[4:start])
-    expected = start + math.prod(shape) * dtype.itemsize
-    if len(content) != expected:
-        raise DataError(
-            f"{source.path}: expected {expected} bytes for IDX shape {shape}, got {len(content)}; "
-            "the file is damaged or cut short"
-        )
-    return np.frombuffer(content, dtype, offset=start).reshape(shape)
+    shape = struct.unpack(f">{rank}I", source.head[4:start])
+    n = math.prod(shape) * dtype.itemsize
+    what = f"IDX shape {shape} of {dtype}"
+    if source.mappable and n:
+        there = os.path.getsize(source.path) - start
+        if there == n:
+            return np.memmap(source.path, dtype, "r", start, shape)
+    with source.open() as file:
+        file.read(start)
+        return np.frombuffer(announced(file, n, source.path, what), dtype).reshape(shape)

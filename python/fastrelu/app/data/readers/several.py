@@ -48,6 +48,10 @@ def concatenate(tables: Sequence[Table]) -> Table:
         weights=np.concatenate(weights) if len(weights) == n else None,
         notes=list(dict.fromkeys(note for t in tables for note in t.notes)),
         extra={name: _join(tables, name, [t.extra for t in tables]) for name in first.extra},
+        others=first.others,
+        kept={name: _join_kept([t.kept[name] for t in tables]) for name in first.kept},
+        reading=next((t.reading for t in tables if t.reading is not None), None),
+        file_rows=[t.n_rows for t in tables],
     )
 
 
@@ -80,6 +84,18 @@ def _join(
         dtype: Any = {"text": object, "date": "datetime64[us]"}.get(kind, np.float64)
         arrays = [a if kind_of(a) == kind else np.full(len(a), empty, dtype) for a in arrays]
     return np.concatenate(arrays)
+
+
+def _join_kept(parts: Sequence[Any]) -> Any:
+    """Return columns that are carried along, one after the other; Arrow's types may differ."""
+    if all(isinstance(part, np.ndarray) for part in parts):
+        return np.concatenate(parts)
+    import pyarrow as pa
+
+    chunks = [c for part in parts for c in getattr(part, "chunks", [part])]
+    if len({chunk.type for chunk in chunks}) > 1:
+        chunks = [chunk.cast(pa.string()) for chunk in chunks]
+    return pa.chunked_array(chunks)
 
 
 def _join_matrices(tables: Sequence[Table]) -> Any:

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu.app.errors import DataError
+from fastrelu.app.errors import DataError, RowsError
 
 Place = Callable[[int], str]
 FIX = "correct the file, or leave the row out"
@@ -84,3 +84,13 @@ def as_weights(source: str, name: str, values: NDArray[Any], place: Place) -> ND
             f"more, got {weights[bad[0]]}; {FIX}"
         )
     return weights
+
+
+def refuse_width(source: str, width: int, order: Sequence[str]) -> None:
+    """Raise RowsError if an array is not as wide as there are columns to take by position."""
+    if width != len(order):
+        names = ", ".join(order[:40]) + (", ..." if len(order) > 40 else "")
+        raise RowsError(
+            f"{source}: expected {len(order)} columns, in the order of the training file ({names})"
+            f", got {width}; columns with names go by name: a data frame or a dict of columns"
+        )

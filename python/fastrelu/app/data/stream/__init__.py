@@ -13,6 +13,7 @@ from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT, Source, exp
 from fastrelu.app.data.stream.npy import NpyFile, NpyStream, npy_file
 from fastrelu.app.data.stream.parquet import ParquetStream
 from fastrelu.app.data.stream.source import Stream
+from fastrelu.app.data.stream.text import TextStream, cells_at_most
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 
@@ -42,7 +43,14 @@ def read_tables(
     DataError
         If something cannot be read, is not there, or does not fit.
     """
-    stream = open_stream(paths, choice, memory, need_target)
+    if choice.sql is not None or choice.table is not None:
+        yield read(list(paths), choice, need_target=need_target)
+        return
+    text = _text_stream(paths, choice, memory, need_target, keep=False)
+    if text is not None and text.all_known:
+        yield from text.tables()
+        return
+    stream = text.look() if text is not None else open_stream(paths, choice, memory, need_target)
     if stream is None:
         yield read(list(paths), choice, need_target=need_target)
         return
@@ -64,7 +72,7 @@ def open_stream(
     memory : int
         Bytes that data may take.
     need_target : bool
-        Whether there has to be a target; without, only Parquet is streamed.
+        Whether there has to be a target; without, only Parquet and text are streamed.
 
     Returns
     -------
@@ -77,25 +85,58 @@ def open_stream(
         If they do not fit and cannot be streamed, and are larger than this machine's memory; or if
         they are streamed, and something about them is wrong.
     """
-    found = expand(paths)
-    if any(path in BUNDLED or path == STANDARD_INPUT for path in found):
+    if choice.sql is not None or choice.table is not None:
         return None
-    if not all(os.path.isfile(path) for path in found):
-        return None  # for the reader of whole files to tell
+    found = _files(paths)
+    if not found:
+        return None  # for the reader of whole files, also to tell what is wrong
     total = sum(os.path.getsize(path) for path in found)
     if COPIES * total <= memory / 4:  # packed files are unpacked
         return None
-    head = Source(found[0]).head
-    if head.startswith(PARQUET):
+    source = Source(found[0])
+    if source.head.startswith(PARQUET):
         parquet = ParquetStream(found, choice, memory, need_target)
         return parquet if COPIES * parquet.n_rows * parquet.raw_row_bytes > memory else None
+    kind = format_of(source)
+    text = _text_stream(paths, choice, memory, need_target)
+    if text is not None:
+        return text.look()
     if COPIES * total <= memory or not need_target:
         return None
     files = [npy_file(path) for path in found]
     if files[0] is not None and None not in files:
         return NpyStream([file for file in files if isinstance(file, NpyFile)], choice, memory)
-    _require_memory(found[0], format_of(head), COPIES * total)
+    _require_memory(found[0], kind, COPIES * total)
     return None
+
+
+def _text_stream(
+    paths: Sequence[str],
+    choice: ColumnChoice,
+    memory: int,
+    need_target: bool,
+    keep: bool = True,
+) -> TextStream | None:
+    """Return text files as a stream, not looked at yet; None if they are none or fit."""
+    found = _files(paths)
+    if COPIES * sum(map(os.path.getsize, found)) <= memory / 4:
+        return None
+    sources = [Source(path) for path in found]
+    if not all(source.mappable and format_of(source) == "csv" for source in sources):
+        return None
+    cells = sum(cells_at_most(source.head, os.path.getsize(source.path)) for source in sources)
+    if COPIES * 8 * cells <= memory:  # without a closer look
+        return None
+    text = TextStream(found, choice, memory, need_target, keep)
+    return text if COPIES * text.estimated_rows * text.raw_row_bytes > memory else None
+
+
+def _files(paths: Sequence[str]) -> list[str]:
+    """Return the files among what is named, without empty ones; [] if something else is there."""
+    found = expand(paths)
+    if any(path in BUNDLED or path == STANDARD_INPUT or not os.path.isfile(path) for path in found):
+        return []
+    return [path for path in found if os.path.getsize(path)]
 
 
 def _require_memory(path: str, kind: str, needed: float) -> None:
@@ -105,9 +146,9 @@ def _require_memory(path: str, kind: str, needed: float) -> None:
     except (AttributeError, ValueError, OSError):
         return
     if needed > there:
+        what = "packed text is" if kind == "csv" else f"{kind} files are"
         raise DataError(
-            f"{path}: {kind} files are read into memory, which takes about {needed / 1e9:.0f} GB, "
-            f"and this machine has {there / 1e9:.0f} GB; Parquet and C-ordered NPY files are read "
-            "in blocks: convert it, for CSV by pyarrow.csv.open_csv and "
-            "pyarrow.parquet.ParquetWriter"
+            f"{path}: {what} read into memory, which takes about {needed / 1e9:.0f} GB, and this "
+            f"machine has {there / 1e9:.0f} GB; Parquet, C-ordered NPY and text files that are not "
+            "packed are read in blocks: unpack or convert it"
         )

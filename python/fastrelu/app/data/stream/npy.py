@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.app.data.meaning import Reading
-from fastrelu.app.data.readers.arrays import arrays_table, split_matrix
+from fastrelu.app.data.readers.arrays import arrays_table, split_matrix, target_file
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.files import reading
+from fastrelu.app.data.readers.npy import read_header
 from fastrelu.app.data.readers.several import choose_columns
 from fastrelu.app.data.stream.budget import part_rows
 from fastrelu.app.data.stream.source import Chunk, add_content, chunks_of, new_hash
@@ -71,20 +72,12 @@ def npy_file(path: str) -> NpyFile | None:
     """Return where a file's array lies; None if it cannot be read by rows."""
     try:
         with open(path, "rb") as file:
-            version = np.lib.format.read_magic(file)
-            read = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }.get(version)
-            if read is None:
-                return None
-            shape, fortran, dtype = read(file)
-            offset = file.tell()
-    except (OSError, ValueError):
+            header = read_header(file, path)
+    except (OSError, DataError):
         return None  # told by the reader of whole files
-    if dtype.hasobject or not shape or (fortran and len(shape) > 1):
+    if not header.by_rows or header.dtype.names:
         return None
-    return NpyFile(path, shape, dtype, offset)
+    return NpyFile(path, header.shape, header.dtype, header.offset)
 
 
 class NpyStream:
@@ -110,9 +103,12 @@ class NpyStream:
     def __init__(self, files: Sequence[NpyFile], choice: ColumnChoice, memory: int) -> None:
         self.choice, self.files = choice, list(files)
         self.y: NpyFile | None = None
-        if len(files) > 1 and math.prod(files[-1].shape[1:]) == 1:
-            self.y = self.files.pop()
-            if choice.target not in (None, "labels"):
+        self.column: str | None = None
+        k = target_file([f.path for f in files], [f.shape for f in files], choice, True)
+        if k is not None:
+            self.y = self.files.pop(k)
+            self.column = None if choice.target == "labels" else choice.target
+            if self.column is not None and math.prod(self.y.shape[1:]) < 2:
                 raise DataError(f"{self.y.path}: holds the target already; --target does not fit")
         first = self.files[0]
         for file in self.files:
@@ -160,8 +156,9 @@ class NpyStream:
             y = self.y.rows(chunk.first_row + at, n)
             nothing = np.zeros((n, 1), np.uint8)
             table = arrays_table(
-                chunk.path, nothing, y, target_name="labels", target_source=self.y.path
-            )
+                chunk.path, nothing, y, target_name="labels", target_source=self.y.path,
+                column=self.column,
+            )  # fmt: skip
             yield replace(table, first_row=chunk.row_in_file + at)
 
     def _table(self, chunk: Chunk, at: int, n: int) -> Table:
@@ -170,7 +167,10 @@ class NpyStream:
             table = split_matrix(chunk.path, X, self.choice)
         else:
             y = self.y.rows(chunk.first_row + at, n)
-            table = arrays_table(chunk.path, X, y, target_name="labels", target_source=self.y.path)
+            table = arrays_table(
+                chunk.path, X, y, target_name="labels", target_source=self.y.path,
+                column=self.column,
+            )  # fmt: skip
         return replace(choose_columns(table, self.choice), first_row=chunk.row_in_file + at)
 
     def fingerprint(self) -> dict[str, Any]:

@@ -10,13 +10,23 @@ from typing import Any
 import numpy as np
 
 from fastrelu import get_num_threads
-from fastrelu.app.data.meaning import Reading
-from fastrelu.app.data.readers.arrow import arrow_errors, arrow_table
-from fastrelu.app.data.readers.choice import ColumnChoice, Roles
+from fastrelu.app.data.meaning import Evidence, Meaning, Reading
+from fastrelu.app.data.readers.arrow import (
+    ArrowNames,
+    arrow_errors,
+    arrow_table,
+    columns_of,
+    open_parquet,
+)
+from fastrelu.app.data.readers.arrow_types import ArrowColumn, is_text, look_at_texts
+from fastrelu.app.data.readers.choice import ColumnChoice, Roles, tidy_names
+from fastrelu.app.data.readers.column import ColumnReader, Found, evidence_for
 from fastrelu.app.data.readers.files import reading
+from fastrelu.app.data.readers.places import FolderColumns, named_in_folders
+from fastrelu.app.data.readers.values import row_number
 from fastrelu.app.data.stream.budget import part_rows
 from fastrelu.app.data.stream.source import Chunk, add_content, chunks_of, new_hash
-from fastrelu.app.data.table import Table
+from fastrelu.app.data.table import Table, is_missing, kind_of
 from fastrelu.app.errors import DataError
 
 BUFFER = 1 << 16  # bytes of each column that are read at once
@@ -49,63 +59,72 @@ class ParquetStream:
         too much memory to read.
     """
 
-    reading: Reading | None = None
+    reading: Reading | None
 
     def __init__(
         self, paths: Sequence[str], choice: ColumnChoice, memory: int, need_target: bool = True
     ) -> None:
-        self.paths, self.choice = list(paths), choice
+        self.paths = list(paths)
+        choice = replace(choice, folders=tuple(named_in_folders(paths, choice)))
         self.source = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
         self._metadata: tuple[str, Any] = ("", None)  # of the file opened last
+        self._kinds: dict[str, str] = {}
+        self._types: dict[str, tuple[str, Any]] = {}  # and the first file that says it
         self.raw_row_bytes, self.reading_bytes = 0.0, 0
         files: list[tuple[str, list[int]]] = []
-        columns: list[str] = []
         for path in paths:
             with self._open(path) as file:
-                names = file.schema_arrow.names
+                columns = columns_of(file.schema_arrow)
                 if not files:
-                    self.roles = choice.roles(path, names, need_target)
-                    columns = names
-                self._check_columns(path, names, columns)
-                files.append((path, self._row_groups(path, file.metadata, memory)))
+                    self.columns = columns
+                    self.roles = columns.roles(path, choice, need_target)
+                self._check_columns(path, columns.names)
+                for name in self.roles.used:
+                    of = file.schema_arrow.field(columns.raw[name]).type
+                    if str(of) != "null":
+                        self._types.setdefault(name, (path, of))
+                files.append((path, self._row_groups(path, file, columns, memory)))
         self.chunks = chunks_of(files)
         self.n_rows = sum(chunk.n_rows for chunk in self.chunks)
         if not self.n_rows:
             raise DataError(f"{self.source}: expected rows of data, got none")
         self.raw_row_bytes /= self.n_rows
         self.part_rows = part_rows(self.raw_row_bytes, memory)
+        self.found = Found(list(self.roles.notes))
+        self.choice = replace(choice, decided=self._decided(choice))
+        self.reading = self.found.reading("arrow", self.choice)
+        self.folders = FolderColumns(paths, self.choice, self.columns.names)
         self.target_name = self.roles.target
-        self.names: Sequence[str] = self.roles.inputs
-        self.notes = list(self.roles.notes)
+        self.names: Sequence[str] = [*self.roles.inputs, *self.folders.inputs]
+        self.notes = self.found.all_notes()
 
     def _open(self, path: str) -> Any:
         with arrow_errors(path), reading(path):
-            from pyarrow import parquet
-
             known = self._metadata[1] if self._metadata[0] == path else None
-            file = parquet.ParquetFile(
+            file = open_parquet(
                 path, metadata=known, memory_map=False, pre_buffer=False, buffer_size=BUFFER
             )
             self._metadata = (path, file.metadata)
             return file
 
-    def _check_columns(self, path: str, names: list[str], columns: list[str]) -> None:
-        missing = sorted(set(columns) - set(names))
-        more = sorted(set(names) - set(columns))
+    def _check_columns(self, path: str, names: list[str]) -> None:
+        missing = sorted(set(self.columns.names) - set(names))
+        more = sorted(set(names) - set(self.columns.names))
         if missing or more:
             what = f"no column {missing[0]!r}" if missing else f"the column {more[0]!r}"
             raise DataError(f"{path}: expected the columns of {self.paths[0]}, got {what}")
 
-    def _row_groups(self, path: str, metadata: Any, memory: int) -> list[int]:
+    def _row_groups(self, path: str, file: Any, columns: ArrowNames, memory: int) -> list[int]:
         """Return the rows of a file's row groups, after a look at what reading each takes."""
-        used = set(self.roles.used)
+        used, leaves = set(columns.stored(self.roles)), _leaves(file.schema_arrow)
+        metadata = file.metadata
         counts = []
         for g in range(metadata.num_row_groups):
             group = metadata.row_group(g)
             needed = 0
             for c in range(group.num_columns):
                 column = group.column(c)
-                if column.path_in_schema.split(".")[0] not in used:
+                if leaves[c] not in used:
                     continue
                 size = column.total_uncompressed_size
                 width = WIDTH.get(column.physical_type)
@@ -125,12 +144,42 @@ class ParquetStream:
             counts.append(group.num_rows)
         return counts
 
+    def _decided(self, choice: ColumnChoice) -> dict[str, Meaning]:
+        """Return what the columns of texts are, told from the texts of all rows."""
+        names = [n for n in self.roles.used if choice.kind(n) is None and choice.known(n) is None]
+        columns = self.columns.raw
+        readers: dict[str, tuple[ArrowColumn, Evidence]] = {}
+        for name in names:
+            role = "target" if name == self.roles.target else "column"
+            reader = ArrowColumn.of(self.source, name, row_number(), choice, role, self.found)
+            if name in self._types and is_text(self._types[name][1]):
+                readers[name] = reader, evidence_for(reader.hints)
+        if not readers:
+            return {}
+        for chunk in self.chunks:
+            with self._open(chunk.path) as file, arrow_errors(chunk.path):
+                schema = file.schema_arrow
+                here = {n: r for n, r in readers.items() if is_text(schema.field(columns[n]).type)}
+                if not here:
+                    continue
+                batches = file.iter_batches(
+                    self.part_rows,
+                    row_groups=[chunk.place],
+                    columns=[columns[name] for name in here],
+                )
+                at = chunk.first_row
+                for batch in batches:
+                    for name, (reader, evidence) in here.items():
+                        look_at_texts(evidence, batch.column(columns[name]), reader, at)
+                    at += batch.num_rows
+        return {n: reader.decide(evidence) for n, (reader, evidence) in readers.items()}
+
     def parts(self, chunk: Chunk, again: bool = False) -> Iterator[Table]:
         """Yield a row group's rows, some ten thousand at a time; see `Stream.parts`."""
         return self._tables(chunk, self.roles, again)
 
     def targets(self, chunk: Chunk) -> Iterator[Table]:
-        """Yield a row group's targets, weights and extra columns; the others are not read."""
+        """Yield a row group's targets, weights and extra columns; the inputs are not read."""
         return self._tables(chunk, replace(self.roles, inputs=[]), False)
 
     def _tables(self, chunk: Chunk, roles: Roles, again: bool) -> Iterator[Table]:
@@ -139,21 +188,27 @@ class ParquetStream:
             batches = file.iter_batches(
                 self.part_rows,
                 row_groups=[chunk.place],
-                columns=roles.used,
+                columns=self.columns.stored(roles),
                 use_threads=get_num_threads() > 1 and not again,
             )
             at = chunk.row_in_file
             for batch in batches:
                 if again:
-                    yield self._known_table(chunk.path, batch, at)
+                    table = self._known_table(chunk.path, batch, at)
                 else:
-                    yield arrow_table(chunk.path, batch, self.choice, roles, at)
+                    table = self._table(chunk.path, batch, at, roles)
+                yield self.folders.add_to(table, {chunk.path: table.n_rows})
                 at += batch.num_rows
+
+    def _table(self, path: str, batch: Any, first_row: int, roles: Roles) -> Table:
+        table = self._of_one_kind(arrow_table(path, batch, self.choice, roles, first_row))
+        self.notes += [note for note in table.notes if note not in self.notes]
+        return table
 
     def _known_table(self, path: str, batch: Any, first_row: int) -> Table:
         """Return a batch's table; plain numbers without nulls are not looked at again."""
         plain: dict[str, Any] = {}
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        for name, column in zip(tidy_names(batch.schema.names), batch.columns, strict=True):
             if column.null_count == 0 and str(column.type) in PLAIN and not self._as_text(name):
                 plain[name] = column.to_numpy()
         roles = self.roles
@@ -163,7 +218,7 @@ class ParquetStream:
             inputs=[name for name in roles.inputs if name not in plain],
             target=roles.target if target is None else None,
         )
-        table = arrow_table(path, batch, self.choice, rest, first_row)
+        table = self._of_one_kind(arrow_table(path, batch, self.choice, rest, first_row))
         columns = {name: plain[name] for name in roles.inputs if name in plain} | table.columns
         if target is None:
             return replace(table, columns=columns)
@@ -173,6 +228,41 @@ class ParquetStream:
             target=target.astype(np.float64, copy=False),
             target_name=roles.target,
         )
+
+    def _of_one_kind(self, table: Table) -> Table:
+        """Return a part's table with the kinds of the whole: files may store a column differently.
+
+        Raises
+        ------
+        DataError
+            If a column is numbers in one file and text in another.
+        """
+        for name, column in table.columns.items():
+            kind = self._kinds.get(name)
+            if kind is None:
+                if name not in self._types:
+                    continue  # of type null in every file
+                kind = self._kinds[name] = self._kind_of(name)
+            found = kind_of(column)
+            if found == kind:
+                continue
+            if not is_missing(column).all():
+                raise DataError(
+                    f"{table.source}: column {name!r} is {found}, but {kind} in "
+                    f"{self._types[name][0]}; correct it, or read it as categories: --categorical "
+                    f"{name!r}"
+                )
+            table.columns[name] = ColumnReader("", name, row_number(), kind).nothing(len(column))
+        return table
+
+    def _kind_of(self, name: str) -> str:
+        """Return what a column is in all files: as its type says, or its texts."""
+        known, of = self.choice.known(name), self._types[name][1]
+        asked = self.choice.kind(name) or (known.table_kind if known is not None else None)
+        if asked is not None:
+            return asked
+        empty = ArrowColumn.of("", name, row_number(), self.choice, "column", Found())
+        return kind_of(empty.read(pa_empty(of)))
 
     def _as_text(self, name: str) -> bool:
         return self.choice.kind(name) not in (None, "numeric")
@@ -187,3 +277,25 @@ class ParquetStream:
             "columns": [*self.names, f"target {self.target_name}"],
             "content": total.hexdigest(),
         }
+
+
+def pa_empty(of: Any) -> Any:
+    """Return an Arrow array of a type without values."""
+    import pyarrow as pa
+
+    return pa.array([], of.storage_type if hasattr(of, "storage_type") else of)
+
+
+def _leaves(schema: Any) -> list[str]:
+    """Return the top-level column that each stored column of a file belongs to.
+
+    The stored columns' paths do not say it: a name may have dots, and nested fields have them too.
+    """
+    return [field.name for field in schema for _ in range(_n_leaves(field.type))]
+
+
+def _n_leaves(of: Any) -> int:
+    of = getattr(of, "storage_type", of)  # of an extension type
+    if not of.num_fields:
+        return 1
+    return sum(_n_leaves(of.field(i).type) for i in range(of.num_fields))

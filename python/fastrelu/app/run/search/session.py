@@ -13,7 +13,7 @@ from typing import Any
 from fastrelu import get_num_threads
 from fastrelu.app import run_folder
 from fastrelu.app.errors import ConfigError, DivergedError, OutputError
-from fastrelu.app.metrics import METRIC, Scores
+from fastrelu.app.metrics import Scores
 from fastrelu.app.run.loop import Training
 from fastrelu.app.run.prepare import Prepared, resolve
 from fastrelu.app.run.progress import Nothing
@@ -66,7 +66,7 @@ class SearchSession(SeveralSession):
         if not held.counts()["validation"]:
             raise ConfigError("--search chooses by validation rows, and there are none")
         candidates = self._draw(held)
-        metric = METRIC[held.target.task]
+        metric = held.loss.info.metric
         plan = rungs(len(candidates), settings.epochs)
         self.say(
             f"search: {len(candidates)} candidates, {get_num_threads()} threads; "

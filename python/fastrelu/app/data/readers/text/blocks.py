@@ -78,6 +78,8 @@ def blocks(
         if not whole:
             return
         cut, newlines = cutter.cut(whole, line, last=not data)
+        if dialect.width == 1:  # a blank line is a row, but for those at the end
+            cut = _without_blank_end(whole, cut)
         if cut == 0 and len(whole) > MOST:
             raise DataError(f"{source}: line {line}: a line of more than {MOST >> 30} GB")
         carry = whole[cut:]
@@ -153,6 +155,15 @@ class _Cutter:
         if last:
             return len(data), True
         return len(text[:end].encode("utf-8", "surrogateescape")), True
+
+
+def _without_blank_end(data: bytes, cut: int) -> int:
+    """Return where the last line that is not blank ends."""
+    end = len(data[:cut].rstrip(b"\r\n"))
+    for line_end in (b"\r\n", b"\n", b"\r"):
+        if end and data.startswith(line_end, end):
+            return end + len(line_end)
+    return end
 
 
 def _last_line_end(data: bytes) -> int:

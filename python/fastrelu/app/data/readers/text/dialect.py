@@ -20,6 +20,7 @@ from fastrelu.app.errors import DataError
 
 SEPARATORS = ",;\t|"
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
+SPACED = 0.7  # how much like data cells between spaces have to look; text has spaces too
 SAMPLE = 200  # records that are looked at
 ANNOUNCED = re.compile(r'"?sep=([^\r\n"])"?\r?\n')
 PREAMBLE = 40  # lines above the names, at most
@@ -130,9 +131,9 @@ def sniff(
         for quote, escape in quotes
         if (layout := _layout(text, whole, separator, quote, escape)) is not None
     ]
-    if options.separator is None:
+    if options.separator is None and not any(layout.width > 1 for layout in found):
         spaced = _layout(text, whole, " ", '"', False)
-        if spaced is not None and spaced.width > 1 and spaced.quality > 0.9:
+        if spaced is not None and spaced.width > 1 and spaced.quality > SPACED:
             found.append(spaced)
     if not found:
         raise _nothing(source, text)
@@ -351,11 +352,14 @@ class _Names:
             for record in everything[:PREAMBLE]:
                 if {self._name(1, f) for f in record.fields} & set(self.known):
                     return record, next((r for r in body if r.line > record.line), None)
+        above = layout.before[-1] if layout.before else None
         if is_header(body[0].fields, [r.fields for r in body[1:101]]):
+            numbers = all(look(f) != "text" for f in body[0].fields)
+            if above is not None and numbers and len(above.fields) > 1 and not _is_comment(above):
+                raise self._other_width(body[0], above)
             return body[0], body[1] if len(body) > 1 else None
         if layout.before and self._above(layout.before[-1]):
             return layout.before[-1], body[0]
-        above = layout.before[-1] if layout.before else None
         if above is not None and len(above.fields) > 1 and not _is_comment(above):
             raise self._other_width(body[0], above)
         return None, body[0]

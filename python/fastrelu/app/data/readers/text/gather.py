@@ -29,6 +29,7 @@ from fastrelu.app.data.meaning.vector_count import count, count_numbers
 from fastrelu.app.data.meaning.vector_values import encoded, numbers_in, values_of
 from fastrelu.app.errors import DataError
 
+UNNAMED = ("column 1", "Unnamed: 0")
 NAN = "(?i)^ *[+-]?nan *$"
 
 
@@ -78,6 +79,8 @@ class Gathered:
         Rows so far.
     files : list of (present cells, numbers)
         Up to the end of each file.
+    counter : bool
+        Whether its numbers count the rows of each file, as an index that has no name.
     """
 
     name: str
@@ -93,6 +96,8 @@ class Gathered:
     nan_row: int | None = None
     n_rows: int = 0
     files: list[tuple[int, int]] = field(default_factory=list)
+    counter: bool = False
+    _file_row: int = 0
 
     def __post_init__(self) -> None:
         order = self.hints.order
@@ -100,6 +105,7 @@ class Gathered:
         self.evidence = Evidence(self.hints.missing, form)
         if self.kind in ("text", "date"):
             self.plain = False
+        self.counter = self.name in UNNAMED
 
     @property
     def counted(self) -> bool:
@@ -118,10 +124,17 @@ class Gathered:
             part = encoded(texts)
             if self.counted:
                 count(self.evidence, part, first)
+        if self.counter and len(texts):
+            self.counter = isinstance(part, np.ndarray) and self._counts_on(part, first)
         if self.role == "target" and self.nan_row is None:
             self._look_for_nan(texts, part, first)
         if self.keep:
             self.parts.append((first, part))
+
+    def _counts_on(self, numbers: NDArray[np.float64], first: int) -> bool:
+        """Return whether numbers go on to count the rows of a file, from 0 or 1."""
+        start = numbers[0] - (first - self._file_row)
+        return bool(start in (0, 1) and (numbers == numbers[0] + np.arange(len(numbers))).all())
 
     def _numbers(self, texts: Any, first: int) -> NDArray[np.float64] | None:
         """Return the texts' numbers if all are plain and the column takes them."""
@@ -145,6 +158,7 @@ class Gathered:
 
     def end_file(self) -> None:
         """Note what was counted up to the end of a file."""
+        self._file_row = self.n_rows
         self.files.append((self.evidence.present, self.evidence.numbers.total()))
 
     def differs(self) -> tuple[int, int] | None:
@@ -165,9 +179,17 @@ class Gathered:
             return True
         return not any(isinstance(part, np.ndarray) for _, part in self.parts)
 
+    def known_as(self, meaning: Meaning, first_row: int) -> Gathered:
+        """Return the column without rows, to keep those from `first_row` on as a meaning."""
+        column = Gathered(self.name, self.role, self.hints, self.kind, meaning, said=self.said)
+        column.n_rows, column.counter = first_row, False
+        return column
+
     def again(self) -> Gathered:
         """Return the column without rows, to keep its texts and count no more."""
-        return replace(self, kind="text", known=None, keep=True, parts=[], n_rows=0)
+        return replace(
+            self, kind="text", known=None, keep=True, parts=[], n_rows=0, files=[], _file_row=0
+        )
 
 
 def wide_hints(columns: Iterable[Gathered]) -> tuple[str | None, str | None]:

@@ -35,7 +35,7 @@ class Parser:
     keep_blank : bool
         Whether an empty line of a file of one column is a row.
     threads : bool
-        Whether pyarrow may use several.
+        Whether pyarrow may use several: a third more time of the cores and memory in all.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Parser:
         dialect: Dialect,
         used: Sequence[str],
         missing: Missing,
-        threads: bool = True,
+        threads: bool = False,
     ) -> None:
         self.source, self.dialect, self.used = source, dialect, list(used)
         self.comments = 0

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What a step is made from: the rows of one minibatch, in shards, and their factors,
+//
+//   factor[r] = T(w[r] / (K * sw)),  sw the sum of the minibatch's weights (docs/arithmetic.md)
+//
+// with K the outputs where the loss averages over them, else 1. A DataSet and a Minibatch's rows
+// are views that own nothing; RowFactors owns the factors. One thread at a time writes them, any
+// number may read them then.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "array.h"
+#include "loss.h"
+#include "range.h"
+
+namespace fastrelu {
+
+template <class T>
+struct DataSet {
+  RowSource x;
+  Targets<T> targets;
+  const double* weights = nullptr;  // (rows,), or null
+};
+
+struct Minibatch {
+  RowPicker rows;  // of the data set
+  std::size_t count = 0;
+  std::vector<Range> shards;  // runs of 0 .. count - 1, one a shard; some may be empty
+  // Alpha of scikit-learn's penalty: alpha / 2 times the squared norm of the weights, over the sum
+  // of the rows' weights.
+  double penalty = 0;
+  RowPicker ahead;  // the rows of the minibatch after it, as far as known
+  std::size_t ahead_count = 0;
+};
+
+template <class T>
+class RowFactors {
+ public:
+  // Room for those of so many rows; forgets them.
+  void reserve(std::size_t rows) {
+    values_.reserve(rows);
+    equal_ = 0;
+  }
+
+  // Those of the minibatch's rows; returns the sum of their weights.
+  double set(const DataSet<T>& data, const Minibatch& m, double outputs) {
+    if (data.weights == nullptr) {
+      const auto sum = static_cast<double>(m.count);
+      if (equal_ != m.count) {
+        std::fill_n(values_.data(), m.count, static_cast<T>(1.0 / (outputs * sum)));
+        equal_ = m.count;
+      }
+      return sum;
+    }
+    double sum = 0;
+    for (std::size_t r = 0; r < m.count; ++r) sum += data.weights[m.rows(r)];
+    const double scaled = outputs * sum;
+    for (std::size_t r = 0; r < m.count; ++r) {
+      values_[r] = sum == 0 ? T(0) : static_cast<T>(data.weights[m.rows(r)] / scaled);
+    }
+    equal_ = 0;
+    return sum;
+  }
+
+  const T* data() const { return values_.data(); }
+
+ private:
+  AlignedBuffer<T> values_;
+  std::size_t equal_ = 0;  // so many are those of equal weights
+};
+
+}  // namespace fastrelu

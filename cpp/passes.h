@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The three passes of a network over the rows of a minibatch, by a team of threads:
+//
+//   forward_pass            A_1 .. A_L from A_0
+//   backward_data_pass      dZ of every layer from that of the last, dX if wanted
+//   backward_weights_pass   dW and db of every layer, stored or taken by the parameters at once
+//
+// Every thread of the team calls them with its own Worker. It works on the panels of rows
+// own_panels(count, n, t) or on a share of a layer's outputs, whichever moves less between the
+// cores; a pass waits for the others where it needs what they computed. No result depends on how
+// many threads there are.
+//
+// Nothing here owns memory but OutputGradients, or allocates outside its constructor; arguments
+// do not overlap. docs/arithmetic.md defines every value.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include "array.h"
+#include "dropout.h"
+#include "kernels/kernels.h"
+#include "network.h"
+#include "panel_stack.h"
+#include "range.h"
+#include "thread_pool.h"
+
+namespace fastrelu {
+
+// One thread of a team at its passes.
+template <class T>
+struct Worker {
+  Team& team;
+  unsigned t;
+  T* scratch;  // scratch_size(net) values of its own
+};
+
+// Values of scratch that one thread needs for any pass over `net`.
+template <class T>
+std::size_t scratch_size(const Network<T>& net);
+
+// dZ of a minibatch while it runs backward: of two layers in turn transposed, and of every layer
+// by rows for the weight gradient. Owns the memory.
+template <class T>
+struct OutputGradients {
+  OutputGradients() = default;
+  OutputGradients(const Network<T>& net, std::size_t rows);
+  const Panels<T>& of(std::size_t k) const { return in_turn[k % 2]; }
+  PanelStack<T> in_turn, by_rows;
+};
+
+// The panels of rows that thread t of n owns between two passes.
+Range own_panels(std::size_t panels, unsigned n, unsigned t);
+// The same in rows.
+template <class T>
+Range own_rows(std::size_t rows, unsigned n, unsigned t) {
+  const Range panels = own_panels(panel_count<T>(rows), n, t);
+  return {std::min(panels.begin * kPanel<T>, rows), std::min(panels.end * kPanel<T>, rows)};
+}
+
+// A_0, or of sparse rows A_1, for rows [rows.begin, rows.end) of a minibatch picked from x; returns
+// how many layers that was. rows.begin is a multiple of a panel's width.
+template <class T>
+std::size_t load_inputs(const Network<T>& net, const RowSource& x, RowPicker pick,
+                        const Panels<T>& a_0, const Panels<T>& a_1, Range rows);
+
+// A_1 .. A_L from A_0, or from A_first on (with `dropout` those of training), of the first `rows`
+// rows; on entry and on return each thread may read and write its own panels. `ahead` (or null):
+// rows to prefetch meanwhile.
+template <class T>
+void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t rows,
+                  const Worker<T>& worker, RowsAhead* ahead, std::size_t first,
+                  const Dropout* dropout);
+
+// dZ by rows of every layer (and dX', transposed, if dx.data is not null) from dz.of(L - 1), of
+// which each thread has its own panels; the same on return.
+template <class T>
+void backward_data_pass(const Network<T>& net, const Activations<T>& a,
+                        const OutputGradients<T>& dz, const Panels<T>& dx, std::size_t rows,
+                        const Worker<T>& worker, const Dropout* dropout);
+
+// Where dW and db go: into `gradient` (laid out as the parameters), after what it holds if
+// `accumulate`; or with `update` straight into the parameters and the optimizer's state.
+template <class T>
+struct WeightGradients {
+  T* gradient;
+  bool accumulate;
+  const UpdateArgs<T>* update;  // or null
+  T* parameters;
+  StateArrays<T> state;
+};
+
+// This thread's part of every dW, db, after all threads' backward_data_pass (the caller waits).
+// Without the layers before the `first`: of sparse rows' a SparseGradient takes care.
+template <class T>
+void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
+                           const OutputGradients<T>& dz, std::size_t rows,
+                           const WeightGradients<T>& out, unsigned n, unsigned t, RowsAhead* ahead,
+                           std::size_t first);
+
+// The forward pass of layer k from x to z, all outputs of all their rows; the caller narrows it.
+template <class T>
+DenseForward<T> dense_forward_of(const Network<T>& net, std::size_t k, const Panels<T>& x,
+                                 const Panels<T>& z, T* scratch, RowsAhead* ahead);
+// A forward pass over the x.rows rows of x in one kernel call, without an output.
+template <class T>
+FewRowsForward<T> few_rows_forward_of(const Network<T>& net, const RowSource& x, T* workspace);
+
+// Register tiles of a forward pass over so many rows, and of the weight gradient, roughly: what the
+// prefetches of the rows behind them are spread over.
+template <class T>
+std::size_t forward_tiles(const Network<T>& net, std::size_t rows) {
+  std::size_t tiles = 0;
+  for (const Layer& layer : net.layers()) {
+    const std::size_t inner = (layer.fan_in + kInnerBlock - 1) / kInnerBlock;
+    tiles += (layer.fan_out + 11) / 12 * panel_count<T>(rows) * inner;
+  }
+  return tiles;
+}
+template <class T>
+std::size_t gradient_tiles(const Network<T>& net) {
+  std::size_t tiles = 0;
+  for (const Layer& layer : net.layers()) {
+    tiles += (layer.fan_in + 11) / 12 * panel_count<T>(layer.fan_out);
+  }
+  return tiles;
+}
+
+}  // namespace fastrelu

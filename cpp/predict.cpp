@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "predict.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "dispatch.h"
+#include "fp_environment.h"
+#include "passes.h"
+#include "sparse.h"
+#include "thread_choice.h"
+
+namespace fastrelu {
+namespace {
+
+// Rows computed together in a pass over many: enough that packing a panel of W is a small part,
+// few enough that two layers' activations stay in the L2 cache.
+constexpr std::size_t kBlockRows = 192;
+
+template <class T>
+T* thread_scratch(std::size_t size) {
+  static thread_local AlignedBuffer<T> buffer;
+  buffer.reserve(size);
+  return buffer.data();
+}
+
+RowsAhead block_ahead(const RowSource& x, std::size_t begin, std::size_t end, std::size_t item) {
+  RowsAhead a{};
+  a.base = static_cast<const char*>(x.data);
+  a.stride = x.stride;
+  a.row = begin;
+  a.end = end;
+  a.row_bytes = x.cols * (x.is_uint8 ? 1 : item);
+  return a;
+}
+
+// Calls f(first row, rows, panels of the outputs, scratch) for each block of rows of x, on as
+// many threads as pay.
+template <class T, class F>
+void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
+  const KernelTable<T>& k = kernels<T>();
+  const unsigned wanted = threads_for(multiply_adds(net, x, x.rows));
+  // As many blocks for each thread, all of a size.
+  const std::size_t turns =
+      std::max<std::size_t>(1, (x.rows + wanted * kBlockRows - 1) / (wanted * kBlockRows));
+  const std::size_t block = round_up(
+      std::max<std::size_t>(1, (x.rows + wanted * turns - 1) / (wanted * turns)), kPanel<T>);
+  const std::size_t blocks = (x.rows + block - 1) / block;
+  const unsigned n = std::min(wanted, static_cast<unsigned>(std::max<std::size_t>(blocks, 1)));
+  const std::vector<std::size_t> widths = activation_widths(net, x);
+  const std::size_t widest = *std::max_element(widths.begin(), widths.end());
+  const std::size_t width = widest * block;
+  const std::size_t own = scratch_size(net);
+  std::atomic<std::size_t> next{0};
+  // Every thread's memory is taken here, where running out of it can be reported.
+  AlignedBuffer<T> shared;
+  const std::size_t each = round_up(2 * width + own, 16);
+  T* memory;
+  if (n == 1) {
+    memory = thread_scratch<T>(each);
+  } else {
+    shared.reset(each * n);
+    memory = shared.data();
+  }
+  const RowsAhead all = block_ahead(x, 0, block, sizeof(T));
+  const auto lines_each =
+      static_cast<unsigned>(block * (all.row_bytes / 64 + 1) / forward_tiles(net, block) + 1);
+  run_parallel(n, [&](Team&, unsigned t) {
+    const FpEnvironment environment;
+    T* const mine = memory + each * t;
+    T* const scratch = mine + 2 * width;
+    for (std::size_t b; (b = next.fetch_add(1, std::memory_order_relaxed)) < blocks;) {
+      const std::size_t first = b * block, rows = std::min(block, x.rows - first);
+      Panels<T> in{mine, widest * kPanel<T>, rows};
+      Panels<T> out{mine + width, widest * kPanel<T>, rows};
+      const RowPicker pick{nullptr, static_cast<Index>(first)};
+      // Most likely this thread's next block.
+      RowsAhead ahead = block_ahead(x, std::min((b + n) * block, x.rows),
+                                    std::min((b + n + 1) * block, x.rows), sizeof(T));
+      ahead.lines_each = lines_each;
+      RowsAhead* const next_rows = blocks > n && x.sparse == nullptr ? &ahead : nullptr;
+      for (std::size_t l = load_inputs(net, x, pick, in, in, {0, rows}); l < net.layers().size();
+           ++l) {
+        const Layer& layer = net.layers()[l];
+        const DenseForward<T> d = dense_forward_of(net, l, in, out, scratch, next_rows);
+        k.dense_forward(d);
+        if (is_elementwise(layer.activation)) {
+          for (std::size_t p = 0; p < d.panel_end; ++p) {
+            k.activate(layer.activation, out.panel(p), layer.fan_out * kPanel<T>);
+          }
+        }
+        std::swap(in, out);
+      }
+      f(first, rows, in, scratch);
+    }
+  });
+}
+
+}  // namespace
+
+template <class T>
+void predict(const Network<T>& net, const RowSource& x, T* out, std::ptrdiff_t stride,
+             const LossKind* link) {
+  const KernelTable<T>& k = kernels<T>();
+  if (x.rows == 0) return;
+  if (x.rows <= kFewRows && x.sparse == nullptr) {
+    FewRowsForward<T> f = few_rows_forward_of(
+        net, x, thread_scratch<T>(few_rows_workspace<T>(net.layers().data(), net.layers().size())));
+    f.out = out;
+    f.stride = stride;
+    f.link = link;
+    return k.few_rows_forward(f);
+  }
+  for_output_blocks(
+      net, x, [&](std::size_t first, std::size_t rows, const Panels<T>& z, T* scratch) {
+        if (link != nullptr) {
+          LossArgs<T> f{};
+          f.spec.kind = *link;
+          f.outputs = net.outputs();
+          f.z = read_only(z);
+          f.dz = z;
+          f.row_end = rows;
+          f.scratch = scratch;
+          k.predict(f);
+        }
+        k.store_rows(read_only(z), net.outputs(), out + static_cast<std::ptrdiff_t>(first) * stride,
+                     stride, 0, rows);
+      });
+}
+
+template <class T>
+void row_losses(const Network<T>& net, const RowSource& x, const Targets<T>& targets,
+                const LossSpec<T>& loss, T* out, T* outputs) {
+  const KernelTable<T>& k = kernels<T>();
+  for_output_blocks(net, x,
+                    [&](std::size_t first, std::size_t rows, const Panels<T>& z, T* scratch) {
+                      LossArgs<T> f{};
+                      f.spec = loss;
+                      f.targets = targets;
+                      f.outputs = net.outputs();
+                      f.z = read_only(z);
+                      f.row_loss = out + first;
+                      f.first = static_cast<Index>(first);
+                      f.row_end = rows;
+                      f.scratch = scratch;
+                      if (outputs != nullptr) {
+                        k.store_rows(f.z, net.outputs(), outputs + first * net.outputs(),
+                                     static_cast<std::ptrdiff_t>(net.outputs()), 0, rows);
+                      }
+                      k.loss(f);
+                    });
+}
+
+template <class T>
+Activations<T> forward_cached(const Network<T>& net, const RowSource& x) {
+  Activations<T> a = Activations<T>::transposed(activation_widths(net, x), x.rows, true);
+  const unsigned n = threads_for(multiply_adds(net, x, x.rows));
+  const std::size_t own = round_up(scratch_size(net), 16);
+  AlignedBuffer<T> scratch(own * n);
+  run_parallel(n, [&](Team& team, unsigned t) {
+    const FpEnvironment environment;
+    const Range rows = own_rows<T>(x.rows, team.size(), t);
+    const std::size_t first = load_inputs(net, x, {nullptr, 0}, a[0], a[1], rows);
+    const Worker<T> worker{team, t, scratch.data() + own * t};
+    forward_pass(net, a, x.rows, worker, nullptr, first, nullptr);
+  });
+  return a;
+}
+
+template <class T>
+void store_outputs(const Network<T>& net, const Activations<T>& a, std::size_t rows, T* out) {
+  kernels<T>().store_rows(read_only(a[net.layers().size()]), net.outputs(), out,
+                          static_cast<std::ptrdiff_t>(net.outputs()), 0, rows);
+}
+
+template <class T>
+void backward(const Network<T>& net, const RowSource& x, const Activations<T>& a, const T* d_out,
+              T* gradient, T* dx) {
+  const KernelTable<T>& k = kernels<T>();
+  const std::size_t rows = x.rows;
+  const OutputGradients<T> dz(net, rows);
+  const PanelStack<T> inputs =
+      PanelStack<T>::transposed({dx != nullptr ? net.inputs() : 0}, rows, false);
+  const unsigned n = threads_for(2.0 * multiply_adds(net, x, rows));
+  const std::size_t own = round_up(scratch_size(net), 16);
+  AlignedBuffer<T> scratch(own * n);
+  const bool sparse = x.sparse != nullptr && gradient != nullptr;
+  SparseGradient<T> first_gradient;
+  if (sparse) {
+    first_gradient.reserve(x, rows, false, n);
+    std::fill_n(gradient, net.inputs() * net.layers().front().fan_out, T(0));
+  }
+  const Panels<T> dx_panels = dx != nullptr ? inputs[0] : Panels<T>{};
+  const RowSource source{d_out, rows, net.outputs(),
+                         static_cast<std::ptrdiff_t>(net.outputs() * sizeof(T)), false};
+  run_parallel(n, [&](Team& team, unsigned t) {
+    const FpEnvironment environment;
+    const Range mine = own_rows<T>(rows, team.size(), t);
+    k.load_rows(source, {nullptr, 0}, T(1), dz.of(net.layers().size() - 1), mine.begin, mine.end);
+    const Worker<T> worker{team, t, scratch.data() + own * t};
+    backward_data_pass(net, a, dz, dx_panels, rows, worker, nullptr);
+    if (dx != nullptr) {
+      const auto stride = static_cast<std::ptrdiff_t>(net.inputs());
+      k.store_rows(read_only(dx_panels), net.inputs(), dx, stride, mine.begin, mine.end);
+      if (net.scale() != T(1)) {
+        k.multiply(dx + mine.begin * net.inputs(), net.scale(),
+                   (mine.end - mine.begin) * net.inputs());
+      }
+    }
+    team.wait();
+    const WeightGradients<T> out{gradient, false, nullptr, nullptr, {}};
+    if (sparse) {
+      first_gradient.begin(1, team.size(), t);
+      first_gradient.backward_weights(net, {x.sparse, {nullptr, 0}, rows}, out, dz.by_rows[0], t);
+    }
+    if (gradient != nullptr) {
+      backward_weights_pass(net, a, dz, rows, out, team.size(), t, nullptr, sparse ? 1 : 0);
+    }
+  });
+}
+
+template <class T>
+void linear_relu(const RowSource& x, const T* w, const T* b, std::size_t fan_out, T* out) {
+  // One layer whose output is activated, which a user's network never has.
+  Network<T> net({x.cols, fan_out}, {Activation::relu}, b != nullptr, T(1));
+  std::copy_n(w, x.cols * fan_out, net.parameters());
+  if (b != nullptr) std::copy_n(b, fan_out, net.parameters() + x.cols * fan_out);
+  predict(static_cast<const Network<T>&>(net), x, out, static_cast<std::ptrdiff_t>(fan_out),
+          nullptr);
+}
+
+#define FASTRELU_INSTANTIATE(T)                                                                    \
+  template void predict(const Network<T>&, const RowSource&, T*, std::ptrdiff_t, const LossKind*); \
+  template void row_losses(const Network<T>&, const RowSource&, const Targets<T>&,                 \
+                           const LossSpec<T>&, T*, T*);                                            \
+  template Activations<T> forward_cached(const Network<T>&, const RowSource&);                     \
+  template void store_outputs(const Network<T>&, const Activations<T>&, std::size_t, T*);          \
+  template void backward(const Network<T>&, const RowSource&, const Activations<T>&, const T*, T*, \
+                         T*);                                                                      \
+  template void linear_relu(const RowSource&, const T*, const T*, std::size_t, T*);
+
+FASTRELU_INSTANTIATE(float)
+FASTRELU_INSTANTIATE(double)
+
+}  // namespace fastrelu

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One step of minibatch SGD (docs/arithmetic.md), and the memory it needs:
+//
+//   forward, loss, backward   each thread takes rows or features (passes.h)
+//   weights                   each thread takes blocks of the weights: dW, db and, where nothing
+//                             else needs the whole gradient first, the update
+//   reduce, update            else: shards summed and the gradient clipped (reducer.h), then
+//                             every thread updates a share of the parameters
+//
+// Minibatches of a few rows take one kernel call a step, on one thread. With sparse rows a
+// SparseGradient has the first layer's weights (sparse.h).
+//
+// A Step knows nothing of epochs, orders or clocks: it is told the rows of a minibatch. It owns the
+// memory of a step, taken by begin_run (std::bad_alloc); nothing is allocated after that. Network
+// and optimizer are its owner's, must outlive it, and change by its steps alone while a run goes
+// on; data are views that must outlive the run. begin_run, begin and result are for one thread at a
+// time, take for all threads of a team at once, with the same arguments.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "array.h"
+#include "kernels/kernels.h"
+#include "loss.h"
+#include "minibatch.h"
+#include "network.h"
+#include "optimizer.h"
+#include "passes.h"
+#include "reducer.h"
+#include "sparse.h"
+#include "thread_pool.h"
+
+namespace fastrelu {
+
+struct LossOptions {
+  LossKind kind = LossKind::squared_error;
+  std::vector<double> pos_weight;  // empty, or one for each output
+  double parameter = 0;            // of the losses that have one: huber's threshold, the quantile
+  bool summed = false, clipped = false;  // LossSpec's
+};
+
+struct StepOptions {
+  LossOptions loss;
+  double clip_norm = 0;  // 0: none
+  std::size_t n_shards = 1;
+  std::vector<double> dropout;  // a rate for each hidden layer, or empty
+  std::uint64_t seed = 0;       // of the dropout masks
+};
+
+// What all steps of a run share.
+struct StepRun {
+  std::size_t most_rows = 0;  // of a minibatch
+  std::size_t steps = 1;
+  bool repeats = false;    // a minibatch may hold a row more than once
+  bool penalised = false;  // minibatches have a penalty
+  bool updates = true;     // false: the gradient alone is wanted, without dropout
+};
+
+// A step that may be taken: its rows, set by the caller, and its update.
+template <class T>
+struct ReadyStep {
+  Minibatch minibatch;
+  double weight_sum = 0;     // of the rows
+  std::uint64_t number = 0;  // among all that this Step ever took, from 1
+  std::uint64_t time = 0;    // the optimizer's step, from 1
+  UpdateArgs<T> update;
+};
+
+// A step's rows, the sum of their weights and of their weighted losses, and the penalty before the
+// update.
+struct StepResult {
+  double rows = 0, weight = 0, loss = 0, penalty = 0;
+};
+
+template <class T>
+class Step {
+ public:
+  Step(Network<T>& net, Optimizer<T>& optimizer, const StepOptions& options);
+
+  // Takes the memory for steps over minibatches of `data`.
+  void begin_run(const DataSet<T>& data, const StepRun& run);
+  // As many threads as could be of use in a step of this run, and its multiply-adds at most.
+  unsigned threads() const { return threads_; }
+  double work() const { return work_; }
+  // Between two steps of a run: the parameters may have been written.
+  void parameters_changed();
+
+  // The next step of the optimizer, from 1.
+  std::uint64_t next_time() const { return optimizer_.progress.step + 1; }
+  // For one thread, while others may still be at the last step: the factors of the rows in
+  // step.minibatch and the update that follows.
+  void begin(ReadyStep<T>& step, double learning_rate);
+  // This thread's part of it, after all threads have waited for `begin`.
+  void take(const ReadyStep<T>& step, Team& team, unsigned t);
+  // For the thread that was t = 0 in take: of the last step.
+  const StepResult& result() const { return result_; }
+  // The gradient of the last step of a run without updates.
+  const T* gradient() { return reducer_.gradient(); }
+
+  LossSpec<T> loss_spec() const;
+
+ private:
+  // Minibatches in one kernel call.
+  struct FewRows {
+    FewRowsStep<T> call{};
+    AlignedBuffer<T> workspace, transposed;
+  };
+  // Activations and gradients of a block of rows, `capacity` at most; A_0 among them where
+  // `inputs`.
+  struct ManyRows {
+    std::size_t capacity = 0;
+    bool inputs = false;
+    Activations<T> activations;
+    OutputGradients<T> gradients;
+    unsigned lines_ahead = 0;  // to prefetch at every tile
+  };
+
+  void reserve_blocks(std::size_t rows);
+  void prepare_prefetch(bool many);
+  void prepare_few_rows(const StepRun& run);
+  LossArgs<T> loss_args(const RowPicker& rows, std::size_t first);
+  RowsAhead rows_ahead(const Minibatch& m, unsigned n, unsigned t) const;
+  double shard_gradient(const ReadyStep<T>& step, Range shard, const WeightGradients<T>& out,
+                        Team& team, unsigned t);
+  void few_rows_gradient(const RowPicker& rows, Range block, const WeightGradients<T>& out);
+  void many_rows_gradient(const ReadyStep<T>& step, Range block, const WeightGradients<T>& out,
+                          Team& team, unsigned t);
+  double add_losses(const RowPicker& rows, Range block, double sum) const;
+  void update(const WeightGradients<T>& out, Team& team, unsigned t);
+
+  Network<T>& net_;
+  Optimizer<T>& optimizer_;
+  const StepOptions options_;
+  std::vector<T> pos_weight_;
+  Reducer<T> reducer_;
+
+  DataSet<T> data_;  // of the run, and what else holds for all its steps:
+  bool sparse_ = false, updates_ = true;
+  bool fused_ = true;  // the update follows each block of the gradient at once
+  unsigned threads_ = 1;
+  double work_ = 0;
+
+  RowFactors<T> factors_;
+  AlignedBuffer<T> row_losses_;
+  FewRows few_;
+  ManyRows many_;
+  SparseGradient<T> sparse_gradient_;
+  std::uint64_t steps_begun_ = 0;
+  const std::size_t scratch_each_;  // of scratch_, for every thread
+  AlignedBuffer<T> scratch_;
+  StepResult result_;
+};
+
+}  // namespace fastrelu

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The gates that a change has to pass, one word each: ``nox -s lint``, ``nox -s sanitize``, ...
+
+``nox`` alone runs those of GATES, as .ci/run does after the tests. They use the environment that
+is active, with fastrelu and its extras ``test`` and ``dev`` in it, and build into build/.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+# The quick ones first; .ci/run and .pre-commit-config.yaml have these names, and no list but this.
+GATES = ["lint", "format", "types", "stubs", "gcc", "clang", "sanitize", "instructions"]
+nox.options.default_venv_backend = "none"
+nox.options.sessions = GATES
+
+ROOT = Path(__file__).parent
+PACKAGES = {"g++": "g++", "clang++": "clang"}  # Debian's names
+SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+
+
+def cpp_sources() -> list[str]:
+    """Return every C and C++ file of the core, its tests, the bindings and the benchmarks."""
+    folders = (ROOT / "cpp", ROOT / "src", ROOT / "benchmarks" / "native")
+    found = [path for folder in folders for path in folder.rglob("*.[ch]*")]
+    return sorted(str(path.relative_to(ROOT)) for path in found)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check Python for mistakes, names, imports and docstrings (ruff)."""
+    session.run("ruff", "check")
+
+
+@nox.session
+def format(session: nox.Session) -> None:
+    """Check that Python and C++ are laid out as ruff and clang-format do it."""
+    session.run("ruff", "format", "--check")
+    session.run("clang-format", "--dry-run", "-Werror", *cpp_sources())
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the package's types (mypy, strict)."""
+    session.run("mypy")
+
+
+@nox.session
+def stubs(session: nox.Session) -> None:
+    """Hold the stub of the compiled module beside the module that is installed (stubtest)."""
+    allowed = "tests/stubtest_allowlist.txt"
+    session.run("python", "-m", "mypy.stubtest", "fastrelu._core", "--allowlist", allowed)
+
+
+def build(session: nox.Session, compiler: str, folder: str, *options: str) -> None:
+    """Build with `compiler`, warnings as errors, the core's tests included, and run those."""
+    if shutil.which(compiler) is None:
+        package = PACKAGES[compiler]
+        session.error(f"{compiler} is not there (Debian: apt-get install {package})")
+    out = f"build/{folder}"
+    flags = [f"-DCMAKE_CXX_COMPILER={compiler}", "-DFASTRELU_WERROR=ON", "-DFASTRELU_CPP_TESTS=ON"]
+    if shutil.which("ccache") is not None:
+        flags.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
+    session.run("cmake", "-S", ".", "-B", out, "-G", "Ninja", *flags, *options, silent=True)
+    session.run("cmake", "--build", out, "-j", str(os.cpu_count() or 1))
+    session.run(f"{out}/core_tests")
+
+
+def with_python(session: nox.Session) -> list[str]:
+    """Return the options that find this Python and its pybind11."""
+    where = session.run("python", "-m", "pybind11", "--cmakedir", silent=True, log=False)
+    python = session.run(
+        "python", "-c", "import sys; print(sys.executable)", silent=True, log=False
+    )
+    return [f"-Dpybind11_DIR={str(where).strip()}", f"-DPython_EXECUTABLE={str(python).strip()}"]
+
+
+@nox.session
+def gcc(session: nox.Session) -> None:
+    """Build all of the C++ with GCC, as it is released, and run the core's tests."""
+    build(session, "g++", "gcc", *with_python(session))
+
+
+@nox.session
+def clang(session: nox.Session) -> None:
+    """Build all of the C++ with Clang and run the core's tests."""
+    # Its warnings come before optimization, which would take most of the time.
+    build(session, "clang++", "clang", *with_python(session), "-DFASTRELU_OPTIMIZE=-O1")
+
+
+@nox.session
+def sanitize(session: nox.Session) -> None:
+    """Run the core's tests under Address- and UndefinedBehaviorSanitizer."""
+    # The kernels' checks take minutes to optimize and a minute to run as they are.
+    options = ["-DFASTRELU_PYTHON=OFF", "-DCMAKE_BUILD_TYPE=None", "-DFASTRELU_OPTIMIZE=-O0"]
+    build(session, "g++", "sanitize", *options, f"-DCMAKE_CXX_FLAGS=-O1 -g1 {SANITIZERS}")
+
+
+@nox.session
+def instructions(session: nox.Session) -> None:
+    """Count the instructions of small cases under valgrind: a guard that needs no clock."""
+    session.run("python", "-m", "benchmarks.instructions")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests of Python, or those that are named: ``nox -s tests -- tests/test_x.py``."""
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def doctest(session: nox.Session) -> None:
+    """Run the examples in the docstrings, in README.md and in docs/ (the tests run them too)."""
+    session.run("python", "-m", "pytest", "tests/test_docstrings.py", "tests/test_docs_blocks.py")
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build a wheel into dist/."""
+    session.run("python", "-m", "pip", "wheel", "--no-deps", "--wheel-dir", "dist", ".")

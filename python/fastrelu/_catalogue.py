@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The core's catalogue: what each loss and each activation is. `cpp/catalogue.h` says it once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu import _core
+
+Task = Literal["regression", "classification", "multilabel"]
+Link = Literal["identity", "softmax", "logistic", "log"]
+MetricName = Literal["r2", "accuracy", "d2"]
+Class = TypeVar("Class", bound=type)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A number that a loss takes: `initial` unless it is given, between `low` and `high`."""
+
+    name: str
+    initial: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What targets may be: whole numbers from 0 on if `labels`, else numbers in [low, high].
+
+    `low` itself is no target if `open_low`; `text` says it in words.
+    """
+
+    name: str
+    text: str
+    labels: bool
+    low: float
+    high: float
+    open_low: bool
+
+    def outside(self, y: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return where `y`, numbers of any shape, is no target; NaN is left to other checks."""
+        below = y <= self.low if self.open_low else y < self.low
+        return np.asarray(below | (y > self.high))
+
+
+@dataclass(frozen=True)
+class LossInfo:
+    """A loss's row of the catalogue.
+
+    Attributes
+    ----------
+    name : str
+    task : {"regression", "classification", "multilabel"}
+        Numbers, one of several classes, or any of several are predicted.
+    link : {"identity", "softmax", "logistic", "log"}
+        Predictions are the inverse link of the outputs; softmax and logistic name that inverse.
+    domain : Domain
+        What the targets may be.
+    metric : {"r2", "accuracy", "d2"}
+        What predictions are judged by.
+    averaged : bool
+        A row's loss is the mean over the outputs, else their sum.
+    least_outputs : int
+        What a network must have.
+    has_pos_weight : bool
+        Whether the positive part of each output's loss may have a factor.
+    parameter : Parameter or None
+    """
+
+    name: str
+    task: Task
+    link: Link
+    domain: Domain
+    metric: MetricName
+    averaged: bool
+    least_outputs: int
+    has_pos_weight: bool
+    parameter: Parameter | None
+
+
+@dataclass(frozen=True)
+class ActivationInfo:
+    """An activation's row of the catalogue.
+
+    Attributes
+    ----------
+    name : str
+    piecewise_linear : bool
+        Whether it is z from 0 on and slope * z below.
+    slope : float
+        That slope, before it is rounded to a network's dtype.
+    """
+
+    name: str
+    piecewise_linear: bool
+    slope: float
+
+
+def _loss_info(row: dict[str, Any]) -> LossInfo:
+    parameter = row["parameter"]
+    return LossInfo(
+        **row
+        | {
+            "domain": Domain(**row["domain"]),
+            "parameter": None if parameter is None else Parameter(**parameter),
+        }
+    )
+
+
+_tables = _core.catalogue()
+LOSSES: dict[str, LossInfo] = {row["name"]: _loss_info(row) for row in _tables["losses"]}
+ACTIVATIONS: dict[str, ActivationInfo] = {
+    row["name"]: ActivationInfo(**row) for row in _tables["activations"]
+}
+
+
+def names_text(names: Iterable[str]) -> str:
+    """Return names as a docstring lists them: ``{"a", "b"}``."""
+    return "{" + ", ".join(f'"{name}"' for name in names) + "}"
+
+
+def with_names(cls: Class) -> Class:
+    """Return the class; its docstring's ``{activations}`` has become the activations' names."""
+    cls.__doc__ = (cls.__doc__ or "").replace("{activations}", names_text(ACTIVATIONS))
+    return cls

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tables of DuckDB and SQLite files, and queries: their rows in an order that does not change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
+from fastrelu.app.data.readers.files import Source, reading
+from fastrelu.app.data.readers.objects import Columns, columns_table
+from fastrelu.app.data.table import Table
+from fastrelu.app.errors import DataError, NoRowsError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+SQLITE, DUCKDB, DUCKDB_AT = b"SQLite format 3\0", b"DUCK", 8
+HUGE = ("HUGEINT", "UHUGEINT")  # DuckDB's integers of 128 bits
+# What may hold words that are not the query's own: texts, names in quotes, comments.
+QUOTED = re.compile(
+    r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$", re.S
+)
+QUERY = "query"
+
+
+def is_database(head: bytes) -> bool:
+    """Return whether a file that begins so is a DuckDB or SQLite file."""
+    return head.startswith(SQLITE) or head[DUCKDB_AT : DUCKDB_AT + 4] == DUCKDB
+
+
+def read_database(source: Source, choice: ColumnChoice, need_target: bool) -> Table:
+    """Return a table of a database file: `choice.table`, or the only one there is.
+
+    The rows are in the order in which the table holds them; those of a view are sorted.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or has not the table.
+    """
+    path = _path(source)
+    if source.head.startswith(SQLITE):
+        with _sqlite(path) as connection:
+            found = connection.execute(
+                "SELECT name, name, type FROM sqlite_master WHERE type IN ('table', 'view') "
+                "AND name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY name"
+            ).fetchall()
+            name, kind = _table_of(path, found, choice.table)
+            query = f"SELECT * FROM {_quoted(name)}"
+            if kind != "view":
+                query = _by_rowid(connection, query)
+            return _sqlite_rows(connection, query, choice, need_target, f"{path}: {name}")
+    with _duckdb(path) as connection:
+        found = connection.execute(
+            "SELECT table_name, table_schema || '.' || table_name, table_type "
+            "FROM information_schema.tables ORDER BY 2"
+        ).fetchall()
+        full = {name: full for _, name, _ in found for full in [name]}
+        name, kind = _table_of(path, found, choice.table)
+        query = "SELECT * FROM " + ".".join(map(_quoted, full[name].split(".", 1)))
+        query += " ORDER BY ALL" if kind == "VIEW" else " ORDER BY rowid"
+        return _duckdb_rows(connection, query, choice, need_target, f"{path}: {name}")
+
+
+def read_query(paths: Sequence[str], choice: ColumnChoice, need_target: bool) -> Table:
+    """Return the rows of `choice.sql`, by DuckDB; or in the database file that is named.
+
+    Rows without an order of the query's own are sorted by all columns, from left to right, so that
+    they are the same ones in the same order each time.
+
+    Raises
+    ------
+    DataError
+        If it is no query, or fails.
+    """
+    assert choice.sql is not None
+    query = choice.sql.strip().rstrip(";").strip()
+    if len(paths) > 1 or choice.table is not None:
+        what = "--table" if choice.table is not None else f"{len(paths)} files"
+        raise DataError(f"--sql goes with one database file or none, got {what}")
+    source = Source(paths[0]) if paths else None
+    if source is not None and not is_database(source.head):
+        raise DataError(
+            f"{source.path}: --sql goes with a DuckDB or SQLite file; other files stand in the "
+            "query itself: FROM 'data.parquet'"
+        )
+    path = None if source is None else _path(source)
+    note = "" if _has_order(query) else (
+        "the query's rows are sorted by all columns; ORDER BY in the query says another order"
+    )  # fmt: skip
+    if source is not None and source.head.startswith(SQLITE):
+        with _sqlite(str(path)) as connection:
+            if note:
+                with closing(connection.execute(f"SELECT * FROM ({query}\n) LIMIT 0")) as cursor:
+                    places = range(1, len(cursor.description) + 1)
+                query = f"SELECT * FROM ({query}\n) ORDER BY {', '.join(map(str, places))}"
+            table = _sqlite_rows(connection, query, choice, need_target, QUERY)
+    else:
+        with _duckdb(path) as connection:
+            _require_query(connection, query)
+            if note:
+                query = f"SELECT * FROM ({query}\n) ORDER BY ALL"
+            table = _duckdb_rows(connection, query, choice, need_target, QUERY)
+    return replace(table, notes=[note, *table.notes]) if note else table
+
+
+def _has_order(query: str) -> bool:
+    """Return whether a query has an order of its own, outside of all parentheses."""
+    plain = QUOTED.sub(" ", query)
+    while (inner := re.sub(r"\([^()]*\)", " ", plain)) != plain:
+        plain = inner
+    return re.search(r"\border\s+by\b", plain, re.I) is not None
+
+
+def _path(source: Source) -> str:
+    if not source.mappable:
+        raise DataError(f"{source.path}: a database is read from a file that is not compressed")
+    return source.path
+
+
+def _table_of(
+    path: str, found: Sequence[tuple[str, str, str]], asked: str | None
+) -> tuple[str, str]:
+    """Return the full name of the table asked for, and what it is."""
+    names = ", ".join(full if asked and "." in asked else name for name, full, _ in found) or "none"
+    matches = [row for row in found if asked in (None, row[0], row[1])]
+    if len(matches) == 1:
+        return matches[0][1], matches[0][2]
+    if asked is None:
+        what = "no tables" if not found else f"{len(found)} tables"
+        raise DataError(f"{path}: holds {what}, {names}; --table says which one")
+    what = "no table" if not matches else "several tables"
+    raise DataError(f"{path}: --table: {what} {asked!r}; the file has {names}")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+# SQLite
+
+
+@contextmanager
+def _sqlite(path: str) -> Iterator[sqlite3.Connection]:
+    import sqlite3
+
+    try:
+        uri = Path(path).absolute().as_uri() + "?mode=ro"
+        with reading(path), closing(sqlite3.connect(uri, uri=True)) as connection:
+            yield connection
+    except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read by SQLite ({_line(error)})") from None
+
+
+def _by_rowid(connection: sqlite3.Connection, query: str) -> str:
+    """Return a query of a table in the order of its rows."""
+    import sqlite3
+
+    try:
+        connection.execute(f"{query} ORDER BY rowid LIMIT 0").close()
+    except sqlite3.OperationalError:  # a table that is sorted by its own key
+        return query
+    return f"{query} ORDER BY rowid"
+
+
+def _sqlite_rows(
+    connection: sqlite3.Connection, query: str, choice: ColumnChoice, need_target: bool, source: str
+) -> Table:
+    cursor = connection.execute(query)
+    names = tidy_names([str(column[0]) for column in cursor.description or ()])
+    rows = cursor.fetchall()
+    if not rows and need_target:
+        raise NoRowsError(f"{source}: expected rows of data, got none")
+    values = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    return columns_table(Columns(names, values, len(rows)), choice, need_target, source)
+
+
+# DuckDB
+
+
+@contextmanager
+def _duckdb(path: str | None) -> Iterator[Any]:
+    try:
+        import duckdb
+    except ImportError:
+        raise DataError(
+            "queries and DuckDB files need DuckDB: pip install '.[sql]' where fastrelu's sources "
+            "are, or pip install 'fastrelu[sql]'"
+        ) from None
+    where = "--sql" if path is None else path
+    try:
+        with duckdb.connect(path or ":memory:", read_only=path is not None) as connection:
+            # One thread adds up and joins in one order, so that a query has the same bits again.
+            connection.execute("SET threads = 1")
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET python_enable_replacements = false")
+            yield connection
+    except duckdb.Error as error:
+        raise DataError(f"{where}: {_line(error)}") from None
+
+
+def _require_query(connection: Any, query: str) -> None:
+    import duckdb
+
+    statements = connection.extract_statements(query)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise DataError(f"--sql: expected one SELECT, got {query[:60]!r}")
+
+
+def _duckdb_rows(
+    connection: Any, query: str, choice: ColumnChoice, need_target: bool, source: str
+) -> Table:
+    from fastrelu.app.data.readers.arrow import arrow_errors, arrow_table, columns_of
+
+    relation = connection.sql(query)
+    wide = [
+        name
+        for name, of in zip(relation.columns, relation.types, strict=True)
+        if str(of) in HUGE  # Arrow has no such integers, and DuckDB gives it others in silence
+    ]
+    if wide:
+        casts = ", ".join(f"CAST({_quoted(n)} AS DOUBLE) AS {_quoted(n)}" for n in wide)
+        relation = relation.project(f"* REPLACE ({casts})")
+    with arrow_errors(source):
+        arrow = relation.to_arrow_table()
+        columns = columns_of(arrow.schema)
+        roles = columns.roles(source, choice, need_target)
+        if need_target and not arrow.num_rows:
+            raise NoRowsError(f"{source}: expected rows of data, got none")
+        table = arrow_table(source, arrow, choice, roles)
+    if wide:
+        said = f"{wide[0]!r} and others" if len(wide) > 1 else repr(wide[0])
+        table.notes.append(f"column {said}: integers of 128 bits are read as doubles")
+    return table
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

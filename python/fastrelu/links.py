@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The inverse links: what makes predictions of a network's outputs.
+
+For what is computed about a network; its own predictions come from the core
+(``Network.predict_proba``). Names are those of `fastrelu.losses`' ``info.link``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def inverse(link: str, outputs: Array) -> Array:
+    """Return the predictions that outputs (n, K) stand for, in their dtype.
+
+    Parameters
+    ----------
+    link : {"identity", "softmax", "logistic", "log"}
+        The link's name.
+    outputs : ndarray, (n, K)
+        A network's.
+    """
+    z = outputs
+    with np.errstate(over="ignore"):
+        if link == "softmax":
+            powers = np.exp(z - z.max(axis=1, keepdims=True))
+            return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        if link == "logistic":
+            e = np.exp(-np.abs(z))
+            return np.asarray(np.where(z < 0, e, 1.0) / (1.0 + e))
+        return np.asarray(np.exp(z)) if link == "log" else z

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The Python blocks of README.md and docs/ run as they are pasted, a page's one after the other.
+
+A page may take something as given, such as a run in a folder; GIVEN makes it.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastrelu
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PAGES = {
+    str(path.relative_to(ROOT)): BLOCK.findall(path.read_text(encoding="utf-8"))
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    if path.exists()
+}
+PAGES = {name: blocks for name, blocks in PAGES.items() if blocks}
+if not PAGES:
+    pytest.skip("needs the sources", allow_module_level=True)
+
+
+def finished_run(folder):
+    """A run of the command in `folder`, and rows of its columns."""
+    from command_tools import run, write_table
+
+    rng = np.random.default_rng(0)
+    table = write_table(Path("data.csv"), rng)
+    assert run("train", table, "--epochs", 2, "--hidden", 4, "--out", folder).exit_code == 0
+    return {"rows": {"size": [0.5, -1.0], "colour": ["red", "blue"]}}
+
+
+def a_loop():
+    """What a loop of one's own begins with."""
+    X = np.random.default_rng(0).normal(size=(2000, 3))
+    y, half = X.sum(axis=1), 1000
+    trainer = fastrelu.Trainer(fastrelu.Network([3, 4, 1]), batch_size=50)
+    given = {"X": X[:half], "y": y[:half], "Xv": X[half:], "yv": y[half:]}
+    return given | {
+        "trainer": trainer,
+        "asked_to_stop": lambda: False,
+        "fastrelu": fastrelu,
+        "np": np,
+    }
+
+
+def big_csv():
+    """A file that is larger than the memory, but for its size."""
+    Path("big.csv").write_text("a,b\n" + "1,2.5\n" * 100)
+    return {}
+
+
+GIVEN = {
+    "README.md": lambda: finished_run("run"),
+    "docs/training.md": lambda: finished_run("run"),
+    "docs/report.md": lambda: finished_run("DIR"),
+    "docs/loops.md": a_loop,
+    "docs/streaming.md": big_csv,
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.chdir(tmp_path)
+    plt.switch_backend("agg")
+    names = GIVEN.get(page, dict)()
+    try:
+        for number, block in enumerate(PAGES[page], 1):
+            exec(compile(block, f"{page}, block {number}", "exec"), names)
+    finally:
+        plt.close("all")
+
+
+def test_every_page_with_something_given_is_there():
+    assert set(GIVEN) <= set(PAGES)
