@@ -132,9 +132,10 @@ def test_interrupted_while_the_report_is_written(table, tmp_path, monkeypatch):
     assert result_of(out) == result_of(whole) and (out / "report.html").exists()
 
 
-def test_interrupted_without_a_folder(data):
-    process = start("train", data, "--epochs", 10**6)
-    time.sleep(1.5)
+def test_interrupted_without_a_folder(data, tmp_path):
+    log = tmp_path / "log.jsonl"
+    process = start("train", data, "--epochs", 10**6, "--log-json", log)
+    wait_for(lambda: log.exists() and log.stat().st_size > 0, process)
     process.send_signal(signal.SIGINT)
     text = process.communicate()[1]
     assert process.returncode == 130 and "nothing is saved without --out" in text

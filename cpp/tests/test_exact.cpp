@@ -56,7 +56,10 @@ TEST(linear_regions_fill_the_window) {
     const std::vector<double> rows{1, 0, 0, 0, 1, 0, 0, 0, 1};
     const Plane plane{-2, 1, -1, 3, rows.data()};
     std::size_t polls = 0;
-    const Regions regions = linear_regions(*net, plane, 100000, [&] { ++polls; });
+    const Regions regions = linear_regions(*net, plane, 100000, false, [&] { ++polls; });
+    const Regions doubted = linear_regions(*net, plane, 100000, true, [] {});
+    CHECK(same_bits(regions.vertices, doubted.vertices) && regions.doubts.pattern.empty());
+    CHECK(doubted.doubts.pattern.size() == doubted.doubts.open.size());
     const std::size_t count = regions.offsets.size() - 1;
     CHECK(count > 5 && polls > 0);
     CHECK(regions.pattern.size() == count * 19 && regions.maps.size() == count * 3);
@@ -76,7 +79,7 @@ TEST(linear_regions_fill_the_window) {
       CHECK(std::abs(map[0] * s + map[1] * t + map[2] - values_at(*net, {s, t})[0]) < 1e-4);
     }
     CHECK(std::abs(area - 12) < 1e-9);
-    CHECK(throws<std::invalid_argument>([&] { linear_regions(*net, plane, 2, [] {}); }));
+    CHECK(throws<TooManyRegions>([&] { linear_regions(*net, plane, 2, false, [] {}); }));
   });
 }
 
@@ -129,13 +132,13 @@ TEST(a_fit_of_hinges_finds_the_function_again) {
 }
 
 TEST(a_fit_of_few_points) {
-  for (const std::size_t points : {1, 2, 3, 5}) {
+  for (const std::size_t points : Sizes{1, 2, 3, 5}) {
     std::vector<double> x, y;
     for (std::size_t i = 0; i < points; ++i) {
       x.push_back(i == 3 ? 0.0 : static_cast<double>(i));
       y.push_back(static_cast<double>(whole_number(i, 48271)));
     }
-    for (const std::size_t hinges : {1, 2, 8}) {
+    for (const std::size_t hinges : Sizes{1, 2, 8}) {
       const HingeFit fit = fit_hinges(x.data(), y.data(), points, hinges);
       CHECK(fit.knots.size() == fit.values.size() && fit.knots.size() <= std::max(hinges, points));
       for (const double value : fit.values) CHECK(std::isfinite(value));

@@ -37,7 +37,7 @@ TEST(passes_have_equal_bits_everywhere) {
     using T = decltype(zero);
     for (const Sizes& sizes :
          {Sizes{1, 1}, Sizes{3, 5, 2}, Sizes{17, 33, 65, 3}, Sizes{2, 300, 1}}) {
-      for (const std::size_t rows : {0, 1, 2, 7, 8, 9, 33, 70}) {
+      for (const std::size_t rows : Sizes{0, 1, 2, 7, 8, 9, 33, 70}) {
         for (const Activation activation : {Activation::relu, Activation::leaky_relu}) {
           const Context shape(std::to_string(sizes[0]) + " inputs, " + std::to_string(rows) +
                               " rows");
@@ -58,7 +58,7 @@ TEST(activations_and_links_have_equal_bits_everywhere) {
       const auto net = make_network<T>({5, 19, 6, 3}, activation);
       equal_everywhere([&] { return gradients_of(*net, row_source(x, 21, 5)); });
       for (const LossCase& loss : kLosses) {
-        for (const std::size_t rows : {1, 21}) {
+        for (const std::size_t rows : Sizes{1, 21}) {
           equal_everywhere([&] { return outputs_of(*net, row_source(x, rows, 5), &loss.kind); });
         }
       }
@@ -72,7 +72,7 @@ TEST(a_row_does_not_depend_on_its_batch) {
     const auto net = make_network<T>({7, 40, 21, 4}, Activation::relu);
     const std::vector<T> x = numbers<T>(70 * 7);
     const std::vector<T> all = outputs_of(*net, row_source(x, 70, 7));
-    for (const std::size_t rows : {1, 5, 8, 13}) {
+    for (const std::size_t rows : Sizes{1, 5, 8, 13}) {
       for (std::size_t first = 0; first + rows <= 70; first += rows) {
         RowSource part = row_source(x, rows, 7);
         part.data = x.data() + first * 7;
@@ -88,7 +88,7 @@ TEST(rows_may_lie_anywhere) {
   for_each_dtype([](auto zero) {
     using T = decltype(zero);
     const auto net = make_network<T>({5, 9, 2}, Activation::relu, true, T(0.25));
-    for (const std::size_t rows : {1, 6, 40}) {
+    for (const std::size_t rows : Sizes{1, 6, 40}) {
       std::vector<std::uint8_t> bytes(rows * 5);
       for (std::size_t i = 0; i < bytes.size(); ++i) {
         bytes[i] = static_cast<std::uint8_t>(whole_number(i, 48271) * 2);
@@ -122,7 +122,7 @@ TEST(rows_may_lie_anywhere) {
 TEST(linear_relu_is_a_layer) {
   for_each_dtype([](auto zero) {
     using T = decltype(zero);
-    for (const std::size_t rows : {0, 1, 30}) {
+    for (const std::size_t rows : Sizes{0, 1, 30}) {
       const auto net = make_network<T>({6, 11, 1}, Activation::relu);
       const std::vector<T> x = numbers<T>(rows * 6);
       const Layer& layer = net->layers()[0];
@@ -139,7 +139,7 @@ TEST(linear_relu_is_a_layer) {
 
 TEST(gradients_are_differences_of_losses) {
   for (const LossCase& loss : kLosses) {
-    for (const std::size_t outputs : {1, 3}) {
+    for (const std::size_t outputs : Sizes{1, 3}) {
       for (const Activation activation : kActivations) {
         const Context what(std::string(loss.name) + ", outputs: " + std::to_string(outputs));
         if (loss.clipped) continue;  // its loss is flat where its gradient is not

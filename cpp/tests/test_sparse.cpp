@@ -62,7 +62,7 @@ void check_equal_numbers(const std::vector<T>& a, const std::vector<T>& b) {  //
 TEST(sparse_rows_predict_as_dense_ones) {
   for_each_dtype([](auto zero) {
     using T = decltype(zero);
-    for (const std::size_t rows : {0, 1, 5, 60}) {
+    for (const std::size_t rows : Sizes{0, 1, 5, 60}) {
       const SparseRows<T> table(rows, 30, rows != 5);
       for (const Activation activation : kActivations) {
         const auto net = make_network<T>({30, 17, 6, 2}, activation, true, T(0.5));
@@ -88,10 +88,10 @@ TEST(sparse_rows_train_as_dense_ones) {
     using T = decltype(zero);
     const SparseRows<T> table(60, 30, false);
     const Table<T> targets(60, 30, 3, true);
-    for (const std::size_t batch : {1, 7, 20}) {
+    for (const std::size_t batch : Sizes{1, 7, 20}) {
       for (const OptimizerCase& optimizer : optimizers()) {
         for (const Sampling sampling : {Sampling::shuffle, Sampling::with_replacement}) {
-          for (const std::size_t shards : {1, 4}) {
+          for (const std::size_t shards : Sizes{1, 4}) {
             if (batch < shards) continue;
             const Context what(std::string(optimizer.name) + ", batch " + std::to_string(batch));
             const auto run = [&](bool sparse) {

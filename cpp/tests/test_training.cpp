@@ -62,7 +62,7 @@ TEST(samplings_shards_clipping_and_dropout_have_equal_bits_everywhere) {
     adam.kind = OptimizerKind::adam;
     for (const Sampling sampling :
          {Sampling::shuffle, Sampling::subset, Sampling::with_replacement}) {
-      for (const std::size_t shards : {1, 3}) {
+      for (const std::size_t shards : Sizes{1, 3}) {
         for (const double clip : {0.0, 0.05}) {
           for (const double dropped : {0.0, 0.3}) {
             const Context what("shards: " + std::to_string(shards) + ", clip " +

@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastrelu._arguments import real_number, reals
+from fastrelu.exact.nearness import are_equal, needed_knots
 
 if TYPE_CHECKING:
     from fastrelu.network import Network
 
 Array = NDArray[np.float64]
 __all__ = ["PiecewiseLinear"]
-# Where "equal" is meant up to rounding: ulp of the magnitudes at hand.
-ROUNDING = 4 * float(np.finfo(np.float64).eps)
 
 
 class PiecewiseLinear:
@@ -254,30 +253,10 @@ class PiecewiseLinear:
         >>> f.simplify().knots
         array([0., 2.])
         """
-        least = np.full_like(self.values, real_number("tol", tol, 0.0))
-        allowed = np.maximum(least, ROUNDING * self._sizes())
-        last = len(self.knots) - 1
-
-        def near(i: int, slope: Array, between: slice) -> bool:
-            line = self.values[i] + np.multiply.outer(self.knots[between] - self.knots[i], slope)
-            return bool((np.abs(line - self.values[between]) <= allowed[between]).all())
-
-        first = max(i for i in range(last + 1) if near(i, self.left_slope, slice(0, i)))
-        end = min(i for i in range(first, last + 1) if near(i, self.right_slope, slice(i, None)))
-        kept = [first]
-        while kept[-1] < end:
-            i = kept[-1]
-            j = i + 1
-            while j < end and near(i, self._chord(i, j + 1), slice(i, j + 1)):
-                j += 1
-            kept.append(j)
+        kept = needed_knots(self, real_number("tol", tol, 0.0))
         return PiecewiseLinear(
             self.knots[kept], self.values[kept], self.left_slope, self.right_slope
         )
-
-    def _chord(self, i: int, j: int) -> Array:
-        slope = (self.values[j] - self.values[i]) / (self.knots[j] - self.knots[i])
-        return np.asarray(slope)
 
     def compose(self, inner: PiecewiseLinear) -> PiecewiseLinear:
         """Return the function ``x -> self(inner(x))``.
@@ -376,36 +355,7 @@ class PiecewiseLinear:
             return NotImplemented
         if self.values.shape[1:] != other.values.shape[1:]:
             return False
-        knots = common_knots(self, other)
-        allowed = ROUNDING * np.maximum(self._sizes_at(knots), other._sizes_at(knots))
-        if (np.abs(self(knots) - other(knots)) > allowed).any():
-            return False
-        for a, b in ((self.left_slope, other.left_slope), (self.right_slope, other.right_slope)):
-            if (np.abs(a - b) > ROUNDING * np.maximum(np.abs(a), np.abs(b))).any():
-                return False
-        return True
-
-    def _sizes(self) -> Array:
-        """Return the magnitude of what surrounds each knot, on the side where it is smaller."""
-        size = np.abs(self.values)
-        if len(size) == 1:
-            return np.asarray(size)
-        pieces = np.maximum(size[1:], size[:-1])
-        left, right = np.concatenate([pieces[:1], pieces]), np.concatenate([pieces, pieces[-1:]])
-        return np.asarray(np.minimum(left, right))
-
-    def _sizes_at(self, x: Array) -> Array:
-        """Return the same at any x: that of the nearer knot, and its share of the piece's ends."""
-        right = np.clip(np.searchsorted(self.knots, x), 1, max(1, len(self.knots) - 1))
-        left = right - 1
-        right = np.minimum(right, len(self.knots) - 1)
-        nearer = np.where(
-            np.abs(x - self.knots[left]) <= np.abs(self.knots[right] - x), left, right
-        )
-        length = np.where(left == right, 1.0, self.knots[right] - self.knots[left])
-        share = np.abs(x - self.knots[nearer]) / length
-        ends = np.abs(self.values[left]) + np.abs(self.values[right])
-        return np.asarray(self._sizes()[nearer] + (ends.T * share).T)
+        return are_equal(self, other)
 
     def __repr__(self) -> str:
         outputs = "" if self.values.ndim == 1 else f", {self.values.shape[1]} outputs"

@@ -176,7 +176,7 @@ def inspect(tables: Iterable[Table], kind_of_file: str) -> dict[str, Any]:
     return {
         "rows": n_rows,
         "columns": columns,
-        "read": {"source": source, "format": kind_of_file} | (reading.file if reading else {}),
+        "read": (reading.file if reading else {}) | {"source": source, "format": kind_of_file},
         "warnings": [n for n in notes if not any(n.startswith(start) for start in about)],
     }
 

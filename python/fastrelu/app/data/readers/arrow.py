@@ -45,7 +45,11 @@ def arrow_errors(path: str) -> Iterator[None]:
         yield
     except TrainingError:
         raise
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+    except MemoryError:
+        raise DataError(
+            f"{path}: reading it takes more memory than there is; or a size in it is damaged"
+        ) from None
+    except (pa.ArrowException, OSError, ValueError, ArithmeticError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise DataError(
             f"{path}: cannot be read as Parquet or Arrow: damaged or cut short ({reason})"
