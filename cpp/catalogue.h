@@ -33,6 +33,7 @@ enum class LossKind : std::uint8_t {
   absolute_error,
   quantile,
   gamma,
+  tweedie,
 };
 
 // The link of the generalized linear model that the outputs belong to: predictions are its inverse
@@ -99,6 +100,9 @@ constexpr LossInfo kLosses[] = {
      {"quantile", 0.5, 0.0, 1.0}},
     {LossKind::gamma, "gamma",
      Task::regression, Link::log, kPositive, Metric::d2, OverOutputs::sum, 1, false, {}},
+    {LossKind::tweedie, "tweedie",
+     Task::regression, Link::log, kNonNegative, Metric::d2, OverOutputs::sum, 1, false,
+     {"power", 1.5, 1.0, 2.0}},
 };
 // clang-format on
 
