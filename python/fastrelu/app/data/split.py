@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The split: which rows are trained on, which are watched, which are tested.
 
-One rule for data in memory and for streams (docs/training-data.md): each row's set follows from its
-number, its class and the counts of the classes, so no list of rows has to be kept.
+One rule for data in memory and for streams ("The split" in docs/arithmetic.md): the part of a row
+follows from its number, its class and the counts of the classes, so no list of rows is kept.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.app.data.ranks import Block, Blocks, Integers, Keys, first_of_each, nth_smallest
-from fastrelu.app.data.table import Table
+from fastrelu.app.data.table import Table, is_missing
 from fastrelu.app.errors import DataError
 from fastrelu.random import Purpose, words
 
@@ -28,7 +28,7 @@ WORDS = {
 }  # fmt: skip
 Rows = NDArray[np.intp]
 Numbers = NDArray[np.uint8]
-BLOCK_ROWS = 1 << 18  # whose numbers are drawn at once
+BLOCK_ROWS = 1 << 16  # whose numbers are drawn at once
 
 
 class Split(Protocol):
@@ -111,7 +111,7 @@ class RankedSplit:
         classes_of: Callable[[Table], Integers] | None = None,
     ) -> None:
         self.keys, self._classes_of = keys, classes_of
-        self._last = [_last_rows(counts, end, blocks) for end in ends]
+        self._last = _last_rows(counts, ends, blocks)
 
     def numbers(self, table: Table, first_row: int) -> Numbers:
         """Return each row's part: see `Split.numbers`."""
@@ -128,21 +128,35 @@ class RankedSplit:
         return parts
 
 
-def _last_rows(counts: Integers, n: int, blocks: Blocks) -> tuple[NDArray[np.bool_], Keys, Keys]:
-    """Return whether each class has rows among the first n, and the last of them: key and tie."""
-    sure, tied = first_of_each(counts, n)
+#: For each class: whether it has rows among the first of an order; the last of them, key and tie.
+Last = tuple[NDArray[np.bool_], Keys, Keys]
+
+
+def _last_rows(counts: Integers, ends: Sequence[int], blocks: Blocks) -> list[Last]:
+    """Return which rows of each class the first n of the order end with, for each n of `ends`."""
+    wanted = [first_of_each(counts, n) for n in ends]
+    classes = [np.concatenate([np.flatnonzero(sure > 0), np.flatnonzero(tied)])
+               for sure, tied in wanted]  # fmt: skip
+    ranks = [np.concatenate([sure[sure > 0] - 1, sure[tied]]) for sure, tied in wanted]
+    found = nth_smallest(blocks, counts, np.concatenate(classes), np.concatenate(ranks))
+    starts = np.cumsum([len(each) for each in classes])[:-1]
+    keys, ties = (np.split(each, starts) for each in found)
+    return [
+        _last_of(n, sure, *of_end)
+        for n, (sure, _), *of_end in zip(ends, wanted, classes, keys, ties, strict=True)
+    ]
+
+
+def _last_of(n: int, sure: Integers, classes: Integers, keys: Keys, ties: Keys) -> Last:
+    """Return the last rows of one end: of the classes with sure rows, then of those tied."""
     some = sure > 0
-    classes = np.concatenate([np.flatnonzero(some), np.flatnonzero(tied)])
-    ranks = np.concatenate([sure[some] - 1, sure[tied]])
-    keys, ties = nth_smallest(blocks, counts, classes, ranks)
-    last_key, last_tie = np.zeros((2, len(counts)), np.uint64)
     n_some = int(some.sum())
+    last_key, last_tie = np.zeros((2, len(sure)), np.uint64)
     last_key[some], last_tie[some] = keys[:n_some], ties[:n_some]
     # Rows of several classes at one place: those of the smallest keys come first.
-    order = np.lexsort((ties[n_some:], keys[n_some:]))[: n - int(sure.sum())]
-    for k in order.tolist():
-        c = classes[n_some + k]
-        last_key[c], last_tie[c], some[c] = keys[n_some + k], ties[n_some + k], True
+    order = np.lexsort((ties[n_some:], keys[n_some:]))[: n - int(sure.sum())] + n_some
+    taken = classes[order]
+    last_key[taken], last_tie[taken], some[taken] = keys[order], ties[order], True
     return some, last_key, last_tie
 
 
@@ -179,20 +193,7 @@ class TimeKeys:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._whole = self._broken = False  # whole numbers were seen; others too, or larger ones
-
-    def of(self, table: Table, first_row: int) -> tuple[Keys, Keys]:
-        """Return the keys and tie-breakers of a table's rows, after `look` at all of them."""
-        column = table.extra[self.name]
-        if column.dtype.kind == "M":
-            ascending = _signed(column.astype("datetime64[us]").view(np.int64))
-        elif self._whole and not self._broken:
-            with np.errstate(invalid="ignore"):  # a gap in a row that is left out
-                ascending = _signed(column.astype(np.int64))
-        else:
-            bits = (column.astype(np.float64) + 0.0).view(np.uint64)  # -0 is 0
-            ascending = np.where(bits >> np.uint64(63), ~bits, bits | np.uint64(1 << 63))
-        return ~ascending, ~np.arange(first_row, first_row + table.n_rows, dtype=np.uint64)
+        self._dtype: np.dtype[Any] | None = None  # that all tables have in common
 
     def look(self, table: Table, used: NDArray[np.bool_]) -> int:
         """Look at a table of a first pass; return how many of the rows used have no time.
@@ -208,16 +209,25 @@ class TimeKeys:
                 f"{table.source}: --split time:{self.name}: expected numbers or dates, got text "
                 f"such as {column[0]!r}"
             )
+        # As it would be in memory: whole numbers keep all their digits unless others are among them.
+        before = column.dtype if self._dtype is None else self._dtype
+        self._dtype = np.result_type(before, column.dtype)
+        return int((is_missing(column) & used).sum())
+
+    def of(self, table: Table, first_row: int) -> tuple[Keys, Keys]:
+        """Return the keys and tie-breakers of a table's rows, after `look` at all of them."""
+        column = table.extra[self.name]
+        column = column.astype(self._dtype or column.dtype, copy=False)
         if column.dtype.kind == "M":
-            return int((np.isnat(column) & used).sum())
-        if column.dtype.kind != "f":  # whole numbers keep all their digits
-            self._whole = True
-            self._broken |= bool(len(column)) and int(column.max()) >= 2**63
-            return 0
-        values = column[used]
-        gaps = np.isnan(values)
-        self._broken |= bool((values[~gaps] != np.rint(values[~gaps])).any())
-        return int(gaps.sum())
+            ascending = _signed(column.astype("datetime64[us]").view(np.int64))
+        elif column.dtype.kind == "f":
+            bits = (column.astype(np.float64) + 0.0).view(np.uint64)  # -0 is 0
+            ascending = np.where(bits >> np.uint64(63), ~bits, bits | np.uint64(1 << 63))
+        elif column.dtype.kind == "i":
+            ascending = _signed(column.astype(np.int64))
+        else:
+            ascending = column.astype(np.uint64)
+        return ~ascending, ~np.arange(first_row, first_row + table.n_rows, dtype=np.uint64)
 
 
 def _signed(values: Integers) -> Keys:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu.app.data.ranks import Block, Integers
+from fastrelu.app.data.ranks import Block, Blocks, Integers
 from fastrelu.app.data.split import (
     ColumnSplit,
     RandomKeys,
@@ -30,28 +31,39 @@ MIN_ROWS = 10
 Tables = Callable[[], Iterator[tuple[int, Table]]]
 
 
-def learn_task(name: str, tables: Tables, task: str) -> Target:
-    """Return the target that all rows lead to: its task and its classes.
+def learn_task(name: str, tables: Tables, settings: Settings) -> tuple[Target, int]:
+    """Return the target that all rows lead to, its task and its classes; and how many rows count.
 
     Raises
     ------
     DataError
         If there are too few rows, or the target does not suit the task.
     """
-    target, n = TargetAccumulator(task), 0
+    target, n = TargetAccumulator(settings.task), 0
+    weighted = False
     for _, table in tables():
         if table.target is None:
             raise DataError(f"{name}: no target column; --target names it")
+        weighted |= table.weights is None or bool(table.weights.any())
         used = np.flatnonzero(used_rows(table))
         n += len(used)
         target.first(table, used)
+    if not weighted:
+        raise DataError(f"{name}: weights {settings.weights!r}: every weight is 0")
     if n < MIN_ROWS:
         raise DataError(f"{name}: expected at least {MIN_ROWS} rows with a target, got {n}")
     target.finish_first()
-    return target.finish()
+    return target.finish(), n
 
 
-def split_of(settings: Settings, name: str, n_rows: int, tables: Tables, target: Target) -> Split:
+def split_of(
+    settings: Settings,
+    name: str,
+    n_rows: int,
+    tables: Tables,
+    task: tuple[Target, int],
+    most: float = math.inf,
+) -> Split:
     """Return the split that the settings ask for.
 
     Parameters
@@ -64,9 +76,12 @@ def split_of(settings: Settings, name: str, n_rows: int, tables: Tables, target:
         Rows of all tables.
     tables : callable
         Gives the tables of all rows, in order.
-    target : Target
+    task : (Target, int)
         From `learn_task`: a random split takes its share of each class, and as long as half of the
         rows or more are trained on, each class is among them.
+    most : float
+        Bytes that may be kept of all rows while the split is made; if they are too few, the tables
+        are passed over again instead.
 
     Raises
     ------
@@ -76,17 +91,26 @@ def split_of(settings: Settings, name: str, n_rows: int, tables: Tables, target:
     kind, _, column = settings.split.partition(":")
     if kind == "column":
         return ColumnSplit(column)
+    target, n = task
+    ends = shares(name, n, settings.test, settings.validation)
     if kind == "time":
-        return _by_time(settings, name, column, tables)
-    classes = _classes_of(target) if target.task == "classification" else None
-    codes = _codes(n_rows, tables, classes, target)
-    counts = np.bincount(codes[codes != np.iinfo(codes.dtype).max], minlength=target.n_outputs)
+        times = _times(name, column, tables)
+        return RankedSplit(times, np.array([n]), ends, _blocks(tables, times, None))
+    classes_of, counts = None, np.array([n])
+    if target.task == "classification":
+        classes_of, counts = _classes_of(target), np.array(target.counts)
     keys = RandomKeys(settings.seed)
-    ends = shares(name, int(counts.sum()), settings.test, settings.validation)
-    return RankedSplit(keys, counts, ends, keys.blocks(codes), classes)
+    blocks = _blocks(tables, keys, classes_of)
+    dtype: Any = np.uint8 if len(counts) < 255 else np.uint16
+    if n_rows * np.dtype(dtype).itemsize <= most:
+        blocks = keys.blocks(_codes(n_rows, dtype, tables, classes_of))
+    return RankedSplit(keys, counts, ends, blocks, classes_of)
 
 
-def _classes_of(target: Target) -> Callable[[Table], Integers]:
+ClassesOf = Callable[[Table], Integers]
+
+
+def _classes_of(target: Target) -> ClassesOf:
     def classes_of(table: Table) -> Integers:
         assert table.target is not None
         used = used_rows(table)
@@ -97,14 +121,21 @@ def _classes_of(target: Target) -> Callable[[Table], Integers]:
     return classes_of
 
 
-def _codes(
-    n_rows: int, tables: Tables, classes_of: Callable[[Table], Integers] | None, target: Target
-) -> NDArray[Any]:
-    """Return each row's class, 0 without classes, the type's largest number for rows left out.
+def _blocks(tables: Tables, keys: RandomKeys | TimeKeys, classes_of: ClassesOf | None) -> Blocks:
+    """Return what yields the classes, keys and tie-breakers of all rows, table after table."""
 
-    A byte for each row, or two: all that a random split keeps of the rows.
-    """
-    dtype: Any = np.uint8 if target.n_outputs < 255 else np.uint16
+    def every() -> Iterator[Block]:
+        for first, table in tables():
+            used = np.flatnonzero(used_rows(table))
+            key, tie = keys.of(table, first)
+            classes = np.zeros(len(used), np.int64) if classes_of is None else classes_of(table)[used]
+            yield classes, key[used], tie[used]
+
+    return every
+
+
+def _codes(n_rows: int, dtype: Any, tables: Tables, classes_of: ClassesOf | None) -> NDArray[Any]:
+    """Return each row's class, 0 without classes, the type's largest number for rows left out."""
     codes = np.full(n_rows, np.iinfo(dtype).max, dtype)
     for first, table in tables():
         used = used_rows(table)
@@ -113,27 +144,14 @@ def _codes(
     return codes
 
 
-def _by_time(settings: Settings, name: str, column: str, tables: Tables) -> Split:
+def _times(name: str, column: str, tables: Tables) -> TimeKeys:
     keys = TimeKeys(column)
-    n = gaps = 0
-    for _, table in tables():
-        used = used_rows(table)
-        gaps += keys.look(table, used)
-        n += int(used.sum())
+    gaps = sum(keys.look(table, used_rows(table)) for _, table in tables())
     if gaps:
         raise DataError(
             f"{name}: --split time:{column}: {gaps} rows have no time; fill them or leave them out"
         )
-
-    def blocks() -> Iterator[Block]:
-        for first, table in tables():
-            used = np.flatnonzero(used_rows(table))
-            key, tie = keys.of(table, first)
-            yield np.zeros(len(used), np.int64), key[used], tie[used]
-
-    return RankedSplit(
-        keys, np.array([n]), shares(name, n, settings.test, settings.validation), blocks
-    )
+    return keys
 
 
 def refuse_absent(name: str, target_name: str | None, target: Target) -> None:

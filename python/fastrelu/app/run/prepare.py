@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
@@ -51,6 +52,7 @@ from fastrelu.losses import Loss
 
 # What is looked at for a report: rows, bytes of them, and chunks that they come from.
 SAMPLED_ROWS, SAMPLED_BYTES, SAMPLED_CHUNKS = 50_000, 1 << 25, 16
+KEPT_SHARE = 1 / 8  # of the memory, for what is kept of all rows while a stream is split
 
 
 @dataclass
@@ -257,13 +259,14 @@ def prepare(
             "--memory; leave it out, or give more --memory"
         )
     targets = partial(every_target, source)
-    task = learn_task(source.source, targets, settings.task)
+    task = learn_task(source.source, targets, settings)
     if rows is not None:
         split = GivenSplit.of(rows, source.n_rows)
     if split is None:
-        split = split_of(settings, source.source, source.n_rows, targets, task)
-    loss = choose_loss(settings, task.task)
-    learned = _learn(source, settings, split, task.task, loss)
+        most = size(settings.memory) * KEPT_SHARE if streamed else math.inf
+        split = split_of(settings, source.source, source.n_rows, targets, task, most)
+    loss = choose_loss(settings, task[0].task)
+    learned = _learn(source, settings, split, task[0].task, loss)
     if rows is None:
         refuse_absent(source.source, source.target_name, learned.target)
     target = learned.target.for_loss(loss)

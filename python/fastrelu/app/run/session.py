@@ -45,18 +45,37 @@ Say = Callable[[str], None]
 Loaded = tuple[Any, RunState]
 
 
-def load_data(settings: Settings, former_split: bool = False) -> Prepared:
+def load_data(settings: Settings, began: Mapping[str, Any] | None = None) -> Prepared:
     """Read and prepare what the settings name; as a stream, if it is larger than --memory.
 
-    `former_split`: a random split of a stream follows the rule of fastrelu 0.1.
+    Parameters
+    ----------
+    settings : Settings
+        The user's choices.
+    began : mapping, optional
+        The state of the feeder in a checkpoint of the run, which goes on as it began: in memory
+        ({}), whether --memory allows it today or not, or streamed, by the split of its version.
+
+    Raises
+    ------
+    CheckpointError
+        If the run was streamed, and the data are not larger than --memory any more.
     """
     choice = column_choice(settings)
-    stream = open_stream(settings.data, choice, size(settings.memory))
+    in_memory = began is not None and not began
+    stream = None if in_memory else open_stream(settings.data, choice, size(settings.memory))
     if stream is not None:
         split = None
-        if former_split and settings.split == "random":
+        # A stream's checkpoint of fastrelu 0.1 does not say how its rows were split.
+        if began and "split" not in began and settings.split == "random":
             split = ThresholdSplit(settings.seed, settings.validation, settings.test)
         return prepare(stream, settings, split=split)
+    if began:
+        raise CheckpointError(
+            "the checkpoint does not fit: its data were larger than --memory "
+            f"{settings.memory} and read in blocks, and those of today are not: they have "
+            "changed; give the data that it began with, or start a new run"
+        )
     return prepare(read(list(settings.data), choice), settings)
 
 
@@ -120,9 +139,7 @@ class Session:
             metrics = self._finished(loaded[1])
             if metrics is not None:
                 return metrics
-        # A stream's checkpoint of 0.1 does not say how its rows were split.
-        former = loaded is not None and bool(loaded[1].feeder) and "split" not in loaded[1].feeder
-        prepared = self._prepared(former)
+        prepared = self._prepared(self._began(loaded))
         if loaded is None:
             self.say("no checkpoint yet: the run starts from its beginning")
         else:
@@ -130,6 +147,10 @@ class Session:
             self.say(f"resumed: {loaded[1].epochs} epochs and {loaded[0].n_steps} steps are done")
         self._save_settings()
         return self._train(prepared, loaded)
+
+    def _began(self, loaded: Loaded | None) -> Mapping[str, Any] | None:
+        """Return how the data of a resumed run were read when it began; see `load_data`."""
+        return None if loaded is None else loaded[1].feeder
 
     def _finished(self, state: RunState) -> dict[str, Any] | None:
         """Return the metrics if there is nothing left to do."""
@@ -151,11 +172,10 @@ class Session:
         )
         return metrics
 
-    def _prepared(self, former_split: bool = False) -> Prepared:
+    def _prepared(self, began: Mapping[str, Any] | None = None) -> Prepared:
         if self.settings.threads is not None:
             set_num_threads(self.settings.threads)
-        former = {"former_split": True} if former_split else {}
-        prepared = load_data(self.settings, **former)
+        prepared = load_data(self.settings, began)
         self.settings = prepared.settings
         name, target = prepared.target_name, prepared.target
         classes = f", {len(target.classes)} classes" if target.classes else ""

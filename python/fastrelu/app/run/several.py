@@ -68,6 +68,9 @@ class SeveralSession(Session):
             state = RunState(fingerprint=fingerprint)
         return Training(trainer, feeder, settings, state, checkpoints)
 
+    def _began(self, loaded: Loaded | None) -> dict[str, Any]:
+        return {}  # in memory, as all of them
+
     def in_memory(self, prepared: Prepared) -> Prepared:
         """Return data that are in memory; ConfigError for a stream."""
         if prepared.parts is None:
@@ -95,7 +98,7 @@ class EnsembleSession(SeveralSession):
     mode = "seeds"
 
     def _resume(self) -> dict[str, Any]:
-        prepared = self._prepared()
+        prepared = self._prepared(self._began(None))
         self._save_settings()
         return self._train(prepared, None)
 

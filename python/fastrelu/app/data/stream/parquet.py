@@ -237,7 +237,8 @@ class ParquetStream:
         DataError
             If a column is numbers in one file and text in another.
         """
-        for name, column in table.columns.items():
+        columns = table.columns | table.extra
+        for name, column in columns.items():
             kind = self._kinds.get(name)
             if kind is None:
                 if name not in self._types:
@@ -252,7 +253,8 @@ class ParquetStream:
                     f"{self._types[name][0]}; correct it, or read it as categories: --categorical "
                     f"{name!r}"
                 )
-            table.columns[name] = ColumnReader("", name, row_number(), kind).nothing(len(column))
+            of_it = table.columns if name in table.columns else table.extra
+            of_it[name] = ColumnReader("", name, row_number(), kind).nothing(len(column))
         return table
 
     def _kind_of(self, name: str) -> str:

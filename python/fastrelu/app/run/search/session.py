@@ -56,7 +56,7 @@ class SearchSession(SeveralSession):
         self._found: dict[str, Any] = {}
 
     def _resume(self) -> dict[str, Any]:
-        prepared = self._prepared()
+        prepared = self._prepared(self._began(None))
         self._save_settings()
         return self._train(prepared, None)
 
