@@ -128,8 +128,8 @@ def _blocks(tables: Tables, keys: RandomKeys | TimeKeys, classes_of: ClassesOf |
         for first, table in tables():
             used = np.flatnonzero(used_rows(table))
             key, tie = keys.of(table, first)
-            classes = np.zeros(len(used), np.int64) if classes_of is None else classes_of(table)[used]
-            yield classes, key[used], tie[used]
+            classes = np.zeros(table.n_rows, np.int64) if classes_of is None else classes_of(table)
+            yield classes[used], key[used], tie[used]
 
     return every
 

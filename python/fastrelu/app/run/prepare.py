@@ -225,7 +225,7 @@ def prepare(
     data: Table | Source,
     settings: Settings,
     rows: dict[str, NDArray[np.intp]] | None = None,
-    split: Split | None = None,
+    former: bool = False,
 ) -> Prepared:
     """Split data and learn from the training rows what is done to them.
 
@@ -240,8 +240,8 @@ def prepare(
         The user's choices.
     rows : dict of ndarray, optional
         The rows of each part of a table, instead of the settings' split.
-    split : Split, optional
-        Instead of the settings' split.
+    former : bool
+        Whether a stream is split, and its classes are weighed, as by fastrelu 0.1.
 
     Raises
     ------
@@ -260,9 +260,12 @@ def prepare(
         )
     targets = partial(every_target, source)
     task = learn_task(source.source, targets, settings)
+    split: Split
     if rows is not None:
         split = GivenSplit.of(rows, source.n_rows)
-    if split is None:
+    elif former and settings.split == "random":
+        split = ThresholdSplit(settings.seed, settings.validation, settings.test)
+    else:
         most = size(settings.memory) * KEPT_SHARE if streamed else math.inf
         split = split_of(settings, source.source, source.n_rows, targets, task, most)
     loss = choose_loss(settings, task[0].task)
@@ -274,7 +277,7 @@ def prepare(
     chosen = resolve(settings, target, n_train)
     own = SplitRows(
         source, split, learned.counts[:, :NONE], learned.inputs, target, loss, chosen.dtype,
-        learned.weighted, class_factors(chosen, source, split, target),
+        learned.weighted, class_factors(chosen, source, split, target, former), former,
     )  # fmt: skip
     dropped = int(learned.counts[:, NONE].sum())
     notes = list(source.notes)
@@ -346,13 +349,15 @@ def _examples(own: SplitRows, notes: list[str]) -> dict[str, Examples]:
 
 
 def class_factors(
-    settings: Settings, source: Source, split: Split, target: Target
+    settings: Settings, source: Source, split: Split, target: Target, former: bool = False
 ) -> NDArray[np.float64] | None:
-    """Return the classes' factors for --class-weight balanced, from all training rows."""
+    """Return the classes' factors for --class-weight balanced, from all training rows.
+
+    Each counts with its weight; `former`: as one, as in the streams of fastrelu 0.1.
+    """
     if settings.class_weight != "balanced":
         return None
     n = np.zeros(len(target.classes))
-    former = isinstance(split, ThresholdSplit)  # 0.1 counted a stream's rows
     for first, table in every_target(source):
         assert table.target is not None
         train = rows_of(split.numbers(table, first), "train")

@@ -35,6 +35,8 @@ class SplitRows:
         Whether the rows have weights.
     class_weights : ndarray of float64 or None
         Factors of the rows' weights in the loss, by class.
+    former : bool
+        Whether they are a stream's as of fastrelu 0.1; see `prepare`.
     """
 
     source: Source
@@ -46,6 +48,7 @@ class SplitRows:
     dtype: str
     weighted: bool = False
     class_weights: NDArray[np.float64] | None = None
+    former: bool = False
 
     @property
     def n_rows(self) -> dict[str, int]:

@@ -16,7 +16,7 @@ from fastrelu import __version__, get_isa, get_num_threads, set_num_threads
 from fastrelu.app import run_folder
 from fastrelu.app.data.readers import read
 from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT
-from fastrelu.app.data.split import PARTS, ThresholdSplit
+from fastrelu.app.data.split import PARTS
 from fastrelu.app.data.stream import open_stream
 from fastrelu.app.errors import CheckpointError, DivergedError, OutputError, TrainingError
 from fastrelu.app.kinds import size
@@ -65,11 +65,9 @@ def load_data(settings: Settings, began: Mapping[str, Any] | None = None) -> Pre
     in_memory = began is not None and not began
     stream = None if in_memory else open_stream(settings.data, choice, size(settings.memory))
     if stream is not None:
-        split = None
         # A stream's checkpoint of fastrelu 0.1 does not say how its rows were split.
-        if began and "split" not in began and settings.split == "random":
-            split = ThresholdSplit(settings.seed, settings.validation, settings.test)
-        return prepare(stream, settings, split=split)
+        former = began is not None and "split" not in began
+        return prepare(stream, settings, former=former)
     if began:
         raise CheckpointError(
             "the checkpoint does not fit: its data were larger than --memory "

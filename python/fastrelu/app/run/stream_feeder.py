@@ -9,7 +9,7 @@ from typing import Any
 
 import fastrelu
 from fastrelu import EpochRecord, Network, Trainer, get_num_threads
-from fastrelu.app.data.split import PARTS, ThresholdSplit
+from fastrelu.app.data.split import PARTS
 from fastrelu.app.data.stream.budget import Share
 from fastrelu.app.errors import CheckpointError
 from fastrelu.app.metrics import Scores, evaluate
@@ -82,8 +82,7 @@ class StreamFeeder:
     def state(self) -> dict[str, Any]:
         """Return what has to be the same when the run goes on; the place is the trainer's."""
         state = {"block_rows": self.block_rows, "rows": self.rows.n_rows}
-        former = isinstance(self.rows.split, ThresholdSplit)
-        return state if former else state | {"split": "ranks"}
+        return state if self.rows.former else state | {"split": "ranks"}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Compare with the state saved.
