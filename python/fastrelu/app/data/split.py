@@ -209,7 +209,7 @@ class TimeKeys:
                 f"{table.source}: --split time:{self.name}: expected numbers or dates, got text "
                 f"such as {column[0]!r}"
             )
-        # As it would be in memory: whole numbers keep all their digits unless others are among them.
+        # As in memory: whole numbers keep all their digits unless others are among them.
         before = column.dtype if self._dtype is None else self._dtype
         self._dtype = np.result_type(before, column.dtype)
         return int((is_missing(column) & used).sum())
