@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastrelu import set_thread_limit
 from fastrelu.app.data.split import NUMBER, Rows
+from fastrelu.app.data.stream.ready import ReadyRows
 from fastrelu.app.data.table import Table
 from fastrelu.app.run.rows import SplitRows
 from fastrelu.random import Purpose, permutation
@@ -44,6 +45,10 @@ class Block:
     order: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     n_rows: int = 0
 
+    def arrays(self) -> list[NDArray[Any]]:
+        """Return what a row of it consists of: inputs, target, perhaps weight."""
+        return [self.X, self.y, *([] if self.weights is None else [self.weights])]
+
 
 def reading_threads(n: int) -> ThreadPoolExecutor:
     """Return threads that fill blocks; the jobs of each run on itself alone, if there are more."""
@@ -70,6 +75,8 @@ class EpochBlocks:
         Of the order of the rows.
     number : int
         The first block wanted.
+    kept : ReadyRows, optional
+        Rows of earlier epochs; gets those of this one.
     """
 
     def __init__(
@@ -80,8 +87,10 @@ class EpochBlocks:
         seed: int,
         epoch: int,
         number: int,
+        kept: ReadyRows | None = None,
     ) -> None:
         self._rows, self._block, self._pool = rows, block, pool
+        self._kept = kept
         self._seed, self.epoch, self.number = seed, epoch, number - 1
         chunks = len(rows.source.chunks)
         self._visits = permutation(seed, Purpose.CHUNK_ORDER, 0, epoch, chunks)
@@ -109,15 +118,21 @@ class EpochBlocks:
 
     def _read(self, i: int, low: int, high: int) -> None:
         """Put the rows of the i-th chunk that are the epoch's rows low to high into the block."""
-        reader = self._open.pop(i, None)
-        if reader is None:
-            begin = int(self._begins[i])
-            reader = _ChunkReader(self._rows, int(self._visits[i]), max(0, low - begin))
+        chunk, begin = int(self._visits[i]), int(self._begins[i])
         end = min(int(self._ends[i]), high)
-        at = max(int(self._begins[i]), low)
+        at = max(begin, low)
+        reader = self._open.pop(i, None)
+        if reader is None and self._kept is not None and self._kept.holds(chunk):
+            self._kept.read(chunk, at - begin, self._arrays(slice(at - low, end - low)))
+            return
+        if reader is None:
+            reader = _ChunkReader(self._rows, chunk, max(0, low - begin))
         while at < end:
             table, some = reader.next(end - at)
-            self._put(slice(at - low, at - low + len(some)), table, some)
+            to = slice(at - low, at - low + len(some))
+            self._put(to, table, some)
+            if self._kept is not None:
+                self._kept.put(chunk, at - begin, self._arrays(to))
             at += len(some)
         if end < self._ends[i]:
             self._open[i] = reader
@@ -129,6 +144,10 @@ class EpochBlocks:
         self._block.y[to] = part.y
         if self._block.weights is not None:
             self._block.weights[to] = part.loss_weights
+
+    def _arrays(self, rows: slice) -> list[NDArray[Any]]:
+        """Return some rows of the block, as `ReadyRows` keeps them."""
+        return [values[rows] for values in self._block.arrays()]
 
     def close(self) -> None:
         """Close what is open."""

@@ -9,8 +9,9 @@ from typing import Any
 
 import fastrelu
 from fastrelu import EpochRecord, Network, Trainer, get_num_threads
-from fastrelu.app.data.split import PARTS
+from fastrelu.app.data.split import NUMBER, PARTS
 from fastrelu.app.data.stream.budget import Share
+from fastrelu.app.data.stream.ready import ReadyRows
 from fastrelu.app.errors import CheckpointError
 from fastrelu.app.metrics import Scores, evaluate
 from fastrelu.app.preprocess import BATCH_ROWS, Examples, joined
@@ -39,6 +40,7 @@ class StreamFeeder:
         self.n_train = self.n_rows = rows.n_rows["train"]
         self._block: Block | None = None
         self._blocks: EpochBlocks | None = None
+        self._kept: ReadyRows | None = None
 
     def steps_in_epoch(self) -> int:
         """Return the steps of one epoch."""
@@ -103,7 +105,7 @@ class StreamFeeder:
     def close(self) -> None:
         """Close the files and give the memory back."""
         self._close_blocks()
-        self._block = None
+        self._block = self._kept = None
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
@@ -123,7 +125,11 @@ class StreamFeeder:
             self._block = Block(*self.rows.empty(self.block_rows))
         if self._pool is None:  # kept: new threads would start with new memory at every block
             self._pool = reading_threads(self._readers)
-        self._blocks = EpochBlocks(self.rows, self._block, self._pool, self.seed, epoch, number)
+        if self._kept is None:
+            self._kept = ReadyRows(self.rows.counts[:, NUMBER["train"]], self._block.arrays())
+        self._blocks = EpochBlocks(
+            self.rows, self._block, self._pool, self.seed, epoch, number, self._kept
+        )
         return self._blocks.next()
 
     def _close_blocks(self) -> None:
