@@ -17,7 +17,7 @@ from fastrelu.app.data.stream import ready
 from fastrelu.app.data.stream.parquet import ParquetStream
 from fastrelu.app.data.stream.ready import ReadyRows
 from fastrelu.app.run.blocks import Block, EpochBlocks, reading_threads
-from fastrelu.app.run.prepare import prepare
+from fastrelu.app.run.prepare import column_choice, prepare
 from fastrelu.app.settings import merge
 
 
@@ -77,6 +77,27 @@ def test_blocks_of_later_epochs(tmp_path, rng, monkeypatch, weights):
     for mine, theirs in zip(*seen, strict=True):
         for a, b in zip(mine, theirs, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("more", [{}, {"class_weight": "balanced"}, {"weights": "w"}])
+def test_examples_that_are_watched_are_kept(tmp_path, rng, monkeypatch, more):
+    monkeypatch.setattr("fastrelu.app.run.stream_feeder.BATCH_ROWS", 100)
+    monkeypatch.setattr("fastrelu.app.run.kept_examples.BATCH_ROWS", 100)
+    n = 2000
+    columns = {"x": rng.normal(size=n), "w": rng.random(n), "k": rng.choice(["a", "b"], n)}
+    path = str(tmp_path / "t.parquet")
+    parquet.write_table(pa.table(columns), path, row_group_size=300)
+    given = merge({"target": "k", "batch_size": 16, "validation": 0.2} | more)
+    data = prepare(ParquetStream([path], column_choice(given), 10**7), given)
+    feeder = data.feeder()
+    decoded = list(feeder.batches("validation"))
+    monkeypatch.setattr(feeder, "_read", None)
+    for _ in range(2):
+        kept = list(feeder.batches("validation"))
+        assert [len(each) for each in kept] == [100, 100, 100, 100]
+        for mine, theirs in zip(kept, decoded, strict=True):
+            for name, values in vars(theirs).items():
+                np.testing.assert_array_equal(getattr(mine, name), values)
 
 
 def test_without_room_nothing_is_kept(monkeypatch):

@@ -9,13 +9,14 @@ from typing import Any
 
 import fastrelu
 from fastrelu import EpochRecord, Network, Trainer, get_num_threads
-from fastrelu.app.data.split import NUMBER, PARTS
+from fastrelu.app.data.split import NUMBER
 from fastrelu.app.data.stream.budget import Share
 from fastrelu.app.data.stream.ready import ReadyRows
 from fastrelu.app.errors import CheckpointError
 from fastrelu.app.metrics import Scores, evaluate
 from fastrelu.app.preprocess import BATCH_ROWS, Examples, joined
 from fastrelu.app.run.blocks import Block, EpochBlocks, reading_threads
+from fastrelu.app.run.kept_examples import KeptExamples
 from fastrelu.app.run.rows import SplitRows
 
 
@@ -41,6 +42,7 @@ class StreamFeeder:
         self._block: Block | None = None
         self._blocks: EpochBlocks | None = None
         self._kept: ReadyRows | None = None
+        self._watched: KeptExamples | None = None
 
     def steps_in_epoch(self) -> int:
         """Return the steps of one epoch."""
@@ -66,8 +68,25 @@ class StreamFeeder:
 
     def batches(self, part: str) -> Iterator[Examples]:
         """Yield the rows of a part in the order of their numbers, `BATCH_ROWS` at a time."""
-        if not self.rows.n_rows[part]:
+        n = self.rows.n_rows[part]
+        if not n:
             return
+        if part != "validation":  # which is asked for after each epoch
+            yield from self._read(part)
+            return
+        if self._watched is None:
+            self._watched = KeptExamples(n)
+        if self._watched.complete:
+            yield from self._watched.batches()
+            return
+        at = 0
+        for some in self._read(part):
+            self._watched.put(at, some)
+            at += len(some)
+            yield some
+
+    def _read(self, part: str) -> Iterator[Examples]:
+        """Yield the rows of a part from the files."""
         ready: list[Examples] = []
         count = 0
         for table, which in self.rows.of_part(part):
@@ -136,6 +155,3 @@ class StreamFeeder:
         if self._blocks is not None:
             self._blocks.close()
         self._blocks = None
-
-
-__all__ = ["PARTS", "StreamFeeder"]
