@@ -116,7 +116,7 @@ constexpr LossInfo kLosses[] = {
 
 // Activations -------------------------------------------------------------------------------------
 
-enum class Activation : std::uint8_t { relu, identity, leaky_relu, logistic, tanh };
+enum class Activation : std::uint8_t { relu, identity, leaky_relu, logistic, tanh, elu };
 
 // How the passes apply an activation: inside the dense passes, or by kernels of its own behind them
 // (kernels/activation-inl.h).
@@ -128,6 +128,9 @@ struct ActivationInfo {
   Applied applied;
   bool piecewise_linear;  // z from 0 on, slope * z below
   double slope;
+  // The derivative does not follow from the activation: the forward pass keeps it, where a backward
+  // pass will come.
+  bool keeps_derivative = false;
 };
 
 constexpr ActivationInfo kActivations[] = {
@@ -136,6 +139,7 @@ constexpr ActivationInfo kActivations[] = {
     {Activation::leaky_relu, "leaky_relu", Applied::elementwise, true, 0.01},
     {Activation::logistic, "logistic", Applied::elementwise, false, 0.0},
     {Activation::tanh, "tanh", Applied::elementwise, false, 0.0},
+    {Activation::elu, "elu", Applied::elementwise, false, 0.0},
 };
 
 [[gnu::always_inline]] constexpr const ActivationInfo& info(Activation kind) {
@@ -144,6 +148,10 @@ constexpr ActivationInfo kActivations[] = {
 
 [[gnu::always_inline]] constexpr bool is_elementwise(Activation kind) {
   return info(kind).applied == Applied::elementwise;
+}
+
+[[gnu::always_inline]] constexpr bool keeps_derivative(Activation kind) {
+  return info(kind).keeps_derivative;
 }
 
 // A row's place is its kind's number.
