@@ -52,6 +52,7 @@ from fastrelu.losses import Loss
 
 # What is looked at for a report: rows, bytes of them, and chunks that they come from.
 SAMPLED_ROWS, SAMPLED_BYTES, SAMPLED_CHUNKS = 50_000, 1 << 25, 16
+LARGE = 1e15  # numbers as large may not be the network's, once they are scaled
 KEPT_SHARE = 1 / 8  # of the memory, for what is kept of all rows while a stream is split
 
 
@@ -287,6 +288,10 @@ def prepare(
     if not streamed:
         parts = _examples(own, notes)
         return Prepared(settings, chosen, own, parts, None, dropped, notes)
+    if learned.large:  # what they are refused for is not found after the training
+        for part in ("validation", "test"):
+            for piece, which in own.of_part(part):
+                own.ready(piece, which)
     assert chosen.batch_size is not None
     shared = share(cast(Stream, source), own.row_bytes, chosen.batch_size, size(settings.memory))
     notes.append(
@@ -297,12 +302,17 @@ def prepare(
 
 
 class _Learned(NamedTuple):
-    """What two passes over a source have learned; `counts` are (chunks, parts and none)."""
+    """What two passes over a source have learned.
+
+    `counts` are (chunks, parts and none); `large`: whether rows of a stream that are not trained on
+    hold numbers that may be too large for the network's dtype.
+    """
 
     inputs: Inputs
     target: Target
     counts: NDArray[np.int64]
     weighted: bool
+    large: bool
 
 
 def _learn(source: Source, settings: Settings, split: Split, task: str, loss: Loss) -> _Learned:
@@ -320,11 +330,20 @@ def _learn(source: Source, settings: Settings, split: Split, task: str, loss: Lo
         raise DataError(f"{source.source}: expected at least 2 rows to train on")
     inputs.finish_first()
     target.finish_first()
+    large, held = False, isinstance(source, TableSource)
     for _, table, numbers in _passed(source, split):
         train = rows_of(numbers, "train")
         inputs.second(table, train)
         target.second(table, train)
-    return _Learned(inputs.finish(), target.finish(), counts, weighted)
+        large = large or (not held and _large(table, ~np.isin(numbers, (NUMBER["train"], NONE))))
+    return _Learned(inputs.finish(), target.finish(), counts, weighted, large)
+
+
+def _large(table: Table, which: NDArray[np.bool_]) -> bool:
+    """Return whether some rows of a stream hold numbers of at least `LARGE`, or infinities."""
+    every = table.columns.values() if table.matrix is None else [table.matrix]
+    floats = [values for values in every if values.dtype.kind == "f"]
+    return any(bool((np.abs(values[which]) >= LARGE).any()) for values in floats)
 
 
 def _passed(source: Source, split: Split) -> Iterator[tuple[int, Table, NDArray[np.uint8]]]:
