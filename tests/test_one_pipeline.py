@@ -118,7 +118,7 @@ CASES = {
     "balanced classes with weights": CLASSES | WEIGHTED | {"class_weight": "balanced"},
     "numbers as classes": {"target": "few", "ignore": ("w", "part", "y", "kind", "day")},
     "times with ties": NUMBER | {"split": "time:day", "ignore": ("w", "part", "kind", "few")},
-    "a column of groups": NUMBER | {"split": "column:part", "ignore": ("w", "kind", "few", "day")},
+    "a column of parts": NUMBER | {"split": "column:part", "ignore": ("w", "kind", "few", "day")},
 }
 OF_MATRIX = {
     "regression": {"target": "1"},
@@ -206,10 +206,10 @@ BAD_TABLES = {
     "class weights of numbers": ({}, NUMBER | {"class_weight": "balanced"}),
     "one value": ({"y": lambda c: 0 * c["b"]}, NUMBER),
     "few targets": ({"y": lambda c: np.where(np.arange(N) < 5, c["b"], np.nan)}, NUMBER),
-    "a part misspelt": ({"part": "tset"}, CASES["a column of groups"]),
+    "a part misspelt": ({"part": "tset"}, CASES["a column of parts"]),
     "nothing to train on": (
         {"part": lambda c: np.full(N, "test", object)},
-        CASES["a column of groups"],
+        CASES["a column of parts"],
     ),
     "a class in no training row": (
         {"part": lambda c: np.where(c["kind"] == "mid", "test", "train").astype(object)},
