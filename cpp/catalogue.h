@@ -116,7 +116,7 @@ constexpr LossInfo kLosses[] = {
 
 // Activations -------------------------------------------------------------------------------------
 
-enum class Activation : std::uint8_t { relu, identity, leaky_relu, logistic, tanh, elu };
+enum class Activation : std::uint8_t { relu, identity, leaky_relu, logistic, tanh, elu, silu };
 
 // How the passes apply an activation: inside the dense passes, or by kernels of its own behind them
 // (kernels/activation-inl.h).
@@ -140,6 +140,7 @@ constexpr ActivationInfo kActivations[] = {
     {Activation::logistic, "logistic", Applied::elementwise, false, 0.0},
     {Activation::tanh, "tanh", Applied::elementwise, false, 0.0},
     {Activation::elu, "elu", Applied::elementwise, false, 0.0},
+    {Activation::silu, "silu", Applied::elementwise, false, 0.0, true},
 };
 
 [[gnu::always_inline]] constexpr const ActivationInfo& info(Activation kind) {

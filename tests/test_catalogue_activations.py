@@ -25,6 +25,7 @@ FORMULAS = {
     "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
     "logistic": lambda z: np.where(z > 0, 1, np.exp(np.minimum(z, 0))) / (1 + np.exp(-np.abs(z))),
     "tanh": np.tanh,
+    "silu": lambda z: z * (np.where(z > 0, 1, np.exp(np.minimum(z, 0))) / (1 + np.exp(-np.abs(z)))),
     "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
 }
 EACH = pytest.mark.parametrize("name", ACTIVATION_NAMES)

@@ -36,8 +36,34 @@ FASTRELU_INLINE typename Simd<T>::V expm1_of_negative(typename Simd<T>::V x) {
   return S::fma(e, power, power - one);
 }
 
+// z p, and the derivative p + z p q where p is the logistic function of z and q that of -z.
 template <class T>
-void activate(Activation kind, T* a, T* /*derivative*/, std::size_t n) {
+FASTRELU_INLINE typename Simd<T>::V silu(typename Simd<T>::V z, typename Simd<T>::V* derivative) {
+  using S = Simd<T>;
+  using V = typename S::V;
+  const V e = exp_minus_abs<T>(z), larger = S::set1(T(1)) / (S::set1(T(1)) + e);
+  const V smaller = e * larger;
+  const V p = S::zero() > z ? smaller : larger, q = S::zero() > z ? larger : smaller;
+  const V a = z * p;
+  *derivative = S::fma(a, q, p);
+  return a;
+}
+template <class T>
+FASTRELU_INLINE void silu(T* a, T* derivative, std::size_t n) {
+  using S = Simd<T>;
+  typename S::V slope;
+  std::size_t i = 0;
+  for (; i + S::kLanes <= n; i += S::kLanes) {
+    S::store(a + i, silu<T>(S::load(a + i), &slope));
+    if (derivative != nullptr) S::store(derivative + i, slope);
+  }
+  if (i == n) return;
+  S::store_partial(a + i, silu<T>(S::load_partial(a + i, n - i), &slope), n - i);
+  if (derivative != nullptr) S::store_partial(derivative + i, slope, n - i);
+}
+
+template <class T>
+void activate(Activation kind, T* a, T* derivative, std::size_t n) {
   using S = Simd<T>;
   using V = typename S::V;
   const T* const z = a;
@@ -53,12 +79,13 @@ void activate(Activation kind, T* a, T* /*derivative*/, std::size_t n) {
     case Activation::tanh: return map(z, a, n, [](V v) { return vtanh<T>(v); });
     case Activation::elu:
       return map(z, a, n, [](V v) { return S::zero() > v ? expm1_of_negative<T>(v) : v; });
+    case Activation::silu: return silu(a, derivative, n);
   }
 }
 
 // `unscale` undoes the factor that dropout put on a; 1 without dropout.
 template <class T>
-void activation_backward(Activation kind, const T* a, const T* /*derivative*/, T unscale, T* dz,
+void activation_backward(Activation kind, const T* a, const T* derivative, T unscale, T* dz,
                          std::size_t n) {
   using S = Simd<T>;
   using V = typename S::V;
@@ -84,6 +111,7 @@ void activation_backward(Activation kind, const T* a, const T* /*derivative*/, T
       });
     case Activation::elu:
       return map(d, a, dz, n, [one, u](V x, V h) { return h > S::zero() ? x : x * (h * u + one); });
+    case Activation::silu: return map(d, derivative, dz, n, [](V x, V slope) { return x * slope; });
   }
 }
 

@@ -70,7 +70,7 @@ def relu_backward(dh: Array, h: Array) -> Array:
     return np.where(h > 0, dh, np.zeros_like(dh))
 
 
-ACTIVATIONS = ("relu", "identity", "leaky_relu", "logistic", "tanh", "elu")
+ACTIVATIONS = ("relu", "identity", "leaky_relu", "logistic", "tanh", "elu", "silu")
 LEAKY_SLOPE = 0.01
 
 
@@ -82,6 +82,18 @@ def logistic(z: Array) -> Array:
 
 
 @np.errstate(all="ignore")
+def silu(z: Array) -> tuple[Array, Array]:
+    """Return ``z p`` and its derivative ``p + z p q``: p is logistic(z) and q logistic(-z)."""
+    one = z.dtype.type(1)
+    e = exp(-np.abs(z))
+    larger = one / (one + e)
+    smaller = e * larger
+    p, q = np.where(0 > z, smaller, larger), np.where(0 > z, larger, smaller)
+    a = z * p
+    return a, fma(a, q, p)
+
+
+@np.errstate(all="ignore")
 def activate(name: str, z: Array) -> Array:
     """Return the activation h of the pre-activations z."""
     if name == "relu":
@@ -90,6 +102,8 @@ def activate(name: str, z: Array) -> Array:
         return np.where(0 > z, z.dtype.type(LEAKY_SLOPE) * z, z)
     if name == "logistic":
         return logistic(z)
+    if name == "silu":
+        return silu(z)[0]
     if name == "elu":
         return np.where(0 > z, expm1_of_negative(z), z)
     return tanh(z) if name == "tanh" else z
@@ -107,6 +121,8 @@ def activation_backward(name: str, dh: Array, h: Array, z: Array) -> Array:
         return np.asarray((dh * h) * (one - h))
     if name == "tanh":
         return np.asarray(dh * fma(-h, h, one))
+    if name == "silu":
+        return np.asarray(dh * silu(z)[1])
     if name == "elu":
         return np.where(h > 0, dh, dh * (h + one))
     return dh
