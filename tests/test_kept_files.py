@@ -92,6 +92,7 @@ def test_other_objects_come_back():
     for name in ("A", "c", "pattern"):
         assert same_bits(getattr(kept["local_affine"], name), getattr(made["local_affine"], name))
     assert kept["history"].loss == made["history"].loss
+    assert kept["history"].learning_rate == [] and "loss=" in repr(kept["history"])
     assert kept["loss"] == made["loss"] and kept["optimizer"] == made["optimizer"]
 
 

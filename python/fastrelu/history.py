@@ -247,6 +247,10 @@ class History:
     def __len__(self) -> int:
         return len(self.loss)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A pickle of 0.1 has no learning rates.
+        self.__dict__.update({"learning_rate": []} | state)
+
     def append(self, record: EpochRecord) -> None:
         """Add the record of one epoch.
 

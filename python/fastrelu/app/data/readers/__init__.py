@@ -15,7 +15,7 @@ from fastrelu.app.data.readers.csv import read_csv
 from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT, EmptyFileError, Source, expand
 from fastrelu.app.data.readers.objects import table_from
 from fastrelu.app.data.readers.places import FolderColumns, named_in_folders
-from fastrelu.app.data.readers.several import choose_columns, concatenate
+from fastrelu.app.data.readers.several import choose_columns, concatenate, refuse_lacking
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError, NoRowsError
 
@@ -199,15 +199,7 @@ def _read_one(source: Source, kind: str, choice: ColumnChoice, need_target: bool
 def _chosen(table: Table, choice: ColumnChoice, need_target: bool) -> Table:
     """Return the table with the columns that were chosen; refuse choices that its format lacks."""
     if table.matrix is not None and need_target:
-        lacking = [name for name in choice.extra if name not in table.extra]
-        if choice.weights is not None and table.weights is None:
-            lacking.append(choice.weights)
-        if lacking:
-            raise DataError(
-                f"{table.source}: no column {lacking[0]!r}: this format has inputs and targets only"
-            )
-        if choice.categorical:
-            raise DataError(f"{table.source}: an array has no categorical columns")
+        refuse_lacking(table, choice)
     for name in choice.keep:
         if name not in table.kept:
             raise DataError(f"{table.source}: --keep {name}: this format has no such column")

@@ -157,8 +157,14 @@ def target_file(
     return None
 
 
-def split_matrix(path: str, X: NDArray[Any], choice: ColumnChoice, need_rows: bool = True) -> Table:
-    """Return the table of a matrix that has its target in a column."""
+def split_matrix(
+    path: str,
+    X: NDArray[Any],
+    choice: ColumnChoice,
+    need_rows: bool = True,
+    first_row: int = 0,
+) -> Table:
+    """Return the table of a matrix that has its target in a column; see `arrays_table`."""
     width = X.shape[1]
     text = "-1" if choice.target in (None, "labels") else str(choice.target)
     try:
@@ -182,7 +188,14 @@ def split_matrix(path: str, X: NDArray[Any], choice: ColumnChoice, need_rows: bo
     else:
         rest = np.delete(X, column, axis=1)
         names = [f"X[{j}]" for j in range(width) if j != column]
-    table = arrays_table(path, rest, X[:, column], target_name=str(column), need_rows=need_rows)
+    table = arrays_table(
+        path,
+        rest,
+        X[:, column],
+        target_name=str(column),
+        need_rows=need_rows,
+        first_row=first_row,
+    )
     return replace(table, matrix_names=names, notes=notes)
 
 
@@ -223,6 +236,7 @@ def arrays_table(
     target_source: str | None = None,
     column: str | None = None,
     need_rows: bool = True,
+    first_row: int = 0,
 ) -> Table:
     """Return the table of an array of inputs and one of targets.
 
@@ -243,6 +257,8 @@ def arrays_table(
         The number of a column of y.
     need_rows : bool
         Whether no rows are an error.
+    first_row : int
+        The number of the first target in its file, for messages about some of its rows.
 
     Raises
     ------
@@ -254,7 +270,7 @@ def arrays_table(
         raise NoRowsError(f"{source}: expected rows of data, got none")
     target, notes = None, []
     if y is not None:
-        where, place = target_source or source, row_number()
+        where, place = target_source or source, row_number(first_row)
         if y.ndim == 0 or len(y) != len(X):
             raise DataError(
                 f"{where}: {target_name}: expected one target for each of {len(X)} rows, got "

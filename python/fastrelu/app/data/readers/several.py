@@ -123,6 +123,19 @@ def _join_matrices(tables: Sequence[Table]) -> Any:
     return sparse.csr_array(sparse.vstack(parts, format="csr"))
 
 
+def refuse_lacking(table: Table, choice: ColumnChoice) -> None:
+    """Raise DataError if columns are asked for that a matrix does not have."""
+    lacking = [name for name in choice.extra if name not in table.extra]
+    if choice.weights is not None and table.weights is None:
+        lacking.append(choice.weights)
+    if lacking:
+        raise DataError(
+            f"{table.source}: no column {lacking[0]!r}: this format has inputs and targets only"
+        )
+    if choice.categorical:
+        raise DataError(f"{table.source}: an array has no categorical columns")
+
+
 def choose_columns(table: Table, choice: ColumnChoice) -> Table:
     """Return a matrix's table with the columns that --features and --ignore leave.
 
