@@ -99,7 +99,7 @@ class Step {
   // The gradient of the last step of a run without updates.
   const T* gradient() { return reducer_.gradient(); }
 
-  LossSpec<T> loss_spec() const;
+  const LossSpec<T>& loss_spec() const { return loss_spec_; }
 
  private:
   // Minibatches in one kernel call.
@@ -120,10 +120,10 @@ class Step {
   void reserve_blocks(std::size_t rows);
   void prepare_prefetch(bool many);
   void prepare_few_rows(const StepRun& run);
-  LossArgs<T> loss_args(const RowPicker& rows, std::size_t first);
+  void set_loss(LossArgs<T>& loss, const RowPicker& rows, std::size_t first);
   RowsAhead rows_ahead(const Minibatch& m, unsigned n, unsigned t) const;
-  double shard_gradient(const ReadyStep<T>& step, Range shard, const WeightGradients<T>& out,
-                        Team& team, unsigned t);
+  double shard_gradient(const ReadyStep<T>& step, Range shard, WeightGradients<T>& out, Team& team,
+                        unsigned t);
   void few_rows_gradient(const RowPicker& rows, Range block, const WeightGradients<T>& out);
   void many_rows_gradient(const ReadyStep<T>& step, Range block, const WeightGradients<T>& out,
                           Team& team, unsigned t);
@@ -134,6 +134,7 @@ class Step {
   Optimizer<T>& optimizer_;
   const StepOptions options_;
   std::vector<T> pos_weight_;
+  LossSpec<T> loss_spec_;
   Reducer<T> reducer_;
 
   DataSet<T> data_;  // of the run, and what else holds for all its steps:
