@@ -241,6 +241,8 @@ class DateFormats(Kind):
 
     def check(self, value: Any) -> tuple[str, ...]:
         """Return the formats as a tuple."""
+        from fastrelu.app.data.meaning.dates import of_digits
+
         values = [value] if isinstance(value, str) else value
         if not isinstance(values, (list, tuple)):
             raise self.error(value)
@@ -249,6 +251,10 @@ class DateFormats(Kind):
                 r"(?:[^%=]+=)?(?:ymd|dmy|mdy|[^%]*%.*)", each, re.DOTALL
             ):
                 raise self.error(value)
+            if of_digits(each):
+                raise ValueError(
+                    f"a date as {each} looks like a number: name its column, as in COL={each}"
+                )
         return tuple(values)
 
 

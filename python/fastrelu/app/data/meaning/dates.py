@@ -47,11 +47,17 @@ NAMED = re.compile(
     rf"|(?P<year3>\d{{4}})[-/. ](?P<month3>{_NAMES})[-/. ](?P<day3>\d{{1,2}})){_TIME}",
     _IGNORE,
 )
+ASCTIME = re.compile(
+    rf"{_WEEKDAY}(?P<month>{_NAMES}) +(?P<day>\d{{1,2}}) (?P<time>\d\d:\d\d:\d\d)"
+    r"(?P<zone> [A-Z]{1,4})? (?P<year>\d{4})",
+    _IGNORE,
+)  # Wed Jan 31 12:30:00 UTC 2024, as C's asctime and Unix's date write it
 CLOCK = re.compile(
+    r"(?:(?P<days>-?\d{1,9}) days?,? \+?)?(?P<sign>-)?"
     r"(?P<hour>\d{1,4}):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:[.,](?P<fraction>\d{1,12}))?)?"
     r"(?: ?(?P<noon>[ap]\.?m\.?))?",
     _IGNORE,
-)
+)  # a time of the day, or a duration as Python, pandas and SQL write it: -1 days +23:59:00
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,11 @@ def _year(digits: str) -> int:
 def _match(text: str) -> re.Match[str] | None:
     if len(text) < 6 or len(text) > 80:
         return None
+    asctime = ASCTIME.fullmatch(text) if text[0].isalpha() else None
+    if asctime is not None:
+        text = "{day} {month} {year} {time}{zone}".format(**asctime.groupdict(""))
+    elif text[0] == "[" and text[-1] == "]":  # as web servers log
+        text = text[1:-1]
     match = NUMERIC.fullmatch(text) or COMPACT.fullmatch(text) or NAMED.fullmatch(text)
     if match is not None and match["gap"] == ":" and "month" not in match.groupdict():
         return None  # 31/Jan/2024:12:30:00, as web servers log, and nothing else
@@ -132,16 +143,17 @@ def _moment(match: re.Match[str], order: str) -> datetime | None:
 
 
 def _with_time(day: datetime, match: re.Match[str]) -> datetime:
-    hour = _hour(match)
+    hour, second = _hour(match), int(match["second"] or 0)
+    more = timedelta()
+    if hour == 24 and not second and not int(match["minute"] or 0):
+        hour, more = 0, timedelta(days=1)  # the end of the day
+    if second == 60:
+        second, more = 59, more + timedelta(seconds=1)  # a leap second
     if match["minute"] is None and match["sep" if "sep" in match.groupdict() else "gap"] == "":
         raise ValueError
     fraction = (match["fraction"] or "0")[:6].ljust(6, "0")
-    found = day.replace(
-        hour=hour,
-        minute=int(match["minute"] or 0),
-        second=int(match["second"] or 0),
-        microsecond=int(fraction),
-    )
+    minute = int(match["minute"] or 0)
+    found = day.replace(hour=hour, minute=minute, second=second, microsecond=int(fraction)) + more
     zone, offset = match["zone"], (match["offset"] or "").strip().replace("\u2212", "-")
     if not zone and not offset:
         return found
@@ -187,7 +199,10 @@ def written_date(text: str) -> WrittenDate | None:
 
 
 def seconds(text: str) -> float | None:
-    """Return the seconds in a time of the day or a duration, 12:30 or 1:02:03.5; else None."""
+    """Return the seconds in a time of the day or a duration, else None.
+
+    Such as 12:30, 1:02:03.5, -0:30:00 and 2 days 03:00:00.
+    """
     match = CLOCK.fullmatch(text)
     if match is None:
         return None
@@ -198,7 +213,13 @@ def seconds(text: str) -> float | None:
     if match["second"] is None and hour > 23:
         return None
     total = 3600.0 * hour + 60.0 * int(match["minute"]) + float(match["second"] or 0)
-    return total + float("0." + (match["fraction"] or "0"))
+    total += float("0." + (match["fraction"] or "0"))
+    return 86400.0 * int(match["days"] or 0) + (-total if match["sign"] else total)
+
+
+def of_digits(form: str) -> bool:
+    """Return whether a date of strptime's format is digits alone: such dates look like numbers."""
+    return re.fullmatch(r"(?:%[YmdHMSyjf])+", form) is not None
 
 
 def by_format(text: str, form: str) -> datetime | None:

@@ -150,11 +150,13 @@ class ColumnChoice:
             if need_target:
                 raise missing_column(source, weights, names, "--weights")
             weights = None
-        if need_target:
+        if need_target or self.lenient:
             for flag, asked in (
                 ("--features", self.features or ()),
                 ("--ignore", self.ignore),
                 ("--categorical", self.categorical),
+                ("--numeric", self.options.numeric),
+                ("--date-format", self.options.dated),
                 ("the columns asked for", self.extra),
             ):
                 for name in asked:

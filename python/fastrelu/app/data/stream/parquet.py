@@ -16,7 +16,9 @@ from fastrelu.app.data.readers.arrow import (
     arrow_errors,
     arrow_table,
     columns_of,
+    dictionaries_in,
     open_parquet,
+    with_dictionaries,
 )
 from fastrelu.app.data.readers.arrow_types import ArrowColumn, is_text, look_at_texts
 from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
@@ -82,6 +84,7 @@ class ParquetStream:
                 for name in self.roles.used:
                     of = file.schema_arrow.field(columns.raw[name]).type
                     if str(of) != "null":
+                        of = dictionaries_in(file).get(columns.raw[name], of)
                         self._types.setdefault(name, (path, of))
                 files.append((path, self._row_groups(path, file, columns, memory)))
         self.chunks = chunks_of(files)
@@ -186,7 +189,9 @@ class ParquetStream:
                 use_threads=get_num_threads() > 1 and not again,
             )
             at = chunk.row_in_file
+            dictionaries = dictionaries_in(file)
             for batch in batches:
+                batch = with_dictionaries(batch, dictionaries)
                 table = table_of(chunk.path, batch, at)
                 yield self.folders.add_to(table, {chunk.path: table.n_rows})
                 at += batch.num_rows
@@ -256,7 +261,10 @@ class ParquetStream:
         return kind_of(empty.read(pa_empty(of)))
 
     def _as_text(self, name: str) -> bool:
-        return self.choice.kind(name) not in (None, "numeric")
+        if self.choice.kind(name) not in (None, "numeric"):
+            return True
+        reader = ArrowColumn.of("", name, row_number(), self.choice, "column", Found())
+        return reader.written_as_dates or len(reader.hints.missing.values) > 0
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what tells these files from others, without reading all of them."""

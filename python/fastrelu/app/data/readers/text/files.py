@@ -24,6 +24,29 @@ MAX_COLUMNS = 100_000
 NUMBERED = re.compile("column [0-9]+")  # names that were made up
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 BOM = b"\xef\xbb\xbf"
+# Text of other kinds, which would pass for fields.
+NO_TABLES = [
+    (re.compile(pattern, re.IGNORECASE), what)
+    for pattern, what in (
+        (
+            rb"\s*(?:\{\s*\"|\[\s*[\[{])",
+            "JSON; DuckDB reads it: --sql \"SELECT * FROM read_json('{path}')\" (extra sql)",
+        ),
+        (
+            rb"\s*<(?:!doctype|html|\?xml|table|[a-z]+ xmlns)",
+            "a page of HTML or XML, not a table of fields; save the table as CSV",
+        ),
+        (
+            rb"\s*(?:%[^\n]*\n\s*)*@relation\s",
+            "an ARFF file; scipy.io.arff.loadarff reads it: save the records as CSV or Parquet",
+        ),
+        (rb"%PDF-", "a PDF document, not a table of fields"),
+        (
+            rb"version https://git-lfs\.github\.com/",
+            "a pointer of Git LFS, not the data: git lfs pull fetches them",
+        ),
+    )
+]
 HEAD, LONGEST_HEAD = 1 << 18, 1 << 26
 
 
@@ -126,6 +149,9 @@ def open_text(source: Source, choice: ColumnChoice, need_target: bool) -> Dialec
             f"{source.path}: line {1 + head[: head.index(0)].count(10)}: a NUL byte: not text; "
             "expected CSV, Parquet, Arrow, NPY, NPZ, IDX or libsvm"
         )
+    for pattern, what in NO_TABLES:
+        if pattern.match(head):
+            raise DataError(f"{source.path}: {what.format(path=source.path)}")
     head, whole = _long_head(source)
     bom = len(BOM) if head.startswith(BOM) else 0
     options = choice.options

@@ -24,7 +24,7 @@ from fastrelu.app.data.meaning import (
     told,
     unfit,
 )
-from fastrelu.app.data.meaning.dates import ORDERS
+from fastrelu.app.data.meaning.dates import ORDERS, of_digits
 from fastrelu.app.data.meaning.vector_count import count, count_numbers
 from fastrelu.app.data.meaning.vector_values import encoded, numbers_in, values_of
 from fastrelu.app.errors import DataError
@@ -103,7 +103,7 @@ class Gathered:
         order = self.hints.order
         form = order if order is not None and order not in ORDERS else ""
         self.evidence = Evidence(self.hints.missing, form)
-        if self.kind in ("text", "date"):
+        if self.kind in ("text", "date") or of_digits(form):
             self.plain = False
         self.counter = self.name in UNNAMED
 
@@ -238,6 +238,8 @@ def values(column: Gathered, meaning: Meaning, places: Places, strict: bool = Tr
                 what = f"{places.full(first + wrong)}: {column.role} {column.name!r}"
                 text = texts[wrong].as_py().strip()
                 raise unfit(what, text, meaning, column.said)
+        if meaning.kind == "number":
+            part = column.hints.missing.without(part)
         if strict:
             _refuse_infinite(column, first, part, places)
         found.append(part)

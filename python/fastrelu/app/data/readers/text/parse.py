@@ -93,7 +93,7 @@ class Parser:
 
         self._check_text(block)
         data = block.data
-        if b"#" in data and not self.dialect.hashes and not block.newlines:
+        if b"#" in data and not block.newlines:
             data, n = COMMENT.subn(b"", data)
             self.comments += n
         if self.dialect.separator == " ":
@@ -170,7 +170,7 @@ class Parser:
         d = self.dialect
         for record in records(text, d.separator, d.quote, d.escape, line):
             n = len(record.fields)
-            if not d.hashes and record.fields[0].startswith(("# ", "##")):
+            if record.fields[0].startswith(("# ", "##")):
                 continue
             if n == 1 and d.width > 1 and not record.fields[0]:
                 continue
