@@ -40,6 +40,7 @@ SHAPES: list[tuple[str, Written | WrittenDate]] = [
     (f"{_ISO}(?:{_ISO_CLOCK})?", WrittenDate(_ALL)),
     (f"{_ISO}{_ISO_CLOCK}{_ZONE}", WrittenDate(_ALL, zone=True)),
 ]
+FIRST_DATE = next(k for k, (_, how) in enumerate(SHAPES) if isinstance(how, WrittenDate))
 for _mark, _text in (("-", "-"), ("/", "/"), (".", "[.]")):
     for _first, _second, _orders in (
         (_LATE, _MONTH, ("dmy",)),
@@ -205,7 +206,9 @@ def _count_weighed(
     import pyarrow.compute as pc
 
     texts = pc.utf8_trim_whitespace(texts.take(bridge.integers(used)))
-    for pattern, how in () if evidence.form else SHAPES:
+    # Numbers and dates are written differently: what the column had so far is tried first.
+    shapes = SHAPES[FIRST_DATE:] + SHAPES[:FIRST_DATE] if evidence.dates else SHAPES
+    for pattern, how in () if evidence.form else shapes:
         if not len(texts):
             return
         fits = bridge.mask(pc.match_substring_regex(texts, f"^(?:{pattern})$"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
-from fastrelu.app.data.meaning import Hints, Meaning, Reading, Verdict, named
+from fastrelu.app.data.meaning import Hints, Meaning, Reading, Verdict, bridge, named
 from fastrelu.app.data.readers.choice import ColumnChoice, Roles
 from fastrelu.app.data.readers.files import Source
 from fastrelu.app.data.readers.text.blocks import BLOCK, Block, blocks
@@ -47,6 +47,7 @@ NO_TABLES = [
         ),
     )
 ]
+FIRST = 1 << 18  # bytes of the first block
 HEAD, LONGEST_HEAD = 1 << 18, 1 << 26
 
 
@@ -76,6 +77,8 @@ class TextFile:
         How many it has.
     starts : list of Start
         Of its blocks.
+    strange : set of str
+        See `Parser`.
     """
 
     source: Source
@@ -84,12 +87,13 @@ class TextFile:
     first_row: int = 0
     n_rows: int = 0
     starts: list[Start] = field(default_factory=list)
+    strange: set[str] = field(default_factory=set)
 
-    def blocks(self, size: int = BLOCK) -> Iterator[Block]:
-        """Yield the file's blocks, of about `size` bytes."""
+    def blocks(self, size: int = BLOCK, first: int | None = None) -> Iterator[Block]:
+        """Yield the file's blocks, of about `size` bytes, the first one of about `first`."""
         with self.source.open() as file:
             skip(file, self.dialect.offset)
-            yield from blocks(self.source.path, file, self.dialect, size)
+            yield from blocks(self.source.path, file, self.dialect, size, first)
 
     def start(self, block: Block, first_row: int) -> None:
         """Note where a block begins."""
@@ -241,8 +245,20 @@ class TextFiles:
         """Rows of all, once they are counted."""
         return self.files[-1].first_row + self.files[-1].n_rows
 
-    def gather(self, columns: Mapping[str, Gathered], size: int = BLOCK) -> None:
+    def gather(
+        self, columns: Mapping[str, Gathered], size: int = BLOCK, first: int | None = FIRST
+    ) -> None:
         """Read all files once, in blocks of about `size` bytes, and give some columns their texts.
+
+        Parameters
+        ----------
+        columns : mapping of str to Gathered
+            The columns.
+        size : int
+            Bytes of a block.
+        first : int or None
+            Bytes of each file's first block, None for `size`: the sooner it is seen which columns are decimals, the
+            fewer texts there are.
 
         Raises
         ------
@@ -253,12 +269,14 @@ class TextFiles:
         for file in self.files:
             parser = self.parser(file, list(columns))
             file.first_row, file.starts = row, []
-            for block in file.blocks(size):
+            for block in file.blocks(size, first):
+                parser.plain = {name for name, column in columns.items() if column.decimals}
                 texts = parser.columns(block)
                 file.start(block, row)
                 for name, column in columns.items():
                     column.add(texts.pop(name))
                 row = next(iter(columns.values())).n_rows
+                bridge.give_back()
             file.n_rows = row - file.first_row
             for column in columns.values():
                 column.end_file()
@@ -269,7 +287,9 @@ class TextFiles:
     def parser(self, file: TextFile, used: Sequence[str], threads: bool = False) -> Parser:
         """Return what parses some columns of a file."""
         missing = self.columns[used[0]].hints.missing
-        return Parser(file.source.path, file.dialect, used, missing, threads)
+        parser = Parser(file.source.path, file.dialect, used, missing, threads)
+        parser.strange = file.strange
+        return parser
 
     def decide(self) -> None:
         """Decide what each column is, once all rows are counted.
