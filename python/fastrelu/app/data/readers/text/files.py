@@ -257,8 +257,8 @@ class TextFiles:
         size : int
             Bytes of a block.
         first : int or None
-            Bytes of each file's first block, None for `size`: the sooner it is seen which columns are decimals, the
-            fewer texts there are.
+            Bytes of each file's first block, None for `size`: the sooner it is seen which columns
+            are decimals, the fewer texts there are.
 
         Raises
         ------
