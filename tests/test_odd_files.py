@@ -350,3 +350,12 @@ def test_text_that_is_no_table_is_named(tmp_path, content, words):
     for command in ("inspect", "train"):
         result = run(command, write(tmp_path / "t.csv", content))
         assert result.exit_code == 3 and words in result.stderr
+
+
+def test_a_model_finds_its_names_below_titles(tmp_path):
+    content = "Sales;;\nZeit, s;;y\n" + "".join(f"{i},5;{i * 7 % 5};{i}\n" for i in range(N))
+    path = write(tmp_path / "t.csv", content)
+    flags = ["--task", "regression", "--epochs", 1, "--out", tmp_path / "run"]
+    assert run("train", path, *flags).exit_code == 0
+    result = run("predict", tmp_path / "run", path)
+    assert result.exit_code == 0 and len(result.stdout.split()) == N + 1

@@ -367,7 +367,7 @@ class _Names:
             return self._at_line(options.header_line)
         if self.known:
             for record in everything[:PREAMBLE]:
-                if {self._name(1, f) for f in record.fields} & set(self.known):
+                if {self._name(1, f) for f in record.fields if f.strip()} & set(self.known):
                     return record, next((r for r in body if r.line > record.line), None)
         above = layout.before[-1] if layout.before else None
         if is_header(body[0].fields, [r.fields for r in body[1:101]]):
