@@ -359,3 +359,30 @@ def test_a_model_finds_its_names_below_titles(tmp_path):
     assert run("train", path, *flags).exit_code == 0
     result = run("predict", tmp_path / "run", path)
     assert result.exit_code == 0 and len(result.stdout.split()) == N + 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ([str(10**17 + i) for i in range(N)], "such as '100000000000000001', are rounded"),
+        ([f"2024{i % 12 + 1:02d}{i % 28 + 1:02d}" for i in range(N)], "look like days"),
+        ([f"0x{i:02x}" for i in range(N)], "cells hold digits, such as '0x00'"),
+        ([f"20{i:02d}-01" for i in range(N)], "cells hold digits, such as '2000-01'"),
+        ([f"Jan 20{i:02d}" for i in range(N)], "cells hold digits, such as 'Jan 2000'"),
+        ([f"{i % 28 + 1}. Januar 20{i:02d}" for i in range(N)], "such as '1. Januar 2000'"),
+        (["-" if i % 3 == 0 else f"{i}.5" for i in range(N)], "'-' (14 rows) counts as missing"),
+        ([f"{i}%" if i % 2 else f"{i}" for i in range(N)], "; 20 cells without it, too"),
+        ([f"A{i:03d}" for i in range(N)], None),
+        ([str(1980 + i) for i in range(N)], None),
+        ([str(2**53 - i) for i in range(N)], None),
+    ],
+)
+@pytest.mark.parametrize("rows", [1, 30])
+def test_what_is_no_number_or_date_in_silence_is_said(tmp_path, cells, words, rows):
+    lines = [f"{i * 7 % 11},{cell}" for i, cell in enumerate(cells * rows)]
+    _, columns = inspected(write(tmp_path / "t.csv", "k,x\n" + "\n".join(lines) + "\n"))
+    said = [w for w in columns["x"]["warnings"] if not w.startswith(("looks like", "counts"))]
+    expected = words.replace("14", str(14 * rows)).replace("20 cells", f"{20 * rows} cells") if (
+        words
+    ) else None  # fmt: skip
+    assert (expected in said[0] and len(said) == 1) if expected else not said, said

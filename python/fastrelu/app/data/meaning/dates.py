@@ -7,6 +7,10 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 ORDERS = {"ymd": "year-month-day", "dmy": "day-month-year", "mdy": "month-day-year"}
 MONTHS = {
@@ -52,6 +56,9 @@ ASCTIME = re.compile(
     r"(?P<zone> [A-Z]{1,4})? (?P<year>\d{4})",
     _IGNORE,
 )  # Wed Jan 31 12:30:00 UTC 2024, as C's asctime and Unix's date write it
+FIGURES = re.compile(
+    rf"(?:[^A-Za-z].*|.*\b(?:{_NAMES})\b.*|P(?:\d|T\d).*)", _IGNORE | re.DOTALL
+)  # a text with digits that may be a number or a date in a spelling that is not known
 CLOCK = re.compile(
     r"(?:(?P<days>-?\d{1,9}) days?,? \+?)?(?P<sign>-)?"
     r"(?P<hour>\d{1,4}):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:[.,](?P<fraction>\d{1,12}))?)?"
@@ -215,6 +222,16 @@ def seconds(text: str) -> float | None:
     total = 3600.0 * hour + 60.0 * int(match["minute"]) + float(match["second"] or 0)
     total += float("0." + (match["fraction"] or "0"))
     return 86400.0 * int(match["days"] or 0) + (-total if match["sign"] else total)
+
+
+def like_days(numbers: NDArray[Any]) -> bool:
+    """Return whether all numbers, some at least, are days of 1900 to 2099 written as 20240131."""
+    numbers = numbers[~np.isnan(numbers)] if numbers.dtype.kind == "f" else numbers
+    if not len(numbers) or numbers.min() < 19_000_101 or numbers.max() > 20_991_231:
+        return False
+    month, day = numbers // 100 % 100, numbers % 100
+    whole = numbers.dtype.kind != "f" or (numbers == np.floor(numbers)).all()
+    return bool(whole and ((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all())
 
 
 def of_digits(form: str) -> bool:

@@ -13,6 +13,10 @@ from fastrelu.app.data.meaning.evidence import Evidence, Example
 from fastrelu.app.data.meaning.numbers import Written, shown
 from fastrelu.app.data.meaning.words import DIGITS, Missing, truth
 
+LIKE_DAYS = (
+    "whole numbers that look like days, as 20240131, are numbers (--date-format \0name=%Y%m%d "
+    "reads dates)"
+)
 # In sentences, where the column's name and the place of a second cell are to stand.
 NAME, ELSEWHERE = "\0name", "\0elsewhere"
 FEW = 20  # different texts that begin with a number may be classes: 1st, 2nd
@@ -245,13 +249,35 @@ def _numbers(evidence: Evidence, hints: Hints, target: bool) -> Verdict:
     meaning = Meaning("number", decimal, named[0] if named else "")
     if len(named) > 1:
         return _different_units(evidence, named, target)
+    warnings += _about_whole(evidence)
     unusual = {text for how in numbers if (text := shown(how))}
     if unusual:
         said = min(unusual, key=lambda text: (-len(text), text))
         example = next(evidence.first[how] for how in numbers if shown(how) == said)
-        warnings = [f"numbers with {said}, such as {example.text[:40]!r}, are read as numbers",
-                    *warnings]  # fmt: skip
+        bare = units[""] if named else 0
+        without = f"; {bare} cells without it, too" if bare else ""
+        warnings = [
+            f"numbers with {said}, such as {example.text[:40]!r}, are read as numbers{without}",
+            *warnings,
+        ]
     return Verdict(meaning, tuple(warnings), problem)
+
+
+def _about_whole(evidence: Evidence) -> list[str]:
+    """Return what to say of numbers that no double is equal to, of days, and of marks for none."""
+    said = []
+    if evidence.huge is not None:
+        text = evidence.huge.text[:40]
+        said.append(
+            f"whole numbers beyond 2**53, such as {text!r}, are rounded to the nearest double "
+            f"(--categorical {NAME} reads texts)"
+        )
+    if evidence.days and evidence.numbers.keys() == {Written()}:
+        said.append(LIKE_DAYS)
+    for mark in ("-", "--", "."):
+        if evidence.absent[mark]:
+            said.append(f"{mark!r} ({evidence.absent[mark]} rows) counts as missing")
+    return said
 
 
 def _different_units(evidence: Evidence, units: list[str], target: bool) -> Verdict:
@@ -425,6 +451,13 @@ def _categories(evidence: Evidence, target: bool) -> Verdict:
             )
             return Verdict(Meaning("category"), tuple(warnings), Problem(text, example.row))
         warnings.append(f"{said}: categories (--numeric {NAME} reads numbers)")
+    elif 2 * evidence.figures > present and len(evidence.figure_words) > FEW:
+        text = evidence.first["figures"].text[:40]
+        warnings.append(
+            f"{evidence.figures} of {present} cells hold digits, such as {text!r}, but are no "
+            "numbers or dates in a spelling that is known: categories (--date-format says how "
+            "dates are written)"
+        )
     for name, n in (("numbers", evidence.numbers.total()), ("dates", evidence.dates.total())):
         if 10 * n >= present and not (name == "dates" and target):
             warnings.append(f"{n} of {present} cells are {name}: the column is categories")

@@ -156,6 +156,14 @@ def value(text: str, decimal: str = ".", unit: str = "", loose: bool = False) ->
     return -number if any(sign is not None and sign != "+" for sign in signs) else number
 
 
+def is_rounded(text: str) -> bool:
+    """Return whether a text is a whole number that no double is equal to."""
+    digits = text.removeprefix("-").removeprefix("+")
+    if len(digits) > 400 or not (digits.isascii() and digits.isdigit()):
+        return False
+    return float(digits) == float("inf") or int(float(digits)) != int(digits)
+
+
 def shown(how: Written) -> str:
     """Return what is unusual in a number, for messages; "" if nothing is."""
     parts = []

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.app.data.meaning import bridge
-from fastrelu.app.data.meaning.dates import ORDERS, WrittenDate
+from fastrelu.app.data.meaning.dates import ORDERS, WrittenDate, like_days
 from fastrelu.app.data.meaning.evidence import Evidence, Example
-from fastrelu.app.data.meaning.numbers import Written
+from fastrelu.app.data.meaning.numbers import Written, is_rounded
 
+EXACT = 2.0**53  # whole numbers up to this are doubles
+FEW_HUGE = 1000  # larger ones of a block that are looked at
 FEW_SHAPES = 50  # different texts of a block that are looked at one by one
 _SIGN, _EXP = "[+-]?", "(?:[eE][+-]?[0-9]+)?"
 _DAY, _MONTH = "(?:0?[1-9]|[12][0-9]|3[01])", "(?:0?[1-9]|1[0-2])"
@@ -99,9 +101,23 @@ def _count_whole(evidence: Evidence, texts: Any, numbers: Any, n: int, first_row
     if n > codes:
         values = bridge.values(numbers, np.float64, np.nan)
         bits = int(np.count_nonzero((values == 0) | (values == 1)))
+        _look_at_whole(evidence, texts, values, first_row)
         known = whole in evidence.first
         example = None if known else _example(texts, "[^.]", first_row)
         evidence.add_numbers(whole, n - codes, example, min(bits, n - codes))
+
+
+def _look_at_whole(
+    evidence: Evidence, texts: Any, values: NDArray[np.float64], first_row: int
+) -> None:
+    """Look for whole numbers that are no doubles, and whether all may be days."""
+    evidence.days = evidence.days and like_days(values)
+    if evidence.huge is None:
+        for row in np.flatnonzero(np.abs(values) >= EXACT)[:FEW_HUGE].tolist():
+            text = texts[row].as_py().strip()
+            if is_rounded(text):
+                evidence.huge = Example(first_row + row, text)
+                return
 
 
 def _points(texts: Any) -> int:
@@ -219,6 +235,7 @@ def _count_weighed(
             k = int(np.argmax(fits))
             evidence.first[how] = Example(row_of(int(used[k])), texts[k].as_py())
         evidence.n_rows += n
+        evidence.days = False
         if isinstance(how, Written):
             evidence.numbers[how] += n
         else:

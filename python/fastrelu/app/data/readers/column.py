@@ -19,7 +19,8 @@ from fastrelu.app.data.meaning import (
     settle,
     told,
 )
-from fastrelu.app.data.meaning.dates import ORDERS, of_digits
+from fastrelu.app.data.meaning.dates import ORDERS, like_days, of_digits
+from fastrelu.app.data.meaning.decide import LIKE_DAYS
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.texts import (
     FALSE_TRUE,
@@ -218,6 +219,8 @@ class ColumnReader:
                 self.say_inexact()
         if values.dtype == np.float16:
             values = values.astype(np.float32)
+        if like_days(values) and self.kind is None:
+            self.found.notes.append(f"{self.what}: {named(LIKE_DAYS, self.name)}")
         if self.strict:
             refuse_infinite(self.source, self.name, values, self.place)
         return values
