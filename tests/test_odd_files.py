@@ -386,3 +386,24 @@ def test_what_is_no_number_or_date_in_silence_is_said(tmp_path, cells, words, ro
         words
     ) else None  # fmt: skip
     assert (expected in said[0] and len(said) == 1) if expected else not said, said
+
+
+@pytest.mark.parametrize("row", ["1,2", "1,2,3,4", "from here on"])
+@pytest.mark.parametrize("rows", [0, 30])
+def test_a_row_of_another_width_below_the_names_is_told(tmp_path, row, rows):
+    body = "".join(f"{i},{i * 2},{i % 3}\n" for i in range(rows))
+    path = write(tmp_path / "t.csv", f"a,b,c\n{row}\n{body}")
+    result = run("inspect", path)
+    if rows or row == "1,2":
+        assert result.exit_code == 3 and "line 2: expected 3 fields" in result.stderr
+    else:  # another layout, and said
+        assert result.exit_code == 3 or "left out" in result.stdout or "data" in result.stdout
+
+
+def test_rows_above_the_names_that_are_asked_for_are_said(tmp_path):
+    content = "x,y,\n1,2,3\nx,y,price\n" + "".join(f"{i},{i % 7},{i}\n" for i in range(N))
+    path = write(tmp_path / "t.csv", content)
+    result = run("train", path, "--target", "price", "--epochs", 1, "--out", tmp_path / "run")
+    assert result.exit_code == 0
+    assert "the names stand in line 3; what is above is left out" in result.stdout
+    assert run("evaluate", tmp_path / "run", path).exit_code == 0

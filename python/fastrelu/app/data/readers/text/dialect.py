@@ -185,6 +185,8 @@ class _Layout:
         Those of the usual width, from the first of them on, without blank ones and comments.
     before : list of Record
         What stands before them.
+    odd : list of Record
+        Those of another width after the first of the body.
     fit : float
         The share of the records after the first of the body that are of its width.
     quality : float
@@ -201,6 +203,7 @@ class _Layout:
     escape: bool
     body: list[Record]
     before: list[Record]
+    odd: list[Record]
     fit: float
     quality: float
     sound: bool
@@ -274,6 +277,7 @@ def _layout(text: str, whole: bool, separator: str, quote: str, escape: bool) ->
         escape,
         body,
         before,
+        [r for r in after if len(r.fields) != width],
         len(body) / (len(after) + len([r for r in before if not _is_comment(r)])),
         quality(fields, others),
         sound,
@@ -332,6 +336,10 @@ class _Names:
                 names = names[:-1] if trailing else names
         elif width > 1 and len(rows) > 1 and not any(r.fields[-1].strip() for r in rows):
             trailing, names = True, names[:-1]
+        if header is not None:
+            odd = [r for r in layout.odd if r.line > header.line]
+            if odd and (first is None or odd[0].line < first.line):
+                raise self._other_width(odd[0], header)
         self._tell(header, labels, trailing, names)
         start = first.start if first is not None else layout.end
         return Dialect(
@@ -366,9 +374,13 @@ class _Names:
         if options.header_line is not None:
             return self._at_line(options.header_line)
         if self.known:
-            for record in everything[:PREAMBLE]:
-                if {self._name(1, f) for f in record.fields if f.strip()} & set(self.known):
-                    return record, next((r for r in body if r.line > record.line), None)
+            found = [
+                len({self._name(1, f) for f in r.fields if f.strip()} & set(self.known))
+                for r in everything[:PREAMBLE]
+            ]
+            if any(found):
+                record = everything[found.index(max(found))]
+                return record, next((r for r in body if r.line > record.line), None)
         above = layout.before[-1] if layout.before else None
         if is_header(body[0].fields, [r.fields for r in body[1:101]]):
             numbers = all(look(f) != "text" for f in body[0].fields)
@@ -448,7 +460,7 @@ class _Names:
             shown = layout.text[lost[0].start :].split("\n", 1)[0].strip()[:40]
             self.notes.append(f"lines above the first row are left out, such as {shown!r}")
         if header is not None and header.line > 1 and self.options.header_line is None:
-            above = [r for r in layout.before if r.line < header.line]
+            above = [r for r in [*layout.before, *layout.body] if r.line < header.line]
             if above and not all(map(_is_comment, above)):
                 self.notes.append(
                     f"the names stand in line {header.line}; what is above is left out "
