@@ -33,6 +33,7 @@ enum class LossKind : std::uint8_t {
   absolute_error,
   quantile,
   gamma,
+  tweedie,
 };
 
 // The link of the generalized linear model that the outputs belong to: predictions are its inverse
@@ -99,6 +100,9 @@ constexpr LossInfo kLosses[] = {
      {"quantile", 0.5, 0.0, 1.0}},
     {LossKind::gamma, "gamma",
      Task::regression, Link::log, kPositive, Metric::d2, OverOutputs::sum, 1, false, {}},
+    {LossKind::tweedie, "tweedie",
+     Task::regression, Link::log, kNonNegative, Metric::d2, OverOutputs::sum, 1, false,
+     {"power", 1.5, 1.0, 2.0}},
 };
 // clang-format on
 
@@ -112,7 +116,7 @@ constexpr LossInfo kLosses[] = {
 
 // Activations -------------------------------------------------------------------------------------
 
-enum class Activation : std::uint8_t { relu, identity, leaky_relu, logistic, tanh };
+enum class Activation : std::uint8_t { relu, identity, leaky_relu, logistic, tanh, elu, silu };
 
 // How the passes apply an activation: inside the dense passes, or by kernels of its own behind them
 // (kernels/activation-inl.h).
@@ -124,6 +128,9 @@ struct ActivationInfo {
   Applied applied;
   bool piecewise_linear;  // z from 0 on, slope * z below
   double slope;
+  // The derivative does not follow from the activation: the forward pass keeps it, where a backward
+  // pass will come.
+  bool keeps_derivative = false;
 };
 
 constexpr ActivationInfo kActivations[] = {
@@ -132,6 +139,8 @@ constexpr ActivationInfo kActivations[] = {
     {Activation::leaky_relu, "leaky_relu", Applied::elementwise, true, 0.01},
     {Activation::logistic, "logistic", Applied::elementwise, false, 0.0},
     {Activation::tanh, "tanh", Applied::elementwise, false, 0.0},
+    {Activation::elu, "elu", Applied::elementwise, false, 0.0},
+    {Activation::silu, "silu", Applied::elementwise, false, 0.0, true},
 };
 
 [[gnu::always_inline]] constexpr const ActivationInfo& info(Activation kind) {
@@ -140,6 +149,10 @@ constexpr ActivationInfo kActivations[] = {
 
 [[gnu::always_inline]] constexpr bool is_elementwise(Activation kind) {
   return info(kind).applied == Applied::elementwise;
+}
+
+[[gnu::always_inline]] constexpr bool keeps_derivative(Activation kind) {
+  return info(kind).keeps_derivative;
 }
 
 // A row's place is its kind's number.

@@ -22,15 +22,12 @@ class PanelStack {
   static PanelStack transposed(const std::vector<std::size_t>& widths, std::size_t rows, bool ones);
   // (rows, widths[k]) each.
   static PanelStack row_major(const std::vector<std::size_t>& widths, std::size_t rows);
+  bool empty() const { return panels_.empty(); }
   const Panels<T>& operator[](std::size_t k) const { return panels_[k]; }
 
  private:
   AlignedBuffer<T> buffer_;
   std::vector<Panels<T>> panels_;
 };
-
-// A_0 .. A_L of a minibatch, transposed.
-template <class T>
-using Activations = PanelStack<T>;
 
 }  // namespace fastrelu

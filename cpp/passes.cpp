@@ -88,30 +88,44 @@ void drop_part(const Dropout& dropout, std::size_t layer, const Panels<T>& a, Pa
   }
 }
 
+// Values from unit `unit` on in panel p, or null where there are none.
+template <class T>
+T* values_at(const Panels<T>& values, std::size_t unit, std::size_t p) {
+  return values.data == nullptr ? nullptr : values.at(unit, p);
+}
+template <class T>
+Panels<T> derivative_of(const Activations<T>& a, std::size_t k, const Layer& layer) {
+  return keeps_derivative(layer.activation) ? a.derivative(k + 1) : Panels<T>{};
+}
+
 // The activations that the dense pass leaves, then dropout, on outputs of layer k.
 template <class T>
-void activate_part(const Layer& layer, std::size_t k, const Panels<T>& a, Part part,
+void activate_part(const Layer& layer, std::size_t k, const Activations<T>& a, Part part,
                    std::size_t rows, const Dropout* dropout) {
   if (is_elementwise(layer.activation)) {
+    const Panels<T> derivative = derivative_of(a, k, layer);
     for (std::size_t p = part.panels.begin; p < part.panels.end; ++p) {
-      kernels<T>().activate(layer.activation, a.at(part.units.begin, p),
+      kernels<T>().activate(layer.activation, a[k + 1].at(part.units.begin, p),
+                            values_at(derivative, part.units.begin, p),
                             (part.units.end - part.units.begin) * kPanel<T>);
     }
   }
-  if (dropout != nullptr && dropout->rate(k) > 0) drop_part(*dropout, k, a, part, rows);
+  if (dropout != nullptr && dropout->rate(k) > 0) drop_part(*dropout, k, a[k + 1], part, rows);
 }
 
-// The gradient to layer k's (dropped) activations `a` becomes that to its pre-activations; relu's
+// The gradient to layer k's (dropped) activations becomes that to its pre-activations; relu's
 // gate has been applied already.
 template <class T>
-void activation_backward_part(const Layer& layer, std::size_t k, const Panels<T>& a,
+void activation_backward_part(const Layer& layer, std::size_t k, const Activations<T>& a,
                               const Panels<T>& dz, Part part, std::size_t rows,
                               const Dropout* dropout) {
   const double rate = dropout != nullptr ? dropout->rate(k) : 0.0;
   if (rate > 0) drop_part(*dropout, k, dz, part, rows);
   if (!is_elementwise(layer.activation)) return;
+  const Panels<T> derivative = derivative_of(a, k, layer);
   for (std::size_t p = part.panels.begin; p < part.panels.end; ++p) {
-    kernels<T>().activation_backward(layer.activation, a.at(part.units.begin, p),
+    kernels<T>().activation_backward(layer.activation, a[k + 1].at(part.units.begin, p),
+                                     values_at(derivative, part.units.begin, p),
                                      static_cast<T>(1.0 - rate), dz.at(part.units.begin, p),
                                      (part.units.end - part.units.begin) * kPanel<T>);
   }
@@ -126,6 +140,18 @@ Panels<T> first_rows(Panels<T> a, std::size_t rows) {
 }  // namespace
 
 template <class T>
+Activations<T>::Activations(const Network<T>& net, const RowSource& x, std::size_t rows)
+    : values(PanelStack<T>::transposed(activation_widths(net, x), rows, true)) {
+  std::vector<std::size_t> kept{0};
+  for (const Layer& layer : net.layers()) {
+    kept.push_back(keeps_derivative(layer.activation) ? layer.fan_out : 0);
+  }
+  if (std::any_of(kept.begin(), kept.end(), [](std::size_t width) { return width > 0; })) {
+    derivatives = PanelStack<T>::transposed(kept, rows, false);
+  }
+}
+
+template <class T>
 OutputGradients<T>::OutputGradients(const Network<T>& net, std::size_t rows) {
   std::vector<std::size_t> widths = activation_widths(net);
   widths.erase(widths.begin());
@@ -136,7 +162,8 @@ OutputGradients<T>::OutputGradients(const Network<T>& net, std::size_t rows) {
 
 template <class T>
 std::size_t load_inputs(const Network<T>& net, const RowSource& x, RowPicker pick,
-                        const Panels<T>& a_0, const Panels<T>& a_1, Range rows) {
+                        const Panels<T>& a_0, const Panels<T>& a_1, const Panels<T>& derivative_1,
+                        Range rows) {
   if (x.sparse == nullptr) {
     kernels<T>().load_rows(x, pick, net.scale(), a_0, rows.begin, rows.end);
     return 0;
@@ -156,7 +183,8 @@ std::size_t load_inputs(const Network<T>& net, const RowSource& x, RowPicker pic
   kernels<T>().sparse_forward(f);
   if (is_elementwise(layer.activation)) {
     for (std::size_t p = rows.begin / kPanel<T>; p * kPanel<T> < rows.end; ++p) {
-      kernels<T>().activate(layer.activation, a_1.panel(p), layer.fan_out * kPanel<T>);
+      kernels<T>().activate(layer.activation, a_1.panel(p), values_at(derivative_1, 0, p),
+                            layer.fan_out * kPanel<T>);
     }
   }
   return 1;
@@ -233,7 +261,7 @@ void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t ro
     f.panel_end = mine.end;
     relay.begin(cut);
     kernels<T>().dense_forward(f);
-    activate_part(layer, k, a[k + 1], {outputs, mine}, rows, dropout);
+    activate_part(layer, k, a, {outputs, mine}, rows, dropout);
   }
   relay.end();
 }
@@ -274,8 +302,7 @@ void backward_data_pass(const Network<T>& net, const Activations<T>& a,
     relay.begin(cut);
     kernels<T>().dense_backward_data(f);
     if (k == 0) continue;
-    activation_backward_part(layers[k - 1], k - 1, a[k], dz.of(k - 1), {inputs, mine}, rows,
-                             dropout);
+    activation_backward_part(layers[k - 1], k - 1, a, dz.of(k - 1), {inputs, mine}, rows, dropout);
     transpose_part(dz.of(k - 1), dz.by_rows[k - 1], inputs, mine, rows);
   }
   relay.end();
@@ -310,21 +337,22 @@ void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
   }
 }
 
-#define FASTRELU_INSTANTIATE(T)                                                               \
-  template struct OutputGradients<T>;                                                         \
-  template std::size_t scratch_size(const Network<T>&);                                       \
-  template std::size_t load_inputs(const Network<T>&, const RowSource&, RowPicker,            \
-                                   const Panels<T>&, const Panels<T>&, Range);                \
-  template DenseForward<T> dense_forward_of(const Network<T>&, std::size_t, const Panels<T>&, \
-                                            const Panels<T>&, T*, RowsAhead*);                \
-  template FewRowsForward<T> few_rows_forward_of(const Network<T>&, const RowSource&, T*);    \
-  template void forward_pass(const Network<T>&, const Activations<T>&, std::size_t,           \
-                             const Worker<T>&, RowsAhead*, std::size_t, const Dropout*);      \
-  template void backward_data_pass(const Network<T>&, const Activations<T>&,                  \
-                                   const OutputGradients<T>&, const Panels<T>&, std::size_t,  \
-                                   const Worker<T>&, const Dropout*);                         \
-  template void backward_weights_pass(                                                        \
-      const Network<T>&, const Activations<T>&, const OutputGradients<T>&, std::size_t,       \
+#define FASTRELU_INSTANTIATE(T)                                                                  \
+  template struct Activations<T>;                                                                \
+  template struct OutputGradients<T>;                                                            \
+  template std::size_t scratch_size(const Network<T>&);                                          \
+  template std::size_t load_inputs(const Network<T>&, const RowSource&, RowPicker,               \
+                                   const Panels<T>&, const Panels<T>&, const Panels<T>&, Range); \
+  template DenseForward<T> dense_forward_of(const Network<T>&, std::size_t, const Panels<T>&,    \
+                                            const Panels<T>&, T*, RowsAhead*);                   \
+  template FewRowsForward<T> few_rows_forward_of(const Network<T>&, const RowSource&, T*);       \
+  template void forward_pass(const Network<T>&, const Activations<T>&, std::size_t,              \
+                             const Worker<T>&, RowsAhead*, std::size_t, const Dropout*);         \
+  template void backward_data_pass(const Network<T>&, const Activations<T>&,                     \
+                                   const OutputGradients<T>&, const Panels<T>&, std::size_t,     \
+                                   const Worker<T>&, const Dropout*);                            \
+  template void backward_weights_pass(                                                           \
+      const Network<T>&, const Activations<T>&, const OutputGradients<T>&, std::size_t,          \
       const WeightGradients<T>&, unsigned, unsigned, RowsAhead*, std::size_t);
 
 FASTRELU_INSTANTIATE(float)

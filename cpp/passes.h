@@ -10,8 +10,8 @@
 // cores; a pass waits for the others where it needs what they computed. No result depends on how
 // many threads there are.
 //
-// Nothing here owns memory but OutputGradients, or allocates outside its constructor; arguments
-// do not overlap. docs/arithmetic.md defines every value.
+// Nothing here owns memory but Activations and OutputGradients, or allocates outside their
+// constructors; arguments do not overlap. docs/arithmetic.md defines every value.
 #pragma once
 
 #include <algorithm>
@@ -39,6 +39,21 @@ struct Worker {
 template <class T>
 std::size_t scratch_size(const Network<T>& net);
 
+// A_0 .. A_L of a minibatch, transposed, and the derivatives that activations keep for the backward
+// pass (catalogue.h). Owns the memory.
+template <class T>
+struct Activations {
+  Activations() = default;
+  // `rows` rows; of sparse ones A_0 is empty.
+  Activations(const Network<T>& net, const RowSource& x, std::size_t rows);
+  const Panels<T>& operator[](std::size_t k) const { return values[k]; }
+  // Beside A_k; without data where no activation of the network keeps its derivative.
+  Panels<T> derivative(std::size_t k) const {
+    return derivatives.empty() ? Panels<T>{} : derivatives[k];
+  }
+  PanelStack<T> values, derivatives;
+};
+
 // dZ of a minibatch while it runs backward: of two layers in turn transposed, and of every layer
 // by rows for the weight gradient. Owns the memory.
 template <class T>
@@ -58,11 +73,13 @@ Range own_rows(std::size_t rows, unsigned n, unsigned t) {
   return {std::min(panels.begin * kPanel<T>, rows), std::min(panels.end * kPanel<T>, rows)};
 }
 
-// A_0, or of sparse rows A_1, for rows [rows.begin, rows.end) of a minibatch picked from x; returns
-// how many layers that was. rows.begin is a multiple of a panel's width.
+// A_0, or of sparse rows A_1 (and beside it derivative_1, unless that has no data), for rows
+// [rows.begin, rows.end) of a minibatch picked from x; returns how many layers that was. rows.begin
+// is a multiple of a panel's width.
 template <class T>
 std::size_t load_inputs(const Network<T>& net, const RowSource& x, RowPicker pick,
-                        const Panels<T>& a_0, const Panels<T>& a_1, Range rows);
+                        const Panels<T>& a_0, const Panels<T>& a_1, const Panels<T>& derivative_1,
+                        Range rows);
 
 // A_1 .. A_L from A_0, or from A_first on (with `dropout` those of training), of the first `rows`
 // rows; on entry and on return each thread may read and write its own panels. `ahead` (or null):

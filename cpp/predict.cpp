@@ -79,14 +79,14 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
                                     std::min((b + n + 1) * block, x.rows), sizeof(T));
       ahead.lines_each = lines_each;
       RowsAhead* const next_rows = blocks > n && x.sparse == nullptr ? &ahead : nullptr;
-      for (std::size_t l = load_inputs(net, x, pick, in, in, {0, rows}); l < net.layers().size();
-           ++l) {
+      for (std::size_t l = load_inputs(net, x, pick, in, in, Panels<T>{}, {0, rows});
+           l < net.layers().size(); ++l) {
         const Layer& layer = net.layers()[l];
         const DenseForward<T> d = dense_forward_of(net, l, in, out, scratch, next_rows);
         k.dense_forward(d);
         if (is_elementwise(layer.activation)) {
           for (std::size_t p = 0; p < d.panel_end; ++p) {
-            k.activate(layer.activation, out.panel(p), layer.fan_out * kPanel<T>);
+            k.activate(layer.activation, out.panel(p), nullptr, layer.fan_out * kPanel<T>);
           }
         }
         std::swap(in, out);
@@ -153,14 +153,14 @@ void row_losses(const Network<T>& net, const RowSource& x, const Targets<T>& tar
 
 template <class T>
 Activations<T> forward_cached(const Network<T>& net, const RowSource& x) {
-  Activations<T> a = Activations<T>::transposed(activation_widths(net, x), x.rows, true);
+  Activations<T> a(net, x, x.rows);
   const unsigned n = threads_for(multiply_adds(net, x, x.rows));
   const std::size_t own = round_up(scratch_size(net), 16);
   AlignedBuffer<T> scratch(own * n);
   run_parallel(n, [&](Team& team, unsigned t) {
     const FpEnvironment environment;
     const Range rows = own_rows<T>(x.rows, team.size(), t);
-    const std::size_t first = load_inputs(net, x, {nullptr, 0}, a[0], a[1], rows);
+    const std::size_t first = load_inputs(net, x, {nullptr, 0}, a[0], a[1], a.derivative(1), rows);
     const Worker<T> worker{team, t, scratch.data() + own * t};
     forward_pass(net, a, x.rows, worker, nullptr, first, nullptr);
   });

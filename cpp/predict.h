@@ -13,7 +13,7 @@
 #include "array.h"
 #include "loss.h"
 #include "network.h"
-#include "panel_stack.h"
+#include "passes.h"
 
 namespace fastrelu {
 

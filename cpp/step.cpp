@@ -74,7 +74,7 @@ template <class T>
 void Step<T>::reserve_blocks(std::size_t rows) {
   if (rows <= many_.capacity && (sparse_ || many_.inputs)) return;
   many_.capacity = 0;  // should memory run out here
-  many_.activations = Activations<T>::transposed(activation_widths(net_, data_.x), rows, true);
+  many_.activations = Activations<T>(net_, data_.x, rows);
   many_.gradients = OutputGradients<T>(net_, rows);
   many_.capacity = rows;
   many_.inputs = !sparse_;
@@ -102,9 +102,15 @@ void Step<T>::prepare_few_rows(const StepRun& run) {
   if (sparse_) return;
   const std::vector<Layer>& layers = net_.layers();
   if (few_.workspace.data() == nullptr) {
-    few_.workspace.reset(few_rows_workspace<T>(layers.data(), layers.size()));
+    const std::size_t size = few_rows_workspace<T>(layers.data(), layers.size());
+    if (std::any_of(layers.begin(), layers.end(),
+                    [](const Layer& layer) { return keeps_derivative(layer.activation); })) {
+      few_.derivatives.reset(size);
+    }
+    few_.workspace.reset(size);
     f.forward =
         few_rows_forward_of(static_cast<const Network<T>&>(net_), data_.x, few_.workspace.data());
+    f.forward.derivatives = few_.derivatives.data();
   }
   f.loss = loss_args({}, 0);
   if (!fused_ || run.penalised || !optimizer_.is_plain_sgd()) return;
@@ -224,7 +230,7 @@ void Step<T>::many_rows_gradient(const ReadyStep<T>& step, Range block,
   const RowPicker pick = step.minibatch.rows.from(block.begin);
   const Range mine = own_rows<T>(rows, team.size(), t);
   RowsAhead ahead = rows_ahead(step.minibatch, team.size(), t);
-  const std::size_t loaded = load_inputs(net, data_.x, pick, a[0], a[1], mine);
+  const std::size_t loaded = load_inputs(net, data_.x, pick, a[0], a[1], a.derivative(1), mine);
   forward_pass(net, a, rows, worker, &ahead, loaded, dropout);
   LossArgs<T> loss = loss_args(pick, block.begin);
   loss.z = read_only(a[last]);

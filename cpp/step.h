@@ -105,7 +105,7 @@ class Step {
   // Minibatches in one kernel call.
   struct FewRows {
     FewRowsStep<T> call{};
-    AlignedBuffer<T> workspace, transposed;
+    AlignedBuffer<T> workspace, derivatives, transposed;
   };
   // Activations and gradients of a block of rows, `capacity` at most; A_0 among them where
   // `inputs`.

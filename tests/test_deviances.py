@@ -11,8 +11,12 @@ from sklearn import metrics
 import fastrelu
 from fastrelu import losses
 
-POWERS = {"poisson": [1.0], "gamma": [2.0]}
+POWERS = {"poisson": [1.0], "gamma": [2.0], "tweedie": [1.05, 1.5, 1.9]}
 CASES = [(name, power) for name, powers in POWERS.items() for power in powers]
+
+
+def loss_of(name, power):
+    return losses.Tweedie(power) if name == "tweedie" else losses.as_loss(name)
 
 
 def test_every_loss_with_a_deviance_is_here():
@@ -26,7 +30,7 @@ def test_half_of_scikit_learns_deviance(name, power, dtype, rng):
     y = rng.gamma(0.7, 2.0, 200).astype(dtype)
     if name != "gamma":
         y[::3] = 0
-    w, loss = rng.random(200) + 0.1, losses.as_loss(name)
+    w, loss = rng.random(200) + 0.1, loss_of(name, power)
     mu = np.exp(net(X).astype(float))[:, 0]
     deviance = metrics.mean_tweedie_deviance(y.astype(float), mu, sample_weight=w, power=power)
     accuracy = 2e-5 if dtype == "float32" else 1e-12
@@ -60,3 +64,19 @@ def test_gamma_is_right_for_tiny_and_huge_targets(y, dtype):
         assert slope == pytest.approx(1 - ratio, abs=20 * eps * (1 + ratio) + 1e-13 * ratio)
         expected = ratio - 1 - (math.log(y) - z)
         assert value == pytest.approx(expected, abs=20 * eps * (100 + ratio))
+
+
+@pytest.mark.parametrize("power", [1.01, 1.5, 1.99])
+def test_tweedie_of_0_is_finite_however_small_the_mean(power, dtype):
+    loss = losses.Tweedie(power)
+    for z in (-1e4, -300.0, -1.0, 0.0, 3.0):
+        value, slope = at(loss, z, 0.0, dtype)
+        a = 2 - float(np.dtype(dtype).type(power))
+        assert slope == pytest.approx(math.exp(a * z), rel=1e-5, abs=1e-44)
+        assert value == pytest.approx(math.exp(a * z) / a, rel=1e-5, abs=1e-42)
+
+
+def test_a_power_that_float32_rounds_to_an_end_is_refused():
+    for power in (1 + 1e-9, 2 - 1e-9):
+        with pytest.raises(ValueError, match="power: expected"):
+            losses.Tweedie(power)

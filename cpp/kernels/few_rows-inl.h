@@ -31,10 +31,10 @@ __attribute__((noinline)) void few_load_rows_of(const FewRowsForward<T>& f, T* o
   }
 }
 
-// Values that the elementwise kernels take behind the dense pass: none for identity and relu.
-template <int R>
-FASTRELU_INLINE std::size_t elementwise_values(const Layer& layer) {
-  return is_elementwise(layer.activation) ? R * padded(layer.fan_out) : 0;
+// Where the derivative at an activation in the workspace is kept, or null.
+template <class T>
+FASTRELU_INLINE T* few_derivative(const FewRowsForward<T>& f, const T* a) {
+  return f.derivatives == nullptr ? nullptr : f.derivatives + (a - f.workspace);
 }
 
 // A_0 .. A_L in the workspace; returns A_L.
@@ -49,7 +49,9 @@ FASTRELU_INLINE T* few_activations(const FewRowsForward<T>& f) {
   for (std::size_t k = 0; k < f.layer_count; ++k) {
     T* const z = a + padded(f.layers[k].fan_in) * kFewRows;
     few_forward<T, R>(a, f.parameters, f.bias, f.layers[k], z);
-    activate(f.layers[k].activation, z, elementwise_values<R>(f.layers[k]));
+    if (is_elementwise(f.layers[k].activation)) {
+      activate(f.layers[k].activation, z, few_derivative(f, z), R * padded(f.layers[k].fan_out));
+    }
     a = z;
   }
   return a;
@@ -255,7 +257,10 @@ void few_rows_step(const FewRowsStep<T>& f) {
           few_backward_data<T, R>(dz, a.parameters + layer.weight_offset, layer, x, gated, dx);
         }
         const Layer& before = a.layers[k - 1];
-        activation_backward(before.activation, x, T(1), dx, elementwise_values<R>(before));
+        if (is_elementwise(before.activation)) {
+          activation_backward(before.activation, x, few_derivative(a, x), T(1), dx,
+                              R * padded(before.fan_out));
+        }
       }
       if (plain) {
         few_update_weights<T, R>(f, layer, x, dz, k > 0 ? wt : nullptr);

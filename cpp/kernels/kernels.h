@@ -179,7 +179,10 @@ struct FewRowsForward {
   RowPicker rows;
   std::size_t count;
   T* workspace;  // few_rows_workspace values
-  T* out;        // row-major, `stride` elements apart; unused in a step
+  // Null, or as many again: where the derivatives that activations keep are left, each as far from
+  // here as its activation lies from the workspace's beginning.
+  T* derivatives;
+  T* out;  // row-major, `stride` elements apart; unused in a step
   std::ptrdiff_t stride;
   const LossKind* link;  // or null
 };
@@ -258,9 +261,12 @@ struct KernelTable {
   // Blocks of random words (docs/arithmetic.md) with counters (c[0] + b, c[1], c[2], c[3]): 4 each.
   void (*philox_blocks)(const std::uint64_t* counter, const std::uint64_t* key, std::size_t blocks,
                         std::uint64_t* out);
-  // a = activation(a), and dz = dz times the derivative at the activation a * unscale.
-  void (*activate)(Activation kind, T* a, std::size_t n);
-  void (*activation_backward)(Activation kind, const T* a, T unscale, T* dz, std::size_t n);
+  // a = activation(a); an activation that keeps its derivative leaves it in `derivative`, unless
+  // that is null.
+  void (*activate)(Activation kind, T* a, T* derivative, std::size_t n);
+  // dz = dz times the derivative: the one that was kept, or that at the activation a * unscale.
+  void (*activation_backward)(Activation kind, const T* a, const T* derivative, T unscale, T* dz,
+                              std::size_t n);
 };
 
 // Values of scratch memory that a dense_* kernel needs: a strip of W.

@@ -177,6 +177,21 @@ struct LossBlock {
     return loss;
   }
 
+  // a + b is 1, both exact. A target of 0 has no terms in y: exp(-b z) may have overflowed there.
+  FASTRELU_INLINE V tweedie() {
+    const V half = S::set1(T(0.5)), a = S::set1(T(2) - spec.parameter);
+    const V b = S::set1(spec.parameter - T(1));
+    V loss = S::zero();
+    for (std::size_t k = 0; k < outputs; ++k) {
+      const V x = output(k), t = target(k), u = vexp<T>(a * x), h = vexp<T>(-((half * b) * x));
+      const V q = t > S::zero() ? (t * h) * h : S::zero();
+      const V s = t > S::zero() ? vexp<T>(a * vlog<T>(t)) : S::zero();
+      loss = loss + ((u - s) / a + (q - s) / b);
+      put(k, u - q);
+    }
+    return loss;
+  }
+
   FASTRELU_INLINE V run() {
     switch (spec.kind) {
       case LossKind::squared_error: return squared_error();
@@ -190,6 +205,7 @@ struct LossBlock {
       case LossKind::absolute_error: return pinball(S::set1(T(1)), S::set1(T(1)));
       case LossKind::quantile: return pinball(S::set1(spec.complement), S::set1(spec.parameter));
       case LossKind::gamma: return gamma();
+      case LossKind::tweedie: return tweedie();
     }
     return S::zero();
   }

@@ -19,30 +19,46 @@ namespace fastrelu::tests {
 
 using Sizes = std::vector<std::size_t>;
 
-inline const std::vector<Activation> kActivations = {Activation::identity, Activation::relu,
-                                                     Activation::leaky_relu, Activation::logistic,
-                                                     Activation::tanh};
+inline std::vector<Activation> activations() {
+  std::vector<Activation> kinds;
+  for (const ActivationInfo& each : kActivations) kinds.push_back(each.kind);
+  return kinds;
+}
 
 // A loss with the numbers that it takes.
 struct LossCase {
-  const char* name;
+  std::string name;
   LossKind kind;
   std::vector<double> pos_weight;
   double parameter;
   bool clipped;
 };
-inline const std::vector<LossCase> kLosses = {
-    {"squared_error", LossKind::squared_error, {}, 0, false},
-    {"cross_entropy", LossKind::cross_entropy, {}, 0, false},
-    {"cross_entropy, clipped", LossKind::cross_entropy, {}, 0, true},
-    {"binary_cross_entropy", LossKind::binary_cross_entropy, {}, 0, false},
-    {"binary_cross_entropy, pos_weight", LossKind::binary_cross_entropy, {0.5, 2, 3}, 0, false},
-    {"binary_cross_entropy, clipped", LossKind::binary_cross_entropy, {}, 0, true},
-    {"poisson", LossKind::poisson, {}, 0, false},
-    {"huber", LossKind::huber, {}, 0.4, false},
-    {"absolute_error", LossKind::absolute_error, {}, 0, false},
-    {"quantile", LossKind::quantile, {}, 0.8, false},
-};
+
+// Within its limits, and not what it is by default.
+inline double inside(const Parameter& parameter) {
+  if (parameter.name == nullptr) return 0;
+  const double width = std::min(parameter.high - parameter.low, 1.0);
+  return parameter.low + (parameter.initial == parameter.low + 0.4 * width ? 0.6 : 0.4) * width;
+}
+
+// Every loss of the catalogue, the cross entropies in all their forms.
+inline std::vector<LossCase> losses() {
+  std::vector<LossCase> cases;
+  for (const LossInfo& each : kLosses) {
+    const std::string name = each.name;
+    cases.push_back({name, each.kind, {}, inside(each.parameter), false});
+    if (each.has_pos_weight) {
+      cases.push_back({name + ", pos_weight", each.kind, {0.5, 2, 3}, 0, false});
+    }
+    if (each.metric == Metric::accuracy) {
+      cases.push_back({name + ", clipped", each.kind, {}, 0, true});
+    }
+  }
+  return cases;
+}
+inline LossCase loss_case(LossKind kind) {
+  return {info(kind).name, kind, {}, inside(info(kind).parameter), false};
+}
 
 struct OptimizerCase {
   const char* name;
@@ -108,11 +124,11 @@ std::vector<T> parameters_of(const Network<T>& net) {
   return {net.parameters(), net.parameters() + net.parameter_count()};
 }
 
-// Rows with targets that every loss accepts; labels for cross_entropy.
+// Rows with targets of 0 and 1, or labels; where a loss takes no 0, targets of 0.5 and 1.
 template <class T>
 struct Table {
   std::size_t rows, cols, outputs;
-  std::vector<T> x, y;
+  std::vector<T> x, y, positive;
   std::vector<std::int64_t> labels;
   std::vector<double> weights;
 
@@ -120,6 +136,7 @@ struct Table {
       : rows(n), cols(inputs), outputs(targets), x(numbers<T>(n * inputs)) {
     for (std::size_t i = 0; i < n * targets; ++i) {
       y.push_back(static_cast<T>(whole_number(i, 69621) % 2));
+      positive.push_back(y.back() > 0 ? T(1) : T(0.5));
     }
     for (std::size_t r = 0; r < n; ++r) {
       labels.push_back(static_cast<std::int64_t>(whole_number(r, 69621) % targets));
@@ -129,10 +146,10 @@ struct Table {
   DataSet<T> data(LossKind loss) const {
     DataSet<T> set;
     set.x = row_source(x, rows, cols);
-    if (loss == LossKind::cross_entropy) {
+    if (takes_labels(loss)) {
       set.targets.labels = labels.data();
     } else {
-      set.targets.values = y.data();
+      set.targets.values = info(loss).domain.open_low ? positive.data() : y.data();
     }
     set.weights = weights.empty() ? nullptr : weights.data();
     return set;

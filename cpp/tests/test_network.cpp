@@ -54,10 +54,10 @@ TEST(activations_and_links_have_equal_bits_everywhere) {
   for_each_dtype([](auto zero) {
     using T = decltype(zero);
     const std::vector<T> x = numbers<T>(21 * 5);
-    for (const Activation activation : kActivations) {
+    for (const Activation activation : activations()) {
       const auto net = make_network<T>({5, 19, 6, 3}, activation);
       equal_everywhere([&] { return gradients_of(*net, row_source(x, 21, 5)); });
-      for (const LossCase& loss : kLosses) {
+      for (const LossCase& loss : losses()) {
         for (const std::size_t rows : Sizes{1, 21}) {
           equal_everywhere([&] { return outputs_of(*net, row_source(x, rows, 5), &loss.kind); });
         }
@@ -138,10 +138,10 @@ TEST(linear_relu_is_a_layer) {
 }
 
 TEST(gradients_are_differences_of_losses) {
-  for (const LossCase& loss : kLosses) {
+  for (const LossCase& loss : losses()) {
     for (const std::size_t outputs : Sizes{1, 3}) {
-      for (const Activation activation : kActivations) {
-        const Context what(std::string(loss.name) + ", outputs: " + std::to_string(outputs));
+      for (const Activation activation : activations()) {
+        const Context what(loss.name + ", outputs: " + std::to_string(outputs));
         if (loss.clipped) continue;  // its loss is flat where its gradient is not
         const auto net = make_network<double>({4, 7, 5, outputs}, activation);
         const Table<double> table(11, 4, outputs, true);

@@ -64,7 +64,7 @@ TEST(sparse_rows_predict_as_dense_ones) {
     using T = decltype(zero);
     for (const std::size_t rows : Sizes{0, 1, 5, 60}) {
       const SparseRows<T> table(rows, 30, rows != 5);
-      for (const Activation activation : kActivations) {
+      for (const Activation activation : activations()) {
         const auto net = make_network<T>({30, 17, 6, 2}, activation, true, T(0.5));
         const auto run = [&](bool sparse) {
           const RowSource x = table.source(sparse);
@@ -96,7 +96,8 @@ TEST(sparse_rows_train_as_dense_ones) {
             const Context what(std::string(optimizer.name) + ", batch " + std::to_string(batch));
             const auto run = [&](bool sparse) {
               const auto net = make_network<T>({30, 17, 3}, Activation::relu);
-              TrainerOptions options = options_for(kLosses[1], optimizer.spec, 3, batch);
+              TrainerOptions options =
+                  options_for(loss_case(LossKind::cross_entropy), optimizer.spec, 3, batch);
               options.n_shards = shards;
               options.clip_norm = shards == 1 ? 0 : 0.1;
               Trainer<T> trainer(net, options);

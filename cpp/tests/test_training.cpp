@@ -39,9 +39,9 @@ TEST(fits_of_every_optimizer_and_loss_have_equal_bits_everywhere) {
   for_each_dtype([](auto zero) {
     using T = decltype(zero);
     const Table<T> table(40, 5, 3, true);
-    for (const LossCase& loss : kLosses) {
+    for (const LossCase& loss : losses()) {
       for (const OptimizerCase& optimizer : optimizers()) {
-        const Context what(std::string(loss.name) + ", " + optimizer.name);
+        const Context what(loss.name + ", " + optimizer.name);
         const TrainerOptions options = options_for(loss, optimizer.spec, 3, 10);
         const DataSet<T> data = table.data(loss.kind);
         const std::vector<double> found = equal_everywhere([&] {  // 52 steps
@@ -67,7 +67,7 @@ TEST(samplings_shards_clipping_and_dropout_have_equal_bits_everywhere) {
           for (const double dropped : {0.0, 0.3}) {
             const Context what("shards: " + std::to_string(shards) + ", clip " +
                                std::to_string(clip) + ", dropout " + std::to_string(dropped));
-            TrainerOptions options = options_for(kLosses[0], adam, 3, 12);
+            TrainerOptions options = options_for(loss_case(LossKind::squared_error), adam, 3, 12);
             options.n_shards = shards;
             options.clip_norm = clip;
             if (dropped > 0) options.dropout = {dropped, 0};
@@ -90,7 +90,8 @@ TEST(minibatches_of_a_few_rows_have_equal_bits_everywhere) {
       for (std::size_t batch = 1; batch <= 9; ++batch) {
         for (const OptimizerCase& optimizer : optimizers()) {
           const Context what(std::string(optimizer.name) + ", batch " + std::to_string(batch));
-          for (const LossCase& loss : {kLosses[0], kLosses[1]}) {
+          for (const LossCase& loss :
+               {loss_case(LossKind::squared_error), loss_case(LossKind::cross_entropy)}) {
             equal_everywhere([&] {
               return fit(sizes, options_for(loss, optimizer.spec, 3, batch), table.data(loss.kind),
                          Sampling::shuffle, 0.01, 2);
@@ -106,7 +107,7 @@ TEST(one_input_and_one_output) {
   for_each_dtype([](auto zero) {
     using T = decltype(zero);
     const Table<T> table(5, 1, 1);
-    for (const LossCase& loss : kLosses) {
+    for (const LossCase& loss : losses()) {
       if (!loss.pos_weight.empty()) continue;
       const Context what(loss.name);
       const TrainerOptions options = options_for(loss, OptimizerSpec(), 1, 2);
@@ -124,7 +125,7 @@ TEST(weights_that_sum_to_zero_take_a_step_without_a_gradient) {
   table.weights.assign(6, 0.0);
   OptimizerSpec decayed;
   decayed.weight_decay = 0.5;
-  Trainer<double> trainer(net, options_for(kLosses[0], decayed, 3, 6));
+  Trainer<double> trainer(net, options_for(loss_case(LossKind::squared_error), decayed, 3, 6));
   const std::vector<double> before = parameters_of(*net);
   CHECK(trainer.step(table.data(LossKind::squared_error), 0.1) == 0.0);
   CHECK(steps_taken(trainer) == 1);
@@ -151,7 +152,8 @@ TEST(an_epoch_goes_on_where_it_stopped) {
     for (const OptimizerCase& optimizer : optimizers()) {
       for (const Sampling sampling :
            {Sampling::shuffle, Sampling::subset, Sampling::with_replacement}) {
-        const TrainerOptions options = options_for(kLosses[0], optimizer.spec, 3, 8);
+        const TrainerOptions options =
+            options_for(loss_case(LossKind::squared_error), optimizer.spec, 3, 8);
         const std::vector<double> whole = fit({5, 12, 3}, options, data, sampling, 0.01, 2);
         const std::vector<double> rates(5, 0.01);
 
@@ -176,7 +178,8 @@ TEST(an_epoch_goes_on_where_it_stopped) {
 
 TEST(an_epoch_that_a_poll_stops) {
   const Poll stop{[](void*) { return true; }, nullptr};
-  const TrainerOptions options = options_for(kLosses[0], OptimizerSpec(), 3, 1);
+  const TrainerOptions options =
+      options_for(loss_case(LossKind::squared_error), OptimizerSpec(), 3, 1);
   // It is asked every 50 ms, so the epoch has to take longer than that.
   for (std::size_t rows = 10000;; rows *= 2) {
     CHECK(rows < 10000000);
@@ -207,7 +210,8 @@ TEST(rows_in_a_given_order) {
     const std::vector<double> rates(5, 0.02);
     const auto run = [&](const Index* rows, double alpha) {
       const auto net = make_network<T>({5, 12, 3}, Activation::tanh);
-      Trainer<T> trainer(net, options_for(kLosses[1], optimizers()[4].spec, 3, 8));
+      Trainer<T> trainer(
+          net, options_for(loss_case(LossKind::cross_entropy), optimizers()[4].spec, 3, 8));
       const GivenOrder given{rows, 37, 8, alpha};
       Totals totals;
       CHECK(trainer.run_ordered(table.data(LossKind::cross_entropy), given, rates.data(), kNoPoll,
@@ -234,7 +238,8 @@ TEST(an_epoch_in_blocks) {
     const std::vector<double> rates(5, 0.02);
     const auto run = [&](const Sizes& blocks) {
       const auto net = make_network<T>({5, 12, 3}, Activation::relu);
-      Trainer<T> trainer(net, options_for(kLosses[0], optimizers()[2].spec, 3, 8));
+      Trainer<T> trainer(
+          net, options_for(loss_case(LossKind::squared_error), optimizers()[2].spec, 3, 8));
       std::size_t first = 0;
       for (const std::size_t count : blocks) {
         const Block block{order.data() + first, count, 37};
@@ -256,7 +261,7 @@ TEST(losses_in_parts_are_those_of_the_whole) {
     using T = decltype(zero);
     const auto net = make_network<T>({5, 12, 3}, Activation::relu);
     const Table<T> table(37, 5, 3, true);
-    for (const LossCase& loss : kLosses) {
+    for (const LossCase& loss : losses()) {
       const Trainer<T> trainer(net, options_for(loss, OptimizerSpec(), 3, 8));
       const DataSet<T> all = table.data(loss.kind);
       std::vector<T> outputs(37 * 3);

@@ -219,6 +219,56 @@ class Gamma(Loss):
 
 
 @dataclass(frozen=True)
+class Tweedie(Loss):
+    """Half the Tweedie deviance of targets >= 0, with the means mu = exp(z).
+
+    Summed over outputs, averaged over rows. The outputs z are the logarithms of the means (log
+    link). With a = 2 - power and b = power - 1 it is mu^a / a + y mu^-b / b - y^a / (a b).
+
+    For amounts that are often 0, such as claims. It tends to the Poisson deviance as `power` tends
+    to 1, and to the Gamma deviance as it tends to 2.
+
+    Parameters
+    ----------
+    power : float
+        The variance is proportional to the mean to this power, between 1 and 2 (as float32 too).
+
+    Raises
+    ------
+    ValueError
+        If float32 rounds `power` to 1 or 2 or beyond.
+
+    References
+    ----------
+    Jorgensen (1997), The theory of dispersion models.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> net = fastrelu.Network([1, 1])
+    >>> net.parameters[:] = 0  # the mean is exp(0) = 1
+    >>> loss = fastrelu.losses.Tweedie(power=1.5)
+    >>> net.loss([[3.0]], [1.0], loss), net.loss([[3.0]], [0.0], loss)
+    (0.0, 2.0)
+    """
+
+    power: float = _initial("tweedie")
+    name: ClassVar[str] = "tweedie"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 < np.float32(self.power) < 2:
+            raise ValueError(
+                f"power: expected a number between 1 and 2 as float32 too, got {self.power!r}"
+            )
+
+    def deviance(self, y: Array, mu: Array) -> Array:
+        """Return ``mu^a / a + y mu^-b / b - y^a / (a b)``, a being 2 - power and b power - 1."""
+        a, b = 2.0 - self.power, self.power - 1.0
+        return np.asarray(mu**a / a + y * mu**-b / b - y**a / (a * b))
+
+
+@dataclass(frozen=True)
 class Huber(Loss):
     """Half the squared residual up to `delta`, linear beyond; averaged over outputs and rows.
 

@@ -126,6 +126,34 @@ def exp(x: Array) -> Array:
         return np.where(np.isnan(x), x, y)
 
 
+def expm1_of_negative(x: Array) -> Array:
+    """Return e**x - 1 for x <= 0, without cancellation near 0; anything for another x.
+
+    Parameters
+    ----------
+    x : ndarray
+        float32 or float64, in any shape.
+
+    Returns
+    -------
+    ndarray
+        Of x's dtype and shape, at most 2 ulp off.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu.reference import elementary
+    >>> elementary.expm1_of_negative(np.array([-1e-20, -1.0, -50.0])).round(6)
+    array([-0.      , -0.632121, -1.      ])
+    """
+    with np.errstate(all="ignore"):
+        c, dtype = _constants(x)
+        low = dtype(-2 * c.tanh_highest)
+        e, k = _reduce_expm1(np.where(x < low, low, x))
+        power = _power_of_two(k, x)
+        return fma(e, power, power - dtype(1))
+
+
 def _log_reduced(f: Array, k: Array, extra: Array) -> Array:
     """log(2**k (1 + f)) + extra, from log(1 + f) = 2 atanh(f / (2 + f))."""
     c, dtype = _constants(f)

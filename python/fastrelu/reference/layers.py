@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import sparse
-from .elementary import exp, tanh
+from .elementary import exp, expm1_of_negative, tanh
 from .fma import fma
 from .random import dropout_keeps
 from .sparse import SparseRows
@@ -70,7 +70,7 @@ def relu_backward(dh: Array, h: Array) -> Array:
     return np.where(h > 0, dh, np.zeros_like(dh))
 
 
-ACTIVATIONS = ("relu", "identity", "leaky_relu", "logistic", "tanh")
+ACTIVATIONS = ("relu", "identity", "leaky_relu", "logistic", "tanh", "elu", "silu")
 LEAKY_SLOPE = 0.01
 
 
@@ -82,6 +82,18 @@ def logistic(z: Array) -> Array:
 
 
 @np.errstate(all="ignore")
+def silu(z: Array) -> tuple[Array, Array]:
+    """Return ``z p`` and its derivative ``p + z p q``: p is logistic(z) and q logistic(-z)."""
+    one = z.dtype.type(1)
+    e = exp(-np.abs(z))
+    larger = one / (one + e)
+    smaller = e * larger
+    p, q = np.where(0 > z, smaller, larger), np.where(0 > z, larger, smaller)
+    a = z * p
+    return a, fma(a, q, p)
+
+
+@np.errstate(all="ignore")
 def activate(name: str, z: Array) -> Array:
     """Return the activation h of the pre-activations z."""
     if name == "relu":
@@ -90,12 +102,16 @@ def activate(name: str, z: Array) -> Array:
         return np.where(0 > z, z.dtype.type(LEAKY_SLOPE) * z, z)
     if name == "logistic":
         return logistic(z)
+    if name == "silu":
+        return silu(z)[0]
+    if name == "elu":
+        return np.where(0 > z, expm1_of_negative(z), z)
     return tanh(z) if name == "tanh" else z
 
 
 @np.errstate(all="ignore")
-def activation_backward(name: str, dh: Array, h: Array) -> Array:
-    """Return dz from dh: the derivative is taken from the activation h, not from z."""
+def activation_backward(name: str, dh: Array, h: Array, z: Array) -> Array:
+    """Return dz from dh: the derivative is taken from the activation h where it follows from it."""
     one = h.dtype.type(1)
     if name == "relu":
         return relu_backward(dh, h)
@@ -105,6 +121,10 @@ def activation_backward(name: str, dh: Array, h: Array) -> Array:
         return np.asarray((dh * h) * (one - h))
     if name == "tanh":
         return np.asarray(dh * fma(-h, h, one))
+    if name == "silu":
+        return np.asarray(dh * silu(z)[1])
+    if name == "elu":
+        return np.where(h > 0, dh, dh * (h + one))
     return dh
 
 
@@ -231,20 +251,23 @@ def forward(
     biases: list[Array],
     activations: list[str],
     dropout: Dropout = NO_DROPOUT,
-) -> list[Any]:
-    """Return the activations of all layers, from the inputs x to the outputs.
+) -> tuple[list[Any], list[Array]]:
+    """Return the activations of all layers, from the inputs x on, and their pre-activations.
 
     Step 1 of backpropagation: every unit gets its value, and it is kept.
     """
     h: list[Any] = [x]
+    z: list[Array] = []
     for k, W in enumerate(weights):
-        a = activate(activations[k], linear(h[-1], W, biases[k] if biases else None))
+        z.append(linear(h[-1], W, biases[k] if biases else None))
+        a = activate(activations[k], z[k])
         h.append(dropout.apply(k, a) if k + 1 < len(weights) else a)
-    return h
+    return h, z
 
 
 def backward(
     h: list[Array],
+    z: list[Array],
     d_out: Array,
     weights: list[Array],
     activations: list[str],
@@ -257,5 +280,6 @@ def backward(
     dz = [d_out]
     for k in range(len(weights) - 1, 0, -1):
         dh = dropout.apply(k - 1, linear_backward_inputs(dz[0], weights[k]))
-        dz.insert(0, activation_backward(activations[k - 1], dh, dropout.undo(k - 1, h[k])))
+        a = dropout.undo(k - 1, h[k])
+        dz.insert(0, activation_backward(activations[k - 1], dh, a, z[k - 1]))
     return dz

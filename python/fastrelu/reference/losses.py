@@ -23,7 +23,7 @@ Array = NDArray[Any]
 
 __all__ = [
     "AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "Gamma", "Huber", "Poisson", "Quantile",
-    "SquaredError",
+    "SquaredError", "Tweedie",
 ]  # fmt: skip
 
 #: What targets may be: a name, in words, and whether a number is one.
@@ -446,6 +446,42 @@ class Gamma(Loss):
         h = exp(-(half * z))  # exp(-z) may be out of range where y exp(-z) is not
         r = fma(y * h, h, -one)
         return sum_outputs((z - log(y)) + r), -r
+
+
+@dataclass(frozen=True)
+class Tweedie(Loss):
+    """Half the Tweedie deviance of targets >= 0; the outputs are the logarithms of the means.
+
+    Parameters
+    ----------
+    power : float
+        The variance grows as the mean to this power, in (1, 2).
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> net = reference.Network([1, 1])
+    >>> net.set_parameters([0, 0])
+    >>> net.loss([[3.0]], [0.0], reference.Tweedie(1.5))
+    2.0
+    """
+
+    power: float = 1.5
+    name: ClassVar[str] = "tweedie"
+    link: ClassVar[str] = "log"
+    domain: ClassVar[str] = "non_negative"
+
+    def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
+        """Return ``(mu^a - y^a) / a + (y mu^-b - y^a) / b`` with ``mu = exp(z)``.
+
+        a is 2 - power and b is power - 1; g is ``mu^a - y mu^-b``.
+        """
+        T = z.dtype.type
+        a, b = T(2) - T(self.power), T(self.power) - T(1)  # exact, and their sum is 1
+        u, h = exp(a * z), exp(-((T(0.5) * b) * z))
+        q = np.where(y > 0, (y * h) * h, T(0))  # h may be infinite where y is 0
+        s = np.where(y > 0, exp(a * log(y)), T(0))
+        return sum_outputs((u - s) / a + (q - s) / b), u - q
 
 
 # The links

@@ -36,6 +36,8 @@ class Cache:
     ----------
     h : list
         The activations of each layer, h[0] = x, ..., h[-1] = outputs.
+    z : list of ndarray
+        The pre-activations of each layer.
     one_row : bool
         Whether X was one row.
     dropout : Dropout
@@ -51,6 +53,7 @@ class Cache:
     """
 
     h: list[Any]
+    z: list[Array]
     one_row: bool
     dropout: layers.Dropout = layers.NO_DROPOUT
 
@@ -229,8 +232,8 @@ class Network:
         X = as_rows(X)
         x = self.inputs_of(X if X.ndim == 2 else np.atleast_2d(X))
         activations = [*self.activations, "identity"]
-        h = layers.forward(x, self.weights, list(self.biases), activations, dropout)
-        return (h[-1][0] if X.ndim == 1 else h[-1]), Cache(h, X.ndim == 1, dropout)
+        h, z = layers.forward(x, self.weights, list(self.biases), activations, dropout)
+        return (h[-1][0] if X.ndim == 1 else h[-1]), Cache(h, z, X.ndim == 1, dropout)
 
     def forward(self, X: ArrayLike) -> Array:
         """Return the outputs.
@@ -287,7 +290,9 @@ class Network:
         array([ 8., 10.,  2.], dtype=float32)
         """
         d_out = np.atleast_2d(np.asarray(d_out, dtype=self.dtype))
-        dz = layers.backward(cache.h, d_out, self.weights, list(self.activations), cache.dropout)
+        dz = layers.backward(
+            cache.h, cache.z, d_out, self.weights, list(self.activations), cache.dropout
+        )
         dW = [layers.linear_backward_weights(h, d) for h, d in zip(cache.h, dz, strict=False)]
         db = [layers.linear_backward_biases(d) for d in dz] if self.bias else ()
         return Gradients(dW, db, self._to_inputs(cache, dz[0]) if inputs else None)
