@@ -407,3 +407,16 @@ def test_rows_above_the_names_that_are_asked_for_are_said(tmp_path):
     assert result.exit_code == 0
     assert "the names stand in line 3; what is above is left out" in result.stdout
     assert run("evaluate", tmp_path / "run", path).exit_code == 0
+
+
+def test_a_column_in_other_capitals_is_named_in_the_warning(tmp_path):
+    rows = "".join(f"{i},{'uv'[i % 2]},{i}\n" for i in range(N))
+    path = write(tmp_path / "t.csv", "size,colour,price\n" + rows)
+    assert run("train", path, "--epochs", 1, "--out", tmp_path / "run").exit_code == 0
+    result = run("predict", tmp_path / "run", write(tmp_path / "n.csv", "Size,colour\n1,u\n"))
+    assert "column 'size': not there (did you mean 'Size'?)" in result.stderr
+
+
+def test_a_constant_that_begins_with_gaps_is_shown(tmp_path):
+    path = write(tmp_path / "t.csv", "x,k\n" + "1,\n" * 9 + "2,here\n")
+    assert inspected(path)[1]["k"]["warnings"] == ["one value only: 'here'"]

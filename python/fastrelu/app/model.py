@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import warnings
@@ -20,6 +19,7 @@ from fastrelu import Network, links, losses, model_file
 from fastrelu.app import ensemble
 from fastrelu.app.data.meaning import OLD_READING, Reading
 from fastrelu.app.data.readers import ColumnChoice
+from fastrelu.app.data.readers.choice import nearest_name
 from fastrelu.app.data.readers.object_types import ObjectColumn
 from fastrelu.app.data.readers.objects import table_from
 from fastrelu.app.data.readers.values import as_target, as_weights, row_number
@@ -200,9 +200,9 @@ class Model:
     def blocks(self, table: Table) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Yield the network's outputs block by block, with the rows they are of."""
         name = self.network.dtype.name
-        near = difflib.get_close_matches
         for column in set(self.inputs.column_names if table.others else ()) - set(table.names):
-            for other in near(column, table.others, n=1):
+            other = nearest_name(column, table.others)
+            if other is not None:
                 self.nearest[column] = other
         for first in range(0, table.n_rows, BLOCK_ROWS):
             rows = slice(first, min(first + BLOCK_ROWS, table.n_rows))

@@ -132,8 +132,9 @@ class ColumnFacts:
 
     @property
     def first_present(self) -> Any:
-        """The first of the first values that is not missing."""
-        return next((value for value in self.first if value is not None), None)
+        """A value that is not missing, the first one if it is among the first values."""
+        known = [*self._words, *(map(plain, () if self._numbers is None else self._numbers))]
+        return next((value for value in self.first if value is not None), known[0])
 
 
 def plain(value: Any) -> Any:
