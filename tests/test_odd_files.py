@@ -3,6 +3,8 @@
 
 import datetime
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -420,3 +422,18 @@ def test_a_column_in_other_capitals_is_named_in_the_warning(tmp_path):
 def test_a_constant_that_begins_with_gaps_is_shown(tmp_path):
     path = write(tmp_path / "t.csv", "x,k\n" + "1,\n" * 9 + "2,here\n")
     assert inspected(path)[1]["k"]["warnings"] == ["one value only: 'here'"]
+
+
+def test_periods_are_moments_in_a_frame_and_refused_in_parquet(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"x": pandas.period_range("2024-01", periods=N, freq="M")})
+    frame["y"] = np.arange(N)
+    assert read_columns(frame)["x"][1] == np.datetime64("2024-02-01")
+    frame.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="column 'x' has pandas' periods"):
+        read_columns(str(tmp_path / "t.parquet"))
+    code = "import sys; from fastrelu.training import read; read([sys.argv[1]])"
+    done = subprocess.run(  # without pandas, which tells Arrow of the type
+        [sys.executable, "-c", code, tmp_path / "t.parquet"], capture_output=True, text=True
+    )
+    assert "column 'x' has pandas' periods" in done.stderr

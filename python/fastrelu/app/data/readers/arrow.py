@@ -29,6 +29,7 @@ from fastrelu.app.data.readers.values import (
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError, NoRowsError, TrainingError
 
+PERIOD = "pandas.period"
 UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
 PARQUET, ARROW_FILE, FEATHER_1, ARROW_STREAM = b"PAR1", b"ARROW1", b"FEA1", b"\xff\xff\xff\xff"
 
@@ -214,6 +215,7 @@ def arrow_table(
 
     def read(name: str, role: str = "column") -> NDArray[Any]:
         what = ArrowColumn.of(source, name, place, choice, role, found)
+        _refuse_periods(source, name, arrow.schema.field(number[name]))
         with arrow_errors(f"{source}: column {name!r}"):
             column = arrow.column(number[name])
             if role == "target":
@@ -240,6 +242,16 @@ def arrow_table(
         others=roles.others,
         kept={name: arrow.column(number[name]) for name in roles.keep},
     )
+
+
+def _refuse_periods(source: str, name: str, field: Any) -> None:
+    """Raise DataError for pandas' periods: Arrow has no such type, but counts of days or months."""
+    said = (field.metadata or {}).get(b"ARROW:extension:name", b"").decode()
+    if PERIOD in (said, getattr(field.type, "extension_name", "")):
+        raise DataError(
+            f"{source}: column {name!r} has pandas' periods, which are plain counts in Arrow and "
+            f"Parquet; store moments, by .dt.to_timestamp(), or --ignore {name!r}"
+        )
 
 
 def _refuse_nan(source: str, name: str, column: Any, place: Place) -> None:
