@@ -437,3 +437,20 @@ def test_periods_are_moments_in_a_frame_and_refused_in_parquet(tmp_path):
         [sys.executable, "-c", code, tmp_path / "t.parquet"], capture_output=True, text=True
     )
     assert "column 'x' has pandas' periods" in done.stderr
+
+
+def test_whole_numbers_that_are_dates_streamed_are_those_read_at_once(tmp_path, rng):
+    day = 20240100 + rng.integers(1, 29, 90_000)
+    table = pa.table({"day": day, "x": rng.normal(size=90_000), "y": rng.normal(size=90_000)})
+    parquet.write_table(table, tmp_path / "t.parquet", row_group_size=4000)
+    kinds = []
+    for memory in ("1GB", "4MB"):
+        out = tmp_path / memory
+        flags = ["--memory", memory, "--epochs", 1, "--out", out, "--task", "regression"]
+        result = run("train", tmp_path / "t.parquet", *flags, "--date-format", "day=%Y%m%d")
+        assert result.exit_code == 0, result.output
+        model = load_model(out)
+        kinds.append(model.inputs.kinds)
+        text = model.outputs({"day": ["20240103"], "x": [1.0]})
+        assert np.array_equal(model.outputs({"day": [20240103], "x": [1.0]}), text)
+    assert kinds[0] == kinds[1] == {"day": "date", "x": "numeric"}

@@ -170,6 +170,6 @@ def shown(how: Written) -> str:
     if how.unit:
         parts.append(f"the unit {how.unit!r}")
     if how.mark and how.decimal != "?":
-        mark = {" ": "a space", ",": "','", ".": "'.'"}[how.mark]
+        mark = {" ": "a space or an apostrophe", ",": "','", ".": "'.'"}[how.mark]
         parts.append(f"{mark} between thousands")
     return " and ".join(parts)

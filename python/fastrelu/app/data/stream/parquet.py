@@ -150,15 +150,18 @@ class ParquetStream:
     def _decided(self, choice: ColumnChoice) -> dict[str, Meaning]:
         """Return what the columns of texts are, told from the texts of all rows."""
         names = [n for n in self.roles.used if choice.kind(n) is None and choice.known(n) is None]
-        columns = self.columns.raw
+        columns, found = self.columns.raw, dict[str, Meaning]()
         readers: dict[str, tuple[ArrowColumn, Evidence]] = {}
         for name in names:
             role = "target" if name == self.roles.target else "column"
             reader = ArrowColumn.of(self.source, name, row_number(), choice, role, self.found)
             if name in self._types and is_text(self._types[name][1]):
                 readers[name] = reader, evidence_for(reader.hints)
+            elif name in self._types and reader.written_as_dates:
+                found[name] = Meaning("date", order=reader.hints.order or "")
+        self.found.meanings.update(found)
         if not readers:
-            return {}
+            return found
         for chunk in self.chunks:
             with self._open(chunk.path) as file, arrow_errors(chunk.path):
                 schema = file.schema_arrow
@@ -175,7 +178,7 @@ class ParquetStream:
                     for name, (reader, evidence) in here.items():
                         look_at_texts(evidence, batch.column(columns[name]), reader, at)
                     at += batch.num_rows
-        return {n: reader.decide(evidence) for n, (reader, evidence) in readers.items()}
+        return found | {n: reader.decide(evidence) for n, (reader, evidence) in readers.items()}
 
     def parts(self, chunk: Chunk, again: bool = False) -> Iterator[Table]:
         """Yield a row group's rows, some ten thousand at a time; see `Stream.parts`."""
