@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+DIGITS_ALONE = re.compile("(?:%[YmdHMSyjf])+")  # a format of dates that look like numbers
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 SIZES = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
@@ -241,8 +242,6 @@ class DateFormats(Kind):
 
     def check(self, value: Any) -> tuple[str, ...]:
         """Return the formats as a tuple."""
-        from fastrelu.app.data.meaning.dates import of_digits
-
         values = [value] if isinstance(value, str) else value
         if not isinstance(values, (list, tuple)):
             raise self.error(value)
@@ -251,7 +250,7 @@ class DateFormats(Kind):
                 r"(?:[^%=]+=)?(?:ymd|dmy|mdy|[^%]*%.*)", each, re.DOTALL
             ):
                 raise self.error(value)
-            if of_digits(each):
+            if DIGITS_ALONE.fullmatch(each):
                 raise ValueError(
                     f"a date as {each} looks like a number: name its column, as in COL={each}"
                 )

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app.kinds import DIGITS_ALONE
+
 ORDERS = {"ymd": "year-month-day", "dmy": "day-month-year", "mdy": "month-day-year"}
 MONTHS = {
     name: k
@@ -236,7 +238,7 @@ def like_days(numbers: NDArray[Any]) -> bool:
 
 def of_digits(form: str) -> bool:
     """Return whether a date of strptime's format is digits alone: such dates look like numbers."""
-    return re.fullmatch(r"(?:%[YmdHMSyjf])+", form) is not None
+    return DIGITS_ALONE.fullmatch(form) is not None
 
 
 def by_format(text: str, form: str) -> datetime | None:
