@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a loss and an activation is, said once: constexpr tables with a row for each. The core and
-// its kernels look properties up here, and the bindings hand the tables to Python, where links,
-// checks of the targets, metrics, accepted names and the tests' parameters come from them.
-// docs/arithmetic.md has the formulas, kernels/loss-inl.h and activation-inl.h compute them.
+// What a loss, an activation and an optimizer is, said once: constexpr tables, a row for each. The
+// core and its kernels look properties up here, and the bindings hand the tables to Python, where
+// links, checks of the targets, metrics, accepted names and the tests' parameters come from them.
+// docs/arithmetic.md has the formulas, kernels/loss-inl.h, activation-inl.h and update-inl.h
+// compute them.
 //
 // Constant data that any thread may read. The look-ups are always inlined: the kernels include this
 // file once for each instruction set, and no copy of a function may be shared between those.
@@ -16,10 +17,12 @@ namespace fastrelu {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// A number that a user may choose, in the open interval (low, high); without a name there is none.
+// A number that a user may choose, between low and high, which are possible themselves where
+// `with_low` and `with_high`; without a name there is none.
 struct Parameter {
   const char* name = nullptr;
   double initial = 0, low = 0, high = 0;
+  bool with_low = false, with_high = false;
 };
 
 // Losses ------------------------------------------------------------------------------------------
@@ -58,7 +61,7 @@ constexpr Domain kPositive{"positive", "targets > 0", false, 0, kInfinity, true}
 // What a network with this loss does: predict numbers, one of several classes, or any of several.
 enum class Task : std::uint8_t { regression, classification, multilabel };
 
-// What predictions are judged by: the coefficient of determination, the share of right ones, or the
+// How predictions are evaluated: the coefficient of determination, the share of right ones, or the
 // share of the deviance explained.
 enum class Metric : std::uint8_t { r2, accuracy, d2 };
 
@@ -155,6 +158,59 @@ constexpr ActivationInfo kActivations[] = {
   return info(kind).keeps_derivative;
 }
 
+// Optimizers --------------------------------------------------------------------------------------
+
+enum class OptimizerKind : std::uint8_t { sgd, adam, adamw, lion };
+
+// How an update is computed (kernels/update-inl.h): an optimizer's own rule, or for SGD one of
+// three, by its momentum.
+enum class UpdateRule : std::uint8_t { sgd, momentum, nesterov, adam, adamw, lion };
+
+// Where weight decay acts: on the gradient, to which weight_decay * w is added, or on the weights,
+// which shrink by learning rate * weight_decay.
+enum class Decay : std::uint8_t { coupled, decoupled };
+
+// The numbers that optimizers take beside the learning rate; a row has those that it takes.
+constexpr Parameter momentum_of(double initial) {
+  return {"momentum", initial, 0.0, 1.0, true, true};
+}
+constexpr Parameter beta_1_of(double initial) { return {"beta_1", initial, 0.0, 1.0, true}; }
+constexpr Parameter beta_2_of(double initial) { return {"beta_2", initial, 0.0, 1.0, true}; }
+constexpr Parameter epsilon_of(double initial) { return {"epsilon", initial, 0.0, kInfinity}; }
+constexpr Parameter weight_decay_of(double initial) {
+  return {"weight_decay", initial, 0.0, kInfinity, true};
+}
+
+constexpr std::size_t kMostNumbers = 4;
+
+struct OptimizerInfo {
+  OptimizerKind kind;
+  const char* name;
+  UpdateRule rule;  // SGD's without momentum
+  Decay decay;
+  bool corrects_moments;    // Adam's factor on the rate, for moments that begin at 0
+  std::size_t state_count;  // arrays of state; SGD's velocity only with momentum
+  double learning_rate;     // the usual one
+  Parameter numbers[kMostNumbers];
+};
+
+// clang-format off
+constexpr OptimizerInfo kOptimizers[] = {
+    {OptimizerKind::sgd, "sgd", UpdateRule::sgd, Decay::coupled, false, 0, 0.1,
+     {momentum_of(0.0), weight_decay_of(0.0)}},
+    {OptimizerKind::adam, "adam", UpdateRule::adam, Decay::coupled, true, 2, 1e-3,
+     {beta_1_of(0.9), beta_2_of(0.999), epsilon_of(1e-8), weight_decay_of(0.0)}},
+    {OptimizerKind::adamw, "adamw", UpdateRule::adamw, Decay::decoupled, true, 2, 1e-3,
+     {beta_1_of(0.9), beta_2_of(0.999), epsilon_of(1e-8), weight_decay_of(1e-2)}},
+    {OptimizerKind::lion, "lion", UpdateRule::lion, Decay::decoupled, false, 1, 1e-4,
+     {beta_1_of(0.9), beta_2_of(0.99), weight_decay_of(0.0)}},
+};
+// clang-format on
+
+[[gnu::always_inline]] constexpr const OptimizerInfo& info(OptimizerKind kind) {
+  return kOptimizers[static_cast<std::size_t>(kind)];
+}
+
 // A row's place is its kind's number.
 template <class Row, std::size_t N>
 constexpr bool in_order(const Row (&rows)[N]) {
@@ -163,6 +219,6 @@ constexpr bool in_order(const Row (&rows)[N]) {
   }
   return true;
 }
-static_assert(in_order(kLosses) && in_order(kActivations));
+static_assert(in_order(kLosses) && in_order(kActivations) && in_order(kOptimizers));
 
 }  // namespace fastrelu

@@ -11,7 +11,7 @@
 namespace fastrelu {
 
 // (rows, fan_out): z = h W + bias_factor b for each row of h, (rows, fan_in). bias_factor has one
-// number a row; null stands for ones.
+// number for each row; null stands for ones.
 template <class T>
 std::vector<double> pre_activations(const Network<T>& net, const Layer& layer,
                                     const std::vector<double>& h, const double* bias_factor) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The optimizers: docs/arithmetic.md gives each update's formula, kernels/update-inl.h computes
 // them. An Optimizer makes the numbers of each update and owns the state that its rule keeps: any
-// number of arrays (velocity; first and second moments), each with one value a parameter in the
-// order of the parameters, zero at first, aligned to 64 bytes.
+// number of arrays (velocity; first and second moments), each with a value for each parameter in
+// the order of the parameters, zero at first, aligned to 64 bytes.
 //
 // `next` counts; whoever calls it must be alone. The arrays are written by the kernels through
 // `state`, by several threads at once, each at parameters of its own. They alias nothing else.
@@ -10,28 +10,27 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "array.h"
 #include "update.h"
 
 namespace fastrelu {
 
-enum class OptimizerKind : std::uint8_t { sgd, adam, adamw };
-
-// What the user chose; float64, rounded where docs/arithmetic.md says so.
+// What the user chose; float64, rounded where docs/arithmetic.md says so. An optimizer reads those
+// of its numbers that its row of the catalogue has.
 struct OptimizerSpec {
   OptimizerKind kind = OptimizerKind::sgd;
-  double momentum = 0.0;
   bool nesterov = false;
-  double weight_decay = 0.0;
-  double beta_1 = 0.9;
-  double beta_2 = 0.999;
-  double epsilon = 1e-8;
+  double momentum = 0, weight_decay = 0, beta_1 = 0, beta_2 = 0, epsilon = 0;
 
-  // State arrays: none, velocity, or two moments.
+  OptimizerSpec() = default;
+  // With the catalogue's usual numbers.
+  explicit OptimizerSpec(OptimizerKind chosen);
+  // Where the number of this name is; throws std::invalid_argument for another name.
+  double& number(std::string_view name);
   std::size_t state_count() const {
-    if (kind != OptimizerKind::sgd) return 2;
-    return momentum != 0.0 ? 1 : 0;
+    return kind == OptimizerKind::sgd && momentum != 0 ? 1 : info(kind).state_count;
   }
 };
 

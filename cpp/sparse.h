@@ -31,7 +31,7 @@ struct SparseBlock {
 // Updates that leave a parameter alone where its gradient is 0.
 template <class T>
 bool is_lazy(const UpdateArgs<T>& u) {
-  return u.rule == UpdateArgs<T>::Rule::sgd && u.weight_decay == 0;
+  return u.rule == UpdateRule::sgd && u.weight_decay == 0;
 }
 
 template <class T>

@@ -6,19 +6,20 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
+
+#include "catalogue.h"
 
 namespace fastrelu {
 
 // One update, everything rounded to T already.
 template <class T>
 struct UpdateArgs {
-  enum class Rule : std::uint8_t { sgd, momentum, nesterov, adam, adamw };
-  Rule rule = Rule::sgd;
+  UpdateRule rule = UpdateRule::sgd;
   T learning_rate = 0;  // Adam: `a`, with the bias corrections
   T clip = 0;           // the gradient's factor when `clipped`
   bool clipped = false;
-  T weight_decay = 0;  // coupled; AdamW: `d`
+  T weight_decay = 0;  // decoupled: times the learning rate
+  bool decoupled = false;
   T momentum = 0;
   T beta_1 = 0, beta_2 = 0, c1 = 0, c2 = 0, epsilon = 0;
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The common cases of an array argument, recognised by a few loads from NumPy's own structs: an
 // exact ndarray of the wanted dtype, native and aligned, its rows contiguous. Each function says
-// false for anything else, right or wrong; arrays.h then judges it with an error that names the
-// argument. Values are not looked at. The only user of NumPy's C API.
+// false for anything else, right or wrong; arrays.h then converts it, or raises an error that names
+// the argument. Values are not looked at. The only user of NumPy's C API.
 #pragma once
 
 #include <Python.h>

@@ -126,7 +126,7 @@ namespace {
 
 // as_rows for what view_rows did not recognise.
 template <class T>
-Rows judge_rows(const py::handle& object, const char* name, std::size_t cols, bool allow_row) {
+Rows convert_rows(const py::handle& object, const char* name, std::size_t cols, bool allow_row) {
   Rows rows;
   py::array a = as_real_array(object, name);
   rows.one_row = allow_row && a.ndim() == 1;
@@ -150,8 +150,8 @@ Rows judge_rows(const py::handle& object, const char* name, std::size_t cols, bo
 
 // Targets of the right shape and dtype that view_targets did not recognise.
 template <class T>
-TargetArray<T> judge_targets(const py::handle& object, std::size_t rows, std::size_t outputs,
-                             LossKind kind) {
+TargetArray<T> convert_targets(const py::handle& object, std::size_t rows, std::size_t outputs,
+                               LossKind kind) {
   TargetArray<T> target;
   const py::array a = as_real_array(object, "y");
   const std::string n = std::to_string(rows), k = std::to_string(outputs);
@@ -183,7 +183,7 @@ TargetArray<T> judge_targets(const py::handle& object, std::size_t rows, std::si
 
 // Raises unless `out`, which view_output did not recognise, can be written to all the same.
 template <class T>
-void judge_output(const py::handle& object, const Shape& shape, const py::handle& input) {
+void check_output(const py::handle& object, const Shape& shape, const py::handle& input) {
   if (!py::isinstance<py::array>(object)) {
     bad_type("out", "expected a NumPy array, got " + type_name(object));
   }
@@ -241,7 +241,7 @@ Rows as_rows(const py::handle& object, const char* name, std::size_t cols, bool 
   } else if (is_sparse(object)) {
     return as_sparse_rows<T>(object, name, cols, allow_row, check_finite);
   } else {
-    rows = judge_rows<T>(object, name, cols, allow_row);
+    rows = convert_rows<T>(object, name, cols, allow_row);
   }
   if (check_finite) require_finite_rows<T>(rows.view, name);
   return rows;
@@ -274,7 +274,7 @@ TargetArray<T> as_targets(const py::handle& object, std::size_t rows, std::size_
   if (view_targets(object.ptr(), rows, outputs, kind, target.view)) {
     target.keep = py::reinterpret_borrow<py::object>(object);
   } else {
-    target = judge_targets<T>(object, rows, outputs, kind);
+    target = convert_targets<T>(object, rows, outputs, kind);
   }
   const T* const values = target.view.values;
   const std::size_t n = rows * outputs;
@@ -307,7 +307,7 @@ WeightArray as_sample_weight(const py::handle& object, std::size_t rows, bool ch
 
 template <class T>
 Output<T> as_output(const py::handle& object, const Shape& shape, const py::handle& input) {
-  if (!view_output<T>(object.ptr(), shape, input.ptr())) judge_output<T>(object, shape, input);
+  if (!view_output<T>(object.ptr(), shape, input.ptr())) check_output<T>(object, shape, input);
   const py::array out = py::reinterpret_borrow<py::array>(object);
   Output<T> output{out, static_cast<T*>(const_cast<void*>(out.data())), shape.last()};
   if (shape.axes == 2 && shape.size[0] > 1) {

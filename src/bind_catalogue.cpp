@@ -36,7 +36,9 @@ const char* name_of(Metric metric) {
 py::object as_python(const Parameter& parameter) {
   if (parameter.name == nullptr) return py::none();
   return py::dict(py::arg("name") = parameter.name, py::arg("initial") = parameter.initial,
-                  py::arg("low") = parameter.low, py::arg("high") = parameter.high);
+                  py::arg("low") = parameter.low, py::arg("high") = parameter.high,
+                  py::arg("with_low") = parameter.with_low,
+                  py::arg("with_high") = parameter.with_high);
 }
 py::object as_python(const Domain& domain) {
   return py::dict(py::arg("name") = domain.name, py::arg("text") = domain.text,
@@ -58,6 +60,16 @@ py::object as_python(const ActivationInfo& activation) {
                   py::arg("slope") = activation.slope);
 }
 
+py::object as_python(const OptimizerInfo& optimizer) {
+  py::list numbers;
+  for (const Parameter& each : optimizer.numbers) {
+    if (each.name != nullptr) numbers.append(as_python(each));
+  }
+  return py::dict(py::arg("name") = optimizer.name,
+                  py::arg("decoupled") = optimizer.decay == Decay::decoupled,
+                  py::arg("learning_rate") = optimizer.learning_rate, py::arg("numbers") = numbers);
+}
+
 template <class Row, std::size_t N>
 py::list as_list(const Row (&rows)[N]) {
   py::list list;
@@ -67,7 +79,8 @@ py::list as_list(const Row (&rows)[N]) {
 
 py::dict catalogue() {
   return py::dict(py::arg("losses") = as_list(kLosses),
-                  py::arg("activations") = as_list(kActivations));
+                  py::arg("activations") = as_list(kActivations),
+                  py::arg("optimizers") = as_list(kOptimizers));
 }
 
 // The row of this name; an error that names the argument and the names that there are.
@@ -85,6 +98,10 @@ const Row& find(const Row (&rows)[N], const char* argument, const std::string& n
 
 Activation parse_activation(const std::string& name) {
   return find(kActivations, "activation", name).kind;
+}
+
+OptimizerKind parse_optimizer(const std::string& name) {
+  return find(kOptimizers, "optimizer", name).kind;
 }
 
 LossKind parse_loss(const std::string& name, std::size_t outputs) {

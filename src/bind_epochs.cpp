@@ -42,7 +42,9 @@ bool run_epoch(PyTrainer& self, PyDataSet& data, const std::string& sampling,
                const py::array_t<double, py::array::c_style>& learning_rates,
                const py::object& on_poll) {
   const Sampling kind = parse_sampling(sampling);
-  if (kind == Sampling::blocks) throw py::value_error("sampling: run_block runs blocks");
+  if (kind == Sampling::blocks) {
+    throw py::value_error("sampling: expected shuffle, subset or with_replacement, got blocks");
+  }
   const Working working(self);
   return self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
@@ -88,7 +90,7 @@ bool run_block(PyTrainer& self, PyDataSet& data, const py::object& order,
   return self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
     const Writing writing(self.net->guard);
-    if (trainer.options().n_shards != 1) throw py::value_error("n_shards: blocks have one shard");
+    if (trainer.options().n_shards != 1) throw py::value_error("n_shards: expected 1 for blocks");
     const DataSet<T>& view = std::get<Data<T>>(data.data).view;
     const Order rows = as_order(order, data.rows);
     const Block block{rows.data(), static_cast<std::size_t>(rows.size()), epoch_rows};
@@ -98,11 +100,12 @@ bool run_block(PyTrainer& self, PyDataSet& data, const py::object& order,
     }
     const TrainerState& state = trainer.state;
     if (state.in_epoch && (state.sampling != Sampling::blocks || state.epoch_rows != epoch_rows)) {
-      throw py::value_error("epoch_rows: another kind of epoch is not finished");
+      throw py::value_error(
+          "epoch_rows: expected those of the open epoch, got another kind of epoch");
     }
     const std::size_t place = state.in_epoch ? state.totals.steps : 0;
     if (place + steps > trainer.steps_in_epoch(epoch_rows, Sampling::blocks)) {
-      throw py::value_error("order: more rows than the epoch has left");
+      throw py::value_error("order: expected at most the rows that the epoch has left, got more");
     }
     const double* rates = learning_rates.data();
     Signals signals{on_poll, nullptr};
@@ -157,7 +160,7 @@ double gradient_of(Trainer<T>& trainer, const Data<T>& data, const py::array& gr
   auto flat = py::array_t<T, py::array::c_style>::ensure(gradient);
   if (!flat || !flat.is(gradient) ||
       static_cast<std::size_t>(flat.size()) != trainer.network()->parameter_count()) {
-    throw py::value_error("gradient: expected a contiguous array, one number a parameter");
+    throw py::value_error("gradient: expected a contiguous array of a number for each parameter");
   }
   T* const to = flat.mutable_data();
   const py::gil_scoped_release release;

@@ -57,24 +57,27 @@ NumberColumn as_column(const py::handle& object, py::ssize_t rows_needed) {
 
 py::ssize_t rows_needed(const std::optional<Rows64>& rows, py::ssize_t n) {
   if (!rows) return n;
-  if (rows->ndim() != 1 || rows->size() != n) throw py::value_error("rows: expected one a row");
+  if (rows->ndim() != 1 || rows->size() != n)
+    throw py::value_error("rows: expected one for each row");
   Index last = -1;
   for (py::ssize_t i = 0; i < n; ++i) {
-    if (rows->data()[i] < 0) throw py::value_error("rows: expected numbers from 0 on");
+    if (rows->data()[i] < 0) {
+      throw py::value_error("rows: expected numbers >= 0, got " + std::to_string(rows->data()[i]));
+    }
     last = std::max(last, rows->data()[i]);
   }
   return static_cast<py::ssize_t>(last + 1);
 }
 
-// fill, mean, divisor, indicators: one a column; out: (n, columns and indicators). Returns the
-// number of NaN by column, and whether all outputs are finite.
+// fill, mean, divisor, indicators: one for each column; out: (n, columns and indicators). Returns
+// the number of NaN by column, and whether all outputs are finite.
 template <class T>
 py::tuple standardize_into(const py::list& columns, const std::optional<Rows64>& rows,
                            const Floats& fill, const Floats& mean, const Floats& divisor,
                            const Rows64& indicators, py::array_t<T>& out) {
   const auto p = static_cast<py::ssize_t>(columns.size());
   if (fill.size() != p || mean.size() != p || divisor.size() != p || indicators.size() != p) {
-    throw py::value_error("fill, mean, divisor, indicators: expected one for each column");
+    throw py::value_error("fill, mean, divisor, indicators: expected a number for each column");
   }
   // An array without rows may have any strides.
   const bool in_order =
@@ -85,7 +88,10 @@ py::tuple standardize_into(const py::list& columns, const std::optional<Rows64>&
     throw py::value_error("out: expected rows of at least one value for each column");
   }
   for (py::ssize_t j = 0; j < p; ++j) {
-    if (indicators.data()[j] >= out.shape(1)) throw py::value_error("indicators: outside of out");
+    if (indicators.data()[j] >= out.shape(1)) {
+      throw py::value_error("indicators: expected columns of out, got " +
+                            std::to_string(indicators.data()[j]));
+    }
   }
   const py::ssize_t needed = rows_needed(rows, out.shape(0));
   std::vector<NumberColumn> views;

@@ -17,11 +17,16 @@ const char* sampling_name(Sampling s) {
   }
   return "blocks";
 }
-OptimizerKind parse_optimizer(const std::string& name) {
-  if (name == "sgd") return OptimizerKind::sgd;
-  if (name == "adam") return OptimizerKind::adam;
-  if (name == "adamw") return OptimizerKind::adamw;
-  throw py::value_error("optimizer: expected sgd, adam or adamw, got " + name);
+// Numbers that are not given are the catalogue's.
+OptimizerSpec optimizer_spec(const py::dict& o) {
+  OptimizerSpec spec(parse_optimizer(o["optimizer"].cast<std::string>()));
+  for (const Parameter& each : info(spec.kind).numbers) {
+    if (each.name != nullptr && o.contains(each.name)) {
+      spec.number(each.name) = o[each.name].cast<double>();
+    }
+  }
+  if (o.contains("nesterov")) spec.nesterov = o["nesterov"].cast<bool>();
+  return spec;
 }
 
 std::unique_ptr<PyTrainer> make_trainer(const py::object& network, const py::dict& o) {
@@ -33,13 +38,7 @@ std::unique_ptr<PyTrainer> make_trainer(const py::object& network, const py::dic
   const std::size_t outputs = self->net->visit([](auto& net) { return net.outputs(); });
   options.loss.kind = parse_loss(o["loss"].cast<std::string>(), outputs);
   options.loss.pos_weight = o["pos_weight"].cast<std::vector<double>>();
-  options.optimizer.kind = parse_optimizer(o["optimizer"].cast<std::string>());
-  options.optimizer.momentum = o["momentum"].cast<double>();
-  options.optimizer.nesterov = o["nesterov"].cast<bool>();
-  options.optimizer.weight_decay = o["weight_decay"].cast<double>();
-  options.optimizer.beta_1 = o["beta_1"].cast<double>();
-  options.optimizer.beta_2 = o["beta_2"].cast<double>();
-  options.optimizer.epsilon = o["epsilon"].cast<double>();
+  options.optimizer = optimizer_spec(o);
   options.batch_size = o["batch_size"].cast<std::size_t>();
   options.n_shards = o["n_shards"].cast<std::size_t>();
   options.seed = o["seed"].cast<std::uint64_t>();

@@ -121,6 +121,7 @@ using Scalar = typename ScalarOf<std::remove_const_t<std::remove_reference_t<Net
 // The kind of this name, or an error that says what names there are; of a loss also where it needs
 // more outputs.
 Activation parse_activation(const std::string& name);
+OptimizerKind parse_optimizer(const std::string& name);
 LossKind parse_loss(const std::string& name, std::size_t outputs);
 Sampling parse_sampling(const std::string& name);
 

@@ -6,10 +6,29 @@ import math
 import numpy as np
 
 from fastrelu._catalogue import ACTIVATIONS, LOSSES
+from fastrelu._catalogue import OPTIMIZERS as OPTIMIZER_ROWS
 from fastrelu.losses import BinaryCrossEntropy, with_parameter
+from fastrelu.optimizers import as_optimizer
 
 LOSS_NAMES = list(LOSSES)
 ACTIVATION_NAMES = list(ACTIVATIONS)
+OPTIMIZER_NAMES = list(OPTIMIZER_ROWS)
+
+# Label -> class and numbers: every optimizer, and SGD's other forms.
+OPTIMIZERS = {
+    name: (type(as_optimizer(name)).__name__, {"learning_rate": 0.01, "weight_decay": 0.01})
+    for name in OPTIMIZER_NAMES
+} | {
+    "sgd": ("SGD", {"learning_rate": 0.05}),
+    "momentum": ("SGD", {"learning_rate": 0.02, "momentum": 0.9, "weight_decay": 0.01}),
+    "nesterov": ("SGD", {"learning_rate": 0.02, "momentum": 0.9, "nesterov": True}),
+}
+
+
+def optimizer_of(module, label):
+    """The optimizer of either implementation."""
+    name, numbers = OPTIMIZERS[label]
+    return getattr(module.optimizers, name)(**numbers)
 
 
 def inside(parameter):

@@ -10,6 +10,10 @@ STREAM = ("--memory", "1MiB", "--hidden", "128,64", "--batch-size", 1, "--optimi
 SEARCH = ("--target", "kind", "--ignore", "w", "--search", "--candidates", 4, "--epochs", 9,
           "--search-space", "optimizer=adam|adamw|sgd; hidden=4|6", "--batch-size", 8)  # fmt: skip
 
+TEXT = ("--memory", "1MiB", "--target", "kind", "--weights", "w", "--class-weight", "balanced",
+        "--split", "column:part", "--hidden", "5", "--batch-size", 16, "--epochs", 1,
+        "--schedule", "constant")  # fmt: skip
+
 
 def whole_numbers(n):
     """A fixed sequence that needs no library's random numbers."""
@@ -33,4 +37,16 @@ def write_matrix(path):
     values = whole_numbers(12_000 * 5).reshape(12_000, 5) / 32
     values[:, 4] = values[:, 0] - values[:, 1] / 2
     np.save(path, values)
+    return path
+
+
+def write_text(path):
+    """A table that needs more than a megabyte; a column says the part of each row."""
+    values = whole_numbers(24_000 * 4).reshape(24_000, 4)
+    lines = ["a,b,w,part,kind"]
+    for a, b, c, d in values.tolist():
+        kind = "low" if a + d < 60 else "mid" if a + d < 130 else "high"
+        part = "test" if b % 5 == 0 else "val" if b % 7 == 0 else "train"
+        lines.append(f"{a},{b},{c % 4},{part},{kind}")
+    path.write_text("\n".join(lines) + "\n")
     return path

@@ -39,7 +39,7 @@ def test_a_second_array_is_the_users_choice(tmp_path, rng):
     assert one.matrix.shape == (30, 3) and one.target.tolist() == Y[:, 1].tolist()
     first = read(paths[::-1], ColumnChoice("0", y=paths[1]))
     np.testing.assert_array_equal(first.matrix, X)
-    with pytest.raises(DataError, match=r"3 targets a row.*--target 0 to 2 says which"):
+    with pytest.raises(DataError, match=r"got 3 targets, .*--target 0 to 2 says which"):
         read(paths, ColumnChoice(y="Y.npy"))
     with pytest.raises(DataError, match="--target 3: expected the number of one of 3 columns"):
         read(paths, ColumnChoice("3", y="Y.npy"))
@@ -60,7 +60,7 @@ def test_targets_of_several_columns(tmp_path, rng):
         assert table.target.tolist() == [str(c) for c in classes]
         assert "3 columns with one 1 in each row: read as classes 0 to 2" in table.notes[0]
     many = write(tmp_path / "y.npy", npy(rng.integers(0, 2, (20, 3))))
-    with pytest.raises(DataError, match=r"3 labels a row, shape \(20, 3\)"):
+    with pytest.raises(DataError, match=r"got 3 labels, shape \(20, 3\)"):
         read([X, many])
     with pytest.raises(DataError, match="expected one target for each of 20 rows"):
         read([X, write(tmp_path / "y.npy", npy(np.ones(19)))])

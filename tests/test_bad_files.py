@@ -126,5 +126,5 @@ def test_paths_that_are_no_files(tmp_path):
         read(["a\0b"])
     with pytest.raises(DataError, match="no data"):
         read([])
-    with pytest.raises(DataError, match="stands alone"):
+    with pytest.raises(DataError, match="data set by itself"):
         read(["iris", "x.csv"])

@@ -22,7 +22,7 @@ from conftest import same_bits
 import fastrelu
 from fastrelu import MLPClassifier, MLPRegressor, links, losses, reference
 from fastrelu.app.settings import options
-from fastrelu.reference import losses as reference_losses
+from fastrelu.reference import loss as reference_loss
 from fastrelu.training import DataError, load_model
 
 LOSSES = VARIANTS.values()
@@ -38,7 +38,7 @@ def make(loss, K, rng, n=23, d=4, dtype="float64"):
 
 
 def test_python_core_and_reference_have_the_same_losses():
-    assert set(LOSS_NAMES) == set(losses.names()) == set(reference_losses._BY_NAME)
+    assert set(LOSS_NAMES) == set(losses.names()) == set(reference_loss._BY_NAME)
     with pytest.raises(ValueError, match=f"loss: expected one of {', '.join(LOSS_NAMES)}, got x"):
         fastrelu._core.Network._predict_proba(
             fastrelu.Network([2, 3]), np.zeros((1, 2), "float32"), "x", True
@@ -47,14 +47,14 @@ def test_python_core_and_reference_have_the_same_losses():
 
 @pytest.mark.parametrize("name", LOSS_NAMES)
 def test_properties_are_those_of_the_reference(name):
-    own, twin = losses.as_loss(name), reference_losses.as_loss(name)
+    own, twin = losses.as_loss(name), reference_loss.as_loss(name)
     info = own.info
     assert type(own).__name__ == type(twin).__name__ and type(own).__doc__
     assert getattr(fastrelu.losses, type(own).__name__) is type(own)
     assert getattr(reference, type(own).__name__) is type(twin)
     assert (info.name, info.link, info.domain.name) == (name, twin.link, twin.domain)
     assert (info.averaged, info.least_outputs) == (twin.averaged, twin.least_outputs)
-    assert info.domain.labels or info.domain.text == reference_losses.DOMAINS[twin.domain][0]
+    assert info.domain.labels or info.domain.text == reference_loss.DOMAINS[twin.domain][0]
     known = {field.name for field in fields(twin)} - {"summed", "clipped"}
     assert known == {field.name for field in fields(own)}
     assert ("pos_weight" in known) == info.has_pos_weight

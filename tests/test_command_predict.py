@@ -4,6 +4,9 @@
 import csv
 import io
 import json
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -144,6 +147,25 @@ def test_in_python(model, tmp_path):
         loaded.predict({"width": [1.0], "height": [1.0, 2.0]})
     with pytest.raises(DataError):
         load_model(tmp_path / "none")
+
+
+@pytest.mark.parametrize("name", ["run", 'it\'s a "run"', "dir\\new"])
+def test_the_line_for_python_runs_as_it_is_pasted(name, tmp_path, rng):
+    table, folder = write_table(tmp_path / "data.csv", rng), tmp_path / name
+    trained = run("train", table, "--epochs", 1, "--hidden", 4, "--out", folder)
+    shown, described = run("info", folder), run("info", folder, "--json")
+    assert trained.exit_code == shown.exit_code == described.exit_code == 0
+    found = [
+        line.partition("n Python: ")[2]
+        for line in (trained.stdout + shown.stdout).splitlines()
+        if re.match("[iI]n Python: ", line)
+    ]
+    pasted = {*found, json.loads(described.stdout)["in Python"]}
+    assert len(found) == 2 and len(pasted) == 1
+    session = "import fastrelu\nrows = {'size': [0.5], 'colour': ['red']}\n"
+    session += "".join(f"print({line}.shape)\n" for line in pasted)
+    done = subprocess.run([sys.executable, "-c", session], capture_output=True, text=True)
+    assert done.stdout.split("\n") == ["(1,)", ""], done.stderr
 
 
 def test_data_frames(model):

@@ -3,21 +3,21 @@
 
 import numpy as np
 import pytest
-from catalogue_tools import ACTIVATION_NAMES, LOSS_NAMES, VARIANTS, outputs_for, targets
+from catalogue_tools import (
+    ACTIVATION_NAMES,
+    LOSS_NAMES,
+    OPTIMIZERS,
+    VARIANTS,
+    optimizer_of,
+    outputs_for,
+    targets,
+)
 from conftest import same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastrelu
 from fastrelu import _core, reference
-
-OPTIMIZERS = {
-    "sgd": ("SGD", {"learning_rate": 0.05}),
-    "momentum": ("SGD", {"learning_rate": 0.02, "momentum": 0.9, "weight_decay": 0.01}),
-    "nesterov": ("SGD", {"learning_rate": 0.02, "momentum": 0.9, "nesterov": True}),
-    "adam": ("Adam", {"learning_rate": 0.01, "weight_decay": 0.01}),
-    "adamw": ("AdamW", {"learning_rate": 0.01}),
-}
 
 
 def data(rng, loss, n, d, K, dtype):
@@ -58,9 +58,8 @@ def test_random_networks(
         nets, losses = [], []
         for module in (fastrelu, reference):
             net = module.Network(sizes, dtype=dtype, seed=seed, bias=bias, activation=activation)
-            name, arguments = OPTIMIZERS[optimizer]
             trainer = module.Trainer(
-                net, loss=loss, optimizer=getattr(module, name)(**arguments),
+                net, loss=loss, optimizer=optimizer_of(module, optimizer),
                 batch_size=max(n // 2, shards), seed=seed, clip_norm=clip, n_shards=shards,
                 dropout=dropout,
             )  # fmt: skip
@@ -84,8 +83,7 @@ def test_fifty_steps(loss, optimizer, dtype, rng):
     parameters = []
     for module in (fastrelu, reference):
         net = module.Network([5, 17, 3], dtype=dtype, seed=1)
-        name, arguments = OPTIMIZERS[optimizer]
-        trainer = module.Trainer(net, loss=loss, optimizer=getattr(module, name)(**arguments))
+        trainer = module.Trainer(net, loss=loss, optimizer=optimizer_of(module, optimizer))
         for _ in range(50):
             trainer.step(X, y)
         parameters.append(net.parameters)
@@ -137,10 +135,9 @@ def test_shapes_about_the_edges(sizes, n, optimizer, dtype, rng):
     """One epoch of minibatches of n rows, a short last one, then a step: few rows, W' kept."""
     X = rng.normal(size=(4 * n + 1, sizes[0])).astype(dtype)
     y = rng.normal(size=(4 * n + 1, sizes[-1])).astype(dtype)
-    name, arguments = OPTIMIZERS[optimizer]
     expected = reference.Network(sizes, dtype=dtype)
     trainer = reference.Trainer(
-        expected, optimizer=getattr(reference, name)(**arguments), batch_size=n
+        expected, optimizer=optimizer_of(reference, optimizer), batch_size=n
     )
     epoch = trainer.fit(X, y, 1)[0]
     loss = trainer.step(X[:n], y[:n])
@@ -150,7 +147,7 @@ def test_shapes_about_the_edges(sizes, n, optimizer, dtype, rng):
             _core.set_isa(isa)
             net = fastrelu.Network(sizes, dtype=dtype)
             trainer = fastrelu.Trainer(
-                net, optimizer=getattr(fastrelu, name)(**arguments), batch_size=n
+                net, optimizer=optimizer_of(fastrelu, optimizer), batch_size=n
             )
             assert trainer.fit(X, y, 1).loss == [epoch]
             assert trainer.step(X[:n], y[:n]) == loss
@@ -196,9 +193,8 @@ def run_once(sizes, n, dtype, optimizer, threads, isa):
     fastrelu.set_num_threads(threads)
     try:
         net = fastrelu.Network(sizes, dtype=dtype)
-        name, arguments = OPTIMIZERS[optimizer]
         trainer = fastrelu.Trainer(
-            net, loss="cross_entropy", optimizer=getattr(fastrelu, name)(**arguments),
+            net, loss="cross_entropy", optimizer=optimizer_of(fastrelu, optimizer),
             batch_size=max(n // 2, 1),
         )  # fmt: skip
         history = trainer.fit(X, y, 2)

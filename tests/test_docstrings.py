@@ -2,37 +2,21 @@
 """The examples in the docstrings run and print what they say, and every public name has one.
 
 Examples begin where a reader would paste them: with NumPy as np and fastrelu imported, in an empty
-folder. Errors are known by their messages, and protocols, enumerations and properties by what uses
-them; they need no example of their own.
+folder. Errors are known by their messages, and protocols and enumerations by what uses them; they
+need no example of their own. A property may be shown by the example of its class.
 """
 
 import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 from enum import Enum
 
 import numpy as np
 import pytest
 
 import fastrelu
-
-# Modules some of whose public names still lack an example.
-NOT_YET = {
-    "fastrelu",
-    "fastrelu.checkpoint",
-    "fastrelu.data_set",
-    "fastrelu.epoch",
-    "fastrelu.history",
-    "fastrelu.losses",
-    "fastrelu.metrics",
-    "fastrelu.model_file",
-    "fastrelu.network",
-    "fastrelu.optimizers",
-    "fastrelu.reference",
-    "fastrelu.training",
-    "fastrelu.whole_files",
-}
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -51,13 +35,50 @@ def package_modules():
     return found
 
 
+def own(thing):
+    """Whether a function or class is fastrelu's: scikit-learn documents what it gives."""
+    return (getattr(thing, "__module__", "") or "").startswith("fastrelu")
+
+
+def public_names(module):
+    names = getattr(module, "__all__", None)
+    if names is None:
+        names = [
+            n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__
+        ]
+    return [name for name in names if not name.startswith("_")]
+
+
+def public_modules():
+    """fastrelu and the modules that it names, but not the files inside their folders."""
+    named = {"fastrelu", *(f"fastrelu.{name}" for name in fastrelu._SUBMODULES)}
+    return [module for module in MODULES if module.__name__ in named]
+
+
+def public_things(module):
+    """(full name, function or class) of what is fastrelu's own in a module."""
+    for name in public_names(module):
+        thing = getattr(module, name)
+        if callable(thing) and own(thing):
+            yield f"{thing.__module__}.{thing.__qualname__}", thing
+
+
+def all_examples():
+    """Every example by its name: those of each file, and those of each public name.
+
+    The second find what says that it comes from another place than its file: the estimators and
+    the compiled classes.
+    """
+    finder = doctest.DocTestFinder()
+    found = [e for module in MODULES for e in finder.find(module, module.__name__, globs={})]
+    for module in public_modules():
+        for name, thing in public_things(module):
+            found += finder.find(thing, name, module=False, globs={})
+    return {example.name: example for example in found if example.examples}
+
+
 MODULES = package_modules()
-EXAMPLES = {
-    example.name: example
-    for module in MODULES
-    for example in doctest.DocTestFinder().find(module, module.__name__, globs={})
-    if example.examples
-}
+EXAMPLES = all_examples()
 
 
 @pytest.fixture
@@ -84,60 +105,79 @@ def test_an_example_prints_what_it_says(name, tmp_path, monkeypatch, plots):
 # Which names need one
 
 
-def own(thing):
-    """Whether a function or class is fastrelu's: scikit-learn documents what it gives."""
-    return (getattr(thing, "__module__", "") or "").startswith("fastrelu")
-
-
-def public_names(module):
-    names = getattr(module, "__all__", None)
-    if names is None:
-        names = [
-            n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__
-        ]
-    return [name for name in names if not name.startswith("_")]
-
-
-def public_modules():
-    """fastrelu and the modules that it names, but not the files inside their folders."""
-    named = {"fastrelu", *(f"fastrelu.{name}" for name in fastrelu._SUBMODULES)}
-    return [module for module in MODULES if module.__name__ in named]
-
-
 def is_exempt(thing):
     return inspect.isclass(thing) and (
         issubclass(thing, (BaseException, Enum)) or getattr(thing, "_is_protocol", False)
     )
 
 
+def members(cls):
+    """(name, docstring, whether it is a property) of the public methods and properties."""
+    for key, kind, defined_by, _ in inspect.classify_class_attrs(cls):
+        value = getattr(cls, key, None)
+        if key.startswith("_") or kind == "data" or not own(defined_by):
+            continue
+        if kind == "property" or own(value) or not getattr(value, "__module__", ""):
+            yield key, value.__doc__ or "", kind == "property"
+
+
 def described(thing, name):
-    """(name, docstring) of a public function, or of a class and each of its public methods."""
+    """(name, whether it has an example) of a function, or of a class and its public members."""
     if is_exempt(thing):
         return
-    yield name, thing.__doc__
+    text = thing.__doc__ or ""
+    yield name, ">>> " in text
     if inspect.isclass(thing):
-        for key, method in inspect.getmembers(thing, inspect.isroutine):
-            inner = inspect.unwrap(getattr(method, "__func__", method))
-            if not key.startswith("_") and own(inner):
-                yield f"{name}.{key}", method.__doc__
-
-
-def without_example(module):
-    return sorted(
-        {
-            name
-            for key in public_names(module)
-            if callable(thing := getattr(module, key)) and own(thing)
-            for name, text in described(thing, f"{thing.__module__}.{thing.__qualname__}")
-            if ">>> " not in (text or "")
-        }
-    )
+        texts = " ".join(base.__doc__ or "" for base in thing.__mro__[:-1] if own(base))
+        example = " ".join(e.source for e in doctest.DocTestParser().get_examples(texts))
+        for key, own_text, is_property in members(thing):
+            shown = is_property and re.search(rf"\.{key}\b", example)
+            yield f"{name}.{key}", bool(">>> " in own_text or shown)
 
 
 @pytest.mark.parametrize("module", public_modules(), ids=lambda module: module.__name__)
 def test_every_public_name_has_an_example(module):
-    missing = without_example(module)
-    if module.__name__ in NOT_YET:
-        assert missing, f"{module.__name__} has them all: take it out of NOT_YET"
-        pytest.skip(f"not yet: {len(missing)} names")
-    assert not missing, "\n".join(missing)
+    missing = {
+        name
+        for full_name, thing in public_things(module)
+        for name, has_one in described(thing, full_name)
+        if not has_one
+    }
+    assert not missing, "\n".join(sorted(missing))
+
+
+def undescribed(name, thing):
+    """What the docstring of a function, or of a class that is called, leaves out."""
+    text = thing.__doc__ or ""
+    if re.search(r"(arguments|parameters) are those\s+of", text):
+        return
+    try:
+        signature = inspect.signature(thing)
+    except ValueError:  # compiled
+        return
+    for key in signature.parameters:
+        if not re.search(rf"\b{key}\b", text) and "Attributes\n" not in text:
+            yield f"{name}: parameter {key}"
+    gives = signature.return_annotation not in (None, "None", inspect.Signature.empty)
+    if gives and not inspect.isclass(thing) and not re.search("(Returns|Yields)\n", text):
+        yield f"{name}: what it returns"
+
+
+@pytest.mark.parametrize("module", public_modules(), ids=lambda module: module.__name__)
+def test_every_docstring_describes_the_parameters_and_the_result(module):
+    found = []
+    for name, thing in public_things(module):
+        if is_exempt(thing):
+            continue
+        found += undescribed(name, thing)
+        for key, _, is_property in members(thing) if inspect.isclass(thing) else ():
+            if not is_property:
+                found += undescribed(f"{name}.{key}", getattr(thing, key))
+    found = [line for line in found if not re.search(r"parameter (self|cls|args|kwargs)$", line)]
+    assert not found, "\n".join(found)
+
+
+def test_the_estimators_and_the_compiled_classes_are_looked_at():
+    pytest.importorskip("sklearn")
+    assert {"fastrelu.mlp.MLPClassifier", "fastrelu.mlp.MLPRegressor"} <= set(EXAMPLES)
+    assert {"fastrelu.Cache", "fastrelu._core.Cache"} & set(EXAMPLES)

@@ -13,21 +13,21 @@ import fastrelu
 TRAINER = {
     "_arguments", "_catalogue", "_core", "checkpoint", "data_set", "epoch", "exact",
     "exact.methods", "gradients", "history", "links",
-    "losses", "network", "optimizers", "trainer",
+    "loss", "losses", "network", "optimizers", "trainer",
 }  # fmt: skip
 LOADED = {
     "": {"_core"},
     "fastrelu.relu": {"_core", "functional"},
     "fastrelu.get_num_threads()": {"_arguments", "_config", "_core"},
     "fastrelu.Network([2, 1])([1.0, 2.0])": {
-        "_arguments", "_catalogue", "_core", "exact", "exact.methods", "gradients", "losses",
-        "network", "optimizers",
+        "_arguments", "_catalogue", "_core", "exact", "exact.methods", "gradients", "loss",
+        "losses", "network", "optimizers",
     },
     "fastrelu.Trainer(fastrelu.Network([2, 1])).fit([[1.0, 2.0]], [3.0], 2)": TRAINER,
     "fastrelu.schedules.cosine(0.1, 9)": {"_arguments", "_core", "schedules"},
     "fastrelu.load": {
-        "_arguments", "_catalogue", "_core", "exact", "exact.methods", "gradients", "losses",
-        "model_file", "network", "optimizers", "whole_files",
+        "_arguments", "_catalogue", "_core", "exact", "exact.methods", "gradients", "loss",
+        "losses", "model_file", "network", "optimizers", "whole_files",
     },
 }  # fmt: skip
 

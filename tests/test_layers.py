@@ -14,7 +14,7 @@ if not ROOT.is_dir():
 # A room imports from those before it alone.
 ROOMS = [
     {"errors"}, {"kinds"}, {"settings"}, {"data"}, {"preprocess"},
-    {"metrics", "ensemble", "model", "run_folder"}, {"report"}, {"run"}, {"cli"},
+    {"metrics", "ensemble", "model", "table_model", "run_folder"}, {"report"}, {"run"}, {"cli"},
 ]  # fmt: skip
 
 

@@ -318,13 +318,13 @@ def test_bad_input_is_named():
         LECTURE(np.nan)
     with pytest.raises(TypeError, match="g: expected a PiecewiseLinear"):
         fastrelu.maximum(LECTURE, 0)
-    with pytest.raises(ValueError, match="different outputs"):
+    with pytest.raises(ValueError, match="equally many outputs"):
         LECTURE + PiecewiseLinear([0], [[0, 0]])
     with pytest.raises(ValueError, match="tol"):
         LECTURE.simplify(-1)
-    with pytest.raises(ValueError, match="two knots are one"):
+    with pytest.raises(ValueError, match="knots are finite and all different"):
         PiecewiseLinear([1, 1 + 1e-12], [0, 1]).to_network(dtype="float32")
-    with pytest.raises(ValueError, match="overflows float32"):
+    with pytest.raises(ValueError, match="got float32, in which one of them overflows"):
         PiecewiseLinear([1, 2], [0, 1e200]).to_network(dtype="float32")
     with pytest.raises(ValueError, match="dtype"):
         LECTURE.to_network(dtype="int8")

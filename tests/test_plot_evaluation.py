@@ -106,7 +106,7 @@ def test_importance_puts_the_largest_drop_first():
     ("call", "error", "text"),
     [
         (lambda: plot.confusion_matrix([1, 2], [1]), ValueError, "predicted"),
-        (lambda: plot.confusion_matrix([], []), ValueError, "one at least"),
+        (lambda: plot.confusion_matrix([], []), ValueError, "at least one"),
         (lambda: plot.confusion_matrix([1, 2], [1, 3], classes=[1, 2]), ValueError, "3"),
         (lambda: plot.confusion_matrix([[1, 2]], [1]), ValueError, "truth"),
         (lambda: plot.calibration([0, 1], [[0.5, 0.5]]), ValueError, "probabilities"),

@@ -163,7 +163,7 @@ def test_bad_input_is_named(pyplot, rng):
         fastrelu.plot.regions("net", WINDOW)
     with pytest.raises(ValueError, match="color: expected 'value' or 'slope', got 'hue'"):
         fastrelu.plot.regions(net, WINDOW, color="hue")
-    with pytest.raises(ValueError, match="output: expected which of the 4 outputs"):
+    with pytest.raises(ValueError, match="output: expected the number of an output, 0 to 3"):
         fastrelu.plot.regions(net, WINDOW)
     with pytest.raises(ValueError, match=r"output: expected a whole number 0\.\.3, got 4"):
         fastrelu.plot.regions(net, WINDOW, output=4)
@@ -175,8 +175,8 @@ def test_bad_input_is_named(pyplot, rng):
         fastrelu.plot.surface(fastrelu.Network([3, 2, 1]), WINDOW)
     with pytest.raises(ValueError, match="ax: expected 3-D axes"):
         fastrelu.plot.surface(ramp(), WINDOW, pyplot.figure().add_subplot())
-    with pytest.raises(ValueError, match=r"f: expected \(6561,\) values, got shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"f: expected a function .* got shape \(2,\)"):
         fastrelu.plot.surface(lambda X: np.zeros(2), WINDOW)
-    with pytest.raises(ValueError, match="output: expected which of the 2 outputs"):
+    with pytest.raises(ValueError, match="output: expected the number of an output, 0 to 1"):
         fastrelu.plot.surface(lambda X: np.zeros((len(X), 2)), WINDOW)
     assert not pyplot.get_fignums()[1:]

@@ -119,10 +119,10 @@ def test_columns_by_role(tmp_path):
     for choice, says in (
         (ColumnChoice("Yy"), "did you mean 'y'"),
         (ColumnChoice("y", features=("aa",)), "--features: no column 'aa'"),
-        (ColumnChoice("y", features=("y", "a")), "something else too"),
+        (ColumnChoice("y", features=("y", "a")), "which is the target"),
         (ColumnChoice("y", ignore=("zebra",)), "--ignore: no column 'zebra'; the columns are id"),
         (ColumnChoice("y", weights="part"), "line 2: weights 'part': expected a number, got 'x'"),
-        (ColumnChoice("y", features=("a",), ignore=("a",)), "something else too"),
+        (ColumnChoice("y", features=("a",), ignore=("a",)), "which is left out"),
         (ColumnChoice("y", ignore=("id", "w", "a", "b", "part")), "no input columns"),
     ):
         with pytest.raises(DataError, match=says):

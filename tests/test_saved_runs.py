@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_tools import metrics_in, run
-from saved_runs import write_matrix, write_table
+from saved_runs import write_matrix, write_table, write_text
 
 import fastrelu
 from fastrelu.training import load_model
@@ -18,6 +18,7 @@ EXPECTED = {
     "memory": "075e1fd4eeae5ac1",
     "stream": "9fc00da09c782534",
     "search": "a7b0bb8e409a9a94",
+    "text": "d64c7e3315565974",
 }
 
 
@@ -50,6 +51,16 @@ def test_a_streamed_run_goes_on_inside_its_epoch(saved, tmp_path):
     assert result.exit_code == 0, result.output
     assert bits_of(folder) == EXPECTED["stream"]
     assert metrics_in(folder)["test"]["r2"] == 0.9968562937508927
+
+
+def test_a_streamed_run_keeps_the_weights_of_its_classes(saved, tmp_path):
+    """They were counted in rows then; of rows with weights they are counted in these today."""
+    folder, text = saved("text"), write_text(tmp_path / "long.csv")
+    assert run("predict", folder, text).exit_code == 0
+    result = run("train", text, "--resume", folder, "--epochs", 2)
+    assert result.exit_code == 0, result.output
+    assert bits_of(folder) == EXPECTED["text"]
+    assert metrics_in(folder)["test"]["loss"] == 0.8167934778840148
 
 
 def test_a_search_goes_on_with_the_settings_that_it_began_with(saved, tmp_path):

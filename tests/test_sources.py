@@ -48,7 +48,7 @@ def test_a_folder_of_partitions(tmp_path, rng):
     assert list(read([str(folder)], ColumnChoice("y", ignore=("month",))).columns) == ["x", "year"]
     split = read([str(folder)], ColumnChoice("y", extra=("year",)))
     assert list(split.columns) == ["x", "month"] and split.extra["year"][0] == 2023
-    with pytest.raises(DataError, match="--target year: a name of folders"):
+    with pytest.raises(DataError, match="--target year: expected a column of the files"):
         read([str(folder)], ColumnChoice("year"))
     with pytest.raises(DataError, match="--ignore: no column 'week'"):
         read([str(folder)], ColumnChoice("y", ignore=("week",)))

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from catalogue_tools import OPTIMIZERS, optimizer_of
 from conftest import same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,14 +14,6 @@ import fastrelu
 from fastrelu import _core, reference
 
 sparse = pytest.importorskip("scipy.sparse")
-
-OPTIMIZERS = {
-    "sgd": ("SGD", {"learning_rate": 0.05}),
-    "decay": ("SGD", {"learning_rate": 0.05, "weight_decay": 0.01}),
-    "momentum": ("SGD", {"learning_rate": 0.02, "momentum": 0.9}),
-    "adam": ("Adam", {"learning_rate": 0.01}),
-    "adamw": ("AdamW", {"learning_rate": 0.01}),
-}
 
 
 def random_csr(rng, n, d, density, dtype="float32", indices="int32"):
@@ -44,9 +37,8 @@ def everything(module, X, y, sizes, optimizer, *, dtype, w=None, sampling="shuff
                batch_size=16, shards=1, clip=None, bias=True, scale=1.0):  # fmt: skip
     """All that X goes into: numbers to compare, under their names."""
     net = module.Network(sizes, dtype=dtype, seed=seed, bias=bias, scale=scale)
-    name, arguments = OPTIMIZERS[optimizer]
     trainer = module.Trainer(
-        net, optimizer=getattr(module, name)(**arguments), batch_size=batch_size, seed=seed,
+        net, optimizer=optimizer_of(module, optimizer), batch_size=batch_size, seed=seed,
         n_shards=shards, clip_norm=clip,
     )  # fmt: skip
     result = {}
@@ -138,12 +130,11 @@ def test_one_trainer_for_large_and_small_dense_and_sparse_minibatches(optimizer,
     """More than 1024 rows run in blocks; what one step leaves behind must not reach the next."""
     X = random_csr(rng, 2500, 40, 0.02)
     y = rng.normal(size=(2500, 2))
-    name, arguments = OPTIMIZERS[optimizer]
     nets = []
     for module in (fastrelu, reference, None):
         trainer = (module or fastrelu).Trainer(
             (module or fastrelu).Network([40, 4, 2]),
-            optimizer=getattr(module or fastrelu, name)(**arguments),
+            optimizer=optimizer_of(module or fastrelu, optimizer),
             n_shards=shards,
         )
         for rows, dense in [(2500, 0), (7, 0), (3, 1), (1100, 0), (2500, 1), (30, 0), (2500, 0)]:

@@ -3,7 +3,6 @@
 
 import gzip
 import json
-from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -15,17 +14,18 @@ from conftest import same_bits
 import fastrelu
 from fastrelu import _core, reference
 from fastrelu.app.data.readers import ColumnChoice, read
-from fastrelu.app.data.split import PARTS
+from fastrelu.app.data.split import NONE, PARTS, ThresholdSplit
 from fastrelu.app.data.stream import budget, open_stream
 from fastrelu.app.data.stream.npy import NpyStream, npy_file
 from fastrelu.app.data.stream.parquet import ParquetStream
-from fastrelu.app.data.stream.parts import Membership
+from fastrelu.app.data.stream.source import every_target
 from fastrelu.app.data.stream.text import TextStream
 from fastrelu.app.errors import CheckpointError, ConfigError, DataError
 from fastrelu.app.run.build import build
+from fastrelu.app.run.prepare import column_choice, prepare
 from fastrelu.app.run.stream_feeder import StreamFeeder
-from fastrelu.app.run.stream_prepare import prepare_stream
 from fastrelu.app.settings import merge
+from fastrelu.reference.split import split
 
 MEMORY = 50_000_000
 
@@ -43,12 +43,19 @@ def write(path, columns, group=70):
 
 def prepared(stream, **settings):
     given = {"hidden": (5,), "batch_size": 16, "epochs": 2, "lr": 0.01, "schedule": "constant"}
-    return prepare_stream(stream, merge(given | settings))
+    return prepare(stream, merge(given | settings))
+
+
+def drawn(classes, seed=0, validation=0.1, test=0.2):
+    """The parts of rows by the rule, as numbers; `classes`, or how many rows of a regression."""
+    classes = [0] * classes if isinstance(classes, int) else list(classes)
+    parts = split(seed, classes, validation, test)
+    return np.array([NONE if part is None else PARTS.index(part) for part in parts])
 
 
 def feeder_of(data, blocks=4, readers=2):
     share = budget.Share(blocks * data.settings.batch_size, readers)
-    return StreamFeeder(data.rows, share, data.settings.batch_size, data.settings.seed)
+    return StreamFeeder(data.split_rows, share, data.settings.batch_size, data.settings.seed)
 
 
 def trained(data, feeder, epochs=2):
@@ -71,18 +78,12 @@ def small(tmp_path, rng):
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**63 - 1])
-def test_the_parts_of_rows_are_the_references(seed):
+def test_the_former_rule_is_the_references(seed):
     names = reference.blocks.membership(seed, 403, 0.13, 0.29)
-    drawn = Membership(seed, 0.13, 0.29).drawn(0, 403)
-    assert [PARTS[number] for number in drawn] == names
+    whole = ThresholdSplit(seed, 0.13, 0.29).drawn(0, 403)
+    assert [PARTS[number] for number in whole] == names
     for first in (1, 2, 3, 100, 402):  # wherever a chunk begins
-        assert (Membership(seed, 0.13, 0.29).drawn(first, 403 - first) == drawn[first:]).all()
-
-
-def test_shares_are_kept_and_nothing_else_matters():
-    counts = Counter(Membership(3, 0.1, 0.2).drawn(0, 100_000).tolist())
-    assert abs(counts[1] - 10_000) < 400 and abs(counts[2] - 20_000) < 500
-    assert set(Membership(3, 0.0, 0.0).drawn(0, 1000).tolist()) == {0}
+        assert (ThresholdSplit(seed, 0.13, 0.29).drawn(first, 403 - first) == whole[first:]).all()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -93,15 +94,13 @@ def test_an_epoch_is_the_references(small, dtype):
     whole = read([small.source], ColumnChoice(target="y"))
     X = data.inputs.transform(whole, None, dtype)
     y = data.target.encode(whole.target, dtype)[:, None]
-    parts = np.array(reference.blocks.membership(5, 500, 0.1, 0.2))
-    chunks = [
-        np.flatnonzero(parts[first : first + 70] == "train") + first for first in range(0, 500, 70)
-    ]
+    parts = drawn(500, seed=5)
+    chunks = [np.flatnonzero(parts[first : first + 70] == 0) + first for first in range(0, 500, 70)]
     net = reference.Network([3, 5, 1], dtype=dtype, init="glorot_uniform", seed=5)
     twin = reference.Trainer(net, optimizer=reference.Adam(0.01), batch_size=16, seed=5)
     assert losses == twin.fit_blocks(X, y, chunks, 64, 2)
     assert same_bits(parameters, np.concatenate([a.ravel() for a in flat(net)]))
-    assert data.counts() == dict(Counter(parts.tolist())) | {"dropped": 0}
+    assert data.counts() == {"train": 350, "validation": 50, "test": 100, "dropped": 0}
 
 
 def flat(net):
@@ -113,7 +112,7 @@ def flat(net):
 def test_statistics_are_those_of_the_training_rows_in_memory(small):
     data = prepared(small)
     whole = read([small.source], ColumnChoice(target="y"))
-    train = np.flatnonzero(Membership(0, 0.1, 0.2).drawn(0, 500) == 0)
+    train = np.flatnonzero(drawn(500) == 0)
     from fastrelu.app.preprocess import fit_inputs, fit_target
 
     assert data.inputs.describe() == fit_inputs(whole, train).describe()
@@ -277,7 +276,8 @@ def test_scores_are_those_of_the_rows_in_memory(tmp_path, rng, target):
     trainer = build(data.settings, data.inputs, data.target, data.loss, feeder.steps_in_epoch())
     feeder.run_epoch(trainer, lambda: False)
     whole = read([path], ColumnChoice(target="y", weights="w"))
-    parts = Membership(0, 0.1, 0.2).drawn(0, 900)
+    classes = data.target.encode(whole.target) if target == "class" else np.zeros(900, int)
+    parts = drawn(c if w else None for c, w in zip(classes.tolist(), whole.weights, strict=True))
     for number, part in enumerate(PARTS):
         rows = np.flatnonzero((parts == number) & (whole.weights > 0))
         scores = feeder.evaluate(trainer.network, part)
@@ -285,10 +285,10 @@ def test_scores_are_those_of_the_rows_in_memory(tmp_path, rng, target):
         X, y = data.inputs.transform(whole, rows), data.target.encode(whole.target[rows])
         w = whole.weights[rows]
         if target == "class":
-            n = np.bincount(y[parts[rows] == number])
             hits = trainer.network(X).argmax(axis=1) == y
             assert scores.result()["accuracy"] == pytest.approx((w * hits).sum() / w.sum())
-            n = np.array(data.target.counts)
+            train = parts == 0  # each class weighs as its training rows do
+            n = np.bincount(classes[train], whole.weights[train])
             w = w * (n.sum() / (len(n) * n))[y]
         else:
             error = trainer.network(X)[:, 0].astype(float) - y
@@ -311,8 +311,6 @@ def test_a_column_can_say_the_part(tmp_path, rng):
     )
     with pytest.raises(DataError, match=r"bad\.parquet: row 3: --split column:part: .*got 'what'"):
         prepared(ParquetStream([bad], choice, MEMORY), split="column:part")
-    with pytest.raises(ConfigError, match="--split time needs all rows in memory"):
-        prepared(ParquetStream([path], choice, MEMORY), split="time:part")
     with pytest.raises(ConfigError, match="--sampling subset draws from all rows"):
         prepared(ParquetStream([path], choice, MEMORY), sampling="subset")
 
@@ -330,9 +328,41 @@ def test_gaps_text_dates_and_missing_targets(tmp_path, rng):
     assert np.isfinite(parameters).all() and losses[1] < losses[0]
     whole = read([path], ColumnChoice(target="y"))
     block = next(feeder_of(data).batches("test"))
-    rows = np.flatnonzero(Membership(0, 0.1, 0.2).drawn(0, 600) == 2)
-    rows = rows[~np.isnan(whole.target[rows])]
+    rows = np.flatnonzero(drawn(None if v else 0 for v in np.isnan(whole.target)) == 2)
     assert same_bits(block.X, data.inputs.transform(whole, rows))
+
+
+def test_a_file_that_outgrows_the_memory_keeps_its_test_rows(tmp_path, rng):
+    """The sets, what is learned and what is scored: of one file, streamed or in memory."""
+    columns = table(rng, 1200, day=rng.integers(0, 40, 1200))
+    columns["w"] = rng.integers(0, 3, 1200).astype(float)
+    columns["kind"] = np.where(columns["y"] > 1, "high", np.where(columns["y"] > 0, "mid", "low"))
+    columns["y"] = [None if i % 40 == 7 else v for i, v in enumerate(columns["y"])]
+    path = write(tmp_path / "t.parquet", columns, group=170)
+    for more in (
+        {"target": "y", "ignore": ("kind",)},
+        {"target": "kind", "ignore": ("y",), "class_weight": "balanced"},
+        {"target": "y", "ignore": ("kind",), "split": "time:day"},
+    ):
+        given = merge({"weights": "w", "seed": 3, "hidden": (4,), "batch_size": 16} | more)
+        choice = column_choice(given)
+        held = prepare(read([path], choice), given)
+        stream = ParquetStream([path], choice, MEMORY)
+        streamed = prepare(stream, given)
+        assert streamed.counts() == held.counts() and min(held.counts().values()) > 0
+        assert streamed.inputs.describe() == held.inputs.describe()
+        assert streamed.target.describe() == held.target.describe()
+        assert streamed.settings == held.settings
+        numbers = np.concatenate([streamed.split_rows.split.numbers(t, first) for first, t in
+                                  every_target(stream)])  # fmt: skip
+        for number, part in enumerate(PARTS):
+            assert (np.flatnonzero(numbers == number) == held.rows[part]).all()
+        feeders = [data.feeder() for data in (held, streamed)]
+        net = build(held.settings, held.inputs, held.target, held.loss, 9).network
+        for part in PARTS:
+            scores = [feeder.evaluate(net, part).result() for feeder in feeders]
+            assert scores[0]["loss"] == scores[1]["loss"]
+            assert scores[0] == pytest.approx(scores[1], rel=1e-9)
 
 
 # Files
@@ -373,7 +403,7 @@ def test_npy_matrices_stream_and_bytes_stay_bytes(tmp_path, rng, monkeypatch):
     assert feeder._block.X.dtype == np.uint8 and data.inputs.scale == 1 / 255
     seen = np.sort(feeder._block.X[: feeder._block.n_rows].view("V20").ravel())
     assert np.isin(seen, images.reshape(400, 20).view("V20").ravel()).all()
-    rows = np.flatnonzero(Membership(0, 0.1, 0.2).drawn(0, 400) == 1)
+    rows = np.flatnonzero(drawn(labels) == 1)
     block = next(feeder.batches("validation"))
     assert (block.X == images.reshape(400, 20)[rows]).all() and (block.truth == labels[rows]).all()
 
@@ -386,7 +416,7 @@ def test_a_matrix_has_its_target_in_a_column(tmp_path, rng):
     )
     assert data.inputs.n_inputs == 3 and data.target_name == "1"
     block = next(feeder_of(data).batches("train"))
-    rows = np.flatnonzero(Membership(0, 0.1, 0.2).drawn(0, 300) == 0)
+    rows = np.flatnonzero(drawn(300) == 0)
     assert same_bits(block.truth, X[rows, 1])
     content = (tmp_path / "m.npy").read_bytes()
     (tmp_path / "m.npy").write_bytes(content[:-900])

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Settings as flags and as TOML, and the rows that a split gives."""
 
-import numpy as np
 import pytest
 
 pytest.importorskip("click")
@@ -9,9 +8,9 @@ from command_tools import run
 
 from fastrelu import _core
 from fastrelu.app import kinds
-from fastrelu.app.data.split import row_numbers, split_rows
+from fastrelu.app.data.split import row_numbers
 from fastrelu.app.settings import Settings, load_toml, merge, options, to_toml
-from fastrelu.training import ConfigError, DataError
+from fastrelu.training import ConfigError
 
 
 def test_toml_there_and_back(tmp_path):
@@ -92,44 +91,6 @@ def test_row_numbers_are_philox_words_wherever_they_start():
         expected = _core.philox_block((block, 0, 0, 0), (11, 8))
         assert words[4 * block : 4 * block + 4].tolist() == expected
     assert (row_numbers(11, 13, 9) == words[13:22]).all()
-
-
-def split(n, classes=None, column=None, used=None, **settings):
-    used = np.arange(n) if used is None else used
-    return split_rows(merge(settings), used, classes, column)
-
-
-def test_random_split_has_exact_shares_of_each_class():
-    classes = np.repeat([0, 1, 2, 3], [1, 2, 97, 900])
-    parts = split(1000, classes, test=0.2, validation=0.1)
-    assert [len(parts[p]) for p in ("train", "validation", "test")] == [700, 100, 200]
-    assert sorted(np.concatenate(list(parts.values()))) == list(range(1000))
-    assert set(classes[parts["train"]]) == {0, 1, 2, 3}
-    assert abs((classes[parts["test"]] == 2).sum() - 0.2 * 97) <= 1
-    again = split(1000, classes, test=0.2, validation=0.1)
-    assert all((again[p] == parts[p]).all() for p in parts)
-    other = split(1000, classes, seed=1)
-    assert (other["test"] != parts["test"]).any()
-
-
-def test_a_rows_place_does_not_depend_on_rows_that_are_left_out_far_behind():
-    parts = split(500, test=0.5, validation=0)
-    fewer = split(500, used=np.arange(400), test=0.5, validation=0)
-    both = np.isin(np.arange(400), parts["test"]) == np.isin(np.arange(400), fewer["test"])
-    assert both.mean() > 0.8  # the rank alone moves
-
-
-def test_time_and_column_splits():
-    times = np.array(["2024-03-01", "2024-01-01", "2024-02-01"] * 4, "datetime64[us]")
-    parts = split(12, column=times, split="time:t", test=0.34, validation=0.3)
-    assert times[parts["test"]].min() == np.datetime64("2024-03-01")
-    assert times[parts["train"]].max() <= times[parts["validation"]].min()
-    with pytest.raises(DataError, match="1 rows have no time"):
-        split(3, column=np.array([1.0, np.nan, 2]), split="time:t")
-    with pytest.raises(DataError, match="did you mean train"):
-        split(3, column=np.array(["train", "tran", "test"], object), split="column:c")
-    with pytest.raises(DataError, match="at least 2 rows"):
-        split(3, column=np.array(["train", "test", "test"], object), split="column:c")
 
 
 def test_defaults_are_of_their_own_kind():

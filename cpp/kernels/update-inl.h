@@ -48,9 +48,9 @@ FASTRELU_INLINE typename Simd<T>::V update_vector(const UpdateArgs<T>& u, bool d
                                                   const StateVectors<T, kWhole>& state) {
   using S = Simd<T>;
   using V = typename S::V;
-  using Rule = typename UpdateArgs<T>::Rule;
+  using Rule = UpdateRule;
   if (u.clipped) g = g * S::set1(u.clip);
-  if (decay && u.rule != Rule::adamw) g = S::fma(S::set1(u.weight_decay), w, g);
+  if (decay && !u.decoupled) g = S::fma(S::set1(u.weight_decay), w, g);
   const V lr = S::set1(u.learning_rate);
   if (u.rule == Rule::sgd) return S::fma(-lr, g, w);
   if (u.rule == Rule::momentum || u.rule == Rule::nesterov) {
@@ -59,18 +59,25 @@ FASTRELU_INLINE typename Simd<T>::V update_vector(const UpdateArgs<T>& u, bool d
     state.store(0, velocity);
     return w + (u.rule == Rule::nesterov ? S::fma(mu, velocity, push) : velocity);
   }
+  if (u.rule == Rule::lion) {
+    const V m = state.load(0);
+    const V c = S::fma(S::set1(u.beta_1), m, S::set1(u.c1) * g);
+    state.store(0, flush<T>(S::fma(S::set1(u.beta_2), m, S::set1(u.c2) * g)));
+    if (decay) w = S::fma(S::set1(-u.weight_decay), w, w);
+    return w - (c > S::zero() ? lr : S::zero() > c ? -lr : c);
+  }
   const V m = flush<T>(S::fma(S::set1(u.beta_1), state.load(0), S::set1(u.c1) * g));
   const V v = flush<T>(S::fma(S::set1(u.beta_2), state.load(1), (S::set1(u.c2) * g) * g));
   state.store(0, m);
   state.store(1, v);
   const V step = (lr * m) / (S::sqrt(v) + S::set1(u.epsilon));
-  if (decay && u.rule == Rule::adamw) w = S::fma(S::set1(-u.weight_decay), w, w);
+  if (decay && u.decoupled) w = S::fma(S::set1(-u.weight_decay), w, w);
   return w - step;
 }
 
 template <class T>
 FASTRELU_INLINE bool is_plain_sgd(const UpdateArgs<T>& u) {
-  return u.rule == UpdateArgs<T>::Rule::sgd && u.weight_decay == 0 && !u.clipped;
+  return u.rule == UpdateRule::sgd && u.weight_decay == 0 && !u.clipped;
 }
 
 // Up to a vector of parameters with their state, `lanes` of it.

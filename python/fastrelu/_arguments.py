@@ -34,18 +34,25 @@ def whole_number(name: str, value: Any, low: int, high: int | None = None) -> in
 
 
 def real_number(
-    name: str, value: Any, low: float = -math.inf, high: float = math.inf, above: bool = False
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: bool = False,
+    below: bool = False,
 ) -> float:
-    """Return `value` as a finite float >= low (> low if `above`) and <= high."""
+    """Return `value` as a finite float >= low (> low if `above`) and <= high (< if `below`)."""
     expected = "a finite number"
     if low > -math.inf:
         expected += f" {'>' if above else '>='} {low:g}"
     if high < math.inf:
-        expected += f" and <= {high:g}"
+        expected += f" and {'<' if below else '<='} {high:g}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected {expected}, got {value!r}")
     number = float(value)
-    if not math.isfinite(number) or number < low or number > high or (above and number == low):
+    outside = number < low or number > high
+    outside |= (above and number == low) or (below and number == high)
+    if outside or not math.isfinite(number):
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
     return number
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import _core
+from fastrelu._arguments import real_number
 
 Task = Literal["regression", "classification", "multilabel"]
 Link = Literal["identity", "softmax", "logistic", "log"]
@@ -20,12 +21,22 @@ Class = TypeVar("Class", bound=type)
 
 @dataclass(frozen=True)
 class Parameter:
-    """A number that a loss takes: `initial` unless it is given, between `low` and `high`."""
+    """A number that a loss or an optimizer takes: `initial` unless it is given.
+
+    It lies between `low` and `high`, which are possible themselves if `with_low` and `with_high`.
+    """
 
     name: str
     initial: float
     low: float
     high: float
+    with_low: bool
+    with_high: bool
+
+    def check(self, value: Any) -> float:
+        """Return the value as a float; TypeError or ValueError if it is not possible."""
+        above, below = not self.with_low, not self.with_high
+        return real_number(self.name, value, self.low, self.high, above=above, below=below)
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,7 @@ class LossInfo:
     domain : Domain
         What the targets may be.
     metric : {"r2", "accuracy", "d2"}
-        What predictions are judged by.
+        How predictions are evaluated.
     averaged : bool
         A row's loss is the mean over the outputs, else their sum.
     least_outputs : int
@@ -101,6 +112,27 @@ class ActivationInfo:
     slope: float
 
 
+@dataclass(frozen=True)
+class OptimizerInfo:
+    """An optimizer's row of the catalogue.
+
+    Attributes
+    ----------
+    name : str
+    decoupled : bool
+        Whether weight decay takes from the weights, else it is added to the gradient.
+    learning_rate : float
+        The usual one.
+    numbers : dict of str to Parameter
+        What else the optimizer takes, each with its usual value.
+    """
+
+    name: str
+    decoupled: bool
+    learning_rate: float
+    numbers: dict[str, Parameter]
+
+
 def _loss_info(row: dict[str, Any]) -> LossInfo:
     parameter = row["parameter"]
     return LossInfo(
@@ -117,6 +149,12 @@ LOSSES: dict[str, LossInfo] = {row["name"]: _loss_info(row) for row in _tables["
 ACTIVATIONS: dict[str, ActivationInfo] = {
     row["name"]: ActivationInfo(**row) for row in _tables["activations"]
 }
+OPTIMIZERS: dict[str, OptimizerInfo] = {
+    row["name"]: OptimizerInfo(
+        **row | {"numbers": {each["name"]: Parameter(**each) for each in row["numbers"]}}
+    )
+    for row in _tables["optimizers"]
+}
 
 
 def names_text(names: Iterable[str]) -> str:
@@ -125,6 +163,7 @@ def names_text(names: Iterable[str]) -> str:
 
 
 def with_names(cls: Class) -> Class:
-    """Return the class; its docstring's ``{activations}`` has become the activations' names."""
-    cls.__doc__ = (cls.__doc__ or "").replace("{activations}", names_text(ACTIVATIONS))
+    """Return the class; ``{activations}`` and ``{optimizers}`` in its docstring become names."""
+    for key, names in (("{activations}", ACTIVATIONS), ("{optimizers}", OPTIMIZERS)):
+        cls.__doc__ = (cls.__doc__ or "").replace(key, names_text(names))
     return cls

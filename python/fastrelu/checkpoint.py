@@ -7,12 +7,14 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from fastrelu import losses
-from fastrelu.optimizers import SGD, Adam, AdamW, LearningRate
+from fastrelu import losses, optimizers
+from fastrelu.optimizers import LearningRate
 
 if TYPE_CHECKING:
     from fastrelu.model_file import Arrays
     from fastrelu.trainer import Trainer
+
+__all__ = ["FORMAT"]
 
 FORMAT = "fastrelu.checkpoint"  # the format that the files name
 #: Numbers whose every bit counts: written in hexadecimal.
@@ -223,15 +225,15 @@ def _arguments(settings: dict[str, Any], rate: Any) -> dict[str, Any]:
 
     if rate is None:
         raise ValueError(
-            "learning_rate: the checkpoint was made with a callable of your own; give it again"
+            "learning_rate: expected the callable that the checkpoint was made with, got None; a "
+            "checkpoint cannot hold it"
         )
     if isinstance(rate, dict):
         rate = schedules.from_description(rate)
-    kinds = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
     more = settings["optimizer_settings"]
     return {
         "loss": losses.from_settings(settings),
-        "optimizer": kinds[settings["optimizer"]](learning_rate=rate, **more),
+        "optimizer": optimizers.as_optimizer(settings["optimizer"], learning_rate=rate, **more),
         "batch_size": settings["batch_size"],
         "seed": settings["seed"],
         "clip_norm": settings["clip_norm"],

@@ -41,8 +41,8 @@ class DataSet:
     --------
     >>> import fastrelu
     >>> data = fastrelu.Trainer(fastrelu.Network([1, 1])).prepare([[0.0], [1.0]], [0.0, 1.0])
-    >>> len(data), data.n_inputs, data.loss
-    (2, 1, 'squared_error')
+    >>> len(data), data.n_inputs, data.n_outputs, data.dtype, data.loss
+    (2, 1, 1, dtype('float32'), 'squared_error')
     """
 
     def __init__(self, core: _core.DataSet, shape: Shape, y: Any, sample_weight: Any) -> None:
@@ -79,13 +79,54 @@ class DataSet:
         return f"<fastrelu.DataSet of {self.n_rows} rows, {widths}, {self.dtype}, {self.loss}>"
 
     def metric(self, loss: Loss) -> Metric:
-        """Return the metric of `loss` on these targets. What it needs to know of them is kept."""
+        """Return the metric of `loss` on these targets. What it needs to know of them is kept.
+
+        Parameters
+        ----------
+        loss : Loss
+            The loss that the rows were prepared for.
+
+        Returns
+        -------
+        Metric
+            A function from outputs (n_rows, n_outputs) to the metric, a float.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> trainer = fastrelu.Trainer(fastrelu.Network([1, 1]))
+        >>> data = trainer.prepare([[0.0], [1.0]], [0.0, 1.0])
+        >>> data.metric(trainer.loss)([[0.0], [1.0]])  # R2 of outputs without an error
+        1.0
+        """
         if self._metric is None:
             self._metric = Metric(loss, self._y, self._sample_weight)
         return self._metric
 
     def require(self, name: str, shape: Shape) -> None:
-        """Raise ValueError, naming the argument, if this was made for another kind of network."""
+        """Raise an error if this was made for another kind of network.
+
+        Parameters
+        ----------
+        name : str
+            The name of the argument, for the message.
+        shape : Shape
+            The inputs, outputs, dtype and loss that are needed.
+
+        Raises
+        ------
+        ValueError
+            If this does not fit.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> from fastrelu.data_set import Shape
+        >>> data = fastrelu.Trainer(fastrelu.Network([1, 1])).prepare([[0.0]], [0.0])
+        >>> data.require("data", Shape(2, 1, np.dtype("float32"), "squared_error"))
+        Traceback (most recent call last):
+        ValueError: data: expected rows prepared for 2 inputs, 1 outputs, float32 and ...
+        """
         if self._shape != shape:
             raise ValueError(
                 f"{name}: expected rows prepared for {shape.n_inputs} inputs, {shape.n_outputs} "

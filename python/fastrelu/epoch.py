@@ -18,6 +18,8 @@ from fastrelu.losses import Loss
 from fastrelu.network import Network
 from fastrelu.optimizers import Optimizer
 
+__all__ = ["SAMPLINGS", "Sampling"]
+
 Sampling = Literal["shuffle", "subset", "with_replacement"]
 SAMPLINGS = ("shuffle", "subset", "with_replacement")
 Stop = Callable[[], Any]
@@ -285,11 +287,11 @@ def check_data(trainer: EpochMethods, name: str, data: Any) -> None:
     if not is_block_source(data):
         raise TypeError(f"{name}: expected a DataSet from prepare, got {type(data).__name__}")
     if trainer.n_shards != 1:
-        raise ValueError(f"{name}: blocks need n_shards=1, got {trainer.n_shards}")
+        raise ValueError(f"{name}: expected n_shards=1 for blocks, got {trainer.n_shards}")
     if data.block_rows % trainer.batch_size or data.block_rows < 1 or data.n_rows < 1:
         raise ValueError(
-            f"{name}: expected blocks of a multiple of {trainer.batch_size} rows (batch_size), and "
-            f"one row at least, got blocks of {data.block_rows} and {data.n_rows} rows"
+            f"{name}: expected blocks of a multiple of batch_size={trainer.batch_size} rows, and "
+            f"at least one row, got blocks of {data.block_rows} rows and {data.n_rows} rows in all"
         )
 
 
@@ -334,9 +336,9 @@ def require_same_epoch(
     kind = sampling if isinstance(data, DataSet) else "blocks"
     if state["in_epoch"] and (state["epoch_rows"], state["sampling"]) != (data.n_rows, kind):
         raise ValueError(
-            f"X: an interrupted epoch over {state['epoch_rows']} rows with "
-            f"sampling={state['sampling']!r} is to be finished first, got {data.n_rows} "
-            f"rows with {kind!r} (discard_epoch() gives it up)"
+            f"X: expected the {state['epoch_rows']} rows with sampling={state['sampling']!r} of "
+            f"the interrupted epoch, which is to be finished first, got {data.n_rows} rows with "
+            f"{kind!r} (discard_epoch() gives that epoch up)"
         )
 
 

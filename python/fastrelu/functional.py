@@ -10,6 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastrelu import _core
 
+__all__ = [
+    "linear_relu",
+    "relu",
+    "relu_backward",
+]
+
 Array = NDArray[Any]
 
 

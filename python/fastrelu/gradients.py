@@ -56,7 +56,30 @@ class Gradients:
 
     @classmethod
     def of(cls, net: _core.Network, flat: Array, inputs: Array | None = None) -> Gradients:
-        """Return the gradient `flat` with its views for each layer of `net`."""
+        """Return a gradient, given as one vector, with its views for each layer of a network.
+
+        Parameters
+        ----------
+        net : Network
+            The network.
+        flat : ndarray, (n_parameters,)
+            The gradient, in the order of ``net.parameters``; it is not copied.
+        inputs : ndarray, optional
+            The gradient with respect to X.
+
+        Returns
+        -------
+        Gradients
+            Its `weights` and `biases` are views into `flat`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastrelu
+        >>> net = fastrelu.Network([2, 1])
+        >>> fastrelu.Gradients.of(net, np.array([3.0, 4.0, 5.0])).biases
+        (array([5.]),)
+        """
         weights, biases, at = [], [], 0
         for fan_in, fan_out in pairwise(net.layer_sizes):
             weights.append(flat[at : at + fan_in * fan_out].reshape(fan_in, fan_out))

@@ -15,6 +15,18 @@ from numpy.typing import NDArray
 from fastrelu import links
 from fastrelu.losses import Loss
 
+__all__ = [
+    "FORMER_KEYS",
+    "RECORD_KEYS",
+    "Callback",
+    "EpochRecord",
+    "History",
+    "Metric",
+    "Progress",
+    "call_callbacks",
+    "checked_callbacks",
+]
+
 
 class EpochRecord(dict[str, Any]):
     """The numbers of one epoch, the same for `Trainer`, the estimators and ``fastrelu train``.
@@ -94,7 +106,27 @@ class EpochRecord(dict[str, Any]):
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of a key, also of a former key; `default` if there is no such key."""
+        """Return the value of a key, also of a former key; `default` if there is no such key.
+
+        Parameters
+        ----------
+        key : str
+            A key of the record, or a former one.
+        default : object
+            What to return for any other key.
+
+        Returns
+        -------
+        object
+            The value.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> record = fastrelu.EpochRecord(epoch=1, loss=0.5, val_loss=0.75)
+        >>> record.get("loss"), record.get("validation_loss"), record.get("colour", "none")
+        (0.5, 0.75, 'none')
+        """
         return self[key] if key in self or key in FORMER_KEYS else default
 
     def __missing__(self, key: str) -> Any:
@@ -107,7 +139,29 @@ Callback = Callable[[Any, EpochRecord], Any]
 
 
 def checked_callbacks(callbacks: Iterable[Callback]) -> list[Callback]:
-    """Return callbacks as a list; TypeError if they are none."""
+    """Return callbacks as a list, if that is what they are.
+
+    Parameters
+    ----------
+    callbacks : iterable of callable
+        Functions of the owner of the fit (a trainer or an estimator) and an `EpochRecord`.
+
+    Returns
+    -------
+    list of callable
+        The callbacks.
+
+    Raises
+    ------
+    TypeError
+        If this is not an iterable of callables.
+
+    Examples
+    --------
+    >>> from fastrelu import history
+    >>> history.checked_callbacks((print,))
+    [<built-in function print>]
+    """
     if not isinstance(callbacks, Iterable):
         raise TypeError(f"callbacks: expected callables in a list, got {callbacks!r}")
     calls = list(callbacks)
@@ -118,9 +172,31 @@ def checked_callbacks(callbacks: Iterable[Callback]) -> list[Callback]:
 
 
 def call_callbacks(callbacks: Iterable[Callback], owner: Any, record: EpochRecord) -> bool:
-    """Call each with the owner of the fit and an epoch's record; whether one asks to stop.
+    """Call each callback after an epoch; return whether one of them asks to stop.
 
     Every callback sees the epoch, also after one that asks to stop.
+
+    Parameters
+    ----------
+    callbacks : iterable of callable
+        The callbacks.
+    owner : object
+        Their first argument: the trainer or the estimator.
+    record : EpochRecord
+        Their second argument.
+
+    Returns
+    -------
+    bool
+        Whether one of them returned something true.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> from fastrelu import history
+    >>> record = fastrelu.EpochRecord(epoch=1, loss=0.5)
+    >>> history.call_callbacks([lambda owner, record: record.loss < 0.6], None, record)
+    True
     """
     return any([bool(callback(owner, record)) for callback in callbacks])
 
@@ -172,6 +248,10 @@ class History:
     def __len__(self) -> int:
         return len(self.loss)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A pickle of 0.1 has no learning rates.
+        self.__dict__.update({"learning_rate": []} | state)
+
     def append(self, record: EpochRecord) -> None:
         """Add the record of one epoch.
 
@@ -208,9 +288,33 @@ def warn_of_divergence(history: History) -> None:
 
 
 class Metric:
-    """A loss's metric on these targets, weighted by row, in float64.
+    """The metric of a loss on given targets, in float64: a function of the outputs.
 
-    What depends on the targets alone is computed once, for many judgements.
+    What depends on the targets alone is computed once, for any number of calls. A call takes the
+    outputs of a network, (n, n_outputs), and returns a float: the accuracy, D2 or R2; the mean over
+    the outputs where there are several.
+
+    Parameters
+    ----------
+    loss : Loss
+        The loss; ``loss.info.metric`` says which metric it is.
+    y : array_like
+        The targets, as `Trainer.fit` takes them.
+    sample_weight : array_like, (n,), or None
+        Weights of the rows.
+
+    References
+    ----------
+    Hastie, Tibshirani and Wainwright (2015), Statistical learning with sparsity, section 3.3 (the
+    share D2 of the deviance that is explained).
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> from fastrelu import history
+    >>> r2 = history.Metric(fastrelu.losses.SquaredError(), [0.0, 2.0], None)
+    >>> r2.name, r2([[0.0], [2.0]]), r2([[1.0], [1.0]])
+    ('r2', 1.0, 0.0)
     """
 
     def __init__(self, loss: Loss, y: Any, sample_weight: Any) -> None:
@@ -262,7 +366,29 @@ class Metric:
 
 
 class Progress:
-    """One line a finished epoch: rewritten in a terminal, else printed."""
+    """Writes one line for each finished epoch to stderr; a terminal shows the last one alone.
+
+    A call takes an `EpochRecord` and writes its line.
+
+    Parameters
+    ----------
+    epochs : int
+        The number of epochs that are to come.
+    metric : str
+        The name of the validation metric.
+
+    Examples
+    --------
+    >>> import contextlib, io
+    >>> import fastrelu
+    >>> from fastrelu import history
+    >>> with contextlib.redirect_stderr(io.StringIO()) as lines:
+    ...     progress = history.Progress(epochs=1, metric="r2")
+    ...     progress(fastrelu.EpochRecord(epoch=1, loss=0.5, rows_per_second=2000))
+    ...     progress.close()
+    >>> print(lines.getvalue().strip())
+    epoch 1 (1/1)  loss 0.5  2,000 rows/s
+    """
 
     def __init__(self, epochs: int, metric: str) -> None:
         self.epochs = epochs
@@ -271,7 +397,7 @@ class Progress:
         self.live = sys.stderr.isatty()
 
     def __call__(self, record: EpochRecord) -> None:
-        """Report one epoch."""
+        """Write the line of one epoch."""
         self.done += 1
         text = f"epoch {record.epoch} ({self.done}/{self.epochs})  loss {record.loss:.6g}"
         if record.val_loss is not None:
@@ -282,6 +408,12 @@ class Progress:
         sys.stderr.flush()
 
     def close(self) -> None:
-        """End the live line."""
+        """End the line that a terminal shows, if there is one.
+
+        Examples
+        --------
+        >>> from fastrelu import history
+        >>> history.Progress(epochs=3, metric="r2").close()  # nothing was written
+        """
         if self.live and self.done:
             sys.stderr.write("\n")

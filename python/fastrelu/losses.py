@@ -7,89 +7,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastrelu import _catalogue
-from fastrelu._arguments import real_number
-from fastrelu._catalogue import LossInfo
+from fastrelu.loss import Array, Loss, as_loss, names, with_parameter
 
-Array = NDArray[np.float64]
-
-_classes: dict[str, type[Loss]] = {}
-
-
-class Loss:
-    """The base of all losses. A class is one loss; an object is a loss with its parameter.
-
-    Training minimizes the mean of the loss over the rows. What the core's catalogue says of a loss
-    is in `info`: its task and link, its valid targets, its metric, its parameter.
-
-    Attributes
-    ----------
-    name : str
-        The loss's name. It can be given instead of an object, and then the parameter has its usual
-        value.
-    info : LossInfo
-        ``info.link`` is "identity", "softmax", "logistic" or "log"; ``info.domain.text`` describes
-        the valid targets; ``info.metric`` is "r2", "accuracy" or "d2".
-
-    Examples
-    --------
-    >>> import fastrelu
-    >>> loss = fastrelu.losses.Huber(delta=2.0)
-    >>> loss.name, loss.parameter, loss.info.link, loss.info.metric
-    ('huber', 2.0, 'identity', 'r2')
-    """
-
-    name: ClassVar[str]
-    info: ClassVar[LossInfo]
-
-    def __init_subclass__(cls) -> None:
-        cls.info = _catalogue.LOSSES[cls.name]
-        _classes[cls.name] = cls
-
-    def __post_init__(self) -> None:
-        parameter = self.info.parameter
-        if parameter is None:
-            return
-        low, high = parameter.low, parameter.high
-        value = real_number(parameter.name, self.parameter, low, high, above=True)
-        if value == high:
-            raise ValueError(
-                f"{parameter.name}: expected a number between {low:g} and {high:g}, got {value!r}"
-            )
-
-    @property
-    def parameter(self) -> Any:
-        """The value of the loss's parameter; 0 if it has none."""
-        return 0.0 if self.info.parameter is None else getattr(self, self.info.parameter.name)
-
-    def deviance(self, y: Array, mu: Array) -> Array:
-        """Return half the unit deviance of means from targets, for losses whose metric is "d2".
-
-        Parameters
-        ----------
-        y, mu : ndarray of float64
-            Targets and means, of one shape.
-
-        Returns
-        -------
-        ndarray of float64
-            One number for each target. The metric D2 is the share of their sum that is explained.
-
-        Raises
-        ------
-        NotImplementedError
-            If the loss has no deviance.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import fastrelu
-        >>> fastrelu.losses.Poisson().deviance(np.array([0.0, 1.0]), np.array([1.0, 1.0]))
-        array([1., 0.])
-        """
-        raise NotImplementedError(f"{self.name} has no deviance")
+__all__ = [
+    "AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "Gamma", "Huber", "Loss", "Poisson",
+    "Quantile", "SquaredError", "Tweedie", "as_loss", "core_options", "from_settings", "names",
+    "positive_weights", "with_parameter",
+]  # fmt: skip
 
 
 def _initial(name: str) -> float:
@@ -185,7 +112,21 @@ class Poisson(Loss):
     name: ClassVar[str] = "poisson"
 
     def deviance(self, y: Array, mu: Array) -> Array:
-        """Return ``y log(y / mu) - y + mu`` for each target; see `Loss.deviance`."""
+        """Return ``y log(y / mu) - y + mu`` for each target; 0 log(0) is 0.
+
+        The arguments are those of `Loss.deviance`.
+
+        References
+        ----------
+        McCullagh and Nelder (1989), Generalized linear models, section 2.3.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastrelu
+        >>> fastrelu.losses.Poisson().deviance(np.array([0.0, 1.0]), np.array([3.0, 1.0]))
+        array([3., 0.])
+        """
         with np.errstate(divide="ignore", invalid="ignore"):
             each: Array = np.where(y > 0, y * np.log(y / mu), 0.0) - y + mu
         return each
@@ -214,7 +155,21 @@ class Gamma(Loss):
     name: ClassVar[str] = "gamma"
 
     def deviance(self, y: Array, mu: Array) -> Array:
-        """Return ``log(mu / y) + y / mu - 1`` for each target; see `Loss.deviance`."""
+        """Return ``log(mu / y) + y / mu - 1`` for each target.
+
+        The arguments are those of `Loss.deviance`.
+
+        References
+        ----------
+        McCullagh and Nelder (1989), Generalized linear models, section 2.3.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastrelu
+        >>> fastrelu.losses.Gamma().deviance(np.array([1.0, 2.0]), np.array([1.0, 1.0])).round(4)
+        array([0.    , 0.3069])
+        """
         return np.asarray(np.log(mu / y) + y / mu - 1.0)
 
 
@@ -263,7 +218,21 @@ class Tweedie(Loss):
             )
 
     def deviance(self, y: Array, mu: Array) -> Array:
-        """Return ``mu^a / a + y mu^-b / b - y^a / (a b)``, a being 2 - power and b power - 1."""
+        """Return ``mu^a / a + y mu^-b / b - y^a / (a b)``, a being 2 - power and b power - 1.
+
+        The arguments are those of `Loss.deviance`.
+
+        References
+        ----------
+        Jorgensen (1997), The theory of dispersion models.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastrelu
+        >>> fastrelu.losses.Tweedie(1.5).deviance(np.array([0.0, 1.0]), np.array([1.0, 1.0]))
+        array([2., 0.])
+        """
         a, b = 2.0 - self.power, self.power - 1.0
         return np.asarray(mu**a / a + y * mu**-b / b - y**a / (a * b))
 
@@ -346,88 +315,32 @@ class Quantile(Loss):
     name: ClassVar[str] = "quantile"
 
 
-def names(task: str | None = None) -> tuple[str, ...]:
-    """Return the names of the losses.
+def core_options(loss: Loss, outputs: int) -> dict[str, Any]:
+    """Return a loss's name and numbers as the core takes them, and as files hold them.
 
     Parameters
     ----------
-    task : {"regression", "classification", "multilabel"}, optional
-        The task whose losses are meant; by default all.
+    loss : Loss
+        The loss.
+    outputs : int
+        The number of outputs, which `pos_weight` has to fit.
 
     Returns
     -------
-    tuple of str
-        The names; the usual loss of a task is the first.
-
-    Examples
-    --------
-    >>> import fastrelu
-    >>> fastrelu.losses.names("classification")
-    ('cross_entropy',)
-    """
-    return tuple(n for n, each in _classes.items() if task is None or each.info.task == task)
-
-
-def as_loss(loss: Any) -> Loss:
-    """Return a loss object.
-
-    Parameters
-    ----------
-    loss : str or loss object
-        A loss's name, or an object, which is returned.
-
-    Returns
-    -------
-    Loss
-        The object; for a name, with the usual value of its parameter.
+    dict
+        The name `loss`, the list `pos_weight` and the number `loss_parameter`.
 
     Raises
     ------
-    TypeError, ValueError
-        If it is neither, or there is no loss of this name.
+    ValueError
+        If `pos_weight` does not fit.
 
     Examples
     --------
-    >>> import fastrelu
-    >>> fastrelu.losses.as_loss("huber")
-    Huber(delta=1.0)
+    >>> from fastrelu import losses
+    >>> losses.core_options(losses.Huber(2.0), outputs=1)
+    {'loss': 'huber', 'pos_weight': [], 'loss_parameter': 2.0}
     """
-    if isinstance(loss, str):
-        if loss not in _classes:
-            raise ValueError(f"loss: expected one of {', '.join(_classes)}, got {loss!r}")
-        return _classes[loss]()
-    if isinstance(loss, Loss):
-        return loss
-    raise TypeError(f"loss: expected a name or a fastrelu.losses object, got {loss!r}")
-
-
-def with_parameter(name: str, value: float) -> Loss:
-    """Return a loss by its name and parameter.
-
-    Parameters
-    ----------
-    name : str
-        The loss's name.
-    value : float
-        The value of its parameter; not used if the loss has none.
-
-    Returns
-    -------
-    Loss
-        The object.
-
-    Examples
-    --------
-    >>> import fastrelu
-    >>> fastrelu.losses.with_parameter("quantile", 0.9)
-    Quantile(quantile=0.9)
-    """
-    parameter = as_loss(name).info.parameter
-    return as_loss(name) if parameter is None else _classes[name](**{parameter.name: value})
-
-
-def core_options(loss: Loss, outputs: int) -> dict[str, Any]:
-    """Return the loss's name and numbers as the core takes them."""
     return {
         "loss": loss.name,
         "pos_weight": positive_weights(loss, outputs),
@@ -436,7 +349,29 @@ def core_options(loss: Loss, outputs: int) -> dict[str, Any]:
 
 
 def from_settings(settings: dict[str, Any]) -> Loss:
-    """Return the loss that `core_options` described."""
+    """Return the loss that `core_options` described.
+
+    Parameters
+    ----------
+    settings : dict
+        What `core_options` returned; other keys are not looked at.
+
+    Returns
+    -------
+    Loss
+        The loss.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If something is missing, or there is no such loss.
+
+    Examples
+    --------
+    >>> from fastrelu import losses
+    >>> losses.from_settings(losses.core_options(losses.Huber(2.0), outputs=1))
+    Huber(delta=2.0)
+    """
     if settings["pos_weight"]:
         return BinaryCrossEntropy(tuple(settings["pos_weight"]))
     if "loss_parameter" not in settings:
@@ -445,7 +380,31 @@ def from_settings(settings: dict[str, Any]) -> Loss:
 
 
 def positive_weights(loss: Loss, outputs: int) -> list[float]:
-    """Return pos_weight as one float for each output, or [] without any."""
+    """Return a loss's `pos_weight` as one float for each output.
+
+    Parameters
+    ----------
+    loss : Loss
+        The loss.
+    outputs : int
+        The number of outputs.
+
+    Returns
+    -------
+    list of float
+        The factors; [] if the loss has none.
+
+    Raises
+    ------
+    ValueError
+        If `pos_weight` is not one number > 0, or one for each output.
+
+    Examples
+    --------
+    >>> from fastrelu import losses
+    >>> losses.positive_weights(losses.BinaryCrossEntropy(pos_weight=2), outputs=3)
+    [2.0, 2.0, 2.0]
+    """
     pos_weight = getattr(loss, "pos_weight", None)
     if pos_weight is None:
         return []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What predictions are worth, in numbers: shared by the pictures and the training report."""
+"""How good predictions are, in numbers: shared by the pictures and the training report."""
 
 from __future__ import annotations
 
@@ -11,25 +11,96 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "ClassScores",
+    "Reliability",
+    "class_numbers",
+    "class_scores",
+    "confusion_counts",
+    "label_text",
+    "r2_score",
+    "reliability",
+    "top_confusions",
+    "wilson_interval",
+]
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
 def label_text(label: Any) -> str:
-    """Return a label as text, 3 and 3.0 being the same."""
+    """Return a label as text, 3 and 3.0 being the same.
+
+    Parameters
+    ----------
+    label : object
+        A label.
+
+    Returns
+    -------
+    str
+        Its text.
+
+    Examples
+    --------
+    >>> from fastrelu import metrics
+    >>> metrics.label_text(3.0), metrics.label_text("red")
+    ('3', 'red')
+    """
     if isinstance(label, float) and label.is_integer():
         return str(int(label))
     return str(label)
 
 
 def class_numbers(labels: NDArray[Any], classes: Sequence[Any]) -> Integers:
-    """Return the place of each label in `classes`; -1 if it is not there."""
+    """Return the position of each label in `classes`.
+
+    Parameters
+    ----------
+    labels : ndarray, (n,)
+        Labels.
+    classes : sequence
+        The classes; labels are compared with them as texts, see `label_text`.
+
+    Returns
+    -------
+    ndarray of int64, (n,)
+        Positions from 0; -1 for a label that is no class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import metrics
+    >>> metrics.class_numbers(np.array(["b", "a", "z"]), ["a", "b"])
+    array([ 1,  0, -1])
+    """
     place = {label_text(label): k for k, label in enumerate(classes)}
     return np.array([place.get(label_text(v), -1) for v in labels.tolist()], np.int64)
 
 
 def confusion_counts(truth: NDArray[Any], predicted: NDArray[Any], n_classes: int) -> Integers:
-    """Return how many rows of class i were predicted as class j, (n_classes, n_classes)."""
+    """Return the confusion matrix: how many rows of class i were predicted to be of class j.
+
+    Parameters
+    ----------
+    truth, predicted : ndarray of int, (n,)
+        The class numbers of the rows, 0 to n_classes - 1, and those predicted.
+    n_classes : int
+        The number of classes.
+
+    Returns
+    -------
+    ndarray of int64, (n_classes, n_classes)
+        Numbers of rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import metrics
+    >>> metrics.confusion_counts(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
+    array([[1, 1],
+           [0, 1]])
+    """
     cell = truth.astype(np.int64) * n_classes + predicted.astype(np.int64)
     counts = np.bincount(cell, minlength=n_classes * n_classes)
     return counts.reshape(n_classes, n_classes).astype(np.int64)
@@ -37,13 +108,30 @@ def confusion_counts(truth: NDArray[Any], predicted: NDArray[Any], n_classes: in
 
 @dataclass(frozen=True)
 class ClassScores:
-    """One number a class; NaN where it is not defined (0 divided by 0).
+    """Numbers for each class.
 
     Attributes
     ----------
-    precision, recall, f1 : ndarray of float64, (n_classes,)
+    precision : ndarray of float64, (n_classes,)
+        The share of the rows predicted to be of the class that are of it.
+    recall : ndarray of float64, (n_classes,)
+        The share of the rows of the class that were predicted to be of it.
+    f1 : ndarray of float64, (n_classes,)
+        The harmonic mean of both. All three are NaN where they are 0 divided by 0.
     support, predicted : ndarray of int64, (n_classes,)
-        Rows that are of the class, and that were predicted to be.
+        The numbers of rows that are of the class, and that were predicted to be.
+
+    References
+    ----------
+    van Rijsbergen (1979), Information retrieval, chapter 7.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import metrics
+    >>> scores = metrics.class_scores(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
+    >>> scores.precision, scores.recall
+    (array([1. , 0.5]), array([0.5, 1. ]))
     """
 
     precision: Floats
@@ -53,7 +141,21 @@ class ClassScores:
     predicted: Integers
 
     def macro(self) -> tuple[float, float, float]:
-        """Return the means over the classes that occur, what is not defined counting as 0."""
+        """Return the means over the classes that occur; what is not defined counts as 0.
+
+        Returns
+        -------
+        tuple of float
+            The mean precision, recall and F1; NaN if there is no row.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import metrics
+        >>> scores = metrics.class_scores(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
+        >>> [round(mean, 4) for mean in scores.macro()]
+        [0.75, 0.75, 0.6667]
+        """
         used = (self.support + self.predicted) > 0
         means = [
             float(np.nan_to_num(values[used]).mean()) if used.any() else math.nan
@@ -63,7 +165,27 @@ class ClassScores:
 
 
 def class_scores(truth: NDArray[Any], predicted: NDArray[Any], n_classes: int) -> ClassScores:
-    """Return precision, recall and F1 of each class, from the rows' class numbers."""
+    """Return precision, recall and F1 of each class.
+
+    Parameters
+    ----------
+    truth, predicted : ndarray of int, (n,)
+        The class numbers of the rows, 0 to n_classes - 1, and those predicted.
+    n_classes : int
+        The number of classes.
+
+    Returns
+    -------
+    ClassScores
+        The numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import metrics
+    >>> metrics.class_scores(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).support
+    array([2, 1])
+    """
     hits = np.bincount(truth[truth == predicted], minlength=n_classes).astype(np.float64)
     support = np.bincount(truth, minlength=n_classes).astype(np.int64)
     guesses = np.bincount(predicted, minlength=n_classes).astype(np.int64)
@@ -80,7 +202,29 @@ def class_scores(truth: NDArray[Any], predicted: NDArray[Any], n_classes: int) -
 def top_confusions(
     truth: NDArray[Any], predicted: NDArray[Any], n_classes: int, most: int
 ) -> list[tuple[int, int, int]]:
-    """Return (true class, predicted class, rows) of the most frequent mistakes, largest first."""
+    """Return the most frequent mistakes.
+
+    Parameters
+    ----------
+    truth, predicted : ndarray of int, (n,)
+        The class numbers of the rows, 0 to n_classes - 1, and those predicted.
+    n_classes : int
+        The number of classes.
+    most : int
+        The largest number of mistakes to return.
+
+    Returns
+    -------
+    list of tuple of int
+        (true class, predicted class, number of rows), the most frequent first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import metrics
+    >>> metrics.top_confusions(np.array([0, 0, 1]), np.array([1, 1, 0]), n_classes=2, most=1)
+    [(0, 1, 2)]
+    """
     wrong = truth != predicted
     cells = truth[wrong].astype(np.int64) * n_classes + predicted[wrong]
     distinct, counts = np.unique(cells, return_counts=True)
@@ -98,10 +242,25 @@ class Reliability:
     Attributes
     ----------
     count : ndarray of int64, (n_bins,)
+        The number of rows in each bin.
     confidence, accuracy : ndarray of float64, (n_bins,)
-        Means over the bin's rows; NaN in an empty bin.
+        The means over the bin's rows; NaN in an empty bin.
     error : float
-        The expected calibration error: the rows' mean of |accuracy - confidence| of their bin.
+        The expected calibration error: the rows' mean of abs(accuracy - confidence) of their bin.
+
+    References
+    ----------
+    DeGroot and Fienberg (1983), The comparison and evaluation of forecasters. Naeini, Cooper and
+    Hauskrecht (2015), Obtaining well calibrated probabilities using Bayesian binning (the error).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import metrics
+    >>> sure = np.array([0.9, 0.9, 0.9, 0.9])
+    >>> bins = metrics.reliability(np.array([1, 1, 1, 0]), sure, n_bins=2)
+    >>> bins.count, bins.accuracy[1], round(bins.error, 4)
+    (array([0, 4]), np.float64(0.75), 0.15)
     """
 
     count: Integers
@@ -111,7 +270,29 @@ class Reliability:
 
 
 def reliability(correct: NDArray[Any], confidence: NDArray[Any], n_bins: int) -> Reliability:
-    """Return how often predictions made with a confidence were right."""
+    """Return how often predictions made with a confidence were right, in bins of the confidence.
+
+    Parameters
+    ----------
+    correct : ndarray of bool or number, (n,)
+        Whether each prediction was right.
+    confidence : ndarray, (n,)
+        The probability, 0 to 1, that it was given.
+    n_bins : int
+        The number of bins.
+
+    Returns
+    -------
+    Reliability
+        The numbers of the bins, and the expected calibration error.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import metrics
+    >>> metrics.reliability(np.array([True, False]), np.array([0.5, 0.5]), n_bins=4).error
+    0.0
+    """
     sure = np.clip(np.asarray(confidence, np.float64), 0.0, 1.0)
     place = np.minimum((sure * n_bins).astype(np.int64), n_bins - 1)
     count = np.bincount(place, minlength=n_bins).astype(np.int64)
@@ -123,7 +304,30 @@ def reliability(correct: NDArray[Any], confidence: NDArray[Any], n_bins: int) ->
 
 
 def wilson_interval(hits: NDArray[Any], n: NDArray[Any]) -> tuple[Floats, Floats]:
-    """Return Wilson's 95 % interval of the shares hits / n; NaN where n is 0."""
+    """Return Wilson's 95 % confidence intervals of probabilities, from observed frequencies.
+
+    Parameters
+    ----------
+    hits, n : ndarray
+        The numbers of successes and of trials, of one shape.
+
+    Returns
+    -------
+    lower, upper : ndarray of float64
+        The ends of the intervals, in [0, 1]; NaN where n is 0.
+
+    References
+    ----------
+    Wilson (1927), Probable inference, the law of succession, and statistical inference.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import metrics
+    >>> lower, upper = metrics.wilson_interval(np.array([8]), np.array([10]))
+    >>> lower.round(3), upper.round(3)
+    (array([0.49]), array([0.943]))
+    """
     z = 1.959963984540054
     total = np.asarray(n, np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -135,7 +339,30 @@ def wilson_interval(hits: NDArray[Any], n: NDArray[Any]) -> tuple[Floats, Floats
 
 
 def r2_score(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
-    """Return the coefficient of determination; of a constant truth, 1 if met exactly, else 0."""
+    """Return the coefficient of determination, R2.
+
+    Parameters
+    ----------
+    truth, predicted : ndarray, (n,)
+        The true values and those predicted.
+
+    Returns
+    -------
+    float
+        1 minus the sum of squared errors over that of a constant, the mean. Where all true values
+        are equal: 1 if the predictions are exact, else 0.
+
+    References
+    ----------
+    Draper and Smith (1998), Applied regression analysis, chapter 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import metrics
+    >>> metrics.r2_score(np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 1.0]))
+    0.5
+    """
     y = np.asarray(truth, np.float64)
     left = float(((y - predicted) ** 2).sum())
     total = float(((y - y.mean()) ** 2).sum())

@@ -13,12 +13,24 @@ from numpy.typing import NDArray
 from fastrelu import whole_files
 from fastrelu.network import Network
 
+__all__ = [
+    "FORMAT_VERSION",
+    "Arrays",
+    "FileError",
+    "load",
+    "network_content",
+    "network_from",
+    "read",
+    "save_network",
+    "write",
+]
+
 FORMAT_VERSION = 1
 Arrays = dict[str, NDArray[Any]]
 
 
 class FileError(ValueError):
-    """A file's content is not what it should be; `reason` says why, the text names the argument.
+    """A file's content is not what it should be. `reason` says why; the text names the argument.
 
     Parameters
     ----------
@@ -32,7 +44,39 @@ class FileError(ValueError):
 
 
 def write(path: Any, arrays: Arrays, metadata: dict[str, str]) -> None:
-    """Write arrays and metadata; an existing file is replaced only once the new one is whole."""
+    """Write arrays and metadata; an existing file is replaced only once the new one is whole.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, in the safetensors format.
+    arrays : dict of str to ndarray
+        The arrays by their names.
+    metadata : dict of str to str
+        What else the file says; ``metadata["format"]`` is its kind.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+
+    Notes
+    -----
+    The same content gives the same bytes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from fastrelu import model_file
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "table.safetensors")
+    ...     model_file.write(path, {"a": np.eye(2)}, {"format": "table", "format_version": "1"})
+    ...     arrays, metadata = model_file.read(path, "table")
+    >>> arrays["a"].tolist(), metadata["format"]
+    ([[1.0, 0.0], [0.0, 1.0]], 'table')
+    """
     from safetensors.numpy import save
 
     whole_files.write_bytes(path, _in_order(save(arrays, metadata)))
@@ -50,7 +94,42 @@ def _in_order(data: bytes) -> bytes:
 
 
 def read(path: Any, kind: str, *others: str) -> tuple[Arrays, dict[str, str]]:
-    """Return the arrays and metadata of a file of these kinds; FileError for any other."""
+    """Return the arrays and metadata of a file that `write` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    kind, *others : str
+        The kinds of file that are expected: its ``metadata["format"]`` has to be one of them.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        The arrays by their names.
+    metadata : dict of str to str
+        What else the file says.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    FileError
+        If it is not a safetensors file, of another kind, or written by a later fastrelu.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import fastrelu
+    >>> from fastrelu import model_file
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "net.safetensors")
+    ...     fastrelu.Network([2, 1]).save(path)
+    ...     arrays, metadata = model_file.read(path, "fastrelu.network")
+    >>> sorted(arrays), metadata["layer_sizes"]
+    (['biases.0', 'weights.0'], '[2, 1]')
+    """
     from safetensors import SafetensorError, safe_open
 
     if not Path(os.fspath(path)).is_file():
@@ -78,7 +157,28 @@ def read(path: Any, kind: str, *others: str) -> tuple[Arrays, dict[str, str]]:
 
 
 def network_content(net: Network) -> tuple[Arrays, dict[str, str]]:
-    """Return a network's arrays and metadata."""
+    """Return a network as what a file holds of it.
+
+    Parameters
+    ----------
+    net : Network
+        The network.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        Copies of its weights and biases: ``"weights.0"``, ``"biases.0"``, ...
+    metadata : dict of str to str
+        Its layer sizes, activations, dtype, scale, whether it has biases, and the format's version.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> from fastrelu import model_file
+    >>> arrays, metadata = model_file.network_content(fastrelu.Network([2, 3, 1]))
+    >>> list(arrays), metadata["dtype"]
+    (['weights.0', 'weights.1', 'biases.0', 'biases.1'], 'float32')
+    """
     arrays: Arrays = {f"weights.{k}": w.copy() for k, w in enumerate(net.weights)}
     arrays |= {f"biases.{k}": b.copy() for k, b in enumerate(net.biases)}
     metadata = {
@@ -93,7 +193,32 @@ def network_content(net: Network) -> tuple[Arrays, dict[str, str]]:
 
 
 def network_from(arrays: Arrays, metadata: dict[str, str]) -> Network:
-    """Return the network that `network_content` described."""
+    """Return the network that `network_content` described.
+
+    Parameters
+    ----------
+    arrays, metadata : dict
+        The results of `network_content`; anything else in them is not looked at.
+
+    Returns
+    -------
+    Network
+        A new network with the same bits.
+
+    Raises
+    ------
+    FileError
+        If something is missing or does not fit.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> from fastrelu import model_file
+    >>> net = fastrelu.Network([2, 3, 1], seed=4)
+    >>> again = model_file.network_from(*model_file.network_content(net))
+    >>> bool((again.parameters == net.parameters).all())
+    True
+    """
     try:
         net = Network(
             json.loads(metadata["layer_sizes"]),
@@ -118,7 +243,31 @@ def network_from(arrays: Arrays, metadata: dict[str, str]) -> Network:
 
 
 def save_network(net: Network, path: Any) -> None:
-    """Write a network as a safetensors file."""
+    """Write a network to a safetensors file; ``net.save(path)`` calls this.
+
+    Parameters
+    ----------
+    net : Network
+        The network.
+    path : path-like
+        The file; an existing one is replaced only once the new one is whole.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import fastrelu
+    >>> from fastrelu import model_file
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model_file.save_network(fastrelu.Network([2, 1]), Path(folder, "net.safetensors"))
+    ...     fastrelu.load(Path(folder, "net.safetensors")).layer_sizes
+    [2, 1]
+    """
     arrays, metadata = network_content(net)
     write(path, arrays, {"format": "fastrelu.network", **metadata})
 

@@ -90,6 +90,12 @@ class Network(PieceMethods, GradientMethods, _core.Network):
     >>> net = fastrelu.Network([2, 3, 1], seed=0)
     >>> net
     <fastrelu.Network 2-3-1 float32, 13 parameters>
+    >>> net.layer_sizes, net.activations, net.dtype, net.n_parameters
+    ([2, 3, 1], ['relu'], dtype('float32'), 13)
+    >>> net.bias, net.scale, net.check_finite
+    (True, 1.0, True)
+    >>> [w.shape for w in net.weights], [b.shape for b in net.biases]
+    ([(2, 3), (3, 1)], [(3,), (1,)])
     >>> net.parameters[:] = 1  # writes into the network
     >>> net([[1.0, 2.0], [-1.0, -2.0]])
     array([[13.],
@@ -115,7 +121,9 @@ class Network(PieceMethods, GradientMethods, _core.Network):
             whole_number(f"layer_sizes[{i}]", n, 1, 2**31 - 1) for i, n in enumerate(layer_sizes)
         ]
         if len(sizes) < 2:
-            raise ValueError(f"layer_sizes: expected inputs and outputs at least, got {sizes}")
+            raise ValueError(
+                f"layer_sizes: expected at least two widths, inputs and outputs, got {sizes}"
+            )
         if sum(a * b for a, b in pairwise(sizes)) > 2**40:
             raise ValueError(f"layer_sizes: expected at most 2**40 weights, got {sizes}")
         if init not in ("he_uniform", "glorot_uniform"):
@@ -334,7 +342,9 @@ def _activations(activation: str | Sequence[str], hidden: int) -> list[str]:
     names = [activation] * hidden if isinstance(activation, str) else list(activation)
     for name in [activation] if isinstance(activation, str) else names:
         if name not in ACTIVATIONS:
-            raise ValueError(f"activation: expected {', '.join(ACTIVATIONS)}, got {name!r}")
+            raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {name!r}")
     if len(names) != hidden:
-        raise ValueError(f"activation: expected {hidden} names, one a hidden layer, got {names}")
+        raise ValueError(
+            f"activation: expected {hidden} names, one for each hidden layer, got {names}"
+        )
     return names

@@ -17,6 +17,7 @@ from fastrelu._arguments import (
     seed_number,
     whole_number,
 )
+from fastrelu._catalogue import with_names
 from fastrelu.checkpoint import CheckpointMethods
 from fastrelu.data_set import BlockSource, DataSet, Evaluation, LossSums, Shape
 from fastrelu.epoch import EpochMethods, Sampling, checked_sampling
@@ -29,11 +30,12 @@ from fastrelu.history import (
     warn_of_divergence,
 )
 from fastrelu.network import Network
-from fastrelu.optimizers import SGD, Adam, Optimizer
+from fastrelu.optimizers import Optimizer
 
 __all__ = ["History", "Trainer"]
 
 
+@with_names
 class Trainer(EpochMethods, CheckpointMethods):
     """Trains a network by minibatch SGD or one of its relatives.
 
@@ -43,8 +45,9 @@ class Trainer(EpochMethods, CheckpointMethods):
         The network; it is trained in place.
     loss : str or loss object
         The loss; `fastrelu.losses` lists them.
-    optimizer : SGD, Adam or AdamW, optional
-        ``SGD(0.1)`` by default.
+    optimizer : {optimizers} or optimizer object
+        The optimizer; `fastrelu.optimizers` has them. A name stands for an object with the usual
+        numbers; a schedule, or another learning rate, needs an object.
     batch_size : int
         The number of rows of a minibatch, >= n_shards.
     seed : int or None
@@ -88,6 +91,10 @@ class Trainer(EpochMethods, CheckpointMethods):
     >>> history = trainer.fit(X, y, epochs=100)
     >>> net.parameters.round(2)  # y = 2 x + 1
     array([2., 1.], dtype=float32)
+    >>> trainer.n_epochs, trainer.n_steps, trainer.epoch_open, trainer.epoch_steps
+    (100, 200, False, 0)
+    >>> trainer.epoch_loss == history.loss[-1]
+    True
     """
 
     def __init__(
@@ -95,7 +102,7 @@ class Trainer(EpochMethods, CheckpointMethods):
         network: Network,
         *,
         loss: str | losses.Loss = "squared_error",
-        optimizer: Optimizer | None = None,
+        optimizer: str | Optimizer = "sgd",
         batch_size: int = 32,
         seed: int | None = 0,
         clip_norm: float | None = None,
@@ -106,15 +113,13 @@ class Trainer(EpochMethods, CheckpointMethods):
     ) -> None:
         if not isinstance(network, Network):
             raise TypeError(f"network: expected a fastrelu.Network, got {network!r}")
-        if optimizer is None:
-            optimizer = SGD(0.1)
-        if not isinstance(optimizer, (SGD, Adam)):
-            raise TypeError(f"optimizer: expected SGD, Adam or AdamW, got {optimizer!r}")
         if comm is not None:
-            raise ValueError("comm: runs of several processes are not there yet; leave it None")
+            raise ValueError(
+                f"comm: expected None, as runs of several processes are not there yet, got {comm!r}"
+            )
         self.network = network
         self.loss = losses.as_loss(loss)
-        self.optimizer = optimizer
+        self.optimizer = optimizers.as_optimizer("sgd" if optimizer is None else optimizer)
         self.n_shards = whole_number("n_shards", n_shards, 1, 2**31 - 1)
         self.batch_size = whole_number("batch_size", batch_size, 1, 2**48)
         if self.batch_size < self.n_shards:
@@ -129,7 +134,7 @@ class Trainer(EpochMethods, CheckpointMethods):
         self.check_finite = bool(check_finite)
         options = {
             **losses.core_options(self.loss, network.layer_sizes[-1]),
-            **optimizers.core_options(optimizer),
+            **optimizers.core_options(self.optimizer),
             "batch_size": self.batch_size,
             "n_shards": self.n_shards,
             "seed": self.seed,
@@ -360,7 +365,7 @@ class Trainer(EpochMethods, CheckpointMethods):
         """
         epoch.check_data(self, "data", data)
         if self.n_shards != 1:
-            raise ValueError(f"n_shards: losses in parts need 1, got {self.n_shards}")
+            raise ValueError(f"n_shards: expected 1 to add losses, got {self.n_shards}")
         sums.loss_sum, sums.weight_sum, outputs = self._core.evaluate_part(
             data.core, sums.loss_sum, sums.weight_sum
         )

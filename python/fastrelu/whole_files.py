@@ -8,11 +8,40 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+__all__ = [
+    "TEMPORARY_SUFFIX",
+    "write_bytes",
+]
+
 TEMPORARY_SUFFIX = ".part"  # of a file that is not whole yet
 
 
 def write_bytes(path: Any, data: bytes) -> None:
-    """Write a file; an existing one is replaced only once the new one is whole and on the disk."""
+    """Write a file; an existing one is replaced only once the new one is whole and on the disk.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    data : bytes
+        Its content.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; an existing file is then as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from fastrelu import whole_files
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     whole_files.write_bytes(Path(folder, "notes"), b"one")
+    ...     whole_files.write_bytes(Path(folder, "notes"), b"two")
+    ...     [(path.name, path.read_bytes()) for path in Path(folder).iterdir()]
+    [('notes', b'two')]
+    """
     target = Path(os.fspath(path))
     handle, name = tempfile.mkstemp(
         dir=target.parent, prefix=f".{target.name}.", suffix=TEMPORARY_SUFFIX

@@ -56,9 +56,9 @@ class Scores:
         truth : ndarray, (n,)
             Class numbers, or the target's values in its own unit.
         outputs : ndarray, (n, n_outputs)
-            The network's.
+            The network's outputs for them.
         weights : ndarray, (n,), optional
-            Of the rows.
+            The rows' weights.
         """
         self.rows += len(truth)
         self._bad = self._bad or not bool(np.isfinite(outputs).all())

@@ -6,8 +6,6 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,30 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import Network, links, losses, model_file
+from fastrelu import losses, model_file
 from fastrelu.app import ensemble
-from fastrelu.app.data.meaning import OLD_READING, Reading
-from fastrelu.app.data.readers import ColumnChoice
-from fastrelu.app.data.readers.choice import nearest_name
 from fastrelu.app.data.readers.object_types import ObjectColumn
-from fastrelu.app.data.readers.objects import table_from
 from fastrelu.app.data.readers.values import as_target, as_weights, row_number
-from fastrelu.app.data.table import Table
-from fastrelu.app.ensemble import Ensemble
 from fastrelu.app.errors import DataError, DataWarning, RowsError
-from fastrelu.app.metrics import Scores, predicted
+from fastrelu.app.metrics import Scores
 from fastrelu.app.preprocess import Inputs, Target
-from fastrelu.app.preprocess.inputs import Seen, warnings_of
-from fastrelu.app.preprocess.target import require_domain
 from fastrelu.app.run_folder import MODEL
-from fastrelu.losses import Loss
+from fastrelu.app.table_model import TableModel
 
 NETWORK, PIPELINE, VERSION = "fastrelu.network", "pipeline", 1
-BLOCK_ROWS = 8192
 
 
-class Model:
-    """A network that takes raw rows.
+class Model(TableModel):
+    """A network that takes raw rows, as ``fastrelu train`` makes it and `load_model` loads it.
 
     Parameters
     ----------
@@ -63,49 +52,22 @@ class Model:
     nearest : dict of str to str
         For columns that the last call missed: a column that was there, was not looked at, and has
         nearly the name.
+
+    Examples
+    --------
+    >>> from fastrelu import training
+    >>> table = training.read(["iris"])
+    >>> inputs, target = training.fit_inputs(table), training.fit_target(table)
+    >>> net = fastrelu.Network([4, 3])  # not trained
+    >>> about = {"metrics": {"test": {"accuracy": 0.4}}, "rows": {"test": 30}, "epoch_used": 7}
+    >>> model = training.Model(net, inputs, target, "target", "cross_entropy", about)
+    >>> model.task, model.classes
+    ('classification', ['setosa', 'versicolor', 'virginica'])
+    >>> model.metrics, model.row_counts, model.epoch_used
+    ({'test': {'accuracy': 0.4}}, {'test': 30}, 7)
+    >>> len(model.predict(table.matrix[:2])), model.reading.file
+    (2, {})
     """
-
-    def __init__(
-        self,
-        network: Network | Ensemble,
-        inputs: Inputs,
-        target: Target,
-        target_name: str,
-        loss: str | Loss,
-        about: dict[str, Any] | None = None,
-    ) -> None:
-        self.network, self.inputs, self.target = network, inputs, target
-        self.target_name = target_name
-        self.loss = losses.as_loss(loss)
-        self.about = about or {}
-        self.seen: Seen = Counter()
-        self.nearest: dict[str, str] = {}
-
-    @property
-    def metrics(self) -> dict[str, dict[str, float]]:
-        """The metrics of its training, by set: "test", "validation", "train"."""
-        return dict(self.about.get("metrics") or {})
-
-    @property
-    def row_counts(self) -> dict[str, int]:
-        """The rows of each set, and those left out."""
-        return dict(self.about.get("rows") or {})
-
-    @property
-    def epoch_used(self) -> int | None:
-        """The epoch after which it had these parameters; None if that is not known."""
-        epoch: int | None = self.about.get("epoch_used")
-        return epoch
-
-    @property
-    def task(self) -> str:
-        """The task: classification or regression."""
-        return self.target.task
-
-    @property
-    def classes(self) -> list[Any]:
-        """The classes, in the order of `predict_proba`'s columns; [] in regression."""
-        return list(self.target.classes)
 
     def outputs(self, data: Any) -> NDArray[Any]:
         """Return the classes' probabilities, or the predicted values in the target's own unit.
@@ -122,6 +84,7 @@ class Model:
         Returns
         -------
         ndarray, (n, n_classes) or (n, 1)
+            Probabilities or values.
 
         Warns
         -----
@@ -132,6 +95,16 @@ class Model:
         ------
         DataError
             If the rows cannot be read.
+
+        Examples
+        --------
+        >>> from fastrelu import training
+        >>> table = training.read(["iris"])
+        >>> inputs, target = training.fit_inputs(table), training.fit_target(table)
+        >>> net = fastrelu.Network([4, 3])
+        >>> model = training.Model(net, inputs, target, "target", "cross_entropy")
+        >>> model.outputs(np.zeros((2, 4))).shape
+        (2, 3)
         """
         return self._outputs(data)
 
@@ -146,6 +119,17 @@ class Model:
         Returns
         -------
         ndarray, (n,)
+            Labels, or numbers.
+
+        Examples
+        --------
+        >>> from fastrelu import training
+        >>> table = training.read(["iris"])
+        >>> inputs, target = training.fit_inputs(table), training.fit_target(table)
+        >>> net = fastrelu.Network([4, 3])
+        >>> model = training.Model(net, inputs, target, "target", "cross_entropy")
+        >>> model.predict(np.zeros((2, 4))).shape
+        (2,)
         """
         outputs = self._outputs(data)
         return outputs[:, 0] if self.task == "regression" else self.target.decode(outputs)
@@ -161,11 +145,22 @@ class Model:
         Returns
         -------
         ndarray, (n, n_classes)
+            Each row's sum is 1.
 
         Raises
         ------
         ValueError
-            If the model is of a regression.
+            If the model predicts numbers.
+
+        Examples
+        --------
+        >>> from fastrelu import training
+        >>> table = training.read(["iris"])
+        >>> inputs, target = training.fit_inputs(table), training.fit_target(table)
+        >>> net = fastrelu.Network([4, 3])
+        >>> model = training.Model(net, inputs, target, "target", "cross_entropy")
+        >>> model.predict_proba(np.zeros((2, 4))).sum(axis=1).round(4)
+        array([1., 1.], dtype=float32)
         """
         if self.task != "classification":
             raise ValueError("predict_proba: the model predicts numbers, not classes")
@@ -177,46 +172,9 @@ class Model:
         self._warn()
         return result
 
-    def table_outputs(self, table: Table) -> NDArray[Any]:
-        """Return what `outputs` does, of a table; what it meets is counted, and not warned of."""
-        blocks = [self.meaning(out) for _, out in self.blocks(table)]
-        if not blocks:
-            return np.empty((0, self.target.n_outputs), self.network.dtype)
-        return np.concatenate(blocks)
-
-    def forget(self) -> None:
-        """Forget what earlier rows had that training had not."""
-        self.seen = Counter()
-        self.nearest = {}
-
-    def warnings(self) -> list[str]:
-        """Return a sentence for each thing that rows since `forget` had and training had not."""
-        return warnings_of(self.seen, self.nearest)
-
     def _warn(self) -> None:
         for text in self.warnings():
             warnings.warn(text, DataWarning, stacklevel=4)
-
-    def blocks(self, table: Table) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """Yield the network's outputs block by block, with the rows they are of."""
-        name = self.network.dtype.name
-        for column in set(self.inputs.column_names if table.others else ()) - set(table.names):
-            other = nearest_name(column, table.others)
-            if other is not None:
-                self.nearest[column] = other
-        for first in range(0, table.n_rows, BLOCK_ROWS):
-            rows = slice(first, min(first + BLOCK_ROWS, table.n_rows))
-            X = self.inputs.transform(table.take(rows), None, name, self.seen)
-            try:
-                yield rows, self.network.forward(X)
-            except ValueError as error:
-                raise DataError(f"{table.source}: {error}") from error
-
-    def meaning(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Return outputs as probabilities, or as values in the target's unit, (n, 1)."""
-        if self.task == "regression":
-            return predicted(self.target, self.loss, outputs)[:, None]
-        return links.inverse(self.loss.info.link, outputs)
 
     def evaluate(self, data: Any, y: Any = None, sample_weight: Any = None) -> Scores:
         """Return the scores on rows that have a target.
@@ -240,6 +198,16 @@ class Model:
         DataError
             If no row has a target, or one has a class that the model does not know or a number
             that is no target of its loss.
+
+        Examples
+        --------
+        >>> from fastrelu import training
+        >>> table = training.read(["iris"])
+        >>> inputs, target = training.fit_inputs(table), training.fit_target(table)
+        >>> net = fastrelu.Network([4, 3])
+        >>> model = training.Model(net, inputs, target, "target", "cross_entropy")
+        >>> sorted(model.evaluate(np.zeros((2, 4)), y=["setosa", "virginica"]).result())
+        ['accuracy', 'loss']
         """
         self.forget()
         table = self.as_table(data, need_target=y is None)
@@ -258,55 +226,34 @@ class Model:
         self._warn()
         return scores
 
-    def score(self, tables: Iterable[Table]) -> Scores:
-        """Return the scores on the rows of tables that have a target; see `evaluate`."""
-        scores = Scores(self.target, self.loss)
-        source = "the data"
-        for table in tables:
-            source = table.source
-            used = np.flatnonzero(~table.missing_target())
-            if len(used):
-                require_domain(table, used, self.loss, self.network.dtype.name)
-                self._score(scores, table.take(used))
-        if not scores.rows:
-            raise DataError(f"{source}: no row has a target {self.target_name!r} to compare with")
-        return scores
-
-    def _score(self, scores: Scores, table: Table) -> None:
-        assert table.target is not None
-        classification = self.task == "classification"
-        truth = self.target.encode(table.target) if classification else table.target
-        if truth.dtype == object:
-            raise DataError(
-                f"{table.source}: target {self.target_name!r}: expected numbers, got text such as "
-                f"{truth[0]!r}"
-            )
-        for rows, out in self.blocks(table):
-            scores.add(truth[rows], out, None if table.weights is None else table.weights[rows])
-
-    def choice(self, need_target: bool) -> ColumnChoice:
-        """Return what to read from a file for this model."""
-        kinds = self.inputs.kinds
-        return ColumnChoice(
-            target=self.target_name if need_target else None,
-            kinds=kinds,
-            width=None if kinds else len(self.inputs.column_names),
-            order=tuple(self.inputs.file_order) if kinds else (),
-            reading=self.reading,
-        )
-
-    @property
-    def reading(self) -> Reading:
-        """How the texts of the training data were taken."""
-        plain = self.about.get("reading")
-        return OLD_READING if plain is None else Reading.from_description(plain)
-
-    def as_table(self, data: Any, need_target: bool = False) -> Table:
-        """Return raw rows of any kind as a table; see `outputs`."""
-        return table_from(data, self.choice(need_target), need_target=need_target)
-
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model: a file that `fastrelu.load` gives the network of; or an ensemble."""
+        """Write the model to a file, from which `load_model` loads it.
+
+        `fastrelu.load` loads the network alone, unless it is an ensemble.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; an existing one is replaced only once the new one is whole.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+
+        Examples
+        --------
+        >>> from fastrelu import training
+        >>> table = training.read(["iris"])
+        >>> inputs, target = training.fit_inputs(table), training.fit_target(table)
+        >>> net = fastrelu.Network([4, 3])
+        >>> model = training.Model(net, inputs, target, "target", "cross_entropy")
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(folder + "/model.safetensors")
+        ...     training.load_model(folder + "/model.safetensors")
+        <fastrelu.training.Model of 'target', classification, 4-3>
+        """
         arrays, metadata = ensemble.content(self.network)
         pipeline = {
             "version": VERSION,
@@ -335,6 +282,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     Returns
     -------
     Model
+        The model; its predictions have the bits of those of the command.
 
     Raises
     ------

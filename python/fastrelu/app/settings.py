@@ -11,7 +11,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from fastrelu import losses
+from fastrelu import losses, optimizers
 from fastrelu.app import kinds
 from fastrelu.app.errors import ConfigError
 from fastrelu.app.kinds import Kind, one_of
@@ -55,6 +55,25 @@ def _loss_choice() -> kinds.Choice:
         patterns[name] = None if parameter is None else f"(?:{NUMBER})?"
         shown_as.append(name if parameter is None else f"{name}:{parameter.name.upper()}")
     return kinds.Choice(patterns, "|".join(shown_as))
+
+
+#: What the command's defaults change in the catalogue's: its SGD has momentum.
+SGD_NUMBERS = {"learning_rate": 0.01, "momentum": 0.9}
+
+
+def usual_number(optimizer: str, name: str) -> float:
+    """Return the command's default for a number of an optimizer: its learning rate, say."""
+    if optimizer == "sgd" and name in SGD_NUMBERS:
+        return SGD_NUMBERS[name]
+    return float(getattr(optimizers.as_optimizer(optimizer), name))
+
+
+def _usual(name: str) -> str:
+    """Return the optimizers' usual values of a number: "adamw 0.01, others 0"."""
+    usual = {optimizer: f"{usual_number(optimizer, name):g}" for optimizer in optimizers.names()}
+    most = max(usual.values(), key=list(usual.values()).count)
+    others = [f"{each} {value}" for each, value in usual.items() if value != most]
+    return ", ".join([*others, f"others {most}"])
 
 
 @dataclass(frozen=True)
@@ -107,15 +126,15 @@ class Settings:
         None,
         kinds.Text("NAME|FILE"),
         SOURCE,
-        "NPZ: the array of targets; NPY, IDX: their file.  [default: y; the last file, where it "
-        "has one value a row]",
+        "NPZ: the array of targets; NPY, IDX: their file.  [default: y; the last file, if it has "
+        "one value for each row]",
     )
     sql: str | None = _option(
         None,
         kinds.Text("QUERY"),
         SOURCE,
-        "The rows of a SELECT, by DuckDB (extra sql); files stand in it as FROM 'sales/*.parquet'. "
-        "DATA is a database file, or left out.",
+        "A SELECT whose rows are the data, run by DuckDB (extra sql); files stand in it as FROM "
+        "'sales/*.parquet'. DATA is then a database file, or left out.",
     )
     table: str | None = _option(
         None, kinds.Text("NAME"), SOURCE, "A database's table, or a workbook's sheet."
@@ -124,7 +143,7 @@ class Settings:
         None,
         kinds.Text("CHAR"),
         READING,
-        "Separator of fields: a character, or tab or space.  [default: told from the rows]",
+        "Separator of fields: a character, or tab or space.  [default: found from the rows]",
     )
     quote: str | None = _option(
         None, kinds.Text("CHAR"), READING, 'Quote around fields, or none.  [default: "]'
@@ -133,7 +152,7 @@ class Settings:
         None,
         one_of(".", ","),
         READING,
-        "The decimal mark; the other mark stands between thousands.  [default: told from each "
+        "The decimal mark; the other mark stands between thousands.  [default: found for each "
         "column]",
     )
     no_header: bool = _option(
@@ -143,43 +162,46 @@ class Settings:
         None,
         kinds.Whole(1, 10**6),
         READING,
-        "The line of the columns' names; those above are left out.  [default: told from the rows]",
+        "The line of the columns' names; lines above it are left out.  [default: found from the "
+        "rows]",
     )
     na: tuple[str, ...] | None = _option(
         None,
         kinds.Words(),
         READING,
-        "Cells that are missing in every column, beside the usual ones; with an empty one among "
-        "them (,NA) only these are.",
+        "Texts that stand for missing values in every column, beside the usual ones; with an empty "
+        "one among them (,NA) only these do.",
     )
     date_format: tuple[str, ...] = _option(
         (),
         kinds.DateFormats(),
         READING,
-        "How dates are written: ymd, dmy, mdy or a format such as %d.%m.%Y, of one column as "
-        "COL=FORMAT.  [default: told from each column]",
+        "How dates are written: ymd, dmy, mdy or a format such as %d.%m.%Y; COL=FORMAT says it for "
+        "one column.  [default: found for each column]",
     )
     numeric: tuple[str, ...] = _option(
-        (), kinds.Names(), READING, "Columns that are numbers, whatever they look like."
+        (), kinds.Names(), READING, "Columns to read as numbers, whatever they look like."
     )
     scaling: str = _option(
         "auto",
         one_of("auto", "standard", "quantile", "none"),
         INPUTS,
-        "Scaling of numbers to mean 0 and deviation 1, or to normal scores.  auto: bytes stay.",
+        "Scaling of numbers. standard: to mean 0 and standard deviation 1; quantile: to normal "
+        "scores; auto: standard, but bytes stay.",
     )
     categories: str = _option(
         "one-hot",
         kinds.Choice({"one-hot": None, "hash": "(?:[1-9][0-9]{0,5})?"}, "one-hot|hash:N"),
         INPUTS,
-        "Text: one input for each value, or N (64) hashed inputs for each column.",
+        "How text becomes numbers: one input for each value, or N (64) hashed inputs for each "
+        "column.",
     )
     hidden: tuple[int, ...] = _option(
         (128, 64), kinds.Widths(), NETWORK, "Widths of the hidden layers; none: a linear model."
     )
     activation: str = _option("relu", one_of(*ACTIVATIONS), NETWORK, "Activation of hidden layers.")
     dtype: str = _option(
-        "float32", one_of("float32", "float64"), NETWORK, "The arithmetic's dtype."
+        "float32", one_of("float32", "float64"), NETWORK, "dtype of parameters and arithmetic."
     )
     seed: int = _option(
         0, kinds.Whole(0, 2**63 - 1), NETWORK, "Seed of split, initial weights, row order."
@@ -194,12 +216,12 @@ class Settings:
     batch_size: int | None = _option(
         None, kinds.Whole(1), TRAINING, "Rows of a minibatch.  [default: by the number of rows]"
     )
-    optimizer: str = _option("adam", one_of("adam", "adamw", "sgd"), TRAINING, "Optimizer.")
+    optimizer: str = _option("adam", one_of(*optimizers.names()), TRAINING, "Optimizer.")
     lr: float | None = _option(
         None,
         kinds.Real(0, 1e6, open_low=True),
         TRAINING,
-        "First learning rate.  [default: adam 0.001, sgd 0.01]",
+        f"First learning rate.  [default: {_usual('learning_rate')}]",
     )
     schedule: str = _option(
         "cosine",
@@ -224,13 +246,16 @@ class Settings:
         "rows; with replacement.",
     )
     schedule_epochs: int | None = _option(
-        None, kinds.Whole(1, 10**9), TRAINING, "Length of the schedule.  [default: --epochs]"
+        None, kinds.Whole(1, 10**9), TRAINING, "Epochs of the schedule.  [default: --epochs]"
     )
     momentum: float | None = _option(
         None, kinds.Real(0, 1, open_high=True), TRAINING, "Momentum of sgd.  [default: 0.9]"
     )
     weight_decay: float | None = _option(
-        None, kinds.Real(0, 1e6), TRAINING, "L2 penalty.  [default: adamw 0.01, others 0]"
+        None,
+        kinds.Real(0, 1e6),
+        TRAINING,
+        f"L2 penalty.  [default: {_usual('weight_decay')}]",
     )
     clip_norm: float | None = _option(
         None,
@@ -342,7 +367,7 @@ class Settings:
         if len(modes) > 1:
             raise ConfigError(f"--{modes[0]} and --{modes[1]} do not go together: run one of them")
         if self.folds and self.split.startswith("time"):
-            raise ConfigError("--folds would train on rows later than those tested; not with time")
+            raise ConfigError("--folds does not go with --split time: it would train on later rows")
         if self.search and not self.validation and not self.split.startswith("column"):
             raise ConfigError("--search chooses by validation rows, and --validation is 0")
         if self.search_space is not None and not self.search:

@@ -195,10 +195,13 @@ def make_problem(
     if kind.name not in LOSSES:
         raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {kind.name!r}")
     if isinstance(kind, BinaryCrossEntropy) and kind.pos_weight is not None:
-        raise ValueError("loss: pos_weight is not covered here; expected none")
+        raise ValueError(f"loss: expected one without pos_weight, got {kind!r}")
     alpha = real_number("alpha", alpha, 0.0)
     if alpha == 0 and kind.name != "squared_error":
-        raise ValueError(f"alpha: {kind.name} is strongly convex with a penalty only; expected > 0")
+        raise ValueError(
+            f"alpha: expected a number > 0 for {kind.name}, which is strongly convex only with a "
+            f"penalty, got {alpha!r}"
+        )
     rows = _matrix("X", X)
     if features is not None:
         rows = _hidden_activations(features, rows)
@@ -211,12 +214,16 @@ def make_problem(
         targets = np.eye(int(labels.max()) + 1)[labels]
     else:
         targets = _targets(y, len(rows))
-        if kind.name == "binary_cross_entropy" and ((targets < 0) | (targets > 1)).any():
-            raise ValueError("y: expected targets in [0, 1]")
+        outside = targets[(targets < 0) | (targets > 1)]
+        if kind.name == "binary_cross_entropy" and outside.size:
+            raise ValueError(f"y: expected targets in [0, 1], got {outside[0]:g}")
     _check_size(kind.name, rows.shape[1] * targets.shape[1])
     for name, values in (("X", rows), ("y", targets)):
-        if np.abs(values).max() > _LARGEST:
-            raise ValueError(f"{name}: expected numbers up to {_LARGEST:g}; scale them")
+        largest = np.abs(values).max()
+        if largest > _LARGEST:
+            raise ValueError(
+                f"{name}: expected numbers of at most {_LARGEST:g}, got {largest:g}; scale them"
+            )
     return Problem(np.ascontiguousarray(rows), targets, labels, kind.name, alpha)
 
 
@@ -236,7 +243,7 @@ def starting_point(w_1: ArrayLike | None, shape: tuple[int, int], name: str = "w
     if w.shape not in ((shape[0] * shape[1],), shape):
         raise ValueError(f"{name}: expected shape ({shape[0] * shape[1]},), got {w.shape}")
     if not np.isfinite(w).all():
-        raise ValueError(f"{name}: expected finite numbers")
+        raise ValueError(f"{name}: expected finite numbers, got infinities or NaN")
     return w.reshape(shape).copy()
 
 
@@ -271,7 +278,7 @@ def _targets(y: Any, n: int) -> Array:
     column = np.asarray(y)
     targets = _matrix("y", column[:, None] if column.ndim == 1 else column)
     if len(targets) != n:
-        raise ValueError(f"y: expected {n} rows as X has, got {len(targets)}")
+        raise ValueError(f"y: expected {n} rows, as X has, got {len(targets)}")
     return np.ascontiguousarray(targets)
 
 
@@ -283,7 +290,10 @@ def _labels(y: Any, n: int) -> NDArray[np.int64]:
         raise ValueError(f"y: expected shape ({n},), got {labels.shape}")
     labels = labels.astype(np.int64)
     if labels.min() < 0 or labels.max() < 1:
-        raise ValueError("y: expected labels 0..K-1 of at least two classes")
+        raise ValueError(
+            f"y: expected labels 0 to K - 1 of at least two classes, got {labels.min()} to "
+            f"{labels.max()}"
+        )
     return labels
 
 

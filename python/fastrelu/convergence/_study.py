@@ -50,7 +50,7 @@ class Study:
     ell, M : float
         The constants of the bound.
     M_measured : float
-        The root of the largest mean over the runs of E|G_k|^2, at the steps that were looked at
+        The root of the largest mean over the runs of E|G_k|^2, at the steps that were measured
         (each E is exact: over all draws of a minibatch at that w).
     w_star : ndarray, (n_parameters,)
         The minimum w*.
@@ -217,8 +217,10 @@ def study(
     at = _spread(1, max(n_steps - 1, 1), most)
     at = at[at < n_steps]
     distances, weights = run(problem, start, constants.w_star, rates, m, recorded - 1, at, options)
-    looked = _look(problem, start, weights, constants.w_star, c)
-    reasons, notes = _judge(constants, looked, M, ell, learning_rate, sampling, confidence, problem)
+    measured = _measure(problem, start, weights, constants.w_star, c)
+    reasons, notes = _unmet_assumptions(
+        constants, measured, M, ell, learning_rate, sampling, confidence, problem
+    )
     if not np.isfinite(distances).all():
         reasons.append(
             "the iterates left the range of float64, since the first steps are too long for these "
@@ -237,7 +239,7 @@ def study(
         notes=notes,
         ell=constants.ell,
         M=chosen,
-        M_measured=float(np.sqrt(looked.squares.mean(axis=0).max())),
+        M_measured=float(np.sqrt(measured.squares.mean(axis=0).max())),
         w_star=constants.w_star,
         distances=distances,
         constants=constants,
@@ -289,38 +291,40 @@ def _recorded(k: ArrayLike | None, n_steps: int, replicates: int) -> NDArray[np.
         return np.arange(2, n_steps + 2)
     values = np.asarray(k)
     if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "iu":
-        raise TypeError("k: expected a list of whole numbers")
+        raise TypeError(f"k: expected a list of whole numbers, got {k!r}")
     values = values.astype(np.int64)
     if values[0] < 2 or values[-1] > n_steps + 1 or (np.diff(values) <= 0).any():
-        raise ValueError(f"k: expected ascending numbers in 2..{n_steps + 1} (n_steps + 1)")
+        raise ValueError(
+            f"k: expected ascending numbers from 2 to n_steps + 1 = {n_steps + 1}, got {k!r}"
+        )
     return values
 
 
 @dataclass(frozen=True)
-class _Looked:
-    """At each step looked at, (replicates, steps): E|G|^2, the two sides of strong convexity."""
+class _Measured:
+    """At each step measured, (replicates, steps): E|G|^2, the two sides of strong convexity."""
 
     squares: Array
     products: Array  # (w - w*)' grad f(w)
     distances: Array  # |w - w*|^2
 
 
-def _look(problem: Problem, start: Array, weights: Array, w_star: Array, c: float) -> _Looked:
+def _measure(problem: Problem, start: Array, weights: Array, w_star: Array, c: float) -> _Measured:
     first = np.broadcast_to(start, (len(weights), 1, *start.shape))
     points = np.concatenate([first, weights], axis=1)
     with np.errstate(over="ignore", invalid="ignore"):
         gradient, variance = problem.moments(points)
         e = points - w_star.reshape(problem.shape)
-        return _Looked(
+        return _Measured(
             squares=(gradient**2).sum(axis=(2, 3)) + c * variance,
             products=(gradient * e).sum(axis=(2, 3)),
             distances=(e * e).sum(axis=(2, 3)),
         )
 
 
-def _judge(
+def _unmet_assumptions(
     constants: Constants,
-    looked: _Looked,
+    measured: _Measured,
     M: float | None,
     ell: float | None,
     learning_rate: LearningRate | None,
@@ -338,7 +342,7 @@ def _judge(
     if learning_rate is not None and learning_rate != inverse_time(constants.ell):
         reasons.append(f"the steps are not 1 / (2 ell k) with ell = {constants.ell:.6g}")
     if ell is not None and ell > constants.ell_proven * (1 + SLACK):
-        least = looked.products.sum(axis=0) / np.maximum(looked.distances.sum(axis=0), 1e-300)
+        least = measured.products.sum(axis=0) / np.maximum(measured.distances.sum(axis=0), 1e-300)
         if problem.loss == "squared_error" or ell > constants.ell_at_optimum * (1 + SLACK):
             reasons.append(
                 f"ell = {ell:.6g} is too large: at w* the smallest eigenvalue of the second "
@@ -351,31 +355,31 @@ def _judge(
             )
         else:
             notes.append(
-                f"ell = {ell:.6g} is more than the {constants.ell_proven:.6g} proven; where it was "
-                f"measured, the runs were convex enough"
+                f"ell = {ell:.6g} is more than the {constants.ell_proven:.6g} that is proven; the "
+                f"runs were convex enough where that was measured"
             )
     if M is not None and M < constants.M:
         notes[1] = "M was given"
         with np.errstate(over="ignore", invalid="ignore"):
-            _, low, _ = limits_of_mean(looked.squares, confidence)
+            _, low, _ = limits_of_mean(measured.squares, confidence)
         if not low.max() <= M * M * (1 + SLACK):
             reasons.append(
-                f"M = {M:.6g} is exceeded: E|G_k|^2 reached {looked.squares.mean(axis=0).max():.6g}"
-                f", more than M^2 = {M * M:.6g}"
+                f"M = {M:.6g} is exceeded: E|G_k|^2 reached "
+                f"{measured.squares.mean(axis=0).max():.6g}, more than M^2 = {M * M:.6g}"
             )
         else:
             notes.append(
-                f"M = {M:.6g} is less than the {constants.M:.6g} proven; it was not exceeded at "
-                f"the {looked.squares.shape[1]} steps looked at"
+                f"M = {M:.6g} is less than the {constants.M:.6g} that is proven; it was not "
+                f"exceeded in the {measured.squares.shape[1]} steps that were measured"
             )
     elif (
         problem.loss == "squared_error"
-        and looked.squares.mean(axis=0).max() < 0.25 * constants.M**2
+        and measured.squares.mean(axis=0).max() < 0.25 * constants.M**2
     ):
         notes.append(
-            "E|G_k|^2 at its largest is made by runs so rare that these have none like them: the "
-            "first steps are long for these data, and what is measured then is too small"
+            "the largest E|G_k|^2 comes from runs that are so rare that none of these is like "
+            "them: the first steps are long for these data, and what is measured there is too small"
         )
     elif M is not None:
-        notes[1] = "M was given, and is no less than the one proven"
+        notes[1] = "M was given, and is no less than the one that is proven"
     return reasons, notes

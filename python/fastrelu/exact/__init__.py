@@ -2,5 +2,27 @@
 """The exact mathematics of piecewise-linear functions and of ReLU networks.
 
 Every module here takes a network as an argument and imports none of the library above the core;
-`Network`'s methods import what they need when they are called.
+`Network`'s methods import what they need when they are called. `LinearRegions` and `LocalAffine`
+are what two of them return.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastrelu.exact.regions import LinearRegions
+    from fastrelu.exact.segment import LocalAffine
+
+__all__ = ["LinearRegions", "LocalAffine"]
+_MODULES = {"LinearRegions": "regions", "LocalAffine": "segment"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'fastrelu.exact' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"fastrelu.exact.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -38,7 +38,10 @@ def hinge_network(f: PiecewiseLinear, dtype: Any) -> Network:
     with np.errstate(over="ignore"):
         knots = f.knots.astype(kind)
     if not np.isfinite(knots).all() or not (knots[1:] > knots[:-1]).all():
-        raise ValueError(f"dtype: in {kind.__name__} two knots are one, or overflow")
+        raise ValueError(
+            f"dtype: expected one in which the knots are finite and all different, got "
+            f"{kind.__name__}, to which two of them round as one, or overflow"
+        )
     values = f.values.reshape(len(knots), -1)
     left, right, constant = _sides(values, f.slopes.reshape(len(knots) + 1, -1))
     net = Network._zeros([1, len(left) + len(right), values.shape[1]], kind, ["relu"])
@@ -98,5 +101,8 @@ def _rounded(number: Fraction, kind: Any) -> Any:
     except OverflowError:
         rounded = kind(np.inf)
     if not np.isfinite(rounded):
-        raise ValueError(f"dtype: a value or change of slope overflows {kind.__name__}")
+        raise ValueError(
+            f"dtype: expected one that holds the values and the changes of slope, got "
+            f"{kind.__name__}, in which one of them overflows"
+        )
     return rounded

@@ -55,7 +55,7 @@ def lipschitz(net: Network, bounds: ArrayLike | None, norm: Any, seed: int) -> t
                 known = []
             upper = min(upper, upper_bound(layers, box, float(norm), known))
         if not np.isfinite(upper):
-            raise ValueError("network: its Jacobian's bound overflows float64")
+            raise ValueError("network: the bound of its Jacobian overflows float64")
         return exact or (_search(net, layers, box, float(norm), seed), upper)
 
 

@@ -82,8 +82,12 @@ class PiecewiseLinear:
         self.knots = reals("knots", knots)
         if self.knots.ndim != 1 or len(self.knots) == 0:
             raise ValueError(f"knots: expected shape (K,), K >= 1, got {self.knots.shape}")
-        if not (self.knots[1:] > self.knots[:-1]).all():
-            raise ValueError("knots: expected ascending numbers, all different")
+        falling = np.flatnonzero(~(self.knots[1:] > self.knots[:-1]))
+        if len(falling):
+            first, second = self.knots[falling[0]], self.knots[falling[0] + 1]
+            raise ValueError(
+                f"knots: expected ascending numbers, all different, got {second:g} after {first:g}"
+            )
         self.values = reals("values", values)
         if self.values.ndim not in (1, 2) or len(self.values) != len(self.knots):
             raise ValueError(
@@ -99,7 +103,7 @@ class PiecewiseLinear:
             self.slopes = np.concatenate([self.left_slope[None], inner, self.right_slope[None]])
             self.hinges = np.diff(self.slopes, axis=0)
         if not np.isfinite(self.hinges).all():
-            raise ValueError("knots, values: a slope between neighbours overflows float64")
+            raise ValueError("knots, values: the slope between two neighbours overflows float64")
         for array in (self.knots, self.values, self.left_slope, self.right_slope,
                       self.slopes, self.hinges):  # fmt: skip
             array.flags.writeable = False
@@ -453,6 +457,7 @@ def common_knots(f: PiecewiseLinear, g: PiecewiseLinear) -> Array:
     """Return the knots of both functions; raise ValueError if their outputs differ in number."""
     if f.values.shape[1:] != g.values.shape[1:]:
         raise ValueError(
-            f"functions of different outputs: values {f.values.shape} and {g.values.shape}"
+            f"f, g: expected functions with equally many outputs, got values of shape "
+            f"{f.values.shape} and {g.values.shape}"
         )
     return np.union1d(f.knots, g.knots)

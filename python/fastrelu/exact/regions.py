@@ -52,6 +52,10 @@ class LinearRegions:
     (2, [[True], [False]])
     >>> regions.A[0] @ (1.0, 1.0) + regions.c[0]
     array([5.])
+    >>> regions.areas, regions.owner.tolist()
+    (array([2., 2.]), [0, 0, 0, 0, 1, 1, 1, 1])
+    >>> bool(net(regions.centers[0])[0] > 0), bool(net(regions.centers[1])[0] > 0)
+    (True, False)
     """
 
     vertices: Array
@@ -94,7 +98,7 @@ class LinearRegions:
 
     @property
     def areas(self) -> Array:
-        """The area of each polygon in (s, t), ndarray, (R,)."""
+        """The area of each polygon in (s, t) by the shoelace formula, ndarray, (R,)."""
         # From the first corner, so that tiny polygons far from the origin keep their digits.
         p = self.vertices - self.vertices[self.offsets[:-1]][self.owner]
         following = np.arange(1, len(p) + 1)
@@ -160,7 +164,9 @@ def linear_regions(
     max_regions = whole_number("max_regions", max_regions, 1, 2**30)
     d_in = net.layer_sizes[0]
     if (u is None or v is None) and d_in != 2:
-        raise ValueError(f"u, v: expected two directions for a network with {d_in} inputs")
+        raise ValueError(
+            f"u, v: expected two directions for a network with {d_in} inputs, got None"
+        )
     plane = np.zeros((3, d_in + 1))
     plane[2, d_in] = 1
     for row, (name, given) in enumerate((("u", u), ("v", v), ("origin", origin))):
@@ -176,7 +182,7 @@ def linear_regions(
 def _check_directions(u: Array, v: Array) -> None:
     """Raise ValueError unless u and v span a plane, up to roundings of float64."""
     if not (u.any() and v.any()):
-        raise ValueError("u, v: expected two directions that are not 0")
+        raise ValueError("u, v: expected two directions that are not 0, got zeros")
     first, second = u / np.abs(u).max(), v / np.abs(v).max()
     first, second = first / np.linalg.norm(first), second / np.linalg.norm(second)
     # Of the second what is not along the first: 0 but for roundings where they are parallel.
@@ -196,7 +202,7 @@ def on_plane(
         net, window, plane, max_regions, with_doubts
     )
     if not (np.isfinite(maps).all() and np.isfinite(vertices).all()):
-        raise ValueError("network: its numbers overflow float64 on this window")
+        raise ValueError("network: its numbers overflow float64 in this window")
     by = maps.reshape(len(maps), 3, net.layer_sizes[-1])
     A = np.ascontiguousarray(by[:, :2].transpose(0, 2, 1))
     return LinearRegions(vertices, offsets, pattern, A, by[:, 2].copy()), Patterns(*doubts)
@@ -213,7 +219,7 @@ def check_window(window: ArrayLike) -> Array:
     area = (edges[1] - edges[0]) * (edges[3] - edges[2])
     if not (edges[0] < edges[1] and edges[2] < edges[3] and 0 < area < np.inf):
         raise ValueError(
-            f"window: expected from < to on both sides and an area that is a number, got {window!r}"
+            f"window: expected from < to for s and for t, and a finite area, got {window!r}"
         )
     return np.array(edges)
 

@@ -149,7 +149,7 @@ def surface(
     if not callable(f):
         raise TypeError(f"f: expected a Network or a function, got {type(f).__name__}")
     if ax is not None and not hasattr(ax, "plot_surface"):
-        raise ValueError("ax: expected 3-D axes (projection='3d')")
+        raise ValueError(f"ax: expected 3-D axes (projection='3d'), got {type(ax).__name__}")
     exact = isinstance(f, Network) and all(
         ACTIVATIONS[name].piecewise_linear for name in f.activations
     )
@@ -178,7 +178,7 @@ def _check_network(net: Any) -> None:
 def _output(net: Network, output: int | None, *, needed: bool) -> int | None:
     d_out = net.layer_sizes[-1]
     if output is None and d_out > 1 and needed:
-        raise ValueError(f"output: expected which of the {d_out} outputs to draw, got None")
+        raise ValueError(f"output: expected the number of an output, 0 to {d_out - 1}, got None")
     return None if output is None else whole_number("output", output, 0, d_out - 1)
 
 
@@ -264,10 +264,14 @@ def _on_grid(f: Callable[[Array], Any], window: ArrayLike, output: int | None) -
     points = np.column_stack([s.ravel(), t.ravel()])
     values = np.asarray(f(points), dtype=np.float64)
     if values.shape[:1] != (len(points),):
-        raise ValueError(f"f: expected ({len(points)},) values, got shape {values.shape}")
+        raise ValueError(
+            f"f: expected a function with one value for each row, ({len(points)},) or "
+            f"({len(points)}, d_out), got shape {values.shape}"
+        )
     values = values.reshape(len(points), -1)
     if output is None and values.shape[1] != 1:
-        raise ValueError(f"output: expected which of the {values.shape[1]} outputs, got None")
+        last = values.shape[1] - 1
+        raise ValueError(f"output: expected the number of an output, 0 to {last}, got None")
     column = whole_number("output", output or 0, 0, values.shape[1] - 1)
     corners = np.column_stack([points, values[:, column]]).reshape(GRID, GRID, 3)
     return list(

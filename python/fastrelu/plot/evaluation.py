@@ -343,8 +343,8 @@ def importance(
     whiskers = np.zeros(len(values)) if errors is None else np.asarray(errors, np.float64)
     if not len(values) or len(names) != len(values) or whiskers.shape != values.shape:
         raise ValueError(
-            f"drops: expected one number for each of {len(names)} names (and errors, "
-            f"{whiskers.shape}), got {values.shape}"
+            f"drops, errors: expected one number for each of {len(names)} names, and one name at "
+            f"least, got shapes {values.shape} and {whiskers.shape}"
         )
     order = np.argsort(-values, kind="stable")[: whole_number("most", most, 1, 10_000)]
     ax = axes_or_new(ax, figsize=(6.0, 1.2 + 0.26 * len(order)))
@@ -379,8 +379,8 @@ def _pair(
     first, second = first.reshape(-1), second.reshape(-1)
     if not len(first) or len(first) != len(second):
         raise ValueError(
-            f"{b_name}: expected as many values as {a_name} and one at least, got "
-            f"{len(second)} for {len(first)}"
+            f"{b_name}: expected as many values as {a_name} has, {len(first)}, and at least one, "
+            f"got {len(second)}"
         )
     return first, second
 
@@ -389,7 +389,7 @@ def _numbers(values: NDArray[Any], labels: Sequence[Any]) -> NDArray[np.int64]:
     numbers = metrics.class_numbers(values, labels)
     if (numbers < 0).any():
         stranger = values[numbers < 0].tolist()[0]
-        raise ValueError(f"classes: expected every label, {stranger!r} is not among them")
+        raise ValueError(f"classes: expected all labels of the rows, got none that is {stranger!r}")
     return numbers
 
 
@@ -398,7 +398,7 @@ def _values(truth: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[Any], NDArr
     t, p = t.astype(np.float64), p.astype(np.float64)
     for name, values in (("truth", t), ("predicted", p)):
         if not np.isfinite(values).all():
-            raise ValueError(f"{name}: expected finite numbers")
+            raise ValueError(f"{name}: expected finite numbers, got infinities or NaN")
     return t, p
 
 

@@ -5,8 +5,9 @@ It gives the same bits as the compiled core; docs/arithmetic.md says why that is
 beside lecture notes on backpropagation and SGD, in this order:
 
 - `layers`: ReLU, the linear layer, and the chain rule back through them;
-- `losses`: what is minimized, and its derivative with respect to the outputs;
-- `network`: parameters, forward, backward;
+- `loss`, `losses`: what is minimized, and its derivative with respect to the outputs;
+- `minibatch`: the mean of the loss over a minibatch;
+- `network`, `gradients`: parameters, forward, backward;
 - `optimizers`: how a gradient changes the parameters;
 - `trainer`: minibatches, steps and epochs;
 - `sparse`: the first layer where most inputs are 0;
@@ -17,19 +18,17 @@ beside lecture notes on backpropagation and SGD, in this order:
 The names are those of `fastrelu` itself. Arguments are not checked.
 """
 
-from . import losses
+from . import losses, optimizers
 from .elementary import exp, log, log1p, tanh
 from .fma import fma
+from .gradients import Cache, Gradients
 from .layers import linear_relu, relu, relu_backward
 from .losses import *  # noqa: F403 - its __all__, of every loss
-from .network import Cache, Gradients, Network
-from .optimizers import SGD, Adam, AdamW
+from .network import Network
+from .optimizers import *  # noqa: F403 - its __all__, of every optimizer
 from .trainer import Trainer
 
 __all__ = [
-    "SGD",
-    "Adam",
-    "AdamW",
     "Cache",
     "Gradients",
     "Network",
@@ -43,4 +42,4 @@ __all__ = [
     "relu_backward",
     "tanh",
 ]
-__all__ += losses.__all__
+__all__ += losses.__all__ + optimizers.__all__

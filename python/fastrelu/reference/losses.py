@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The losses: of each row, and its derivative by the row's outputs z (n, K).
+"""The losses: that of each row, and its derivative with respect to the row's outputs z (n, K).
 
 A class is a loss. Its `rows` takes z and the targets, and returns the row losses (n,) and the
-derivatives g (n, K) of each; a row's factor, its share of the mean, is multiplied into g alone, and
-once. Beside it stand the loss's properties: the link, what the targets may be, mean or sum.
+derivatives g (n, K); see `loss.Loss`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .elementary import exp, log, log1p
 from .fma import fma
 from .layers import logistic, relu
+from .loss import Loss, averaged, sum_outputs
 
 Array = NDArray[Any]
 
@@ -25,134 +24,6 @@ __all__ = [
     "AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "Gamma", "Huber", "Poisson", "Quantile",
     "SquaredError", "Tweedie",
 ]  # fmt: skip
-
-#: What targets may be: a name, in words, and whether a number is one.
-DOMAINS: dict[str, tuple[str, Callable[[Array], Array]]] = {
-    "real": ("targets", lambda y: np.ones(y.shape, bool)),
-    "labels": ("labels", lambda y: y >= 0),
-    "unit_interval": ("targets in [0, 1]", lambda y: (y >= 0) & (y <= 1)),
-    "non_negative": ("targets >= 0", lambda y: y >= 0),
-    "positive": ("targets > 0", lambda y: y > 0),
-}
-
-_BY_NAME: dict[str, type[Loss]] = {}
-
-
-class Loss:
-    """What the losses have in common.
-
-    Attributes
-    ----------
-    name : str
-        Of the loss.
-    link : {"identity", "softmax", "logistic", "log"}
-        What predictions are of the outputs: see `link`.
-    domain : str
-        What the targets may be, one of `DOMAINS`.
-    averaged : bool
-        Whether a row's loss is the mean over the outputs unless it is `summed`; else the sum.
-    least_outputs : int
-        Outputs that a network needs.
-    """
-
-    name: ClassVar[str]
-    link: ClassVar[str] = "identity"
-    domain: ClassVar[str] = "real"
-    averaged: ClassVar[bool] = False
-    least_outputs: ClassVar[int] = 1
-
-    def __init_subclass__(cls) -> None:
-        if hasattr(cls, "name"):
-            _BY_NAME[cls.name] = cls
-
-    def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Return the rows' losses (n,) and the derivative of each by its outputs (n, K)."""
-        raise NotImplementedError
-
-
-def as_loss(loss: Any) -> Loss:
-    """Return the loss for a name, or for any object with its `name` and some of its fields."""
-    name = getattr(loss, "name", loss)
-    if name not in _BY_NAME:
-        raise ValueError(f"loss: unknown loss {loss!r}")
-    kind: Any = _BY_NAME[name]
-    given = {f.name: getattr(loss, f.name) for f in fields(kind) if hasattr(loss, f.name)}
-    found: Loss = kind(**given)
-    return found
-
-
-def as_targets(y: ArrayLike, loss: Loss, outputs: int, dtype: DTypeLike) -> Array:
-    """Return y as the loss takes it: labels (n,) for cross_entropy, else (n, K) of `dtype`."""
-    check_outputs(loss, outputs)
-    y = np.asarray(y)
-    is_label = loss.domain == "labels"
-    y = y.astype(np.int64).reshape(len(y)) if is_label else y.astype(dtype).reshape(-1, outputs)
-    text, is_inside = DOMAINS[loss.domain]
-    text = f"labels 0..{outputs - 1}" if is_label else f"{text} for {loss.name}"
-    inside = is_inside(y) & (y < outputs) if is_label else is_inside(y) | np.isnan(y)
-    if not inside.all():
-        row = np.argwhere(~inside)[0]
-        raise ValueError(f"y: expected {text}, got {y[tuple(row)]} in row {row[0]}")
-    return y
-
-
-def check_outputs(loss: Loss, outputs: int) -> None:
-    """Raise ValueError if a network has too few outputs for the loss."""
-    if outputs < loss.least_outputs:
-        raise ValueError(f"loss: {loss.name} needs {loss.least_outputs} outputs, got {outputs}")
-
-
-# The mean over a minibatch
-
-
-def chain(terms: Array) -> float:
-    """Return the float64 sum of the terms, one after the other, from +0."""
-    total = 0.0
-    for term in terms:
-        total += float(term)
-    return total
-
-
-@np.errstate(all="ignore")
-def row_factors(weights: Array, outputs: int, loss: Loss, dtype: DTypeLike) -> Array:
-    """Return each row's factor in the mean over a minibatch, from its weights in float64."""
-    weight_sum = chain(weights)
-    if weight_sum == 0:
-        return np.zeros(len(weights), dtype)
-    if loss.averaged and not getattr(loss, "summed", False):
-        weight_sum = outputs * weight_sum
-    return np.asarray(weights / weight_sum).astype(dtype)
-
-
-@np.errstate(all="ignore")
-def total_loss(row_losses: Array, weights: Array) -> float:
-    """Return the sum of the rows' losses times their weights, in float64, in order."""
-    return chain(row_losses.astype(np.float64) * weights)
-
-
-def reported_loss(total: float, weight_sum: float) -> float:
-    """Return the mean loss; 0 if no row has a weight."""
-    return 0.0 if weight_sum == 0 else total / weight_sum
-
-
-@np.errstate(all="ignore")
-def loss_and_d_out(z: Array, y: Array, factor: Array, loss: Loss) -> tuple[Array, Array]:
-    """Return the rows' losses (n,) and the derivatives of the mean by the outputs (n, K)."""
-    row_losses, g = loss.rows(z, y)
-    return row_losses, g * factor[:, np.newaxis]
-
-
-def sum_outputs(terms: Array) -> Array:
-    """Return the sum over the outputs k, one after the other, from +0."""
-    total = np.zeros_like(terms[:, 0])
-    for k in range(terms.shape[1]):
-        total = total + terms[:, k]
-    return total
-
-
-def averaged(total: Array, z: Array, summed: bool) -> Array:
-    """Return the mean over the outputs, given their sum."""
-    return total if summed else total / z.dtype.type(z.shape[1])
 
 
 # Losses of the residual r = z - y
@@ -165,7 +36,7 @@ class SquaredError(Loss):
     Parameters
     ----------
     summed : bool
-        Sum over the outputs instead; scikit-learn's gradient is that of the sum.
+        Whether to sum over the outputs instead; scikit-learn's gradient is that of the sum.
 
     Examples
     --------
@@ -181,7 +52,17 @@ class SquaredError(Loss):
     averaged: ClassVar[bool] = True
 
     def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Return half the mean (or sum) over the outputs of (z - y)^2; g is z - y."""
+        """Return half the mean (or sum) over the outputs of (z - y)^2; g is z - y.
+
+        The arguments are those of `Loss.rows`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> reference.SquaredError().rows(np.array([[3.0]]), np.array([[1.0]]))
+        (array([2.]), array([[2.]]))
+        """
         r = z - y
         acc = np.zeros_like(z[:, 0])
         for k in range(z.shape[1]):
@@ -196,9 +77,13 @@ class Huber(Loss):
     Parameters
     ----------
     delta : float
-        Where it turns, > 0.
+        The residual at which it turns from squared to linear, > 0.
     summed : bool
-        Sum over the outputs instead.
+        Whether to sum over the outputs instead.
+
+    References
+    ----------
+    Huber (1964), Robust estimation of a location parameter.
 
     Examples
     --------
@@ -215,7 +100,17 @@ class Huber(Loss):
     averaged: ClassVar[bool] = True
 
     def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Return the squares, linear beyond delta; g is z - y kept in [-delta, delta]."""
+        """Return the squares, linear beyond delta; g is z - y kept in [-delta, delta].
+
+        The arguments are those of `Loss.rows`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> reference.Huber().rows(np.array([[3.0]]), np.array([[1.0]]))
+        (array([1.5]), array([[1.]]))
+        """
         r, delta, half = z - y, z.dtype.type(self.delta), z.dtype.type(0.5)
         a = np.where(0 > r, -r, r)
         each = np.where(a > delta, delta * (a - half * delta), (half * r) * r)
@@ -226,7 +121,12 @@ class Huber(Loss):
 
 @dataclass(frozen=True)
 class AbsoluteError(Loss):
-    """The absolute residual, averaged over the outputs, or `summed`.
+    """The absolute residual, averaged over the outputs.
+
+    Parameters
+    ----------
+    summed : bool
+        Whether to sum over the outputs instead.
 
     Examples
     --------
@@ -242,7 +142,17 @@ class AbsoluteError(Loss):
     averaged: ClassVar[bool] = True
 
     def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Return the sizes of the residuals; g is their signs."""
+        """Return the absolute values of the residuals z - y; g is their signs.
+
+        The arguments are those of `Loss.rows`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> reference.AbsoluteError().rows(np.array([[3.0]]), np.array([[1.0]]))
+        (array([2.]), array([[1.]]))
+        """
         return pinball(z, y, 1, 1, self.summed)
 
 
@@ -253,9 +163,13 @@ class Quantile(Loss):
     Parameters
     ----------
     quantile : float
-        In (0, 1).
+        The quantile that is predicted, above 0 and below 1.
     summed : bool
-        Sum over the outputs instead.
+        Whether to sum over the outputs instead.
+
+    References
+    ----------
+    Koenker and Bassett (1978), Regression quantiles.
 
     Examples
     --------
@@ -272,7 +186,18 @@ class Quantile(Loss):
     averaged: ClassVar[bool] = True
 
     def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Return the residuals times `quantile` below y, times the rest above it."""
+        """Return abs(z - y), times `quantile` for z below y, times 1 - `quantile` above.
+
+        The arguments are those of `Loss.rows`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> reference.Quantile(0.75).rows(np.array([[3.0], [0.0]]), np.array([[1.0], [1.0]]))
+        (array([0.5 , 0.75]), array([[ 0.25],
+               [-0.75]]))
+        """
         return pinball(z, y, 1 - self.quantile, self.quantile, self.summed)
 
 
@@ -295,7 +220,8 @@ class CrossEntropy(Loss):
     Parameters
     ----------
     clipped : bool
-        Compute the loss (not its gradient) from a probability kept off 0 and 1, as scikit-learn.
+        Whether to compute the loss (not its gradient) from a probability that is kept away from 0
+        and 1 by the dtype's epsilon, as scikit-learn does.
 
     Examples
     --------
@@ -313,7 +239,17 @@ class CrossEntropy(Loss):
     least_outputs: ClassVar[int] = 2
 
     def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Return minus the logarithm of the label's share of the softmax."""
+        """Return minus the logarithm of the label's share of the softmax.
+
+        The arguments are those of `Loss.rows`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> reference.CrossEntropy().rows(np.array([[0.0, 0.0]]), np.array([1]))
+        (array([0.69314718]), array([[ 0.5, -0.5]]))
+        """
         u, e, s = softmax_terms(z)
         p = e / s[:, np.newaxis]
         is_label = np.arange(z.shape[1]) == y[:, np.newaxis]
@@ -329,9 +265,9 @@ class BinaryCrossEntropy(Loss):
     Parameters
     ----------
     pos_weight : float or array_like of shape (K,), optional
-        Factor on the positive part of each output's loss; none by default.
+        A factor on the positive part of each output's loss; none by default.
     clipped : bool
-        As in `CrossEntropy`, for targets 0 and 1.
+        As for `CrossEntropy`; for targets 0 and 1.
 
     Examples
     --------
@@ -349,7 +285,17 @@ class BinaryCrossEntropy(Loss):
     domain: ClassVar[str] = "unit_interval"
 
     def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Return ``log(1 + exp(z)) - z y``, written so that no exp overflows."""
+        """Return ``log(1 + exp(z)) - z y``, written so that no exp overflows.
+
+        The arguments are those of `Loss.rows`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> reference.BinaryCrossEntropy().rows(np.array([[0.0]]), np.array([[1.0]]))
+        (array([0.69314718]), array([[-0.5]]))
+        """
         if self.clipped:
             return self._clipped(z, y)
         if self.pos_weight is not None:
@@ -403,6 +349,10 @@ def off_the_ends(p: Array) -> Array:
 class Poisson(Loss):
     """Half the Poisson deviance of targets >= 0; the outputs are the logarithms of the means.
 
+    References
+    ----------
+    McCullagh and Nelder (1989), Generalized linear models.
+
     Examples
     --------
     >>> from fastrelu import reference
@@ -417,7 +367,17 @@ class Poisson(Loss):
     domain: ClassVar[str] = "non_negative"
 
     def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Return ``y log(y / mu) - y + mu`` with ``mu = exp(z)``; y log y is 0 at 0."""
+        """Return ``y log(y / mu) - y + mu`` with ``mu = exp(z)``; y log y is 0 at 0.
+
+        The arguments are those of `Loss.rows`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> reference.Poisson().rows(np.array([[0.0]]), np.array([[0.0]]))
+        (array([1.]), array([[1.]]))
+        """
         mu = exp(z)
         loss = np.where(y > 0, fma(y, log(y) - z, mu - y), mu)
         return sum_outputs(loss), mu - y
@@ -426,6 +386,10 @@ class Poisson(Loss):
 @dataclass(frozen=True)
 class Gamma(Loss):
     """Half the Gamma deviance of targets > 0; the outputs are the logarithms of the means.
+
+    References
+    ----------
+    McCullagh and Nelder (1989), Generalized linear models.
 
     Examples
     --------
@@ -441,7 +405,17 @@ class Gamma(Loss):
     domain: ClassVar[str] = "positive"
 
     def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Return ``log(mu / y) + y / mu - 1`` with ``mu = exp(z)``; g is ``1 - y / mu``."""
+        """Return ``log(mu / y) + y / mu - 1`` with ``mu = exp(z)``; g is ``1 - y / mu``.
+
+        The arguments are those of `Loss.rows`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> reference.Gamma().rows(np.array([[0.0]]), np.array([[2.0]]))
+        (array([0.30685282]), array([[-1.]]))
+        """
         half, one = z.dtype.type(0.5), z.dtype.type(1)
         h = exp(-(half * z))  # exp(-z) may be out of range where y exp(-z) is not
         r = fma(y * h, h, -one)
@@ -456,6 +430,10 @@ class Tweedie(Loss):
     ----------
     power : float
         The variance grows as the mean to this power, in (1, 2).
+
+    References
+    ----------
+    Jorgensen (1997), The theory of dispersion models.
 
     Examples
     --------
@@ -474,7 +452,15 @@ class Tweedie(Loss):
     def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
         """Return ``(mu^a - y^a) / a + (y mu^-b - y^a) / b`` with ``mu = exp(z)``.
 
-        a is 2 - power and b is power - 1; g is ``mu^a - y mu^-b``.
+        a is 2 - power and b is power - 1; g is ``mu^a - y mu^-b``. The arguments are those of
+        `Loss.rows`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> reference.Tweedie(1.5).rows(np.array([[0.0]]), np.array([[0.0]]))
+        (array([2.]), array([[1.]]))
         """
         T = z.dtype.type
         a, b = T(2) - T(self.power), T(self.power) - T(1)  # exact, and their sum is 1

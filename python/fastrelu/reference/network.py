@@ -4,19 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import layers
-from .losses import (
-    as_loss,
+from .gradients import Cache, Gradients, in_order
+from .loss import as_loss
+from .losses import link
+from .minibatch import (
     as_targets,
     chain,
     check_outputs,
-    link,
     loss_and_d_out,
     reported_loss,
     row_factors,
@@ -26,79 +26,6 @@ from .random import Rows, init_weights
 from .sparse import SparseRows, as_rows
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Cache:
-    """The activations that `forward_cached` keeps for `backward`.
-
-    Attributes
-    ----------
-    h : list
-        The activations of each layer, h[0] = x, ..., h[-1] = outputs.
-    z : list of ndarray
-        The pre-activations of each layer.
-    one_row : bool
-        Whether X was one row.
-    dropout : Dropout
-        The masks that were applied.
-
-    Examples
-    --------
-    >>> from fastrelu import reference
-    >>> net = reference.Network([2, 3, 1])
-    >>> out, cache = net.forward_cached([[1.0, 2.0]])
-    >>> [h.shape for h in cache.h]
-    [(1, 2), (1, 3), (1, 1)]
-    """
-
-    h: list[Any]
-    z: list[Array]
-    one_row: bool
-    dropout: layers.Dropout = layers.NO_DROPOUT
-
-
-@dataclass(frozen=True)
-class Gradients:
-    """The gradient of a loss with respect to a network's parameters.
-
-    Attributes
-    ----------
-    weights, biases : sequence of ndarray
-        The gradient with respect to each layer's weights and biases; biases is () without biases.
-    inputs : ndarray or None
-        The gradient with respect to X, if it was asked for.
-
-    Examples
-    --------
-    >>> from fastrelu import reference
-    >>> net = reference.Network([2, 1])
-    >>> net.set_parameters([1, 2, 0])
-    >>> loss, gradients = net.loss_and_gradient([[1, 1]], [1])
-    >>> gradients.flat
-    array([2., 2., 2.], dtype=float32)
-    """
-
-    weights: Sequence[Array]
-    biases: Sequence[Array]
-    inputs: Array | None = None
-
-    @property
-    def arrays(self) -> list[Array]:
-        """The gradients as a list: W0, b0, W1, b1, ..."""
-        return in_order(self.weights, self.biases)
-
-    @property
-    def flat(self) -> Array:
-        """The whole gradient as one vector, in the order of `arrays`."""
-        return np.concatenate([a.ravel() for a in self.arrays])
-
-
-def in_order(weights: Sequence[Array], biases: Sequence[Array]) -> list[Array]:
-    """Return W0, b0, W1, b1, ..., or W0, W1, ... without biases."""
-    if not biases:
-        return list(weights)
-    return [a for pair in zip(weights, biases, strict=True) for a in pair]
 
 
 class Network:
@@ -135,6 +62,8 @@ class Network:
     >>> ours = fastrelu.Network([2, 3, 1], seed=7)
     >>> bool((ours([1.0, 2.0]) == theirs([1.0, 2.0])).all())  # to the last bit
     True
+    >>> theirs.n_parameters, theirs.parameters.shape, [a.shape for a in theirs.arrays]
+    (13, (13,), [(2, 3), (3,), (3, 1), (1,)])
     """
 
     def __init__(
@@ -182,6 +111,16 @@ class Network:
     def set_parameters(self, flat: ArrayLike) -> None:
         """Set all parameters from one vector in the order of `arrays`.
 
+        Parameters
+        ----------
+        flat : array_like, (n_parameters,)
+            The parameters.
+
+        Raises
+        ------
+        ValueError
+            If it has another shape.
+
         Examples
         --------
         >>> from fastrelu import reference
@@ -201,7 +140,25 @@ class Network:
     # Forward and backward
 
     def inputs_of(self, X: Any) -> Any:
-        """Return X in the network's dtype, times `scale`."""
+        """Return X as the first layer takes it: in the network's dtype, times `scale`.
+
+        Parameters
+        ----------
+        X : ndarray or SparseRows, (n, d_in)
+            Rows.
+
+        Returns
+        -------
+        ndarray or SparseRows, (n, d_in)
+            The inputs.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> reference.Network([2, 1], scale=0.5).inputs_of(np.array([[1, 3]]))
+        array([[0.5, 1.5]], dtype=float32)
+        """
         if isinstance(X, SparseRows):
             return X.times(self.scale, self.dtype)
         x = X.astype(self.dtype)
@@ -228,6 +185,15 @@ class Network:
             The outputs.
         cache : Cache
             For `backward`.
+
+        Examples
+        --------
+        >>> from fastrelu import reference
+        >>> net = reference.Network([2, 1])
+        >>> net.set_parameters([1, 2, 0])
+        >>> out, cache = net.forward_cached([[1, 1]])
+        >>> out
+        array([[3.]], dtype=float32)
         """
         X = as_rows(X)
         x = self.inputs_of(X if X.ndim == 2 else np.atleast_2d(X))
@@ -305,7 +271,17 @@ class Network:
         return dX[0] if cache.one_row else dX
 
     def jacobian(self, X: ArrayLike) -> Array:
-        """Return d out / d X of each row, (n, d_out, d_in), or (d_out, d_in) for one row.
+        """Return the derivatives of the outputs with respect to the inputs, for each row.
+
+        Parameters
+        ----------
+        X : array_like, (n, d_in) or (d_in,)
+            Rows, or one row.
+
+        Returns
+        -------
+        ndarray, (n, d_out, d_in) or (d_out, d_in)
+            The derivatives.
 
         Examples
         --------
@@ -389,7 +365,19 @@ class Network:
         return reported_loss(total_loss(row_losses, weights), chain(weights))
 
     def predict_proba(self, X: ArrayLike, loss: Any) -> Array:
-        """Return the predictions that the outputs stand for: the inverse link of `loss` of them.
+        """Return the predictions that the outputs stand for, by the inverse link of a loss.
+
+        Parameters
+        ----------
+        X : array_like, (n, d_in) or (d_in,)
+            Rows, or one row.
+        loss : str or loss object
+            The loss.
+
+        Returns
+        -------
+        ndarray, (n, d_out) or (d_out,)
+            The predictions.
 
         Examples
         --------
@@ -426,7 +414,7 @@ def minibatch_gradient(
     X, kind = as_rows(X), as_loss(loss)
     rows = np.concatenate(shards)
     if len(rows) == 0:
-        raise ValueError("X: expected at least one row")
+        raise ValueError("X: expected at least one row, got none")
     outputs = net.layer_sizes[-1]
     targets = as_targets(y, kind, outputs, net.dtype)
     weights = as_weights(sample_weight, len(X))

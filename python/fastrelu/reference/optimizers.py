@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""SGD, Adam and AdamW: how a gradient g changes a parameter w.
+"""The optimizers: how a gradient g changes a parameter w.
 
 `State` is what an optimizer remembers from step to step; `apply` makes one step in place.
 """
@@ -18,6 +18,8 @@ from .fma import fma
 
 Array = NDArray[Any]
 LearningRate = float | Callable[[int], float]
+
+__all__ = ["SGD", "Adam", "AdamW", "Lion"]
 
 
 class State:
@@ -90,11 +92,17 @@ class SGD:
     learning_rate : float or callable
         A number, or a schedule k -> alpha_k for the step k = 1, 2, ...
     momentum : float
-        What remains of the velocity from step to step, 0 to 1.
+        The share of the velocity that is kept from step to step, 0 to 1.
     nesterov : bool
-        Nesterov's form of momentum.
+        Whether to use Nesterov's form of momentum.
     weight_decay : float
-        Coupled L2 penalty on weights, not biases.
+        Coupled L2 penalty on weights, not on biases.
+
+    References
+    ----------
+    Robbins and Monro (1951), A stochastic approximation method. Polyak (1964), Some methods of
+    speeding up the convergence of iteration methods (momentum). Sutskever, Martens, Dahl and Hinton
+    (2013), On the importance of initialization and momentum in deep learning (Nesterov's form).
 
     Examples
     --------
@@ -117,7 +125,29 @@ class SGD:
     def apply(
         self, parameters: Sequence[Array], gradients: Sequence[Array], state: State, k: int
     ) -> None:
-        """Make step k in place."""
+        """Make step k in place: ``w = w - alpha_k g``, or with momentum.
+
+        Parameters
+        ----------
+        parameters : sequence of ndarray
+            Weights, (fan_in, fan_out), and biases, (fan_out,); they are changed in place.
+        gradients : sequence of ndarray
+            The gradient with respect to each of them.
+        state : State
+            What is kept from step to step; it is changed, too.
+        k : int
+            The number of the step, from 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> w = [np.array([[1.0]])]
+        >>> state = reference.optimizers.State(w)
+        >>> reference.SGD(0.5).apply(w, [np.array([[2.0]])], state, k=1)
+        >>> w[0].round(4).tolist()
+        [[0.0]]
+        """
         rate = learning_rate_at(self.learning_rate, k)
         for i, w in enumerate(parameters):
             T = w.dtype.type
@@ -133,18 +163,22 @@ class SGD:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam (Kingma and Ba, 2015): steps scaled by running means of g and of g^2.
+    """Adam: steps scaled by running means of g and of g^2.
 
     Parameters
     ----------
     learning_rate : float or callable
         A number, or a schedule k -> alpha_k.
     beta_1, beta_2 : float
-        Decay of the first and second moment, in [0, 1).
+        The decay of the first and of the second moment, in [0, 1).
     epsilon : float
-        Added to the root of the second moment.
+        A number added to the root of the second moment.
     weight_decay : float
-        Coupled L2 penalty on weights, not biases.
+        Coupled L2 penalty on weights, not on biases.
+
+    References
+    ----------
+    Kingma and Ba (2015), Adam: a method for stochastic optimization.
 
     Examples
     --------
@@ -167,7 +201,29 @@ class Adam:
     def apply(
         self, parameters: Sequence[Array], gradients: Sequence[Array], state: State, k: int
     ) -> None:
-        """Make step k in place."""
+        """Make step k in place: w is lowered by alpha_k m / (sqrt(v) + epsilon), corrected.
+
+        Parameters
+        ----------
+        parameters : sequence of ndarray
+            Weights, (fan_in, fan_out), and biases, (fan_out,); they are changed in place.
+        gradients : sequence of ndarray
+            The gradient with respect to each of them.
+        state : State
+            What is kept from step to step; it is changed, too.
+        k : int
+            The number of the step, from 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> w = [np.array([[1.0]])]
+        >>> state = reference.optimizers.State(w)
+        >>> reference.Adam(0.5).apply(w, [np.array([[2.0]])], state, k=1)
+        >>> w[0].round(4).tolist()
+        [[0.5]]
+        """
         rate = learning_rate_at(self.learning_rate, k)
         corrected = self._corrected_rate(rate, state)
         for i, w in enumerate(parameters):
@@ -192,7 +248,13 @@ class Adam:
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019): w shrinks by lr * wd.
+    """Adam with decoupled weight decay: a weight shrinks by the share alpha_k * weight_decay.
+
+    The parameters are those of `Adam`.
+
+    References
+    ----------
+    Loshchilov and Hutter (2019), Decoupled weight decay regularization.
 
     Examples
     --------
@@ -212,7 +274,29 @@ class AdamW(Adam):
     def apply(
         self, parameters: Sequence[Array], gradients: Sequence[Array], state: State, k: int
     ) -> None:
-        """Make step k in place."""
+        """Make step k in place: Adam's step, and weights shrink by alpha_k * weight_decay.
+
+        Parameters
+        ----------
+        parameters : sequence of ndarray
+            Weights, (fan_in, fan_out), and biases, (fan_out,); they are changed in place.
+        gradients : sequence of ndarray
+            The gradient with respect to each of them.
+        state : State
+            What is kept from step to step; it is changed, too.
+        k : int
+            The number of the step, from 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> w = [np.array([[1.0]])]
+        >>> state = reference.optimizers.State(w)
+        >>> reference.AdamW(0.5).apply(w, [np.array([[2.0]])], state, k=1)
+        >>> w[0].round(4).tolist()
+        [[0.495]]
+        """
         rate = learning_rate_at(self.learning_rate, k)
         corrected = self._corrected_rate(rate, state)
         for i, w in enumerate(parameters):
@@ -222,13 +306,58 @@ class AdamW(Adam):
             w[:] = (fma(-d, w, w) if is_decayed else w) - u
 
 
-Optimizer = SGD | Adam
+@dataclass(frozen=True)
+class Lion:
+    """Lion (Chen and others, 2023): steps along the sign of a momentum; decoupled weight decay.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        A number, or a schedule k -> alpha_k.
+    beta_1, beta_2 : float
+        The shares of the momentum in the direction and in the next momentum, in [0, 1).
+    weight_decay : float
+        Decoupled decay of weights, not biases.
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> net = reference.Network([1, 1])
+    >>> net.set_parameters([0, 0])
+    >>> trainer = reference.Trainer(net, optimizer=reference.Lion(0.5))
+    >>> loss = trainer.step([[2.0]], [1.0])
+    >>> net.parameters.round(4).tolist()
+    [0.5, 0.5]
+    """
+
+    learning_rate: LearningRate = 1e-4
+    beta_1: float = 0.9
+    beta_2: float = 0.99
+    weight_decay: float = 0.0
+    name: ClassVar[str] = "lion"
+
+    @np.errstate(all="ignore")
+    def apply(
+        self, parameters: Sequence[Array], gradients: Sequence[Array], state: State, k: int
+    ) -> None:
+        """Make step k in place."""
+        rate = learning_rate_at(self.learning_rate, k)
+        for i, w in enumerate(parameters):
+            T, g, m = w.dtype.type, gradients[i], state.first[i]
+            lr, d = T(rate), T(rate * self.weight_decay)
+            c = fma(T(self.beta_1), m, T(1 - self.beta_1) * g)
+            state.first[i] = flush(fma(T(self.beta_2), m, T(1 - self.beta_2) * g))
+            step = np.where(c > 0, lr, np.where(0 > c, -lr, c))  # c: 0, or NaN
+            is_decayed = d != 0 and w.ndim == 2  # biases are not
+            w[:] = (fma(-d, w, w) if is_decayed else w) - step
 
 
-def as_optimizer(optimizer: Any) -> Optimizer:
-    """Return the optimizer here with the name and numbers of `optimizer`."""
-    for kind in (SGD, Adam, AdamW):
-        if optimizer.name == kind.name:
-            fields = kind.__dataclass_fields__
-            return kind(**{f: getattr(optimizer, f) for f in fields if f != "name"})
-    raise ValueError(f"optimizer: unknown optimizer {optimizer!r}")
+_BY_NAME: dict[str, Any] = {kind.name: kind for kind in (SGD, Adam, AdamW, Lion)}
+
+
+def as_optimizer(optimizer: Any) -> Any:
+    """Return the optimizer here with the name and numbers of `optimizer`; a name has the usual."""
+    if isinstance(optimizer, str):
+        return _BY_NAME[optimizer]()
+    kind = _BY_NAME[optimizer.name]
+    return kind(**{f: getattr(optimizer, f) for f in kind.__dataclass_fields__ if f != "name"})

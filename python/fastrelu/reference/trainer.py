@@ -15,7 +15,8 @@ from fastrelu._arguments import dropout_rates
 from . import random
 from .blocks import epoch_blocks
 from .layers import Dropout
-from .losses import as_loss, check_outputs, reported_loss
+from .loss import as_loss
+from .minibatch import check_outputs, reported_loss
 from .network import Network, minibatch_gradient
 from .optimizers import SGD, State, as_optimizer, clip, squared_norm
 from .random import Rows
@@ -42,7 +43,7 @@ class Trainer:
         The network; it is trained in place.
     loss : str or loss object
         The loss; `reference.losses` has them.
-    optimizer : SGD, Adam or AdamW, optional
+    optimizer : str or optimizer object, optional
         ``SGD(0.1)`` by default.
     batch_size : int
         The number of rows of a minibatch, >= n_shards.
@@ -80,7 +81,7 @@ class Trainer:
         n_shards: int = 1,
     ) -> None:
         if batch_size < n_shards:
-            raise ValueError(f"batch_size: expected at least {n_shards} (n_shards)")
+            raise ValueError(f"batch_size: expected at least n_shards={n_shards}, got {batch_size}")
         self.network = network
         self.loss = as_loss(loss)
         check_outputs(self.loss, network.layer_sizes[-1])
@@ -93,7 +94,21 @@ class Trainer:
         self.epoch = 0  # epochs begun
 
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Make one step on exactly this minibatch; return its loss before the step.
+        """Make one step on exactly this minibatch.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n, d_in)
+            The rows.
+        y : array_like
+            Targets, (n, d_out) ((n,) also for one output), or integer labels, (n,).
+        sample_weight : array_like, (n,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            The loss of the minibatch before the step.
 
         Examples
         --------

@@ -60,7 +60,16 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     @property
     def coefs_(self) -> list[Array]:
-        """The weights of each layer: views of those of `network_`."""
+        """The weights of each layer, (fan_in, fan_out): views of those of `network_`.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> mlp = fastrelu.MLPRegressor(hidden_layer_sizes=(5,), random_state=0)
+        >>> mlp = mlp.partial_fit([[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0])
+        >>> [weights.shape for weights in mlp.coefs_]
+        [(2, 5), (5, 1)]
+        """
         return self._live_list("coefs_", 0)
 
     @coefs_.setter
@@ -69,7 +78,16 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     @property
     def intercepts_(self) -> list[Array]:
-        """The biases of each layer: views of those of `network_`."""
+        """The biases of each layer, (fan_out,): views of those of `network_`.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> mlp = fastrelu.MLPRegressor(hidden_layer_sizes=(5,), random_state=0)
+        >>> mlp = mlp.partial_fit([[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0])
+        >>> [biases.shape for biases in mlp.intercepts_]
+        [(5,), (1,)]
+        """
         return self._live_list("intercepts_", 1)
 
     @intercepts_.setter
@@ -117,7 +135,16 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     @property
     def network_(self) -> Network:
-        """The fitted `fastrelu.Network`; it shares its memory with `coefs_` and `intercepts_`."""
+        """The fitted `fastrelu.Network`; it shares its memory with `coefs_` and `intercepts_`.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> mlp = fastrelu.MLPRegressor(hidden_layer_sizes=(5,), random_state=0)
+        >>> mlp = mlp.partial_fit([[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0])
+        >>> mlp.network_.layer_sizes
+        [2, 5, 1]
+        """
         if "coefs_" not in self.__dict__:
             raise AttributeError(f"network_: this {type(self).__name__} is not fitted yet")
         return self._live_network()
@@ -221,7 +248,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self._validation_given = data is not None
         watches = data is not None or (self.early_stopping and self.monitor is not None)
         if self.monitor is not None and not (watches or self.early_stopping):
-            raise ValueError("monitor: needs early_stopping=True or validation_data")
+            raise ValueError(
+                "monitor: expected early_stopping=True or validation_data with it, got neither"
+            )
         if self.solver in parameters.STOCHASTIC:
             if watches and (first or not hasattr(self, "validation_loss_curve_")):
                 self.validation_loss_curve_: list[float] = []
@@ -232,7 +261,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         if data is None:
             return None
         if self.solver not in parameters.STOCHASTIC:
-            raise ValueError("validation_data: only the solvers sgd and adam watch one")
+            raise ValueError(
+                "validation_data: expected the solver sgd or adam with it, got solver="
+                f"{self.solver!r}"
+            )
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             raise ValueError(
                 "validation_data: expected (X, y) or (X, y, sample_weight), got "

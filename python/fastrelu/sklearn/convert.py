@@ -48,12 +48,15 @@ def to_sklearn(estimator: Any) -> Any:
     if not isinstance(activation, str) and len(set(activation)) == 1:
         activation = settings["activation"] = activation[0]
     if activation not in _SHARED_ACTIVATIONS:
-        raise ValueError(f"activation: scikit-learn has no {activation!r}")
+        raise ValueError(f"activation: expected one that scikit-learn has, got {activation!r}")
     shared = ("squared_error", "poisson") if "loss" in known else ("squared_error", "log_loss")
     if estimator.loss not in shared:
-        raise ValueError(f"loss: scikit-learn has no {estimator.loss!r}")
+        raise ValueError(f"loss: expected one that scikit-learn has, got {estimator.loss!r}")
     if callable(settings["learning_rate"]):
-        raise ValueError("learning_rate: scikit-learn takes no callable")
+        raise ValueError(
+            "learning_rate: expected a name, as scikit-learn takes no callable, got "
+            f"{settings['learning_rate']!r}"
+        )
     made = kind(**settings)
     _copy_fit(estimator, made)
     if hasattr(estimator, "_best_parameters"):

@@ -120,10 +120,7 @@ class Optimizer:
         return state
 
 
-PLAIN = {
-    "optimizer": "sgd", "momentum": 0.0, "nesterov": False, "weight_decay": 0.0,
-    "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "dropout": [], "seed": 0,
-}  # fmt: skip
+PLAIN = {"optimizer": "sgd", "dropout": [], "seed": 0}
 
 
 def core_trainer(net: Network, loss: dict[str, Any], options: dict[str, Any]) -> _core.Trainer:

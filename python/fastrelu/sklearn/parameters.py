@@ -62,14 +62,14 @@ def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:
 
 
 def hidden_activations(activation: str | Sequence[str], layers: int) -> list[str]:
-    """Return one activation a hidden layer."""
+    """Return one activation for each hidden layer."""
     if isinstance(activation, str):
         return [activation] * layers
     names = list(activation)
     if len(names) != layers or not set(names) <= set(ACTIVATIONS):
         raise ValueError(
-            f"activation: expected a name, or {layers} of {', '.join(ACTIVATIONS)}, one a hidden "
-            f"layer; got {activation!r}"
+            f"activation: expected a name, or {layers} names, one for each hidden layer, of "
+            f"{', '.join(ACTIVATIONS)}, got {activation!r}"
         )
     return names
 
@@ -79,7 +79,9 @@ def initial_arrays(name: str, given: Any, arrays: list[Any]) -> list[Any]:
     if given is None:
         return arrays
     if len(given) != len(arrays):
-        raise ValueError(f"{name}: expected {len(arrays)} arrays, one a layer, got {len(given)}")
+        raise ValueError(
+            f"{name}: expected {len(arrays)} arrays, one for each layer, got {len(given)}"
+        )
     out = []
     for k, (own, drawn) in enumerate(zip(given, arrays, strict=True)):
         value = drawn if own is None else np.array(own, dtype=drawn.dtype)

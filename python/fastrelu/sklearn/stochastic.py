@@ -160,7 +160,7 @@ class Run:
                 est.validation_scores_.append(score)
                 self.reporter.score()
                 if est.early_stopping:
-                    self._judge_score(score)
+                    self._update_no_improvement_count(score)
                     return
         if est.loss_curve_[-1] > est.best_loss_ - est.tol:
             est._no_improvement_count += 1
@@ -169,7 +169,7 @@ class Run:
         if est.loss_curve_[-1] < est.best_loss_:
             est.best_loss_ = est.loss_curve_[-1]
 
-    def _judge_score(self, score: float) -> None:
+    def _update_no_improvement_count(self, score: float) -> None:
         est = self.est
         if score < est.best_validation_score_ + est.tol:
             est._no_improvement_count += 1

@@ -12,7 +12,7 @@ SUBCOMMANDS = {
     "predict": "Predict the rows of a file with a saved model.",
     "evaluate": "Measure how good a saved model is on the rows of a file.",
     "info": "Describe a saved model: inputs, target, metrics, how to load it.",
-    "inspect": "Say what a file of data is taken for: separator, columns, kinds, oddities.",
+    "inspect": "Show how a file of data is read: separator, columns, kinds, oddities.",
     "plot": "Draw a run as PNG files.",
 }
 

@@ -14,7 +14,7 @@ from fastrelu.app.kinds import Names
 
 @click.command(cls=Command, context_settings=HELP)
 @click.argument("data", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option(
     "--ignore", type=Setting(Names()), default=(), metavar="COLS", help="Columns to leave out."
 )
@@ -33,12 +33,12 @@ def inspect(
     categorical: tuple[str, ...],
     **reading: Any,
 ) -> None:
-    """Say what DATA are taken for, and change nothing.
+    """Show how DATA are read, and change nothing.
 
-    DATA is what fastrelu train takes. Printed are the format, of text also the separator, the
-    quote, the decimal mark and the line of the names; the rows; and each column's name, kind, share
-    of missing cells, different values, first values, and what looks odd about it. A column that
-    train would refuse is shown as categories, with the reason.
+    DATA is what fastrelu train takes. Inspect prints the format, for text also the separator, the
+    quote, the decimal mark and the line of the names; the number of rows; and for each column its
+    name, kind, missing cells, number of different values, first values, and what looks odd about
+    it. A column that train would refuse is shown as categories, with the reason.
 
     \b
     Examples:

@@ -60,8 +60,8 @@ def predict(
     MODEL is a run folder or the model.safetensors in it. DATA is a file of raw rows with the
     columns of training, in any order; the target may be missing. A missing column counts as missing
     values, and a category that training has not seen counts as no category; a warning counts both.
-    The output has a row for each row, in the order of the file; it is written when all of it is
-    there.
+    The output has one row for each row of DATA, in the same order; its file appears when it is
+    complete.
 
     \b
     Examples:

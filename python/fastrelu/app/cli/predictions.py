@@ -73,7 +73,7 @@ def predictions_file(out: str | None, force: bool) -> Iterator[Writer]:
     if form is None:
         raise ConfigError(f"--out {out}: expected the ending .csv, .parquet, .arrow or .feather")
     if path.exists() and not force:
-        raise OutputError(f"--out {out}: is there already; --force replaces it")
+        raise OutputError(f"--out {out}: the file is there already; --force replaces it")
     with writing(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -166,7 +166,7 @@ class ArrowWriter:
             self._writer.write_table(table.cast(self._writer_schema))
         except pa.ArrowException as error:
             raise DataError(
-                f"--keep: a column is of another type than before ({error}); CSV takes all"
+                f"--keep: expected columns whose type stays the same ({error}); CSV takes any"
             ) from None
 
     def _open(self, schema: Any) -> Any:

@@ -32,7 +32,7 @@ def train(
 
     DATA is a CSV or TSV file with a header line; a Parquet, Feather, Arrow, NPY or libsvm file; an
     NPZ file with arrays X and y; an IDX file of images and then one of labels; a DuckDB or SQLite
-    file; a workbook of Excel's; - for standard input; or digits, iris, wine or diabetes. Files may
+    file; an Excel workbook; - for standard input; or digits, iris, wine or diabetes. Files may
     be compressed. Several files of one format, a folder of them, or a quoted pattern such as
     'part-*.csv', make one table. Text is encoded, missing values are filled, numbers are
     standardised, and --out saves the network together with this preprocessing in one model file,
@@ -108,7 +108,7 @@ def _run(
             click.echo(result_line(part, metrics[part]), err=to_stderr)
     if folder is not None:
         say(f"saved: {folder.path}/: model, report, metrics, history, settings, checkpoints")
-        say(f'in Python: fastrelu.training.load_model("{folder.path}").predict(rows)')
+        say(f"in Python: fastrelu.training.load_model({str(folder.path)!r}).predict(rows)")
     else:
         say("nothing is saved: --out DIR saves the model, its report and its checkpoints")
 

@@ -66,7 +66,7 @@ class Table:
     source : str
         Where the rows come from, for messages.
     n_rows : int
-        How many there are.
+        The number of rows.
     columns : dict of str to ndarray, (n_rows,)
         The input columns: numbers of any real dtype (NaN is missing), text (object arrays of str,
         "" is missing) and dates (datetime64[us], NaT is missing). No target, no weights.
@@ -80,7 +80,7 @@ class Table:
     target_name : str or None
         Its name.
     weights : ndarray of float64, (n_rows,), or None
-        One finite, non-negative weight a row.
+        One finite, non-negative weight for each row.
     notes : list of str
         What the user should know about the reading.
     extra : dict of str to ndarray

@@ -171,7 +171,7 @@ def _refuse_infinite(table: Table, names: Any, block: Floats, rows: Rows, low: i
         row = low + i if rows is None else int(rows[low + i])
         raise DataError(
             f"{table.source}: row {table.first_row + row + 1}: column {names[j]!r}: expected "
-            f"finite numbers, got infinity at [{row}, {j}]; correct it, or leave it empty"
+            f"finite numbers, got {block[j, i]}; correct it, or leave it empty"
         )
 
 

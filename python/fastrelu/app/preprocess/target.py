@@ -306,6 +306,11 @@ def fit_target(table: Table, rows: Rows = None, task: str = "auto") -> Target:
     task : {"auto", "classification", "regression"}
         See `TargetAccumulator`.
 
+    Returns
+    -------
+    Target
+        The task and, for classification, the classes.
+
     Raises
     ------
     DataError

@@ -68,7 +68,7 @@ class ReportContent:
     sample : Table or None
         Rows with targets, some thousand, for the permutation importance.
     columns : sequence of mapping
-        From `summarize_columns`.
+        The summary of each column, from `summarize_columns`.
     candidates : sequence of mapping
         The rows of search.csv, the best candidate first.
     config : mapping
@@ -80,7 +80,7 @@ class ReportContent:
     model_path : str
         For the line of Python that loads the model.
     seed : int
-        Of the importance's shuffles.
+        Seed of the shuffles by which importance is measured.
     """
 
     title: str
@@ -116,8 +116,8 @@ class ReportContent:
         return numbers[known], outputs if known.all() else outputs[known]
 
     @property
-    def judged(self) -> str | None:
-        """The part to judge the model by: the first that there is of test, validation, train."""
+    def shown_part(self) -> str | None:
+        """The part whose predictions are shown: the first with rows of test, validation, train."""
         return next((p for p in PARTS if p in self.evaluated and len(self.evaluated[p])), None)
 
 

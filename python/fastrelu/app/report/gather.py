@@ -22,8 +22,8 @@ from fastrelu.app.report.summary import summarize_columns
 from fastrelu.app.report.write import write_report
 from fastrelu.app.run_folder import REPORT, SEARCH
 
-# Of the part that the model is judged by; more would not change a picture.
-MOST_JUDGED, MOST_OUTPUTS = 200_000, 20_000_000
+# Of the part whose predictions are shown; more would not change a picture.
+MOST_SHOWN, MOST_OUTPUTS = 200_000, 20_000_000
 
 
 class Sampled(Protocol):
@@ -51,7 +51,7 @@ class Run:
     model : Model
         The trained model.
     data : Sampled
-        What it was trained on.
+        The data that it was trained on.
     metrics : mapping
         The content of metrics.json.
     records : sequence of mapping
@@ -90,7 +90,7 @@ def gather(run: Run, model_path: str) -> ReportContent:
     part = next((p for p in PARTS if counts.get(p)), None)
     evaluated, sample = {}, None
     if part is not None:
-        most = min(MOST_JUDGED, MOST_OUTPUTS // run.model.target.n_outputs)
+        most = min(MOST_SHOWN, MOST_OUTPUTS // run.model.target.n_outputs)
         table = run.data.sample(part, most)
         evaluated[part] = Evaluated(_truth(run.model, table), run.model.table_outputs(table))
         sample = table.take(evenly(np.arange(table.n_rows), MOST_ROWS))
@@ -131,7 +131,7 @@ def report_run(run: Run, folder: Path, model_name: str) -> None:
     run : Run
         The run.
     folder : Path
-        Its folder.
+        The folder of the run.
     model_name : str
         The model's file in it.
 

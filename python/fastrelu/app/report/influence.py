@@ -32,7 +32,7 @@ def influence_section(content: ReportContent) -> Html | None:
     how = (
         f"the drop in {found.metric} (from {number(found.baseline)}) when "
         f"one {what} is shuffled among "
-        f"{found.n_rows:,} {content.judged or 'sample'} rows, the mean of "
+        f"{found.n_rows:,} {content.shown_part or 'sample'} rows, the mean of "
         f"{found.drops.shape[1]} shuffles"
     )
     if not found.drops.any():
@@ -76,7 +76,7 @@ def _map(found: Importance, caption: str) -> Html:
 
 
 def heat(ax: Any, values: Any, label: str) -> None:
-    """Draw one number a pixel."""
+    """Draw one number for each pixel."""
     from fastrelu.plot.axes import COLOURS, fade
 
     image = ax.imshow(values, cmap=fade(COLOURS[0]), interpolation="nearest")

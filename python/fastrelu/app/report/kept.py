@@ -22,11 +22,11 @@ MOST_ROWS = 100_000
 def predictions_bytes(content: ReportContent) -> bytes | None:
     """Return predictions.npz's content, or None if nothing was evaluated.
 
-    It holds, of the part that the report judges by, evenly chosen rows if there are more than
+    It holds, of the part that the report shows, evenly chosen rows if there are more than
     100,000: truth and predicted (class numbers, or values), confidence (classification), and
     classes, part, target as text. Equal content gives equal bytes.
     """
-    part = content.judged
+    part = content.shown_part
     if part is None:
         return None
     arrays: dict[str, NDArray[Any]]

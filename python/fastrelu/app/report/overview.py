@@ -58,7 +58,7 @@ def _cards(content: ReportContent) -> list[Html]:
         shown = percent(value) if key == "accuracy" else number(float(value))
         label = f"{part} {NAMES.get(key, key.replace('_', ' '))}"
         cards.append(_card(label, shown, _beside(content, key, value), main=not cards))
-    if content.classification and part is not None and part == content.judged:
+    if content.classification and part is not None and part == content.shown_part:
         cards += _class_cards(content, part)
     cards.append(_card("parameters", number(content.model.network.n_parameters)))
     return cards
@@ -85,7 +85,7 @@ def _card(label: str, value: str, beside: str | None = None, *, main: bool = Fal
 
 
 def _beside(content: ReportContent, key: str, value: float) -> str | None:
-    """Return what helps to judge a number: its uncertainty, or a guess's."""
+    """Return what a number is to be compared with: its uncertainty, or what a guess gets."""
     n, guess = baseline(content)
     if key == "accuracy" and n and guess is not None:
         low, high = metrics.wilson_interval(np.array(round(value * n)), np.array(n))

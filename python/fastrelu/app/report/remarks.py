@@ -17,11 +17,11 @@ CAPPED = 0.02
 
 
 def baseline(content: ReportContent) -> tuple[int, float | None]:
-    """Return the judged part's rows, and what a guess gets: accuracy, or root mean squared error.
+    """Return the number of rows shown, and what a guess gets: accuracy, or root mean squared error.
 
     The guess is the most frequent class, or the mean, of the same rows.
     """
-    part = content.judged
+    part = content.shown_part
     if part is None:
         return 0, None
     truth = content.evaluated[part].truth
@@ -35,7 +35,7 @@ def baseline(content: ReportContent) -> tuple[int, float | None]:
 
 def remarks(content: ReportContent) -> list[str]:
     """Return a sentence for each thing that stands out."""
-    part = content.judged
+    part = content.shown_part
     if part is None:
         return []
     found = [_few(content, part), _gap(content, part), _passed(content)]

@@ -29,15 +29,15 @@ def report_html(content: ReportContent, *, written: str | None = None) -> str:
     """
     if written is None:
         written = datetime.datetime.now().astimezone().isoformat(" ", "minutes")
-    part = content.judged
-    judged = None
+    part = content.shown_part
+    predictions = None
     if part is not None:
-        judged = (class_section if content.classification else value_section)(content, part)
+        predictions = (class_section if content.classification else value_section)(content, part)
     sections = [
         heading(content),
         training_section(content),
         several_section(content),
-        judged,
+        predictions,
         influence_section(content),
         data_section(content),
         use_section(content),

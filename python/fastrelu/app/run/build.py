@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fastrelu import SGD, Adam, AdamW, Network, Trainer, schedules
+from fastrelu import Network, Trainer, schedules
 from fastrelu.app.errors import ConfigError
 from fastrelu.app.preprocess import Inputs, Target
 from fastrelu.app.settings import Settings
 from fastrelu.losses import Loss
-from fastrelu.optimizers import Optimizer
+from fastrelu.optimizers import Optimizer, as_optimizer
 
 
 def build(
@@ -53,12 +53,11 @@ def optimizer(settings: Settings, steps_in_epoch: int) -> Optimizer:
     """Return the optimizer with its schedule."""
     rate = learning_rate(settings, steps_in_epoch)
     decay = settings.weight_decay or 0.0
+    more: dict[str, float] = {}
     if settings.optimizer == "sgd":
         momentum = settings.momentum or 0.0
-        return SGD(rate, momentum=momentum, nesterov=momentum > 0, weight_decay=decay)
-    if settings.optimizer == "adamw":
-        return AdamW(rate, weight_decay=decay)
-    return Adam(rate, weight_decay=decay)
+        more = {"momentum": momentum, "nesterov": momentum > 0}
+    return as_optimizer(settings.optimizer, learning_rate=rate, weight_decay=decay, **more)
 
 
 def learning_rate(settings: Settings, steps_in_epoch: int) -> float | Callable[[int], float]:

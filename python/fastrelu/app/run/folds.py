@@ -15,7 +15,7 @@ from fastrelu.app.metrics import Scores
 from fastrelu.app.run.loop import Training
 from fastrelu.app.run.prepare import Prepared, prepare
 from fastrelu.app.run.progress import Nothing
-from fastrelu.app.run.session import AnyPrepared, Loaded
+from fastrelu.app.run.session import Loaded
 from fastrelu.app.run.several import SeveralSession
 from fastrelu.app.run.together import Stop
 
@@ -53,7 +53,7 @@ class FoldsSession(SeveralSession):
         super().__init__(*arguments, **more)
         self._validated: dict[str, Any] = {}
 
-    def _train(self, prepared: AnyPrepared, loaded: Loaded | None) -> dict[str, Any]:
+    def _train(self, prepared: Prepared, loaded: Loaded | None) -> dict[str, Any]:
         held = self.in_memory(prepared)
         assert self.settings.folds is not None
         n = len(held.rows["train"]) + len(held.rows["validation"])

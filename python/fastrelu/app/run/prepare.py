@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From a table to rows that a network can be trained on: task, split, preprocessing, weights."""
+"""From data to rows that a network can be trained on, in memory or streamed: one pipeline."""
 
 from __future__ import annotations
 
-import hashlib
+import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, cast
+from functools import cached_property, partial
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,31 +16,49 @@ from numpy.typing import NDArray
 from fastrelu import losses
 from fastrelu.app.data.meaning import Reading, ReadOptions
 from fastrelu.app.data.readers import ColumnChoice
-from fastrelu.app.data.sample import evenly
-from fastrelu.app.data.split import PARTS, split_rows
+from fastrelu.app.data.sample import evenly, spread_sample
+from fastrelu.app.data.split import (
+    NONE,
+    NUMBER,
+    PARTS,
+    GivenSplit,
+    Split,
+    ThresholdSplit,
+    rows_of,
+)
+from fastrelu.app.data.stream.budget import Share, share
+from fastrelu.app.data.stream.memory import TableSource
+from fastrelu.app.data.stream.source import Source, Stream, every_target
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import ConfigError, DataError
+from fastrelu.app.kinds import size
 from fastrelu.app.preprocess import (
+    Accumulator,
     Examples,
     InputOptions,
     Inputs,
     Target,
-    fit_inputs,
-    fit_target,
+    TargetAccumulator,
 )
 from fastrelu.app.preprocess.inputs import Seen, warnings_of
 from fastrelu.app.preprocess.target import require_domain
 from fastrelu.app.run.feeder import Feeder, MemoryFeeder
-from fastrelu.app.settings import Settings
+from fastrelu.app.run.parts import learn_task, refuse_absent, split_of
+from fastrelu.app.run.rows import SplitRows
+from fastrelu.app.run.stream_feeder import StreamFeeder
+from fastrelu.app.settings import Settings, usual_number
 from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
 
-MIN_ROWS = 10
+# What is looked at for a report: rows, bytes of them, and chunks that they come from.
+SAMPLED_ROWS, SAMPLED_BYTES, SAMPLED_CHUNKS = 50_000, 1 << 25, 16
+LARGE = 1e15  # numbers as large may not be the network's, once they are scaled
+KEPT_SHARE = 1 / 8  # of the memory, for what is kept of all rows while a stream is split
 
 
 @dataclass
 class Prepared:
-    """Data ready for training, in memory; only read, so that many trainings may share it.
+    """Data ready for training, in memory or streamed; only read, so that many may share it.
 
     Attributes
     ----------
@@ -46,82 +66,128 @@ class Prepared:
         The user's choices.
     settings : Settings
         With every choice made; see `resolve`.
-    target_name : str
-    target : Target
-    inputs : Inputs
-    loss : Loss
-    parts : dict of Examples
-        "train", "validation", "test".
-    rows : dict of ndarray
-        The table's rows in each part.
-    table : Table
-        The rows as read.
+    split_rows : SplitRows
+        The rows, the part of each, and what is done to them.
+    parts : dict of Examples, or None
+        In memory: "train", "validation", "test", ready for the network.
+    share : Share or None
+        Streamed: how the memory is used.
     dropped : int
-        Rows without a target.
+        Rows without a target or weight.
     notes : list of str
         What the user should know.
-    fingerprint : dict
-        Of the data as read.
     """
 
     given: Settings
     settings: Settings
-    target_name: str
-    target: Target
-    inputs: Inputs
-    loss: Loss
-    parts: dict[str, Examples]
-    rows: dict[str, NDArray[np.intp]]
-    table: Table
+    split_rows: SplitRows
+    parts: dict[str, Examples] | None
+    share: Share | None
     dropped: int
     notes: list[str] = field(default_factory=list)
-    fingerprint: dict[str, Any] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
         """Where the rows come from."""
-        return self.table.source
+        return self.split_rows.source.source
 
     @property
     def n_rows(self) -> int:
         """Rows read, those left out included."""
-        return self.table.n_rows
+        return self.split_rows.source.n_rows
 
     @property
     def reading(self) -> Reading | None:
         """How texts were taken."""
-        return self.table.reading
+        return self.split_rows.source.reading
+
+    @property
+    def target_name(self) -> str:
+        """The target's name."""
+        return self.split_rows.source.target_name or "target"
+
+    @property
+    def inputs(self) -> Inputs:
+        """What is done to the inputs."""
+        return self.split_rows.inputs
+
+    @property
+    def target(self) -> Target:
+        """What is learned."""
+        return self.split_rows.target
+
+    @property
+    def loss(self) -> Loss:
+        """With which loss."""
+        return self.split_rows.loss
+
+    @cached_property
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells the data from others."""
+        return self.split_rows.source.fingerprint()
+
+    @property
+    def table(self) -> Table:
+        """All rows, of data in memory."""
+        assert isinstance(self.split_rows.source, TableSource)
+        return self.split_rows.source.table
+
+    @cached_property
+    def rows(self) -> dict[str, NDArray[np.intp]]:
+        """The rows of each part, of data in memory."""
+        numbers = self.split_rows.split.numbers(self.table, 0)
+        return {part: rows_of(numbers, part) for part in PARTS}
 
     def with_settings(self, settings: Settings) -> Prepared:
-        """Return the same rows for a training with other settings, every choice made.
+        """Return the same rows, in memory, for a training with other settings, all choices made.
 
         Split and preprocessing stay; the rows' weights in the loss follow the settings.
         """
+        assert self.parts is not None
         if settings.class_weight == self.settings.class_weight:
             return replace(self, settings=settings)
-        return replace(self, settings=settings, parts=_weighted(self.parts, settings, self.target))
+        own = self.split_rows
+        own = replace(own, class_weights=class_factors(settings, own.source, own.split, own.target))
+        parts = {
+            name: replace(part, loss_weights=own.loss_weights(part.truth, part.weights))
+            for name, part in self.parts.items()
+        }
+        return replace(self, settings=settings, split_rows=own, parts=parts)
 
     def feeder(self) -> Feeder:
         """Return a way through the data for one training."""
-        assert self.settings.batch_size is not None
-        return MemoryFeeder(
-            self.parts,
-            self.target,
-            self.loss,
-            self.settings.batch_size,
-            cast(Sampling, self.settings.sampling),
-        )
+        settings = self.settings
+        assert settings.batch_size is not None
+        if self.parts is None:
+            assert self.share is not None
+            return StreamFeeder(self.split_rows, self.share, settings.batch_size, settings.seed)
+        sampling = cast(Sampling, settings.sampling)
+        return MemoryFeeder(self.parts, self.target, self.loss, settings.batch_size, sampling)
 
     def counts(self) -> dict[str, int]:
         """Return the rows of each part, and those left out."""
-        return {part: len(self.parts[part]) for part in PARTS} | {"dropped": self.dropped}
+        return self.split_rows.n_rows | {"dropped": self.dropped}
 
     def sample(self, part: str, most: int) -> Table:
-        """Return raw rows of a part, `most` at most, evenly spread over it."""
-        return self.table.take(evenly(self.rows[part], most))
+        """Return raw rows of a part, `most` or about so many, evenly spread over it.
+
+        Of a stream they come from some chunks.
+        """
+        own = self.split_rows
+        counts = own.counts[:, NUMBER[part]]
+        visits = np.flatnonzero(counts)
+        if self.parts is None:
+            visits = evenly(visits, SAMPLED_CHUNKS)
+            row_bytes = cast(Stream, own.source).raw_row_bytes
+            most = min(most, SAMPLED_ROWS, SAMPLED_BYTES // max(1, int(row_bytes)))
+        if not len(visits):
+            return self.table.take(np.zeros(0, np.intp))
+        return spread_sample(own.of_chunks(visits.tolist(), part), int(counts[visits].sum()), most)
 
     def training_rows(self) -> tuple[Table, NDArray[np.intp] | None]:
-        """Return a table and its training rows: all that there are."""
+        """Return a table and its training rows: all, of a stream some, evenly spread."""
+        if self.parts is None:
+            return self.sample("train", SAMPLED_ROWS), None
         return self.table, self.rows["train"]
 
 
@@ -157,91 +223,167 @@ def input_options(settings: Settings) -> InputOptions:
 
 
 def prepare(
-    table: Table, settings: Settings, rows: dict[str, NDArray[np.intp]] | None = None
+    data: Table | Source,
+    settings: Settings,
+    rows: dict[str, NDArray[np.intp]] | None = None,
+    former: bool = False,
 ) -> Prepared:
-    """Split a table and preprocess its parts.
+    """Split data and learn from the training rows what is done to them.
+
+    A pass over the targets learns the task, others make the split; two passes over all columns
+    learn means, then deviations. A table in memory is a source of one chunk.
 
     Parameters
     ----------
-    table : Table
-        The data; rows without a target are left out.
+    data : Table or Source
+        Rows in memory, or a stream; those without a target are left out.
     settings : Settings
         The user's choices.
     rows : dict of ndarray, optional
-        The rows of each part, instead of the settings' split.
-
-    Returns
-    -------
-    Prepared
+        The rows of each part of a table, instead of the settings' split.
+    former : bool
+        Whether a stream is split, and its classes are weighed, as by fastrelu 0.1.
 
     Raises
     ------
     DataError
-        If the rows are too few or the target does not fit the task.
+        If the rows are too few, the target does not fit the task, or the memory allowed is too
+        little for a stream.
     ConfigError
-        If a setting does not fit the task.
+        If a setting does not fit the task, or a stream.
     """
-    if table.target is None:
-        raise DataError(f"{table.source}: no target column; --target names it")
-    used = np.flatnonzero(~table.missing_target())
-    if table.weights is not None:
-        used = used[table.weights[used] > 0]
-    notes = list(table.notes)
-    dropped = table.n_rows - len(used)
-    if len(used) < MIN_ROWS:
-        raise DataError(
-            f"{table.source}: expected at least {MIN_ROWS} rows with a target, got {len(used)}"
+    source: Source = TableSource(data) if isinstance(data, Table) else data
+    streamed = not isinstance(source, TableSource)
+    if streamed and settings.sampling != "shuffle":
+        raise ConfigError(
+            f"--sampling {settings.sampling} draws from all rows, and the data are larger than "
+            "--memory; leave it out, or give more --memory"
         )
-    if dropped:
-        notes.append(f"{dropped} of {table.n_rows} rows have no target or weight: left out")
-    target = fit_target(table, used, settings.task)
+    targets = partial(every_target, source)
+    task = learn_task(source.source, targets, settings)
+    split: Split
+    if rows is not None:
+        split = GivenSplit.of(rows, source.n_rows)
+    elif former and settings.split == "random":
+        split = ThresholdSplit(settings.seed, settings.validation, settings.test)
+    else:
+        most = size(settings.memory) * KEPT_SHARE if streamed else math.inf
+        split = split_of(settings, source.source, source.n_rows, targets, task, most)
+    loss = choose_loss(settings, task[0].task)
+    learned = _learn(source, settings, split, task[0].task, loss)
     if rows is None:
-        rows = _split(table, settings, used, target)
-    target = fit_target(table, rows["train"], target.task)
-    loss = choose_loss(settings, target.task)
-    require_domain(table, used, loss, settings.dtype)
-    target = target.for_loss(loss)
-    inputs = fit_inputs(table, rows["train"], input_options(settings))
-    notes += inputs.notes
-    chosen = resolve(settings, target, len(rows["train"]))
-    parts = _weighted(_parts(table, chosen, inputs, target, rows, notes), chosen, target)
-    return Prepared(
-        settings,
-        chosen,
-        table.target_name or "target",
-        target,
-        inputs,
-        loss,
-        parts,
-        rows,
-        table,
-        dropped,
-        notes,
-        fingerprint(table),
+        refuse_absent(source.source, source.target_name, learned.target)
+    target = learned.target.for_loss(loss)
+    n_train = int(learned.counts[:, NUMBER["train"]].sum())
+    chosen = resolve(settings, target, n_train)
+    own = SplitRows(
+        source, split, learned.counts[:, :NONE], learned.inputs, target, loss, chosen.dtype,
+        learned.weighted, class_factors(chosen, source, split, target, former), former,
+    )  # fmt: skip
+    dropped = int(learned.counts[:, NONE].sum())
+    notes = list(source.notes)
+    if dropped:
+        notes.append(f"{dropped} of {source.n_rows} rows have no target or weight: left out")
+    notes += learned.inputs.notes
+    if not streamed:
+        parts = _examples(own, notes)
+        return Prepared(settings, chosen, own, parts, None, dropped, notes)
+    if learned.large:  # what they are refused for is not found after the training
+        for part in ("validation", "test"):
+            for piece, which in own.of_part(part):
+                own.ready(piece, which)
+    assert chosen.batch_size is not None
+    shared = share(cast(Stream, source), own.row_bytes, chosen.batch_size, size(settings.memory))
+    notes.append(
+        f"read in blocks of {shared.block_rows:,} training rows, shuffled inside, from "
+        f"{len(source.chunks):,} pieces in random order (--memory {settings.memory})"
     )
+    return Prepared(settings, chosen, own, None, shared, dropped, notes)
 
 
-def _split(
-    table: Table, settings: Settings, used: NDArray[np.intp], target: Target
-) -> dict[str, NDArray[np.intp]]:
-    assert table.target is not None
-    classes = None
-    if target.task == "classification":
-        classes = np.asarray(target.encode(table.target[used], "float64"), np.int64).reshape(-1)
-    name = settings.split.partition(":")[2]
-    column = table.extra[name][used] if name else None
-    rows = split_rows(settings, used, classes, column)
-    if classes is not None:
-        numbers = np.full(table.n_rows, -1)
-        numbers[used] = classes
-        trained = set(np.unique(numbers[rows["train"]]).tolist())
-        absent = [c for k, c in enumerate(target.classes) if k not in trained]
-        if absent:
-            raise DataError(
-                f"{table.source}: class {absent[0]!r} of target {table.target_name!r} is in no "
-                f"training row; give the split a larger training part or leave its rows out"
-            )
-    return rows
+class _Learned(NamedTuple):
+    """What two passes over a source have learned.
+
+    `counts` are (chunks, parts and none); `large`: whether rows of a stream that are not trained on
+    hold numbers that may be too large for the network's dtype.
+    """
+
+    inputs: Inputs
+    target: Target
+    counts: NDArray[np.int64]
+    weighted: bool
+    large: bool
+
+
+def _learn(source: Source, settings: Settings, split: Split, task: str, loss: Loss) -> _Learned:
+    inputs, target = Accumulator(input_options(settings)), TargetAccumulator(task)
+    counts = np.zeros((len(source.chunks), NONE + 1), np.int64)
+    weighted = False
+    for c, table, numbers in _passed(source, split):
+        weighted = table.weights is not None
+        counts[c] += np.bincount(numbers, minlength=NONE + 1)
+        require_domain(table, np.flatnonzero(numbers != NONE), loss, settings.dtype)
+        train = rows_of(numbers, "train")
+        inputs.first(table, train)
+        target.first(table, train)
+    if counts[:, NUMBER["train"]].sum() < 2:
+        raise DataError(f"{source.source}: expected at least 2 rows to train on")
+    inputs.finish_first()
+    target.finish_first()
+    large, held = False, isinstance(source, TableSource)
+    for _, table, numbers in _passed(source, split):
+        train = rows_of(numbers, "train")
+        inputs.second(table, train)
+        target.second(table, train)
+        large = large or (not held and _large(table, ~np.isin(numbers, (NUMBER["train"], NONE))))
+    return _Learned(inputs.finish(), target.finish(), counts, weighted, large)
+
+
+def _large(table: Table, which: NDArray[np.bool_]) -> bool:
+    """Return whether some rows of a stream hold numbers of at least `LARGE`, or infinities."""
+    every = table.columns.values() if table.matrix is None else [table.matrix]
+    floats = [values for values in every if values.dtype.kind == "f"]
+    return any(bool((np.abs(values[which]) >= LARGE).any()) for values in floats)
+
+
+def _passed(source: Source, split: Split) -> Iterator[tuple[int, Table, NDArray[np.uint8]]]:
+    """Yield (number of the chunk, some of its rows, the part of each) for all rows."""
+    for c, chunk in enumerate(source.chunks):
+        at = chunk.first_row
+        for table in source.parts(chunk):
+            yield c, table, split.numbers(table, at)
+            at += table.n_rows
+
+
+def _examples(own: SplitRows, notes: list[str]) -> dict[str, Examples]:
+    """Return each part of a table ready for the network; note what training has not seen."""
+    (table,) = own.source.parts(own.source.chunks[0])
+    numbers = own.split.numbers(table, 0)
+    parts = {}
+    for part in PARTS:
+        seen: Seen = Counter()
+        parts[part] = own.ready(table, rows_of(numbers, part), seen)
+        notes += [f"{part}: {text}" for text in warnings_of(seen)]
+    return parts
+
+
+def class_factors(
+    settings: Settings, source: Source, split: Split, target: Target, former: bool = False
+) -> NDArray[np.float64] | None:
+    """Return the classes' factors for --class-weight balanced, from all training rows.
+
+    Each counts with its weight; `former`: as one, as in the streams of fastrelu 0.1.
+    """
+    if settings.class_weight != "balanced":
+        return None
+    n = np.zeros(len(target.classes))
+    for first, table in every_target(source):
+        assert table.target is not None
+        train = rows_of(split.numbers(table, first), "train")
+        weights = 1.0 if table.weights is None or former else table.weights[train]
+        np.add.at(n, target.encode(table.target[train]), weights)  # row after row
+    factors: NDArray[np.float64] = n.sum() / (len(n) * np.maximum(n, 1e-300))
+    return factors
 
 
 def choose_loss(settings: Settings, task: str) -> Loss:
@@ -279,8 +421,10 @@ def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
     batch = settings.batch_size or (16 if tiny else 32 if n_train < 5000 else 128)
     most = 100 if target.task == "classification" else 60
     epochs = settings.epochs or min(most, max(10, round(1_000_000 / n_train)))
-    sgd = settings.optimizer == "sgd"
-    momentum, decay = settings.momentum, settings.weight_decay
+    usual = partial(usual_number, settings.optimizer)
+    lr, momentum, decay = settings.lr, settings.momentum, settings.weight_decay
+    if momentum is None and settings.optimizer == "sgd":
+        momentum = usual("momentum")
     return replace(
         settings,
         task=target.task,
@@ -288,80 +432,7 @@ def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
         batch_size=min(batch, n_train),
         epochs=epochs,
         schedule_epochs=settings.schedule_epochs or epochs,
-        lr=settings.lr if settings.lr is not None else (1e-2 if sgd else 1e-3),
-        momentum=momentum if momentum is not None else (0.9 if sgd else None),
-        weight_decay=decay
-        if decay is not None
-        else (0.01 if settings.optimizer == "adamw" else 0.0),
+        lr=lr if lr is not None else usual("learning_rate"),
+        momentum=momentum,
+        weight_decay=decay if decay is not None else usual("weight_decay"),
     )
-
-
-def _parts(
-    table: Table,
-    settings: Settings,
-    inputs: Inputs,
-    target: Target,
-    rows: dict[str, NDArray[np.intp]],
-    notes: list[str],
-) -> dict[str, Examples]:
-    assert table.target is not None
-    parts = {}
-    for part in PARTS:
-        which = rows[part]
-        seen: Seen = Counter()
-        X = inputs.transform(table, which, settings.dtype, seen)
-        values = table.target[which]
-        y = target.encode(values, settings.dtype)
-        classification = target.task == "classification"
-        truth = np.asarray(y).reshape(-1) if classification else np.asarray(values, np.float64)
-        weights = None if table.weights is None else table.weights[which]
-        parts[part] = Examples(X, y, truth, weights, weights)
-        notes += [f"{part}: {text}" for text in warnings_of(seen)]
-    return parts
-
-
-def _weighted(
-    parts: dict[str, Examples], settings: Settings, target: Target
-) -> dict[str, Examples]:
-    """Return the parts with their rows' weights in the loss: of the rows, and of their classes."""
-    if settings.class_weight == "none":
-        return {name: replace(part, loss_weights=part.weights) for name, part in parts.items()}
-    train = parts["train"]
-    counts = np.bincount(train.truth, train.weights, minlength=len(target.classes))
-    by_class = counts.sum() / (len(counts) * np.maximum(counts, 1e-300))
-    weighted = {}
-    for name, part in parts.items():
-        by_row = by_class[part.truth]
-        product = by_row if part.weights is None else by_row * part.weights
-        weighted[name] = replace(part, loss_weights=product)
-    return weighted
-
-
-def fingerprint(table: Table) -> dict[str, Any]:
-    """Return what tells these data from others: rows, columns, and a hash of all values."""
-    total = hashlib.blake2b(digest_size=16)
-    named: dict[str, Any] = {f"column {name}": values for name, values in table.columns.items()}
-    named |= {f"extra {name}": values for name, values in table.extra.items()}
-    named |= {"target": table.target, "weights": table.weights}
-    matrix = table.matrix
-    if hasattr(matrix, "indptr"):
-        named |= {"indptr": matrix.indptr, "indices": matrix.indices, "values": matrix.data}
-    else:
-        named["matrix"] = matrix
-    for name in sorted(named):
-        values = named[name]
-        if values is None:
-            continue
-        total.update(f"{name} {values.dtype} {values.shape}\n".encode())
-        if values.dtype == object:
-            total.update("\0".join(map(str, values)).encode("utf-8", "surrogatepass"))
-        else:
-            for first in range(0, len(values), 65_536):
-                block = np.ascontiguousarray(values[first : first + 65_536])
-                total.update(block.view(np.uint8).data if block.size else b"")
-    columns = list(table.columns) or [f"{matrix.shape[1]} inputs" if matrix is not None else ""]
-    return {
-        "rows": table.n_rows,
-        "columns": [*columns, f"target {table.target_name}"],
-        "content": total.hexdigest(),
-    }

@@ -29,7 +29,6 @@ from fastrelu.app.run.interrupt import Interrupt, Interrupted
 from fastrelu.app.run.loop import Training
 from fastrelu.app.run.prepare import Prepared, column_choice, prepare
 from fastrelu.app.run.progress import Several
-from fastrelu.app.run.stream_prepare import PreparedStream, prepare_stream
 from fastrelu.app.run_folder import RunFolder
 from fastrelu.app.settings import (
     Settings,
@@ -46,15 +45,35 @@ Say = Callable[[str], None]
 Loaded = tuple[Any, RunState]
 
 
-AnyPrepared = Prepared | PreparedStream
+def load_data(settings: Settings, began: Mapping[str, Any] | None = None) -> Prepared:
+    """Read and prepare what the settings name; as a stream, if it is larger than --memory.
 
+    Parameters
+    ----------
+    settings : Settings
+        The user's choices.
+    began : mapping, optional
+        The state of the feeder in a checkpoint of the run, which goes on as it began: in memory
+        ({}), whether --memory allows it today or not, or streamed, by the split of its version.
 
-def load_data(settings: Settings) -> AnyPrepared:
-    """Read and prepare what the settings name; as a stream, if it is larger than --memory."""
+    Raises
+    ------
+    CheckpointError
+        If the run was streamed, and the data are not larger than --memory any more.
+    """
     choice = column_choice(settings)
-    stream = open_stream(settings.data, choice, size(settings.memory))
+    in_memory = began is not None and not began
+    stream = None if in_memory else open_stream(settings.data, choice, size(settings.memory))
     if stream is not None:
-        return prepare_stream(stream, settings)
+        # A stream's checkpoint of fastrelu 0.1 does not say how its rows were split.
+        former = began is not None and "split" not in began
+        return prepare(stream, settings, former=former)
+    if began:
+        raise CheckpointError(
+            "the checkpoint does not fit: its data were larger than --memory "
+            f"{settings.memory} and read in blocks, and those of today are not: they have "
+            "changed; give the data that it began with, or start a new run"
+        )
     return prepare(read(list(settings.data), choice), settings)
 
 
@@ -118,7 +137,7 @@ class Session:
             metrics = self._finished(loaded[1])
             if metrics is not None:
                 return metrics
-        prepared = self._prepared()
+        prepared = self._prepared(self._began(loaded))
         if loaded is None:
             self.say("no checkpoint yet: the run starts from its beginning")
         else:
@@ -126,6 +145,10 @@ class Session:
             self.say(f"resumed: {loaded[1].epochs} epochs and {loaded[0].n_steps} steps are done")
         self._save_settings()
         return self._train(prepared, loaded)
+
+    def _began(self, loaded: Loaded | None) -> Mapping[str, Any] | None:
+        """Return how the data of a resumed run were read when it began; see `load_data`."""
+        return None if loaded is None else loaded[1].feeder
 
     def _finished(self, state: RunState) -> dict[str, Any] | None:
         """Return the metrics if there is nothing left to do."""
@@ -147,10 +170,10 @@ class Session:
         )
         return metrics
 
-    def _prepared(self) -> AnyPrepared:
+    def _prepared(self, began: Mapping[str, Any] | None = None) -> Prepared:
         if self.settings.threads is not None:
             set_num_threads(self.settings.threads)
-        prepared = load_data(self.settings)
+        prepared = load_data(self.settings, began)
         self.settings = prepared.settings
         name, target = prepared.target_name, prepared.target
         classes = f", {len(target.classes)} classes" if target.classes else ""
@@ -179,7 +202,7 @@ class Session:
         """Return the settings from which the same run can be made again."""
         return self.settings
 
-    def _fingerprint(self, prepared: AnyPrepared) -> dict[str, Any]:
+    def _fingerprint(self, prepared: Prepared) -> dict[str, Any]:
         return {"data": prepared.fingerprint, "settings": self._fixed()}
 
     def _fixed(self) -> dict[str, Any]:
@@ -187,7 +210,7 @@ class Session:
         fixed = {each.name for each, option in options() if option.fixed}
         return {k: v for k, v in as_dict(self.settings).items() if k in fixed}
 
-    def _train(self, prepared: AnyPrepared, loaded: Loaded | None) -> dict[str, Any]:
+    def _train(self, prepared: Prepared, loaded: Loaded | None) -> dict[str, Any]:
         feeder = prepared.feeder()
         try:
             return self._train_with(feeder, prepared, loaded)
@@ -195,7 +218,7 @@ class Session:
             feeder.close()
 
     def _train_with(
-        self, feeder: Feeder, prepared: AnyPrepared, loaded: Loaded | None
+        self, feeder: Feeder, prepared: Prepared, loaded: Loaded | None
     ) -> dict[str, Any]:
         settings = self.settings
         steps = feeder.steps_in_epoch()
@@ -250,7 +273,7 @@ class Session:
             return "nothing is saved without --out DIR"
         return f"{saved}\ngo on with: fastrelu train --resume {shlex.quote(str(self.folder.path))}"
 
-    def _finish(self, training: Training, prepared: AnyPrepared) -> dict[str, Any]:
+    def _finish(self, training: Training, prepared: Prepared) -> dict[str, Any]:
         """Judge the trained network and write what the folder holds."""
         settings, state = self.settings, training.state
         training.feeder.close()  # the memory is for judging and for the report
@@ -282,7 +305,7 @@ class Session:
         return metrics
 
     def _metrics(
-        self, training: Training, prepared: AnyPrepared, scores: Mapping[str, Scores]
+        self, training: Training, prepared: Prepared, scores: Mapping[str, Scores]
     ) -> dict[str, Any]:
         settings, net = self.settings, training.trainer.network
         return {
@@ -307,7 +330,7 @@ class Session:
         }  # fmt: skip
 
     def _write(
-        self, model: Model, metrics: dict[str, Any], state: RunState, prepared: AnyPrepared
+        self, model: Model, metrics: dict[str, Any], state: RunState, prepared: Prepared
     ) -> None:
         """Write the results; metrics.json comes last and says that the run is complete."""
         assert self.folder is not None
@@ -319,7 +342,7 @@ class Session:
         self.folder.write_json(run_folder.METRICS, metrics | kept_reading(prepared))
 
     def _report(
-        self, model: Model, metrics: dict[str, Any], state: RunState, prepared: AnyPrepared
+        self, model: Model, metrics: dict[str, Any], state: RunState, prepared: Prepared
     ) -> None:
         """Write the report; a fault in it is told, and costs nobody a trained model."""
         from fastrelu.app.report.gather import Run, report_run
@@ -348,13 +371,13 @@ class Session:
             self.say(f"warning: no {run_folder.REPORT} ({type(error).__name__}: {error})")
 
 
-def read_as(prepared: AnyPrepared) -> list[str]:
+def read_as(prepared: Prepared) -> list[str]:
     """Return in a line how text was read; nothing for other formats."""
     line = prepared.reading.line() if prepared.reading is not None else ""
     return [line] if line else []
 
 
-def kept_reading(prepared: AnyPrepared) -> dict[str, Any]:
+def kept_reading(prepared: Prepared) -> dict[str, Any]:
     """Return what a model file says of the reading of texts."""
     return {} if prepared.reading is None else {"reading": prepared.reading.describe()}
 

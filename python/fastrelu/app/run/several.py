@@ -22,7 +22,7 @@ from fastrelu.app.run.checkpoint import Checkpoints, RunState
 from fastrelu.app.run.interrupt import Interrupted
 from fastrelu.app.run.loop import Training
 from fastrelu.app.run.prepare import Prepared
-from fastrelu.app.run.session import AnyPrepared, Loaded, Session, compare, kept_reading
+from fastrelu.app.run.session import Loaded, Session, compare, kept_reading
 from fastrelu.app.run.together import Shared, Stop, T, mean_history, run_together
 from fastrelu.app.settings import Settings
 
@@ -68,9 +68,12 @@ class SeveralSession(Session):
             state = RunState(fingerprint=fingerprint)
         return Training(trainer, feeder, settings, state, checkpoints)
 
-    def in_memory(self, prepared: AnyPrepared) -> Prepared:
+    def _began(self, loaded: Loaded | None) -> dict[str, Any]:
+        return {}  # in memory, as all of them
+
+    def in_memory(self, prepared: Prepared) -> Prepared:
         """Return data that are in memory; ConfigError for a stream."""
-        if not isinstance(prepared, Prepared):
+        if prepared.parts is None:
             raise ConfigError(
                 f"--{self.mode} trains on data in memory, and {prepared.source} needs more than "
                 f"--memory {self.settings.memory}: raise it, or leave --{self.mode} out"
@@ -95,11 +98,11 @@ class EnsembleSession(SeveralSession):
     mode = "seeds"
 
     def _resume(self) -> dict[str, Any]:
-        prepared = self._prepared()
+        prepared = self._prepared(self._began(None))
         self._save_settings()
         return self._train(prepared, None)
 
-    def _train(self, prepared: AnyPrepared, loaded: Loaded | None) -> dict[str, Any]:
+    def _train(self, prepared: Prepared, loaded: Loaded | None) -> dict[str, Any]:
         settings, prepared = self.settings, self.in_memory(prepared)
         assert settings.seeds is not None and settings.epochs is not None
         fingerprint = self._fingerprint(prepared)
@@ -149,7 +152,8 @@ class EnsembleSession(SeveralSession):
                     self.folder.write_history(records)
 
     def _finish_ensemble(self, members: list[Training], prepared: Prepared) -> dict[str, Any]:
-        settings, loss = self.settings, prepared.loss
+        settings, loss, parts = self.settings, prepared.loss, prepared.parts
+        assert parts is not None
         used = [each.keep_best() for each in members]
         networks = [each.trainer.network for each in members]
         link = ensemble.link_of(loss)
@@ -159,8 +163,7 @@ class EnsembleSession(SeveralSession):
             if k < len(members):
                 return {part: members[k].feeder.evaluate(networks[k], part) for part in PARTS}
             return {
-                part: ensemble.evaluate(both, prepared.parts[part], prepared.target, loss)
-                for part in PARTS
+                part: ensemble.evaluate(both, parts[part], prepared.target, loss) for part in PARTS
             }
 
         *each, scores = run_together(

@@ -9,13 +9,15 @@ from typing import Any
 
 import fastrelu
 from fastrelu import EpochRecord, Network, Trainer, get_num_threads
-from fastrelu.app.data.split import PARTS
+from fastrelu.app.data.split import NUMBER
 from fastrelu.app.data.stream.budget import Share
+from fastrelu.app.data.stream.ready import ReadyRows
 from fastrelu.app.errors import CheckpointError
 from fastrelu.app.metrics import Scores, evaluate
 from fastrelu.app.preprocess import BATCH_ROWS, Examples, joined
-from fastrelu.app.run.stream_blocks import Block, EpochBlocks, reading_threads
-from fastrelu.app.run.stream_rows import StreamedRows
+from fastrelu.app.run.blocks import Block, EpochBlocks, reading_threads
+from fastrelu.app.run.kept_examples import KeptExamples
+from fastrelu.app.run.rows import SplitRows
 
 
 class StreamFeeder:
@@ -23,7 +25,7 @@ class StreamFeeder:
 
     Parameters
     ----------
-    rows : StreamedRows
+    rows : SplitRows
         The files' rows, made ready.
     share : Share
         What the memory allows: rows of a block, and how many threads fill it.
@@ -31,7 +33,7 @@ class StreamFeeder:
         The trainer's.
     """
 
-    def __init__(self, rows: StreamedRows, share: Share, batch_size: int, seed: int) -> None:
+    def __init__(self, rows: SplitRows, share: Share, batch_size: int, seed: int) -> None:
         self.rows, self.block_rows = rows, share.block_rows
         self._readers = min(share.readers, get_num_threads())
         self._pool: ThreadPoolExecutor | None = None
@@ -39,6 +41,8 @@ class StreamFeeder:
         self.n_train = self.n_rows = rows.n_rows["train"]
         self._block: Block | None = None
         self._blocks: EpochBlocks | None = None
+        self._kept: ReadyRows | None = None
+        self._watched: KeptExamples | None = None
 
     def steps_in_epoch(self) -> int:
         """Return the steps of one epoch."""
@@ -64,14 +68,31 @@ class StreamFeeder:
 
     def batches(self, part: str) -> Iterator[Examples]:
         """Yield the rows of a part in the order of their numbers, `BATCH_ROWS` at a time."""
-        if not self.rows.n_rows[part]:
+        n = self.rows.n_rows[part]
+        if not n:
             return
+        if part != "validation":  # which is asked for after each epoch
+            yield from self._read(part)
+            return
+        if self._watched is None:
+            self._watched = KeptExamples(n)
+        if self._watched.complete:
+            yield from self._watched.batches()
+            return
+        at = 0
+        for some in self._read(part):
+            self._watched.put(at, some)
+            at += len(some)
+            yield some
+
+    def _read(self, part: str) -> Iterator[Examples]:
+        """Yield the rows of a part from the files."""
         ready: list[Examples] = []
         count = 0
         for table, which in self.rows.of_part(part):
             while len(which):
                 some = which[: BATCH_ROWS - count]
-                ready.append(self.rows.ready(table, some, part))
+                ready.append(self.rows.ready(table, some))
                 which, count = which[len(some) :], count + len(some)
                 if count == BATCH_ROWS:
                     yield joined(ready)
@@ -81,7 +102,8 @@ class StreamFeeder:
 
     def state(self) -> dict[str, Any]:
         """Return what has to be the same when the run goes on; the place is the trainer's."""
-        return {"block_rows": self.block_rows, "rows": self.rows.n_rows}
+        state = {"block_rows": self.block_rows, "rows": self.rows.n_rows}
+        return state if self.rows.former else state | {"split": "ranks"}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Compare with the state saved.
@@ -102,7 +124,7 @@ class StreamFeeder:
     def close(self) -> None:
         """Close the files and give the memory back."""
         self._close_blocks()
-        self._block = None
+        self._block = self._kept = None
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
@@ -122,13 +144,14 @@ class StreamFeeder:
             self._block = Block(*self.rows.empty(self.block_rows))
         if self._pool is None:  # kept: new threads would start with new memory at every block
             self._pool = reading_threads(self._readers)
-        self._blocks = EpochBlocks(self.rows, self._block, self._pool, self.seed, epoch, number)
+        if self._kept is None:
+            self._kept = ReadyRows(self.rows.counts[:, NUMBER["train"]], self._block.arrays())
+        self._blocks = EpochBlocks(
+            self.rows, self._block, self._pool, self.seed, epoch, number, self._kept
+        )
         return self._blocks.next()
 
     def _close_blocks(self) -> None:
         if self._blocks is not None:
             self._blocks.close()
         self._blocks = None
-
-
-__all__ = ["PARTS", "StreamFeeder"]

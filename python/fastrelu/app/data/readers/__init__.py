@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From files to tables: one module a format; formats are told from the content, not the name."""
+"""From files to tables, a module for each format; the content tells the format, not the name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastrelu.app.data.readers.csv import read_csv
 from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT, EmptyFileError, Source, expand
 from fastrelu.app.data.readers.objects import table_from
 from fastrelu.app.data.readers.places import FolderColumns, named_in_folders
-from fastrelu.app.data.readers.several import choose_columns, concatenate
+from fastrelu.app.data.readers.several import choose_columns, concatenate, refuse_lacking
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError, NoRowsError
 
@@ -68,7 +68,9 @@ def read(data: Any, choice: ColumnChoice | None = None, *, need_target: bool = T
     paths = expand(paths)
     if paths[0] in BUNDLED:
         if len(paths) > 1:
-            raise DataError(f"{paths[0]}: a bundled data set stands alone, got also {paths[1]}")
+            raise DataError(
+                f"{paths[0]}: expected a bundled data set by itself, got {paths[1]} beside it"
+            )
         if choice.target not in (None, "target") and need_target:
             raise DataError(f"{paths[0]}: --target goes with files, not with {paths[0]}")
         return _chosen(bundled(paths[0]), choice, need_target)
@@ -90,8 +92,8 @@ def _read_files(paths: Sequence[str], choice: ColumnChoice, need_target: bool) -
     for source, kind in zip(sources, formats, strict=True):
         if kind != formats[0]:
             raise DataError(
-                f"{source.path}: a file of another format ({kind}) than {sources[0].path} "
-                f"({formats[0]})"
+                f"{source.path}: expected the format of {sources[0].path} ({formats[0]}), got "
+                f"another format ({kind})"
             )
     refuse_flags(sources[0], formats[0], choice)
     if choice.table is not None and formats[0] not in ("database", "workbook"):
@@ -219,22 +221,17 @@ def _read_one(source: Source, kind: str, choice: ColumnChoice, need_target: bool
     if kind == "workbook":
         return excel.read_excel(source, choice, need_target)
     if choice.target not in (None, "label"):
-        raise DataError(f"{source.path}: libsvm: the target is the label; --target is not")
+        raise DataError(
+            f"{source.path}: --target {choice.target}: expected no other target than the label, as "
+            "libsvm files have no names"
+        )
     return libsvm.read_libsvm(source, need_target)
 
 
 def _chosen(table: Table, choice: ColumnChoice, need_target: bool) -> Table:
     """Return the table with the columns that were chosen; refuse choices that its format lacks."""
     if table.matrix is not None and need_target:
-        lacking = [name for name in choice.extra if name not in table.extra]
-        if choice.weights is not None and table.weights is None:
-            lacking.append(choice.weights)
-        if lacking:
-            raise DataError(
-                f"{table.source}: no column {lacking[0]!r}: this format has inputs and targets only"
-            )
-        if choice.categorical:
-            raise DataError(f"{table.source}: an array has no categorical columns")
+        refuse_lacking(table, choice)
     for name in choice.keep:
         if name not in table.kept:
             raise DataError(f"{table.source}: --keep {name}: this format has no such column")

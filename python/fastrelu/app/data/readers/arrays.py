@@ -90,7 +90,7 @@ def read_arrays(sources: Sequence[Source], choice: ColumnChoice, need_target: bo
     for p, X in zip(paths, inputs, strict=True):
         if X.shape[1] != inputs[0].shape[1]:
             raise DataError(
-                f"{p}: expected {inputs[0].shape[1]} numbers a row, as in {path}, got "
+                f"{p}: expected {inputs[0].shape[1]} numbers in each row, as in {path}, got "
                 f"{X.shape[1]}; --y {Path(p).name} makes it the targets"
             )
     X = inputs[0] if len(inputs) == 1 else np.concatenate(inputs)
@@ -124,8 +124,8 @@ def target_file(
 ) -> int | None:
     """Return which of some array files holds the targets; None if none does.
 
-    The one that `choice.y` names; else the last if it has one value a row, or is no further rows of
-    the first: has as many rows and another width.
+    The one that `choice.y` names; else the last if it has one value for each row, or is no further
+    rows of the first: has as many rows and another width.
 
     Raises
     ------
@@ -157,8 +157,14 @@ def target_file(
     return None
 
 
-def split_matrix(path: str, X: NDArray[Any], choice: ColumnChoice, need_rows: bool = True) -> Table:
-    """Return the table of a matrix that has its target in a column."""
+def split_matrix(
+    path: str,
+    X: NDArray[Any],
+    choice: ColumnChoice,
+    need_rows: bool = True,
+    first_row: int = 0,
+) -> Table:
+    """Return the table of a matrix that has its target in a column; see `arrays_table`."""
     width = X.shape[1]
     text = "-1" if choice.target in (None, "labels") else str(choice.target)
     try:
@@ -182,7 +188,14 @@ def split_matrix(path: str, X: NDArray[Any], choice: ColumnChoice, need_rows: bo
     else:
         rest = np.delete(X, column, axis=1)
         names = [f"X[{j}]" for j in range(width) if j != column]
-    table = arrays_table(path, rest, X[:, column], target_name=str(column), need_rows=need_rows)
+    table = arrays_table(
+        path,
+        rest,
+        X[:, column],
+        target_name=str(column),
+        need_rows=need_rows,
+        first_row=first_row,
+    )
     return replace(table, matrix_names=names, notes=notes)
 
 
@@ -223,6 +236,7 @@ def arrays_table(
     target_source: str | None = None,
     column: str | None = None,
     need_rows: bool = True,
+    first_row: int = 0,
 ) -> Table:
     """Return the table of an array of inputs and one of targets.
 
@@ -236,13 +250,15 @@ def arrays_table(
         The targets: of k columns the one that `column` numbers, or one 1 a row among zeros, which
         says the class.
     target_name : str
-        Their name.
+        The name of the targets.
     target_source : str, optional
-        Their file, if it is another.
+        The file of the targets, if it is another one.
     column : str, optional
         The number of a column of y.
     need_rows : bool
         Whether no rows are an error.
+    first_row : int
+        The number of the first target in its file, for messages about some of its rows.
 
     Raises
     ------
@@ -254,7 +270,7 @@ def arrays_table(
         raise NoRowsError(f"{source}: expected rows of data, got none")
     target, notes = None, []
     if y is not None:
-        where, place = target_source or source, row_number()
+        where, place = target_source or source, row_number(first_row)
         if y.ndim == 0 or len(y) != len(X):
             raise DataError(
                 f"{where}: {target_name}: expected one target for each of {len(X)} rows, got "
@@ -279,11 +295,11 @@ def arrays_table(
 def _one_target(
     where: str, name: str, y: NDArray[Any], column: str | None
 ) -> tuple[NDArray[Any], str | None]:
-    """Return one target a row, (n,), and what to say about it; see `arrays_table`."""
+    """Return one target for each row, (n,), and what to say about it; see `arrays_table`."""
     if y.ndim == 1 or y.shape[1:] == (1,):
         return y.reshape(-1), None
     if y.ndim > 2:
-        raise DataError(f"{where}: {name}: expected one target a row, got shape {y.shape}")
+        raise DataError(f"{where}: {name}: expected one target for each row, got shape {y.shape}")
     width = y.shape[1]
     if column is not None:
         if not column.lstrip("-").isdecimal() or not -width <= int(column) < width:
@@ -298,6 +314,6 @@ def _one_target(
         return np.asarray(classes[y.argmax(axis=1)]), said
     what = "labels" if marks else "targets"
     raise DataError(
-        f"{where}: {name}: {width} {what} a row, shape {y.shape}; one is learned at a time: "
-        f"--target 0 to {width - 1} says which column"
+        f"{where}: {name}: expected one target for each row, got {width} {what}, shape {y.shape}; "
+        f"one is learned at a time: --target 0 to {width - 1} says which column"
     )

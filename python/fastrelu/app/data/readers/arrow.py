@@ -139,7 +139,7 @@ class ArrowNames:
     index : list of str
         Those of them that are a pandas frame's row labels.
     raw : dict of str to str
-        What the file calls each.
+        The name in the file of each column.
     """
 
     names: list[str]

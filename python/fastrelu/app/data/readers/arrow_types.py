@@ -182,7 +182,7 @@ def look_at_texts(evidence: Evidence, column: Any, reader: ArrowColumn, first_ro
     Parameters
     ----------
     evidence : Evidence
-        Of the rows before.
+        What the cells of the rows before tell.
     column : pyarrow.Array
         The texts of further rows, or bytes.
     reader : ArrowColumn

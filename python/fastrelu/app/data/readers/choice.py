@@ -20,11 +20,12 @@ class ColumnChoice:
     Attributes
     ----------
     target : str or None
-        Its name (tables: the last column by default; NPZ: the array "y"; NPY: a column's number).
+        The target's name (tables: the last column by default; NPZ: the array "y"; NPY: the number
+        of a column).
     features : tuple of str or None
-        The inputs; None: every column that is nothing else.
+        The inputs; None for every column that is nothing else.
     ignore : tuple of str
-        Columns left out.
+        Columns that are left out.
     weights : str or None
         The column of the rows' weights.
     extra : tuple of str
@@ -35,7 +36,7 @@ class ColumnChoice:
         What a fitted model was given: "numeric", "text" or "date" by column. If not empty, only
         these columns are inputs, each is read as its kind, and none of them has to be there.
     width : int or None
-        How many inputs a model of array files expects.
+        The number of inputs that a model of array files expects.
     decided : mapping of str to Meaning
         What columns of texts are, where all rows have been looked at to tell, by column.
     keep : tuple of str
@@ -57,6 +58,14 @@ class ColumnChoice:
         How the training data were read, for a fitted model; None while training.
     lenient : bool
         Whether columns that are nothing in particular are categories with a warning, no error.
+
+    Examples
+    --------
+    >>> from fastrelu import training
+    >>> choice = training.ColumnChoice(target="price", ignore=("id",))
+    >>> table = training.read({"id": [1, 2], "size": [0.5, 0.7], "price": [10.0, 20.0]}, choice)
+    >>> table.names, table.target.tolist()
+    (['size'], [10.0, 20.0])
     """
 
     target: str | None = None
@@ -80,19 +89,72 @@ class ColumnChoice:
     lenient: bool = False
 
     def kind(self, name: str) -> str | None:
-        """Return the kind that a column is to be read as; None: told from its content."""
+        """Return the kind that a column is to be read as.
+
+        Parameters
+        ----------
+        name : str
+            The column's name.
+
+        Returns
+        -------
+        str or None
+            "numeric", "text" or "date"; None if its content decides.
+
+        Examples
+        --------
+        >>> from fastrelu import training
+        >>> choice = training.ColumnChoice(categorical=("zip",))
+        >>> choice.kind("zip"), choice.kind("size")
+        ('text', None)
+        """
         if name in self.categorical or (name in self.keep and name not in self.kinds):
             return "text"
         return "numeric" if name in self.options.numeric else self.kinds.get(name)
 
     def hints(self, name: str) -> Hints:
-        """Return what is known about a column of texts from outside it."""
+        """Return what is known about a column of texts from outside it.
+
+        Parameters
+        ----------
+        name : str
+            The column's name.
+
+        Returns
+        -------
+        Hints
+            What the user and the training say: which texts are missing values, the decimal mark,
+            the order of dates.
+
+        Examples
+        --------
+        >>> from fastrelu import training
+        >>> training.ColumnChoice().hints("size").decimal is None
+        True
+        """
         if self.reading is not None:
             return self.reading.hints(name, self.options)
         return self.options.hints(name)
 
     def known(self, name: str) -> Meaning | None:
-        """Return what a column of texts was in training; None if that is not known."""
+        """Return what a column of texts was in training.
+
+        Parameters
+        ----------
+        name : str
+            The column's name.
+
+        Returns
+        -------
+        Meaning or None
+            Its meaning; None if that is not known.
+
+        Examples
+        --------
+        >>> from fastrelu import training
+        >>> training.ColumnChoice().known("size") is None
+        True
+        """
         if name in self.decided:
             return self.decided[name]
         return None if self.reading is None else self.reading.known(name, self.options)
@@ -120,18 +182,30 @@ class ColumnChoice:
         Returns
         -------
         Roles
+            The names of the target, the weights, the inputs and the others.
 
         Raises
         ------
         DataError
             If a column is named that is not there, is named twice, or if no input is left.
+
+        Examples
+        --------
+        >>> from fastrelu import training
+        >>> choice = training.ColumnChoice(ignore=("id",))
+        >>> roles = choice.roles("the file", ["id", "size", "price"])
+        >>> roles.inputs, roles.target
+        (['size'], 'price')
         """
         check_different(source, names)
         there = {*names, *self.folders}
         elsewhere = {name for name in self.folders if name not in names}
         for name, flag in ((self.target, "--target"), (self.weights, "--weights")):
             if name in elsewhere and need_target:
-                raise DataError(f"{source}: {flag} {name}: a name of folders cannot be that")
+                raise DataError(
+                    f"{source}: {flag} {name}: expected a column of the files, got one that the "
+                    "names of the folders say"
+                )
         notes = []
         target = self.target
         if target is None and need_target:
@@ -163,9 +237,8 @@ class ColumnChoice:
                     if name not in there:
                         raise missing_column(source, name, names, flag)
         taken = {target, weights, *self.ignore, *self.extra}
-        if need_target and self.features and taken & set(self.features):
-            name = next(n for n in self.features if n in taken)
-            raise DataError(f"{source}: column {name!r} is in --features and is something else too")
+        if need_target:
+            self._check_features(source, target, weights)
         unnamed = [n for n in names if n not in aside]
         wanted = set(self.kinds or self.features or unnamed) - taken
         inputs = [n for n in names if n in wanted]
@@ -182,6 +255,18 @@ class ColumnChoice:
         keep = [n for n in dict.fromkeys(self.keep) if n in names]
         others = [n for n in names if n not in {*inputs, *extra, *keep, target, weights}]
         return Roles(target, weights, inputs, extra, notes, others, keep)
+
+    def _check_features(self, source: str, target: str | None, weights: str | None) -> None:
+        """Raise DataError if an input is to be something else, too."""
+        uses = {name: "used for the split" for name in self.extra}
+        uses |= {name: "left out" for name in self.ignore}
+        uses |= {weights or "": "the weights"} | {target or "": "the target"}
+        for name in self.features or ():
+            if name in uses:
+                raise DataError(
+                    f"{source}: --features: expected columns with no other use, got {name!r}, "
+                    f"which is {uses[name]}"
+                )
 
 
 @dataclass(frozen=True)

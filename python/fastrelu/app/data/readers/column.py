@@ -49,7 +49,7 @@ class Found:
     notes : list of str
         What the user should know.
     meanings : dict of str to Meaning
-        Of the columns of texts.
+        The meaning of each column of texts.
     warnings : dict of str to tuple of str
         By column.
     """

@@ -80,13 +80,13 @@ def text_table(
     source : str
         The files.
     n_rows : int
-        How many rows.
+        The number of rows.
     found : dict of str to ndarray, (n_rows,)
         The columns' values, by name.
     roles : Roles
-        What the columns are.
+        What each of the columns is.
     places : Places
-        Where the rows lie.
+        The line of each row, for messages.
 
     Raises
     ------

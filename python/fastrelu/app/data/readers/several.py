@@ -57,7 +57,7 @@ def concatenate(tables: Sequence[Table]) -> Table:
 
 def _check_same(first: Table, table: Table) -> None:
     if (first.matrix is None) != (table.matrix is None):
-        raise DataError(f"{table.source}: another kind of file than {first.source}")
+        raise DataError(f"{table.source}: expected a file of the kind of {first.source}")
     for a, b in ((first, table), (table, first)):
         for name in [*a.columns, *a.extra]:
             if name not in b.columns and name not in b.extra:
@@ -103,7 +103,7 @@ def _join_matrices(tables: Sequence[Table]) -> Any:
         for t in tables[1:]:
             if t.matrix.shape[1] != tables[0].matrix.shape[1]:
                 raise DataError(
-                    f"{t.source}: expected {tables[0].matrix.shape[1]} numbers a row, as in "
+                    f"{t.source}: expected {tables[0].matrix.shape[1]} numbers in each row, as in "
                     f"{tables[0].source}, got {t.matrix.shape[1]}"
                 )
         return np.concatenate([t.matrix for t in tables])
@@ -121,6 +121,19 @@ def _join_matrices(tables: Sequence[Table]) -> Any:
         for t in tables
     ]
     return sparse.csr_array(sparse.vstack(parts, format="csr"))
+
+
+def refuse_lacking(table: Table, choice: ColumnChoice) -> None:
+    """Raise DataError if columns are asked for that a matrix does not have."""
+    lacking = [name for name in choice.extra if name not in table.extra]
+    if choice.weights is not None and table.weights is None:
+        lacking.append(choice.weights)
+    if lacking:
+        raise DataError(
+            f"{table.source}: no column {lacking[0]!r}: this format has inputs and targets only"
+        )
+    if choice.categorical:
+        raise DataError(f"{table.source}: an array has no categorical columns")
 
 
 def choose_columns(table: Table, choice: ColumnChoice) -> Table:

@@ -16,7 +16,7 @@ from fastrelu.app.data.readers.arrays import arrays_table, split_matrix, target_
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.files import reading
 from fastrelu.app.data.readers.npy import read_header
-from fastrelu.app.data.readers.several import choose_columns
+from fastrelu.app.data.readers.several import choose_columns, refuse_lacking
 from fastrelu.app.data.stream.budget import part_rows
 from fastrelu.app.data.stream.source import Chunk, add_content, chunks_of, new_hash
 from fastrelu.app.data.table import Table
@@ -137,6 +137,7 @@ class NpyStream:
             )
         self._by_path = {file.path: file for file in self.files}
         example = self._table(self.chunks[0], 0, 1)
+        refuse_lacking(example, choice)
         self.names = example.matrix_names or []
         self.target_name = example.target_name
         self.notes = list(example.notes)
@@ -146,17 +147,33 @@ class NpyStream:
         for at in range(0, chunk.n_rows, self.part_rows):
             yield self._table(chunk, at, min(self.part_rows, chunk.n_rows - at))
 
-    def _table(self, chunk: Chunk, at: int, n: int) -> Table:
-        X = self._by_path[chunk.path].rows(chunk.row_in_file + at, n)
+    def targets(self, chunk: Chunk) -> Iterator[Table]:
+        """Yield a chunk's targets, some at a time; those in a column of the matrix with it."""
         if self.y is None:
-            table = split_matrix(chunk.path, X, self.choice)
+            yield from self.parts(chunk)
+            return
+        for at in range(0, chunk.n_rows, self.part_rows):
+            n = min(self.part_rows, chunk.n_rows - at)
+            yield self._of_two(chunk, at, np.zeros((n, 1), np.uint8))
+
+    def _table(self, chunk: Chunk, at: int, n: int) -> Table:
+        in_file = chunk.row_in_file + at
+        X = self._by_path[chunk.path].rows(in_file, n)
+        if self.y is None:
+            table = split_matrix(chunk.path, X, self.choice, first_row=in_file)
         else:
-            y = self.y.rows(chunk.first_row + at, n)
-            table = arrays_table(
-                chunk.path, X, y, target_name="labels", target_source=self.y.path,
-                column=self.column,
-            )  # fmt: skip
-        return replace(choose_columns(table, self.choice), first_row=chunk.row_in_file + at)
+            table = self._of_two(chunk, at, X)
+        return replace(choose_columns(table, self.choice), first_row=in_file)
+
+    def _of_two(self, chunk: Chunk, at: int, X: NDArray[Any]) -> Table:
+        """Return the table of some rows of a chunk, with their targets from the file of those."""
+        assert self.y is not None
+        first = chunk.first_row + at
+        table = arrays_table(
+            chunk.path, X, self.y.rows(first, len(X)), target_name="labels",
+            target_source=self.y.path, column=self.column, first_row=first,
+        )  # fmt: skip
+        return replace(table, first_row=chunk.row_in_file + at)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what tells these files from others, without reading all of them."""

@@ -21,7 +21,7 @@ from fastrelu.app.data.readers.arrow import (
     with_dictionaries,
 )
 from fastrelu.app.data.readers.arrow_types import ArrowColumn, is_text, look_at_texts
-from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
+from fastrelu.app.data.readers.choice import ColumnChoice, Roles, tidy_names
 from fastrelu.app.data.readers.column import ColumnReader, Found, evidence_for
 from fastrelu.app.data.readers.files import reading
 from fastrelu.app.data.readers.places import FolderColumns, named_in_folders
@@ -182,25 +182,34 @@ class ParquetStream:
 
     def parts(self, chunk: Chunk, again: bool = False) -> Iterator[Table]:
         """Yield a row group's rows, some ten thousand at a time; see `Stream.parts`."""
-        table_of = self._known_table if again else self._table
+        return self._tables(chunk, self.roles, again)
+
+    def targets(self, chunk: Chunk) -> Iterator[Table]:
+        """Yield a row group's targets, weights and extra columns; the inputs are not read."""
+        return self._tables(chunk, replace(self.roles, inputs=[]), False)
+
+    def _tables(self, chunk: Chunk, roles: Roles, again: bool) -> Iterator[Table]:
         with self._open(chunk.path) as file, arrow_errors(chunk.path):
             # The threads that fill a block read a chunk each.
             batches = file.iter_batches(
                 self.part_rows,
                 row_groups=[chunk.place],
-                columns=self.columns.stored(self.roles),
+                columns=self.columns.stored(roles),
                 use_threads=get_num_threads() > 1 and not again,
             )
             at = chunk.row_in_file
             dictionaries = dictionaries_in(file)
             for batch in batches:
                 batch = with_dictionaries(batch, dictionaries)
-                table = table_of(chunk.path, batch, at)
+                if again:
+                    table = self._known_table(chunk.path, batch, at)
+                else:
+                    table = self._table(chunk.path, batch, at, roles)
                 yield self.folders.add_to(table, {chunk.path: table.n_rows})
                 at += batch.num_rows
 
-    def _table(self, path: str, batch: Any, first_row: int) -> Table:
-        table = self._of_one_kind(arrow_table(path, batch, self.choice, self.roles, first_row))
+    def _table(self, path: str, batch: Any, first_row: int, roles: Roles) -> Table:
+        table = self._of_one_kind(arrow_table(path, batch, self.choice, roles, first_row))
         self.notes += [note for note in table.notes if note not in self.notes]
         return table
 
@@ -236,7 +245,8 @@ class ParquetStream:
         DataError
             If a column is numbers in one file and text in another.
         """
-        for name, column in table.columns.items():
+        columns = table.columns | table.extra
+        for name, column in columns.items():
             kind = self._kinds.get(name)
             if kind is None:
                 if name not in self._types:
@@ -251,7 +261,8 @@ class ParquetStream:
                     f"{self._types[name][0]}; correct it, or read it as categories: --categorical "
                     f"{name!r}"
                 )
-            table.columns[name] = ColumnReader("", name, row_number(), kind).nothing(len(column))
+            of_it = table.columns if name in table.columns else table.extra
+            of_it[name] = ColumnReader("", name, row_number(), kind).nothing(len(column))
         return table
 
     def _kind_of(self, name: str) -> str:

@@ -38,23 +38,17 @@ class Chunk:
     n_rows: int
 
 
-class Stream(Protocol):
-    """Files of one format, cut into chunks.
+class Source(Protocol):
+    """Rows cut into chunks, passed over as often as is needed.
 
     Attributes
     ----------
     source : str
         What they are, for messages.
     chunks : list of Chunk
-        All of them, in the files' order.
+        All of them, in order.
     n_rows : int
         Rows of all.
-    raw_row_bytes : float
-        What a row takes as it is read.
-    part_rows : int
-        Rows that are read at once.
-    reading_bytes : int
-        What reading a chunk takes beside its rows.
     target_name : str or None
         The target's.
     names : list of str
@@ -68,29 +62,66 @@ class Stream(Protocol):
     source: str
     chunks: list[Chunk]
     n_rows: int
-    raw_row_bytes: float
-    part_rows: int
-    reading_bytes: int
     target_name: str | None
     names: Sequence[str]
     notes: list[str]
     reading: Reading | None
 
     def parts(self, chunk: Chunk, again: bool = False) -> Iterator[Table]:
-        """Yield a chunk's rows, some ten thousand at a time.
+        """Yield a chunk's rows, some ten thousand at a time where they come from a file.
 
         Parameters
         ----------
         chunk : Chunk
-            Of this stream.
+            Of this source.
         again : bool
             Whether all rows have been read before and need not be checked.
         """
         ...
 
-    def fingerprint(self) -> dict[str, Any]:
-        """Return what tells these files from others, without reading all of them."""
+    def targets(self, chunk: Chunk) -> Iterator[Table]:
+        """Yield a chunk's rows as `parts` does, perhaps without their inputs."""
         ...
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what tells these data from others."""
+        ...
+
+
+class Stream(Source, Protocol):
+    """Files of one format, larger than memory; their fingerprint does not read all of them.
+
+    Attributes
+    ----------
+    raw_row_bytes : float
+        What a row takes as it is read.
+    part_rows : int
+        Rows that are read at once.
+    reading_bytes : int
+        What reading a chunk takes beside its rows.
+    """
+
+    raw_row_bytes: float
+    part_rows: int
+    reading_bytes: int
+
+
+def every_table(source: Source) -> Iterator[tuple[int, Table]]:
+    """Yield all rows of a source: tables, each with the number of its first row."""
+    for chunk in source.chunks:
+        at = chunk.first_row
+        for table in source.parts(chunk):
+            yield at, table
+            at += table.n_rows
+
+
+def every_target(source: Source) -> Iterator[tuple[int, Table]]:
+    """Yield all rows as `every_table` does, perhaps without their inputs."""
+    for chunk in source.chunks:
+        at = chunk.first_row
+        for table in source.targets(chunk):
+            yield at, table
+            at += table.n_rows
 
 
 def chunks_of(files: Sequence[tuple[str, Sequence[int]]]) -> list[Chunk]:

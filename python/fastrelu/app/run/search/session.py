@@ -18,7 +18,7 @@ from fastrelu.app.run.loop import Training
 from fastrelu.app.run.prepare import Prepared, resolve
 from fastrelu.app.run.progress import Nothing
 from fastrelu.app.run.search.space import draw, rungs, space_of
-from fastrelu.app.run.session import AnyPrepared, Loaded
+from fastrelu.app.run.session import Loaded
 from fastrelu.app.run.several import COPIES, SeveralSession
 from fastrelu.app.run.together import Stop
 from fastrelu.app.settings import Settings, shown
@@ -56,14 +56,14 @@ class SearchSession(SeveralSession):
         self._found: dict[str, Any] = {}
 
     def _resume(self) -> dict[str, Any]:
-        prepared = self._prepared()
+        prepared = self._prepared(self._began(None))
         self._save_settings()
         return self._train(prepared, None)
 
-    def _train(self, prepared: AnyPrepared, loaded: Loaded | None) -> dict[str, Any]:
+    def _train(self, prepared: Prepared, loaded: Loaded | None) -> dict[str, Any]:
         held, settings = self.in_memory(prepared), self.settings
         assert settings.epochs is not None
-        if not len(held.parts["validation"]):
+        if not held.counts()["validation"]:
             raise ConfigError("--search chooses by validation rows, and there are none")
         candidates = self._draw(held)
         metric = held.loss.info.metric
@@ -176,7 +176,7 @@ class SearchSession(SeveralSession):
         self.say(f"best: candidate {winner.number}: {chosen}")
 
     def _metrics(
-        self, training: Training, prepared: AnyPrepared, scores: Mapping[str, Scores]
+        self, training: Training, prepared: Prepared, scores: Mapping[str, Scores]
     ) -> dict[str, Any]:
         return super()._metrics(training, prepared, scores) | self._found
 

@@ -28,7 +28,7 @@ class Block:
     data : bytes
         The records.
     offset : int
-        Where they begin in the (unpacked) file.
+        The position in the (unpacked) file at which they begin.
     line : int
         The line that they begin in.
     newlines : bool

@@ -97,11 +97,11 @@ def sniff(
     source : str
         The file, for messages.
     text : str
-        Its beginning: many lines of it, or all.
+        The beginning of the file: many lines of it, or all.
     whole : bool
         Whether it is all.
     options : ReadOptions
-        What the user says.
+        What the user says about the reading of texts.
     known : collection of str
         Names that the file should have, those of a model.
     bom : int
@@ -172,7 +172,9 @@ def _nothing(source: str, text: str) -> DataError:
         return DataError(
             f"{source}: line {error.line}: not CSV: the quotes do not match; correct the line"
         )
-    return DataError(f"{source}: no rows of fields; --separator says what stands between them")
+    return DataError(
+        f"{source}: expected rows of fields, got none; --separator says what stands between them"
+    )
 
 
 @dataclass
@@ -184,9 +186,9 @@ class _Layout:
     body : list of Record
         Those of the usual width, from the first of them on, without blank ones and comments.
     before : list of Record
-        What stands before them.
+        The records before the names.
     odd : list of Record
-        Those of another width after the first of the body.
+        The records of another width after the first of the body.
     fit : float
         The share of the records after the first of the body that are of its width.
     quality : float
@@ -194,7 +196,7 @@ class _Layout:
     sound : bool
         Whether the quotes match.
     end : int
-        Where the records end, in the text.
+        The position in the text at which the records end.
     """
 
     text: str
@@ -443,7 +445,9 @@ class _Names:
                     break
         except MalformedError:
             pass
-        raise DataError(f"{self.source}: --header-line {line}: no names stand there")
+        raise DataError(
+            f"{self.source}: --header-line {line}: expected column names in that line, got none"
+        )
 
     def _tell(
         self, header: Record | None, labels: bool, trailing: bool, names: Sequence[str]

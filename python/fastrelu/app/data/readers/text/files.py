@@ -70,15 +70,15 @@ class TextFile:
     source : Source
     dialect : Dialect
     roles : Roles
-        What its columns are.
+        What each of its columns is.
     first_row : int
         The number through all files of its first row.
     n_rows : int
-        How many it has.
+        The number of its rows.
     starts : list of Start
-        Of its blocks.
+        Where each of its blocks begins.
     strange : set of str
-        See `Parser`.
+        The columns that turned out not to be plain numbers; see `Parser`.
     """
 
     source: Source

@@ -60,25 +60,25 @@ class Gathered:
     name : str
     role : {"column", "target", "weights"}
     hints : Hints
-        What is known from outside it.
+        What is known about the column from outside its cells.
     kind : str or None
-        What it has to be; see `ColumnChoice.kind`.
+        The kind that it has to be of; see `ColumnChoice.kind`.
     known : Meaning or None
-        What it was in training.
+        What the column was in training.
     keep : bool
         Whether its texts are kept for `values`, not counted only.
     said : str
         Who says what it has to be, for messages: ", as in training".
     evidence : Evidence
-        Of the rows so far.
+        What the cells so far tell.
     parts : list of (first row, float64 array or pyarrow array of texts)
-        What is kept.
+        The values or texts that are kept, in the order of the rows.
     plain : bool
         Whether every block so far was of plain numbers.
     nan_row : int or None
-        Where a target is the text NaN.
+        The first row whose target is the text NaN.
     n_rows : int
-        Rows so far.
+        The number of rows so far.
     files : list of (present cells, numbers)
         Up to the end of each file.
     counter : bool

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import set_thread_limit
-from fastrelu.app.data.stream.parts import NUMBER, Rows
+from fastrelu.app.data.split import NUMBER, Rows
+from fastrelu.app.data.stream.ready import ReadyRows
 from fastrelu.app.data.table import Table
-from fastrelu.app.run.stream_rows import StreamedRows
+from fastrelu.app.run.rows import SplitRows
 from fastrelu.random import Purpose, permutation
 
 
@@ -44,6 +45,10 @@ class Block:
     order: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     n_rows: int = 0
 
+    def arrays(self) -> list[NDArray[Any]]:
+        """Return what a row of it consists of: inputs, target, perhaps weight."""
+        return [self.X, self.y, *([] if self.weights is None else [self.weights])]
+
 
 def reading_threads(n: int) -> ThreadPoolExecutor:
     """Return threads that fill blocks; the jobs of each run on itself alone, if there are more."""
@@ -60,7 +65,7 @@ class EpochBlocks:
 
     Parameters
     ----------
-    rows : StreamedRows
+    rows : SplitRows
         What is read.
     block : Block
         What is filled.
@@ -70,20 +75,24 @@ class EpochBlocks:
         Of the order of the rows.
     number : int
         The first block wanted.
+    kept : ReadyRows, optional
+        Rows of earlier epochs; gets those of this one.
     """
 
     def __init__(
         self,
-        rows: StreamedRows,
+        rows: SplitRows,
         block: Block,
         pool: ThreadPoolExecutor,
         seed: int,
         epoch: int,
         number: int,
+        kept: ReadyRows | None = None,
     ) -> None:
         self._rows, self._block, self._pool = rows, block, pool
+        self._kept = kept
         self._seed, self.epoch, self.number = seed, epoch, number - 1
-        chunks = len(rows.stream.chunks)
+        chunks = len(rows.source.chunks)
         self._visits = permutation(seed, Purpose.CHUNK_ORDER, 0, epoch, chunks)
         counts = rows.counts[self._visits, NUMBER["train"]]
         self._ends = counts.cumsum()  # of each chunk's rows among the epoch's
@@ -109,15 +118,21 @@ class EpochBlocks:
 
     def _read(self, i: int, low: int, high: int) -> None:
         """Put the rows of the i-th chunk that are the epoch's rows low to high into the block."""
-        reader = self._open.pop(i, None)
-        if reader is None:
-            begin = int(self._begins[i])
-            reader = _ChunkReader(self._rows, int(self._visits[i]), max(0, low - begin))
+        chunk, begin = int(self._visits[i]), int(self._begins[i])
         end = min(int(self._ends[i]), high)
-        at = max(int(self._begins[i]), low)
+        at = max(begin, low)
+        reader = self._open.pop(i, None)
+        if reader is None and self._kept is not None and self._kept.holds(chunk):
+            self._kept.read(chunk, at - begin, self._arrays(slice(at - low, end - low)))
+            return
+        if reader is None:
+            reader = _ChunkReader(self._rows, chunk, max(0, low - begin))
         while at < end:
             table, some = reader.next(end - at)
-            self._put(slice(at - low, at - low + len(some)), table, some)
+            to = slice(at - low, at - low + len(some))
+            self._put(to, table, some)
+            if self._kept is not None:
+                self._kept.put(chunk, at - begin, self._arrays(to))
             at += len(some)
         if end < self._ends[i]:
             self._open[i] = reader
@@ -125,10 +140,14 @@ class EpochBlocks:
             reader.close()
 
     def _put(self, to: slice, table: Table, rows: Rows) -> None:
-        part = self._rows.ready(table, rows, "train", self._block.X[to])
+        part = self._rows.ready(table, rows, None, self._block.X[to])
         self._block.y[to] = part.y
         if self._block.weights is not None:
             self._block.weights[to] = part.loss_weights
+
+    def _arrays(self, rows: slice) -> list[NDArray[Any]]:
+        """Return some rows of the block, as `ReadyRows` keeps them."""
+        return [values[rows] for values in self._block.arrays()]
 
     def close(self) -> None:
         """Close what is open."""
@@ -140,7 +159,7 @@ class EpochBlocks:
 class _ChunkReader:
     """The training rows of one chunk, some at a time, without the first `skip`."""
 
-    def __init__(self, rows: StreamedRows, chunk: int, skip: int) -> None:
+    def __init__(self, rows: SplitRows, chunk: int, skip: int) -> None:
         self._parts = rows.of_chunks([chunk], "train")
         self._skip = skip
         self._table: Table | None = None

@@ -1,47 +1,46 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The rows of a stream as a network learns them."""
+"""The rows of a source as a network learns them."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu.app.data.split import PARTS
-from fastrelu.app.data.stream.parts import NUMBER, Membership, Rows, rows_of
-from fastrelu.app.data.stream.source import Stream
+from fastrelu.app.data.split import NUMBER, PARTS, Rows, Split, rows_of
+from fastrelu.app.data.stream.source import Source
 from fastrelu.app.data.table import Table
 from fastrelu.app.preprocess import Examples, Inputs, Target
+from fastrelu.app.preprocess.inputs import Seen
 from fastrelu.losses import Loss
 
 
-@dataclass
-class StreamedRows:
-    """Files, the parts of their rows, and what is done to them; only read once it is made.
+@dataclass(frozen=True)
+class SplitRows:
+    """The rows of a source, the part of each, and what is done to them; shared by trainings.
 
     Attributes
     ----------
-    stream : Stream
-    membership : Membership
+    source : Source
+    split : Split
     counts : ndarray of int64, (chunks, 3)
         Rows of each chunk in each part.
     inputs, target, loss : Inputs, Target, Loss
     dtype : str
         The network's.
     weighted : bool
-        Whether the files have weights.
+        Whether the rows have weights.
     class_weights : ndarray of float64 or None
-        Factors of the training rows' weights in the loss, by class.
-    seen : dict of Counter
-        By part, what the preprocessing met that training had not; of the rows read so far.
+        Factors of the rows' weights in the loss, by class.
+    former : bool
+        Whether they are a stream's as of fastrelu 0.1; see `prepare`.
     """
 
-    stream: Stream
-    membership: Membership
+    source: Source
+    split: Split
     counts: NDArray[np.int64]
     inputs: Inputs
     target: Target
@@ -49,7 +48,7 @@ class StreamedRows:
     dtype: str
     weighted: bool = False
     class_weights: NDArray[np.float64] | None = None
-    seen: dict[str, Counter[Any]] = field(default_factory=lambda: {p: Counter() for p in PARTS})
+    former: bool = False
 
     @property
     def n_rows(self) -> dict[str, int]:
@@ -74,32 +73,50 @@ class StreamedRows:
         for c in visits:
             if not self.counts[c, NUMBER[part]]:
                 continue
-            chunk = self.stream.chunks[c]
+            chunk = self.source.chunks[c]
             at = chunk.first_row
-            for table in self.stream.parts(chunk, again=True):
-                yield table, rows_of(self.membership.numbers(table, at), part)
+            for table in self.source.parts(chunk, again=True):
+                yield table, rows_of(self.split.numbers(table, at), part)
                 at += table.n_rows
 
     def of_part(self, part: str) -> Generator[tuple[Table, Rows], None, None]:
         """Yield the tables of all chunks, as they lie, with their rows of a part."""
-        return self.of_chunks(range(len(self.stream.chunks)), part)
+        return self.of_chunks(range(len(self.source.chunks)), part)
 
     def ready(
-        self, table: Table, rows: Rows, part: str, out: NDArray[Any] | None = None
+        self,
+        table: Table,
+        rows: Rows,
+        seen: Seen | None = None,
+        out: NDArray[Any] | None = None,
     ) -> Examples:
-        """Return some rows of a part as the network takes them, the inputs in `out` if given."""
+        """Return some rows as the network takes them.
+
+        Parameters
+        ----------
+        table : Table
+            Rows of the source.
+        rows : ndarray of int
+            Which of them.
+        seen : Counter, optional
+            Counts what training has not seen.
+        out : ndarray, optional
+            Gets the inputs.
+        """
         assert table.target is not None
-        seen = None if part == "train" else self.seen[part]  # training has seen itself
         X = self.inputs.transform(table, rows, self.dtype, seen, out)
         values = table.target[rows]
         y = self.target.encode(values, self.dtype)
         truth = y if self.target.task == "classification" else np.asarray(values, np.float64)
         weights = None if table.weights is None else table.weights[rows]
-        loss_weights = weights
-        if self.class_weights is not None:
-            by_row = self.class_weights[y]
-            loss_weights = by_row if weights is None else by_row * weights
-        return Examples(X, y, truth, loss_weights, weights)
+        return Examples(X, y, truth, self.loss_weights(truth, weights), weights)
+
+    def loss_weights(self, truth: NDArray[Any], weights: Any) -> Any:
+        """Return rows' weights in the loss: their own times those of their classes."""
+        if self.class_weights is None:
+            return weights
+        by_row = self.class_weights[truth]
+        return by_row if weights is None else by_row * weights
 
     def empty(self, n_rows: int) -> tuple[Any, Any, Any]:
         """Return memory for inputs, targets and weights (None without) of so many rows."""
