@@ -48,6 +48,12 @@ Step<T>::Step(Network<T>& net, Optimizer<T>& optimizer, const StepOptions& optio
 template <class T>
 void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
   const std::size_t rows = run.most_rows, block = std::min(rows, kBlockRows);
+  if (is_prepared(data, run)) {
+    data_ = data;
+    few_.call.loss.targets = data.targets;
+    return;
+  }
+  run_ = StepRun();  // should memory run out here
   data_ = data;
   sparse_ = data.x.sparse != nullptr;
   updates_ = run.updates;
@@ -64,6 +70,15 @@ void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
   if (sparse_) sparse_gradient_.reserve(data.x, block, run.repeats, threads_);
   prepare_prefetch(run.steps > kManySteps);
   prepare_few_rows(run);
+  run_ = run;
+}
+
+// Whether the run before was of the same kind and over a few rows in one kernel call: steps of a
+// caller's own loop, which are over sooner than a run is prepared.
+template <class T>
+bool Step<T>::is_prepared(const DataSet<T>& data, const StepRun& run) const {
+  return run == run_ && run.most_rows <= kFewRows && data.x.sparse == nullptr && !sparse_ &&
+         options_.dropout.empty() && few_.call.transposed == nullptr;
 }
 
 template <class T>

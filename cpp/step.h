@@ -56,6 +56,11 @@ struct StepRun {
   bool repeats = false;    // a minibatch may hold a row more than once
   bool penalised = false;  // minibatches have a penalty
   bool updates = true;     // false: the gradient alone is wanted, without dropout
+
+  friend bool operator==(const StepRun& a, const StepRun& b) {
+    return a.most_rows == b.most_rows && a.steps == b.steps && a.repeats == b.repeats &&
+           a.penalised == b.penalised && a.updates == b.updates;
+  }
 };
 
 // A step that may be taken: its rows, set by the caller, and its update.
@@ -117,6 +122,7 @@ class Step {
     unsigned lines_ahead = 0;  // to prefetch at every tile
   };
 
+  bool is_prepared(const DataSet<T>& data, const StepRun& run) const;
   void reserve_blocks(std::size_t rows);
   void prepare_prefetch(bool many);
   void prepare_few_rows(const StepRun& run);
@@ -138,6 +144,7 @@ class Step {
   Reducer<T> reducer_;
 
   DataSet<T> data_;  // of the run, and what else holds for all its steps:
+  StepRun run_;      // without rows until all is prepared for it
   bool sparse_ = false, updates_ = true;
   bool fused_ = true;  // the update follows each block of the gradient at once
   unsigned threads_ = 1;
