@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterable
@@ -277,7 +278,7 @@ class History:
 
 def warn_of_divergence(history: History) -> None:
     """Warn once, after the first epoch whose loss is not finite."""
-    if np.isfinite(history.loss[-1]) or not np.isfinite(history.loss[:-1]).all():
+    if math.isfinite(history.loss[-1]) or not all(map(math.isfinite, history.loss[:-1])):
         return
     warnings.warn(
         f"the loss of epoch {len(history)} of this fit is {history.loss[-1]:g}: the training "
