@@ -56,7 +56,9 @@ void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
   sparse_ = data.x.sparse != nullptr;
   updates_ = run.updates;
   fused_ = updates_ && !reducer_.is_needed();
+  watch_ = run.watch;
   work_ = 3.0 * multiply_adds(net_, data.x, rows);
+  block_work_ = 3.0 * multiply_adds(net_, data.x, block);
   // Asked for once: the number of threads may be set meanwhile.
   threads_ = rows <= kFewRows ? 1 : threads_for(work_);
   if (block > kFewRows || sparse_ || !options_.dropout.empty()) reserve_blocks(block);
@@ -196,7 +198,10 @@ double Step<T>::shard_gradient(const ReadyStep<T>& step, Range shard, const Weig
       many_rows_gradient(step, block, part, team, t);
     }
     if (t == 0) sum = add_losses(rows, block, sum);
+    // Asked before the threads meet, and seen by all of them before they meet again.
+    if (watch_ != nullptr && t == 0) watch_->stop(t, block_work_);
     if (part.update == nullptr) team.wait();
+    if (watch_ != nullptr && watch_->stopped()) break;
   }
   return sum;
 }
@@ -244,7 +249,7 @@ void Step<T>::many_rows_gradient(const ReadyStep<T>& step, Range block,
   if (sparse_) {
     sparse_gradient_.backward_weights(net, {data_.x.sparse, pick, rows}, out, dz.by_rows[0], t);
   }
-  backward_weights_pass(net, a, dz, rows, out, team.size(), t, &ahead, loaded);
+  backward_weights_pass(net, a, dz, rows, out, worker, &ahead, loaded);
 }
 
 // Of the minibatch's rows from `first` on, which are `rows` of the data set.

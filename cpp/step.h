@@ -28,6 +28,7 @@
 #include "network.h"
 #include "optimizer.h"
 #include "passes.h"
+#include "poll.h"
 #include "reducer.h"
 #include "sparse.h"
 #include "thread_pool.h"
@@ -56,6 +57,9 @@ struct StepRun {
   bool repeats = false;    // a minibatch may hold a row more than once
   bool penalised = false;  // minibatches have a penalty
   bool updates = true;     // false: the gradient alone is wanted, without dropout
+  // Asked between the blocks of a large minibatch; only without updates. Or null. Once it has
+  // stopped, the gradient is of no use.
+  PassWatch* watch = nullptr;
 };
 
 // A step that may be taken: its rows, set by the caller, and its update.
@@ -140,7 +144,8 @@ class Step {
   bool sparse_ = false, updates_ = true;
   bool fused_ = true;  // the update follows each block of the gradient at once
   unsigned threads_ = 1;
-  double work_ = 0;
+  double work_ = 0, block_work_ = 0;
+  PassWatch* watch_ = nullptr;
 
   RowFactors<T> factors_;
   AlignedBuffer<T> row_losses_;

@@ -31,11 +31,11 @@ Trainer<T>::Trainer(std::shared_ptr<Network<T>> net, TrainerOptions options)
       sampler_(options_.batch_size, options_.n_shards, options_.seed),
       loop_(options_.n_shards) {}
 
-// The run that the sampler has begun.
+// The run that the sampler has begun; with a watch that of gradients alone.
 template <class T>
-void Trainer<T>::begin_run(const DataSet<T>& data, bool updates) {
+void Trainer<T>::begin_run(const DataSet<T>& data, PassWatch* gradient_watch) {
   step_.begin_run(data, {sampler_.most_rows(), sampler_.left(), sampler_.repeats(),
-                         sampler_.penalty() > 0, updates});
+                         sampler_.penalty() > 0, gradient_watch == nullptr, gradient_watch});
 }
 
 template <class T>
@@ -49,7 +49,7 @@ template <class T>
 double Trainer<T>::step(const DataSet<T>& data, double learning_rate) {
   const FpEnvironment environment;
   sampler_.begin_whole(data.x.rows);
-  begin_run(data, true);
+  begin_run(data);
   LoopOptions options;
   options.learning_rates = &learning_rate;
   Totals totals;
@@ -61,12 +61,14 @@ template <class T>
 double Trainer<T>::loss_and_gradient(const DataSet<T>& data, T* gradient) {
   const FpEnvironment environment;
   sampler_.begin_whole(data.x.rows);
-  begin_run(data, false);
+  PassWatch watch;
+  begin_run(data, &watch);
   const double unused_rate = 0;
   LoopOptions options;
   options.learning_rates = &unused_rate;
   Totals totals;
   loop_.run(sampler_, step_, options, totals);
+  watch.throw_if_stopped();
   std::copy_n(step_.gradient(), net_->parameter_count(), gradient);
   return mean(totals);
 }
@@ -113,7 +115,7 @@ bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const doub
   } else {
     sampler_.begin_epoch(sampling, rows, state.epoch + 1, 0);
   }
-  begin_run(data, true);
+  begin_run(data);
   open_epoch(rows, sampling);
   state.in_epoch = !run({learning_rates, poll, after_step, false}, state.totals);
   return !state.in_epoch;
@@ -124,7 +126,7 @@ bool Trainer<T>::run_block(const DataSet<T>& data, const Block& block, const dou
                            Poll poll) {
   const FpEnvironment environment;
   sampler_.begin_order({block.order, block.count, options_.batch_size, 0});
-  begin_run(data, true);
+  begin_run(data);
   open_epoch(block.epoch_rows, Sampling::blocks);
   const bool taken = run({learning_rates, poll, {}, false}, state.totals);
   state.in_epoch = state.totals.steps < steps_in_epoch(block.epoch_rows, Sampling::blocks);
@@ -136,7 +138,7 @@ bool Trainer<T>::run_ordered(const DataSet<T>& data, const GivenOrder& order,
                              const double* learning_rates, Poll poll, Totals* totals) {
   const FpEnvironment environment;
   sampler_.begin_order(order);
-  begin_run(data, true);
+  begin_run(data);
   *totals = {};
   return run({learning_rates, poll, {}, true}, *totals);
 }

@@ -62,7 +62,8 @@ class Trainer {
   // One step on exactly these rows; returns their loss.
   double step(const DataSet<T>& data, double learning_rate);
 
-  // Loss and gradient (laid out as the parameters) of these rows; nothing is updated.
+  // Loss and gradient (laid out as the parameters) of these rows; nothing is updated. This and the
+  // next two throw Interrupted where the calling thread's poll (poll.h) says stop.
   double loss_and_gradient(const DataSet<T>& data, T* gradient);
 
   // The loss of these rows, and the outputs (rows, outputs) unless that is null.
@@ -98,7 +99,7 @@ class Trainer {
   Optimizer<T>& optimizer() { return optimizer_; }
 
  private:
-  void begin_run(const DataSet<T>& data, bool updates);
+  void begin_run(const DataSet<T>& data, PassWatch* gradient_watch = nullptr);
   bool run(const LoopOptions& options, Totals& totals);
   void open_epoch(std::size_t rows, Sampling sampling);
 

@@ -18,7 +18,7 @@ py::tuple fit(const py::array& x, const py::array& y, std::size_t n_hinges) {
   const auto to = as_contiguous<double>(y, "y", shape, true);
   HingeFit fitted;
   {
-    const py::gil_scoped_release release;
+    const GilReleased release;
     fitted =
         fit_hinges(from.data, to.data, static_cast<std::size_t>(x.size()), n_hinges, SignalCheck());
   }

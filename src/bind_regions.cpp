@@ -31,7 +31,7 @@ py::tuple regions_on_plane(PyNetwork& self, const py::object& window, const py::
     const auto rows = as_contiguous<double>(plane, "plane", Shape(3, net.inputs() + 1), true);
     Regions regions;
     {
-      const py::gil_scoped_release release;
+      const GilReleased release;
       const double* w = edges.data;
       regions = linear_regions(static_cast<const Network<T>&>(net),
                                Plane{w[0], w[1], w[2], w[3], rows.data}, max_regions, with_doubts,

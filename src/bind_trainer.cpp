@@ -66,8 +66,7 @@ double on_minibatch(PyTrainer& self, const Trainer<T>& trainer, const py::handle
   const Use use(self.net->guard);
   const Data<T> data =
       as_data<T>(net, X, y, sample_weight, trainer.options().loss.kind, check_finite);
-  const GilReleasedFor release(3 * forward_work(net, data.view.x.rows));
-  return f(data.view);
+  return without_gil(3 * forward_work(net, data.view.x.rows), [&] { return f(data.view); });
 }
 
 py::dict get_state(PyTrainer& self) {

@@ -2,13 +2,11 @@
 // The poll of long computations: lets Python handle signals meanwhile.
 #pragma once
 
-#include <pybind11/pybind11.h>
-
 #include <chrono>
 
-namespace fastrelu::python {
+#include "without_gil.h"
 
-namespace py = pybind11;
+namespace fastrelu::python {
 
 // Lets Python handle signals, some 20 times a second, and throws what that raises, as on Ctrl-C.
 // Called without the GIL, by one thread.
@@ -18,7 +16,7 @@ class SignalCheck {
     const auto now = std::chrono::steady_clock::now();
     if (now < next_) return;
     next_ = now + std::chrono::milliseconds(50);
-    const py::gil_scoped_acquire gil;
+    const GilTaken gil;
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
   }
 
