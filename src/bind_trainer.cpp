@@ -138,6 +138,21 @@ void set_optimizer_arrays(PyTrainer& self, const py::list& arrays) {
   });
 }
 
+// (step, loss) of the last run, or None.
+py::object divergence(PyTrainer& self) {
+  return self.visit([](auto& trainer) -> py::object {
+    const Divergence& d = trainer.divergence();
+    if (!d.happened) return py::none();
+    return py::make_tuple(d.step, d.loss);
+  });
+}
+
+bool keep_finite(PyTrainer& self) {
+  const Working working(self);
+  const Writing writing(self.net->guard);
+  return self.visit([](auto& trainer) { return trainer.keep_finite(); });
+}
+
 double data_loss(PyTrainer& self, const py::object& X, const py::object& y,
                  const py::object& sample_weight, bool check_finite) {
   return self.visit([&](auto& trainer) {
@@ -185,6 +200,13 @@ void bind_trainer(py::module_& m) {
             return self.visit([](auto& trainer) { return trainer.optimizer().progress.step; });
           })
       .def_property("state", &get_state, &set_state)
+      .def_property_readonly("divergence", &divergence)
+      .def("keep_finite", &keep_finite)
+      .def("forget_kept",
+           [](PyTrainer& self) {
+             const Working working(self);
+             self.visit([](auto& trainer) { trainer.forget_kept(); });
+           })
       .def_property("optimizer_arrays", &get_optimizer_arrays, &set_optimizer_arrays)
       .def("data_loss", &data_loss, py::arg("X"), py::arg("y"), py::arg("sample_weight"),
            py::arg("check_finite"))
