@@ -56,7 +56,8 @@ class BetweenSteps {
   bool diverged() {
     const StepResult& r = step_.result();
     if (options_.divergence == nullptr || std::isfinite(r.loss)) return false;
-    *options_.divergence = {true, step_.next_time() - 1, r.weight == 0 ? r.loss : r.loss / r.weight};
+    *options_.divergence = {true, step_.next_time() - 1,
+                            r.weight == 0 ? r.loss : r.loss / r.weight};
     return true;
   }
 

@@ -35,17 +35,20 @@ RowsAhead block_ahead(const RowSource& x, std::size_t begin, std::size_t end, st
   return a;
 }
 
+// As many blocks for each thread, all of a size.
+std::size_t block_rows(std::size_t rows, unsigned threads) {
+  const std::size_t turns =
+      std::max<std::size_t>(1, (rows + threads * kBlockRows - 1) / (threads * kBlockRows));
+  return std::max<std::size_t>(1, (rows + threads * turns - 1) / (threads * turns));
+}
+
 // Calls f(first row, rows, panels of the outputs, scratch) for each block of rows of x, on as
 // many threads as pay.
 template <class T, class F>
 void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
   const KernelTable<T>& k = kernels<T>();
   const unsigned wanted = threads_for(multiply_adds(net, x, x.rows));
-  // As many blocks for each thread, all of a size.
-  const std::size_t turns =
-      std::max<std::size_t>(1, (x.rows + wanted * kBlockRows - 1) / (wanted * kBlockRows));
-  const std::size_t block = round_up(
-      std::max<std::size_t>(1, (x.rows + wanted * turns - 1) / (wanted * turns)), kPanel<T>);
+  const std::size_t block = round_up(block_rows(x.rows, wanted), kPanel<T>);
   const std::size_t blocks = (x.rows + block - 1) / block;
   const unsigned n = std::min(wanted, static_cast<unsigned>(std::max<std::size_t>(blocks, 1)));
   const std::vector<std::size_t> widths = activation_widths(net, x);

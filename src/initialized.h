@@ -33,7 +33,6 @@ class InitializedCaster : public pybind11::detail::type_caster_base<C> {
 
 }  // namespace fastrelu::python
 
-#define FASTRELU_RAISES_UNLESS_INITIALIZED(Type)                                         \
-  template <>                                                                            \
-  class pybind11::detail::type_caster<Type>                                              \
-      : public fastrelu::python::InitializedCaster<Type> {}
+#define FASTRELU_RAISES_UNLESS_INITIALIZED(Type) \
+  template <>                                    \
+  class pybind11::detail::type_caster<Type> : public fastrelu::python::InitializedCaster<Type> {}

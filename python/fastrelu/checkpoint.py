@@ -180,7 +180,7 @@ class CheckpointMethods:
         """
         from fastrelu import model_file
 
-        with model_file.damaged("the checkpoint"):
+        with model_file._damaged("the checkpoint"):
             settings = json.loads(metadata["trainer"])
             state = {"seconds": "0x0p+0"} | json.loads(metadata["state"])  # 0.1 had no seconds
             state |= {name: float.fromhex(state[name]) for name in EXACT}
@@ -191,7 +191,7 @@ class CheckpointMethods:
                 "a checkpoint cannot hold it"
             )
         network = model_file.network_from(arrays, metadata)
-        with model_file.damaged("the checkpoint"):
+        with model_file._damaged("the checkpoint"):
             made = cast("Any", cls)(network, **_arguments(settings, rate))
             trainer = cast("Trainer", made)
             count = len(trainer._core.optimizer_arrays)

@@ -20,7 +20,6 @@ __all__ = [
     "FORMAT_VERSION",
     "Arrays",
     "FileError",
-    "damaged",
     "load",
     "network_content",
     "network_from",
@@ -224,7 +223,7 @@ def network_from(arrays: Arrays, metadata: dict[str, str]) -> Network:
     >>> bool((again.parameters == net.parameters).all())
     True
     """
-    with damaged("the model file"):
+    with _damaged("the model file"):
         sizes, bias = json.loads(metadata["layer_sizes"]), json.loads(metadata["bias"])
         if not isinstance(sizes, list) or type(bias) is not bool:
             raise ValueError("layer_sizes or bias is of another kind")
@@ -242,7 +241,7 @@ def network_from(arrays: Arrays, metadata: dict[str, str]) -> Network:
 
 
 def _parts(arrays: Arrays, sizes: list[Any], bias: bool, dtype: str) -> list[NDArray[Any]]:
-    """Return the arrays of a network of these sizes, looked at before any memory is taken for it."""
+    """Return the arrays of a network of these sizes, looked at before memory is taken."""
     shapes: dict[str, tuple[Any, ...]] = {
         f"weights.{k}": shape for k, shape in enumerate(pairwise(sizes))
     }
@@ -256,33 +255,13 @@ def _parts(arrays: Arrays, sizes: list[Any], bias: bool, dtype: str) -> list[NDA
 
 
 @contextmanager
-def damaged(what: str) -> Iterator[None]:
-    """Turn whatever a file's content leads to into FileError.
-
-    Parameters
-    ----------
-    what : str
-        What is read, as ``"the model file"``.
-
-    Raises
-    ------
-    FileError
-        For any error but that memory has run out, with the error in its text.
-
-    Examples
-    --------
-    >>> from fastrelu import model_file
-    >>> with model_file.damaged("the model file"):
-    ...     {}["layer_sizes"]
-    Traceback (most recent call last):
-        ...
-    fastrelu.model_file.FileError: path: the model file is damaged (KeyError('layer_sizes'))
-    """
+def _damaged(what: str) -> Iterator[None]:
+    """Turn whatever a file's content leads to into FileError; memory may run out all the same."""
     try:
         yield
     except (FileError, MemoryError):
         raise
-    except Exception as error:  # what a file holds may lead to any: RecursionError, OverflowError
+    except Exception as error:  # RecursionError, OverflowError, "Unable to cast", ...
         raise FileError(f"{what} is damaged ({_shown(error)})") from error
 
 
@@ -352,5 +331,7 @@ def load(path: Any) -> Network:
     >>> bool((other.parameters == net.parameters).all())
     True
     """
-    arrays, metadata = read(path, "fastrelu.network")
-    return network_from(arrays, metadata)
+    try:
+        return network_from(*read(path, "fastrelu.network"))
+    except FileError as error:
+        raise ValueError(str(error)) from error
