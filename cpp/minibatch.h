@@ -39,13 +39,13 @@ struct Minibatch {
 template <class T>
 class RowFactors {
  public:
-  // Room for those of so many rows; forgets them.
+  // Room for those of so many rows.
   void reserve(std::size_t rows) {
+    if (rows > values_.size()) equal_ = 0;  // they move
     values_.reserve(rows);
-    equal_ = 0;
   }
 
-  // Those of the minibatch's rows; returns the sum of their weights.
+  // Those of the minibatch's rows; returns the sum of their weights. `outputs` is always the same.
   double set(const DataSet<T>& data, const Minibatch& m, double outputs) {
     if (data.weights == nullptr) {
       const auto sum = static_cast<double>(m.count);

@@ -57,9 +57,9 @@ Optimizer<T>::Optimizer(const OptimizerSpec& spec, std::size_t parameter_count)
 }
 
 template <class T>
-UpdateArgs<T> Optimizer<T>::next(double learning_rate) {
+void Optimizer<T>::next(double learning_rate, UpdateArgs<T>& u) {
   ++progress.step;
-  UpdateArgs<T> u = constants_;
+  u = constants_;
   u.learning_rate = static_cast<T>(learning_rate);
   if (info(spec_.kind).corrects_moments) {
     progress.power_1 *= spec_.beta_1;
@@ -68,7 +68,6 @@ UpdateArgs<T> Optimizer<T>::next(double learning_rate) {
                                      (1.0 - progress.power_1));
   }
   if (u.decoupled) u.weight_decay = static_cast<T>(learning_rate * spec_.weight_decay);
-  return u;
 }
 
 template class Optimizer<float>;

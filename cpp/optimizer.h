@@ -46,8 +46,8 @@ class Optimizer {
   // Takes the memory of the arrays; throws std::bad_alloc.
   Optimizer(const OptimizerSpec& spec, std::size_t parameter_count);
 
-  // Begins the next update, at this learning rate.
-  UpdateArgs<T> next(double learning_rate);
+  // Begins the next update, at this learning rate; it is written to u.
+  void next(double learning_rate, UpdateArgs<T>& u);
   // Every update is w = fma(-lr, g, w) and nothing else.
   bool is_plain_sgd() const { return plain_; }
 

@@ -35,28 +35,29 @@ Step<T>::Step(Network<T>& net, Optimizer<T>& optimizer, const StepOptions& optio
       reducer_(net, options.clip_norm, options.n_shards),
       scratch_each_(round_up(scratch_size(net), 16)) {
   const FpEnvironment environment;
-  for (const double c : options_.loss.pos_weight) pos_weight_.push_back(static_cast<T>(c));
-}
-
-template <class T>
-LossSpec<T> Step<T>::loss_spec() const {
   const LossOptions& o = options_.loss;
-  return {o.kind,
-          pos_weight_.empty() ? nullptr : pos_weight_.data(),
-          static_cast<T>(o.parameter),
-          static_cast<T>(1.0 - o.parameter),
-          o.summed,
-          o.clipped};
+  for (const double c : o.pos_weight) pos_weight_.push_back(static_cast<T>(c));
+  loss_spec_ = {o.kind,
+                pos_weight_.empty() ? nullptr : pos_weight_.data(),
+                static_cast<T>(o.parameter),
+                static_cast<T>(1.0 - o.parameter),
+                o.summed,
+                o.clipped};
 }
 
 template <class T>
 void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
   const std::size_t rows = run.most_rows, block = std::min(rows, kBlockRows);
+  if (is_prepared(data, run)) {
+    data_ = data;
+    few_.call.loss.targets = data.targets;
+    return;
+  }
+  run_ = StepRun();  // should memory run out here
   data_ = data;
   sparse_ = data.x.sparse != nullptr;
   updates_ = run.updates;
   fused_ = updates_ && !reducer_.is_needed();
-  watch_ = run.watch;
   work_ = 3.0 * multiply_adds(net_, data.x, rows);
   block_work_ = 3.0 * multiply_adds(net_, data.x, block);
   // Asked for once: the number of threads may be set meanwhile.
@@ -70,6 +71,15 @@ void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
   if (sparse_) sparse_gradient_.reserve(data.x, block, run.repeats, threads_);
   prepare_prefetch(run.steps > kManySteps);
   prepare_few_rows(run);
+  run_ = run;
+}
+
+// Whether the run before was of the same kind and over a few rows in one kernel call: steps of a
+// caller's own loop, which are over sooner than a run is prepared.
+template <class T>
+bool Step<T>::is_prepared(const DataSet<T>& data, const StepRun& run) const {
+  return run == run_ && run.most_rows <= kFewRows && data.x.sparse == nullptr && !sparse_ &&
+         options_.dropout.empty() && few_.call.transposed == nullptr;
 }
 
 template <class T>
@@ -114,7 +124,7 @@ void Step<T>::prepare_few_rows(const StepRun& run) {
         few_rows_forward_of(static_cast<const Network<T>&>(net_), data_.x, few_.workspace.data());
     f.forward.derivatives = few_.derivatives.data();
   }
-  f.loss = loss_args({}, 0);
+  set_loss(f.loss, {}, 0);
   if (!fused_ || run.penalised || !optimizer_.is_plain_sgd()) return;
   f.scalar = options_.loss.kind == LossKind::squared_error &&
              net_.parameter_count() <= kScalarParameters &&
@@ -142,7 +152,7 @@ void Step<T>::begin(ReadyStep<T>& step, double learning_rate) {
   const double outputs = averaged ? static_cast<double>(net_.outputs()) : 1.0;
   step.weight_sum = factors_.set(data_, m, outputs);
   step.number = ++steps_begun_;
-  if (updates_) step.update = optimizer_.next(learning_rate);
+  if (updates_) optimizer_.next(learning_rate, step.update);
   step.time = optimizer_.progress.step;
   if (m.penalty > 0) {
     step.update.weight_decay =
@@ -180,27 +190,28 @@ void Step<T>::take(const ReadyStep<T>& step, Team& team, unsigned t) {
 }
 
 // The gradient of one shard's rows, in blocks of rows, and the sum of their weighted losses;
-// `out.update` goes with the last.
+// `out.update` goes with the last. `out` is changed meanwhile rather than copied: a copy of what
+// has just been written would wait for it, longer than a small network's step takes.
 template <class T>
-double Step<T>::shard_gradient(const ReadyStep<T>& step, Range shard, const WeightGradients<T>& out,
+double Step<T>::shard_gradient(const ReadyStep<T>& step, Range shard, WeightGradients<T>& out,
                                Team& team, unsigned t) {
+  const UpdateArgs<T>* const update = out.update;
   double sum = 0;
   for (std::size_t begin = shard.begin; begin < shard.end; begin += kBlockRows) {
     const Range block{begin, std::min(begin + kBlockRows, shard.end)};
     const RowPicker rows = step.minibatch.rows.from(begin);
-    WeightGradients<T> part = out;
-    part.accumulate = begin != shard.begin;
-    if (block.end != shard.end) part.update = nullptr;
+    out.accumulate = begin != shard.begin;
+    out.update = block.end == shard.end ? update : nullptr;
     const bool dropped = updates_ && !options_.dropout.empty();
     if (block.size() <= kFewRows && team.size() == 1 && !sparse_ && !dropped) {
-      few_rows_gradient(rows, block, part);
+      few_rows_gradient(rows, block, out);
     } else {
-      many_rows_gradient(step, block, part, team, t);
+      many_rows_gradient(step, block, out, team, t);
     }
     if (t == 0) sum = add_losses(rows, block, sum);
     // Asked before the threads meet, and seen by all of them before they meet again.
     if (watch_ != nullptr && t == 0) watch_->stop(t, block_work_);
-    if (part.update == nullptr) team.wait();
+    if (out.update == nullptr) team.wait();
     if (watch_ != nullptr && watch_->stopped()) break;
   }
   return sum;
@@ -237,7 +248,8 @@ void Step<T>::many_rows_gradient(const ReadyStep<T>& step, Range block,
   RowsAhead ahead = rows_ahead(step.minibatch, team.size(), t);
   const std::size_t loaded = load_inputs(net, data_.x, pick, a[0], a[1], a.derivative(1), mine);
   forward_pass(net, a, rows, worker, &ahead, loaded, dropout);
-  LossArgs<T> loss = loss_args(pick, block.begin);
+  LossArgs<T> loss{};
+  set_loss(loss, pick, block.begin);
   loss.z = read_only(a[last]);
   loss.dz = dz.of(last - 1);
   loss.row_begin = mine.begin;
@@ -252,18 +264,17 @@ void Step<T>::many_rows_gradient(const ReadyStep<T>& step, Range block,
   backward_weights_pass(net, a, dz, rows, out, worker, &ahead, loaded);
 }
 
-// Of the minibatch's rows from `first` on, which are `rows` of the data set.
+// What a loss needs to know of the minibatch's rows from `first` on, which are `rows` of the data
+// set. Set in place: a copy of what has just been written in parts would wait for it.
 template <class T>
-LossArgs<T> Step<T>::loss_args(const RowPicker& rows, std::size_t first) {
-  LossArgs<T> loss{};
-  loss.spec = loss_spec();
+void Step<T>::set_loss(LossArgs<T>& loss, const RowPicker& rows, std::size_t first) {
+  loss.spec = loss_spec_;
   loss.targets = data_.targets;
   loss.outputs = net_.outputs();
   loss.factor = factors_.data() + first;
   loss.row_loss = row_losses_.data();
   loss.index = rows.index;
   loss.first = rows.first;
-  return loss;
 }
 
 // The rows that this thread will load in the next step.

@@ -57,9 +57,11 @@ struct StepRun {
   bool repeats = false;    // a minibatch may hold a row more than once
   bool penalised = false;  // minibatches have a penalty
   bool updates = true;     // false: the gradient alone is wanted, without dropout
-  // Asked between the blocks of a large minibatch; only without updates. Or null. Once it has
-  // stopped, the gradient is of no use.
-  PassWatch* watch = nullptr;
+
+  friend bool operator==(const StepRun& a, const StepRun& b) {
+    return a.most_rows == b.most_rows && a.steps == b.steps && a.repeats == b.repeats &&
+           a.penalised == b.penalised && a.updates == b.updates;
+  }
 };
 
 // A step that may be taken: its rows, set by the caller, and its update.
@@ -85,6 +87,9 @@ class Step {
 
   // Takes the memory for steps over minibatches of `data`.
   void begin_run(const DataSet<T>& data, const StepRun& run);
+  // Asked between the blocks of a large minibatch, from now on: of runs without updates alone.
+  // Once it has stopped, the gradient is of no use. Null: nobody.
+  void watch(PassWatch* watch) { watch_ = watch; }
   // As many threads as could be of use in a step of this run, and its multiply-adds at most.
   unsigned threads() const { return threads_; }
   double work() const { return work_; }
@@ -103,7 +108,7 @@ class Step {
   // The gradient of the last step of a run without updates.
   const T* gradient() { return reducer_.gradient(); }
 
-  LossSpec<T> loss_spec() const;
+  const LossSpec<T>& loss_spec() const { return loss_spec_; }
 
  private:
   // Minibatches in one kernel call.
@@ -121,13 +126,14 @@ class Step {
     unsigned lines_ahead = 0;  // to prefetch at every tile
   };
 
+  bool is_prepared(const DataSet<T>& data, const StepRun& run) const;
   void reserve_blocks(std::size_t rows);
   void prepare_prefetch(bool many);
   void prepare_few_rows(const StepRun& run);
-  LossArgs<T> loss_args(const RowPicker& rows, std::size_t first);
+  void set_loss(LossArgs<T>& loss, const RowPicker& rows, std::size_t first);
   RowsAhead rows_ahead(const Minibatch& m, unsigned n, unsigned t) const;
-  double shard_gradient(const ReadyStep<T>& step, Range shard, const WeightGradients<T>& out,
-                        Team& team, unsigned t);
+  double shard_gradient(const ReadyStep<T>& step, Range shard, WeightGradients<T>& out, Team& team,
+                        unsigned t);
   void few_rows_gradient(const RowPicker& rows, Range block, const WeightGradients<T>& out);
   void many_rows_gradient(const ReadyStep<T>& step, Range block, const WeightGradients<T>& out,
                           Team& team, unsigned t);
@@ -138,9 +144,11 @@ class Step {
   Optimizer<T>& optimizer_;
   const StepOptions options_;
   std::vector<T> pos_weight_;
+  LossSpec<T> loss_spec_;
   Reducer<T> reducer_;
 
   DataSet<T> data_;  // of the run, and what else holds for all its steps:
+  StepRun run_;      // without rows until all is prepared for it
   bool sparse_ = false, updates_ = true;
   bool fused_ = true;  // the update follows each block of the gradient at once
   unsigned threads_ = 1;

@@ -48,11 +48,11 @@ Trainer<T>::Trainer(std::shared_ptr<Network<T>> net, TrainerOptions options)
       sampler_(options_.batch_size, options_.n_shards, options_.seed),
       loop_(options_.n_shards) {}
 
-// The run that the sampler has begun; with a watch that of gradients alone.
+// The run that the sampler has begun.
 template <class T>
-void Trainer<T>::begin_run(const DataSet<T>& data, PassWatch* gradient_watch) {
+void Trainer<T>::begin_run(const DataSet<T>& data, bool updates) {
   step_.begin_run(data, {sampler_.most_rows(), sampler_.left(), sampler_.repeats(),
-                         sampler_.penalty() > 0, gradient_watch == nullptr, gradient_watch});
+                         sampler_.penalty() > 0, updates});
 }
 
 template <class T>
@@ -121,7 +121,7 @@ template <class T>
 double Trainer<T>::step(const DataSet<T>& data, double learning_rate) {
   const FpEnvironment environment;
   sampler_.begin_whole(data.x.rows);
-  begin_run(data);
+  begin_run(data, true);
   LoopOptions options;
   options.learning_rates = &learning_rate;
   Totals totals;
@@ -133,13 +133,15 @@ template <class T>
 double Trainer<T>::loss_and_gradient(const DataSet<T>& data, T* gradient) {
   const FpEnvironment environment;
   sampler_.begin_whole(data.x.rows);
-  PassWatch watch;
-  begin_run(data, &watch);
+  begin_run(data, false);
   const double unused_rate = 0;
   LoopOptions options;
   options.learning_rates = &unused_rate;
   Totals totals;
+  PassWatch watch;
+  step_.watch(&watch);
   loop_.run(sampler_, step_, options, totals);
+  step_.watch(nullptr);
   watch.throw_if_stopped();
   std::copy_n(step_.gradient(), net_->parameter_count(), gradient);
   return mean(totals);
@@ -189,7 +191,7 @@ bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const doub
   } else {
     sampler_.begin_epoch(sampling, rows, state.epoch + 1, 0);
   }
-  begin_run(data);
+  begin_run(data, true);
   open_epoch(rows, sampling);
   const LoopOptions options{learning_rates, poll, after_step, false, nullptr};
   const bool finished = guarded ? run_guarded(options, state.totals) : run(options, state.totals);
@@ -203,7 +205,7 @@ bool Trainer<T>::run_block(const DataSet<T>& data, const Block& block, const dou
   const FpEnvironment environment;
   if (!keep_before_run()) return false;
   sampler_.begin_order({block.order, block.count, options_.batch_size, 0});
-  begin_run(data);
+  begin_run(data, true);
   open_epoch(block.epoch_rows, Sampling::blocks);
   const bool taken = run_guarded({learning_rates, poll, {}, false, nullptr}, state.totals);
   if (divergence_.happened) return false;
@@ -218,7 +220,7 @@ bool Trainer<T>::run_ordered(const DataSet<T>& data, const GivenOrder& order,
   *totals = {};
   if (!keep_before_run()) return false;
   sampler_.begin_order(order);
-  begin_run(data);
+  begin_run(data, true);
   return run_guarded({learning_rates, poll, {}, true, nullptr}, *totals);
 }
 

@@ -108,7 +108,7 @@ class Trainer {
   Optimizer<T>& optimizer() { return optimizer_; }
 
  private:
-  void begin_run(const DataSet<T>& data, PassWatch* gradient_watch = nullptr);
+  void begin_run(const DataSet<T>& data, bool updates);
   bool run(const LoopOptions& options, Totals& totals);
   bool run_guarded(LoopOptions options, Totals& totals);
   bool keep_before_run();

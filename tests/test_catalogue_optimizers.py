@@ -13,7 +13,8 @@ from conftest import same_bits
 import fastrelu
 from fastrelu import optimizers, reference
 from fastrelu._catalogue import OPTIMIZERS as ROWS
-from fastrelu.app.settings import options, usual_number
+from fastrelu.app.settings import options
+from fastrelu.app.usual import usual_number
 
 EACH = pytest.mark.parametrize("name", OPTIMIZER_NAMES)
 

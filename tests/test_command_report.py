@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The report of ``fastrelu train --out``, and ``fastrelu plot`` and ``info`` of its run."""
 
+import json
+
 import numpy as np
 import pytest
 from command_tools import metrics_in, run, write_table
@@ -82,3 +84,23 @@ def test_a_new_run_in_the_folder_leaves_nothing_of_the_old_report(iris, monkeypa
     monkeypatch.setattr(gather, "report_run", lambda *_: None)
     assert run("train", "iris", "--epochs", 1, "--out", iris, "--force").exit_code == 0
     assert not (iris / "report.html").exists() and not (iris / "predictions.npz").exists()
+
+
+def test_folds_members_and_candidates_are_in_the_report(tmp_path):
+    def page(*flags):
+        result = run("train", "iris", *flags, "--epochs", 4, "--out", tmp_path / "run", "--force")
+        assert result.exit_code == 0, result.output
+        text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+        return text, json.loads((tmp_path / "run" / "metrics.json").read_text())
+
+    text, metrics = page("--folds", 3)
+    assert "Cross-validation" in text and "fold 3" in text and "standard deviation" in text
+    assert f"{100 * metrics['cross_validation']['mean']['accuracy']:.1f}%" in text
+    text, metrics = page("--seeds", 3)
+    assert "an ensemble of 3 networks" in text and "seed 2" in text
+    assert f"{100 * metrics['members'][1]['test']['accuracy']:.1f}%" in text
+    text, metrics = page("--search", "--candidates", 3)
+    assert "3 candidates tried" in text
+    assert f"The model is candidate {metrics['search']['winner']}: " in text
+    text, _ = page()
+    assert not any(word in text for word in ("Cross-validation", "Members", "candidates tried"))

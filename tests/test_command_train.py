@@ -16,6 +16,7 @@ import pytest
 from command_tools import metrics_in, result_of, run, write_table
 
 import fastrelu
+from fastrelu import EpochRecord
 from fastrelu.training import load_model
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "train.py"
@@ -217,6 +218,26 @@ def test_tensorboard(table, tmp_path):
     assert result.exit_code == 0, result.output
     (events,) = folder.iterdir()
     assert b"val_loss" in events.read_bytes()
+
+
+def test_tensorboard_drops_what_a_killed_run_wrote_after_its_checkpoint(tmp_path):
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+    from fastrelu.app.run.progress import TensorBoard
+
+    board = TensorBoard(str(tmp_path / "board"))
+    board.begin(epochs=9, steps=10, done=40, metric="r2")
+    board.epoch(EpochRecord(epoch=5, loss=0.5, seconds=1.0, rows_per_second=1.0, learning_rate=0.1))
+    board.close()
+    data, found = next((tmp_path / "board").iterdir()).read_bytes(), []
+    while data:
+        size = int.from_bytes(data[:8], "little")
+        found.append(Event.FromString(data[12 : 12 + size]))
+        data = data[16 + size :]
+    starts = [e.step for e in found if e.session_log.status == SessionLog.START]
+    assert starts == [5]
+    assert all(e.step == 5 for e in found if e.HasField("summary"))
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "huber", "absolute_error", "quantile:0.5"])

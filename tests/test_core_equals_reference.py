@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 from catalogue_tools import (
     ACTIVATION_NAMES,
     LOSS_NAMES,
@@ -237,3 +238,31 @@ def test_philox_against_numpy():
     # NumPy steps its counter before the first block.
     numpy = np.random.Philox(counter=[4, 7, 9, 0], key=list(key))
     assert [int(w) for w in numpy.random_raw(4)] == list(words)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_steps_of_a_few_rows_between_other_calls(optimizer, dtype, rng):
+    """A step finds what the one before it has prepared, unless something else came between."""
+    X, y = rng.normal(size=(30, 4)).astype(dtype), rng.normal(size=(30, 2)).astype(dtype)
+    w = rng.random(30)
+    sparse = scipy.sparse.csr_matrix(X)
+    found = []
+    for module in (fastrelu, reference):
+        net = module.Network([4, 9, 2], dtype=dtype, seed=1)
+        trainer = module.Trainer(net, optimizer=optimizer_of(module, optimizer), batch_size=3)
+        values = []
+        for i in range(20):
+            rows = slice(i, i + 1 + i % 3)
+            values.append(trainer.step(X[rows].copy(), y[rows].copy()))
+            if i % 4 == 1:
+                values.append(trainer.step(X[rows], y[rows], w[rows]))
+            if i % 5 == 2:
+                values.append(net.loss_and_gradient(X[rows], y[rows])[0])
+            if i % 6 == 3:
+                values.append(trainer.step(sparse[rows], y[rows]))
+            if i == 10:
+                values.append(trainer.step(X, y))
+                trainer.fit(X, y, 1)
+        found.append((np.array(values), np.asarray(net.parameters)))
+    for a, b in zip(*found, strict=True):
+        assert same_bits(a, b)

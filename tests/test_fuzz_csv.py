@@ -2,6 +2,7 @@
 """Broken CSV files end in a DataError of one line, or in a table that can be learned from."""
 
 import gzip
+import os
 import random
 import warnings
 
@@ -12,6 +13,7 @@ from fastrelu.app.data.readers import ColumnChoice, read
 from fastrelu.app.preprocess import InputOptions, Inputs, fit_inputs, fit_target
 from fastrelu.training import DataError
 
+MUTATIONS = int(os.environ.get("FASTRELU_MUTATIONS", "10000"))  # more, for a longer look
 CELLS = (
     b"",
     b"NA",
@@ -76,8 +78,18 @@ def original(choose: random.Random) -> bytes:
     return "\n".join(lines).encode() + b"\n"
 
 
+def decorated(choose: random.Random) -> bytes:
+    """A good file as tools in Europe leave it: a title, units, marks, times, what numbers wear."""
+    lines = ["report;;;;", "Zeit, s;colour;when;dauer;price"]
+    for i in range(choose.choice([5, 12, 40])):
+        time, cost = f"{i},{i % 7}5", f"{1 + i % 3}.{100 + 7 * i},50 €"
+        clock = choose.choice([f"{i % 3} days 0{i % 9}:30:00", f"{i % 24}:05:00", "-0:30:00"])
+        lines.append(f"{time};#{i % 3};{i % 28 + 1}.03.2024 24:00;{clock};{cost}")
+    return "\n".join(lines).encode() + b"\n"
+
+
 def mutated(choose: random.Random) -> bytes:
-    content = bytearray(original(choose))
+    content = bytearray(choose.choice([original, original, decorated])(choose))
     for _ in range(choose.choice([1, 1, 1, 2, 3, 8])):
         if not content:
             break
@@ -156,7 +168,7 @@ def learn(path: str, options: InputOptions, target: str | None) -> str:
 def test_mutations_are_learned_or_refused_in_one_line(tmp_path, block):
     path = tmp_path / "fuzz.csv"
     ends = {"learned": 0, "refused": 0}
-    for number in range(2500):
+    for number in range(MUTATIONS // 4):
         choose = random.Random(f"{block} {number}")
         path.write_bytes(mutated(choose))
         options = InputOptions(
@@ -169,4 +181,4 @@ def test_mutations_are_learned_or_refused_in_one_line(tmp_path, block):
                 ends[learn(str(path), options, target)] += 1
             except Exception as error:
                 pytest.fail(f"mutation {number}: {error!r} for {path.read_bytes()[:300]!r}")
-    assert min(ends.values()) > 300, ends
+    assert min(ends.values()) > MUTATIONS // 40, ends

@@ -102,6 +102,8 @@ def test_a_model_reads_as_its_training_did(tmp_path):
     assert "read as text: semicolon" in result.output and "decimal comma" in result.output
     report = (tmp_path / "run" / "report.html").read_text()
     assert "read as text: semicolon" in report
+    kept = json.loads((tmp_path / "run" / "metrics.json").read_text())["reading"]
+    assert kept["file"]["separator"] == ";" and kept["columns"]["x"]["decimal"] == ","
     reading = load_model(tmp_path / "run").reading
     assert reading.columns["x"].decimal == "," and reading.columns["when"].order == "dmy"
     first = run("predict", tmp_path / "run", path).output

@@ -217,7 +217,7 @@ def test_as_in_training(tmp_path):
 def test_a_column_that_turns_out_to_be_text_is_read_again(tmp_path, monkeypatch):
     from fastrelu.app.data.readers.text.files import TextFiles
 
-    monkeypatch.setattr(TextFiles.gather, "__defaults__", (64,))
+    monkeypatch.setattr(TextFiles.gather, "__defaults__", (64, 64))
     content = "z,y\n" + "".join(f"{i + 10},{i}\n" for i in range(50)) + "01,7\n"
     column = table_of(tmp_path, content).columns["z"]
     assert column[0] == "10" and column[-1] == "01" and len(column) == 51
@@ -268,7 +268,7 @@ def test_blocks_of_any_size_give_the_same_rows(tmp_path, monkeypatch, size):
 
     content = 'x,c,y\n1,"a\nb",2\n\n3,"c ""d""",4\n5,"",6\r\n7,"e,f",8\n9,g,10'
     whole = table_of(tmp_path, content)
-    monkeypatch.setattr(TextFiles.gather, "__defaults__", (size // 8,))
+    monkeypatch.setattr(TextFiles.gather, "__defaults__", (size // 8, size // 8))
     parts = table_of(tmp_path, content)
     assert parts.columns["c"].tolist() == whole.columns["c"].tolist()
     assert whole.columns["c"].tolist() == ["a\nb", 'c "d"', "", "e,f", "g"]
@@ -276,3 +276,27 @@ def test_blocks_of_any_size_give_the_same_rows(tmp_path, monkeypatch, size):
     for bad, line in ((content + "\n11,h\n", 9), (content + '\n11,"h,12\n', 9)):
         with pytest.raises(DataError, match=f"line {line}"):
             table_of(tmp_path, bad)
+
+
+@pytest.mark.parametrize("late", ["true", "12,5", "1 250.5", "nan", "oops", "-", "1e400"])
+@pytest.mark.parametrize("at", [5, 300, 900])
+def test_decimals_parsed_at_once_are_what_their_texts_are(tmp_path, monkeypatch, late, at):
+    from fastrelu.app.data.readers.text.files import TextFiles
+    from fastrelu.app.data.readers.text.gather import Gathered
+
+    cells = [f"{i / 8}" for i in range(1000)]
+    cells[at] = late
+    content = "a;b;y\n" + "".join(f"{c};{i / 4};{i}\n" for i, c in enumerate(cells))
+
+    def outcome():
+        try:
+            table = table_of(tmp_path, content)
+        except DataError as error:
+            return str(error)
+        return {n: v.tolist() for n, v in table.columns.items()}, table.notes
+
+    at_once = outcome()
+    monkeypatch.setattr(TextFiles.gather, "__defaults__", (200, 200))
+    by_blocks = outcome()
+    monkeypatch.setattr(Gathered, "decimals", False)
+    assert repr(by_blocks) == repr(at_once) == repr(outcome())

@@ -158,7 +158,7 @@ print("same" if (net(X) == expected).all() else "other")
 # Ctrl-C
 
 
-class Interrupt(Exception):
+class InterruptError(Exception):
     pass
 
 
@@ -209,12 +209,12 @@ def test_a_signal_stops_native_work(work):
     net, trainer = large()
 
     def handle(*_):
-        raise Interrupt
+        raise InterruptError
 
     before = signal.signal(signal.SIGALRM, handle)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.1)
-        with pytest.raises(Interrupt):
+        with pytest.raises(InterruptError):
             work(net, trainer, *LARGE)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -232,7 +232,7 @@ def test_watched_passes_have_the_same_bits(dtype, rng):
     for at in (0, 1499, 2999):
         small, kept = net.forward_cached(X[at : at + 1])
         assert (small == out[at]).all()
-        assert (net.backward(kept, d[at : at + 1], inputs=True).inputs == whole.X[at]).all()
+        assert (net.backward(kept, d[at : at + 1], inputs=True).inputs == whole.inputs[at]).all()
 
 
 # Divergence
@@ -311,13 +311,17 @@ DAMAGE = ("[" * 5000, "1e999", "null", "[]", "{}", '"x"', "true", "-1", "[1e400]
           "[2.0, 1]", '["2", 1]', "99999999999999999999999")  # fmt: skip
 
 
+# What is right all the same; a scale is in hexadecimal.
+SOUND = {"bias": ("true",), "scale": ("1e999", "-1", "99999999999999999999999")}
+
+
 @pytest.mark.parametrize("value", DAMAGE, ids=lambda v: v[:12])
 def test_damaged_metadata_is_a_value_error(value, tmp_path):
     path = tmp_path / "file.safetensors"
     for key in ("layer_sizes", "activations", "dtype", "bias", "scale", "format_version"):
         fastrelu.Network([2, 3, 1]).save(path)
         changed(path, **{key: value})
-        if (key, value) != ("bias", "true"):
+        if value not in SOUND.get(key, ()):
             with pytest.raises(ValueError):
                 fastrelu.load(path)
 

@@ -60,7 +60,7 @@ def test_warm_up():
         schedules.step_decay(0.1, 0.5, 3),
         schedules.cosine(0.1, 30, 0.01),
         schedules.warm_up(schedules.cosine(0.1, 30), 7),
-        schedules.warm_up(schedules.warm_up(schedules.constant(1.0), 3), 5),
+        schedules.warm_up(schedules.warm_up(schedules.constant(0.05), 3), 5),
     ],
 )
 def test_descriptions_come_back(schedule, tmp_path):

@@ -69,6 +69,19 @@ def test_validation_data_replaces_the_split(wine):
         f.fit(X, y, validation_data=(X[:, 1:], y))
 
 
+def test_validation_labels_are_classes_of_the_fit(wine):
+    X, y = wine
+    for names in (np.array(["a", "c", "d"]), np.array([0, 2, 5])):
+        for strange in ("b", "z") if names.dtype.kind == "U" else (1, 9):
+            held = np.array([strange, names[0]] * 5)
+            message = f"validation_data: the class {strange!r} is not among those of y"
+            with pytest.raises(ValueError, match=message):
+                MLPClassifier(max_iter=2).fit(X, names[y], validation_data=(X[:10], held))
+    indicator = np.eye(3, dtype=int)[y]
+    with pytest.raises(ValueError, match=r"a column for each class, got \(178, 2\)"):
+        MLPClassifier(max_iter=2).fit(X, indicator, validation_data=(X, indicator[:, :2]))
+
+
 def test_monitor(wine, diabetes):
     X, y = wine
     e = MLPClassifier(early_stopping=True, monitor="loss", max_iter=15, random_state=0).fit(X, y)

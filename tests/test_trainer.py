@@ -345,3 +345,11 @@ def test_settings_from_the_environment():
     assert bad.returncode != 0 and "FASTRELU_NUM_THREADS" in bad.stderr
     with pytest.raises(ValueError, match="n: "):
         fastrelu.set_num_threads(0)
+
+
+def test_a_diverging_fit_warns_once(rng):
+    X = rng.normal(size=(200, 4)).astype("float32")
+    trainer = fastrelu.Trainer(fastrelu.Network([4, 8, 1]), optimizer=fastrelu.SGD(1e6))
+    with pytest.warns(RuntimeWarning, match="loss of epoch 1 of this fit is nan") as caught:
+        trainer.fit(X, X[:, 0], epochs=3)
+    assert len(caught) == 1

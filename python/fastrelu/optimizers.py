@@ -245,6 +245,11 @@ class Lion(Optimizer):
 def names() -> list[str]:
     """Return the optimizers' names.
 
+    Returns
+    -------
+    list of str
+        The names, as `Trainer` and the command take them.
+
     Examples
     --------
     >>> import fastrelu

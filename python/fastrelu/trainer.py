@@ -27,6 +27,7 @@ from fastrelu.history import (
     Progress,
     call_callbacks,
     checked_callbacks,
+    warn_of_divergence,
 )
 from fastrelu.network import Network
 from fastrelu.optimizers import Optimizer
@@ -250,6 +251,11 @@ class Trainer(EpochMethods, CheckpointMethods):
         RuntimeError
             If another thread is using the network.
 
+        Warns
+        -----
+        RuntimeWarning
+            In the first epoch whose loss is not finite.
+
         Examples
         --------
         >>> import fastrelu
@@ -278,6 +284,7 @@ class Trainer(EpochMethods, CheckpointMethods):
                         record = self._one_epoch(data, None, sampling, validation)
                         assert record is not None
                         history.append(record)
+                        warn_of_divergence(history)
                         if call_callbacks(calls, self, record):
                             break
                     epoch.end_run(self._core)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+DIGITS_ALONE = re.compile("(?:%[YmdHMSyjf])+")  # a format of dates that look like numbers
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 SIZES = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
@@ -249,6 +250,10 @@ class DateFormats(Kind):
                 r"(?:[^%=]+=)?(?:ymd|dmy|mdy|[^%]*%.*)", each, re.DOTALL
             ):
                 raise self.error(value)
+            if DIGITS_ALONE.fullmatch(each):
+                raise ValueError(
+                    f"a date as {each} looks like a number: name its column, as in COL={each}"
+                )
         return tuple(values)
 
 

@@ -15,6 +15,7 @@ from fastrelu import losses, optimizers
 from fastrelu.app import kinds
 from fastrelu.app.errors import ConfigError
 from fastrelu.app.kinds import Kind, one_of
+from fastrelu.app.usual import usual_text
 from fastrelu.network import ACTIVATIONS
 
 NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?"
@@ -55,25 +56,6 @@ def _loss_choice() -> kinds.Choice:
         patterns[name] = None if parameter is None else f"(?:{NUMBER})?"
         shown_as.append(name if parameter is None else f"{name}:{parameter.name.upper()}")
     return kinds.Choice(patterns, "|".join(shown_as))
-
-
-#: What the command's defaults change in the catalogue's: its SGD has momentum.
-SGD_NUMBERS = {"learning_rate": 0.01, "momentum": 0.9}
-
-
-def usual_number(optimizer: str, name: str) -> float:
-    """Return the command's default for a number of an optimizer: its learning rate, say."""
-    if optimizer == "sgd" and name in SGD_NUMBERS:
-        return SGD_NUMBERS[name]
-    return float(getattr(optimizers.as_optimizer(optimizer), name))
-
-
-def _usual(name: str) -> str:
-    """Return the optimizers' usual values of a number: "adamw 0.01, others 0"."""
-    usual = {optimizer: f"{usual_number(optimizer, name):g}" for optimizer in optimizers.names()}
-    most = max(usual.values(), key=list(usual.values()).count)
-    others = [f"{each} {value}" for each, value in usual.items() if value != most]
-    return ", ".join([*others, f"others {most}"])
 
 
 @dataclass(frozen=True)
@@ -221,7 +203,7 @@ class Settings:
         None,
         kinds.Real(0, 1e6, open_low=True),
         TRAINING,
-        f"First learning rate.  [default: {_usual('learning_rate')}]",
+        f"First learning rate.  [default: {usual_text('learning_rate')}]",
     )
     schedule: str = _option(
         "cosine",
@@ -255,7 +237,7 @@ class Settings:
         None,
         kinds.Real(0, 1e6),
         TRAINING,
-        f"L2 penalty.  [default: {_usual('weight_decay')}]",
+        f"L2 penalty.  [default: {usual_text('weight_decay')}]",
     )
     clip_norm: float | None = _option(
         None,

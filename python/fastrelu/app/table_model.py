@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from fastrelu import Network, links, losses
 from fastrelu.app.data.meaning import OLD_READING, Reading
 from fastrelu.app.data.readers import ColumnChoice
+from fastrelu.app.data.readers.choice import nearest_name
 from fastrelu.app.data.readers.objects import table_from
 from fastrelu.app.data.table import Table
 from fastrelu.app.ensemble import Ensemble
@@ -179,9 +179,9 @@ class TableModel:
         [(slice(0, 150, None), (150, 3))]
         """
         name = self.network.dtype.name
-        near = difflib.get_close_matches
         for column in set(self.inputs.column_names if table.others else ()) - set(table.names):
-            for other in near(column, table.others, n=1):
+            other = nearest_name(column, table.others)
+            if other is not None:
                 self.nearest[column] = other
         for first in range(0, table.n_rows, BLOCK_ROWS):
             rows = slice(first, min(first + BLOCK_ROWS, table.n_rows))

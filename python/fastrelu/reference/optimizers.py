@@ -340,7 +340,29 @@ class Lion:
     def apply(
         self, parameters: Sequence[Array], gradients: Sequence[Array], state: State, k: int
     ) -> None:
-        """Make step k in place."""
+        """Make step k in place: w is lowered by alpha_k times the sign of a momentum.
+
+        Parameters
+        ----------
+        parameters : sequence of ndarray
+            Weights, (fan_in, fan_out), and biases, (fan_out,); they are changed in place.
+        gradients : sequence of ndarray
+            The gradient with respect to each of them.
+        state : State
+            What is kept from step to step; it is changed, too.
+        k : int
+            The number of the step, from 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> w = [np.array([[1.0]])]
+        >>> state = reference.optimizers.State(w)
+        >>> reference.Lion(0.5).apply(w, [np.array([[2.0]])], state, k=1)
+        >>> w[0].round(4).tolist()
+        [[0.5]]
+        """
         rate = learning_rate_at(self.learning_rate, k)
         for i, w in enumerate(parameters):
             T, g, m = w.dtype.type, gradients[i], state.first[i]

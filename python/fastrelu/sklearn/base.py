@@ -24,7 +24,7 @@ from fastrelu.sklearn.outputs import as_csr, outputs
 from fastrelu.sklearn.progress import CallbackSupportMixin
 from fastrelu.sklearn.stochastic import Targets, fit_stochastic
 from fastrelu.sklearn.threads import thread_limit
-from fastrelu.sklearn.validation import Validation
+from fastrelu.sklearn.validation import Validation, require_known_classes
 
 Array = NDArray[Any]
 
@@ -274,6 +274,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         X, y = self._check_more(X, y)
         if weight is not None:
             weight = _check_sample_weight(weight, X)
+        if is_classifier(self):
+            require_known_classes(self._label_binarizer, y)
         targets = self._targets(y, dtype)
         return Validation(self, as_csr(X), targets.core, targets.labels, weight)
 

@@ -66,6 +66,37 @@ class Validation:
         return float(est._score_outputs(self, predicted))
 
 
+def require_known_classes(binarizer: Any, y: Array) -> None:
+    """Refuse validation labels that are not among the classes of the fit.
+
+    Parameters
+    ----------
+    binarizer : LabelBinarizer
+        Fitted to the labels of the fit.
+    y : ndarray, (n,) or (n, n_outputs)
+        The labels of ``validation_data``.
+
+    Raises
+    ------
+    ValueError
+        If a label is of no class, or an indicator matrix has another number of columns.
+    """
+    classes = binarizer.classes_
+    if y.ndim == 2 or binarizer.y_type_.startswith("multilabel"):
+        if y.ndim != 2 or y.shape[1] != len(classes):
+            raise ValueError(
+                f"validation_data: expected labels of the shape ({len(y)}, {len(classes)}), a "
+                f"column for each class, got {y.shape}"
+            )
+        return
+    strange = sorted(set(np.asarray(y).tolist()) - set(classes.tolist()), key=str)
+    if strange:
+        known = ", ".join(map(repr, classes.tolist()[:10])) + (", ..." if len(classes) > 10 else "")
+        raise ValueError(
+            f"validation_data: the class {strange[0]!r} is not among those of y, {known}"
+        )
+
+
 def accuracy(hits: Array, sample_weight: Array | None) -> float:
     """Return the weighted share of True."""
     return float(np.average(hits, weights=sample_weight))

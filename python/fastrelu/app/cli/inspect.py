@@ -8,16 +8,30 @@ from typing import Any
 
 import click
 
-from fastrelu.app.cli.base import HELP, Command, as_choice, reading_flags, required
+from fastrelu.app.cli.base import HELP, Command, Setting, as_choice, reading_flags, required
+from fastrelu.app.kinds import Names
 
 
 @click.command(cls=Command, context_settings=HELP)
 @click.argument("data", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@click.option("--categorical", multiple=True, metavar="COL", help="Column to read as categories.")
+@click.option(
+    "--ignore", type=Setting(Names()), default=(), metavar="COLS", help="Columns to leave out."
+)
+@click.option(
+    "--categorical",
+    type=Setting(Names()),
+    default=(),
+    metavar="COLS",
+    help="Columns to read as categories, though they hold numbers.",
+)
 @reading_flags
 def inspect(
-    data: tuple[str, ...], as_json: bool, categorical: tuple[str, ...], **reading: Any
+    data: tuple[str, ...],
+    as_json: bool,
+    ignore: tuple[str, ...],
+    categorical: tuple[str, ...],
+    **reading: Any,
 ) -> None:
     """Show how DATA are read, and change nothing.
 
@@ -38,7 +52,9 @@ def inspect(
     from fastrelu.app.data.stream import read_tables
 
     required(data, reading["sql"])
-    choice = ColumnChoice(categorical=categorical, lenient=True, **as_choice(reading))
+    choice = ColumnChoice(
+        ignore=ignore, categorical=categorical, lenient=True, **as_choice(reading)
+    )
     tables = read_tables(data, choice, need_target=False)
     found = look(tables, name_of_format(data, choice))
     if as_json:

@@ -31,8 +31,8 @@ class ColumnFacts:
     Attributes
     ----------
     name : str
-    n_rows, missing : int
-        Cells, and those that are missing.
+    n_rows, missing, infinite : int
+        Cells, and those that are missing or infinite numbers.
     first : list
         The first values, None for missing ones.
     """
@@ -40,6 +40,7 @@ class ColumnFacts:
     name: str
     n_rows: int = 0
     missing: int = 0
+    infinite: int = 0
     first: list[Any] = field(default_factory=list)
     _kinds: set[str] = field(default_factory=set)
     _words: set[str] = field(default_factory=set)
@@ -58,6 +59,8 @@ class ColumnFacts:
         kind = kind_of(values)
         if kind == "numeric":
             self._counts_up &= self._goes_on(values, gaps)
+        if values.dtype.kind == "f":
+            self.infinite += int(np.isinf(values).sum())
         self.n_rows += len(values)
         self.missing += int(gaps.sum())
         if len(present) or not self._kinds:
@@ -114,6 +117,8 @@ class ColumnFacts:
 
     def warnings(self, kind: str) -> Iterator[str]:
         """Yield what the values themselves make one wonder about."""
+        if self.infinite:
+            yield f"{self.infinite} infinite numbers, which training refuses"
         if self.missing == self.n_rows:
             yield "empty in every row"
         elif kind == "constant":
@@ -127,8 +132,9 @@ class ColumnFacts:
 
     @property
     def first_present(self) -> Any:
-        """The first of the first values that is not missing."""
-        return next((value for value in self.first if value is not None), None)
+        """A value that is not missing, the first one if it is among the first values."""
+        known = [*self._words, *(map(plain, () if self._numbers is None else self._numbers))]
+        return next((value for value in self.first if value is not None), known[0])
 
 
 def plain(value: Any) -> Any:
@@ -171,8 +177,8 @@ def inspect(tables: Iterable[Table], kind_of_file: str) -> dict[str, Any]:
         n_rows += table.n_rows
         for name, values in _columns(table):
             facts.setdefault(name, ColumnFacts(name)).add(values)
-    columns = [_described(column, reading) for column in facts.values()]
-    about = [f"column {column['name']!r}: " for column in columns]
+    columns = [_described(column, reading, notes) for column in facts.values()]
+    about = [start for column in columns for start in _starts(column["name"])]
     return {
         "rows": n_rows,
         "columns": columns,
@@ -181,10 +187,20 @@ def inspect(tables: Iterable[Table], kind_of_file: str) -> dict[str, Any]:
     }
 
 
-def _described(column: ColumnFacts, reading: Reading | None) -> dict[str, Any]:
+def _starts(name: str) -> tuple[str, str]:
+    """Return how notes about a column begin."""
+    return f"column {name!r}: ", f"column {name!r} "
+
+
+def _described(
+    column: ColumnFacts, reading: Reading | None, notes: Iterable[str]
+) -> dict[str, Any]:
     meant = column.meant(reading)
     kind = column.kind(meant)
-    said = reading.warnings.get(column.name, ()) if reading is not None else ()
+    said = list(reading.warnings.get(column.name, ()) if reading is not None else ())
+    for start in _starts(column.name):
+        more = (note.removeprefix(start) for note in notes if note.startswith(start))
+        said += [text for text in more if text not in said]
     return {
         "name": column.name,
         "kind": kind,

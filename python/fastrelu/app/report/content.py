@@ -69,6 +69,8 @@ class ReportContent:
         Rows with targets, some thousand, for the permutation importance.
     columns : sequence of mapping
         The summary of each column, from `summarize_columns`.
+    candidates : sequence of mapping
+        The rows of search.csv, the best candidate first.
     config : mapping
         The effective configuration.
     notes : sequence of str
@@ -88,6 +90,7 @@ class ReportContent:
     evaluated: Mapping[str, Evaluated] = field(default_factory=dict)
     sample: Any = None
     columns: Sequence[Mapping[str, Any]] = ()
+    candidates: Sequence[Mapping[str, Any]] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     command: str = ""

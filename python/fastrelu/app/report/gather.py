@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from fastrelu.app.report.importance import MOST_ROWS
 from fastrelu.app.report.kept import PREDICTIONS, predictions_bytes
 from fastrelu.app.report.summary import summarize_columns
 from fastrelu.app.report.write import write_report
-from fastrelu.app.run_folder import REPORT
+from fastrelu.app.run_folder import REPORT, SEARCH
 
 # Of the part whose predictions are shown; more would not change a picture.
 MOST_SHOWN, MOST_OUTPUTS = 200_000, 20_000_000
@@ -140,6 +141,9 @@ def report_run(run: Run, folder: Path, model_name: str) -> None:
         If they cannot be written.
     """
     content = gather(run, str(folder / model_name))
+    if (folder / SEARCH).exists():
+        with open(folder / SEARCH, encoding="utf-8", newline="") as file:
+            content.candidates = list(csv.DictReader(file))
     kept = predictions_bytes(content)
     if kept is not None:
         whole_files.write_bytes(folder / PREDICTIONS, kept)

@@ -34,12 +34,14 @@ def heading(content: ReportContent) -> Html:
     trained = f", trained on {rows['train']:,} rows" if rows.get("train") else ""
     if m.get("epochs"):
         trained += f" for {m['epochs']} epoch{'s' if m['epochs'] != 1 else ''}"
+    members = len(m.get("members") or ())
+    made = f"an ensemble of {members} networks" if members else "a network"
     sizes = "-".join(str(n) for n in network.layer_sizes)
     return join(
         [
             element("p", "fastrelu training report", class_="eyebrow"),
             element("h1", content.title),
-            element("p", f"{what}: a network {sizes}{trained}.", class_="lead"),
+            element("p", f"{what}: {made} {sizes}{trained}.", class_="lead"),
             element("div", *_cards(content), class_="cards"),
             _parts(content),
             _remarks(content),

@@ -14,6 +14,7 @@ from fastrelu.app.report.overview import heading, training_section
 from fastrelu.app.report.page import page
 from fastrelu.app.report.reference import data_section, footer, run_section, use_section
 from fastrelu.app.report.regression import value_section
+from fastrelu.app.report.several import several_section
 
 
 def report_html(content: ReportContent, *, written: str | None = None) -> str:
@@ -35,6 +36,7 @@ def report_html(content: ReportContent, *, written: str | None = None) -> str:
     sections = [
         heading(content),
         training_section(content),
+        several_section(content),
         predictions,
         influence_section(content),
         data_section(content),

@@ -46,7 +46,8 @@ from fastrelu.app.run.feeder import Feeder, MemoryFeeder
 from fastrelu.app.run.parts import learn_task, refuse_absent, split_of
 from fastrelu.app.run.rows import SplitRows
 from fastrelu.app.run.stream_feeder import StreamFeeder
-from fastrelu.app.settings import Settings, usual_number
+from fastrelu.app.settings import Settings
+from fastrelu.app.usual import usual_number
 from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
 

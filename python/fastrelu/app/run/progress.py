@@ -144,19 +144,31 @@ class TensorBoard(Nothing):
                 "--tensorboard needs tensorboardX: pip install 'fastrelu[tensorboard]'"
             ) from None
         try:
-            self.writer = SummaryWriter(folder)
+            Path(folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"--tensorboard {folder}: cannot be written ({error})") from None
+        self.folder, self._open, self.writer = folder, SummaryWriter, None
+
+    def begin(self, epochs: int, steps: int, done: int, metric: str) -> None:
+        """Start: epochs that a killed run wrote after its last checkpoint are dropped."""
+        if self.writer is not None:  # the next fold, or the last training of a search
+            return
+        try:
+            self.writer = self._open(self.folder, purge_step=done // steps + 1)
+        except OSError as error:
+            message = f"--tensorboard {self.folder}: cannot be written ({error})"
+            raise OutputError(message) from None
 
     def epoch(self, record: EpochRecord) -> None:
         """Write an epoch."""
         for name, value in record.items():
-            if name != "epoch" and value is not None:
+            if self.writer is not None and name != "epoch" and value is not None:
                 self.writer.add_scalar(name, value, record["epoch"])
 
     def close(self) -> None:
         """End."""
-        self.writer.close()
+        if self.writer is not None:
+            self.writer.close()
 
 
 class Several(Nothing):

@@ -339,7 +339,7 @@ class Session:
         with run_folder.writing(path / run_folder.MODEL):
             model.save(path / run_folder.MODEL)
         self._report(model, metrics, state, prepared)
-        self.folder.write_json(run_folder.METRICS, metrics)
+        self.folder.write_json(run_folder.METRICS, metrics | kept_reading(prepared))
 
     def _report(
         self, model: Model, metrics: dict[str, Any], state: RunState, prepared: Prepared

@@ -95,6 +95,13 @@ def codes(packed: Any, null: int) -> NDArray[np.int64]:
     return values(packed.indices.cast(pa.int64()), np.int64, null)
 
 
+def is_numbers(array: Any) -> bool:
+    """Return whether a pyarrow array is of float64."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_float64(array.type))
+
+
 def text_bytes(texts: Any) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     """Return where each text of a StringArray begins, the last one's end too, and all bytes."""
     _, offsets, data = texts.buffers()

@@ -105,7 +105,8 @@ def read_texts(
         if strict or kind is not None:
             row = verdict.problem.row
             raise DataError(f"{source}: {place(row)}: {role} {name!r}: {text}")
-        warnings = (*warnings, text)
+        title = f"{verdict.problem.title}: " if verdict.problem.title else ""
+        warnings = (*warnings, f"{title}{place(verdict.problem.row)}: {text}")
     values, wrong = convert(words, meaning, hints.missing)
     if wrong:
         row = min(int(np.argmax(codes == k)) for k in wrong)
@@ -276,7 +277,7 @@ def convert(
             wrong.append(k)
         else:
             values[k] = np.datetime64(found, "us") if isinstance(found, datetime) else found
-    return values, wrong
+    return missing.without(values) if meaning.kind == "number" else values, wrong
 
 
 def _reader(meaning: Meaning) -> Callable[[str], float | datetime | None]:

@@ -7,6 +7,12 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu.app.kinds import DIGITS_ALONE
 
 ORDERS = {"ymd": "year-month-day", "dmy": "day-month-year", "mdy": "month-day-year"}
 MONTHS = {
@@ -47,11 +53,20 @@ NAMED = re.compile(
     rf"|(?P<year3>\d{{4}})[-/. ](?P<month3>{_NAMES})[-/. ](?P<day3>\d{{1,2}})){_TIME}",
     _IGNORE,
 )
+ASCTIME = re.compile(
+    rf"{_WEEKDAY}(?P<month>{_NAMES}) +(?P<day>\d{{1,2}}) (?P<time>\d\d:\d\d:\d\d)"
+    r"(?P<zone> [A-Z]{1,4})? (?P<year>\d{4})",
+    _IGNORE,
+)  # Wed Jan 31 12:30:00 UTC 2024, as C's asctime and Unix's date write it
+FIGURES = re.compile(
+    rf"(?:[^A-Za-z].*|.*\b(?:{_NAMES})\b.*|P(?:\d|T\d).*)", _IGNORE | re.DOTALL
+)  # a text with digits that may be a number or a date in a spelling that is not known
 CLOCK = re.compile(
+    r"(?:(?P<days>-?\d{1,9}) days?,? \+?)?(?P<sign>-)?"
     r"(?P<hour>\d{1,4}):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:[.,](?P<fraction>\d{1,12}))?)?"
     r"(?: ?(?P<noon>[ap]\.?m\.?))?",
     _IGNORE,
-)
+)  # a time of the day, or a duration as Python, pandas and SQL write it: -1 days +23:59:00
 
 
 @dataclass(frozen=True)
@@ -93,6 +108,11 @@ def _year(digits: str) -> int:
 def _match(text: str) -> re.Match[str] | None:
     if len(text) < 6 or len(text) > 80:
         return None
+    asctime = ASCTIME.fullmatch(text) if text[0].isalpha() else None
+    if asctime is not None:
+        text = "{day} {month} {year} {time}{zone}".format(**asctime.groupdict(""))
+    elif text[0] == "[" and text[-1] == "]":  # as web servers log
+        text = text[1:-1]
     match = NUMERIC.fullmatch(text) or COMPACT.fullmatch(text) or NAMED.fullmatch(text)
     if match is not None and match["gap"] == ":" and "month" not in match.groupdict():
         return None  # 31/Jan/2024:12:30:00, as web servers log, and nothing else
@@ -132,16 +152,17 @@ def _moment(match: re.Match[str], order: str) -> datetime | None:
 
 
 def _with_time(day: datetime, match: re.Match[str]) -> datetime:
-    hour = _hour(match)
+    hour, second = _hour(match), int(match["second"] or 0)
+    more = timedelta()
+    if hour == 24 and not second and not int(match["minute"] or 0):
+        hour, more = 0, timedelta(days=1)  # the end of the day
+    if second == 60:
+        second, more = 59, more + timedelta(seconds=1)  # a leap second
     if match["minute"] is None and match["sep" if "sep" in match.groupdict() else "gap"] == "":
         raise ValueError
     fraction = (match["fraction"] or "0")[:6].ljust(6, "0")
-    found = day.replace(
-        hour=hour,
-        minute=int(match["minute"] or 0),
-        second=int(match["second"] or 0),
-        microsecond=int(fraction),
-    )
+    minute = int(match["minute"] or 0)
+    found = day.replace(hour=hour, minute=minute, second=second, microsecond=int(fraction)) + more
     zone, offset = match["zone"], (match["offset"] or "").strip().replace("\u2212", "-")
     if not zone and not offset:
         return found
@@ -187,7 +208,10 @@ def written_date(text: str) -> WrittenDate | None:
 
 
 def seconds(text: str) -> float | None:
-    """Return the seconds in a time of the day or a duration, 12:30 or 1:02:03.5; else None."""
+    """Return the seconds in a time of the day or a duration, else None.
+
+    Such as 12:30, 1:02:03.5, -0:30:00 and 2 days 03:00:00.
+    """
     match = CLOCK.fullmatch(text)
     if match is None:
         return None
@@ -198,7 +222,23 @@ def seconds(text: str) -> float | None:
     if match["second"] is None and hour > 23:
         return None
     total = 3600.0 * hour + 60.0 * int(match["minute"]) + float(match["second"] or 0)
-    return total + float("0." + (match["fraction"] or "0"))
+    total += float("0." + (match["fraction"] or "0"))
+    return 86400.0 * int(match["days"] or 0) + (-total if match["sign"] else total)
+
+
+def like_days(numbers: NDArray[Any]) -> bool:
+    """Return whether all numbers, some at least, are days of 1900 to 2099 written as 20240131."""
+    numbers = numbers[~np.isnan(numbers)] if numbers.dtype.kind == "f" else numbers
+    if not len(numbers) or numbers.min() < 19_000_101 or numbers.max() > 20_991_231:
+        return False
+    month, day = numbers // 100 % 100, numbers % 100
+    whole = numbers.dtype.kind != "f" or (numbers == np.floor(numbers)).all()
+    return bool(whole and ((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all())
+
+
+def of_digits(form: str) -> bool:
+    """Return whether a date of strptime's format is digits alone: such dates look like numbers."""
+    return DIGITS_ALONE.fullmatch(form) is not None
 
 
 def by_format(text: str, form: str) -> datetime | None:

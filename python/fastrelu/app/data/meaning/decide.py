@@ -13,6 +13,10 @@ from fastrelu.app.data.meaning.evidence import Evidence, Example
 from fastrelu.app.data.meaning.numbers import Written, shown
 from fastrelu.app.data.meaning.words import DIGITS, Missing, truth
 
+LIKE_DAYS = (
+    "whole numbers that look like days, as 20240131, are numbers (--date-format \0name=%Y%m%d "
+    "reads dates)"
+)
 # In sentences, where the column's name and the place of a second cell are to stand.
 NAME, ELSEWHERE = "\0name", "\0elsewhere"
 FEW = 20  # different texts that begin with a number may be classes: 1st, 2nd
@@ -167,6 +171,8 @@ def decide(evidence: Evidence, hints: Hints, *, target: bool = False) -> Verdict
     if 2 * numbers > present:
         meaning = _numbers(evidence, hints, target).meaning
         return Verdict(meaning, (), _mostly(evidence, "number", numbers))
+    if 2 * evidence.clocks > present and not target:
+        return Verdict(Meaning("time"), (), _mostly(evidence, "time", evidence.clocks))
     if 2 * dates > present and not target:
         return Verdict(_dates(evidence, hints).meaning, (), _mostly(evidence, "date", dates))
     return _categories(evidence, target)
@@ -174,7 +180,8 @@ def decide(evidence: Evidence, hints: Hints, *, target: bool = False) -> Verdict
 
 def _mostly(evidence: Evidence, kind: str, n: int) -> Problem:
     stranger = _stranger(evidence, kind)
-    example = {"number": "a number", "date": "a date such as 2024-01-31"}[kind]
+    example = {"number": "a number", "date": "a date such as 2024-01-31",
+               "time": "a time such as 12:30"}[kind]  # fmt: skip
     return Problem(
         f"expected {example}, as in {n} other rows, got {stranger.text[:40]!r} "
         f"({evidence.present - n} such in all); correct or empty the cell, count it as missing "
@@ -186,11 +193,13 @@ def _mostly(evidence: Evidence, kind: str, n: int) -> Problem:
 
 def _stranger(evidence: Evidence, kind: str) -> Example:
     """Return the first cell that is present and not of a kind."""
-    own = Written if kind == "number" else WrittenDate
     absent = evidence.absent.keys()
-    found = [e for key, e in evidence.first.items() if not isinstance(key, own) and
-             key not in absent]  # fmt: skip
-    return min(found)
+    own = {"number": Written, "date": WrittenDate}.get(kind)
+    return min(
+        example
+        for key, example in evidence.first.items()
+        if key not in absent and not (key == "clock" if own is None else isinstance(key, own))
+    )
 
 
 def _flags(evidence: Evidence, target: bool) -> Verdict:
@@ -199,11 +208,12 @@ def _flags(evidence: Evidence, target: bool) -> Verdict:
     said += ", and as 0 or 1" if evidence.bits else ""
     if target:
         labels = _labels(evidence)
-        return Verdict(Meaning("category", labels=labels), (said,) if labels else ())
+        about = (*_absent_category(evidence, target), *((said,) if labels else ()))
+        return Verdict(Meaning("category", labels=labels), about)
     if spellings <= {"true", "false"} and not evidence.bits:
         return Verdict(Meaning("flag"), (said,) if len(evidence.truths) > 2 else ())
-    if len(evidence.truths) <= 2 and not evidence.bits:
-        return Verdict(Meaning("category"))  # yes and no, each with an input of its own
+    if len(evidence.truths) <= 2 and not evidence.bits:  # each with an input of its own
+        return Verdict(Meaning("category"), _absent_category(evidence, target))
     return Verdict(Meaning("flag"), (said,))
 
 
@@ -239,13 +249,35 @@ def _numbers(evidence: Evidence, hints: Hints, target: bool) -> Verdict:
     meaning = Meaning("number", decimal, named[0] if named else "")
     if len(named) > 1:
         return _different_units(evidence, named, target)
+    warnings += _about_whole(evidence)
     unusual = {text for how in numbers if (text := shown(how))}
     if unusual:
         said = min(unusual, key=lambda text: (-len(text), text))
         example = next(evidence.first[how] for how in numbers if shown(how) == said)
-        warnings = [f"numbers with {said}, such as {example.text[:40]!r}, are read as numbers",
-                    *warnings]  # fmt: skip
+        bare = units[""] if named else 0
+        without = f"; {bare} cells without it, too" if bare else ""
+        warnings = [
+            f"numbers with {said}, such as {example.text[:40]!r}, are read as numbers{without}",
+            *warnings,
+        ]
     return Verdict(meaning, tuple(warnings), problem)
+
+
+def _about_whole(evidence: Evidence) -> list[str]:
+    """Return what to say of numbers that no double is equal to, of days, and of marks for none."""
+    said = []
+    if evidence.huge is not None:
+        text = evidence.huge.text[:40]
+        said.append(
+            f"whole numbers beyond 2**53, such as {text!r}, are rounded to the nearest double "
+            f"(--categorical {NAME} reads texts)"
+        )
+    if evidence.days and evidence.numbers.keys() == {Written()}:
+        said.append(LIKE_DAYS)
+    for mark in ("-", "--", "."):
+        if evidence.absent[mark]:
+            said.append(f"{mark!r} ({evidence.absent[mark]} rows) counts as missing")
+    return said
 
 
 def _different_units(evidence: Evidence, units: list[str], target: bool) -> Verdict:
@@ -395,14 +427,19 @@ def _mixed_orders(evidence: Evidence) -> Problem:
     )
 
 
+def _absent_category(evidence: Evidence, target: bool) -> tuple[str, ...]:
+    """Return what to say of NA and None among categories, where they are not missing."""
+    words = [text for text in evidence.absent if text.lower() in ("na", "none", "nil")]
+    if not words:
+        return ()
+    n = sum(evidence.absent[text] for text in words)
+    as_what = "a class" if target else "a category"
+    return (f"{words[0]!r} ({n} rows) is {as_what}; --na {words[0]} makes it missing",)
+
+
 def _categories(evidence: Evidence, target: bool) -> Verdict:
     """Return a column of categories, with what makes it look like something else."""
-    present, warnings = evidence.present, []
-    words = [text for text in evidence.absent if text.lower() in ("na", "none", "nil")]
-    if words:
-        n = sum(evidence.absent[text] for text in words)
-        as_what = "a class" if target else "a category"
-        warnings.append(f"{words[0]!r} ({n} rows) is {as_what}; --na {words[0]} makes it missing")
+    present, warnings = evidence.present, list(_absent_category(evidence, target))
     loose = evidence.loose.total()
     if 2 * loose > present:
         example = evidence.first["loose"]
@@ -414,6 +451,13 @@ def _categories(evidence: Evidence, target: bool) -> Verdict:
             )
             return Verdict(Meaning("category"), tuple(warnings), Problem(text, example.row))
         warnings.append(f"{said}: categories (--numeric {NAME} reads numbers)")
+    elif 2 * evidence.figures > present and len(evidence.figure_words) > FEW:
+        text = evidence.first["figures"].text[:40]
+        warnings.append(
+            f"{evidence.figures} of {present} cells hold digits, such as {text!r}, but are no "
+            "numbers or dates in a spelling that is known: categories (--date-format says how "
+            "dates are written)"
+        )
     for name, n in (("numbers", evidence.numbers.total()), ("dates", evidence.dates.total())):
         if 10 * n >= present and not (name == "dates" and target):
             warnings.append(f"{n} of {present} cells are {name}: the column is categories")

@@ -8,8 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from fastrelu.app.data.meaning.dates import WrittenDate, by_format, seconds, written_date
-from fastrelu.app.data.meaning.numbers import INFINITE, Written, written
+import numpy as np
+
+from fastrelu.app.data.meaning.dates import (
+    FIGURES,
+    WrittenDate,
+    by_format,
+    like_days,
+    seconds,
+    written_date,
+)
+from fastrelu.app.data.meaning.numbers import INFINITE, Written, is_rounded, value, written
 from fastrelu.app.data.meaning.words import DIGITS, TRUTH, Missing
 
 MOST_FORMS = 64  # ways of writing that are told apart in one column
@@ -52,8 +61,18 @@ class Evidence:
         Of those, the ones that begin with a number, by what follows it.
     loose_words : set of str
         Some of these texts, 64 at most.
+    figures : int
+        Of the other cells, those with digits that may be numbers or dates in a spelling that is
+        not known: 0x1F, 3/4, 2024-01, 1. Januar 2024.
+    figure_words : set of str
+        Some of these texts, 64 at most.
+    huge : Example or None
+        A whole number that is no double.
+    days : bool
+        Whether all whole numbers so far may be days, as 20240131.
     first : dict
-        An example, the first one, of each key of the counters, and of "other", "loose", "clock".
+        An example, the first one, of each key of the counters, and of "other", "loose", "figures",
+        "clock".
     """
 
     missing: Missing = field(default_factory=Missing)
@@ -69,6 +88,10 @@ class Evidence:
     others: int = 0
     loose: Counter[str] = field(default_factory=Counter)
     loose_words: set[str] = field(default_factory=set)
+    figures: int = 0
+    figure_words: set[str] = field(default_factory=set)
+    huge: Example | None = None
+    days: bool = True
     first: dict[object, Example] = field(default_factory=dict)
 
     @property
@@ -127,6 +150,7 @@ class Evidence:
                 return
         elif (how := written(text)) is not None and len(self.numbers) < MOST_FORMS:
             self._count(self.numbers, how, text, n, k, row_of)
+            self._look_at_whole(text, k, row_of)
             self.bits += n * (text in DIGITS)
             return
         elif (date := written_date(text)) is not None:
@@ -141,8 +165,18 @@ class Evidence:
             if len(self.loose_words) < MOST_FORMS:
                 self.loose_words.add(text)
             self._example("loose", text, k, row_of)
+        if digits and FIGURES.fullmatch(text):
+            self.figures += n
+            if len(self.figure_words) < MOST_FORMS:
+                self.figure_words.add(text)
+            self._example("figures", text, k, row_of)
         self.others += n
         self._example("other", text, k, row_of)
+
+    def _look_at_whole(self, text: str, k: int, row_of: Callable[[int], int]) -> None:
+        self.days = self.days and len(text) == 8 and like_days(np.array([value(text) or 0.0]))
+        if self.huge is None and len(text) > 15 and is_rounded(text):
+            self.huge = Example(row_of(k), text)
 
     def _count(
         self, where: Counter[Any], key: object, text: str, n: int, k: int,

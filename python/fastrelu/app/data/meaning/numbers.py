@@ -156,12 +156,20 @@ def value(text: str, decimal: str = ".", unit: str = "", loose: bool = False) ->
     return -number if any(sign is not None and sign != "+" for sign in signs) else number
 
 
+def is_rounded(text: str) -> bool:
+    """Return whether a text is a whole number that no double is equal to."""
+    digits = text.removeprefix("-").removeprefix("+")
+    if len(digits) > 400 or not (digits.isascii() and digits.isdigit()):
+        return False
+    return float(digits) == float("inf") or int(float(digits)) != int(digits)
+
+
 def shown(how: Written) -> str:
     """Return what is unusual in a number, for messages; "" if nothing is."""
     parts = []
     if how.unit:
         parts.append(f"the unit {how.unit!r}")
     if how.mark and how.decimal != "?":
-        mark = {" ": "a space", ",": "','", ".": "'.'"}[how.mark]
+        mark = {" ": "a space or an apostrophe", ",": "','", ".": "'.'"}[how.mark]
         parts.append(f"{mark} between thousands")
     return " and ".join(parts)

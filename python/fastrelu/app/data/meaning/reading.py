@@ -53,6 +53,12 @@ class ReadOptions:
         """Which texts stand for nothing."""
         return missing_words(self.na)
 
+    @property
+    def dated(self) -> tuple[str, ...]:
+        """The columns that a format of dates names."""
+        parts = [each.partition("=") for each in self.date_format]
+        return tuple(column for column, equals, _ in parts if equals and "%" not in column)
+
     def order(self, name: str) -> str | None:
         """Return the order or the format of a column's dates, None if it is not said."""
         found = None

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.app.data.meaning import bridge
-from fastrelu.app.data.meaning.dates import ORDERS, WrittenDate
+from fastrelu.app.data.meaning.dates import ORDERS, WrittenDate, like_days
 from fastrelu.app.data.meaning.evidence import Evidence, Example
-from fastrelu.app.data.meaning.numbers import Written
+from fastrelu.app.data.meaning.numbers import Written, is_rounded
 
+EXACT = 2.0**53  # whole numbers up to this are doubles
+FEW_HUGE = 1000  # larger ones of a block that are looked at
 FEW_SHAPES = 50  # different texts of a block that are looked at one by one
 _SIGN, _EXP = "[+-]?", "(?:[eE][+-]?[0-9]+)?"
 _DAY, _MONTH = "(?:0?[1-9]|[12][0-9]|3[01])", "(?:0?[1-9]|1[0-2])"
@@ -40,6 +42,7 @@ SHAPES: list[tuple[str, Written | WrittenDate]] = [
     (f"{_ISO}(?:{_ISO_CLOCK})?", WrittenDate(_ALL)),
     (f"{_ISO}{_ISO_CLOCK}{_ZONE}", WrittenDate(_ALL, zone=True)),
 ]
+FIRST_DATE = next(k for k, (_, how) in enumerate(SHAPES) if isinstance(how, WrittenDate))
 for _mark, _text in (("-", "-"), ("/", "/"), (".", "[.]")):
     for _first, _second, _orders in (
         (_LATE, _MONTH, ("dmy",)),
@@ -98,9 +101,23 @@ def _count_whole(evidence: Evidence, texts: Any, numbers: Any, n: int, first_row
     if n > codes:
         values = bridge.values(numbers, np.float64, np.nan)
         bits = int(np.count_nonzero((values == 0) | (values == 1)))
+        _look_at_whole(evidence, texts, values, first_row)
         known = whole in evidence.first
         example = None if known else _example(texts, "[^.]", first_row)
         evidence.add_numbers(whole, n - codes, example, min(bits, n - codes))
+
+
+def _look_at_whole(
+    evidence: Evidence, texts: Any, values: NDArray[np.float64], first_row: int
+) -> None:
+    """Look for whole numbers that are no doubles, and whether all may be days."""
+    evidence.days = evidence.days and like_days(values)
+    if evidence.huge is None:
+        for row in np.flatnonzero(np.abs(values) >= EXACT)[:FEW_HUGE].tolist():
+            text = texts[row].as_py().strip()
+            if is_rounded(text):
+                evidence.huge = Example(first_row + row, text)
+                return
 
 
 def _points(texts: Any) -> int:
@@ -205,7 +222,9 @@ def _count_weighed(
     import pyarrow.compute as pc
 
     texts = pc.utf8_trim_whitespace(texts.take(bridge.integers(used)))
-    for pattern, how in () if evidence.form else SHAPES:
+    # Numbers and dates are written differently: what the column had so far is tried first.
+    shapes = SHAPES[FIRST_DATE:] + SHAPES[:FIRST_DATE] if evidence.dates else SHAPES
+    for pattern, how in () if evidence.form else shapes:
         if not len(texts):
             return
         fits = bridge.mask(pc.match_substring_regex(texts, f"^(?:{pattern})$"))
@@ -216,6 +235,7 @@ def _count_weighed(
             k = int(np.argmax(fits))
             evidence.first[how] = Example(row_of(int(used[k])), texts[k].as_py())
         evidence.n_rows += n
+        evidence.days = False
         if isinstance(how, Written):
             evidence.numbers[how] += n
         else:

@@ -154,7 +154,8 @@ def _quick_dates(texts: Any, order: str, missing: Missing) -> NDArray[Any] | Non
     if order == "ymd":
         if (np.diff(bridge.text_bytes(texts)[0])[bridge.valid(texts)] < 10).any():
             return None
-        texts = pc.replace_substring_regex(texts, r"([.][0-9]{6})[0-9]{1,3}", r"\1")
+        if (bridge.text_bytes(texts)[1] == ord(".")).any():
+            texts = pc.replace_substring_regex(texts, r"([.][0-9]{6})[0-9]{1,3}", r"\1")
         for zone in (None, "UTC"):
             try:
                 found = texts.cast(pa.timestamp("us", zone)).cast(pa.timestamp("us"))

@@ -5,12 +5,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu.app.data.meaning.numbers import PLAIN
 
 # Compared after spaces around are dropped and in lower case.
 MISSING = frozenset(
-    ("", "?", "n/a", "#n/a", "nan", "-nan", "+nan", "nat", "null", "<na>", "\\n")
-)  # in every column
+    (
+        "",
+        "?",
+        "n/a",
+        "#n/a",
+        "nan",
+        "-nan",
+        "+nan",
+        "nat",
+        "null",
+        "<na>",
+        "\\n",
+        "#div/0!",
+        "#value!",
+        "#ref!",
+        "#name?",
+        "#num!",
+        "#null!",
+    )
+)  # in every column; the last ones are Excel's errors
 MISSING_NUMBERS = frozenset(
     ("na", "none", "nil", "-", "--", ".")
 )  # in columns of numbers, dates and flags; in a column of categories they are categories
@@ -35,6 +60,29 @@ class Missing:
 
     everywhere: frozenset[str] = MISSING
     numbers: frozenset[str] = MISSING_NUMBERS
+
+    @cached_property
+    def values(self) -> NDArray[np.float64]:
+        """The numbers that stand for nothing, such as -999, however they are written or stored."""
+        found = [float(w) for w in self.everywhere | self.numbers if PLAIN.fullmatch(w)]
+        return np.array(sorted(found))
+
+    def without(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """Return numbers with NaN for those that stand for nothing.
+
+        Parameters
+        ----------
+        numbers : ndarray, (n,)
+            Of any real dtype; one that holds none of them is returned as it is.
+        """
+        if not len(self.values):
+            return numbers
+        of = numbers.dtype if numbers.dtype.kind == "f" else np.float64
+        gone = np.isin(numbers, self.values.astype(of))
+        if not gone.any():
+            return numbers
+        wide = numbers if numbers.dtype.kind == "f" else numbers.astype(np.float64)
+        return np.where(gone, wide.dtype.type(np.nan), wide)
 
     def is_missing(self, text: str, numbers: bool = False) -> bool:
         """Return whether a text without spaces around it stands for nothing."""

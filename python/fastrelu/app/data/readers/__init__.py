@@ -19,6 +19,11 @@ from fastrelu.app.data.readers.several import choose_columns, concatenate, refus
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError, NoRowsError
 
+LAYOUT = ("separator", "quote", "no_header", "header_line")  # flags of text files
+TOP = ("no_header", "header_line")  # of them, those that workbooks have too
+MEANING = ("decimal", "na", "date_format", "numeric")
+ARRAYS = ("arrays", "npz", "libsvm")
+
 __all__ = ["BUNDLED", "ColumnChoice", "name_of_format", "read"]
 
 
@@ -90,6 +95,7 @@ def _read_files(paths: Sequence[str], choice: ColumnChoice, need_target: bool) -
                 f"{source.path}: expected the format of {sources[0].path} ({formats[0]}), got "
                 f"another format ({kind})"
             )
+    refuse_flags(sources[0], formats[0], choice)
     if choice.table is not None and formats[0] not in ("database", "workbook"):
         raise DataError(f"{sources[0].path}: --table goes with databases and workbooks")
     if formats[0] == "arrays":
@@ -158,6 +164,32 @@ def format_of(source: Source) -> str:
     if head[:4] in arrays.ZIP:
         return "npz"
     return "libsvm" if libsvm.is_libsvm(head) else "csv"
+
+
+def refuse_flags(source: Source, kind: str, choice: ColumnChoice) -> None:
+    """Raise DataError for what the user says about the reading and a file's format has not.
+
+    Parameters
+    ----------
+    source : Source
+        The file.
+    kind : str
+        Its format, from `format_of`.
+    choice : ColumnChoice
+        What the user says.
+    """
+    for name in () if kind == "csv" else LAYOUT:
+        if getattr(choice.options, name) and not (kind == "workbook" and name in TOP):
+            flag = name.replace("_", "-")
+            others = " and workbooks" if name in TOP else ""
+            raise DataError(f"{source.path}: --{flag} goes with text files{others}")
+    for name in MEANING if kind in ARRAYS and not choice.kinds else ():
+        if getattr(choice.options, name) not in (None, ()):
+            flag = name.replace("_", "-")
+            raise DataError(
+                f"{source.path}: --{flag} goes with tables; an array holds numbers, and NaN where "
+                "one is missing"
+            )
 
 
 def name_of_format(paths: Sequence[str], choice: ColumnChoice | None = None) -> str:

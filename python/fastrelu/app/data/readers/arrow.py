@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -28,6 +29,7 @@ from fastrelu.app.data.readers.values import (
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError, NoRowsError, TrainingError
 
+PERIOD = "pandas.period"
 UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
 PARQUET, ARROW_FILE, FEATHER_1, ARROW_STREAM = b"PAR1", b"ARROW1", b"FEA1", b"\xff\xff\xff\xff"
 
@@ -71,6 +73,7 @@ def read_arrow(source: Source, choice: ColumnChoice, need_target: bool) -> Table
             columns = columns_of(opened.schema_arrow)
             roles = columns.roles(source.path, choice, need_target)
             arrow = opened.read(columns=columns.stored(roles))
+            arrow = with_dictionaries(arrow, dictionaries_in(opened))
         else:
             arrow = _ipc(source, content)
             columns = columns_of(arrow.schema)
@@ -86,6 +89,43 @@ def open_parquet(content: Any, **options: Any) -> Any:
 
     # Moments in 96 bits are counted in nanoseconds by default, which end in the year 2262.
     return parquet.ParquetFile(content, coerce_int96_timestamp_unit="us", **options)
+
+
+def dictionaries_in(opened: Any) -> dict[str, Any]:
+    """Return the types of those columns of a ParquetFile that were written as dictionaries.
+
+    Parquet gives them back as plain whole numbers; Arrow's own schema, which pyarrow and polars
+    write beside it, says that they are categories, as pandas' are.
+    """
+    import pyarrow as pa
+
+    try:
+        packed = base64.b64decode((opened.metadata.metadata or {})[b"ARROW:schema"])
+        schema = pa.ipc.read_schema(pa.py_buffer(packed))
+    except (KeyError, ValueError, OSError):  # not written by them
+        return {}
+    types = pa.types
+    return {
+        field.name: field.type
+        for field in schema
+        if types.is_dictionary(field.type) and types.is_integer(field.type.value_type)
+    }
+
+
+def with_dictionaries(arrow: Any, dictionaries: dict[str, Any]) -> Any:
+    """Return a table or record batch with dictionaries for its whole numbers that are categories.
+
+    Parameters
+    ----------
+    arrow : pyarrow.Table or pyarrow.RecordBatch
+        As Parquet gives it.
+    dictionaries : dict of str to DataType
+        From `dictionaries_in`.
+    """
+    for place, name in enumerate(arrow.schema.names):
+        if name in dictionaries and not hasattr(arrow.schema.field(place).type, "index_type"):
+            arrow = arrow.set_column(place, name, arrow.column(place).dictionary_encode())
+    return arrow
 
 
 @dataclass(frozen=True)
@@ -175,6 +215,7 @@ def arrow_table(
 
     def read(name: str, role: str = "column") -> NDArray[Any]:
         what = ArrowColumn.of(source, name, place, choice, role, found)
+        _refuse_periods(source, name, arrow.schema.field(number[name]))
         with arrow_errors(f"{source}: column {name!r}"):
             column = arrow.column(number[name])
             if role == "target":
@@ -201,6 +242,16 @@ def arrow_table(
         others=roles.others,
         kept={name: arrow.column(number[name]) for name in roles.keep},
     )
+
+
+def _refuse_periods(source: str, name: str, field: Any) -> None:
+    """Raise DataError for pandas' periods: Arrow has no such type, but counts of days or months."""
+    said = (field.metadata or {}).get(b"ARROW:extension:name", b"").decode()
+    if PERIOD in (said, getattr(field.type, "extension_name", "")):
+        raise DataError(
+            f"{source}: column {name!r} has pandas' periods, which are plain counts in Arrow and "
+            f"Parquet; store moments, by .dt.to_timestamp(), or --ignore {name!r}"
+        )
 
 
 def _refuse_nan(source: str, name: str, column: Any, place: Place) -> None:

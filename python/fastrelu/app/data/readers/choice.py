@@ -224,11 +224,13 @@ class ColumnChoice:
             if need_target:
                 raise missing_column(source, weights, names, "--weights")
             weights = None
-        if need_target:
+        if need_target or self.lenient:
             for flag, asked in (
                 ("--features", self.features or ()),
                 ("--ignore", self.ignore),
                 ("--categorical", self.categorical),
+                ("--numeric", self.options.numeric),
+                ("--date-format", self.options.dated),
                 ("the columns asked for", self.extra),
             ):
                 for name in asked:
@@ -303,11 +305,17 @@ def check_different(source: str, names: Iterable[str]) -> None:
         seen[name] = place
 
 
-def missing_column(source: str, name: str, names: Sequence[str], flag: str) -> DataError:
-    """Return the error for a column that is not there, with the nearest name."""
+def nearest_name(name: str, names: Sequence[str]) -> str | None:
+    """Return the name that is nearly the one asked for, in capitals or not; None if none is."""
     folded: dict[str, str] = {n.lower(): n for n in reversed(names)}
     near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
-    hint = f" (did you mean {folded[near[0]]!r}?)" if near else ""
+    return folded[near[0]] if near else None
+
+
+def missing_column(source: str, name: str, names: Sequence[str], flag: str) -> DataError:
+    """Return the error for a column that is not there, with the nearest name."""
+    near = nearest_name(name, names)
+    hint = f" (did you mean {near!r}?)" if near is not None else ""
     return DataError(f"{source}: {flag}: no column {name!r}{hint}; the columns are {_some(names)}")
 
 

@@ -19,7 +19,8 @@ from fastrelu.app.data.meaning import (
     settle,
     told,
 )
-from fastrelu.app.data.meaning.dates import ORDERS
+from fastrelu.app.data.meaning.dates import ORDERS, like_days, of_digits
+from fastrelu.app.data.meaning.decide import LIKE_DAYS
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.texts import (
     FALSE_TRUE,
@@ -124,6 +125,12 @@ class ColumnReader:
             return f"leave it out: --ignore {self.name!r}"
         return f"give another column to --{self.role}"
 
+    @property
+    def written_as_dates(self) -> bool:
+        """Whether the user, or the training, says that whole numbers such as 20240131 are dates."""
+        known = self.known.order if self.known is not None and self.known.kind == "date" else ""
+        return of_digits(self.hints.order or known)
+
     def texts(self, cells: Any, kind: str | None = None) -> NDArray[Any]:
         """Return a column of texts as what they mean: numbers, dates, or categories.
 
@@ -150,7 +157,8 @@ class ColumnReader:
             strict=self.strict,
         )
         self._keep(column.meaning, column.warnings)
-        refuse_infinite(self.source, self.name, column.values, self.place)
+        if self.strict:
+            refuse_infinite(self.source, self.name, column.values, self.place)
         return column.values
 
     def decide(self, evidence: Evidence) -> Meaning:
@@ -200,15 +208,21 @@ class ColumnReader:
         """
         if not values.dtype.isnative:
             values = values.astype(values.dtype.newbyteorder("="))
+        values = self.hints.missing.without(values)
         if self.kind == "text":
             return texts_of_numbers(values)
+        if self.written_as_dates:
+            return self.texts(texts_of_numbers(values))
         if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
             far = values[(values > EXACT) | (values < -EXACT)] if len(values) else values
             if (far.astype(np.float64) != far).any() or (far % 2).any():
                 self.say_inexact()
         if values.dtype == np.float16:
             values = values.astype(np.float32)
-        refuse_infinite(self.source, self.name, values, self.place)
+        if like_days(values) and self.kind is None:
+            self.found.notes.append(f"{self.what}: {named(LIKE_DAYS, self.name)}")
+        if self.strict:
+            refuse_infinite(self.source, self.name, values, self.place)
         return values
 
     def dates(self, counts: NDArray[np.int64], unit: str, gaps: NDArray[np.bool_]) -> NDArray[Any]:

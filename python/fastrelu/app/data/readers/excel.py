@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
+from fastrelu.app.data.meaning import ReadOptions
 from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
 from fastrelu.app.data.readers.files import Source
 from fastrelu.app.data.readers.objects import Columns, columns_table
@@ -38,7 +39,8 @@ def is_workbook(source: Source) -> bool:
 def read_excel(source: Source, choice: ColumnChoice, need_target: bool) -> Table:
     """Return the table in a workbook's sheet: `choice.table`, or the only one that is not empty.
 
-    The first row is of names; above it titles of one cell may stand, which are left out. Cells
+    The first row is of names, unless `choice.options` says another line or none; above it titles
+    of one cell may stand, which are left out. Cells
     that are empty or hold an error are missing.
 
     Raises
@@ -68,9 +70,10 @@ def read_excel(source: Source, choice: ColumnChoice, need_target: bool) -> Table
             f"{source.path}: cannot be read as a workbook ({reason}); save the sheet as CSV"
         ) from None
     where = f"{source.path}: sheet {name!r}"
-    header, notes = _header(where, rows)
-    width = max(j for j, cell in enumerate(rows[header]) if cell not in EMPTY) + 1
+    header, notes = _header(where, rows, choice.options)
     body = rows[header + 1 :]
+    named = rows[header] if header >= 0 else max(body, key=_width)
+    width = _width(named)
     while body and all(cell in EMPTY for cell in body[-1]):
         body.pop()
     if not body and need_target:
@@ -81,7 +84,7 @@ def read_excel(source: Source, choice: ColumnChoice, need_target: bool) -> Table
                 f"{where}: row {header + i + 2}: expected {width} cells, as in the row of names, "
                 f"got more; name the column, or empty the cell"
             )
-    names = tidy_names([_name(cell) for cell in rows[header][:width]])
+    names = tidy_names([_name(cell) if header >= 0 else "" for cell in named[:width]])
     values = [[_cell(row[j]) for row in body] for j in range(width)]
     columns = Columns(names, values, len(body), first_row=header + 1)
     table = columns_table(columns, choice, need_target, where)
@@ -106,14 +109,29 @@ def _sheet(path: str, book: Any, asked: str | None) -> tuple[str, list[list[Any]
     return filled[0]
 
 
-def _header(where: str, rows: Sequence[Sequence[Any]]) -> tuple[int, list[str]]:
-    """Return the number of the row of names, and what to say about the rows above it."""
+def _width(row: Sequence[Any]) -> int:
+    """Return how many cells a row has up to the last one that is not empty."""
+    return max((j for j, cell in enumerate(row) if cell not in EMPTY), default=-1) + 1
+
+
+def _header(
+    where: str, rows: Sequence[Sequence[Any]], options: ReadOptions
+) -> tuple[int, list[str]]:
+    """Return the number of the row of names, -1 for none, and what to say about those above it."""
+    if options.no_header:
+        return -1, []
+    if options.header_line is not None:
+        at = options.header_line - 1
+        if at >= len(rows) or not _width(rows[at]):
+            raise DataError(f"{where}: --header-line {at + 1}: no names stand there")
+        return at, []
     counts = [sum(cell not in EMPTY for cell in row) for row in rows]
     wide = max(counts)
     at = next(i for i, n in enumerate(counts) if n > 1 or n == wide)
     if all(not isinstance(cell, str) for cell in rows[at] if cell not in EMPTY):
         raise DataError(
-            f"{where}: row {at + 1}: expected column names, got numbers; add a row of names"
+            f"{where}: row {at + 1}: expected column names, got numbers; add a row of names, "
+            "or say that there is none: --no-header"
         )
     above = [str(next(c for c in rows[i] if c not in EMPTY)) for i in range(at) if counts[i]]
     if not above:

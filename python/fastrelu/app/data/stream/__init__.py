@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from fastrelu.app.data.readers import format_of, read
+from fastrelu.app.data.readers import format_of, read, refuse_flags
 from fastrelu.app.data.readers.arrow import PARQUET
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT, Source, expand
@@ -94,10 +94,11 @@ def open_stream(
     if COPIES * total <= memory / 4:  # packed files are unpacked
         return None
     source = Source(found[0])
+    kind = format_of(source)
+    refuse_flags(source, kind, choice)
     if source.head.startswith(PARQUET):
         parquet = ParquetStream(found, choice, memory, need_target)
         return parquet if COPIES * parquet.n_rows * parquet.raw_row_bytes > memory else None
-    kind = format_of(source)
     text = _text_stream(paths, choice, memory, need_target)
     if text is not None:
         return text.look()

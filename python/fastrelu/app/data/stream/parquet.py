@@ -16,7 +16,9 @@ from fastrelu.app.data.readers.arrow import (
     arrow_errors,
     arrow_table,
     columns_of,
+    dictionaries_in,
     open_parquet,
+    with_dictionaries,
 )
 from fastrelu.app.data.readers.arrow_types import ArrowColumn, is_text, look_at_texts
 from fastrelu.app.data.readers.choice import ColumnChoice, Roles, tidy_names
@@ -82,6 +84,7 @@ class ParquetStream:
                 for name in self.roles.used:
                     of = file.schema_arrow.field(columns.raw[name]).type
                     if str(of) != "null":
+                        of = dictionaries_in(file).get(columns.raw[name], of)
                         self._types.setdefault(name, (path, of))
                 files.append((path, self._row_groups(path, file, columns, memory)))
         self.chunks = chunks_of(files)
@@ -147,15 +150,18 @@ class ParquetStream:
     def _decided(self, choice: ColumnChoice) -> dict[str, Meaning]:
         """Return what the columns of texts are, told from the texts of all rows."""
         names = [n for n in self.roles.used if choice.kind(n) is None and choice.known(n) is None]
-        columns = self.columns.raw
+        columns, found = self.columns.raw, dict[str, Meaning]()
         readers: dict[str, tuple[ArrowColumn, Evidence]] = {}
         for name in names:
             role = "target" if name == self.roles.target else "column"
             reader = ArrowColumn.of(self.source, name, row_number(), choice, role, self.found)
             if name in self._types and is_text(self._types[name][1]):
                 readers[name] = reader, evidence_for(reader.hints)
+            elif name in self._types and reader.written_as_dates:
+                found[name] = Meaning("date", order=reader.hints.order or "")
+        self.found.meanings.update(found)
         if not readers:
-            return {}
+            return found
         for chunk in self.chunks:
             with self._open(chunk.path) as file, arrow_errors(chunk.path):
                 schema = file.schema_arrow
@@ -172,7 +178,7 @@ class ParquetStream:
                     for name, (reader, evidence) in here.items():
                         look_at_texts(evidence, batch.column(columns[name]), reader, at)
                     at += batch.num_rows
-        return {n: reader.decide(evidence) for n, (reader, evidence) in readers.items()}
+        return found | {n: reader.decide(evidence) for n, (reader, evidence) in readers.items()}
 
     def parts(self, chunk: Chunk, again: bool = False) -> Iterator[Table]:
         """Yield a row group's rows, some ten thousand at a time; see `Stream.parts`."""
@@ -192,7 +198,9 @@ class ParquetStream:
                 use_threads=get_num_threads() > 1 and not again,
             )
             at = chunk.row_in_file
+            dictionaries = dictionaries_in(file)
             for batch in batches:
+                batch = with_dictionaries(batch, dictionaries)
                 if again:
                     table = self._known_table(chunk.path, batch, at)
                 else:
@@ -267,7 +275,10 @@ class ParquetStream:
         return kind_of(empty.read(pa_empty(of)))
 
     def _as_text(self, name: str) -> bool:
-        return self.choice.kind(name) not in (None, "numeric")
+        if self.choice.kind(name) not in (None, "numeric"):
+            return True
+        reader = ArrowColumn.of("", name, row_number(), self.choice, "column", Found())
+        return reader.written_as_dates or len(reader.hints.missing.values) > 0
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what tells these files from others, without reading all of them."""

@@ -103,7 +103,7 @@ class TextStream:
         text = self.text
         for column in text.columns.values():
             column.keep = False
-        text.gather(text.columns, self.block_bytes)
+        text.gather(text.columns, self.block_bytes, None)
         text.decide()
         for column in text.columns.values():
             if column.role == "target":
@@ -180,10 +180,14 @@ class TextStream:
 
     def _table(self, file: TextFile, parser: Parser, block: Block, first_row: int) -> Table:
         text = self.text
+        columns: dict[str, Gathered] = {
+            name: text.columns[name].known_as(text.verdicts[name].meaning, first_row)
+            for name in text.roles.used
+        }
+        parser.plain = {name for name, column in columns.items() if column.decimals}
         texts = parser.columns(block)
         found: dict[str, NDArray[Any]] = {}
-        for name in text.roles.used:
-            column: Gathered = text.columns[name].known_as(text.verdicts[name].meaning, first_row)
+        for name, column in columns.items():
             column.add(texts.pop(name))
             found[name] = values(column, text.verdicts[name].meaning, text)
         n = len(next(iter(found.values())))

@@ -42,7 +42,7 @@ class Block:
 
 
 def blocks(
-    source: str, file: BinaryIO, dialect: Dialect, size: int = BLOCK, end: int | None = None
+    source: str, file: BinaryIO, dialect: Dialect, size: int = BLOCK, first: int | None = None
 ) -> Iterator[Block]:
     """Yield a file's blocks.
 
@@ -56,8 +56,8 @@ def blocks(
         How it is laid out.
     size : int
         Bytes of a block, about.
-    end : int, optional
-        Where to stop, in bytes of the file; the end by default.
+    first : int, optional
+        Bytes of the first block, about; as the others by default.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def blocks(
     cutter = _Cutter(source, dialect)
     carry, offset, line = b"", dialect.offset, dialect.line
     while True:
-        data = file.read(size)
+        data = file.read(size if first is None or offset > dialect.offset or carry else first)
         if b"\0" in data:
             at = (carry + data)[: (carry + data).index(0)]
             raise DataError(

@@ -50,8 +50,6 @@ class Dialect:
         Whether each row begins with a label that has no name.
     trailing : bool
         Whether each row ends with a separator that ends no field.
-    hashes : bool
-        Whether rows of data may begin with #; else such lines are comments.
     notes : tuple of str
         What the user should know.
     """
@@ -65,7 +63,6 @@ class Dialect:
     line: int = 2
     labels: bool = False
     trailing: bool = False
-    hashes: bool = False
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -190,6 +187,8 @@ class _Layout:
         Those of the usual width, from the first of them on, without blank ones and comments.
     before : list of Record
         The records before the names.
+    odd : list of Record
+        The records of another width after the first of the body.
     fit : float
         The share of the records after the first of the body that are of its width.
     quality : float
@@ -206,6 +205,7 @@ class _Layout:
     escape: bool
     body: list[Record]
     before: list[Record]
+    odd: list[Record]
     fit: float
     quality: float
     sound: bool
@@ -224,7 +224,18 @@ class _Layout:
         # Another quote and escapes only where the usual quote does not fit.
         usual = self.quote == '"' and not self.escape
         fit, good = round(self.fit, 1), round(self.quality, 2)
-        return (said, self.width > 1, self.sound, fit, good, usual, self.width)
+        one = self._is_one_column
+        return (said, self.width > 1 and not one, not one, self.sound, fit, good, usual, self.width)
+
+    @property
+    def _is_one_column(self) -> bool:
+        """Whether these are the decimal commas of one column, below its name."""
+        if self.separator != "," or self.width != 2 or not self.before:
+            return False
+        above = self.before[-1]
+        if len(above.fields) > 1 or _is_comment(above) or look(above.fields[0]) != "text":
+            return False
+        return all(r.fields[0].lstrip("+-").isdigit() and r.fields[1].isdigit() for r in self.body)
 
     def dialect(
         self, source: str, options: ReadOptions, known: Collection[str], bom: int
@@ -250,13 +261,14 @@ def _layout(text: str, whole: bool, separator: str, quote: str, escape: bool) ->
     if not whole and len(found) <= SAMPLE and len(found) > 1:
         found.pop()  # may be cut
     found = found[:SAMPLE]
-    plain = [r for r in found if not _is_blank(r) and not _is_comment(r)]
+    found = [r for r in found if not _is_blank(r)]
+    plain = [r for r in found if not _is_comment(r)]
     if not plain:
         return None
     width = _usual_width(plain)
     first = next(r for r in plain if len(r.fields) == width)
-    before = [r for r in found if r.line < first.line and not _is_blank(r)]
-    after = [r for r in plain if r.line >= first.line]
+    before = [r for r in found if r.line < first.line]
+    after = [r for r in found if r.line >= first.line and (not _is_comment(r) or _is_row(r, width))]
     body = [r for r in after if len(r.fields) == width]
     others = (SEPARATORS + "\t").replace(separator, "") if separator != " " else SEPARATORS
     fields = [r.fields for r in body[1:101]] or [body[0].fields]
@@ -267,6 +279,7 @@ def _layout(text: str, whole: bool, separator: str, quote: str, escape: bool) ->
         escape,
         body,
         before,
+        [r for r in after if len(r.fields) != width],
         len(body) / (len(after) + len([r for r in before if not _is_comment(r)])),
         quality(fields, others),
         sound,
@@ -291,6 +304,12 @@ def _is_comment(record: Record) -> bool:
     return record.fields[0].lstrip().startswith("#")
 
 
+def _is_row(record: Record, width: int) -> bool:
+    """Return whether a record that begins with # is a row all the same, such as #12,5.0."""
+    marked = record.fields[0].lstrip().startswith(("# ", "##"))
+    return len(record.fields) == width > 1 and not marked
+
+
 class _Names:
     """Finds the names of a layout's columns, and where its data begin."""
 
@@ -311,7 +330,7 @@ class _Names:
             names = [self._name(j, f) for j, f in enumerate(header.fields)]
             if len(header.fields) == width - 1:
                 trailing = not any(r.fields[-1].strip() for r in rows)
-                labels = not trailing and self._are_labels(rows)
+                labels = not trailing and self._are_labels(rows, width)
                 if not trailing and not labels:
                     raise self._other_width(rows[0], header)
             elif not header.fields[-1].strip() and width > 1 and rows:
@@ -319,6 +338,10 @@ class _Names:
                 names = names[:-1] if trailing else names
         elif width > 1 and len(rows) > 1 and not any(r.fields[-1].strip() for r in rows):
             trailing, names = True, names[:-1]
+        if header is not None:
+            odd = [r for r in layout.odd if r.line > header.line]
+            if odd and (first is None or odd[0].line < first.line):
+                raise self._other_width(odd[0], header)
         self._tell(header, labels, trailing, names)
         start = first.start if first is not None else layout.end
         return Dialect(
@@ -331,7 +354,6 @@ class _Names:
             first.line if first is not None else (header.line + 1 if header else 1),
             labels,
             trailing,
-            any(layout.text.startswith("#", r.start) for r in rows),
             tuple(self.notes),
         )
 
@@ -344,6 +366,9 @@ class _Names:
     def _header(self) -> tuple[Record | None, Record | None]:
         """Return the record of the names, None if there is none, and the first one of data."""
         layout, options = self.layout, self.options
+        if not options.no_header and options.header_line is None:
+            titles = self._titles()
+            layout.before, layout.body = layout.before + layout.body[:titles], layout.body[titles:]
         body = layout.body
         everything = [*layout.before, *body]
         if options.no_header:
@@ -351,9 +376,13 @@ class _Names:
         if options.header_line is not None:
             return self._at_line(options.header_line)
         if self.known:
-            for record in everything[:PREAMBLE]:
-                if {self._name(1, f) for f in record.fields} & set(self.known):
-                    return record, next((r for r in body if r.line > record.line), None)
+            found = [
+                len({self._name(1, f) for f in r.fields if f.strip()} & set(self.known))
+                for r in everything[:PREAMBLE]
+            ]
+            if any(found):
+                record = everything[found.index(max(found))]
+                return record, next((r for r in body if r.line > record.line), None)
         above = layout.before[-1] if layout.before else None
         if is_header(body[0].fields, [r.fields for r in body[1:101]]):
             numbers = all(look(f) != "text" for f in body[0].fields)
@@ -366,13 +395,23 @@ class _Names:
             raise self._other_width(body[0], above)
         return None, body[0]
 
-    def _are_labels(self, rows: Sequence[Record]) -> bool:
+    def _titles(self) -> int:
+        """Return how many titles stand above the names, filled up with separators as by Excel."""
+        body = self.layout.body
+        for k, record in enumerate(body[:PREAMBLE]):
+            filled = [field for field in record.fields if field.strip()]
+            if not filled or (len(filled) == 1 < len(record.fields) and look(filled[0]) == "text"):
+                continue
+            below = [r.fields for r in body[k + 1 : k + 101]]
+            return k if k and is_header(record.fields, below) else 0
+        return 0
+
+    def _are_labels(self, rows: Sequence[Record], width: int) -> bool:
         """Return whether the first fields count the rows, or are quoted, as R writes them."""
         firsts = [r.fields[0] for r in rows]
         quoted = all(self.layout.text.startswith('"', r.start) for r in rows)
-        return quoted or firsts in (
-            [str(k + start) for k in range(len(firsts))] for start in (0, 1)
-        )  # fmt: skip
+        counting = ([str(k + start) for k in range(len(firsts))] for start in (0, 1))
+        return quoted or (width > 2 and firsts in counting)
 
     def _other_width(self, row: Record, header: Record) -> DataError:
         return DataError(
@@ -420,8 +459,12 @@ class _Names:
                 f"the first line, {first}, is data, not names: the columns are {names[0]!r} to "
                 f"{names[-1]!r} (--header-line 1 takes it for names)"
             )
+        lost = [r for r in layout.before if not _is_comment(r)] if header is None else []
+        if lost:
+            shown = layout.text[lost[0].start :].split("\n", 1)[0].strip()[:40]
+            self.notes.append(f"lines above the first row are left out, such as {shown!r}")
         if header is not None and header.line > 1 and self.options.header_line is None:
-            above = [r for r in layout.before if r.line < header.line]
+            above = [r for r in [*layout.before, *layout.body] if r.line < header.line]
             if above and not all(map(_is_comment, above)):
                 self.notes.append(
                     f"the names stand in line {header.line}; what is above is left out "

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
-from fastrelu.app.data.meaning import Hints, Meaning, Reading, Verdict, named
+from fastrelu.app.data.meaning import Hints, Meaning, Reading, Verdict, bridge, named
 from fastrelu.app.data.readers.choice import ColumnChoice, Roles
 from fastrelu.app.data.readers.files import Source
 from fastrelu.app.data.readers.text.blocks import BLOCK, Block, blocks
@@ -24,6 +24,30 @@ MAX_COLUMNS = 100_000
 NUMBERED = re.compile("column [0-9]+")  # names that were made up
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 BOM = b"\xef\xbb\xbf"
+# Text of other kinds, which would pass for fields.
+NO_TABLES = [
+    (re.compile(pattern, re.IGNORECASE), what)
+    for pattern, what in (
+        (
+            rb"\s*(?:\{\s*\"|\[\s*[\[{])",
+            "JSON; DuckDB reads it: --sql \"SELECT * FROM read_json('{path}')\" (extra sql)",
+        ),
+        (
+            rb"\s*<(?:!doctype|html|\?xml|table|[a-z]+ xmlns)",
+            "a page of HTML or XML, not a table of fields; save the table as CSV",
+        ),
+        (
+            rb"\s*(?:%[^\n]*\n\s*)*@relation\s",
+            "an ARFF file; scipy.io.arff.loadarff reads it: save the records as CSV or Parquet",
+        ),
+        (rb"%PDF-", "a PDF document, not a table of fields"),
+        (
+            rb"version https://git-lfs\.github\.com/",
+            "a pointer of Git LFS, not the data: git lfs pull fetches them",
+        ),
+    )
+]
+FIRST = 1 << 18  # bytes of the first block
 HEAD, LONGEST_HEAD = 1 << 18, 1 << 26
 
 
@@ -53,6 +77,8 @@ class TextFile:
         The number of its rows.
     starts : list of Start
         Where each of its blocks begins.
+    strange : set of str
+        The columns that turned out not to be plain numbers; see `Parser`.
     """
 
     source: Source
@@ -61,12 +87,13 @@ class TextFile:
     first_row: int = 0
     n_rows: int = 0
     starts: list[Start] = field(default_factory=list)
+    strange: set[str] = field(default_factory=set)
 
-    def blocks(self, size: int = BLOCK) -> Iterator[Block]:
-        """Yield the file's blocks, of about `size` bytes."""
+    def blocks(self, size: int = BLOCK, first: int | None = None) -> Iterator[Block]:
+        """Yield the file's blocks, of about `size` bytes, the first one of about `first`."""
         with self.source.open() as file:
             skip(file, self.dialect.offset)
-            yield from blocks(self.source.path, file, self.dialect, size)
+            yield from blocks(self.source.path, file, self.dialect, size, first)
 
     def start(self, block: Block, first_row: int) -> None:
         """Note where a block begins."""
@@ -126,6 +153,9 @@ def open_text(source: Source, choice: ColumnChoice, need_target: bool) -> Dialec
             f"{source.path}: line {1 + head[: head.index(0)].count(10)}: a NUL byte: not text; "
             "expected CSV, Parquet, Arrow, NPY, NPZ, IDX or libsvm"
         )
+    for pattern, what in NO_TABLES:
+        if pattern.match(head):
+            raise DataError(f"{source.path}: {what.format(path=source.path)}")
     head, whole = _long_head(source)
     bom = len(BOM) if head.startswith(BOM) else 0
     options = choice.options
@@ -215,8 +245,20 @@ class TextFiles:
         """Rows of all, once they are counted."""
         return self.files[-1].first_row + self.files[-1].n_rows
 
-    def gather(self, columns: Mapping[str, Gathered], size: int = BLOCK) -> None:
+    def gather(
+        self, columns: Mapping[str, Gathered], size: int = BLOCK, first: int | None = FIRST
+    ) -> None:
         """Read all files once, in blocks of about `size` bytes, and give some columns their texts.
+
+        Parameters
+        ----------
+        columns : mapping of str to Gathered
+            The columns.
+        size : int
+            Bytes of a block.
+        first : int or None
+            Bytes of each file's first block, None for `size`: the sooner it is seen which columns
+            are decimals, the fewer texts there are.
 
         Raises
         ------
@@ -227,12 +269,14 @@ class TextFiles:
         for file in self.files:
             parser = self.parser(file, list(columns))
             file.first_row, file.starts = row, []
-            for block in file.blocks(size):
+            for block in file.blocks(size, first):
+                parser.plain = {name for name, column in columns.items() if column.decimals}
                 texts = parser.columns(block)
                 file.start(block, row)
                 for name, column in columns.items():
                     column.add(texts.pop(name))
                 row = next(iter(columns.values())).n_rows
+                bridge.give_back()
             file.n_rows = row - file.first_row
             for column in columns.values():
                 column.end_file()
@@ -243,7 +287,9 @@ class TextFiles:
     def parser(self, file: TextFile, used: Sequence[str], threads: bool = False) -> Parser:
         """Return what parses some columns of a file."""
         missing = self.columns[used[0]].hints.missing
-        return Parser(file.source.path, file.dialect, used, missing, threads)
+        parser = Parser(file.source.path, file.dialect, used, missing, threads)
+        parser.strange = file.strange
+        return parser
 
     def decide(self) -> None:
         """Decide what each column is, once all rows are counted.

@@ -24,12 +24,14 @@ from fastrelu.app.data.meaning import (
     told,
     unfit,
 )
-from fastrelu.app.data.meaning.dates import ORDERS
+from fastrelu.app.data.meaning.dates import ORDERS, of_digits
+from fastrelu.app.data.meaning.numbers import Written
 from fastrelu.app.data.meaning.vector_count import count, count_numbers
 from fastrelu.app.data.meaning.vector_values import encoded, numbers_in, values_of
 from fastrelu.app.errors import DataError
 
 UNNAMED = ("column 1", "Unnamed: 0")
+POINT = Written(".")
 NAN = "(?i)^ *[+-]?nan *$"
 
 
@@ -103,7 +105,7 @@ class Gathered:
         order = self.hints.order
         form = order if order is not None and order not in ORDERS else ""
         self.evidence = Evidence(self.hints.missing, form)
-        if self.kind in ("text", "date"):
+        if self.kind in ("text", "date") or of_digits(form):
             self.plain = False
         self.counter = self.name in UNNAMED
 
@@ -112,11 +114,24 @@ class Gathered:
         """Whether its cells have to be counted to know what it is."""
         return self.known is None and self.kind != "text"
 
+    @property
+    def decimals(self) -> bool:
+        """Whether so far all are plain numbers, some of them with a point, which codes have not.
+
+        No more than their number is to be learned from further ones, so they need no texts.
+        """
+        known = self.known is not None and (self.known.kind, self.known.decimal) == ("number", ".")
+        counted = self.counted and POINT in self.evidence.first
+        return self.plain and not self.evidence.form and (known or counted)
+
     def add(self, texts: Any) -> None:
-        """Take the texts of the next rows, a pyarrow StringArray."""
+        """Take the texts of the next rows, a pyarrow StringArray; a DoubleArray if `decimals`."""
         first = self.n_rows
         self.n_rows += len(texts)
         part: Any = None
+        if bridge.is_numbers(texts):
+            self._add_decimals(texts, first)
+            return
         if self.plain:
             part = self._numbers(texts, first)
         if part is None:
@@ -128,6 +143,21 @@ class Gathered:
             self.counter = isinstance(part, np.ndarray) and self._counts_on(part, first)
         if self.role == "target" and self.nan_row is None:
             self._look_for_nan(texts, part, first)
+        if self.keep:
+            self.parts.append((first, part))
+
+    def _add_decimals(self, numbers: Any, first: int) -> None:
+        part = bridge.values(numbers, np.float64, np.nan)
+        there = bridge.valid(numbers) & np.isnan(part)  # NaN as a text
+        gaps = int(np.isnan(part).sum())
+        if self.counted:
+            self.evidence.add_missing(gaps)
+            if len(part) > gaps:
+                self.evidence.add_numbers(POINT, len(part) - gaps, None)
+        if self.counter and len(part):
+            self.counter = self._counts_on(part, first)
+        if self.role == "target" and self.nan_row is None and there.any():
+            self.nan_row = first + int(np.argmax(there))
         if self.keep:
             self.parts.append((first, part))
 
@@ -238,6 +268,8 @@ def values(column: Gathered, meaning: Meaning, places: Places, strict: bool = Tr
                 what = f"{places.full(first + wrong)}: {column.role} {column.name!r}"
                 text = texts[wrong].as_py().strip()
                 raise unfit(what, text, meaning, column.said)
+        if meaning.kind == "number":
+            part = column.hints.missing.without(part)
         if strict:
             _refuse_infinite(column, first, part, places)
         found.append(part)

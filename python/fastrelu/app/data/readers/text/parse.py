@@ -17,6 +17,7 @@ from fastrelu.app.errors import DataError
 INNER = 1 << 20  # bytes that one thread parses
 COMMENT = re.compile(rb"^#[ #].*(?:\r?\n|\Z)", re.MULTILINE)
 NAN = re.compile(r"[+-]?nan", re.IGNORECASE)
+PLACE = re.compile(r"In CSV column #(\d+)")  # in pyarrow's messages
 
 
 class Parser:
@@ -41,6 +42,11 @@ class Parser:
     ----------
     comments : int
         Lines that begin with # and were left out so far.
+    plain : set of str
+        Columns to parse as float64 at once, which saves their texts; one that turns out to have
+        other cells is parsed as texts from then on.
+    strange : set of str
+        Those that turned out so; parsers of one file may share them.
     """
 
     def __init__(
@@ -53,6 +59,8 @@ class Parser:
     ) -> None:
         self.source, self.dialect, self.used = source, dialect, list(used)
         self.comments = 0
+        self.plain: set[str] = set()
+        self.strange: set[str] = set()
         pa = pyarrow(f"{source}: CSV")
         from pyarrow import csv
 
@@ -61,27 +69,71 @@ class Parser:
         first = int(dialect.labels)
         places = {name: str(first + j) for j, name in enumerate(dialect.names)}
         self._fields = [places[name] for name in self.used]
+        self._names = {int(places[name]): name for name in self.used}
         if dialect.trailing:
             self._fields.append(str(dialect.width - 1))
         names = [str(j) for j in range(dialect.width)]
         self._read = csv.ReadOptions(column_names=names, use_threads=threads, block_size=INNER)
         nulls = [word for word in missing.spellings() if not NAN.fullmatch(word)]
-        self._convert = csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
-            include_columns=self._fields,
-            null_values=nulls,
-            strings_can_be_null=True,
-            check_utf8=False,  # a block is checked as a whole
-        )
+        self._nulls, self._all = nulls, names
+        self._conversions: dict[frozenset[str], Any] = {}
+
+    def _convert(self, plain: frozenset[str]) -> Any:
+        """Return pyarrow's options for some columns of float64, the others of texts."""
+        if plain not in self._conversions:
+            pa = self._pa
+            types = dict.fromkeys(self._all, pa.string())
+            fields = zip(self.used, self._fields, strict=False)
+            types |= {field: pa.float64() for name, field in fields if name in plain}
+            self._conversions[plain] = self._csv.ConvertOptions(
+                column_types=types,
+                include_columns=self._fields,
+                null_values=self._nulls,
+                strings_can_be_null=True,
+                check_utf8=False,  # a block is checked as a whole
+            )
+        return self._conversions[plain]
 
     def columns(self, block: Block) -> dict[str, Any]:
-        """Return the columns of a block by name, each a pyarrow StringArray.
+        """Return the columns of a block by name: a pyarrow StringArray, or DoubleArray if `plain`.
 
         Raises
         ------
         DataError
             If the text is not UTF-8, or a row has another number of fields.
         """
+        self._check_text(block)
+        data = block.data
+        if b"#" in data and not block.newlines:
+            data, n = COMMENT.subn(b"", data)
+            self.comments += n
+        if self.dialect.separator == " ":
+            data = _single_spaced(data)
+        plain = frozenset(self.plain - self.strange)
+        try:
+            table = self._read_block(block, data, plain)
+        except (self._pa.ArrowException, ValueError, KeyError) as error:
+            self._note_strange(str(error), plain)
+            try:
+                table = self._read_block(block, data, frozenset()) if plain else None
+            except (self._pa.ArrowException, ValueError, KeyError) as again:
+                raise self._explained(block, again) from None
+            if table is None:
+                raise self._explained(block, error) from None
+        found = [_one(table.column(name)) for name in self._fields]
+        if self.dialect.trailing and found.pop().null_count != table.num_rows:
+            raise self._explained(block, ValueError("a row has a field too many"))
+        return dict(zip(self.used, found, strict=True))
+
+    def _note_strange(self, error: str, plain: frozenset[str]) -> None:
+        """Note the column that pyarrow says is not plain; all of them if it names none."""
+        match = PLACE.search(error)
+        place = int(match[1]) if match is not None else -1
+        name = self._names.get(place)
+        self.strange |= {name} if name in plain else plain
+
+    def _read_block(self, block: Block, data: bytes, plain: frozenset[str]) -> Any:
+        """Return a block as a pyarrow Table."""
         pa = self._pa
         skipped: list[str] = []
 
@@ -91,35 +143,22 @@ class Parser:
                 return "skip"
             return "error"
 
-        self._check_text(block)
-        data = block.data
-        if b"#" in data and not self.dialect.hashes and not block.newlines:
-            data, n = COMMENT.subn(b"", data)
-            self.comments += n
-        if self.dialect.separator == " ":
-            data = _single_spaced(data)
-        try:
-            table = self._csv.read_csv(
-                pa.BufferReader(pa.py_buffer(data)),
-                read_options=self._sized(data),
-                parse_options=self._csv.ParseOptions(
-                    delimiter=self.dialect.separator,
-                    quote_char=self.dialect.quote or False,
-                    double_quote=bool(self.dialect.quote),
-                    escape_char="\\" if self.dialect.escape else False,
-                    newlines_in_values=block.newlines,
-                    ignore_empty_lines=self.dialect.width > 1,
-                    invalid_row_handler=odd,
-                ),
-                convert_options=self._convert,
-            )
-        except (pa.ArrowException, ValueError, KeyError) as error:
-            raise self._explained(block, error) from None
+        table = self._csv.read_csv(
+            pa.BufferReader(pa.py_buffer(data)),
+            read_options=self._sized(data),
+            parse_options=self._csv.ParseOptions(
+                delimiter=self.dialect.separator,
+                quote_char=self.dialect.quote or False,
+                double_quote=bool(self.dialect.quote),
+                escape_char="\\" if self.dialect.escape else False,
+                newlines_in_values=block.newlines,
+                ignore_empty_lines=self.dialect.width > 1,
+                invalid_row_handler=odd,
+            ),
+            convert_options=self._convert(plain),
+        )
         self.comments += len(skipped)
-        found = [_one(table.column(name)) for name in self._fields]
-        if self.dialect.trailing and found.pop().null_count != table.num_rows:
-            raise self._explained(block, ValueError("a row has a field too many"))
-        return dict(zip(self.used, found, strict=True))
+        return table
 
     def _check_text(self, block: Block) -> None:
         if block.data.isascii():
@@ -135,6 +174,10 @@ class Parser:
 
     def _sized(self, data: bytes) -> Any:
         """Return the options for reading, with parts that hold the longest record."""
+        if not self._read.use_threads:  # one part, which need not be put together
+            return self._csv.ReadOptions(
+                column_names=self._read.column_names, use_threads=False, block_size=len(data) + 1
+            )
         longest = max(INNER, _longest_line(data) * 2) if len(data) > INNER else INNER
         options = self._read
         if longest > INNER:
@@ -170,7 +213,7 @@ class Parser:
         d = self.dialect
         for record in records(text, d.separator, d.quote, d.escape, line):
             n = len(record.fields)
-            if not d.hashes and record.fields[0].startswith(("# ", "##")):
+            if record.fields[0].startswith(("# ", "##")):
                 continue
             if n == 1 and d.width > 1 and not record.fields[0]:
                 continue
@@ -198,6 +241,8 @@ def _longest_line(data: bytes) -> int:
 
 def _one(column: Any) -> Any:
     """Return a chunked column as one array."""
+    if column.num_chunks == 1:
+        return column.chunk(0)  # not copied
     column = column.combine_chunks()
     return column.chunk(0) if hasattr(column, "num_chunks") and column.num_chunks else column
 
