@@ -2,6 +2,7 @@
 """What happens when things go wrong: docs/reliability.md names each of these tests."""
 
 import json
+import os
 import pickle
 import signal
 import subprocess
@@ -354,3 +355,99 @@ def test_a_checkpoint_with_other_arrays_is_a_value_error():
                 broken[name] = other
             with pytest.raises(model_file.FileError):
                 fastrelu.Trainer.from_checkpoint_content(broken, metadata)
+
+
+def test_a_save_through_a_link_writes_what_it_names(tmp_path):
+    (tmp_path / "there").mkdir()
+    link, file = tmp_path / "net.st", tmp_path / "there" / "real.st"
+    file.write_bytes(b"old")
+    link.symlink_to(file)
+    net = fastrelu.Network([2, 1], seed=3)
+    net.save(link)
+    assert link.is_symlink()
+    assert (fastrelu.load(file).parameters == net.parameters).all()
+    assert [p.name for p in (tmp_path / "there").iterdir()] == ["real.st"]
+
+
+def test_a_save_removes_what_killed_saves_of_the_file_have_left(tmp_path):
+    left = tmp_path / ".net.st.abcdefgh.part"
+    others = [".net.st.abc.part", ".other.st.abcdefgh.part", ".net.st.abcdefgi.part"]
+    for path in (left, *(tmp_path / name for name in others)):
+        path.write_bytes(b"part")
+        if path.name != others[-1]:  # which is a moment old: perhaps somebody writes it
+            os.utime(path, (1e9, 1e9))
+    fastrelu.Network([2, 1]).save(tmp_path / "net.st")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*others, "net.st"])
+
+
+def test_force_removes_no_hidden_files_of_others(tmp_path):
+    pytest.importorskip("click")
+    from fastrelu.app.run_folder import RunFolder
+
+    mine, own = tmp_path / ".notes.part", tmp_path / ".metrics.json.abcdefgh.part"
+    for path in (mine, own):
+        path.write_bytes(b"part")
+    folder = RunFolder(tmp_path)
+    folder.take(force=True)
+    folder.clear()
+    folder.close()
+    assert (mine.exists(), own.exists()) == (True, False)
+
+
+HOSTILE = "a\x1b]0;owned\x07\x1b[31m\x9b31m\u202eb"
+
+
+def test_what_comes_from_files_is_shown_escaped(tmp_path):
+    pytest.importorskip("pyarrow")
+    from command_tools import run
+
+    data = tmp_path / "data.csv"
+    rows = [f"{i},{['x', HOSTILE][i % 2]},{i % 3}" for i in range(60)]
+    data.write_text(f"{HOSTILE},kind,y\n" + "\n".join(rows), encoding="utf-8")
+    out = tmp_path / "run"
+    trained = run("train", data, "--target", "y", "--epochs", 1, "--out", out)
+    assert trained.exit_code == 0, trained.output
+    other = tmp_path / "other.csv"
+    other.write_text(f"{HOSTILE}2,kind,y\n1,{HOSTILE}{HOSTILE},0\n", encoding="utf-8")
+    results = [
+        trained,
+        run("info", out),
+        run("info", out, "--json"),
+        run("inspect", data),
+        run("inspect", data, "--json"),
+        run("evaluate", out, other),
+        run("train", data, "--target", HOSTILE + "z"),
+        run("info", tmp_path / HOSTILE),
+    ]
+    for result in results:
+        assert not set(result.output) & set("\x1b\x07\x9b\u202e"), result.output
+    assert "\\x1b" in results[1].output
+    columns = json.dumps(json.loads(results[4].stdout), ensure_ascii=False)
+    assert "\x9b" in columns  # JSON means what the file has
+
+
+class NoMemory(np.ndarray):
+    """Values that cannot be converted, as if memory had run out."""
+
+    def astype(self, *arguments, **options):
+        raise MemoryError
+
+    def __array_ufunc__(self, *arguments, **options):
+        raise MemoryError
+
+
+def test_the_error_state_of_numpy_survives_a_conversion_without_memory():
+    before = np.geterr()
+    with pytest.raises(MemoryError):
+        fastrelu.Network([2, 1])(np.ones((2, 2), "i8").view(NoMemory))
+    assert np.geterr() == before
+
+
+def test_the_error_state_of_numpy_survives_a_sparse_sum_without_memory():
+    sp = pytest.importorskip("scipy.sparse")
+    before = np.geterr()
+    X = sp.csr_matrix(([1.0, 1.0], [1, 1], [0, 2]), shape=(1, 2), dtype="f4")
+    X.data = X.data.view(NoMemory)
+    with pytest.raises(MemoryError):
+        fastrelu.Network([2, 1])(X)
+    assert np.geterr() == before

@@ -12,6 +12,7 @@ import click
 
 from fastrelu.app.errors import TrainingError
 from fastrelu.app.kinds import Choice, Kind, Switch
+from fastrelu.app.printable import printable
 from fastrelu.app.run.interrupt import Interrupted
 from fastrelu.app.settings import READING, SOURCE, default, flag, options, shown
 
@@ -33,7 +34,7 @@ class Command(click.Command):
         except TrainingError as error:
             stop(error.exit_code, str(error))
         except Interrupted as reason:
-            click.echo(str(reason), err=True)
+            click.echo(printable(str(reason)), err=True)
             raise SystemExit(reason.exit_code) from None
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
@@ -73,7 +74,7 @@ def unexpected(error: Exception) -> str:
 
 def stop(code: int, text: str) -> NoReturn:
     """Say what went wrong in one line, and end."""
-    click.echo(f"error: {text}", err=True)
+    click.echo(f"error: {printable(text)}", err=True)
     raise SystemExit(code)
 
 
@@ -168,4 +169,4 @@ def required(data: tuple[str, ...], sql: str | None) -> None:
 def warn_seen(texts: Iterable[str]) -> None:
     """Warn of what the rows had that training had not."""
     for text in texts:
-        click.echo(f"warning: {text}", err=True)
+        click.echo(f"warning: {printable(text)}", err=True)
