@@ -451,3 +451,63 @@ def test_the_error_state_of_numpy_survives_a_sparse_sum_without_memory():
     with pytest.raises(MemoryError):
         fastrelu.Network([2, 1])(X)
     assert np.geterr() == before
+
+
+IRIS_NAMES = (
+    ",".join(f"{a} {b} (cm)" for a in ("sepal", "petal") for b in ("length", "width")) + "\n"
+)
+
+
+@pytest.fixture(scope="module")
+def iris_run(tmp_path_factory):
+    pytest.importorskip("pyarrow")
+    from command_tools import run
+
+    folder = tmp_path_factory.mktemp("iris")
+    done = run("train", "iris", "--epochs", 1, "--out", folder / "run", "--quiet")
+    assert done.exit_code == 0, done.output
+    (folder / "rows.csv").write_text(IRIS_NAMES + "1,2,3,4\n" * 10)
+    return folder
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("command", ["predict", "info", "inspect"])
+def test_a_full_standard_output_is_status_5(command, iris_run):
+    from command_tools import start
+
+    with open("/dev/full", "w") as full:
+        files = {"predict": [iris_run / "run", iris_run / "rows.csv"], "info": [iris_run / "run"]}
+        process = start(command, *files.get(command, [iris_run / "rows.csv"]), stdout=full)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 5, said
+    assert said.startswith("error: standard output: ") or "\nerror: standard output: " in said
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_predict_leaves_no_file(number, code, iris_run, tmp_path):
+    from command_tools import start
+
+    os.mkfifo(tmp_path / "rows.csv")
+    process = start("predict", iris_run / "run", tmp_path / "rows.csv", "--out", tmp_path / "o.csv")
+    with open(tmp_path / "rows.csv", "w") as rows:  # which waits until it is read
+        rows.write(IRIS_NAMES)
+        rows.flush()
+        process.send_signal(number)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == code, said
+    assert [p.name for p in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_an_ignored_signal_stays_ignored():
+    pytest.importorskip("click")
+    from fastrelu.app.run.interrupt import Interrupt
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with Interrupt("text") as interrupt:
+            signal.raise_signal(signal.SIGTERM)
+        assert interrupt.asked is None
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)

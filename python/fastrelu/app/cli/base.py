@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -10,15 +11,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from fastrelu.app.errors import TrainingError
+from fastrelu.app.errors import OutputError, TrainingError
 from fastrelu.app.kinds import Choice, Kind, Switch
 from fastrelu.app.printable import printable
-from fastrelu.app.run.interrupt import Interrupted
+from fastrelu.app.run.interrupt import Interrupt, Interrupted
 from fastrelu.app.settings import READING, SOURCE, default, flag, options, shown
 
 if TYPE_CHECKING:
     from fastrelu.app.data.meaning import ReadOptions
 
+#: What a system says when a file takes no more.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -28,7 +31,8 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with Interrupt("interrupted"):
+                return super().invoke(ctx)
         except (click.exceptions.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except TrainingError as error:
@@ -43,6 +47,10 @@ class Command(click.Command):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(141) from None
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is None:
+                # Not the run folder's files, whose errors are TrainingErrors. What is left is lost.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                stop(OutputError.exit_code, f"standard output: {error.strerror}")
             if os.environ.get("FASTRELU_DEBUG"):
                 raise
             stop(getattr(error, "exit_code", 1), unexpected(error))
