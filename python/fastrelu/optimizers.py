@@ -59,6 +59,8 @@ class Optimizer:
         _classes[cls.name] = cls
 
     def __post_init__(self) -> None:
+        if not hasattr(self, "info"):
+            raise TypeError(f"optimizer: expected one of {', '.join(names())}, got their base")
         if not callable(self.learning_rate):
             real_number("learning_rate", self.learning_rate, 0.0)
         for number in self.info.numbers.values():
