@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "dispatch.h"
 #include "fp_environment.h"
 #include "predict.h"
 
@@ -20,22 +21,9 @@ void add_row_losses(const T* losses, const double* weights, Range rows, LossSums
   }
 }
 
-template <class T>
-bool all_finite(const T* values, std::size_t n) {
-  // 0 times an infinity or NaN is NaN. Several sums, since one would be a chain of latencies.
-  constexpr std::size_t kSums = 16;
-  T sums[kSums] = {};
-  std::size_t i = 0;
-  for (; i + kSums <= n; i += kSums) {
-    for (std::size_t j = 0; j < kSums; ++j) sums[j] += values[i + j] * T(0);
-  }
-  for (; i < n; ++i) sums[0] += values[i] * T(0);
-  return std::all_of(sums, sums + kSums, [](T sum) { return sum == T(0); });
-}
-
 // Rows between two looks at all parameters, for each of their arrays: a row takes some 3
 // multiply-adds a parameter, so that looking and copying is below a hundredth of that.
-constexpr std::uint64_t kRowsBetween = 256;
+constexpr std::uint64_t kRowsBetween = 1024;
 
 }  // namespace
 
@@ -65,7 +53,7 @@ bool Trainer<T>::run(const LoopOptions& options, Totals& totals) {
 template <class T>
 bool Trainer<T>::keep_finite() {
   const std::size_t n = net_->parameter_count(), arrays = optimizer_.spec().state_count();
-  if (!all_finite(net_->parameters(), n)) {
+  if (!kernels<T>().all_finite(net_->parameters(), n)) {
     divergence_ = {true, optimizer_.progress.step, epoch_loss()};
     go_back();
     return false;
@@ -101,7 +89,7 @@ bool Trainer<T>::keep_before_run() {
   divergence_ = {};
   if (!kept_.any) {
     // Parameters that are not finite from the start are for the first step to report.
-    if (all_finite(net_->parameters(), net_->parameter_count())) keep_finite();
+    if (kernels<T>().all_finite(net_->parameters(), net_->parameter_count())) keep_finite();
     return true;
   }
   const std::uint64_t rows = (optimizer_.progress.step - kept_.progress.step) * options_.batch_size;

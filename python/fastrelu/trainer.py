@@ -27,7 +27,6 @@ from fastrelu.history import (
     Progress,
     call_callbacks,
     checked_callbacks,
-    warn_of_divergence,
 )
 from fastrelu.network import Network
 from fastrelu.optimizers import Optimizer
@@ -284,7 +283,6 @@ class Trainer(EpochMethods, CheckpointMethods):
                         record = self._one_epoch(data, None, sampling, validation)
                         assert record is not None
                         history.append(record)
-                        warn_of_divergence(history)
                         if call_callbacks(calls, self, record):
                             break
                     epoch.end_run(self._core)
