@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "linear_rows.h"
+#include "poll.h"
 
 // The chains of the kernels once more, in plain code.
 #define FASTRELU_ISA plain
@@ -333,7 +334,12 @@ double at_most(double x) {
 // Tightens the intervals of the units of layer k that intervals alone leave in doubt.
 template <class T>
 void tighten(const Network<T>& net, std::size_t k, Chains chains, BackSubstitution<T>& back,
-             LayerBounds& layer) {
+             PassWatch& watch, LayerBounds& layer) {
+  double work = 0;  // of kLanes bounds
+  for (std::size_t j = 0; j <= k; ++j) {
+    const Layer& before = net.layers()[j];
+    work += static_cast<double>(kLanes * before.fan_in * before.fan_out);
+  }
   std::vector<std::size_t> units;
   const bool output = k + 1 == net.layers().size();
   for (std::size_t o = 0; o < layer.size.size(); ++o) {
@@ -342,6 +348,7 @@ void tighten(const Network<T>& net, std::size_t k, Chains chains, BackSubstituti
   std::size_t unit[kLanes];
   double sign[kLanes], bound[kLanes];
   for (std::size_t at = 0; at < 2 * units.size(); at += kLanes) {
+    if (watch.stop(0, work)) throw Interrupted();
     const std::size_t lanes = std::min(kLanes, 2 * units.size() - at);
     for (std::size_t l = 0; l < lanes; ++l) {
       unit[l] = units[(at + l) / 2];
@@ -369,10 +376,11 @@ PreActivationBounds pre_activation_bounds(const Network<T>& net, const double* l
   for (const Layer& layer : net.layers()) layers.emplace_back(layer.fan_out);
   BackSubstitution<T> back(net, x, layers);
   PreActivationBounds out;
+  PassWatch watch;
   for (std::size_t k = 0; k < layers.size(); ++k) {
     LayerBounds& layer = layers[k];
     propagate(net, k, k == 0 ? x : layers[k - 1].a, rounding, chains, layer);
-    if (k > 0) tighten(net, k, chains, back, layer);
+    if (k > 0) tighten(net, k, chains, back, watch, layer);
     activate<T>(negative_slope<T>(net.layers()[k].activation), rounding, chains, layer);
     out.lower.insert(out.lower.end(), layer.z.lower.begin(), layer.z.lower.end());
     out.upper.insert(out.upper.end(), layer.z.upper.begin(), layer.z.upper.end());

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "hinge_exact.h"
 #include "hinge_points.h"
 #include "hinge_refine.h"
 #include "hinge_search.h"
@@ -58,7 +59,8 @@ HingeFit through(const Sorted& points) {
 
 }  // namespace
 
-HingeFit fit_hinges(const double* x, const double* y, std::size_t n_points, std::size_t hinges) {
+HingeFit fit_hinges(const double* x, const double* y, std::size_t n_points, std::size_t hinges,
+                    const std::function<void()>& poll) {
   // The y at most 1/4, so that no difference overflows.
   double largest = 0;
   for (std::size_t i = 0; i < n_points; ++i) largest = std::max(largest, std::fabs(y[i]));
@@ -77,7 +79,10 @@ HingeFit fit_hinges(const double* x, const double* y, std::size_t n_points, std:
     for (double& v : sorted.x) v = across.inside(v);
     for (double& v : sorted.y) v = up.inside(v);
     const HingePoints points(std::move(sorted.x), std::move(sorted.y), sorted.weight);
-    const Knots best = search_hinges(points, hinges);
+    Knots best = search_hinges(points, hinges, poll);
+    if (is_few(points.size(), hinges)) {
+      best = exact_hinges(points, hinges, std::move(best), poll);
+    }
     // The values are those for the knots as they are rounded, where two may have become one.
     for (const double knot : best.at) {
       const double rounded = across.outside(knot);

@@ -31,46 +31,6 @@ std::vector<Run> runs_of(const HingePoints& points, const std::vector<double>& k
   return runs;
 }
 
-// The pieces' lines, where a jump at knot k costs springs[k] times its square (infinity: none is
-// allowed; 0: the pieces are fitted each on its own).
-struct Lines {
-  double least = 0;
-  std::vector<double> before, after;  // values on both sides of each knot
-  std::vector<double> slopes;         // one more
-};
-Lines solve_lines(const std::vector<Run>& runs, const std::vector<double>& knots,
-                  const std::vector<double>& springs) {
-  const std::size_t n = knots.size();
-  std::vector<Parabola> before(n), after(n);
-  for (std::size_t k = 0; k < n; ++k) {
-    before[k] = k == 0 ? outermost(runs[0], knots[0])
-                       : Piece(runs[k], knots[k - 1], knots[k]).pass(after[k - 1]);
-    after[k] = before[k];
-    if (springs[k] < kInfinity) {
-      const double sum = before[k].weight + springs[k];
-      after[k].weight = sum > 0 ? before[k].weight * (springs[k] / sum) : 0;
-    }
-  }
-  const Parabola last = outermost(runs[n], knots[n - 1]);
-  Lines lines{least_of(after[n - 1], last), std::vector<double>(n), std::vector<double>(n),
-              std::vector<double>(n + 1)};
-  double value = best_of(after[n - 1], last);
-  lines.slopes[n] = outermost_slope(runs[n], knots[n - 1], value);
-  for (std::size_t k = n; k-- > 0;) {
-    lines.after[k] = value;
-    const double pull = before[k].weight + springs[k];
-    if (springs[k] < kInfinity && pull > 0) {
-      value = before[k].best + (value - before[k].best) * (springs[k] / pull);
-    }
-    lines.before[k] = value;
-    if (k == 0) break;
-    value = Piece(runs[k], knots[k - 1], knots[k]).back(after[k - 1], value);
-    lines.slopes[k] = (lines.before[k] - value) / (knots[k] - knots[k - 1]);
-  }
-  lines.slopes[0] = outermost_slope(runs[0], knots[0], lines.before[0]);
-  return lines;
-}
-
 double least_with(const HingePoints& points, const std::vector<double>& knots) {
   const std::vector<Run> runs = runs_of(points, knots);
   Parabola p = outermost(runs[0], knots[0]);
@@ -83,7 +43,7 @@ double least_with(const HingePoints& points, const std::vector<double>& knots) {
 // Where each knot goes if the pieces are fitted with these springs: to where its two lines cross,
 // but at most most of the way to its neighbours.
 std::vector<double> crossings(const HingePoints& points, const std::vector<double>& knots,
-                              const Lines& lines, const std::vector<double>& springs) {
+                              const HingeLines& lines, const std::vector<double>& springs) {
   const double first = points.x()[1], last = points.x()[points.size() - 2];
   std::vector<double> moved = knots;
   for (std::size_t k = 0; k < knots.size(); ++k) {
@@ -101,14 +61,15 @@ std::vector<double> crossings(const HingePoints& points, const std::vector<doubl
 
 // Joint steps of all knots (Levenberg-Marquardt; without damping each step fits all pieces on their
 // own and takes their crossings). Those of `fixed` stay.
-void joint_steps(const HingePoints& points, Knots& knots, const std::vector<bool>& fixed,
-                 int steps) {
+void joint_steps(const HingePoints& points, Knots& knots, const std::vector<bool>& fixed, int steps,
+                 const std::function<void()>& poll) {
   const std::size_t n = knots.at.size();
   double damping = 1e-3;
   for (int step = 0; step < steps; ++step) {
     const std::vector<Run> runs = runs_of(points, knots.at);
     const double before = knots.least;
     for (; damping < 1e6; damping *= 8) {
+      poll();
       std::vector<double> springs(n, kInfinity);
       for (std::size_t k = 0; k < n; ++k) {
         if (!fixed[k]) springs[k] = damping * (runs[k].weight + runs[k + 1].weight);
@@ -212,7 +173,7 @@ std::vector<Parabola> parabolas_from_right(const HingePoints& points,
 }
 
 // Moves one knot after another to its best place. Says whether any moved.
-bool move_each(const HingePoints& points, Knots& knots) {
+bool move_each(const HingePoints& points, Knots& knots, const std::function<void()>& poll) {
   constexpr std::size_t kReach = 48;  // points on either side
   std::vector<double>& at = knots.at;
   const std::size_t n = at.size();
@@ -221,6 +182,7 @@ bool move_each(const HingePoints& points, Knots& knots) {
   bool moved = false;
   Side left{true, 0, {}};
   for (std::size_t k = 0; k < n; ++k) {
+    poll();
     const bool last = k + 1 == n;
     const Side right{last, last ? 0 : at[k + 1], last ? Parabola{} : from_right[k + 1]};
     const std::size_t begin = k == 0 ? 0 : counts[k - 1];
@@ -238,36 +200,71 @@ bool move_each(const HingePoints& points, Knots& knots) {
 
 }  // namespace
 
+HingeLines solve_lines(const std::vector<Run>& runs, const std::vector<double>& knots,
+                       const std::vector<double>& springs) {
+  const std::size_t n = knots.size();
+  std::vector<Parabola> before(n), after(n);
+  for (std::size_t k = 0; k < n; ++k) {
+    before[k] = k == 0 ? outermost(runs[0], knots[0])
+                       : Piece(runs[k], knots[k - 1], knots[k]).pass(after[k - 1]);
+    after[k] = before[k];
+    if (springs[k] < kInfinity) {
+      const double sum = before[k].weight + springs[k];
+      after[k].weight = sum > 0 ? before[k].weight * (springs[k] / sum) : 0;
+    }
+  }
+  const Parabola last = outermost(runs[n], knots[n - 1]);
+  HingeLines lines{least_of(after[n - 1], last), std::vector<double>(n), std::vector<double>(n),
+                   std::vector<double>(n + 1)};
+  double value = best_of(after[n - 1], last);
+  lines.slopes[n] = outermost_slope(runs[n], knots[n - 1], value);
+  for (std::size_t k = n; k-- > 0;) {
+    lines.after[k] = value;
+    const double pull = before[k].weight + springs[k];
+    if (springs[k] < kInfinity && pull > 0) {
+      value = before[k].best + (value - before[k].best) * (springs[k] / pull);
+    }
+    lines.before[k] = value;
+    if (k == 0) break;
+    value = Piece(runs[k], knots[k - 1], knots[k]).back(after[k - 1], value);
+    lines.slopes[k] = (lines.before[k] - value) / (knots[k] - knots[k - 1]);
+  }
+  lines.slopes[0] = outermost_slope(runs[0], knots[0], lines.before[0]);
+  return lines;
+}
+
 HingeValues solve_hinges(const HingePoints& points, const std::vector<double>& knots) {
-  Lines lines =
+  HingeLines lines =
       solve_lines(runs_of(points, knots), knots, std::vector<double>(knots.size(), kInfinity));
   return {lines.least, std::move(lines.after), lines.slopes.front(), lines.slopes.back()};
 }
 
-Knots refine_hinges(const HingePoints& points, std::vector<double> start, int rounds) {
+Knots refine_hinges(const HingePoints& points, std::vector<double> start, int rounds,
+                    const std::function<void()>& poll) {
   Knots knots{std::move(start), 0};
   knots.least = least_with(points, knots.at);
-  joint_steps(points, knots, std::vector<bool>(knots.at.size(), false), 20);
+  joint_steps(points, knots, std::vector<bool>(knots.at.size(), false), 20, poll);
   for (int round = 0; round < rounds; ++round) {
     const double before = knots.least;
-    const bool moved = move_each(points, knots);
+    const bool moved = move_each(points, knots, poll);
     // A knot at a point is held there by a kink of the sum of squares; the others move on.
     std::vector<bool> fixed;
     for (const double knot : knots.at) fixed.push_back(points.x()[points.up_to(knot) - 1] == knot);
-    joint_steps(points, knots, fixed, 10);
+    joint_steps(points, knots, fixed, 10, poll);
     if (!moved || knots.least >= before * (1 - 1e-12)) break;
   }
   return knots;
 }
 
 std::vector<Knots> insert_hinge(const HingePoints& points, const std::vector<double>& knots,
-                                std::size_t stride) {
+                                std::size_t stride, const std::function<void()>& poll) {
   const std::size_t n = knots.size();
   const std::vector<std::size_t> counts = counts_of(points, knots);
   const std::vector<Parabola> from_right = parabolas_from_right(points, knots, counts);
   std::vector<Knots> found;
   Side left{true, 0, {}};
   for (std::size_t k = 0; k <= n; ++k) {
+    poll();
     const Side right{k == n, k == n ? 0 : knots[k], k == n ? Parabola{} : from_right[k]};
     const std::size_t begin = k == 0 ? 0 : counts[k - 1];
     const OneKnot one(points, left, right, begin, k == n ? points.size() : counts[k]);

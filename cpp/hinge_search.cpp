@@ -129,8 +129,9 @@ void keep_envelope(std::vector<Way>& ways, double low, double high) {
 
 class Search {
  public:
-  Search(const HingePoints& points, std::size_t n, std::vector<Place> places)
-      : points_(points), n_(n), places_(std::move(places)), m_(places_.size()) {
+  Search(const HingePoints& points, std::size_t n, std::vector<Place> places,
+         const std::function<void()>& poll)
+      : points_(points), n_(n), poll_(poll), places_(std::move(places)), m_(places_.size()) {
     for (std::size_t i = 0; i < m_; ++i) {
       heads_.push_back(points.run(0, places_[i].count));
       tails_.push_back(points.run(places_[i].count, points.size()));
@@ -157,8 +158,8 @@ class Search {
       }
       cuts.push_back(cut);
     }
-    Knots a = refine_hinges(points_, knots_at(cuts), 5);
-    Knots b = refine_hinges(points_, knots_at(even), 5);
+    Knots a = refine_hinges(points_, knots_at(cuts), 5, poll_);
+    Knots b = refine_hinges(points_, knots_at(even), 5, poll_);
     return b.least < a.least ? b : a;
   }
 
@@ -193,6 +194,7 @@ class Search {
     bounds_.assign(n_, std::vector<double>(m_, kInfinity));
     for (std::size_t i = 0; i < m_; ++i) bounds_[0][i] = tails_[i].rest;
     for (std::size_t k = 1; k < n_; ++k) {
+      poll_();
       for (std::size_t i = 0; i < m_; ++i) {
         for (std::size_t j = i + 1; j < m_; ++j) {
           bounds_[k][i] = std::min(bounds_[k][i], between(i, j).rest + bounds_[k - 1][j]);
@@ -223,6 +225,7 @@ class Search {
     const std::size_t begin = k == 0 ? 0 : layers_.back(), end = ways_.size();
     layers_.push_back(end);
     for (std::size_t j = k; j + (n_ - k) <= m_; ++j) {
+      poll_();
       const double allowed = limit_ - bounds_[n_ - 1 - k][j], to = places_[j].at;
       std::vector<Way> here;
       if (k == 0) {
@@ -271,6 +274,7 @@ class Search {
 
   const HingePoints& points_;
   std::size_t n_;
+  const std::function<void()>& poll_;
   std::vector<Place> places_;
   std::size_t m_;
   std::vector<Run> heads_, tails_, between_;
@@ -283,12 +287,12 @@ class Search {
 }  // namespace
 
 // Refines the starts, at first quickly, then the most promising of them.
-void improve(const HingePoints& points, const std::vector<std::vector<double>>& starts,
-             Knots& best) {
+void improve(const HingePoints& points, const std::vector<std::vector<double>>& starts, Knots& best,
+             const std::function<void()>& poll) {
   std::vector<std::pair<double, std::size_t>> order;
   std::vector<Knots> quick;
   for (std::size_t s = 0; s < starts.size(); ++s) {
-    quick.push_back(refine_hinges(points, starts[s], 0));
+    quick.push_back(refine_hinges(points, starts[s], 0, poll));
     order.emplace_back(quick[s].least, s);
   }
   std::sort(order.begin(), order.end());
@@ -297,7 +301,7 @@ void improve(const HingePoints& points, const std::vector<std::vector<double>>& 
   for (const auto& [least, s] : order) {
     if (least <= last * (1 + 1e-9)) continue;  // the same end once more
     last = least;
-    Knots end = refine_hinges(points, std::move(quick[s].at), kRounds);
+    Knots end = refine_hinges(points, std::move(quick[s].at), kRounds, poll);
     if (end.least < best.least) best = std::move(end);
     if (++refined == kRefined) break;
   }
@@ -325,27 +329,28 @@ std::vector<std::vector<double>> kicks(const HingePoints& points,
 
 // With one knot taken away and put in again where that helps most: also between two places.
 std::vector<std::vector<double>> exchanges(const HingePoints& points,
-                                           const std::vector<double>& knots) {
+                                           const std::vector<double>& knots,
+                                           const std::function<void()>& poll) {
   const std::size_t stride = std::max(points.size() / 1024, std::size_t{1});
   std::vector<std::vector<double>> starts;
   for (std::size_t k = 0; k < knots.size() && knots.size() > 1; ++k) {
     std::vector<double> fewer = knots;
     fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(k));
-    fewer = refine_hinges(points, std::move(fewer), 1).at;
-    std::vector<Knots> more = insert_hinge(points, fewer, stride);
+    fewer = refine_hinges(points, std::move(fewer), 1, poll).at;
+    std::vector<Knots> more = insert_hinge(points, fewer, stride, poll);
     more.resize(std::min(more.size(), kInserted));
     for (Knots& start : more) starts.push_back(std::move(start.at));
   }
   return starts;
 }
 
-Knots search_hinges(const HingePoints& points, std::size_t n) {
+Knots search_hinges(const HingePoints& points, std::size_t n, const std::function<void()>& poll) {
   // What is left of y without any function; below that times 1e-28 all is rounding.
   const double nothing = 1e-28 * points.run(0, points.size()).rest;
-  Search everywhere(points, n, places_everywhere(points, n));
+  Search everywhere(points, n, places_everywhere(points, n), poll);
   Knots best = everywhere.first();
   if (best.least <= nothing) return best;
-  improve(points, everywhere.best(best.at, kEnds), best);
+  improve(points, everywhere.best(best.at, kEnds), best, poll);
   // In half gaps, the distance of the places so far.
   std::size_t step = std::max(2 * points.size() / kPlaces, std::size_t{2});
   double before = kInfinity;
@@ -353,16 +358,16 @@ Knots search_hinges(const HingePoints& points, std::size_t n) {
     step = (step + 3) / 4;
     for (int turn = 0; turn < 3; ++turn) {
       before = best.least;
-      Search around(points, n, places_around(points, best.at, step));
-      improve(points, around.best(best.at, kNearEnds), best);
+      Search around(points, n, places_around(points, best.at, step), poll);
+      improve(points, around.best(best.at, kNearEnds), best, poll);
       if (best.least >= before * (1 - 1e-9)) break;
     }
   }
   for (int turn = 0; turn < 5 && best.least > nothing; ++turn) {
     before = best.least;
-    improve(points, kicks(points, best.at), best);
+    improve(points, kicks(points, best.at), best, poll);
     if (points.size() > kPlaces && n <= kExchanged)
-      improve(points, exchanges(points, best.at), best);
+      improve(points, exchanges(points, best.at, poll), best, poll);
     if (best.least >= before * (1 - 1e-9)) break;
   }
   return best;

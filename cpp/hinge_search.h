@@ -4,13 +4,14 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 
 #include "hinge_points.h"
 #include "hinge_refine.h"
 
 namespace fastrelu {
 
-// More than n + 2 points.
-Knots search_hinges(const HingePoints& points, std::size_t n);
+// More than n + 2 points. `poll` is called many times; what it throws ends the work.
+Knots search_hinges(const HingePoints& points, std::size_t n, const std::function<void()>& poll);
 
 }  // namespace fastrelu

@@ -2,6 +2,7 @@
 #include "loop.h"
 
 #include <chrono>
+#include <cmath>
 
 #include "fp_environment.h"
 
@@ -31,6 +32,7 @@ class BetweenSteps {
       close();
       const Poll& after = options_.after_step;
       if (after.call != nullptr && after.call(after.context)) return Next::end;
+      if (diverged()) return Next::end;
     }
     if (left_ == 0) return Next::end;
     if (watch_.due(work_)) return Next::pause;
@@ -51,6 +53,14 @@ class BetweenSteps {
   bool all_taken() const { return left_ == 0; }
 
  private:
+  bool diverged() {
+    const StepResult& r = step_.result();
+    if (options_.divergence == nullptr || std::isfinite(r.loss)) return false;
+    *options_.divergence = {true, step_.next_time() - 1,
+                            r.weight == 0 ? r.loss : r.loss / r.weight};
+    return true;
+  }
+
   void close() {
     const StepResult& r = step_.result();
     if (options_.by_rows) {

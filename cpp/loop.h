@@ -31,6 +31,13 @@ struct Totals {
   double loss = 0, weight = 0, penalty = 0;
 };
 
+// A step whose loss is not finite, or after which the parameters are not.
+struct Divergence {
+  bool happened = false;
+  std::uint64_t step = 0;  // of the optimizer, from 1
+  double loss = 0;         // the mean over the step's rows, before its update
+};
+
 struct LoopOptions {
   const double* learning_rates = nullptr;  // that of each step, from the first on
   Poll poll;                               // asked some 20 times a second
@@ -38,6 +45,7 @@ struct LoopOptions {
   // Totals::loss and penalty add up rows * mean loss and rows * penalty of each minibatch, as the
   // estimators report; else loss and weight add up its rows' weighted losses and their weights.
   bool by_rows = false;
+  Divergence* divergence = nullptr;  // stop at the first one, and say so here
 };
 
 template <class T>

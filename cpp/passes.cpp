@@ -131,6 +131,29 @@ void activation_backward_part(const Layer& layer, std::size_t k, const Activatio
   }
 }
 
+double multiply_adds(std::size_t results, std::size_t terms) {
+  return static_cast<double>(results) * static_cast<double>(terms);
+}
+
+// f(piece) for the pieces of `mine`, each of about `each` things that take `work` multiply-adds; in
+// one piece where nobody watches.
+template <class T, class F>
+void in_pieces(const Worker<T>& worker, Range mine, std::size_t each, double work, F f) {
+  if (worker.watch == nullptr) return f(mine);
+  for (Range piece = mine; piece.begin < mine.end; piece.begin = piece.end) {
+    if (worker.watch->stopped()) return;
+    piece.end = std::min(piece.begin + each, mine.end);
+    f(piece);
+    worker.watch->stop(worker.t, work * static_cast<double>(piece.size()));
+  }
+}
+
+// Panels of rows in a piece: enough that packing a panel of W is a small part.
+template <class T>
+constexpr std::size_t kPiecePanels = 256 / kPanel<T>;
+// Units of the weight gradient in a piece.
+constexpr std::size_t kPieceUnits = 64;
+
 template <class T>
 Panels<T> first_rows(Panels<T> a, std::size_t rows) {
   a.cols = rows;
@@ -257,11 +280,14 @@ void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t ro
                                          worker.scratch, ahead);
     f.out_begin = outputs.begin;
     f.out_end = outputs.end;
-    f.panel_begin = mine.begin;
-    f.panel_end = mine.end;
     relay.begin(cut);
-    kernels<T>().dense_forward(f);
-    activate_part(layer, k, a, {outputs, mine}, rows, dropout);
+    const double work = multiply_adds(outputs.size() * kPanel<T>, layer.fan_in);
+    in_pieces(worker, mine, kPiecePanels<T>, work, [&](Range piece) {
+      f.panel_begin = piece.begin;
+      f.panel_end = piece.end;
+      kernels<T>().dense_forward(f);
+      activate_part(layer, k, a, {outputs, piece}, rows, dropout);
+    });
   }
   relay.end();
 }
@@ -296,14 +322,18 @@ void backward_data_pass(const Network<T>& net, const Activations<T>& a,
     if (k > 0 && layers[k - 1].activation == Activation::relu) f.gate = read_only(a[k]);
     f.in_begin = inputs.begin;
     f.in_end = inputs.end;
-    f.panel_begin = mine.begin;
-    f.panel_end = mine.end;
     f.scratch = worker.scratch;
     relay.begin(cut);
-    kernels<T>().dense_backward_data(f);
-    if (k == 0) continue;
-    activation_backward_part(layers[k - 1], k - 1, a, dz.of(k - 1), {inputs, mine}, rows, dropout);
-    transpose_part(dz.of(k - 1), dz.by_rows[k - 1], inputs, mine, rows);
+    const double work = multiply_adds(inputs.size() * kPanel<T>, layer.fan_out);
+    in_pieces(worker, mine, kPiecePanels<T>, work, [&](Range piece) {
+      f.panel_begin = piece.begin;
+      f.panel_end = piece.end;
+      kernels<T>().dense_backward_data(f);
+      if (k == 0) return;
+      const Panels<T>& before = dz.of(k - 1);
+      activation_backward_part(layers[k - 1], k - 1, a, before, {inputs, piece}, rows, dropout);
+      transpose_part(before, dz.by_rows[k - 1], inputs, piece, rows);
+    });
   }
   relay.end();
 }
@@ -311,8 +341,9 @@ void backward_data_pass(const Network<T>& net, const Activations<T>& a,
 template <class T>
 void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
                            const OutputGradients<T>& dz, std::size_t rows,
-                           const WeightGradients<T>& out, unsigned n, unsigned t, RowsAhead* ahead,
+                           const WeightGradients<T>& out, const Worker<T>& worker, RowsAhead* ahead,
                            std::size_t first) {
+  const unsigned n = worker.team.size(), t = worker.t;
   for (std::size_t k = net.layers().size(); k-- > first;) {
     const Layer& layer = net.layers()[k];
     const auto at = [&](T* base) { return base == nullptr ? nullptr : base + layer.weight_offset; };
@@ -330,10 +361,13 @@ void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
     f.state = out.state.from(layer.weight_offset);
     const std::size_t runs = (f.inputs + kGradientUnit - 1) / kGradientUnit;
     const Range units = share(runs * panel_count<T>(layer.fan_out), n, t);
-    f.unit_begin = units.begin;
-    f.unit_end = units.end;
     f.ahead = ahead;
-    kernels<T>().dense_backward_weights(f);
+    const double work = multiply_adds(rows * kPanel<T>, kGradientUnit);
+    in_pieces(worker, units, kPieceUnits, work, [&](Range piece) {
+      f.unit_begin = piece.begin;
+      f.unit_end = piece.end;
+      kernels<T>().dense_backward_weights(f);
+    });
   }
 }
 
@@ -353,7 +387,7 @@ void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
                                    const Worker<T>&, const Dropout*);                            \
   template void backward_weights_pass(                                                           \
       const Network<T>&, const Activations<T>&, const OutputGradients<T>&, std::size_t,          \
-      const WeightGradients<T>&, unsigned, unsigned, RowsAhead*, std::size_t);
+      const WeightGradients<T>&, const Worker<T>&, RowsAhead*, std::size_t);
 
 FASTRELU_INSTANTIATE(float)
 FASTRELU_INSTANTIATE(double)

@@ -22,6 +22,7 @@
 #include "kernels/kernels.h"
 #include "network.h"
 #include "panel_stack.h"
+#include "poll.h"
 #include "range.h"
 #include "thread_pool.h"
 
@@ -33,6 +34,9 @@ struct Worker {
   Team& team;
   unsigned t;
   T* scratch;  // scratch_size(net) values of its own
+  // The whole team's, asked between pieces of a layer, or null. Once it has stopped, the passes
+  // compute nothing more but wait for each other as ever.
+  PassWatch* watch = nullptr;
 };
 
 // Values of scratch that one thread needs for any pass over `net`.
@@ -112,7 +116,7 @@ struct WeightGradients {
 template <class T>
 void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
                            const OutputGradients<T>& dz, std::size_t rows,
-                           const WeightGradients<T>& out, unsigned n, unsigned t, RowsAhead* ahead,
+                           const WeightGradients<T>& out, const Worker<T>& worker, RowsAhead* ahead,
                            std::size_t first);
 
 // The forward pass of layer k from x to z, all outputs of all their rows; the caller narrows it.

@@ -4,7 +4,9 @@
 // belongs to one thread, the one that started the computation.
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <exception>
 
 namespace fastrelu {
 
@@ -12,6 +14,26 @@ namespace fastrelu {
 struct Poll {
   bool (*call)(void* context) = nullptr;
   void* context = nullptr;
+};
+
+// The poll that whole passes of this thread ask, if they take long: forward, losses, gradients,
+// bounds. Nobody, unless a ThreadPoll says otherwise.
+inline thread_local Poll thread_poll;
+
+class ThreadPoll {
+ public:
+  explicit ThreadPoll(Poll poll) : before_(thread_poll) { thread_poll = poll; }
+  ~ThreadPoll() { thread_poll = before_; }
+  ThreadPoll(const ThreadPoll&) = delete;
+  ThreadPoll& operator=(const ThreadPoll&) = delete;
+
+ private:
+  const Poll before_;
+};
+
+// What such a pass throws, on the thread that called it, when it was told to stop.
+struct Interrupted : std::exception {
+  const char* what() const noexcept override { return "stopped by its poll"; }
 };
 
 class Stopwatch {
@@ -41,6 +63,26 @@ class Stopwatch {
   Poll poll_;
   double work_ = 0;
   Clock::time_point last_;
+};
+
+// The poll of a pass by a team of threads: thread 0, the caller, asks, and all see the answer.
+class PassWatch {
+ public:
+  PassWatch() : watch_(thread_poll) {}
+  // After so much more work of thread t: whether to stop. What is computed then is of no use.
+  bool stop(unsigned t, double work) {
+    if (t == 0 && watch_.due(work) && watch_.stop()) stopped_.store(true);
+    return stopped();
+  }
+  bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
+  // For the caller, when the team has returned.
+  void throw_if_stopped() const {
+    if (stopped()) throw Interrupted();
+  }
+
+ private:
+  Stopwatch watch_;
+  std::atomic<bool> stopped_{false};
 };
 
 }  // namespace fastrelu

@@ -7,6 +7,7 @@
 #include "dispatch.h"
 #include "fp_environment.h"
 #include "passes.h"
+#include "poll.h"
 #include "sparse.h"
 #include "thread_choice.h"
 
@@ -34,17 +35,20 @@ RowsAhead block_ahead(const RowSource& x, std::size_t begin, std::size_t end, st
   return a;
 }
 
+// As many blocks for each thread, all of a size.
+std::size_t block_rows(std::size_t rows, unsigned threads) {
+  const std::size_t turns =
+      std::max<std::size_t>(1, (rows + threads * kBlockRows - 1) / (threads * kBlockRows));
+  return std::max<std::size_t>(1, (rows + threads * turns - 1) / (threads * turns));
+}
+
 // Calls f(first row, rows, panels of the outputs, scratch) for each block of rows of x, on as
 // many threads as pay.
 template <class T, class F>
 void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
   const KernelTable<T>& k = kernels<T>();
   const unsigned wanted = threads_for(multiply_adds(net, x, x.rows));
-  // As many blocks for each thread, all of a size.
-  const std::size_t turns =
-      std::max<std::size_t>(1, (x.rows + wanted * kBlockRows - 1) / (wanted * kBlockRows));
-  const std::size_t block = round_up(
-      std::max<std::size_t>(1, (x.rows + wanted * turns - 1) / (wanted * turns)), kPanel<T>);
+  const std::size_t block = round_up(block_rows(x.rows, wanted), kPanel<T>);
   const std::size_t blocks = (x.rows + block - 1) / block;
   const unsigned n = std::min(wanted, static_cast<unsigned>(std::max<std::size_t>(blocks, 1)));
   const std::vector<std::size_t> widths = activation_widths(net, x);
@@ -52,6 +56,8 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
   const std::size_t width = widest * block;
   const std::size_t own = scratch_size(net);
   std::atomic<std::size_t> next{0};
+  PassWatch watch;
+  const double block_work = multiply_adds(net, x, block);
   // Every thread's memory is taken here, where running out of it can be reported.
   AlignedBuffer<T> shared;
   const std::size_t each = round_up(2 * width + own, 16);
@@ -92,8 +98,10 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
         std::swap(in, out);
       }
       f(first, rows, in, scratch);
+      if (watch.stop(t, block_work)) return;
     }
   });
+  watch.throw_if_stopped();
 }
 
 }  // namespace
@@ -157,13 +165,15 @@ Activations<T> forward_cached(const Network<T>& net, const RowSource& x) {
   const unsigned n = threads_for(multiply_adds(net, x, x.rows));
   const std::size_t own = round_up(scratch_size(net), 16);
   AlignedBuffer<T> scratch(own * n);
+  PassWatch watch;
   run_parallel(n, [&](Team& team, unsigned t) {
     const FpEnvironment environment;
     const Range rows = own_rows<T>(x.rows, team.size(), t);
     const std::size_t first = load_inputs(net, x, {nullptr, 0}, a[0], a[1], a.derivative(1), rows);
-    const Worker<T> worker{team, t, scratch.data() + own * t};
+    const Worker<T> worker{team, t, scratch.data() + own * t, &watch};
     forward_pass(net, a, x.rows, worker, nullptr, first, nullptr);
   });
+  watch.throw_if_stopped();
   return a;
 }
 
@@ -190,6 +200,7 @@ void backward(const Network<T>& net, const RowSource& x, const Activations<T>& a
     first_gradient.reserve(x, rows, false, n);
     std::fill_n(gradient, net.inputs() * net.layers().front().fan_out, T(0));
   }
+  PassWatch watch;
   const Panels<T> dx_panels = dx != nullptr ? inputs[0] : Panels<T>{};
   const RowSource source{d_out, rows, net.outputs(),
                          static_cast<std::ptrdiff_t>(net.outputs() * sizeof(T)), false};
@@ -197,7 +208,7 @@ void backward(const Network<T>& net, const RowSource& x, const Activations<T>& a
     const FpEnvironment environment;
     const Range mine = own_rows<T>(rows, team.size(), t);
     k.load_rows(source, {nullptr, 0}, T(1), dz.of(net.layers().size() - 1), mine.begin, mine.end);
-    const Worker<T> worker{team, t, scratch.data() + own * t};
+    const Worker<T> worker{team, t, scratch.data() + own * t, &watch};
     backward_data_pass(net, a, dz, dx_panels, rows, worker, nullptr);
     if (dx != nullptr) {
       const auto stride = static_cast<std::ptrdiff_t>(net.inputs());
@@ -214,9 +225,10 @@ void backward(const Network<T>& net, const RowSource& x, const Activations<T>& a
       first_gradient.backward_weights(net, {x.sparse, {nullptr, 0}, rows}, out, dz.by_rows[0], t);
     }
     if (gradient != nullptr) {
-      backward_weights_pass(net, a, dz, rows, out, team.size(), t, nullptr, sparse ? 1 : 0);
+      backward_weights_pass(net, a, dz, rows, out, worker, nullptr, sparse ? 1 : 0);
     }
   });
+  watch.throw_if_stopped();
 }
 
 template <class T>

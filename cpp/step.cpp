@@ -59,6 +59,7 @@ void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
   updates_ = run.updates;
   fused_ = updates_ && !reducer_.is_needed();
   work_ = 3.0 * multiply_adds(net_, data.x, rows);
+  block_work_ = 3.0 * multiply_adds(net_, data.x, block);
   // Asked for once: the number of threads may be set meanwhile.
   threads_ = rows <= kFewRows ? 1 : threads_for(work_);
   if (block > kFewRows || sparse_ || !options_.dropout.empty()) reserve_blocks(block);
@@ -208,7 +209,10 @@ double Step<T>::shard_gradient(const ReadyStep<T>& step, Range shard, WeightGrad
       many_rows_gradient(step, block, out, team, t);
     }
     if (t == 0) sum = add_losses(rows, block, sum);
+    // Asked before the threads meet, and seen by all of them before they meet again.
+    if (watch_ != nullptr && t == 0) watch_->stop(t, block_work_);
     if (out.update == nullptr) team.wait();
+    if (watch_ != nullptr && watch_->stopped()) break;
   }
   return sum;
 }
@@ -257,7 +261,7 @@ void Step<T>::many_rows_gradient(const ReadyStep<T>& step, Range block,
   if (sparse_) {
     sparse_gradient_.backward_weights(net, {data_.x.sparse, pick, rows}, out, dz.by_rows[0], t);
   }
-  backward_weights_pass(net, a, dz, rows, out, team.size(), t, &ahead, loaded);
+  backward_weights_pass(net, a, dz, rows, out, worker, &ahead, loaded);
 }
 
 // What a loss needs to know of the minibatch's rows from `first` on, which are `rows` of the data

@@ -28,6 +28,7 @@
 #include "network.h"
 #include "optimizer.h"
 #include "passes.h"
+#include "poll.h"
 #include "reducer.h"
 #include "sparse.h"
 #include "thread_pool.h"
@@ -86,6 +87,9 @@ class Step {
 
   // Takes the memory for steps over minibatches of `data`.
   void begin_run(const DataSet<T>& data, const StepRun& run);
+  // Asked between the blocks of a large minibatch, from now on: of runs without updates alone.
+  // Once it has stopped, the gradient is of no use. Null: nobody.
+  void watch(PassWatch* watch) { watch_ = watch; }
   // As many threads as could be of use in a step of this run, and its multiply-adds at most.
   unsigned threads() const { return threads_; }
   double work() const { return work_; }
@@ -148,7 +152,8 @@ class Step {
   bool sparse_ = false, updates_ = true;
   bool fused_ = true;  // the update follows each block of the gradient at once
   unsigned threads_ = 1;
-  double work_ = 0;
+  double work_ = 0, block_work_ = 0;
+  PassWatch* watch_ = nullptr;
 
   RowFactors<T> factors_;
   AlignedBuffer<T> row_losses_;

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "thread_pool.h"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -97,11 +100,7 @@ class Pool {
   bool try_run(unsigned n, JobFunction job, void* context) {
     std::unique_lock<std::mutex> busy(busy_, std::try_to_lock);
     if (!busy.owns_lock()) return false;
-    while (threads_.size() + 1 < n) {
-      const auto index = static_cast<unsigned>(threads_.size() + 1);
-      const unsigned seen = generation_.load(std::memory_order_relaxed);
-      threads_.emplace_back([this, index, seen] { work(index, seen); });
-    }
+    n = std::min(n, start_threads(n));
     Team team(n);
     remaining_.store(n - 1, std::memory_order_relaxed);
     {
@@ -120,6 +119,21 @@ class Pool {
   }
 
  private:
+  // Starts threads until a team has n; returns how many it has, which are fewer where the system
+  // refuses one.
+  unsigned start_threads(unsigned n) {
+    try {
+      while (threads_.size() + 1 < n) {
+        const auto index = static_cast<unsigned>(threads_.size() + 1);
+        const unsigned seen = generation_.load(std::memory_order_relaxed);
+        threads_.emplace_back([this, index, seen] { work(index, seen); });
+      }
+    } catch (const std::system_error&) {  // no thread
+    } catch (const std::bad_alloc&) {     // no memory for its stack, or to list it
+    }
+    return static_cast<unsigned>(threads_.size() + 1);
+  }
+
   void work(unsigned index, unsigned seen) {
     const FpEnvironment environment;
     for (;;) {

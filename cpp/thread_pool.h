@@ -3,7 +3,8 @@
 //
 // run(n, job) calls job(team, t) for t = 0..n-1 at once, t = 0 on the caller, and returns when all
 // have returned. Jobs must not throw. If the pool is already at work for another thread, the job
-// runs on the caller alone, with n = 1: results never depend on n. Inside a job, team.wait() is a
+// runs on the caller alone, with n = 1, and where the system refuses threads with those that there
+// are: results never depend on n. Inside a job, team.wait() is a
 // barrier for its n threads. A waiting thread spins for some microseconds (waking a parked thread
 // costs 30 us), then yields to whatever the scheduler wants to run, then sleeps. Each pool thread
 // holds the default floating-point state while a job runs.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "dispatch.h"
 #include "fp_environment.h"
 #include "predict.h"
 
@@ -19,6 +20,10 @@ void add_row_losses(const T* losses, const double* weights, Range rows, LossSums
     sums->weight += weights != nullptr ? weights[r] : 1.0;
   }
 }
+
+// Rows between two looks at all parameters, for each of their arrays: a row takes some 3
+// multiply-adds a parameter, so that looking and copying is below a hundredth of that.
+constexpr std::uint64_t kRowsBetween = 1024;
 
 }  // namespace
 
@@ -46,6 +51,61 @@ bool Trainer<T>::run(const LoopOptions& options, Totals& totals) {
 }
 
 template <class T>
+bool Trainer<T>::keep_finite() {
+  const std::size_t n = net_->parameter_count(), arrays = optimizer_.spec().state_count();
+  if (!kernels<T>().all_finite(net_->parameters(), n)) {
+    divergence_ = {true, optimizer_.progress.step, epoch_loss()};
+    go_back();
+    return false;
+  }
+  kept_.any = false;  // should memory run out here
+  kept_.values.reserve(n * (1 + arrays));
+  std::copy_n(net_->parameters(), n, kept_.values.data());
+  for (std::size_t k = 0; k < arrays; ++k) {
+    std::copy_n(optimizer_.state().array(k), n, kept_.values.data() + (1 + k) * n);
+  }
+  kept_.progress = optimizer_.progress;
+  kept_.state = state;
+  kept_.any = true;
+  return true;
+}
+
+template <class T>
+void Trainer<T>::go_back() {
+  if (!kept_.any) return;
+  const std::size_t n = net_->parameter_count(), arrays = optimizer_.spec().state_count();
+  std::copy_n(kept_.values.data(), n, net_->parameters());
+  for (std::size_t k = 0; k < arrays; ++k) {
+    std::copy_n(kept_.values.data() + (1 + k) * n, n, optimizer_.state().array(k));
+  }
+  optimizer_.progress = kept_.progress;
+  state = kept_.state;
+  ++net_->version;
+}
+
+// Before an epoch is opened. False: it must not be.
+template <class T>
+bool Trainer<T>::keep_before_run() {
+  divergence_ = {};
+  if (!kept_.any) {
+    // Parameters that are not finite from the start are for the first step to report.
+    if (kernels<T>().all_finite(net_->parameters(), net_->parameter_count())) keep_finite();
+    return true;
+  }
+  const std::uint64_t rows = (optimizer_.progress.step - kept_.progress.step) * options_.batch_size;
+  if (rows < kRowsBetween * (1 + optimizer_.spec().state_count())) return true;
+  return keep_finite();
+}
+
+template <class T>
+bool Trainer<T>::run_guarded(LoopOptions options, Totals& totals) {
+  options.divergence = &divergence_;
+  const bool finished = run(options, totals);
+  if (divergence_.happened) go_back();
+  return finished && !divergence_.happened;
+}
+
+template <class T>
 double Trainer<T>::step(const DataSet<T>& data, double learning_rate) {
   const FpEnvironment environment;
   sampler_.begin_whole(data.x.rows);
@@ -66,7 +126,11 @@ double Trainer<T>::loss_and_gradient(const DataSet<T>& data, T* gradient) {
   LoopOptions options;
   options.learning_rates = &unused_rate;
   Totals totals;
+  PassWatch watch;
+  step_.watch(&watch);
   loop_.run(sampler_, step_, options, totals);
+  step_.watch(nullptr);
+  watch.throw_if_stopped();
   std::copy_n(step_.gradient(), net_->parameter_count(), gradient);
   return mean(totals);
 }
@@ -107,6 +171,8 @@ template <class T>
 bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const double* learning_rates,
                            Poll poll, Poll after_step) {
   const FpEnvironment environment;
+  const bool guarded = after_step.call == nullptr;
+  if (guarded && !keep_before_run()) return false;
   const std::size_t rows = data.x.rows;
   if (state.in_epoch) {
     sampler_.begin_epoch(sampling, rows, state.epoch, state.totals.steps);
@@ -115,18 +181,22 @@ bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const doub
   }
   begin_run(data, true);
   open_epoch(rows, sampling);
-  state.in_epoch = !run({learning_rates, poll, after_step, false}, state.totals);
-  return !state.in_epoch;
+  const LoopOptions options{learning_rates, poll, after_step, false, nullptr};
+  const bool finished = guarded ? run_guarded(options, state.totals) : run(options, state.totals);
+  if (!divergence_.happened) state.in_epoch = !finished;
+  return finished;
 }
 
 template <class T>
 bool Trainer<T>::run_block(const DataSet<T>& data, const Block& block, const double* learning_rates,
                            Poll poll) {
   const FpEnvironment environment;
+  if (!keep_before_run()) return false;
   sampler_.begin_order({block.order, block.count, options_.batch_size, 0});
   begin_run(data, true);
   open_epoch(block.epoch_rows, Sampling::blocks);
-  const bool taken = run({learning_rates, poll, {}, false}, state.totals);
+  const bool taken = run_guarded({learning_rates, poll, {}, false, nullptr}, state.totals);
+  if (divergence_.happened) return false;
   state.in_epoch = state.totals.steps < steps_in_epoch(block.epoch_rows, Sampling::blocks);
   return taken;
 }
@@ -135,10 +205,11 @@ template <class T>
 bool Trainer<T>::run_ordered(const DataSet<T>& data, const GivenOrder& order,
                              const double* learning_rates, Poll poll, Totals* totals) {
   const FpEnvironment environment;
+  *totals = {};
+  if (!keep_before_run()) return false;
   sampler_.begin_order(order);
   begin_run(data, true);
-  *totals = {};
-  return run({learning_rates, poll, {}, true}, *totals);
+  return run_guarded({learning_rates, poll, {}, true, nullptr}, *totals);
 }
 
 template <class T>

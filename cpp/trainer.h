@@ -62,7 +62,8 @@ class Trainer {
   // One step on exactly these rows; returns their loss.
   double step(const DataSet<T>& data, double learning_rate);
 
-  // Loss and gradient (laid out as the parameters) of these rows; nothing is updated.
+  // Loss and gradient (laid out as the parameters) of these rows; nothing is updated. This and the
+  // next two throw Interrupted where the calling thread's poll (poll.h) says stop.
   double loss_and_gradient(const DataSet<T>& data, T* gradient);
 
   // The loss of these rows, and the outputs (rows, outputs) unless that is null.
@@ -81,6 +82,15 @@ class Trainer {
   bool run_epoch(const DataSet<T>& data, Sampling sampling, const double* learning_rates, Poll poll,
                  Poll after_step = {});
   double epoch_loss() const;
+
+  // Where a run of an epoch, a block or an order has ended because of it; then all is as it was
+  // when the parameters were last known to be finite: at the beginning of that run, or of one
+  // before it where runs are short.
+  const Divergence& divergence() const { return divergence_; }
+  // Notes that all is finite now. If the parameters are not, goes back as above: false.
+  bool keep_finite();
+  // Others have changed the parameters: the next run notes them.
+  void forget_kept() { kept_.any = false; }
   // Begins an epoch unless one is open, and takes the block's steps. True: all are taken; false:
   // stopped by `poll` between two steps, state.totals.steps tells where. The epoch ends with its
   // last row. Needs n_shards == 1.
@@ -100,6 +110,9 @@ class Trainer {
  private:
   void begin_run(const DataSet<T>& data, bool updates);
   bool run(const LoopOptions& options, Totals& totals);
+  bool run_guarded(LoopOptions options, Totals& totals);
+  bool keep_before_run();
+  void go_back();
   void open_epoch(std::size_t rows, Sampling sampling);
 
   const TrainerOptions options_;
@@ -108,6 +121,14 @@ class Trainer {
   Step<T> step_;
   Sampler sampler_;
   Loop<T> loop_;
+  Divergence divergence_;
+  // Parameters and optimizer state when they were last known to be finite.
+  struct {
+    bool any = false;
+    AlignedBuffer<T> values;
+    OptimizerProgress progress;
+    TrainerState state;
+  } kept_;
 };
 
 }  // namespace fastrelu

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "dispatch.h"
+#include "quiet_numpy.h"
 #include "sparse.h"
 
 namespace fastrelu::python {
@@ -51,11 +52,8 @@ bool is_native(const py::array& a) {
 // A contiguous native copy of dtype T; a cast that overflows gives inf without a warning.
 template <class T>
 py::array cast_array(const py::array& a) {
-  const py::object quiet = py::module_::import("numpy").attr("errstate")(py::arg("all") = "ignore");
-  quiet.attr("__enter__")();
-  py::array copy = a.attr("astype")(py::dtype::of<T>(), py::arg("order") = "C");
-  quiet.attr("__exit__")(py::none(), py::none(), py::none());
-  return copy;
+  const QuietNumpy quiet;
+  return a.attr("astype")(py::dtype::of<T>(), py::arg("order") = "C");
 }
 
 template <class T>

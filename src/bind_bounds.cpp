@@ -18,12 +18,10 @@ py::tuple bounds_in_box(PyNetwork& self, const py::object& lower, const py::obje
     const Reading reading(self.guard);
     const auto from = as_contiguous<double>(lower, "lower", Shape(net.inputs()), true);
     const auto to = as_contiguous<double>(upper, "upper", Shape(net.inputs()), true);
-    PreActivationBounds bounds;
-    {
-      const py::gil_scoped_release release;
-      bounds = pre_activation_bounds(static_cast<const Network<T>&>(net), from.data, to.data,
-                                     rounding ? Chains::computed : Chains::exact);
-    }
+    const PreActivationBounds bounds = without_gil([&] {
+      return pre_activation_bounds(static_cast<const Network<T>&>(net), from.data, to.data,
+                                   rounding ? Chains::computed : Chains::exact);
+    });
     const Output<double> low = new_output<double>(Shape(bounds.lower.size()));
     const Output<double> high = new_output<double>(Shape(bounds.upper.size()));
     std::copy(bounds.lower.begin(), bounds.lower.end(), low.data);

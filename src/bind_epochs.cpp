@@ -22,6 +22,14 @@ struct PyDataSet {
   std::size_t rows;
 };
 
+}  // namespace
+}  // namespace fastrelu::python
+
+FASTRELU_RAISES_UNLESS_INITIALIZED(fastrelu::python::PyDataSet);
+
+namespace fastrelu::python {
+namespace {
+
 std::unique_ptr<PyDataSet> make_data(PyTrainer& self, const py::object& X, const py::object& y,
                                      const py::object& sample_weight, bool check_finite) {
   return self.visit([&](auto& trainer) {
@@ -59,10 +67,10 @@ bool run_epoch(PyTrainer& self, PyDataSet& data, const std::string& sampling,
     Signals signals{on_poll, nullptr};
     bool finished = false;
     {
-      const py::gil_scoped_release release;
-      finished = trainer.run_epoch(view, kind, rates, Poll{&Signals::poll, &signals});
+      const GilReleased release;
+      finished = trainer.run_epoch(view, kind, rates, signals.as_poll());
     }
-    if (signals.error) throw std::move(*signals.error);
+    signals.raise();
     return finished;
   });
 }
@@ -111,10 +119,10 @@ bool run_block(PyTrainer& self, PyDataSet& data, const py::object& order,
     Signals signals{on_poll, nullptr};
     bool taken = false;
     {
-      const py::gil_scoped_release release;
-      taken = trainer.run_block(view, block, rates, Poll{&Signals::poll, &signals});
+      const GilReleased release;
+      taken = trainer.run_block(view, block, rates, signals.as_poll());
     }
-    if (signals.error) throw std::move(*signals.error);
+    signals.raise();
     return taken;
   });
 }
@@ -145,10 +153,10 @@ py::tuple run_ordered(PyTrainer& self, PyDataSet& data, const py::object& order,
     Totals totals;
     bool finished = false;
     {
-      const py::gil_scoped_release release;
-      finished = trainer.run_ordered(view, given, rates, Poll{&Signals::poll, &signals}, &totals);
+      const GilReleased release;
+      finished = trainer.run_ordered(view, given, rates, signals.as_poll(), &totals);
     }
-    if (signals.error) throw std::move(*signals.error);
+    signals.raise();
     return py::make_tuple(finished, totals.loss, totals.penalty);
   });
 }
@@ -163,8 +171,7 @@ double gradient_of(Trainer<T>& trainer, const Data<T>& data, const py::array& gr
     throw py::value_error("gradient: expected a contiguous array of a number for each parameter");
   }
   T* const to = flat.mutable_data();
-  const py::gil_scoped_release release;
-  return trainer.loss_and_gradient(data.view, to);
+  return without_gil([&] { return trainer.loss_and_gradient(data.view, to); });
 }
 
 double data_gradient(PyTrainer& self, PyDataSet& data, const py::array& gradient) {
@@ -186,11 +193,8 @@ py::tuple evaluate(PyTrainer& self, const PyDataSet& data) {
     const FpEnvironment environment;
     const Reading reading(self.net->guard);
     const Output<T> out = new_output<T>(Shape(view.x.rows, net.outputs()));
-    double loss = 0;
-    {
-      const GilReleasedFor release(forward_work(net, view.x.rows));
-      loss = trainer.data_loss(view, out.data);
-    }
+    const double loss = without_gil(forward_work(net, view.x.rows),
+                                    [&] { return trainer.data_loss(view, out.data); });
     return py::make_tuple(loss, out.array);
   });
 }
@@ -205,10 +209,7 @@ py::tuple evaluate_part(PyTrainer& self, const PyDataSet& data, double loss_sum,
     const Reading reading(self.net->guard);
     const Output<T> out = new_output<T>(Shape(view.x.rows, net.outputs()));
     LossSums sums{loss_sum, weight_sum};
-    {
-      const py::gil_scoped_release release;
-      trainer.add_losses(view, out.data, &sums);
-    }
+    without_gil([&] { trainer.add_losses(view, out.data, &sums); });
     return py::make_tuple(sums.loss, sums.weight, out.array);
   });
 }

@@ -5,6 +5,7 @@
 #include "arrays.h"
 #include "bindings.h"
 #include "hinge_fit.h"
+#include "signal_check.h"
 
 namespace fastrelu::python {
 namespace {
@@ -17,8 +18,9 @@ py::tuple fit(const py::array& x, const py::array& y, std::size_t n_hinges) {
   const auto to = as_contiguous<double>(y, "y", shape, true);
   HingeFit fitted;
   {
-    const py::gil_scoped_release release;
-    fitted = fit_hinges(from.data, to.data, static_cast<std::size_t>(x.size()), n_hinges);
+    const GilReleased release;
+    fitted =
+        fit_hinges(from.data, to.data, static_cast<std::size_t>(x.size()), n_hinges, SignalCheck());
   }
   const Output<double> knots = new_output<double>(Shape(fitted.knots.size()));
   const Output<double> values = new_output<double>(Shape(fitted.values.size()));

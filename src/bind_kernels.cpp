@@ -26,7 +26,7 @@ void bind_elementwise(py::module_& m) {
         const T* from = z.data();
         T* to = out.mutable_data();
         const auto n = static_cast<std::size_t>(z.size());
-        const py::gil_scoped_release release;
+        const GilReleased release;
         kernels<T>().relu(from, to, n);
       },
       py::arg("z").noconvert(), py::arg("out").noconvert());
@@ -37,7 +37,7 @@ void bind_elementwise(py::module_& m) {
         const T *d = dh.data(), *a = h.data();
         T* to = out.mutable_data();
         const auto n = static_cast<std::size_t>(dh.size());
-        const py::gil_scoped_release release;
+        const GilReleased release;
         kernels<T>().relu_backward(d, a, to, n);
       },
       py::arg("dh").noconvert(), py::arg("h").noconvert(), py::arg("out").noconvert());
@@ -53,8 +53,7 @@ void bind_elementwise(py::module_& m) {
         const T* bias = b.is_none() ? nullptr : py::cast<Array>(b).data();
         const T* weights = w.data();
         T* to = out.mutable_data();
-        const py::gil_scoped_release release;
-        linear_relu(source, weights, bias, fan_out, to);
+        without_gil([&] { linear_relu(source, weights, bias, fan_out, to); });
       },
       py::arg("x").noconvert(), py::arg("W").noconvert(), py::arg("b"), py::arg("out").noconvert());
 }
@@ -103,6 +102,11 @@ class FloatingPointScope {
 };
 
 }  // namespace
+}  // namespace fastrelu::python
+
+FASTRELU_RAISES_UNLESS_INITIALIZED(fastrelu::python::FloatingPointScope);
+
+namespace fastrelu::python {
 
 void bind_kernels(py::module_& m) {
   bind_elementwise<float>(m);

@@ -27,6 +27,14 @@ struct Cache {
   Rows x;  // of sparse rows a copy; of others their number alone
 };
 
+}  // namespace
+}  // namespace fastrelu::python
+
+FASTRELU_RAISES_UNLESS_INITIALIZED(fastrelu::python::Cache);
+
+namespace fastrelu::python {
+namespace {
+
 void make_network(PyNetwork& self, const std::vector<std::size_t>& sizes, bool bias,
                   const std::string& dtype, const std::vector<std::string>& activations,
                   double scale) {
@@ -103,8 +111,9 @@ py::object forward_with(PyNetwork& self, Network<T>& net, const py::handle& X,
   const Shape shape = output_shape(x, net.outputs());
   Output<T> result = out.is_none() ? new_output<T>(shape) : as_output<T>(out, shape, x.keep);
   if (!out.is_none()) refuse_parameters(net, result, shape);
-  const GilReleasedFor release(forward_work(net, x.view.rows));
-  predict(static_cast<const Network<T>&>(net), x.view, result.data, result.stride, link);
+  without_gil(forward_work(net, x.view.rows), [&] {
+    predict(static_cast<const Network<T>&>(net), x.view, result.data, result.stride, link);
+  });
   return std::move(result.array);
 }
 
@@ -132,12 +141,11 @@ py::tuple forward_with_cache(PyNetwork& self, const py::object& X, bool check_fi
       cache->x.view.rows = x.view.rows;
       cache->x.one_row = x.one_row;
     }
-    {
-      const GilReleasedFor release(forward_work(net, x.view.rows));
+    without_gil(forward_work(net, x.view.rows), [&] {
       Activations<T> a = forward_cached(static_cast<const Network<T>&>(net), x.view);
       store_outputs(net, a, x.view.rows, out.data);
       cache->activations = std::move(a);
-    }
+    });
     return py::make_tuple(out.array, std::move(cache));
   });
 }
@@ -164,11 +172,10 @@ py::tuple backward_from(PyNetwork& self, const Cache& cache, const py::object& d
     Output<T> flat{py::none()}, dx{py::none()};
     if (parameters_wanted) flat = new_output<T>(Shape(net.parameter_count()));
     if (inputs_wanted) dx = new_output<T>(shape(net.inputs()));
-    {
-      const GilReleasedFor release(2 * forward_work(net, rows));
+    without_gil(2 * forward_work(net, rows), [&] {
       backward(static_cast<const Network<T>&>(net), cache.x.view,
                std::get<Activations<T>>(cache.activations), d.data, flat.data, dx.data);
-    }
+    });
     return py::make_tuple(flat.array, dx.array);
   });
 }
@@ -283,6 +290,8 @@ array([1., 1., 1.], dtype=float32)
            py::arg("activations"), py::arg("scale"))
       .def("_initialize", &initialize, py::arg("init"), py::arg("seed"))
       .def("_load_parameters", &load_parameters, py::arg("values"))
+      .def("_begin_read", [](PyNetwork& self) { self.guard.begin_read(); })
+      .def("_end_read", [](PyNetwork& self) { self.guard.end_read(); })
       .def("_begin_use", [](PyNetwork& self) { self.guard.begin_write(); })
       .def("_end_use", [](PyNetwork& self) { self.guard.end_write(); })
       .def("_forward", &forward, py::arg("X"), py::arg("out"), py::arg("check_finite"))

@@ -21,7 +21,7 @@ py::array_t<std::uint64_t> philox_words(std::uint64_t seed, std::uint64_t purpos
   const std::array<std::uint64_t, 4> counter{first / 4, 0, 0, 0};
   const std::array<std::uint64_t, 2> key{seed, purpose};
   {
-    const py::gil_scoped_release release;
+    const GilReleased release;
     kernels<float>().philox_blocks(counter.data(), key.data(), blocks, to);
   }
   return py::array_t<std::uint64_t>(static_cast<py::ssize_t>(count), to + skip, words);
@@ -31,7 +31,7 @@ py::array_t<Index> permutation(std::uint64_t seed, std::uint64_t purpose, std::u
                                std::uint64_t time, std::size_t n) {
   py::array_t<Index> order(static_cast<py::ssize_t>(n));
   Index* const to = order.mutable_data();
-  const py::gil_scoped_release release;
+  const GilReleased release;
   draw_order(seed, static_cast<Purpose>(purpose), index, time, 0, n, to);
   return order;
 }

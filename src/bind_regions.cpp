@@ -1,30 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A network's linear regions on a plane.
 #include <algorithm>
-#include <chrono>
 
 #include "arrays.h"
 #include "bindings.h"
 #include "regions.h"
+#include "signal_check.h"
 
 namespace fastrelu::python {
 namespace {
-
-// Lets Python handle signals, some 20 times a second; called without the GIL.
-class SignalCheck {
- public:
-  void operator()() {
-    const auto now = std::chrono::steady_clock::now();
-    if (now < next_) return;
-    next_ = now + std::chrono::milliseconds(50);
-    const py::gil_scoped_acquire gil;
-    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-  }
-
- private:
-  std::chrono::steady_clock::time_point next_ =
-      std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
-};
 
 // Rows of `width` flags.
 py::array_t<bool> as_flags(const std::vector<std::uint8_t>& flags, std::size_t rows,
@@ -47,7 +31,7 @@ py::tuple regions_on_plane(PyNetwork& self, const py::object& window, const py::
     const auto rows = as_contiguous<double>(plane, "plane", Shape(3, net.inputs() + 1), true);
     Regions regions;
     {
-      const py::gil_scoped_release release;
+      const GilReleased release;
       const double* w = edges.data;
       regions = linear_regions(static_cast<const Network<T>&>(net),
                                Plane{w[0], w[1], w[2], w[3], rows.data}, max_regions, with_doubts,

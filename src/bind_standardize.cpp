@@ -108,7 +108,7 @@ py::tuple standardize_into(const py::list& columns, const std::optional<Rows64>&
                          out.strides(0) / static_cast<py::ssize_t>(sizeof(T))};
   Standardized made;
   {
-    const py::gil_scoped_release release;
+    const GilReleased release;
     made = standardize(s);
   }
   return py::make_tuple(

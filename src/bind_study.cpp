@@ -64,10 +64,10 @@ py::tuple study(const py::object& X, const py::object& y, const py::dict& o,
   double* const to_weights = weights.mutable_data();
   Signals signals{py::none(), nullptr};
   {
-    const py::gil_scoped_release release;
-    run_study(data, plan, Poll{&Signals::poll, &signals}, to_distances, to_weights);
+    const GilReleased release;
+    run_study(data, plan, signals.as_poll(), to_distances, to_weights);
   }
-  if (signals.error) throw std::move(*signals.error);
+  signals.raise();
   return py::make_tuple(distances, weights);
 }
 

@@ -66,8 +66,7 @@ double on_minibatch(PyTrainer& self, const Trainer<T>& trainer, const py::handle
   const Use use(self.net->guard);
   const Data<T> data =
       as_data<T>(net, X, y, sample_weight, trainer.options().loss.kind, check_finite);
-  const GilReleasedFor release(3 * forward_work(net, data.view.x.rows));
-  return f(data.view);
+  return without_gil(3 * forward_work(net, data.view.x.rows), [&] { return f(data.view); });
 }
 
 py::dict get_state(PyTrainer& self) {
@@ -139,6 +138,21 @@ void set_optimizer_arrays(PyTrainer& self, const py::list& arrays) {
   });
 }
 
+// (step, loss) of the last run, or None.
+py::object divergence(PyTrainer& self) {
+  return self.visit([](auto& trainer) -> py::object {
+    const Divergence& d = trainer.divergence();
+    if (!d.happened) return py::none();
+    return py::make_tuple(d.step, d.loss);
+  });
+}
+
+bool keep_finite(PyTrainer& self) {
+  const Working working(self);
+  const Writing writing(self.net->guard);
+  return self.visit([](auto& trainer) { return trainer.keep_finite(); });
+}
+
 double data_loss(PyTrainer& self, const py::object& X, const py::object& y,
                  const py::object& sample_weight, bool check_finite) {
   return self.visit([&](auto& trainer) {
@@ -186,6 +200,13 @@ void bind_trainer(py::module_& m) {
             return self.visit([](auto& trainer) { return trainer.optimizer().progress.step; });
           })
       .def_property("state", &get_state, &set_state)
+      .def_property_readonly("divergence", &divergence)
+      .def("keep_finite", &keep_finite)
+      .def("forget_kept",
+           [](PyTrainer& self) {
+             const Working working(self);
+             self.visit([](auto& trainer) { trainer.forget_kept(); });
+           })
       .def_property("optimizer_arrays", &get_optimizer_arrays, &set_optimizer_arrays)
       .def("data_loss", &data_loss, py::arg("X"), py::arg("y"), py::arg("sample_weight"),
            py::arg("check_finite"))

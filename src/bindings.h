@@ -13,9 +13,11 @@
 #include <variant>
 
 #include "fp_environment.h"
+#include "initialized.h"
 #include "loss.h"
 #include "network.h"
 #include "sampler.h"
+#include "without_gil.h"
 
 namespace fastrelu::python {
 
@@ -81,18 +83,6 @@ class Writing {
   UseGuard& guard_;
 };
 
-// Releases the GIL for a call of so many multiply-adds, if that is worth it: to release and take it
-// costs 0.1 us and more where others wait, so a call of a microsecond keeps it.
-class GilReleasedFor {
- public:
-  explicit GilReleasedFor(double multiply_adds) {
-    if (multiply_adds > 20000) release_.emplace();
-  }
-
- private:
-  std::optional<py::gil_scoped_release> release_;
-};
-
 struct PyNetwork {
   std::variant<std::shared_ptr<Network<float>>, std::shared_ptr<Network<double>>> impl;
   UseGuard guard;
@@ -109,6 +99,12 @@ struct PyNetwork {
   }
 };
 
+}  // namespace fastrelu::python
+
+FASTRELU_RAISES_UNLESS_INITIALIZED(fastrelu::python::PyNetwork);
+
+namespace fastrelu::python {
+
 template <class Net>
 struct ScalarOf;
 template <class T>
@@ -124,26 +120,6 @@ Activation parse_activation(const std::string& name);
 OptimizerKind parse_optimizer(const std::string& name);
 LossKind parse_loss(const std::string& name, std::size_t outputs);
 Sampling parse_sampling(const std::string& name);
-
-// What the core's poll needs: it takes the GIL, lets Python handle signals, and reports progress;
-// on_poll returning True stops.
-struct Signals {
-  py::object on_poll;
-  std::unique_ptr<py::error_already_set> error;
-
-  static bool poll(void* context) {
-    auto* self = static_cast<Signals*>(context);
-    const py::gil_scoped_acquire gil;
-    try {
-      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-      if (!self->on_poll.is_none()) return self->on_poll().is(py::bool_(true));
-    } catch (py::error_already_set& error) {
-      self->error = std::make_unique<py::error_already_set>(std::move(error));
-      return true;
-    }
-    return false;
-  }
-};
 
 // Multiply-adds of a forward pass over so many rows.
 template <class T>

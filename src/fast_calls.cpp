@@ -269,10 +269,8 @@ PyObject* linear_relu_of(PyObject* x, PyObject* w, PyObject* b, PyObject* out) {
     const FpEnvironment environment;
     Output<T> result = new_output<T>(shape);
     const RowSource source{rows, n, fan_in, static_cast<std::ptrdiff_t>(fan_in * sizeof(T)), false};
-    {
-      const GilReleasedFor release(static_cast<double>(n) * static_cast<double>(w_shape.count()));
-      linear_relu(source, weights, bias, fan_out, result.data);
-    }
+    without_gil(static_cast<double>(n) * static_cast<double>(w_shape.count()),
+                [&] { linear_relu(source, weights, bias, fan_out, result.data); });
     return result.array.release().ptr();
   });
 }

@@ -4,11 +4,13 @@
 #include "array_views.h"
 #include "bindings.h"
 #include "dispatch.h"
+#include "without_gil.h"
 
 PYBIND11_MODULE(_core, m) {
   m.doc() = "The compiled core of fastrelu; use it through the package's own names.";
   fastrelu::select_isa_from_environment();
   fastrelu::python::import_numpy();
+  fastrelu::python::prepare_for_exit();
   fastrelu::python::bind_bounds(m);
   fastrelu::python::bind_catalogue(m);
   fastrelu::python::bind_kernels(m);

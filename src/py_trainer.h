@@ -50,6 +50,12 @@ struct PyTrainer {
   }
 };
 
+}  // namespace fastrelu::python
+
+FASTRELU_RAISES_UNLESS_INITIALIZED(fastrelu::python::PyTrainer);
+
+namespace fastrelu::python {
+
 // One call at a time works with a trainer: another thread's, or one that a signal handler makes
 // while a fit runs, gets an error. Made and destroyed with the GIL held.
 class Working {

@@ -3,6 +3,8 @@
 
 #include <vector>
 
+#include "quiet_numpy.h"
+
 namespace fastrelu::python {
 namespace {
 
@@ -92,11 +94,11 @@ void put_in_order(Parts& m) {
   const py::object repeated = np.attr("logical_not")(is_new);
   const py::object place = np.attr("subtract")(np.attr("cumsum")(is_new), 1);
   py::object sums = values.attr("__getitem__")(is_new);
-  const py::object quiet = np.attr("errstate")(py::arg("all") = "ignore");
-  quiet.attr("__enter__")();
-  np.attr("add").attr("at")(sums, place.attr("__getitem__")(repeated),
-                            values.attr("__getitem__")(repeated));
-  quiet.attr("__exit__")(py::none(), py::none(), py::none());
+  {
+    const QuietNumpy quiet;
+    np.attr("add").attr("at")(sums, place.attr("__getitem__")(repeated),
+                              values.attr("__getitem__")(repeated));
+  }
   const py::object counts =
       np.attr("bincount")(rows.attr("__getitem__")(is_new), py::arg("minlength") = m.rows);
   Int64Array pointers(static_cast<py::ssize_t>(m.rows + 1));

@@ -4,6 +4,7 @@
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -25,7 +26,9 @@ def start(*arguments, **options):
     """Start the command as a process of its own."""
     command = [sys.executable, "-m", "fastrelu", *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, **pipes | options)
+    # A background job's tests ignore SIGINT, and so would the command that they start.
+    own = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    return subprocess.Popen(command, **pipes | own | options)
 
 
 def metrics_in(folder):

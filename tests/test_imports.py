@@ -11,7 +11,8 @@ import pytest
 import fastrelu
 
 TRAINER = {
-    "_arguments", "_catalogue", "_core", "checkpoint", "data_set", "epoch", "exact",
+    "_arguments", "_catalogue", "_core", "checkpoint", "data_set", "divergence", "epoch",
+    "exact",
     "exact.methods", "gradients", "history", "links",
     "loss", "losses", "network", "optimizers", "trainer",
 }  # fmt: skip

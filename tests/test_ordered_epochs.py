@@ -90,7 +90,9 @@ def test_core_equals_reference(
         net = fastrelu.Network(sizes, dtype=dtype, seed=seed, activation=activation)
         trainer = core_trainer(net, loss, optimizer_of(fastrelu, optimizer), dropout, seed)
         data = trainer.data(X, y, w, True)
-        sums = [trainer.run_ordered(data, order, batch, rates, alpha) for _ in range(2)]
+        sums = []
+        while len(sums) < 2 and trainer.divergence is None:
+            sums.append(trainer.run_ordered(data, order, batch, rates, alpha))
     finally:
         _core.set_isa(before)
     twin = reference.Network(sizes, dtype=dtype, seed=seed, activation=activation)
@@ -99,8 +101,11 @@ def test_core_equals_reference(
         dropout=dropout,
     )  # fmt: skip
     for finished, total, penalty in sums:
-        assert finished
         expected = own.fit_ordered(X, y, order, batch, rates, alpha, w)
+        if not finished:  # the core stops where the reference goes on
+            assert trainer.divergence is not None
+            assert not np.isfinite(expected).all()
+            return
         assert same_bits(np.array([total, penalty]), np.array(expected))
     assert same_bits(net.parameters, twin.parameters)
 

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import _thread
 import hashlib
-from itertools import combinations
+import threading
+import time
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import make_lsq_spline
+from scipy.optimize import minimize
 
 from fastrelu import PiecewiseLinear
 
@@ -106,6 +110,68 @@ def test_any_points(pairs, n):
     assert len(f.knots) <= n
     line = y - np.polyval(np.polyfit(x, y, 1), x) if len(set(x)) > 1 else y - y.mean()
     assert rss(f, x, y) <= float(line @ line) * (1 + 1e-9) + 1e-9
+
+
+def choices(x, parts):
+    """Places for knots: the inner points, and some between neighbours."""
+    inner = [x[1:-1]] + [x[:-1] + (x[1:] - x[:-1]) * k / parts for k in range(1, parts)]
+    return np.unique(np.concatenate(inner))
+
+
+def inside_leaves(knots, x, y):
+    return best_values_leave(np.clip(np.sort(knots), x[0], x[-1]), x, y)
+
+
+@pytest.mark.parametrize("points, n", [(5, 1), (6, 2), (7, 3), (8, 2), (9, 1), (12, 2), (30, 1)])
+def test_small_problems_have_the_least_sum_of_squares_of_all(points, n):
+    """No choice of knots on a fine grid, and no way down from the best of them, gets lower."""
+    for seed in range(6):
+        rng = np.random.default_rng([seed, points, n])
+        x = np.arange(points) / points if seed % 2 else np.sort(rng.uniform(size=points))
+        y = rng.normal(size=points)
+        if seed % 3 == 2:
+            y = np.sin(9 * x) + 0.2 * y
+        found = rss(PiecewiseLinear.fit(x, y, n_hinges=n), x, y)
+        tried = []
+        for knots in combinations(choices(x, 5 if n < 3 else 3), n):
+            tried.append((best_values_leave(np.array(knots), x, y), knots))
+        tried.sort()
+        for least, start in tried[:3]:
+            end = minimize(inside_leaves, start, (x, y), method="Nelder-Mead", tol=1e-10)
+            assert found <= min(least, end.fun) * (1 + 1e-9) + 1e-20
+
+
+def line_leaves(x, y):
+    r = y - np.polyval(np.polyfit(x, y, min(1, len(x) - 1)), x)
+    return float(r @ r)
+
+
+def test_small_problems_of_any_number_of_hinges(rng):
+    """More hinges never leave more, and two in one gap join any two lines."""
+    for points, n in ((5, 2), (6, 3), (8, 4), (10, 4), (12, 6)):
+        for _ in range(20):
+            x, y = np.sort(rng.uniform(size=points)), rng.normal(size=points)
+            left = []
+            for m in range(1, n + 1):
+                f = PiecewiseLinear.fit(x, y, n_hinges=m)
+                assert len(f.knots) == m and (np.diff(f.knots) > 0).all()
+                left.append(rss(f, x, y))
+            assert all(b <= a * (1 + 1e-9) for a, b in pairwise(left))
+            cuts = range(1, points)
+            two_lines = min(line_leaves(x[:c], y[:c]) + line_leaves(x[c:], y[c:]) for c in cuts)
+            assert left[1] <= two_lines * (1 + 1e-9) + 1e-20
+
+
+def test_ctrl_c_ends_a_fit():
+    x = np.random.default_rng(0).uniform(size=3000)
+    y = np.cumsum(np.random.default_rng(1).normal(size=3000))
+    threading.Timer(0.3, _thread.interrupt_main).start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), pytest.warns(UserWarning, match="may take minutes"):
+        PiecewiseLinear.fit(x, y, n_hinges=400)
+    # Long before its end, which is minutes away.
+    assert time.monotonic() - start < 20
+    assert len(PiecewiseLinear.fit(x, y, n_hinges=1).knots) == 1
 
 
 def test_bad_input_is_named():

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from fastrelu._version import __version__
     from fastrelu.data_set import Block, BlockSource, DataSet, Evaluation, LossSums
+    from fastrelu.divergence import DivergenceError
     from fastrelu.exact.maximum import maximum, minimum
     from fastrelu.exact.piecewise import PiecewiseLinear
     from fastrelu.functional import linear_relu, relu, relu_backward
@@ -47,6 +48,7 @@ _MODULES = {
         "_config",
     ),
     **dict.fromkeys(("Block", "BlockSource", "DataSet", "Evaluation", "LossSums"), "data_set"),
+    **dict.fromkeys(("DivergenceError",), "divergence"),
     **dict.fromkeys(("maximum", "minimum"), "exact.maximum"),
     **dict.fromkeys(("PiecewiseLinear",), "exact.piecewise"),
     **dict.fromkeys(("linear_relu", "relu", "relu_backward"), "functional"),
@@ -58,7 +60,8 @@ _MODULES = {
     **dict.fromkeys(("Trainer",), "trainer"),
 }
 _SUBMODULES = (
-    "checkpoint", "convergence", "data_set", "epoch", "exact", "functional", "history", "losses",
+    "checkpoint", "convergence", "data_set", "divergence", "epoch", "exact", "functional",
+    "history", "losses",
     "metrics", "mlp", "model_file", "network", "optimizers", "plot", "random", "reference",
     "schedules", "standardize", "trainer", "training", "whole_files",
 )  # fmt: skip
@@ -71,6 +74,7 @@ __all__ = [
     "BlockSource",
     "Cache",
     "DataSet",
+    "DivergenceError",
     "EpochRecord",
     "Evaluation",
     "Gradients",

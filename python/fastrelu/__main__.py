@@ -7,12 +7,16 @@ import sys
 def main() -> None:
     """Run the command; one line says so if what it needs is not installed."""
     try:
-        import click  # noqa: F401
-    except ImportError:
-        sys.exit("the command fastrelu needs click: pip install 'fastrelu[train]'")
-    from fastrelu.app.cli import main as command
+        try:
+            import click  # noqa: F401
+        except ImportError:
+            sys.exit("the command fastrelu needs click: pip install 'fastrelu[train]'")
+        from fastrelu.app.cli import main as command
 
-    command(prog_name="fastrelu")
+        command(prog_name="fastrelu")
+    except KeyboardInterrupt:  # before the command is there to see to it
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

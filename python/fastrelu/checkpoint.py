@@ -130,10 +130,11 @@ class CheckpointMethods:
         from fastrelu import model_file
 
         trainer = cast("Trainer", self)
-        arrays, metadata = model_file.network_content(trainer.network)
-        for i, array in enumerate(trainer._core.optimizer_arrays):
-            arrays[f"optimizer.{i}"] = array
-        state = trainer._core.state
+        with trainer.network._reading():  # all of one moment
+            arrays, metadata = model_file.network_content(trainer.network)
+            for i, array in enumerate(trainer._core.optimizer_arrays):
+                arrays[f"optimizer.{i}"] = array
+            state = trainer._core.state
         state["seconds"] = trainer._seconds if state["in_epoch"] else 0.0
         state |= {name: float(state[name]).hex() for name in EXACT}
         return arrays, {
@@ -179,23 +180,24 @@ class CheckpointMethods:
         """
         from fastrelu import model_file
 
-        try:
+        with model_file._damaged("the checkpoint"):
             settings = json.loads(metadata["trainer"])
             state = {"seconds": "0x0p+0"} | json.loads(metadata["state"])  # 0.1 had no seconds
             state |= {name: float.fromhex(state[name]) for name in EXACT}
             rate = learning_rate if learning_rate is not None else settings["learning_rate"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise model_file.FileError(f"the checkpoint is damaged ({error!r})") from error
+        if rate is None:
+            raise ValueError(
+                "learning_rate: expected the callable that the checkpoint was made with, got None; "
+                "a checkpoint cannot hold it"
+            )
         network = model_file.network_from(arrays, metadata)
-        made = cast("Any", cls)(network, **_arguments(settings, rate))
-        trainer = cast("Trainer", made)
-        count = len(trainer._core.optimizer_arrays)
-        missing = [f"optimizer.{i}" for i in range(count) if f"optimizer.{i}" not in arrays]
-        if missing:
-            raise model_file.FileError(f"the checkpoint is damaged (no {missing[0]})")
-        trainer._core.optimizer_arrays = [arrays[f"optimizer.{i}"] for i in range(count)]
-        trainer._seconds = state.pop("seconds")
-        trainer._core.state = state
+        with model_file._damaged("the checkpoint"):
+            made = cast("Any", cls)(network, **_arguments(settings, rate))
+            trainer = cast("Trainer", made)
+            count = len(trainer._core.optimizer_arrays)
+            trainer._core.optimizer_arrays = [arrays[f"optimizer.{i}"] for i in range(count)]
+            trainer._seconds = state.pop("seconds")
+            trainer._core.state = state
         return cast(AnyTrainer, made)
 
 
@@ -223,11 +225,6 @@ def _arguments(settings: dict[str, Any], rate: Any) -> dict[str, Any]:
     """Return the arguments of a trainer from what `_settings_of` has described."""
     from fastrelu import schedules
 
-    if rate is None:
-        raise ValueError(
-            "learning_rate: expected the callable that the checkpoint was made with, got None; a "
-            "checkpoint cannot hold it"
-        )
     if isinstance(rate, dict):
         rate = schedules.from_description(rate)
     more = settings["optimizer_settings"]

@@ -13,6 +13,7 @@ from fastrelu import _core, optimizers
 from fastrelu._arguments import MatrixLike, whole_number
 from fastrelu._core import Trainer as CoreTrainer
 from fastrelu.data_set import BlockSource, DataSet, Evaluation, Shape, is_block_source
+from fastrelu.divergence import DivergenceError
 from fastrelu.history import EpochRecord
 from fastrelu.losses import Loss
 from fastrelu.network import Network
@@ -174,6 +175,8 @@ class EpochMethods:
         ------
         TypeError, ValueError
             If an argument does not fit; nothing has changed then.
+        DivergenceError
+            If a loss or the parameters are no longer finite.
         KeyboardInterrupt
             On Ctrl-C, between two steps; the epoch stays open.
         RuntimeError
@@ -204,7 +207,10 @@ class EpochMethods:
         self.network._begin_use()
         try:
             with _core.DefaultFloatingPoint():
-                return self._one_epoch(data, stop, sampling, validation)
+                self._core.forget_kept()
+                record = self._one_epoch(data, stop, sampling, validation)
+                end_run(self._core)
+                return record
         finally:
             self.network._end_use()
 
@@ -360,7 +366,21 @@ def run(
     if state["in_epoch"]:
         steps -= state["place"]
     rates = _rates(trainer, state["step"] + 1, steps)
-    return rates if core.run_epoch(data.core, sampling, rates, poll) else None
+    finished = core.run_epoch(data.core, sampling, rates, poll)
+    raise_if_diverged(core)
+    return rates if finished else None
+
+
+def raise_if_diverged(core: CoreTrainer) -> None:
+    """Raise what is to be said about a run that has ended because a number was not finite."""
+    if core.divergence is not None:
+        raise DivergenceError(*core.divergence)
+
+
+def end_run(core: CoreTrainer) -> None:
+    """Raise DivergenceError if the last steps have left parameters that are not finite."""
+    if not core.keep_finite():
+        raise_if_diverged(core)
 
 
 def _run_blocks(
@@ -378,7 +398,9 @@ def _run_blocks(
         order = block.order[done * batch :]
         steps = -(-len(order) // batch)
         rates = _rates(trainer, state["step"] + 1, steps)
-        if not core.run_block(data, order, rates, source.n_rows, poll):
+        taken = core.run_block(data, order, rates, source.n_rows, poll)
+        raise_if_diverged(core)
+        if not taken:
             return None
         if not core.state["in_epoch"]:
             return rates

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import math
 import sys
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -274,18 +272,6 @@ class History:
         if record["val_loss"] is not None:
             self.val_loss.append(record["val_loss"])
             self.val_metric.append(record["val_metric"])
-
-
-def warn_of_divergence(history: History) -> None:
-    """Warn once, after the first epoch whose loss is not finite."""
-    if math.isfinite(history.loss[-1]) or not all(map(math.isfinite, history.loss[:-1])):
-        return
-    warnings.warn(
-        f"the loss of epoch {len(history)} of this fit is {history.loss[-1]:g}: the training "
-        "diverges; a lower learning rate, clip_norm or data of a smaller scale help",
-        RuntimeWarning,
-        stacklevel=3,
-    )
 
 
 class Metric:

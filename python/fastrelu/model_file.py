@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -179,8 +182,9 @@ def network_content(net: Network) -> tuple[Arrays, dict[str, str]]:
     >>> list(arrays), metadata["dtype"]
     (['weights.0', 'weights.1', 'biases.0', 'biases.1'], 'float32')
     """
-    arrays: Arrays = {f"weights.{k}": w.copy() for k, w in enumerate(net.weights)}
-    arrays |= {f"biases.{k}": b.copy() for k, b in enumerate(net.biases)}
+    with net._reading():
+        arrays: Arrays = {f"weights.{k}": w.copy() for k, w in enumerate(net.weights)}
+        arrays |= {f"biases.{k}": b.copy() for k, b in enumerate(net.biases)}
     metadata = {
         "format_version": str(FORMAT_VERSION),
         "layer_sizes": json.dumps(net.layer_sizes),
@@ -219,27 +223,51 @@ def network_from(arrays: Arrays, metadata: dict[str, str]) -> Network:
     >>> bool((again.parameters == net.parameters).all())
     True
     """
-    try:
+    with _damaged("the model file"):
+        sizes, bias = json.loads(metadata["layer_sizes"]), json.loads(metadata["bias"])
+        if not isinstance(sizes, list) or type(bias) is not bool:
+            raise ValueError("layer_sizes or bias is of another kind")
+        parts = _parts(arrays, sizes, bias, metadata["dtype"])
         net = Network(
-            json.loads(metadata["layer_sizes"]),
-            bias=json.loads(metadata["bias"]),
+            sizes,
+            bias=bias,
             dtype=metadata["dtype"],
             activation=json.loads(metadata["activations"]),
             scale=float.fromhex(metadata["scale"]),
         )
-        names = [f"weights.{k}" for k in range(len(net.weights))]
-        names += [f"biases.{k}" for k in range(len(net.biases))]
-        views = [*net.weights, *net.biases]
-        parts = [arrays[name] for name in names]
-    except (KeyError, TypeError, ValueError) as error:
-        raise FileError(f"the model file is damaged ({error!r})") from error
-    for name, view, part in zip(names, views, parts, strict=True):
-        if part.shape != view.shape or part.dtype != view.dtype:
-            raise FileError(
-                f"expected {name} to be {view.dtype}{view.shape}, got {part.dtype}{part.shape}"
-            )
-        view[...] = part
+        for view, part in zip([*net.weights, *net.biases], parts, strict=True):
+            view[...] = part
     return net
+
+
+def _parts(arrays: Arrays, sizes: list[Any], bias: bool, dtype: str) -> list[NDArray[Any]]:
+    """Return the arrays of a network of these sizes, looked at before memory is taken."""
+    shapes: dict[str, tuple[Any, ...]] = {
+        f"weights.{k}": shape for k, shape in enumerate(pairwise(sizes))
+    }
+    if bias:
+        shapes |= {f"biases.{k}": (size,) for k, size in enumerate(sizes[1:])}
+    for name, shape in shapes.items():
+        part = arrays[name]
+        if part.shape != shape or part.dtype.name != dtype:
+            raise FileError(f"expected {name} to be {dtype}{shape}, got {part.dtype}{part.shape}")
+    return [arrays[name] for name in shapes]
+
+
+@contextmanager
+def _damaged(what: str) -> Iterator[None]:
+    """Turn whatever a file's content leads to into FileError; memory may run out all the same."""
+    try:
+        yield
+    except (FileError, MemoryError):
+        raise
+    except Exception as error:  # RecursionError, OverflowError, "Unable to cast", ...
+        raise FileError(f"{what} is damaged ({_shown(error)})") from error
+
+
+def _shown(error: Exception) -> str:
+    text = repr(error)
+    return text if len(text) <= 200 else text[:200] + "..."
 
 
 def save_network(net: Network, path: Any) -> None:
@@ -303,5 +331,7 @@ def load(path: Any) -> Network:
     >>> bool((other.parameters == net.parameters).all())
     True
     """
-    arrays, metadata = read(path, "fastrelu.network")
-    return network_from(arrays, metadata)
+    try:
+        return network_from(*read(path, "fastrelu.network"))
+    except FileError as error:
+        raise ValueError(str(error)) from error

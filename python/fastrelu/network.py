@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -235,6 +236,11 @@ class Network(PieceMethods, GradientMethods, _core.Network):
         Network
             It shares no memory with this one.
 
+        Raises
+        ------
+        RuntimeError
+            If a step or fit is running on the network in another thread.
+
         Examples
         --------
         >>> import fastrelu
@@ -252,7 +258,8 @@ class Network(PieceMethods, GradientMethods, _core.Network):
             scale=self.scale,
             check_finite=self.check_finite,
         )
-        other._load_parameters(self.parameters)
+        with self._reading():
+            other._load_parameters(self.parameters)
         return other
 
     def save(self, path: Any) -> None:
@@ -267,6 +274,8 @@ class Network(PieceMethods, GradientMethods, _core.Network):
         ------
         OSError
             If the file cannot be written.
+        RuntimeError
+            If a step or fit is running on the network in another thread.
 
         Examples
         --------
@@ -298,11 +307,21 @@ class Network(PieceMethods, GradientMethods, _core.Network):
             "scale": self.scale,
             "check_finite": self.check_finite,
         }
-        return _restore, (settings, self.parameters.copy())
+        with self._reading():
+            return _restore, (settings, self.parameters.copy())
 
     def __repr__(self) -> str:
         sizes = "-".join(str(n) for n in self.layer_sizes)
         return f"<fastrelu.Network {sizes} {self.dtype.name}, {self.n_parameters} parameters>"
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Keep others from changing the parameters; RuntimeError if one is doing so."""
+        self._begin_read()
+        try:
+            yield
+        finally:
+            self._end_read()
 
     def _finite(self, check_finite: bool | None) -> bool:
         return self.check_finite if check_finite is None else bool(check_finite)

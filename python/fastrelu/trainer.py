@@ -27,7 +27,6 @@ from fastrelu.history import (
     Progress,
     call_callbacks,
     checked_callbacks,
-    warn_of_divergence,
 )
 from fastrelu.network import Network
 from fastrelu.optimizers import Optimizer
@@ -243,6 +242,8 @@ class Trainer(EpochMethods, CheckpointMethods):
         ------
         TypeError, ValueError
             If an argument does not fit; nothing has changed then.
+        DivergenceError
+            If a loss or the parameters are no longer finite; the last finite parameters are kept.
         KeyboardInterrupt
             On Ctrl-C, between two steps. Network and trainer stay usable, and the next fit
             continues where this one stopped.
@@ -276,14 +277,15 @@ class Trainer(EpochMethods, CheckpointMethods):
                 bar = Progress(epochs, history.metric) if progress else None
                 if bar is not None:
                     calls.append(lambda _, record: bar(record))
+                self._core.forget_kept()
                 try:
                     for _ in range(epochs + self.epoch_open):
                         record = self._one_epoch(data, None, sampling, validation)
                         assert record is not None
                         history.append(record)
-                        warn_of_divergence(history)
                         if call_callbacks(calls, self, record):
                             break
+                    epoch.end_run(self._core)
                 finally:
                     if bar is not None:
                         bar.close()

@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 __all__ = [
     "TEMPORARY_SUFFIX",
+    "parts_of",
+    "remove_parts",
     "write_bytes",
 ]
 
@@ -42,12 +46,14 @@ def write_bytes(path: Any, data: bytes) -> None:
     ...     [(path.name, path.read_bytes()) for path in Path(folder).iterdir()]
     [('notes', b'two')]
     """
-    target = Path(os.fspath(path))
+    target = Path(os.path.realpath(os.fspath(path)))  # what a link names is replaced, not the link
+    remove_parts(target.parent, [target.name])
     handle, name = tempfile.mkstemp(
         dir=target.parent, prefix=f".{target.name}.", suffix=TEMPORARY_SUFFIX
     )
     try:
         with os.fdopen(handle, "wb") as file:
+            _lock(file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -59,6 +65,68 @@ def write_bytes(path: Any, data: bytes) -> None:
         os.unlink(name)
         raise
     _sync_folder(target.parent)
+
+
+def remove_parts(folder: Path, names: Iterable[str]) -> None:
+    """Remove what processes have left that were killed while they wrote these files.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files are.
+    names : iterable of str
+        Their names, which may be patterns.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from fastrelu import whole_files
+    >>> whole_files.remove_parts(Path("."), ["notes"])
+    """
+    for path in (path for name in names for path in parts_of(folder, name)):
+        try:
+            with open(path, "rb") as file:
+                if time.time() - os.stat(path).st_mtime > 60 and _lock(file.fileno()):
+                    os.unlink(path)
+        except OSError:
+            pass  # another's, or gone
+
+
+def parts_of(folder: Path, name: str) -> list[Path]:
+    """Return the files, not whole, that `write_bytes` makes for files of a name.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files are.
+    name : str
+        Their name, which may be a pattern.
+
+    Returns
+    -------
+    list of Path
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from fastrelu import whole_files
+    >>> whole_files.parts_of(Path("."), "notes")
+    []
+    """
+    return list(folder.glob(f".{name}.{'[a-z0-9_]' * 8}{TEMPORARY_SUFFIX}"))
+
+
+def _lock(handle: int) -> bool:
+    """Whether a file could be locked, or cannot be at all: no living process is writing it."""
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):  # not on this system, or file system
+        pass
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -330,5 +330,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
             losses.from_settings(pipeline["loss"]),
             pipeline["about"],
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{file}: the model file is damaged ({error!r})") from None
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # what a file holds may lead to any
+        raise DataError(f"{file}: the model file is damaged ({error!r:.200})") from None

@@ -23,6 +23,7 @@ MODEL, METRICS, CONFIG = "model.safetensors", "metrics.json", "config.toml"
 HISTORY, REPORT, PREDICTIONS = "history.csv", "report.html", "predictions.npz"
 SEARCH, MEMBERS = "search.csv", "members.csv"
 CHECKPOINTS, CHECKPOINT_FILES = "checkpoints", "checkpoint-*.safetensors"
+OWN = (MODEL, METRICS, CONFIG, HISTORY, REPORT, PREDICTIONS, SEARCH, MEMBERS)
 
 
 @contextmanager
@@ -103,7 +104,7 @@ class RunFolder:
                 pass
         self._take_lock()
         for folder in (self.path, self.checkpoints, *self._parts()):
-            for part in folder.glob(f".*{whole_files.TEMPORARY_SUFFIX}"):
+            for part in _parts_in(folder):
                 with suppress(OSError):
                     part.unlink()  # of a process that was killed while it wrote
 
@@ -162,12 +163,11 @@ class RunFolder:
             self._lock = None
 
     def _own_files(self) -> list[Path]:
-        names = (MODEL, METRICS, CONFIG, HISTORY, REPORT, PREDICTIONS, SEARCH, MEMBERS)
-        found = [self.path / name for name in names if (self.path / name).exists()]
+        found = [self.path / name for name in OWN if (self.path / name).exists()]
         for folder in (self.checkpoints, *self._parts()):
             found += folder.glob(CHECKPOINT_FILES)
         for folder in (self.path, self.checkpoints, *self._parts()):
-            found += folder.glob(f".*{whole_files.TEMPORARY_SUFFIX}")
+            found += _parts_in(folder)
         return found
 
     def _take_lock(self) -> None:
@@ -183,6 +183,12 @@ class RunFolder:
             raise OutputError(f"{self.path}: another run is at work in this folder") from None
         except OSError:  # file systems without locks
             self.close()
+
+
+def _parts_in(folder: Path) -> list[Path]:
+    """Return the files of runs in a folder that are not whole; nobody else's."""
+    names = (*OWN, CHECKPOINT_FILES)
+    return [part for name in names for part in whole_files.parts_of(folder, name)]
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:

@@ -430,11 +430,19 @@ class PiecewiseLinear:
         TypeError, ValueError
             If an argument does not fit.
 
+        Warns
+        -----
+        UserWarning
+            If more than 250 hinges may take minutes.
+
         Notes
         -----
-        The sum of squares has many local minima, and nothing guarantees that the one found is the
-        least. The search picks the best knots among some hundred places, then refines them on finer
-        and finer places, until neither a joint step of all knots nor a move of one knot lowers it.
+        The sum of squares has many local minima. The search picks the best knots among some hundred
+        places, then refines them on finer and finer places, until neither a joint step of all knots
+        nor a move of one knot lowers it. With up to 12 different x, or up to 3 hinges and 256
+        different x, all choices are enumerated and the sum of squares is the least of all; beyond,
+        nothing guarantees that. The time grows about with the square of the hinges and hardly with
+        the points; above 250 hinges a warning says so. Ctrl-C ends a fit.
 
         Examples
         --------

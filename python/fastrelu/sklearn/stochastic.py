@@ -64,6 +64,7 @@ def fit_stochastic(
     count = X.shape[0] if rows is None else len(rows)
     batch_size = minibatch_rows(est.batch_size, count)
     trainer = est._optimizer.bind(net, losses.core_loss(est), est._dropout_rates())
+    trainer.forget_kept()
     with _core.DefaultFloatingPoint():
         data = trainer.data(X, targets.core, sample_weight, False)
     run = Run(est, trainer, data, rows, count, batch_size, validation)
@@ -82,6 +83,8 @@ def fit_stochastic(
                         ConvergenceWarning,
                         stacklevel=2,
                     )
+            trainer.keep_finite()
+            run.raise_if_diverged()
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=2)
     finally:
@@ -141,6 +144,7 @@ class Run:
             self.data, self.order, self.batch_size, rates, float(est.alpha)
         )
         self.seconds = time.perf_counter() - began
+        self.raise_if_diverged()
         est.n_iter_ += 1
         est.loss_ = (loss / self.divisor + penalty) / self.count
         est.t_ += self.count
@@ -148,6 +152,16 @@ class Run:
         self.reporter.loss()
         self._watch()
         optimizer.iteration_ends(est.t_)
+
+    def raise_if_diverged(self) -> None:
+        """Raise ValueError, as scikit-learn does, if a number was not finite; it is undone then."""
+        if self.trainer.divergence is not None:
+            step, loss = self.trainer.divergence
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may"
+                " contain large values and need to be preprocessed."
+                f" (Step {step}, loss {loss:g}; the last finite weights are kept.)"
+            )
 
     def _watch(self) -> None:
         est = self.est

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -10,14 +11,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from fastrelu.app.errors import TrainingError
+from fastrelu.app.errors import OutputError, TrainingError
 from fastrelu.app.kinds import Choice, Kind, Switch
-from fastrelu.app.run.interrupt import Interrupted
+from fastrelu.app.printable import printable
+from fastrelu.app.run.interrupt import Interrupt, Interrupted
 from fastrelu.app.settings import READING, SOURCE, default, flag, options, shown
 
 if TYPE_CHECKING:
     from fastrelu.app.data.meaning import ReadOptions
 
+#: What a system says when a file takes no more.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -27,13 +31,14 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with Interrupt("interrupted"):
+                return super().invoke(ctx)
         except (click.exceptions.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except TrainingError as error:
             stop(error.exit_code, str(error))
         except Interrupted as reason:
-            click.echo(str(reason), err=True)
+            click.echo(printable(str(reason)), err=True)
             raise SystemExit(reason.exit_code) from None
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
@@ -42,6 +47,10 @@ class Command(click.Command):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(141) from None
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is None:
+                # Not the run folder's files, whose errors are TrainingErrors. What is left is lost.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                stop(OutputError.exit_code, f"standard output: {error.strerror}")
             if os.environ.get("FASTRELU_DEBUG"):
                 raise
             stop(getattr(error, "exit_code", 1), unexpected(error))
@@ -73,7 +82,7 @@ def unexpected(error: Exception) -> str:
 
 def stop(code: int, text: str) -> NoReturn:
     """Say what went wrong in one line, and end."""
-    click.echo(f"error: {text}", err=True)
+    click.echo(f"error: {printable(text)}", err=True)
     raise SystemExit(code)
 
 
@@ -168,4 +177,4 @@ def required(data: tuple[str, ...], sql: str | None) -> None:
 def warn_seen(texts: Iterable[str]) -> None:
     """Warn of what the rows had that training had not."""
     for text in texts:
-        click.echo(f"warning: {text}", err=True)
+        click.echo(f"warning: {printable(text)}", err=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastrelu.app.cli.base import HELP, Command
+from fastrelu.app.printable import printable
 
 if TYPE_CHECKING:
     from fastrelu.app.model import Model
@@ -37,7 +38,7 @@ def info(model: str, as_json: bool) -> None:
 
     console = Console(highlight=False)
     console.print(describe_model(loaded), soft_wrap=False)
-    console.print(f"In Python: {facts['in Python']}", markup=False, soft_wrap=True)
+    console.print(f"In Python: {printable(facts['in Python'])}", markup=False, soft_wrap=True)
 
 
 def describe(model: Model, path: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import click
 
 from fastrelu.app.cli.base import HELP, Command, Setting, as_choice, reading_flags, required
 from fastrelu.app.kinds import Names
+from fastrelu.app.printable import printable, printable_json
 
 
 @click.command(cls=Command, context_settings=HELP)
@@ -58,10 +59,10 @@ def inspect(
     tables = read_tables(data, choice, need_target=False)
     found = look(tables, name_of_format(data, choice))
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(printable_json(json.dumps(found, indent=2, ensure_ascii=False)))
         return
     for line in lines(found):
-        click.echo(line)
+        click.echo(printable(line))
 
 
 def lines(found: dict[str, Any]) -> list[str]:

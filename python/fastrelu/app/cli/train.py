@@ -11,6 +11,7 @@ import click
 
 from fastrelu.app.cli.base import HELP, Command, Flag, setting_flags, target_among
 from fastrelu.app.errors import ConfigError
+from fastrelu.app.printable import printable
 
 
 @click.command(cls=Command, context_settings=HELP)
@@ -91,7 +92,7 @@ def _run(
 
         def say(text: str) -> None:
             if not quiet or text.startswith("warning: "):
-                click.echo(text, err=to_stderr or text.startswith("warning: "))
+                click.echo(printable(text), err=to_stderr or text.startswith("warning: "))
 
         shown = watchers(quiet, settings.log_json, settings.tensorboard)
         session = session_of(settings)(

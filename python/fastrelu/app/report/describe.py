@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fastrelu.app.printable import printable
 from fastrelu.app.report.columns import layers, treatments
 from fastrelu.app.report.markup import number
 
@@ -101,7 +102,9 @@ def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> An
     table = Table(box=SIMPLE_HEAD, show_header=any(head), pad_edge=False)
     for j, name in enumerate(head):
         numeric = bool(made) and all(not isinstance(row[j], str) or not row[j] for row in made)
-        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(
+            Text(printable(name)), justify="right" if numeric else "left", overflow="fold"
+        )
     for row in made:
-        table.add_row(*(Text(v if isinstance(v, str) else number(v)) for v in row))
-    return Group(Text(title, "bold"), table)
+        table.add_row(*(Text(printable(v) if isinstance(v, str) else number(v)) for v in row))
+    return Group(Text(printable(title), "bold"), table)

@@ -36,7 +36,8 @@ class Interrupt:
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and "&" ask for
+                    self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(

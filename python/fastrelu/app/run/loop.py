@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from fastrelu import EpochRecord, Trainer
+from fastrelu import DivergenceError, EpochRecord, Trainer
 from fastrelu.app.errors import DataError, DivergedError
 from fastrelu.app.run.checkpoint import Checkpoints, RunState
 from fastrelu.app.run.feeder import Feeder
@@ -105,15 +105,16 @@ class Training:
 
         def stop() -> bool:
             watcher.tick(trainer.n_steps)
-            return asked() or due() or not math.isfinite(trainer.epoch_loss)
+            return asked() or due()
 
         while True:
             try:
                 record = self.feeder.run_epoch(trainer, stop)
+            except DivergenceError as error:
+                self.save()  # with the last finite parameters
+                raise self._diverged(f"loss of step {error.step}", error.loss) from None
             except ValueError as error:  # such as a number beyond the network's dtype
                 raise DataError(str(error)) from error
-            if not math.isfinite(trainer.epoch_loss):
-                raise self._diverged("loss", trainer.epoch_loss)
             if record is not None:
                 break
             if asked():
@@ -139,9 +140,10 @@ class Training:
             state.stopped_early = record.epoch - state.best_epoch >= settings.early_stopping
 
     def _diverged(self, what: str, value: float) -> DivergedError:
+        after = ", and the parameters after it are not finite" if math.isfinite(value) else ""
         return DivergedError(
-            f"diverged: the {what} of epoch {self.state.epochs + 1} is {value}; a smaller --lr may "
-            f"help (it was {self.settings.lr:g}), or --clip-norm"
+            f"diverged: in epoch {self.state.epochs + 1} the {what} is {value}{after}; a smaller "
+            f"--lr may help (it was {self.settings.lr:g}), or --clip-norm"
         )
 
     def keep_best(self) -> int | None:

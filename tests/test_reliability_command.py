@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What happens when things go wrong with the command: docs/reliability.md names these tests."""
+
+import json
+import os
+import signal
+
+import pytest
+
+pytest.importorskip("pyarrow")
+pytest.importorskip("click")
+from command_tools import run, start
+
+HOSTILE = "a\x1b]0;owned\x07\x1b[31m\x9b31m\u202eb"
+
+
+def test_what_comes_from_files_is_shown_escaped(tmp_path):
+
+    data = tmp_path / "data.csv"
+    rows = [f"{i},{['x', HOSTILE][i % 2]},{i % 3}" for i in range(60)]
+    data.write_text(f"{HOSTILE},kind,y\n" + "\n".join(rows), encoding="utf-8")
+    out = tmp_path / "run"
+    trained = run("train", data, "--target", "y", "--epochs", 1, "--out", out)
+    assert trained.exit_code == 0, trained.output
+    other = tmp_path / "other.csv"
+    other.write_text(f"{HOSTILE}2,kind,y\n1,{HOSTILE}{HOSTILE},0\n", encoding="utf-8")
+    results = [
+        trained,
+        run("info", out),
+        run("info", out, "--json"),
+        run("inspect", data),
+        run("inspect", data, "--json"),
+        run("evaluate", out, other),
+        run("train", data, "--target", HOSTILE + "z"),
+        run("info", tmp_path / HOSTILE),
+    ]
+    for result in results:
+        assert not set(result.output) & set("\x1b\x07\x9b\u202e"), result.output
+    assert "\\x1b" in results[1].output
+    columns = json.dumps(json.loads(results[4].stdout), ensure_ascii=False)
+    assert "\x9b" in columns  # JSON means what the file has
+
+
+IRIS_NAMES = (
+    ",".join(f"{a} {b} (cm)" for a in ("sepal", "petal") for b in ("length", "width")) + "\n"
+)
+
+
+@pytest.fixture(scope="module")
+def iris_run(tmp_path_factory):
+
+    folder = tmp_path_factory.mktemp("iris")
+    done = run("train", "iris", "--epochs", 1, "--out", folder / "run", "--quiet")
+    assert done.exit_code == 0, done.output
+    (folder / "rows.csv").write_text(IRIS_NAMES + "1,2,3,4\n" * 10)
+    return folder
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("command", ["predict", "info", "inspect"])
+def test_a_full_standard_output_is_status_5(command, iris_run):
+
+    with open("/dev/full", "w") as full:
+        files = {"predict": [iris_run / "run", iris_run / "rows.csv"], "info": [iris_run / "run"]}
+        process = start(command, *files.get(command, [iris_run / "rows.csv"]), stdout=full)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 5, said
+    assert said.startswith("error: standard output: ") or "\nerror: standard output: " in said
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_predict_leaves_no_file(number, code, iris_run, tmp_path):
+
+    os.mkfifo(tmp_path / "rows.csv")
+    process = start("predict", iris_run / "run", tmp_path / "rows.csv", "--out", tmp_path / "o.csv")
+    with open(tmp_path / "rows.csv", "w") as rows:  # which waits until it is read
+        rows.write(IRIS_NAMES)
+        rows.flush()
+        process.send_signal(number)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == code, said
+    assert [p.name for p in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_an_ignored_signal_stays_ignored():
+    from fastrelu.app.run.interrupt import Interrupt
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with Interrupt("text") as interrupt:
+            signal.raise_signal(signal.SIGTERM)
+        assert interrupt.asked is None
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
