@@ -203,13 +203,15 @@ bool Trainer<T>::run_block(const DataSet<T>& data, const Block& block, const dou
 
 template <class T>
 bool Trainer<T>::run_ordered(const DataSet<T>& data, const GivenOrder& order,
-                             const double* learning_rates, Poll poll, Totals* totals) {
+                             const double* learning_rates, Poll poll, Totals* totals,
+                             bool guarded) {
   const FpEnvironment environment;
   *totals = {};
-  if (!keep_before_run()) return false;
+  if (guarded && !keep_before_run()) return false;
   sampler_.begin_order(order);
   begin_run(data, true);
-  return run_guarded({learning_rates, poll, {}, true, nullptr}, *totals);
+  const LoopOptions options{learning_rates, poll, {}, true, nullptr};
+  return guarded ? run_guarded(options, *totals) : run(options, *totals);
 }
 
 template <class T>

@@ -99,8 +99,9 @@ class Trainer {
 
   // An epoch in the caller's order, which belongs to no epoch of the state. `totals` are by rows
   // (loop.h). True: all steps are taken; false: stopped by `poll` between two. Needs n_shards == 1.
+  // `guarded` false: numbers that are not finite end nothing, and nothing is undone.
   bool run_ordered(const DataSet<T>& data, const GivenOrder& order, const double* learning_rates,
-                   Poll poll, Totals* totals);
+                   Poll poll, Totals* totals, bool guarded = true);
 
   TrainerState state;
   const TrainerOptions& options() const { return options_; }

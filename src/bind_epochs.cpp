@@ -131,7 +131,8 @@ bool run_block(PyTrainer& self, PyDataSet& data, const py::object& order,
 // -> (finished, sum of rows * loss, sum of rows * penalty).
 py::tuple run_ordered(PyTrainer& self, PyDataSet& data, const py::object& order,
                       std::size_t batch_size,
-                      const py::array_t<double, py::array::c_style>& learning_rates, double alpha) {
+                      const py::array_t<double, py::array::c_style>& learning_rates, double alpha,
+                      bool guarded) {
   const Working working(self);
   return self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
@@ -154,7 +155,7 @@ py::tuple run_ordered(PyTrainer& self, PyDataSet& data, const py::object& order,
     bool finished = false;
     {
       const GilReleased release;
-      finished = trainer.run_ordered(view, given, rates, signals.as_poll(), &totals);
+      finished = trainer.run_ordered(view, given, rates, signals.as_poll(), &totals, guarded);
     }
     signals.raise();
     return py::make_tuple(finished, totals.loss, totals.penalty);
@@ -234,7 +235,7 @@ void bind_epochs(py::class_<PyTrainer>& trainer) {
           },
           py::arg("rows"), py::arg("sampling"))
       .def("run_ordered", &run_ordered, py::arg("data"), py::arg("order"), py::arg("batch_size"),
-           py::arg("learning_rates"), py::arg("alpha"))
+           py::arg("learning_rates"), py::arg("alpha"), py::arg("guarded") = true)
       .def("run_block", &run_block, py::arg("data"), py::arg("order"), py::arg("learning_rates"),
            py::arg("epoch_rows"), py::arg("on_poll"))
       .def("data_gradient", &data_gradient, py::arg("data"), py::arg("gradient"))

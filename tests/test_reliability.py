@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -419,3 +420,20 @@ def test_the_error_state_of_numpy_survives_a_sparse_sum_without_memory():
     with pytest.raises(MemoryError):
         fastrelu.Network([2, 1])(X)
     assert np.geterr() == before
+
+
+def test_estimators_that_stop_early_end_a_diverging_fit_in_the_best_weights():
+    """As scikit-learn's do; without early stopping it is an error."""
+    from fastrelu import MLPRegressor
+
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(150, 4)) + 4, rng.integers(0, 3, 150).astype(float)
+    more = {"activation": "identity", "solver": "sgd", "learning_rate_init": 1.0, "max_iter": 20}
+    estimator = MLPRegressor(**more, early_stopping=True, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        estimator.fit(X, y)
+    assert np.isnan(estimator.validation_scores_[-1])
+    assert np.isfinite(estimator.predict(X)).all()
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        MLPRegressor(**more, random_state=0).fit(X, y)

@@ -167,6 +167,7 @@ class Trainer:
         batch_size: int,
         learning_rates: NDArray[np.float64],
         alpha: float,
+        guarded: bool = True,
     ) -> tuple[bool, float, float]: ...
     def run_block(
         self,

@@ -83,8 +83,9 @@ def fit_stochastic(
                         ConvergenceWarning,
                         stacklevel=2,
                     )
-            trainer.keep_finite()
-            run.raise_if_diverged()
+            if run.guarded:
+                trainer.keep_finite()
+                run.raise_if_diverged()
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=2)
     finally:
@@ -122,6 +123,8 @@ class Run:
         self.count, self.batch_size = count, batch_size
         self.steps = math.ceil(count / batch_size)
         self.validation = validation
+        # With early stopping a fit that diverges ends in the best weights, as in scikit-learn.
+        self.guarded = not est.early_stopping
         self.watches_loss = est.monitor is not None or est._validation_given
         self.order = np.arange(count) if rows is None else rows.astype(np.int64, copy=False)
         self.divisor = losses.loss_divisor(est)
@@ -141,7 +144,7 @@ class Run:
         self.reporter.begin_epoch()
         began = time.perf_counter()
         _, loss, penalty = self.trainer.run_ordered(
-            self.data, self.order, self.batch_size, rates, float(est.alpha)
+            self.data, self.order, self.batch_size, rates, float(est.alpha), self.guarded
         )
         self.seconds = time.perf_counter() - began
         self.raise_if_diverged()
@@ -155,7 +158,7 @@ class Run:
 
     def raise_if_diverged(self) -> None:
         """Raise ValueError, as scikit-learn does, if a number was not finite; it is undone then."""
-        if self.trainer.divergence is not None:
+        if self.guarded and self.trainer.divergence is not None:
             step, loss = self.trainer.divergence
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may"
