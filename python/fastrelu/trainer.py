@@ -250,11 +250,6 @@ class Trainer(EpochMethods, CheckpointMethods):
         RuntimeError
             If another thread is using the network.
 
-        Warns
-        -----
-        RuntimeWarning
-            In the first epoch whose loss is not finite.
-
         Examples
         --------
         >>> import fastrelu
