@@ -80,3 +80,14 @@ def test_a_power_that_float32_rounds_to_an_end_is_refused():
     for power in (1 + 1e-9, 2 - 1e-9):
         with pytest.raises(ValueError, match="power: expected"):
             losses.Tweedie(power)
+
+
+@pytest.mark.parametrize(("name", "power"), CASES)
+def test_deviances_of_means_that_underflow(name, power):
+    """exp(-800) is 0: exact for a target of 0, infinitely far from any other; nothing is warned."""
+    loss, zero = loss_of(name, power), np.zeros(1)
+    if name != "gamma":
+        assert loss.deviance(zero, zero)[0] == 0
+    if name != "poisson":
+        assert loss.deviance(np.ones(1), zero)[0] == np.inf
+    assert np.isnan(loss.deviance(np.ones(1), np.array([np.nan])))[0]

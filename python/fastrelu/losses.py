@@ -170,7 +170,9 @@ class Gamma(Loss):
         >>> fastrelu.losses.Gamma().deviance(np.array([1.0, 2.0]), np.array([1.0, 1.0])).round(4)
         array([0.    , 0.3069])
         """
-        return np.asarray(np.log(mu / y) + y / mu - 1.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            each = np.log(mu / y) + y / mu - 1.0
+        return np.where(mu == 0, np.inf, each)  # a mean that underflowed: y / mu outweighs the log
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,9 @@ class Tweedie(Loss):
         array([2., 0.])
         """
         a, b = 2.0 - self.power, self.power - 1.0
-        return np.asarray(mu**a / a + y * mu**-b / b - y**a / (a * b))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(y > 0, y * mu**-b, 0.0)  # also where the mean underflowed to 0
+        return np.asarray(mu**a / a + ratio / b - y**a / (a * b))
 
 
 @dataclass(frozen=True)
