@@ -162,9 +162,9 @@ constexpr ActivationInfo kActivations[] = {
 
 enum class OptimizerKind : std::uint8_t { sgd, adam, adamw, lion };
 
-// How an update is computed (kernels/update-inl.h): an optimizer's own rule, or for SGD one of
+// How an update is computed (kernels/update-inl.h), the decay of weights apart; SGD's is one of
 // three, by its momentum.
-enum class UpdateRule : std::uint8_t { sgd, momentum, nesterov, adam, adamw, lion };
+enum class UpdateRule : std::uint8_t { sgd, momentum, nesterov, adam, lion };
 
 // Where weight decay acts: on the gradient, to which weight_decay * w is added, or on the weights,
 // which shrink by learning rate * weight_decay.
@@ -200,7 +200,7 @@ constexpr OptimizerInfo kOptimizers[] = {
      {momentum_of(0.0), weight_decay_of(0.0)}},
     {OptimizerKind::adam, "adam", UpdateRule::adam, Decay::coupled, true, 2, 1e-3,
      {beta_1_of(0.9), beta_2_of(0.999), epsilon_of(1e-8), weight_decay_of(0.0)}},
-    {OptimizerKind::adamw, "adamw", UpdateRule::adamw, Decay::decoupled, true, 2, 1e-3,
+    {OptimizerKind::adamw, "adamw", UpdateRule::adam, Decay::decoupled, true, 2, 1e-3,
      {beta_1_of(0.9), beta_2_of(0.999), epsilon_of(1e-8), weight_decay_of(1e-2)}},
     {OptimizerKind::lion, "lion", UpdateRule::lion, Decay::decoupled, false, 1, 1e-4,
      {beta_1_of(0.9), beta_2_of(0.99), weight_decay_of(0.0)}},

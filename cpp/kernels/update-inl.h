@@ -50,7 +50,14 @@ FASTRELU_INLINE typename Simd<T>::V update_vector(const UpdateArgs<T>& u, bool d
   using V = typename S::V;
   using Rule = UpdateRule;
   if (u.clipped) g = g * S::set1(u.clip);
-  if (decay && !u.decoupled) g = S::fma(S::set1(u.weight_decay), w, g);
+  if (decay) {
+    const V factor = S::set1(u.weight_decay);
+    if (u.decoupled) {
+      w = S::fma(-factor, w, w);
+    } else {
+      g = S::fma(factor, w, g);
+    }
+  }
   const V lr = S::set1(u.learning_rate);
   if (u.rule == Rule::sgd) return S::fma(-lr, g, w);
   if (u.rule == Rule::momentum || u.rule == Rule::nesterov) {
@@ -63,7 +70,6 @@ FASTRELU_INLINE typename Simd<T>::V update_vector(const UpdateArgs<T>& u, bool d
     const V m = state.load(0);
     const V c = S::fma(S::set1(u.beta_1), m, S::set1(u.c1) * g);
     state.store(0, flush<T>(S::fma(S::set1(u.beta_2), m, S::set1(u.c2) * g)));
-    if (decay) w = S::fma(S::set1(-u.weight_decay), w, w);
     return w - (c > S::zero() ? lr : S::zero() > c ? -lr : c);
   }
   const V m = flush<T>(S::fma(S::set1(u.beta_1), state.load(0), S::set1(u.c1) * g));
@@ -71,7 +77,6 @@ FASTRELU_INLINE typename Simd<T>::V update_vector(const UpdateArgs<T>& u, bool d
   state.store(0, m);
   state.store(1, v);
   const V step = (lr * m) / (S::sqrt(v) + S::set1(u.epsilon));
-  if (decay && u.decoupled) w = S::fma(S::set1(-u.weight_decay), w, w);
   return w - step;
 }
 
