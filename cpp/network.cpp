@@ -60,6 +60,12 @@ std::vector<std::size_t> activation_widths(const Network<T>& net, const RowSourc
 }
 
 template <class T>
+bool keeps_derivatives(const Network<T>& net) {
+  return std::any_of(net.layers().begin(), net.layers().end(),
+                     [](const Layer& layer) { return keeps_derivative(layer.activation); });
+}
+
+template <class T>
 double multiply_adds(const Network<T>& net, const RowSource& x, std::size_t rows) {
   auto each = static_cast<double>(net.parameter_count());
   if (x.sparse != nullptr && x.rows > 0) {
@@ -74,6 +80,7 @@ double multiply_adds(const Network<T>& net, const RowSource& x, std::size_t rows
   template class Network<T>;                                                                \
   template std::vector<std::size_t> activation_widths(const Network<T>&);                   \
   template std::vector<std::size_t> activation_widths(const Network<T>&, const RowSource&); \
+  template bool keeps_derivatives(const Network<T>&);                                       \
   template double multiply_adds(const Network<T>&, const RowSource&, std::size_t);
 
 FASTRELU_INSTANTIATE(float)

@@ -60,6 +60,10 @@ std::vector<std::size_t> activation_widths(const Network<T>& net);
 template <class T>
 std::vector<std::size_t> activation_widths(const Network<T>& net, const RowSource& x);
 
+// Whether an activation of the network keeps its derivative for the backward pass (catalogue.h).
+template <class T>
+bool keeps_derivatives(const Network<T>& net);
+
 // Multiply-adds of a forward pass over `rows` rows of x, in the mean.
 template <class T>
 double multiply_adds(const Network<T>& net, const RowSource& x, std::size_t rows);

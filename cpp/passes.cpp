@@ -165,13 +165,12 @@ Panels<T> first_rows(Panels<T> a, std::size_t rows) {
 template <class T>
 Activations<T>::Activations(const Network<T>& net, const RowSource& x, std::size_t rows)
     : values(PanelStack<T>::transposed(activation_widths(net, x), rows, true)) {
+  if (!keeps_derivatives(net)) return;
   std::vector<std::size_t> kept{0};
   for (const Layer& layer : net.layers()) {
     kept.push_back(keeps_derivative(layer.activation) ? layer.fan_out : 0);
   }
-  if (std::any_of(kept.begin(), kept.end(), [](std::size_t width) { return width > 0; })) {
-    derivatives = PanelStack<T>::transposed(kept, rows, false);
-  }
+  derivatives = PanelStack<T>::transposed(kept, rows, false);
 }
 
 template <class T>

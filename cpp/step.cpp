@@ -115,10 +115,7 @@ void Step<T>::prepare_few_rows(const StepRun& run) {
   const std::vector<Layer>& layers = net_.layers();
   if (few_.workspace.data() == nullptr) {
     const std::size_t size = few_rows_workspace<T>(layers.data(), layers.size());
-    if (std::any_of(layers.begin(), layers.end(),
-                    [](const Layer& layer) { return keeps_derivative(layer.activation); })) {
-      few_.derivatives.reset(size);
-    }
+    if (keeps_derivatives(net_)) few_.derivatives.reset(size);
     few_.workspace.reset(size);
     f.forward =
         few_rows_forward_of(static_cast<const Network<T>&>(net_), data_.x, few_.workspace.data());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Computing without the GIL: how a thread gives it up and takes it again, and how Python's signals
-// are seen meanwhile, by the one poll of every native loop.
+// are seen meanwhile, by the poll of passes, runs and bounds (signal_check.h has that of searches).
 //
 // When the interpreter ends, a thread that asks for the GIL is ended by CPython (before 3.14) in
 // the middle of C++ frames, which aborts the process. Here such a thread, a daemon in a fit, sleeps
