@@ -28,7 +28,7 @@ from fastrelu.app.data.split import (
 )
 from fastrelu.app.data.stream.budget import Share, share
 from fastrelu.app.data.stream.memory import TableSource
-from fastrelu.app.data.stream.source import Source, Stream, every_target
+from fastrelu.app.data.stream.source import Source, Stream, every_target, numbered
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import ConfigError, DataError
 from fastrelu.app.kinds import size
@@ -350,10 +350,8 @@ def _large(table: Table, which: NDArray[np.bool_]) -> bool:
 def _passed(source: Source, split: Split) -> Iterator[tuple[int, Table, NDArray[np.uint8]]]:
     """Yield (number of the chunk, some of its rows, the part of each) for all rows."""
     for c, chunk in enumerate(source.chunks):
-        at = chunk.first_row
-        for table in source.parts(chunk):
+        for at, table in numbered(chunk, source.parts(chunk)):
             yield c, table, split.numbers(table, at)
-            at += table.n_rows
 
 
 def _examples(own: SplitRows, notes: list[str]) -> dict[str, Examples]:

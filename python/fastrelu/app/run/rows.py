@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.app.data.split import NUMBER, PARTS, Rows, Split, rows_of
-from fastrelu.app.data.stream.source import Source
+from fastrelu.app.data.stream.source import Source, numbered
 from fastrelu.app.data.table import Table
 from fastrelu.app.preprocess import Examples, Inputs, Target
 from fastrelu.app.preprocess.inputs import Seen
@@ -74,10 +74,8 @@ class SplitRows:
             if not self.counts[c, NUMBER[part]]:
                 continue
             chunk = self.source.chunks[c]
-            at = chunk.first_row
-            for table in self.source.parts(chunk, again=True):
+            for at, table in numbered(chunk, self.source.parts(chunk, again=True)):
                 yield table, rows_of(self.split.numbers(table, at), part)
-                at += table.n_rows
 
     def of_part(self, part: str) -> Generator[tuple[Table, Rows], None, None]:
         """Yield the tables of all chunks, as they lie, with their rows of a part."""

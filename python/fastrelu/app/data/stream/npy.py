@@ -18,7 +18,7 @@ from fastrelu.app.data.readers.files import reading
 from fastrelu.app.data.readers.npy import read_header
 from fastrelu.app.data.readers.several import choose_columns, refuse_lacking
 from fastrelu.app.data.stream.budget import part_rows
-from fastrelu.app.data.stream.source import Chunk, add_content, chunks_of, new_hash
+from fastrelu.app.data.stream.source import Chunk, chunks_of, files_fingerprint
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 
@@ -177,11 +177,6 @@ class NpyStream:
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what tells these files from others, without reading all of them."""
-        total = new_hash()
-        for file in [*self.files, *([self.y] if self.y else [])]:
-            add_content(total, file.path)
-        return {
-            "rows": self.n_rows,
-            "columns": [f"{len(self.names)} inputs", f"target {self.target_name}"],
-            "content": total.hexdigest(),
-        }
+        paths = [file.path for file in (*self.files, *([self.y] if self.y else []))]
+        inputs = [f"{len(self.names)} inputs"]
+        return files_fingerprint(self.n_rows, inputs, self.target_name, paths)

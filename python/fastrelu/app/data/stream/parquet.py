@@ -27,7 +27,7 @@ from fastrelu.app.data.readers.files import reading
 from fastrelu.app.data.readers.places import FolderColumns, named_in_folders
 from fastrelu.app.data.readers.values import row_number
 from fastrelu.app.data.stream.budget import part_rows
-from fastrelu.app.data.stream.source import Chunk, add_content, chunks_of, new_hash
+from fastrelu.app.data.stream.source import Chunk, chunks_of, files_fingerprint
 from fastrelu.app.data.table import Table, is_missing, kind_of
 from fastrelu.app.errors import DataError
 
@@ -282,14 +282,7 @@ class ParquetStream:
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what tells these files from others, without reading all of them."""
-        total = new_hash()
-        for path in self.paths:
-            add_content(total, path)
-        return {
-            "rows": self.n_rows,
-            "columns": [*self.names, f"target {self.target_name}"],
-            "content": total.hexdigest(),
-        }
+        return files_fingerprint(self.n_rows, self.names, self.target_name, self.paths)
 
 
 def pa_empty(of: Any) -> Any:

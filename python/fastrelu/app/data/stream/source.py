@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -106,22 +106,18 @@ class Stream(Source, Protocol):
     reading_bytes: int
 
 
-def every_table(source: Source) -> Iterator[tuple[int, Table]]:
-    """Yield all rows of a source: tables, each with the number of its first row."""
-    for chunk in source.chunks:
-        at = chunk.first_row
-        for table in source.parts(chunk):
-            yield at, table
-            at += table.n_rows
+def numbered(chunk: Chunk, tables: Iterable[Table]) -> Iterator[tuple[int, Table]]:
+    """Yield the tables of a chunk, each with the number of its first row through all files."""
+    at = chunk.first_row
+    for table in tables:
+        yield at, table
+        at += table.n_rows
 
 
 def every_target(source: Source) -> Iterator[tuple[int, Table]]:
-    """Yield all rows as `every_table` does, perhaps without their inputs."""
+    """Yield all rows of a source, perhaps without their inputs, as `numbered` does."""
     for chunk in source.chunks:
-        at = chunk.first_row
-        for table in source.targets(chunk):
-            yield at, table
-            at += table.n_rows
+        yield from numbered(chunk, source.targets(chunk))
 
 
 def chunks_of(files: Sequence[tuple[str, Sequence[int]]]) -> list[Chunk]:
@@ -141,12 +137,21 @@ def chunks_of(files: Sequence[tuple[str, Sequence[int]]]) -> list[Chunk]:
 SAMPLED = 1 << 16
 
 
-def new_hash() -> Any:
-    """Return a hash that files are added to."""
-    return hashlib.blake2b(digest_size=16)
+def files_fingerprint(
+    n_rows: int, inputs: Sequence[str], target_name: str | None, paths: Iterable[str]
+) -> dict[str, Any]:
+    """Return what tells files from others, without reading all of them."""
+    total = hashlib.blake2b(digest_size=16)
+    for path in paths:
+        _add_content(total, path)
+    return {
+        "rows": n_rows,
+        "columns": [*inputs, f"target {target_name}"],
+        "content": total.hexdigest(),
+    }
 
 
-def add_content(total: Any, path: str, places: int = 16) -> None:
+def _add_content(total: Any, path: str, places: int = 16) -> None:
     """Add a file's size and what it holds at some places, its two ends included, to a hash."""
     size = os.path.getsize(path)
     total.update(f"{size}\n".encode())

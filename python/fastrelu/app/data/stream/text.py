@@ -21,7 +21,7 @@ from fastrelu.app.data.readers.text.gather import Gathered, values
 from fastrelu.app.data.readers.text.parse import Parser
 from fastrelu.app.data.stream.budget import part_rows
 from fastrelu.app.data.stream.scratch import Scratch
-from fastrelu.app.data.stream.source import Chunk, add_content, new_hash
+from fastrelu.app.data.stream.source import Chunk, files_fingerprint
 from fastrelu.app.data.table import Table
 
 LEAST_BLOCK = 1 << 16
@@ -201,11 +201,4 @@ class TextStream:
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what tells these files from others, without reading all of them."""
-        total = new_hash()
-        for path in self.paths:
-            add_content(total, path)
-        return {
-            "rows": self.n_rows,
-            "columns": [*self.names, f"target {self.target_name}"],
-            "content": total.hexdigest(),
-        }
+        return files_fingerprint(self.n_rows, self.names, self.target_name, self.paths)
