@@ -80,11 +80,64 @@ def decayed(g: Array, w: Array, weight_decay: float) -> Array:
     return fma(wd, w, g) if is_decayed else g
 
 
+def shrunk(w: Array, share: float) -> Array:
+    """Return w less the share of decoupled weight decay; biases are not decayed."""
+    d = w.dtype.type(share)
+    is_decayed = d != 0 and w.ndim == 2
+    return fma(-d, w, w) if is_decayed else w
+
+
 # The updates
 
 
+class Optimizer:
+    """What all optimizers do in a step; each says how one array of parameters changes."""
+
+    learning_rate: LearningRate
+    name: ClassVar[str]
+
+    @np.errstate(all="ignore")
+    def apply(
+        self, parameters: Sequence[Array], gradients: Sequence[Array], state: State, k: int
+    ) -> None:
+        """Make step k in place.
+
+        Parameters
+        ----------
+        parameters : sequence of ndarray
+            Weights, (fan_in, fan_out), and biases, (fan_out,); they are changed in place.
+        gradients : sequence of ndarray
+            The gradient with respect to each of them.
+        state : State
+            What is kept from step to step; it is changed, too.
+        k : int
+            The number of the step, from 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> w = [np.array([[1.0]])]
+        >>> state = reference.optimizers.State(w)
+        >>> reference.SGD(0.5).apply(w, [np.array([[2.0]])], state, k=1)
+        >>> w[0].round(4).tolist()
+        [[0.0]]
+        """
+        rate = learning_rate_at(self.learning_rate, k)
+        self._begin(state)
+        for i, w in enumerate(parameters):
+            w[:] = self._updated(i, w, gradients[i], rate, state)
+
+    def _begin(self, state: State) -> None:
+        """Count a step."""
+
+    def _updated(self, i: int, w: Array, g: Array, rate: float, state: State) -> Array:
+        """Return parameter array i after the step; bring its state up to date."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class SGD:
+class SGD(Optimizer):
     """Stochastic gradient descent ``w = w - alpha_k g``, plain or with (Nesterov's) momentum.
 
     Parameters
@@ -121,48 +174,19 @@ class SGD:
     weight_decay: float = 0.0
     name: ClassVar[str] = "sgd"
 
-    @np.errstate(all="ignore")
-    def apply(
-        self, parameters: Sequence[Array], gradients: Sequence[Array], state: State, k: int
-    ) -> None:
-        """Make step k in place: ``w = w - alpha_k g``, or with momentum.
-
-        Parameters
-        ----------
-        parameters : sequence of ndarray
-            Weights, (fan_in, fan_out), and biases, (fan_out,); they are changed in place.
-        gradients : sequence of ndarray
-            The gradient with respect to each of them.
-        state : State
-            What is kept from step to step; it is changed, too.
-        k : int
-            The number of the step, from 1.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fastrelu import reference
-        >>> w = [np.array([[1.0]])]
-        >>> state = reference.optimizers.State(w)
-        >>> reference.SGD(0.5).apply(w, [np.array([[2.0]])], state, k=1)
-        >>> w[0].round(4).tolist()
-        [[0.0]]
-        """
-        rate = learning_rate_at(self.learning_rate, k)
-        for i, w in enumerate(parameters):
-            T = w.dtype.type
-            lr, mu = T(rate), T(self.momentum)
-            g = decayed(gradients[i], w, self.weight_decay)
-            if self.momentum == 0:
-                w[:] = fma(-lr, g, w)
-                continue
-            push = -(lr * g)
-            v = state.first[i] = flush(fma(mu, state.first[i], push))
-            w[:] = w + (fma(mu, v, push) if self.nesterov else v)
+    def _updated(self, i: int, w: Array, g: Array, rate: float, state: State) -> Array:
+        T = w.dtype.type
+        lr, mu = T(rate), T(self.momentum)
+        g = decayed(g, w, self.weight_decay)
+        if self.momentum == 0:
+            return fma(-lr, g, w)
+        push = -(lr * g)
+        v = state.first[i] = flush(fma(mu, state.first[i], push))
+        return w + (fma(mu, v, push) if self.nesterov else v)
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(Optimizer):
     """Adam: steps scaled by running means of g and of g^2.
 
     Parameters
@@ -198,51 +222,21 @@ class Adam:
     weight_decay: float = 0.0
     name: ClassVar[str] = "adam"
 
-    def apply(
-        self, parameters: Sequence[Array], gradients: Sequence[Array], state: State, k: int
-    ) -> None:
-        """Make step k in place: w is lowered by alpha_k m / (sqrt(v) + epsilon), corrected.
-
-        Parameters
-        ----------
-        parameters : sequence of ndarray
-            Weights, (fan_in, fan_out), and biases, (fan_out,); they are changed in place.
-        gradients : sequence of ndarray
-            The gradient with respect to each of them.
-        state : State
-            What is kept from step to step; it is changed, too.
-        k : int
-            The number of the step, from 1.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fastrelu import reference
-        >>> w = [np.array([[1.0]])]
-        >>> state = reference.optimizers.State(w)
-        >>> reference.Adam(0.5).apply(w, [np.array([[2.0]])], state, k=1)
-        >>> w[0].round(4).tolist()
-        [[0.5]]
-        """
-        rate = learning_rate_at(self.learning_rate, k)
-        corrected = self._corrected_rate(rate, state)
-        for i, w in enumerate(parameters):
-            g = decayed(gradients[i], w, self.weight_decay)
-            w[:] = w - self._step(i, g, corrected, state)
-
-    def _corrected_rate(self, rate: float, state: State) -> float:
-        """Return the rate that makes up for moments that began at 0."""
+    def _begin(self, state: State) -> None:
         state.power_1 *= self.beta_1
         state.power_2 *= self.beta_2
-        return (rate * math.sqrt(1 - state.power_2)) / (1 - state.power_1)
 
-    @np.errstate(all="ignore")
-    def _step(self, i: int, g: Array, corrected: float, state: State) -> Array:
+    def _updated(self, i: int, w: Array, g: Array, rate: float, state: State) -> Array:
+        return w - self._step(i, decayed(g, w, self.weight_decay), rate, state)
+
+    def _step(self, i: int, g: Array, rate: float, state: State) -> Array:
         """Bring the moments of parameter array i up to date; return what w is lowered by."""
         T = g.dtype.type
         b1, c1, b2, c2 = T(self.beta_1), T(1 - self.beta_1), T(self.beta_2), T(1 - self.beta_2)
         m = state.first[i] = flush(fma(b1, state.first[i], c1 * g))
         v = state.second[i] = flush(fma(b2, state.second[i], (c2 * g) * g))
+        # The rate makes up for moments that began at 0.
+        corrected = (rate * math.sqrt(1 - state.power_2)) / (1 - state.power_1)
         return np.asarray((T(corrected) * m) / (np.sqrt(v) + T(self.epsilon)))
 
 
@@ -270,44 +264,12 @@ class AdamW(Adam):
     weight_decay: float = 1e-2
     name: ClassVar[str] = "adamw"
 
-    @np.errstate(all="ignore")
-    def apply(
-        self, parameters: Sequence[Array], gradients: Sequence[Array], state: State, k: int
-    ) -> None:
-        """Make step k in place: Adam's step, and weights shrink by alpha_k * weight_decay.
-
-        Parameters
-        ----------
-        parameters : sequence of ndarray
-            Weights, (fan_in, fan_out), and biases, (fan_out,); they are changed in place.
-        gradients : sequence of ndarray
-            The gradient with respect to each of them.
-        state : State
-            What is kept from step to step; it is changed, too.
-        k : int
-            The number of the step, from 1.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fastrelu import reference
-        >>> w = [np.array([[1.0]])]
-        >>> state = reference.optimizers.State(w)
-        >>> reference.AdamW(0.5).apply(w, [np.array([[2.0]])], state, k=1)
-        >>> w[0].round(4).tolist()
-        [[0.495]]
-        """
-        rate = learning_rate_at(self.learning_rate, k)
-        corrected = self._corrected_rate(rate, state)
-        for i, w in enumerate(parameters):
-            u = self._step(i, gradients[i], corrected, state)
-            d = w.dtype.type(rate * self.weight_decay)
-            is_decayed = d != 0 and w.ndim == 2  # biases are not
-            w[:] = (fma(-d, w, w) if is_decayed else w) - u
+    def _updated(self, i: int, w: Array, g: Array, rate: float, state: State) -> Array:
+        return shrunk(w, rate * self.weight_decay) - self._step(i, g, rate, state)
 
 
 @dataclass(frozen=True)
-class Lion:
+class Lion(Optimizer):
     """Lion (Chen and others, 2023): steps along the sign of a momentum; decoupled weight decay.
 
     Parameters
@@ -336,42 +298,13 @@ class Lion:
     weight_decay: float = 0.0
     name: ClassVar[str] = "lion"
 
-    @np.errstate(all="ignore")
-    def apply(
-        self, parameters: Sequence[Array], gradients: Sequence[Array], state: State, k: int
-    ) -> None:
-        """Make step k in place: w is lowered by alpha_k times the sign of a momentum.
-
-        Parameters
-        ----------
-        parameters : sequence of ndarray
-            Weights, (fan_in, fan_out), and biases, (fan_out,); they are changed in place.
-        gradients : sequence of ndarray
-            The gradient with respect to each of them.
-        state : State
-            What is kept from step to step; it is changed, too.
-        k : int
-            The number of the step, from 1.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fastrelu import reference
-        >>> w = [np.array([[1.0]])]
-        >>> state = reference.optimizers.State(w)
-        >>> reference.Lion(0.5).apply(w, [np.array([[2.0]])], state, k=1)
-        >>> w[0].round(4).tolist()
-        [[0.5]]
-        """
-        rate = learning_rate_at(self.learning_rate, k)
-        for i, w in enumerate(parameters):
-            T, g, m = w.dtype.type, gradients[i], state.first[i]
-            lr, d = T(rate), T(rate * self.weight_decay)
-            c = fma(T(self.beta_1), m, T(1 - self.beta_1) * g)
-            state.first[i] = flush(fma(T(self.beta_2), m, T(1 - self.beta_2) * g))
-            step = np.where(c > 0, lr, np.where(0 > c, -lr, c))  # c: 0, or NaN
-            is_decayed = d != 0 and w.ndim == 2  # biases are not
-            w[:] = (fma(-d, w, w) if is_decayed else w) - step
+    def _updated(self, i: int, w: Array, g: Array, rate: float, state: State) -> Array:
+        T, m = w.dtype.type, state.first[i]
+        lr = T(rate)
+        c = fma(T(self.beta_1), m, T(1 - self.beta_1) * g)
+        state.first[i] = flush(fma(T(self.beta_2), m, T(1 - self.beta_2) * g))
+        step = np.where(c > 0, lr, np.where(0 > c, -lr, c))  # c: 0, or NaN
+        return shrunk(w, rate * self.weight_decay) - step
 
 
 _BY_NAME: dict[str, Any] = {kind.name: kind for kind in (SGD, Adam, AdamW, Lion)}
