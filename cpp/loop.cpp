@@ -56,8 +56,7 @@ class BetweenSteps {
   bool diverged() {
     const StepResult& r = step_.result();
     if (options_.divergence == nullptr || std::isfinite(r.loss)) return false;
-    *options_.divergence = {true, step_.next_time() - 1,
-                            r.weight == 0 ? r.loss : r.loss / r.weight};
+    *options_.divergence = {true, step_.next_time() - 1, mean_loss(r)};
     return true;
   }
 
@@ -66,11 +65,10 @@ class BetweenSteps {
     if (options_.by_rows) {
       totals_.loss += r.weight == 0 ? 0.0 : r.rows * (r.loss / r.weight);
       totals_.penalty += r.rows * r.penalty;
+      ++totals_.steps;
     } else {
-      totals_.loss += r.loss;
-      totals_.weight += r.weight;
+      add_step(totals_, r);
     }
-    ++totals_.steps;
     open_ = false;
   }
 

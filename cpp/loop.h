@@ -31,6 +31,13 @@ struct Totals {
   double loss = 0, weight = 0, penalty = 0;
 };
 
+inline void add_step(Totals& totals, const StepResult& r) {
+  totals.loss += r.loss;
+  totals.weight += r.weight;
+  ++totals.steps;
+}
+inline double mean_loss(const StepResult& r) { return r.weight == 0 ? r.loss : r.loss / r.weight; }
+
 // A step whose loss is not finite, or after which the parameters are not.
 struct Divergence {
   bool happened = false;

@@ -3,6 +3,7 @@
 // is, docs/arithmetic.md gives its formula, chain by chain, kernels/loss-inl.h computes it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "catalogue.h"
@@ -22,6 +23,13 @@ struct LossSpec {
   bool summed = false;
   bool clipped = false;
 };
+
+// The outputs that a row's loss is the mean over: 1 where it is their sum.
+template <class T>
+double averaged_outputs(const LossSpec<T>& loss, std::size_t outputs) {
+  const bool averaged = info(loss.kind).over_outputs == OverOutputs::mean && !loss.summed;
+  return averaged ? static_cast<double>(outputs) : 1.0;
+}
 
 // The targets of a data set: `values` (n, K) row-major, or `labels` (n,).
 template <class T>

@@ -36,6 +36,16 @@ struct Minibatch {
   std::size_t ahead_count = 0;
 };
 
+// The factors of rows of equal weights, and that of a row of weight w. `sum`: of the weights.
+template <class T>
+T equal_factor(double outputs, double sum) {
+  return static_cast<T>(1.0 / (outputs * sum));
+}
+template <class T>
+T row_factor(double w, double outputs, double sum) {
+  return sum == 0 ? T(0) : static_cast<T>(w / (outputs * sum));
+}
+
 template <class T>
 class RowFactors {
  public:
@@ -50,16 +60,15 @@ class RowFactors {
     if (data.weights == nullptr) {
       const auto sum = static_cast<double>(m.count);
       if (equal_ != m.count) {
-        std::fill_n(values_.data(), m.count, static_cast<T>(1.0 / (outputs * sum)));
+        std::fill_n(values_.data(), m.count, equal_factor<T>(outputs, sum));
         equal_ = m.count;
       }
       return sum;
     }
     double sum = 0;
     for (std::size_t r = 0; r < m.count; ++r) sum += data.weights[m.rows(r)];
-    const double scaled = outputs * sum;
     for (std::size_t r = 0; r < m.count; ++r) {
-      values_[r] = sum == 0 ? T(0) : static_cast<T>(data.weights[m.rows(r)] / scaled);
+      values_[r] = row_factor<T>(data.weights[m.rows(r)], outputs, sum);
     }
     equal_ = 0;
     return sum;

@@ -48,6 +48,8 @@ class Optimizer {
 
   // Begins the next update, at this learning rate; it is written to u.
   void next(double learning_rate, UpdateArgs<T>& u);
+  // What is the same in every update.
+  const UpdateArgs<T>& constants() const { return constants_; }
   // Every update is w = fma(-lr, g, w) and nothing else.
   bool is_plain_sgd() const { return plain_; }
 
@@ -58,7 +60,7 @@ class Optimizer {
 
  private:
   OptimizerSpec spec_;
-  UpdateArgs<T> constants_;  // what is the same in every update
+  UpdateArgs<T> constants_;
   bool plain_;
   std::size_t stride_;
   AlignedBuffer<T> arrays_;

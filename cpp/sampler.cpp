@@ -21,6 +21,8 @@ void Sampler::begin(Way way, std::size_t rows, std::size_t batch, std::size_t st
                     std::size_t place) {
   way_ = way;
   order_ = {};
+  subset_ = {};
+  epoch_ = 0;
   rows_ = rows;
   batch_ = std::min(batch, rows);
   steps_ = steps;
@@ -45,24 +47,38 @@ void Sampler::begin_order(const GivenOrder& order) {
 }
 
 void Sampler::begin_epoch(Sampling sampling, std::size_t rows, std::uint64_t epoch,
-                          std::size_t place) {
+                          std::size_t place, Subset subset, const Sampler* like) {
   const Way shuffled = n_shards_ == 1 ? Way::in_order : Way::shards_in_order;
   const Way drawn = sampling == Sampling::subset ? Way::subset : Way::with_replacement;
   const bool shuffles = sampling == Sampling::shuffle;
   begin(shuffles ? shuffled : drawn, rows, batch_size_, steps_in_epoch(rows, sampling), place);
+  subset_ = subset;
+  epoch_ = epoch;
+  repeats_ = repeats_ || subset.rows != nullptr;
   if (!shuffles) return;
-  shuffle(epoch);
+  shuffled_.reserve(rows);
+  if (like != nullptr) {
+    std::copy_n(like->shuffled_.data(), rows, shuffled_.data());
+  } else {
+    shuffle();
+  }
   order_ = {shuffled_.data(), rows, batch_size_, 0};
 }
 
+bool Sampler::is_like(const Sampler& other) const {
+  return epoch_ != 0 && epoch_ == other.epoch_ && way_ == Way::in_order && way_ == other.way_ &&
+         seed_ == other.seed_ && rows_ == other.rows_ && subset_.rows == other.subset_.rows &&
+         batch_size_ == other.batch_size_ && order_.rows != nullptr && other.order_.rows != nullptr;
+}
+
 // Every shard's rows in an order of their own, shard after shard.
-void Sampler::shuffle(std::uint64_t epoch) {
-  shuffled_.reserve(rows_);
+void Sampler::shuffle() {
   for (std::size_t s = 0; s < n_shards_; ++s) {
     const Range r = shard_of(rows_, n_shards_, s);
-    draw_order(seed_, Purpose::row_order, s, epoch, static_cast<Index>(r.begin), r.size(),
+    draw_order(seed_, Purpose::row_order, s, epoch_, static_cast<Index>(r.begin), r.size(),
                shuffled_.data() + r.begin);
   }
+  subset_.pick(shuffled_.data(), rows_);
 }
 
 void Sampler::next(std::uint64_t step, Minibatch& m) {
@@ -128,6 +144,7 @@ void Sampler::draw(std::uint64_t step, Index* drawn, Index* grouped, Minibatch& 
     }
     m.shards[s] = {begin, count};
   }
+  subset_.pick(grouped, count);
   m.rows = {grouped, 0};
 }
 

@@ -28,6 +28,19 @@ struct GivenOrder {
   double penalty = 0;  // Minibatch's
 };
 
+// What an epoch's minibatches are drawn from: all rows of a data set, or `count` of them, which may
+// repeat: a row is then one of 0 .. count - 1 where this header and docs/arithmetic.md speak of
+// rows, and stands for rows[it]. A view that must outlive the run.
+struct Subset {
+  const Index* rows = nullptr;
+  std::size_t count = 0;
+
+  std::size_t of(std::size_t all) const { return rows != nullptr ? count : all; }
+  void pick(Index* chosen, std::size_t n) const {
+    for (std::size_t r = 0; rows != nullptr && r < n; ++r) chosen[r] = rows[chosen[r]];
+  }
+};
+
 class Sampler {
  public:
   Sampler(std::size_t batch_size, std::size_t n_shards, std::uint64_t seed)
@@ -38,11 +51,16 @@ class Sampler {
 
   // The runs. One minibatch of all rows as they lie:
   void begin_whole(std::size_t rows);
-  // those of an epoch, not of blocks, from its minibatch `place` on:
-  void begin_epoch(Sampling sampling, std::size_t rows, std::uint64_t epoch, std::size_t place);
+  // those of an epoch, not of blocks, over so many rows, from its minibatch `place` on (`like` is
+  // null, or has begun the same epoch: its order is copied, which is quicker than drawing it):
+  void begin_epoch(Sampling sampling, std::size_t rows, std::uint64_t epoch, std::size_t place,
+                   Subset subset = {}, const Sampler* like = nullptr);
   // those of a given order.
   void begin_order(const GivenOrder& order);
 
+  // Whether both are in the same epoch of shuffled rows, with the same minibatches.
+  bool is_like(const Sampler& other) const;
+  std::size_t place() const { return place_; }
   std::size_t left() const { return steps_ - place_; }  // minibatches of the run
   std::size_t most_rows() const { return batch_; }      // of a minibatch
   bool repeats() const { return repeats_; }             // one may hold a row more than once
@@ -56,7 +74,7 @@ class Sampler {
   enum class Way : std::uint8_t { in_order, shards_in_order, subset, with_replacement };
 
   void begin(Way way, std::size_t rows, std::size_t batch, std::size_t steps, std::size_t place);
-  void shuffle(std::uint64_t epoch);
+  void shuffle();
   void cut(Minibatch& m) const;
   void cut_shards(Index* rows, Minibatch& m) const;
   void draw(std::uint64_t step, Index* drawn, Index* grouped, Minibatch& m);
@@ -65,9 +83,11 @@ class Sampler {
   std::uint64_t seed_;
 
   Way way_ = Way::in_order;
-  GivenOrder order_;       // what `in_order` cuts; its penalty is every way's
-  std::size_t rows_ = 0;   // of the data set
-  std::size_t batch_ = 0;  // min(batch_size, rows_)
+  GivenOrder order_;      // what `in_order` cuts; its penalty is every way's
+  std::size_t rows_ = 0;  // that are drawn from
+  Subset subset_;
+  std::uint64_t epoch_ = 0;  // of an epoch
+  std::size_t batch_ = 0;    // min(batch_size, rows_)
   std::size_t steps_ = 0, place_ = 0;
   bool repeats_ = false;
   unsigned turn_ = 0;  // which half of the buffers is next

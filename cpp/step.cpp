@@ -74,6 +74,17 @@ void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
   run_ = run;
 }
 
+template <class T>
+void Step<T>::release_memory() {
+  run_ = StepRun();
+  data_ = DataSet<T>();
+  few_ = FewRows();
+  many_ = ManyRows();
+  factors_ = RowFactors<T>();
+  row_losses_ = AlignedBuffer<T>();
+  scratch_ = AlignedBuffer<T>();
+}
+
 // Whether the run before was of the same kind and over a few rows in one kernel call: steps of a
 // caller's own loop, which are over sooner than a run is prepared.
 template <class T>
@@ -144,10 +155,7 @@ void Step<T>::parameters_changed() {
 template <class T>
 void Step<T>::begin(ReadyStep<T>& step, double learning_rate) {
   const Minibatch& m = step.minibatch;
-  const bool averaged =
-      info(options_.loss.kind).over_outputs == OverOutputs::mean && !options_.loss.summed;
-  const double outputs = averaged ? static_cast<double>(net_.outputs()) : 1.0;
-  step.weight_sum = factors_.set(data_, m, outputs);
+  step.weight_sum = factors_.set(data_, m, averaged_outputs(loss_spec_, net_.outputs()));
   step.number = ++steps_begun_;
   if (updates_) optimizer_.next(learning_rate, step.update);
   step.time = optimizer_.progress.step;

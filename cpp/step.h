@@ -87,6 +87,8 @@ class Step {
 
   // Takes the memory for steps over minibatches of `data`.
   void begin_run(const DataSet<T>& data, const StepRun& run);
+  // Gives all of it up; the next run takes it again.
+  void release_memory();
   // Asked between the blocks of a large minibatch, from now on: of runs without updates alone.
   // Once it has stopped, the gradient is of no use. Null: nobody.
   void watch(PassWatch* watch) { watch_ = watch; }

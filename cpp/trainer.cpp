@@ -2,6 +2,7 @@
 #include "trainer.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "dispatch.h"
 #include "fp_environment.h"
@@ -92,9 +93,13 @@ bool Trainer<T>::keep_before_run() {
     if (kernels<T>().all_finite(net_->parameters(), net_->parameter_count())) keep_finite();
     return true;
   }
+  return !is_time_to_keep() || keep_finite();
+}
+
+template <class T>
+bool Trainer<T>::is_time_to_keep() const {
   const std::uint64_t rows = (optimizer_.progress.step - kept_.progress.step) * options_.batch_size;
-  if (rows < kRowsBetween * (1 + optimizer_.spec().state_count())) return true;
-  return keep_finite();
+  return rows >= kRowsBetween * (1 + optimizer_.spec().state_count());
 }
 
 template <class T>
@@ -167,24 +172,45 @@ void Trainer<T>::open_epoch(std::size_t rows, Sampling sampling) {
   state = {state.epoch + 1, true, rows, sampling, {}};
 }
 
+// The minibatches of the open epoch from its place on, or else of the next one.
+template <class T>
+void Trainer<T>::begin_sampling(const DataSet<T>& data, Sampling sampling, Subset subset,
+                                const Sampler* like) {
+  const std::uint64_t epoch = state.in_epoch ? state.epoch : state.epoch + 1;
+  const std::size_t place = state.in_epoch ? state.totals.steps : 0;
+  sampler_.begin_epoch(sampling, subset.of(data.x.rows), epoch, place, subset, like);
+}
+
 template <class T>
 bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const double* learning_rates,
-                           Poll poll, Poll after_step) {
+                           Poll poll, Poll after_step, Subset subset) {
   const FpEnvironment environment;
   const bool guarded = after_step.call == nullptr;
   if (guarded && !keep_before_run()) return false;
-  const std::size_t rows = data.x.rows;
-  if (state.in_epoch) {
-    sampler_.begin_epoch(sampling, rows, state.epoch, state.totals.steps);
-  } else {
-    sampler_.begin_epoch(sampling, rows, state.epoch + 1, 0);
-  }
+  begin_sampling(data, sampling, subset, nullptr);
   begin_run(data, true);
-  open_epoch(rows, sampling);
+  open_epoch(subset.of(data.x.rows), sampling);
   const LoopOptions options{learning_rates, poll, after_step, false, nullptr};
   const bool finished = guarded ? run_guarded(options, state.totals) : run(options, state.totals);
   if (!divergence_.happened) state.in_epoch = !finished;
   return finished;
+}
+
+template <class T>
+bool Trainer<T>::begin_epoch(const DataSet<T>& data, Sampling sampling, Subset subset,
+                             const Sampler* like) {
+  if (!keep_before_run()) return false;
+  begin_sampling(data, sampling, subset, like);
+  open_epoch(subset.of(data.x.rows), sampling);
+  return true;
+}
+
+template <class T>
+bool Trainer<T>::count_step(const StepResult& r) {
+  add_step(state.totals, r);
+  if (std::isfinite(r.loss)) return true;
+  divergence_ = {true, optimizer_.progress.step, mean_loss(r)};
+  return false;
 }
 
 template <class T>

@@ -80,8 +80,24 @@ class Trainer {
   // steps. With `after_step`, which is called after every step and may stop there too, the steps
   // are one thread's.
   bool run_epoch(const DataSet<T>& data, Sampling sampling, const double* learning_rates, Poll poll,
-                 Poll after_step = {});
+                 Poll after_step = {}, Subset subset = {});
   double epoch_loss() const;
+
+  // An epoch whose steps somebody else takes, with the minibatches of `sampler` (member_lanes.h).
+  // Where looks_before_epoch, the network and the optimizer's state have to be up to date. begin:
+  // begins an epoch unless one is open; false: the parameters are not finite, all is as it was
+  // when they were. count_step: after each step; false: its loss is not finite.
+  bool looks_before_epoch() const { return !kept_.any || is_time_to_keep(); }
+  bool begin_epoch(const DataSet<T>& data, Sampling sampling, Subset subset, const Sampler* like);
+  Sampler& sampler() { return sampler_; }
+  bool count_step(const StepResult& result);
+  void end_epoch() { state.in_epoch = false; }
+  // Goes back after such a step.
+  void undo_divergence() { go_back(); }
+  const LossSpec<T>& loss_spec() const { return step_.loss_spec(); }
+
+  // Gives up the memory of a step; the next run takes it again.
+  void release_memory() { step_.release_memory(); }
 
   // Where a run of an epoch, a block or an order has ended because of it; then all is as it was
   // when the parameters were last known to be finite: at the beginning of that run, or of one
@@ -113,6 +129,9 @@ class Trainer {
   bool run(const LoopOptions& options, Totals& totals);
   bool run_guarded(LoopOptions options, Totals& totals);
   bool keep_before_run();
+  bool is_time_to_keep() const;
+  void begin_sampling(const DataSet<T>& data, Sampling sampling, Subset subset,
+                      const Sampler* like);
   void go_back();
   void open_epoch(std::size_t rows, Sampling sampling);
 

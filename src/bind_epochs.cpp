@@ -14,20 +14,18 @@ Sampling parse_sampling(const std::string& name) {
   throw py::value_error("sampling: expected shuffle, subset or with_replacement, got " + name);
 }
 
-namespace {
+Order as_order(const py::object& object, std::size_t data_rows) {
+  Order order = object.cast<Order>();
+  const Index* const rows = order.data();
+  for (py::ssize_t i = 0; i < order.size(); ++i) {
+    if (rows[i] < 0 || rows[i] >= static_cast<Index>(data_rows)) {
+      throw py::value_error("order: expected rows 0.." + std::to_string(data_rows - 1) + ", got " +
+                            std::to_string(rows[i]));
+    }
+  }
+  return order;
+}
 
-// A fit's data set, checked once for all its epochs.
-struct PyDataSet {
-  std::variant<Data<float>, Data<double>> data;
-  std::size_t rows;
-};
-
-}  // namespace
-}  // namespace fastrelu::python
-
-FASTRELU_RAISES_UNLESS_INITIALIZED(fastrelu::python::PyDataSet);
-
-namespace fastrelu::python {
 namespace {
 
 std::unique_ptr<PyDataSet> make_data(PyTrainer& self, const py::object& X, const py::object& y,
@@ -73,20 +71,6 @@ bool run_epoch(PyTrainer& self, PyDataSet& data, const std::string& sampling,
     signals.raise();
     return finished;
   });
-}
-
-using Order = py::array_t<Index, py::array::c_style>;
-
-Order as_order(const py::object& object, std::size_t data_rows) {
-  Order order = object.cast<Order>();
-  const Index* const rows = order.data();
-  for (py::ssize_t i = 0; i < order.size(); ++i) {
-    if (rows[i] < 0 || rows[i] >= static_cast<Index>(data_rows)) {
-      throw py::value_error("order: expected rows 0.." + std::to_string(data_rows - 1) + ", got " +
-                            std::to_string(rows[i]));
-    }
-  }
-  return order;
 }
 
 // The steps over `order` (int64 rows, checked here), a part of an epoch of epoch_rows rows; as

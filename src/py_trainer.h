@@ -38,6 +38,16 @@ Data<T> as_data(const Network<T>& net, const py::handle& X, const py::handle& y,
   return data;
 }
 
+// A fit's data set, checked once for all its epochs.
+struct PyDataSet {
+  std::variant<Data<float>, Data<double>> data;
+  std::size_t rows;
+};
+
+// Rows of a data set, checked.
+using Order = py::array_t<Index, py::array::c_style>;
+Order as_order(const py::object& object, std::size_t data_rows);
+
 struct PyTrainer {
   py::object network;  // keeps the Python network, and its guard, alive
   PyNetwork* net = nullptr;
@@ -53,6 +63,7 @@ struct PyTrainer {
 }  // namespace fastrelu::python
 
 FASTRELU_RAISES_UNLESS_INITIALIZED(fastrelu::python::PyTrainer);
+FASTRELU_RAISES_UNLESS_INITIALIZED(fastrelu::python::PyDataSet);
 
 namespace fastrelu::python {
 

@@ -7,6 +7,7 @@
 #include "dense-inl.h"
 #include "exact_fma.h"
 #include "few_rows-inl.h"
+#include "lanes-inl.h"
 #include "loss-inl.h"
 #include "math-inl.h"
 #include "random-inl.h"
@@ -54,6 +55,8 @@ constexpr KernelTable<T> kTable = {
     few_rows_forward<T>,
     few_rows_step<T>,
     few_rows_transpose<T>,
+    Simd<T>::kLanes,
+    lanes_step<T>,
     update<T>,
     add<T>,
     multiply<T>,

@@ -9,6 +9,7 @@
 //               nothing and W is read as it lies; dZ is also kept as panels of (rows, fan_out)
 //               for the weight gradient, whose lanes are outputs.
 //   few_rows_*  up to kFewRows rows: lanes are features, straight from row-major W.
+//   lanes_*     several small networks at once: lanes are networks (lanes.h).
 //   sparse_*    a first layer's passes over sparse rows of X: lanes are its outputs.
 //
 // Kernels allocate nothing, throw nothing and keep no state; any number of threads may call them
@@ -25,6 +26,7 @@
 #include "../loss.h"
 #include "../panels.h"
 #include "../update.h"
+#include "lanes.h"
 
 namespace fastrelu {
 
@@ -244,6 +246,8 @@ struct KernelTable {
   void (*few_rows_forward)(const FewRowsForward<T>&);
   void (*few_rows_step)(const FewRowsStep<T>&);
   void (*few_rows_transpose)(const FewRowsForward<T>&, T* out);
+  std::size_t lanes;  // of a vector: networks that take a step at once
+  void (*lanes_step)(const LanesStep<T>&);
   // One update of n parameters with their state; g is only read. `is_weight` false leaves out the
   // weight decay.
   void (*update)(const UpdateArgs<T>&, bool is_weight, T* w, const T* g, StateArrays<T> state,
@@ -277,6 +281,13 @@ constexpr std::size_t dense_scratch() {
 template <class T>
 constexpr std::size_t loss_scratch(std::size_t outputs) {
   return outputs * (2 * 16 + kPanel<T>)+64;  // 16: the most lanes of any instruction set
+}
+// The activations of a block, what they keep, two dZ in turn, and the loss's panels and scratch.
+template <class T>
+std::size_t lanes_workspace(const LanesSizes& s, std::size_t block_rows, std::size_t lanes) {
+  const std::size_t columns = block_rows * lanes;
+  return ((s.keeps_derivatives ? 2 : 1) * s.activations + 2 * s.widest) * columns +
+         s.outputs * round_up(columns, kPanel<T>) + loss_scratch<T>(s.outputs);
 }
 // Activations and gradients of kFewRows rows, layer by layer, and what one loss needs.
 template <class T>

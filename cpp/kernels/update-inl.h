@@ -41,43 +41,71 @@ struct StateVectors {
   }
 };
 
+// The numbers of an update, the same in every lane.
+template <class T>
+struct SameNumbers {
+  using S = Simd<T>;
+  using V = typename S::V;
+  const UpdateArgs<T>& u;
+
+  FASTRELU_INLINE UpdateRule rule() const { return u.rule; }
+  FASTRELU_INLINE V learning_rate() const { return S::set1(u.learning_rate); }
+  FASTRELU_INLINE V momentum() const { return S::set1(u.momentum); }
+  FASTRELU_INLINE V beta_1() const { return S::set1(u.beta_1); }
+  FASTRELU_INLINE V beta_2() const { return S::set1(u.beta_2); }
+  FASTRELU_INLINE V c1() const { return S::set1(u.c1); }
+  FASTRELU_INLINE V c2() const { return S::set1(u.c2); }
+  FASTRELU_INLINE V epsilon() const { return S::set1(u.epsilon); }
+};
+
+// The parameters w after a rule's step along g, which is clipped and decayed already; their state
+// is brought up to date.
+template <class T, class Numbers, bool kWhole>
+FASTRELU_INLINE typename Simd<T>::V stepped(const Numbers& u, typename Simd<T>::V g,
+                                            typename Simd<T>::V w,
+                                            const StateVectors<T, kWhole>& state) {
+  using S = Simd<T>;
+  using V = typename S::V;
+  using Rule = UpdateRule;
+  const Rule rule = u.rule();
+  const V lr = u.learning_rate();
+  if (rule == Rule::sgd) return S::fma(-lr, g, w);
+  if (rule == Rule::momentum || rule == Rule::nesterov) {
+    const V mu = u.momentum(), push = -(lr * g);
+    const V velocity = flush<T>(S::fma(mu, state.load(0), push));
+    state.store(0, velocity);
+    return w + (rule == Rule::nesterov ? S::fma(mu, velocity, push) : velocity);
+  }
+  if (rule == Rule::lion) {
+    const V m = state.load(0);
+    const V c = S::fma(u.beta_1(), m, u.c1() * g);
+    state.store(0, flush<T>(S::fma(u.beta_2(), m, u.c2() * g)));
+    return w - (c > S::zero() ? lr : S::zero() > c ? -lr : c);
+  }
+  const V m = flush<T>(S::fma(u.beta_1(), state.load(0), u.c1() * g));
+  const V v = flush<T>(S::fma(u.beta_2(), state.load(1), (u.c2() * g) * g));
+  state.store(0, m);
+  state.store(1, v);
+  const V step = (lr * m) / (S::sqrt(v) + u.epsilon());
+  return w - step;
+}
+
 // The parameters w after the update by g; their state is brought up to date.
 template <class T, bool kWhole>
 FASTRELU_INLINE typename Simd<T>::V update_vector(const UpdateArgs<T>& u, bool decay,
                                                   typename Simd<T>::V g, typename Simd<T>::V w,
                                                   const StateVectors<T, kWhole>& state) {
   using S = Simd<T>;
-  using V = typename S::V;
-  using Rule = UpdateRule;
   if (u.clipped) g = g * S::set1(u.clip);
   if (decay) {
-    const V factor = S::set1(u.weight_decay);
+    const typename S::V factor = S::set1(u.weight_decay);
     if (u.decoupled) {
       w = S::fma(-factor, w, w);
     } else {
       g = S::fma(factor, w, g);
     }
   }
-  const V lr = S::set1(u.learning_rate);
-  if (u.rule == Rule::sgd) return S::fma(-lr, g, w);
-  if (u.rule == Rule::momentum || u.rule == Rule::nesterov) {
-    const V mu = S::set1(u.momentum), push = -(lr * g);
-    const V velocity = flush<T>(S::fma(mu, state.load(0), push));
-    state.store(0, velocity);
-    return w + (u.rule == Rule::nesterov ? S::fma(mu, velocity, push) : velocity);
-  }
-  if (u.rule == Rule::lion) {
-    const V m = state.load(0);
-    const V c = S::fma(S::set1(u.beta_1), m, S::set1(u.c1) * g);
-    state.store(0, flush<T>(S::fma(S::set1(u.beta_2), m, S::set1(u.c2) * g)));
-    return w - (c > S::zero() ? lr : S::zero() > c ? -lr : c);
-  }
-  const V m = flush<T>(S::fma(S::set1(u.beta_1), state.load(0), S::set1(u.c1) * g));
-  const V v = flush<T>(S::fma(S::set1(u.beta_2), state.load(1), (S::set1(u.c2) * g) * g));
-  state.store(0, m);
-  state.store(1, v);
-  const V step = (lr * m) / (S::sqrt(v) + S::set1(u.epsilon));
-  return w - step;
+  return stepped<T>(SameNumbers<T>{u}, g, w, state);
 }
 
 template <class T>

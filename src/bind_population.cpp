@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Many trainers run in one call.
+#include <pybind11/stl.h>
+
+#include <deque>
+
+#include "population.h"
+#include "py_trainer.h"
+
+namespace fastrelu::python {
+namespace {
+
+// A member as Python gives it, and what the run leaves for Python. Made and destroyed with the GIL;
+// while it lives, nobody else may use the trainer or change its network.
+struct Member {
+  Member(const py::dict& given, std::size_t place)
+      : trainer(given["trainer"].cast<PyTrainer*>()),
+        working(std::make_unique<Working>(*trainer)),
+        writing(std::make_unique<Writing>(trainer->net->guard)),
+        data(given["data"].cast<PyDataSet*>()),
+        rates(given["rates"]),
+        number(place),
+        epochs(given["epochs"].cast<std::size_t>()),
+        asks(given["asks"].cast<bool>()),
+        sampling(parse_sampling(given["sampling"].cast<std::string>())) {
+    if (sampling == Sampling::blocks) throw py::value_error("sampling: expected no blocks");
+    if (!given["rows"].is_none()) {
+      order = as_order(given["rows"], data->rows);
+      subset = {order.data(), static_cast<std::size_t>(order.size())};
+      if (subset.count == 0) throw py::value_error("rows: expected at least one, got none");
+    }
+  }
+
+  template <class T>
+  PopulationMember<T> as_core(Trainer<T>& core) const {
+    PopulationMember<T> m;
+    m.number = number;
+    m.trainer = &core;
+    m.data = &std::get<Data<T>>(data->data).view;
+    m.subset = subset;
+    m.sampling = sampling;
+    m.epochs = epochs;
+    m.constant_rate = py::isinstance<py::float_>(rates);
+    if (m.constant_rate) m.learning_rate = rates.cast<double>();
+    m.asks = asks;
+    return m;
+  }
+
+  PyTrainer* trainer;
+  std::unique_ptr<Working> working;
+  std::unique_ptr<Writing> writing;
+  PyDataSet* data;
+  py::object rates;  // a number, or a function of the number of steps
+  py::array_t<double, py::array::c_style> next_rates;
+  Order order;
+  Subset subset;
+  std::size_t number, epochs;
+  bool asks;
+  Sampling sampling;
+  std::vector<EpochNumbers> numbers;
+};
+
+// The hooks of a run, which call Python.
+struct Calls {
+  std::deque<Member> members;
+  py::object epoch_end, on_poll;
+  std::unique_ptr<py::error_already_set> error;  // the first
+
+  // f() with the GIL; `failed` where Python raises.
+  template <class R, class F>
+  R call(R failed, F f) {
+    const GilTaken gil;
+    try {
+      return f();
+    } catch (py::error_already_set& raised) {
+      if (!error) error = std::make_unique<py::error_already_set>(std::move(raised));
+    } catch (const py::cast_error& e) {
+      PyErr_SetString(PyExc_TypeError, e.what());
+      if (!error) error = std::make_unique<py::error_already_set>();
+    }
+    return failed;
+  }
+
+  static const double* rates(void* context, std::size_t i, std::size_t steps) {
+    Calls& self = *static_cast<Calls*>(context);
+    return self.call<const double*>(nullptr, [&]() -> const double* {
+      Member& m = self.members[i];
+      m.next_rates = m.rates(steps);
+      if (static_cast<std::size_t>(m.next_rates.size()) < steps) {
+        throw py::cast_error("learning_rates: expected one for each step");
+      }
+      return m.next_rates.data();
+    });
+  }
+  static void record(void* context, std::size_t i, const EpochNumbers& numbers) {
+    static_cast<Calls*>(context)->members[i].numbers.push_back(numbers);
+  }
+  // The member is Python's meanwhile.
+  static bool at_epoch_end(void* context, std::size_t i) {
+    Calls& self = *static_cast<Calls*>(context);
+    return self.call(true, [&] {
+      Member& m = self.members[i];
+      m.writing.reset();
+      m.working.reset();
+      const EpochNumbers& n = m.numbers.back();
+      const bool ends = self.epoch_end(i, n.loss, n.learning_rate, n.seconds).cast<bool>();
+      m.working = std::make_unique<Working>(*m.trainer);
+      m.writing = std::make_unique<Writing>(m.trainer->net->guard);
+      return ends;
+    });
+  }
+  static void ended(void*, std::size_t) {}
+
+  static bool poll(void* context) {
+    Calls& self = *static_cast<Calls*>(context);
+    return self.call(true, [&] {
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      if (!self.on_poll.is_none()) self.on_poll();
+      return static_cast<bool>(self.error);
+    });
+  }
+};
+
+// -> (whether all members have ended, for each of them (epochs, 3): loss, learning rate, seconds)
+py::tuple run(const py::list& given, const py::object& epoch_end, const py::object& on_poll) {
+  const FpEnvironment environment;
+  Calls calls;
+  calls.epoch_end = epoch_end;
+  calls.on_poll = on_poll;
+  std::vector<PopulationMember<float>> float32;
+  std::vector<PopulationMember<double>> float64;
+  for (const py::handle& each : given) {
+    calls.members.emplace_back(each.cast<py::dict>(), calls.members.size());
+    const Member& member = calls.members.back();
+    if (member.epochs == 0) continue;
+    member.trainer->visit([&](auto& trainer) {
+      if constexpr (std::is_same_v<ScalarT<decltype(trainer)>, float>) {
+        float32.push_back(member.as_core(trainer));
+      } else {
+        float64.push_back(member.as_core(trainer));
+      }
+    });
+  }
+  bool finished = false;
+  {
+    const GilReleased release;
+    const PopulationHooks hooks{&calls, &Calls::rates, &Calls::record, &Calls::at_epoch_end,
+                                &Calls::ended};
+    std::vector<std::unique_ptr<PopulationWork>> work;
+    add_population_work(float32, work);
+    add_population_work(float64, work);
+    finished = run_population(work, float32.size() + float64.size(), hooks, {&Calls::poll, &calls});
+  }
+  if (calls.error) throw std::move(*calls.error);
+  py::list numbers;
+  for (const Member& member : calls.members) {
+    const auto epochs = static_cast<py::ssize_t>(member.numbers.size());
+    py::array_t<double> array({epochs, py::ssize_t{3}});
+    for (py::ssize_t e = 0; e < epochs; ++e) {
+      const EpochNumbers& n = member.numbers[static_cast<std::size_t>(e)];
+      array.mutable_at(e, 0) = n.loss;
+      array.mutable_at(e, 1) = n.learning_rate;
+      array.mutable_at(e, 2) = n.seconds;
+    }
+    numbers.append(array);
+  }
+  return py::make_tuple(finished, numbers);
+}
+
+}  // namespace
+
+void bind_population(py::module_& m) {
+  m.def("run_population", &run, py::arg("members"), py::arg("epoch_end"), py::arg("on_poll"));
+}
+
+}  // namespace fastrelu::python
