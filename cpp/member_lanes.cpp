@@ -33,6 +33,14 @@ bool have_like_layers(const Network<T>& a, const Network<T>& b) {
                     [](const Layer& x, const Layer& y) { return x.activation == y.activation; });
 }
 
+// The same rows, beside weights of their own.
+template <class T>
+bool have_like_data(const DataSet<T>& a, const DataSet<T>& b) {
+  return a.x.data == b.x.data && a.x.rows == b.x.rows && a.x.stride == b.x.stride &&
+         a.x.is_uint8 == b.x.is_uint8 && a.targets.values == b.targets.values &&
+         a.targets.labels == b.targets.labels;
+}
+
 bool have_like_losses(const LossOptions& a, const LossOptions& b) {
   return a.kind == b.kind && a.pos_weight == b.pos_weight && a.parameter == b.parameter &&
          a.summed == b.summed && a.clipped == b.clipped;
@@ -50,8 +58,9 @@ bool fits_lanes(const PopulationMember<T>& member) {
 template <class T>
 bool are_alike(const PopulationMember<T>& a, const PopulationMember<T>& b) {
   const TrainerOptions &x = a.trainer->options(), &y = b.trainer->options();
-  return a.data == b.data && x.batch_size == y.batch_size && have_like_losses(x.loss, y.loss) &&
-         x.optimizer.kind == y.optimizer.kind && x.optimizer.nesterov == y.optimizer.nesterov &&
+  return have_like_data(*a.data, *b.data) && x.batch_size == y.batch_size &&
+         have_like_losses(x.loss, y.loss) && x.optimizer.kind == y.optimizer.kind &&
+         x.optimizer.nesterov == y.optimizer.nesterov &&
          x.optimizer.state_count() == y.optimizer.state_count() &&
          have_like_layers(network_of(a), network_of(b));
 }
@@ -81,7 +90,6 @@ MemberLanes<T>::MemberLanes(const std::vector<PopulationMember<T>*>& members)
   rows_.reset(most * lanes_);
   workspace_.reset(lanes_workspace<T>(sizes, block, lanes_));
   for (Lane& lane : members_) lane.minibatch.shards.resize(1);
-  weights_ = first.data->weights;
   work_ = 3.0 * static_cast<double>(values * most);
   const Network<T>& net = network_of(first);
   step_.layers = layers_.data();
@@ -217,6 +225,8 @@ void MemberLanes<T>::enter(PopulationMember<T>& member, PopulationRun& run) {
   while (members_[l].member != nullptr) ++l;
   members_[l].member = &member;
   members_[l].factor_rows = 0;
+  members_[l].weights = member.data->weights;
+  weighted_ = weighted_ || member.data->weights != nullptr;
   const UpdateArgs<T>& constants = member.trainer->optimizer().constants();
   LanesUpdate<T>& u = step_.update;
   u.rule = constants.rule;
@@ -346,7 +356,7 @@ void MemberLanes<T>::set_factors(std::size_t l) {
   Lane& lane = members_[l];
   const Minibatch& m = lane.minibatch;
   const double outputs = averaged_outputs(step_.loss, layers_.back().fan_out);
-  if (weights_ == nullptr) {
+  if (lane.weights == nullptr) {
     lane.weight = static_cast<double>(m.count);
     if (lane.factor_rows == m.count) return;
     const T factor = equal_factor<T>(outputs, lane.weight);
@@ -355,9 +365,9 @@ void MemberLanes<T>::set_factors(std::size_t l) {
     return;
   }
   lane.weight = 0;
-  for (std::size_t r = 0; r < m.count; ++r) lane.weight += weights_[m.rows(r)];
+  for (std::size_t r = 0; r < m.count; ++r) lane.weight += lane.weights[m.rows(r)];
   for (std::size_t r = 0; r < m.count; ++r) {
-    factors_[r * lanes_ + l] = row_factor<T>(weights_[m.rows(r)], outputs, lane.weight);
+    factors_[r * lanes_ + l] = row_factor<T>(lane.weights[m.rows(r)], outputs, lane.weight);
   }
 }
 
@@ -377,14 +387,15 @@ void MemberLanes<T>::add_losses(double* sums) const {
   for (std::size_t r = 0; r < step_.count; ++r) {
     const T* const losses = row_losses_.data() + r * lanes_;
     const Index* const rows = rows_.data() + r * lanes_;
-    if (weights_ == nullptr && r < step_.common_count) {
+    if (!weighted_ && r < step_.common_count) {
       for (std::size_t l = 0; l < lanes_; ++l) sums[l] += static_cast<double>(losses[l]);
       continue;
     }
     for (std::size_t l = 0; l < lanes_; ++l) {
       if (!(static_cast<T>(r) < counts_[l])) continue;
       const double loss = static_cast<double>(losses[l]);
-      sums[l] += weights_ != nullptr ? loss * weights_[rows[l]] : loss;
+      const double* const weights = members_[l].weights;
+      sums[l] += weights != nullptr ? loss * weights[rows[l]] : loss;
     }
   }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Small networks that are trained side by side, one in each lane of a vector (kernels/lanes.h).
-// They are alike: layers, activations, loss, optimizer's rule, batch size and data set are the
-// same; widths of hidden layers, rates and other numbers, seeds, rows and epochs are each member's
-// own. A lane goes through its epochs as Trainer::run_epoch does and is free when its member ends.
+// They are alike: layers, activations, loss, optimizer's rule, batch size and rows of data are
+// the same; widths of hidden layers, rates and other numbers, seeds, rows and epochs are each
+// member's own. A lane goes through its epochs as Trainer::run_epoch does and is free when its
+// member ends.
 //
 // Parameters and the optimizer's state of a member in a lane live there; network and trainer hold
 // them again when it has left, at the end of an epoch for those who ask, and where run returns.
@@ -47,9 +48,10 @@ class MemberLanes {
     Minibatch minibatch;
     UpdateArgs<T> update;
     const double* rates = nullptr;
-    std::size_t steps_left = 0;   // of its epoch
-    std::size_t factor_rows = 0;  // so many of its factors are those of equal weights
-    double weight = 0;            // of the minibatch's rows
+    const double* weights = nullptr;  // the data set's
+    std::size_t steps_left = 0;       // of its epoch
+    std::size_t factor_rows = 0;      // so many of its factors are those of equal weights
+    double weight = 0;                // of the minibatch's rows
     Clock::time_point began;
   };
 
@@ -74,8 +76,8 @@ class MemberLanes {
   std::vector<LanesLayer> layers_;
   std::size_t parameters_count_ = 0;
   LanesStep<T> step_{};
-  double work_ = 0;                  // of a step
-  const double* weights_ = nullptr;  // the data set's
+  double work_ = 0;        // of a step
+  bool weighted_ = false;  // a member has weights
   AlignedBuffer<T> widths_, counts_, parameters_, gradient_, state_, factors_, row_losses_;
   AlignedBuffer<T> workspace_;
   AlignedBuffer<Index> rows_;

@@ -2,6 +2,7 @@
 // Many trainers run in one call.
 #include <pybind11/stl.h>
 
+#include <atomic>
 #include <deque>
 
 #include "population.h"
@@ -65,6 +66,7 @@ struct Calls {
   std::deque<Member> members;
   py::object epoch_end, on_poll;
   std::unique_ptr<py::error_already_set> error;  // the first
+  std::atomic<std::uint64_t> epochs_made{0}, members_ended{0};
 
   // f() with the GIL; `failed` where Python raises.
   template <class R, class F>
@@ -93,7 +95,9 @@ struct Calls {
     });
   }
   static void record(void* context, std::size_t i, const EpochNumbers& numbers) {
-    static_cast<Calls*>(context)->members[i].numbers.push_back(numbers);
+    Calls& self = *static_cast<Calls*>(context);
+    self.members[i].numbers.push_back(numbers);
+    self.epochs_made.fetch_add(1, std::memory_order_relaxed);
   }
   // The member is Python's meanwhile.
   static bool at_epoch_end(void* context, std::size_t i) {
@@ -109,20 +113,25 @@ struct Calls {
       return ends;
     });
   }
-  static void ended(void*, std::size_t) {}
+  static void ended(void* context, std::size_t) {
+    static_cast<Calls*>(context)->members_ended.fetch_add(1, std::memory_order_relaxed);
+  }
 
   static bool poll(void* context) {
     Calls& self = *static_cast<Calls*>(context);
     return self.call(true, [&] {
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-      if (!self.on_poll.is_none()) self.on_poll();
-      return static_cast<bool>(self.error);
+      if (self.error) return true;
+      return !self.on_poll.is_none() &&
+             self.on_poll(self.epochs_made.load(), self.members_ended.load()).is(py::bool_(true));
     });
   }
 };
 
-// -> (whether all members have ended, for each of them (epochs, 3): loss, learning rate, seconds)
-py::tuple run(const py::list& given, const py::object& epoch_end, const py::object& on_poll) {
+// -> whether all members have ended. `numbers` gets an array (epochs, 3) of each member, also where
+// this raises: loss, learning rate, seconds.
+bool run(const py::list& given, const py::object& epoch_end, const py::object& on_poll,
+         py::list numbers) {
   const FpEnvironment environment;
   Calls calls;
   calls.epoch_end = epoch_end;
@@ -151,8 +160,6 @@ py::tuple run(const py::list& given, const py::object& epoch_end, const py::obje
     add_population_work(float64, work);
     finished = run_population(work, float32.size() + float64.size(), hooks, {&Calls::poll, &calls});
   }
-  if (calls.error) throw std::move(*calls.error);
-  py::list numbers;
   for (const Member& member : calls.members) {
     const auto epochs = static_cast<py::ssize_t>(member.numbers.size());
     py::array_t<double> array({epochs, py::ssize_t{3}});
@@ -164,13 +171,15 @@ py::tuple run(const py::list& given, const py::object& epoch_end, const py::obje
     }
     numbers.append(array);
   }
-  return py::make_tuple(finished, numbers);
+  if (calls.error) throw std::move(*calls.error);
+  return finished;
 }
 
 }  // namespace
 
 void bind_population(py::module_& m) {
-  m.def("run_population", &run, py::arg("members"), py::arg("epoch_end"), py::arg("on_poll"));
+  m.def("run_population", &run, py::arg("members"), py::arg("epoch_end"), py::arg("on_poll"),
+        py::arg("numbers"));
 }
 
 }  // namespace fastrelu::python

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from fastrelu.model_file import load
     from fastrelu.network import Cache, Gradients, Network
     from fastrelu.optimizers import SGD, Adam, AdamW
+    from fastrelu.population import Population
     from fastrelu.trainer import Trainer
 
 #: Where each name is.
@@ -57,13 +58,14 @@ _MODULES = {
     **dict.fromkeys(("load",), "model_file"),
     **dict.fromkeys(("Cache", "Gradients", "Network"), "network"),
     **dict.fromkeys(("SGD", "Adam", "AdamW"), "optimizers"),
+    **dict.fromkeys(("Population",), "population"),
     **dict.fromkeys(("Trainer",), "trainer"),
 }
 _SUBMODULES = (
     "checkpoint", "convergence", "data_set", "divergence", "epoch", "exact", "functional",
     "history", "losses",
-    "metrics", "mlp", "model_file", "network", "optimizers", "plot", "random", "reference",
-    "schedules", "standardize", "trainer", "training", "whole_files",
+    "members", "metrics", "mlp", "model_file", "network", "optimizers", "plot", "population",
+    "random", "reference", "schedules", "standardize", "trainer", "training", "whole_files",
 )  # fmt: skip
 
 __all__ = [
@@ -82,6 +84,7 @@ __all__ = [
     "LossSums",
     "Network",
     "PiecewiseLinear",
+    "Population",
     "Trainer",
     "__version__",
     "get_isa",

@@ -196,3 +196,10 @@ class Trainer:
     def loss_and_gradient(
         self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None, check_finite: bool
     ) -> tuple[float, NDArray[Any]]: ...
+
+def run_population(
+    members: list[dict[str, Any]],
+    epoch_end: Callable[[int, float, float, float], bool],
+    on_poll: Callable[[int, int], bool] | None,
+    numbers: list[NDArray[np.float64]],
+) -> bool: ...

@@ -338,12 +338,16 @@ def require_same_epoch(
     trainer: EpochMethods, data: DataSet | BlockSource, sampling: Sampling
 ) -> None:
     """Raise ValueError if an epoch over other rows is to be finished first."""
+    require_epoch_of(trainer, data.n_rows, sampling if isinstance(data, DataSet) else "blocks")
+
+
+def require_epoch_of(trainer: EpochMethods, n_rows: int, kind: str) -> None:
+    """Raise ValueError if an epoch over other rows, or of another kind, is to be finished first."""
     state = trainer._core.state
-    kind = sampling if isinstance(data, DataSet) else "blocks"
-    if state["in_epoch"] and (state["epoch_rows"], state["sampling"]) != (data.n_rows, kind):
+    if state["in_epoch"] and (state["epoch_rows"], state["sampling"]) != (n_rows, kind):
         raise ValueError(
             f"X: expected the {state['epoch_rows']} rows with sampling={state['sampling']!r} of "
-            f"the interrupted epoch, which is to be finished first, got {data.n_rows} rows with "
+            f"the interrupted epoch, which is to be finished first, got {n_rows} rows with "
             f"{kind!r} (discard_epoch() gives that epoch up)"
         )
 

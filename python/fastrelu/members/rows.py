@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The data of a population: one copy for all members, whatever their dtypes, losses and rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu.data_set import DataSet
+from fastrelu.members.member import Member, check_rows
+
+__all__ = ["MemberRows"]
+
+
+class MemberRows:
+    """The rows of a fit, as each member needs them.
+
+    Arrays are converted once for each dtype, and checked once for each kind of network and loss;
+    members that have the same rows, or the same weights, share them.
+    """
+
+    def __init__(self, X: Any, y: Any, sample_weight: Any, validation_data: Any) -> None:
+        if y is None:
+            raise TypeError("y: expected targets, got None")
+        self._X, self._y, self._weight = X, y, sample_weight
+        self._validation = _checked_validation(validation_data)
+        self._converted: dict[Any, Any] = {}
+        self._sets: dict[Any, DataSet] = {}
+        self._orders: dict[bytes, NDArray[np.int64]] = {}
+        self.n_rows = _length(X)
+
+    def training(self, member: Member) -> tuple[DataSet, NDArray[np.int64] | None]:
+        """Return the data set that a member is trained on, and its rows of it."""
+        check_rows(member, self.n_rows)
+        own = member.sample_weight
+        if own is not None and own.shape != (self.n_rows,):
+            raise ValueError(
+                f"{member}: sample_weight: expected shape ({self.n_rows},), got {own.shape}"
+            )
+        weight = self._weight if own is None else self._shared(own)
+        data = self._data(member, "", (self._X, self._y, weight), id(weight))
+        return data, None if member.rows is None else self._shared(member.rows)
+
+    def validation(self, member: Member) -> DataSet | None:
+        """Return what a member is evaluated on after each epoch; None for nothing."""
+        if member.validation_rows is None:
+            if self._validation is None:
+                return None
+            return self._data(member, "validation_data: ", self._validation, "validation")
+        rows = self._shared(member.validation_rows)
+        key = ("rows", id(rows))
+        if key not in self._converted:
+            weight = self._weight
+            self._converted[key] = (
+                _taken(self._X, rows),
+                _taken(self._y, rows),
+                None if weight is None else np.asarray(weight)[rows],
+            )
+        return self._data(member, "validation_rows: ", self._converted[key], key)
+
+    def _shared(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return one array for all that hold the same."""
+        return self._orders.setdefault(array.dtype.str.encode() + array.tobytes(), array)
+
+    def _data(self, member: Member, what: str, parts: tuple[Any, Any, Any], key: Any) -> DataSet:
+        trainer = member.trainer
+        kind = (trainer._shape, key)
+        if kind not in self._sets:
+            X, y, weight = parts
+            dtype = trainer._shape.dtype
+            labels = trainer.loss.info.domain.labels
+            X = self._as_dtype(X, dtype)
+            y = self._as_dtype(y, np.dtype(np.int64) if labels else dtype)
+            try:
+                self._sets[kind] = trainer._prepared(X, y, weight, None)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"{member}: {what}{error}") from error
+        return self._sets[kind]
+
+    def _as_dtype(self, array: Any, dtype: np.dtype[Any]) -> Any:
+        """Return an array so that all data sets read it in place, where that changes no value."""
+        if hasattr(array, "tocsr"):
+            return array
+        key = (id(array), dtype)
+        if key not in self._converted:
+            found = np.asarray(array)
+            changes = found.dtype.kind not in "fiu" or (
+                dtype.kind == "i" and found.dtype.kind not in "iu"
+            )
+            if not changes and not (found.dtype == np.uint8 and found.ndim == 2):
+                with np.errstate(over="ignore"):  # an infinity is refused by name
+                    found = np.ascontiguousarray(found, dtype)
+            self._converted[key] = array if changes else found
+        return self._converted[key]
+
+
+def _checked_validation(data: Any) -> tuple[Any, Any, Any] | None:
+    if data is None:
+        return None
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        raise ValueError(
+            f"validation_data: expected (X, y) or (X, y, sample_weight), got {type(data).__name__}"
+        )
+    X, y, weight = (*data, None)[:3]
+    return X, y, weight
+
+
+def _length(X: Any) -> int:
+    shape = X.shape if hasattr(X, "tocsr") else np.shape(X)
+    return int(shape[0]) if shape else 0
+
+
+def _taken(array: Any, rows: NDArray[np.int64]) -> Any:
+    return array.tocsr()[rows] if hasattr(array, "tocsr") else np.asarray(array)[rows]
