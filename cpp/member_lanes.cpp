@@ -9,8 +9,9 @@ namespace fastrelu {
 namespace {
 
 // Networks of more parameters than this would be read from beyond the L2 cache; alone they need
-// not be.
+// not be. With so many multiply-adds in a forward pass a network fills its vectors alone.
 constexpr std::size_t kMostParameters = 8192;
+constexpr std::size_t kMostWork = std::size_t{3} << 16;
 
 // A block of rows takes about so much memory, or twice that of the parameters.
 constexpr std::size_t kBlockBytes = std::size_t{1} << 16;
@@ -51,8 +52,10 @@ bool have_like_losses(const LossOptions& a, const LossOptions& b) {
 template <class T>
 bool fits_lanes(const PopulationMember<T>& member) {
   const TrainerOptions& o = member.trainer->options();
+  const std::size_t parameters = network_of(member).parameter_count();
+  const std::size_t rows = std::min(o.batch_size, member.subset.of(member.data->x.rows));
   return member.data->x.sparse == nullptr && o.dropout.empty() && o.clip_norm == 0 &&
-         o.n_shards == 1 && network_of(member).parameter_count() <= kMostParameters;
+         o.n_shards == 1 && parameters <= kMostParameters && parameters * rows <= kMostWork;
 }
 
 template <class T>

@@ -14,11 +14,11 @@
 namespace fastrelu {
 namespace {
 
-// A lane is worth it from so many members side by side: a third of the lanes, since a step of all
-// of them takes about as long as so many steps alone.
+// A lane is worth it from so many members side by side: half of the lanes, since a step of all of
+// them takes about as long as so many steps alone.
 template <class T>
 std::size_t fewest_lanes() {
-  return std::max<std::size_t>(2, kernels<T>().lanes / 3);
+  return std::max<std::size_t>(2, kernels<T>().lanes / 2);
 }
 
 // Members side by side have at least so much of the widest one's parameters.
@@ -131,7 +131,7 @@ class LanesWork : public PopulationWork {
  public:
   explicit LanesWork(std::vector<PopulationMember<T>*> members) : queue_(std::move(members)) {}
   bool waits() const override { return queue_.waits(); }
-  double longest() const override { return queue_.work(kernels<T>().lanes) / 3; }
+  double longest() const override { return queue_.work(kernels<T>().lanes) / 2; }
 
   void run(PopulationRun& run, bool is_caller) override {
     std::vector<PopulationMember<T>*> group;

@@ -312,7 +312,7 @@ def test_the_data_are_not_copied() -> None:
         [small(s, rows=np.arange(0, 50_000, 2), loss="huber" if s % 2 else "absolute_error")
          for s in range(6)]
     )  # fmt: skip
-    from fastrelu.members.rows import MemberRows
+    from fastrelu._members.rows import MemberRows
 
     rows = MemberRows(X, y, None, None)
     sets = [rows.training(member) for member in population.members]
@@ -327,7 +327,7 @@ def test_the_data_are_not_copied() -> None:
 
 
 def test_predictions_are_those_of_the_members() -> None:
-    X, y = problem()
+    X, _ = problem()
     population = fastrelu.Population(
         [small(1, loss="squared_error"), small(2, 5, loss="poisson"), small(3, dtype="float64")]
     )
@@ -370,7 +370,7 @@ def test_data_that_do_not_fit_are_named_before_anything_starts() -> None:
         (
             small(sample_weight=np.ones(3)),
             {},
-            r"\('last'\): sample_weight: expected shape \(200,\)",
+            r"last'\): sample_weight: expected shape \(200,\)",
         ),
         (small(patience=3), {}, r"\('last'\): patience: expected validation_rows"),
         (small(loss="poisson"), {"y": -np.ones((200, 1))}, r"\('last'\): y: expected"),

@@ -64,7 +64,7 @@ _MODULES = {
 _SUBMODULES = (
     "checkpoint", "convergence", "data_set", "divergence", "epoch", "exact", "functional",
     "history", "losses",
-    "members", "metrics", "mlp", "model_file", "network", "optimizers", "plot", "population",
+    "metrics", "mlp", "model_file", "network", "optimizers", "plot", "population",
     "random", "reference", "schedules", "standardize", "trainer", "training", "whole_files",
 )  # fmt: skip
 

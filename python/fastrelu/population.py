@@ -13,16 +13,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastrelu import _core, epoch, optimizers
 from fastrelu._arguments import MatrixLike, real_number, whole_number
+from fastrelu._members import files
+from fastrelu._members.member import Course, Member, as_member
+from fastrelu._members.progress import MembersProgress
+from fastrelu._members.rows import MemberRows
 from fastrelu.divergence import DivergenceError
 from fastrelu.history import Callback, EpochRecord, History, call_callbacks, checked_callbacks
-from fastrelu.members import files
-from fastrelu.members.member import Course, Member, as_member
-from fastrelu.members.progress import MembersProgress
-from fastrelu.members.rows import MemberRows
 from fastrelu.network import Network
 from fastrelu.optimizers import LearningRate
 
-__all__ = ["Population"]
+__all__ = ["Member", "Population"]
 
 
 class Population:
@@ -367,7 +367,22 @@ class Population:
 
         Examples
         --------
-        See `save_checkpoint`.
+        See `save_checkpoint`. A learning rate that is a function of your own is given again:
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import fastrelu
+        >>> def rate(k):
+        ...     return 0.1 / k
+        >>> population = fastrelu.Population(
+        ...     [{"layer_sizes": [2, 1], "optimizer": fastrelu.SGD(rate)}, {"layer_sizes": [2, 1]}]
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "population.safetensors")
+        ...     population.save_checkpoint(path)
+        ...     again = fastrelu.Population.from_checkpoint(path, learning_rates={0: rate})
+        >>> again.members[0].trainer.optimizer.learning_rate is rate
+        True
         """
         self = cls.__new__(cls)
         self._take(*files.read(path, dict(learning_rates or {})))

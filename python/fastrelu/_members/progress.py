@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from fastrelu.members.member import Member
+from fastrelu._members.member import Member
 
 __all__ = ["MembersProgress"]
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from fastrelu import model_file
+from fastrelu._members.member import Course, Member
 from fastrelu.divergence import DivergenceError
 from fastrelu.history import History
-from fastrelu.members.member import Course, Member
 from fastrelu.model_file import Arrays
 from fastrelu.optimizers import LearningRate
 from fastrelu.trainer import Trainer

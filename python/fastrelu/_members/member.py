@@ -28,7 +28,7 @@ KEYS = ("name", *NETWORK_KEYS, *TRAINER_KEYS, "shuffle_seed", *FIT_KEYS)
 
 @dataclass
 class Member:
-    """One network of a population.
+    """One network of a population, as `Population.members` lists them.
 
     Attributes
     ----------
@@ -77,12 +77,28 @@ class Member:
 
     @property
     def epochs_left(self) -> int:
-        """The epochs of its fit that it has still to finish, an open one among them."""
+        """The epochs of its fit that it has still to finish, an open one among them.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> population = fastrelu.Population([{"layer_sizes": [1, 1]}])
+        >>> histories = population.fit([[0.0], [1.0]], [0.0, 1.0], epochs=3)
+        >>> population.members[0].epochs_left
+        0
+        """
         left = self.course.last_epoch - self.trainer.n_epochs
         return 0 if self.course.stopped else max(0, left)
 
     def restore_best(self) -> None:
-        """Give the network the parameters of the lowest validation loss, where they were kept."""
+        """Give the network the parameters of the lowest validation loss, where they were kept.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> population = fastrelu.Population([{"layer_sizes": [2, 4, 1]}])
+        >>> population.members[0].restore_best()  # nothing was kept
+        """
         if self.course.best is not None:
             self.network.parameters[:] = self.course.best
             self.course.best = None

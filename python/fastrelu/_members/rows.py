@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu._members.member import Member, check_rows
 from fastrelu.data_set import DataSet
-from fastrelu.members.member import Member, check_rows
 
 __all__ = ["MemberRows"]
 
