@@ -236,7 +236,7 @@ void add_population_work(std::vector<PopulationMember<T>>& members,
 bool run_population(std::vector<std::unique_ptr<PopulationWork>>& works, std::size_t members,
                     const PopulationHooks& hooks, Poll poll) {
   PopulationRun run(hooks, poll);
-  if (members == 1) {  // its steps may have all threads
+  if (members <= 1) {  // its steps may have all threads
     run_works(works, run, true);
     return !run.is_stopped();
   }

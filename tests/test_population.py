@@ -364,6 +364,13 @@ def test_bad_configurations_are_named(configs: Any, message: str) -> None:
 def test_data_that_do_not_fit_are_named_before_anything_starts() -> None:
     X, y = problem()
     cases: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+        (
+            small(rows=np.arange(9)),
+            {"sample_weight": np.arange(200) > 50},
+            r"\('last'\): rows: expected a row with a weight > 0",
+        ),
+        (small(), {"X": np.ma.masked_greater(X, 1)}, "masked"),
+        (small(), {"X": np.where(X > 1, np.nan, X)}, r"configs\[0\]: X: "),
         (small(), {"X": X[:, :3]}, r"configs\[1\] \('last'\): X: expected"),
         (small(rows=[200]), {}, r"configs\[1\] \('last'\): rows: expected rows 0..199"),
         (small(validation_rows=[200]), {}, r"configs\[1\] \('last'\): validation_rows: expected"),
@@ -382,7 +389,8 @@ def test_data_that_do_not_fit_are_named_before_anything_starts() -> None:
         (small(), {"callbacks": [3]}, r"callbacks\[0\]: expected a callable"),
     ]
     for config, more, message in cases:
-        first = small(7) if "X" not in more else {**small(7), "layer_sizes": [3, 2, 1]}
+        fewer = "X" in more and more["X"].shape[1] == 3
+        first = {**small(7), "layer_sizes": [3, 2, 1]} if fewer else small(7)
         population = fastrelu.Population([first, config | {"name": "last"}])
         before = [net.parameters.tobytes() for net in population.networks]
         with pytest.raises((TypeError, ValueError), match=message):
@@ -417,6 +425,32 @@ def test_progress(live: bool, capsys: Any, monkeypatch: Any) -> None:
     text = capsys.readouterr().err
     assert "3/3 members ended  9/9 epochs" in text
     assert ("net 1" in text) == live
+
+
+def test_no_epochs_change_nothing() -> None:
+    X, y = problem()
+    population = fastrelu.Population([small(s) for s in range(20)])
+    before = [net.parameters.tobytes() for net in population.networks]
+    assert [len(history) for history in population.fit(X, y, epochs=0)] == [0] * 20
+    assert [net.parameters.tobytes() for net in population.networks] == before
+
+
+@pytest.mark.parametrize("kind", ["frame", "list"])
+def test_rows_of_other_kinds(kind: str) -> None:
+    X, y = problem()
+    if kind == "frame":
+        pandas = pytest.importorskip("pandas")
+        data = pandas.DataFrame(X), pandas.Series(y[:, 0])
+    else:
+        data = X.tolist(), y.tolist()
+    rows = np.arange(3, 190)
+    config = small(2, rows=rows, validation_rows=[0, 1, 2])
+    population = fastrelu.Population([config])
+    population.fit(*data, epochs=3)
+    trainer, _ = alone(config, X, y, 3)
+    assert population.networks[0].parameters.tobytes() == trainer.network.parameters.tobytes()
+    val_loss = population.members[0].course.history.val_loss[-1]
+    assert val_loss == trainer.evaluate(X[:3], y[:3]).loss
 
 
 def test_the_usual_configuration_is_that_of_trainer_and_network() -> None:

@@ -454,8 +454,12 @@ class _Run:
     def after(self, numbers: NDArray[np.float64]) -> None:
         """Take in what the core has left: epochs that nobody asked for, and a divergence."""
         if not self._asks:
-            for of_epoch in numbers.tolist():
-                self.member.course.history.append(self._record(*of_epoch))
+            history = self.member.course.history
+            loss, rate, seconds = numbers.T
+            history.loss += loss.tolist()
+            history.learning_rate += rate.tolist()
+            history.seconds += seconds.tolist()
+            history.rows_per_second += (self._n_rows / np.maximum(seconds, 1e-9)).tolist()
         divergence = self.member.trainer._core.divergence
         if divergence is not None:
             self.member.diverged = DivergenceError(*divergence)

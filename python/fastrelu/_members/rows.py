@@ -24,7 +24,8 @@ class MemberRows:
     def __init__(self, X: Any, y: Any, sample_weight: Any, validation_data: Any) -> None:
         if y is None:
             raise TypeError("y: expected targets, got None")
-        self._X, self._y, self._weight = X, y, sample_weight
+        self._X, self._y = (np.asarray(v) if isinstance(v, (list, tuple)) else v for v in (X, y))
+        self._weight = sample_weight
         self._validation = _checked_validation(validation_data)
         self._converted: dict[Any, Any] = {}
         self._sets: dict[Any, DataSet] = {}
@@ -41,7 +42,11 @@ class MemberRows:
             )
         weight = self._weight if own is None else self._shared(own)
         data = self._data(member, "", (self._X, self._y, weight), id(weight))
-        return data, None if member.rows is None else self._shared(member.rows)
+        if member.rows is None:
+            return data, None
+        if weight is not None and not np.asarray(weight)[member.rows].any():
+            raise ValueError(f"{member}: rows: expected a row with a weight > 0, got none")
+        return data, self._shared(member.rows)
 
     def validation(self, member: Member) -> DataSet | None:
         """Return what a member is evaluated on after each epoch; None for nothing."""
@@ -81,18 +86,16 @@ class MemberRows:
 
     def _as_dtype(self, array: Any, dtype: np.dtype[Any]) -> Any:
         """Return an array so that all data sets read it in place, where that changes no value."""
-        if hasattr(array, "tocsr"):
+        if type(array) is not np.ndarray or array.dtype.kind not in "fiu":
+            return array
+        if array.dtype.kind == "f" and dtype.kind == "i":
+            return array  # labels, to be looked at
+        if array.dtype == np.uint8 and array.ndim == 2 and dtype.kind == "f":
             return array
         key = (id(array), dtype)
         if key not in self._converted:
-            found = np.asarray(array)
-            changes = found.dtype.kind not in "fiu" or (
-                dtype.kind == "i" and found.dtype.kind not in "iu"
-            )
-            if not changes and not (found.dtype == np.uint8 and found.ndim == 2):
-                with np.errstate(over="ignore"):  # an infinity is refused by name
-                    found = np.ascontiguousarray(found, dtype)
-            self._converted[key] = array if changes else found
+            with np.errstate(over="ignore"):  # an infinity is refused by name
+                self._converted[key] = np.ascontiguousarray(array, dtype)
         return self._converted[key]
 
 
@@ -113,4 +116,6 @@ def _length(X: Any) -> int:
 
 
 def _taken(array: Any, rows: NDArray[np.int64]) -> Any:
-    return array.tocsr()[rows] if hasattr(array, "tocsr") else np.asarray(array)[rows]
+    if hasattr(array, "tocsr"):
+        return array.tocsr()[rows]
+    return (array if isinstance(array, np.ndarray) else np.asarray(array))[rows]
