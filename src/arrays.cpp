@@ -92,12 +92,25 @@ bool rows_in_place(const py::array& a) {
          (a.shape(last) <= 1 || a.strides(last) == static_cast<py::ssize_t>(sizeof(E)));
 }
 
+// Masked values would be read as the numbers under the mask.
+void refuse_masked(const py::handle& array, const char* name) {
+  const py::module_ masked = py::module_::import("numpy.ma");
+  if (!py::isinstance(array, masked.attr("MaskedArray"))) return;
+  if (!masked.attr("is_masked")(array).cast<bool>()) return;
+  bad_type(name,
+           "expected an array of numbers, got a masked array, whose masked values would be "
+           "read as numbers; its filled(value) is an array without a mask");
+}
+
 }  // namespace
 
 py::array as_real_array(const py::handle& object, const char* name) {
   py::object made;
   if (py::isinstance<py::array>(object)) {
     made = py::reinterpret_borrow<py::object>(object);
+    if (!py::type::handle_of(made).is(py::module_::import("numpy").attr("ndarray"))) {
+      refuse_masked(made, name);
+    }
   } else {
     if (object.is_none()) bad_type(name, "expected an array of numbers, got None");
     const py::module_ numpy = py::module_::import("numpy");

@@ -302,3 +302,19 @@ def test_many_readers_at_once(rng):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("what", ["X", "y", "sample_weight"])
+def test_masked_values_are_refused(what: str) -> None:
+    X, y, weight = np.ones((4, 2)), np.ones((4, 1)), np.ones(4)
+    given = {"X": X, "y": y, "sample_weight": weight}
+    hidden = np.ma.masked_array(given[what], mask=np.zeros_like(given[what]))
+    trainer = fastrelu.Trainer(fastrelu.Network([2, 1]))
+    trainer.fit(**(given | {what: hidden}))  # nothing is masked
+    hidden[1] = np.ma.masked
+    for call in (trainer.fit, trainer.step, trainer.evaluate, trainer.prepare):
+        with pytest.raises(TypeError, match=f"{what}: expected an array .* masked array"):
+            call(**(given | {what: hidden}))
+    if what == "X":
+        with pytest.raises(TypeError, match="masked array"):
+            trainer.network(hidden)
