@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fastrelu._version import __version__
     from fastrelu.data_set import Block, BlockSource, DataSet, Evaluation, LossSums
     from fastrelu.divergence import DivergenceError
+    from fastrelu.ensemble import Ensemble
     from fastrelu.exact.maximum import maximum, minimum
     from fastrelu.exact.piecewise import PiecewiseLinear
     from fastrelu.functional import linear_relu, relu, relu_backward
@@ -50,6 +51,7 @@ _MODULES = {
     ),
     **dict.fromkeys(("Block", "BlockSource", "DataSet", "Evaluation", "LossSums"), "data_set"),
     **dict.fromkeys(("DivergenceError",), "divergence"),
+    **dict.fromkeys(("Ensemble",), "ensemble"),
     **dict.fromkeys(("maximum", "minimum"), "exact.maximum"),
     **dict.fromkeys(("PiecewiseLinear",), "exact.piecewise"),
     **dict.fromkeys(("linear_relu", "relu", "relu_backward"), "functional"),
@@ -62,9 +64,9 @@ _MODULES = {
     **dict.fromkeys(("Trainer",), "trainer"),
 }
 _SUBMODULES = (
-    "checkpoint", "convergence", "data_set", "divergence", "epoch", "exact", "functional",
-    "history", "losses",
-    "metrics", "mlp", "model_file", "network", "optimizers", "plot", "population",
+    "checkpoint", "conformal", "convergence", "data_set", "divergence", "ensemble", "epoch",
+    "exact", "functional", "history", "losses", "metrics",
+    "mlp", "model_file", "network", "optimizers", "plot", "population",
     "random", "reference", "schedules", "standardize", "trainer", "training", "whole_files",
 )  # fmt: skip
 
@@ -77,6 +79,7 @@ __all__ = [
     "Cache",
     "DataSet",
     "DivergenceError",
+    "Ensemble",
     "EpochRecord",
     "Evaluation",
     "Gradients",

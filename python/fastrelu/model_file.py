@@ -144,11 +144,13 @@ def read(path: Any, kind: str, *others: str) -> tuple[Arrays, dict[str, str]]:
     except SafetensorError as error:
         raise FileError(f"{os.fspath(path)!r} is not a safetensors file ({error})") from error
     if metadata.get("format") not in (kind, *others):
-        ensemble = metadata.get("format") == "fastrelu.ensemble"
+        other = ""
+        if metadata.get("format") == "fastrelu.ensemble":
+            loads = "training.load_model" if "pipeline" in metadata else "Ensemble.load"
+            other = f"; fastrelu.{loads} loads its networks together"
         raise FileError(
             f"expected a {kind} file, got format {metadata.get('format')!r} in "
-            f"{os.fspath(path)!r}"
-            + ("; fastrelu.training.load_model loads its networks together" if ensemble else "")
+            f"{os.fspath(path)!r}{other}"
         )
     version = metadata.get("format_version", "")
     if not version.isdigit() or int(version) > FORMAT_VERSION:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,9 @@ from fastrelu.divergence import DivergenceError
 from fastrelu.history import Callback, EpochRecord, History, call_callbacks, checked_callbacks
 from fastrelu.network import Network
 from fastrelu.optimizers import LearningRate
+
+if TYPE_CHECKING:
+    from fastrelu.ensemble import Ensemble
 
 __all__ = ["Member", "Population"]
 
@@ -279,8 +282,7 @@ class Population:
         Returns
         -------
         ndarray, (members, n, d_out)
-            What `Network.predict_proba` gives for the loss of each member, and for losses with an
-            identity link the outputs themselves.
+            What `Network.predict_proba` gives for the loss of each member.
 
         Raises
         ------
@@ -300,15 +302,36 @@ class Population:
                 f"X: expected members with the same number of outputs, got {sorted(outputs)}; "
                 "networks[i](X) gives those of one"
             )
-        predictions = []
-        for member in self.members:
-            link = member.trainer.loss.info.link
-            net = member.network
-            if link == "identity":
-                predictions.append(net(X))
-            else:
-                predictions.append(net.predict_proba(X, member.trainer.loss.name))
-        return np.stack(predictions)
+        return np.stack([m.network.predict_proba(X, m.trainer.loss) for m in self.members])
+
+    def ensemble(self) -> Ensemble:
+        """Return the members as networks that predict together.
+
+        Returns
+        -------
+        Ensemble
+            Of the networks themselves: what trains them later changes it.
+
+        Raises
+        ------
+        ValueError
+            If the members differ in their inputs, outputs or losses.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> population = fastrelu.Population([{"layer_sizes": [2, n, 1]} for n in (3, 4)])
+        >>> population.ensemble()
+        <fastrelu.Ensemble of 2 networks, 2 inputs, 1 outputs, squared_error>
+        """
+        from fastrelu.ensemble import Ensemble
+
+        kinds = {repr(member.trainer.loss) for member in self.members}
+        if len(kinds) > 1:
+            raise ValueError(
+                f"loss: expected members with one loss, got {', '.join(sorted(kinds))}"
+            )
+        return Ensemble(self.networks, self.members[0].trainer.loss)
 
     def save_checkpoint(self, path: Any) -> None:
         """Write a checkpoint, from which training goes on to the same bits, to a safetensors file.

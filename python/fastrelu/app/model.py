@@ -22,6 +22,7 @@ from fastrelu.app.metrics import Scores
 from fastrelu.app.preprocess import Inputs, Target
 from fastrelu.app.run_folder import MODEL
 from fastrelu.app.table_model import TableModel
+from fastrelu.ensemble import FORMAT as ENSEMBLE
 
 NETWORK, PIPELINE, VERSION = "fastrelu.network", "pipeline", 1
 
@@ -308,7 +309,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         if not file.is_file():
             raise DataError(f"{path}: holds no {MODEL}; is the training finished?")
     try:
-        arrays, metadata = model_file.read(file, NETWORK, ensemble.FORMAT)
+        arrays, metadata = model_file.read(file, NETWORK, ENSEMBLE)
         network = ensemble.from_content(arrays, metadata)
     except (ValueError, OSError) as error:
         reason = getattr(error, "reason", error)
