@@ -201,13 +201,15 @@ def _described(
     for start in _starts(column.name):
         more = (note.removeprefix(start) for note in notes if note.startswith(start))
         said += [text for text in more if text not in said]
+    # What cannot be read is shown without values, but the column is not empty.
+    refused = said and column.missing == column.n_rows
     return {
         "name": column.name,
         "kind": kind,
         "missing": column.missing / column.n_rows if column.n_rows else 0.0,
         "distinct": column.distinct,
         "first": column.first,
-        "warnings": [*said, *column.warnings(kind)],
+        "warnings": said if refused else [*said, *column.warnings(kind)],
     }
 
 
