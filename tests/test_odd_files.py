@@ -370,6 +370,11 @@ def test_a_model_finds_its_names_below_titles(tmp_path):
         ([f"2024{i % 12 + 1:02d}{i % 28 + 1:02d}" for i in range(N)], "look like days"),
         ([f"0x{i:02x}" for i in range(N)], "cells hold digits, such as '0x00'"),
         ([f"20{i:02d}-01" for i in range(N)], "cells hold digits, such as '2000-01'"),
+        (
+            [chr(0x660 + i % 10) + chr(0x660 + i // 10) for i in range(N)],
+            "cells hold digits, such as '\u0660",
+        ),
+        ([chr(0xFF10 + i % 10) + chr(0xFF10 + i // 10) for i in range(N)], "such as '\uff10"),
         ([f"Jan 20{i:02d}" for i in range(N)], "cells hold digits, such as 'Jan 2000'"),
         ([f"{i % 28 + 1}. Januar 20{i:02d}" for i in range(N)], "such as '1. Januar 2000'"),
         (["-" if i % 3 == 0 else f"{i}.5" for i in range(N)], "'-' (14 rows) counts as missing"),

@@ -83,6 +83,25 @@ def test_learned_from_training_rows_only():
     np.testing.assert_array_equal(plain[:, 0], np.float32([1, 3, 2, 100]))
 
 
+@pytest.mark.parametrize("scaling", ["standard", "quantile", "none"])
+def test_one_value_and_gaps_say_where_it_is(scaling):
+    """A flag that is 1 or empty is worth as much as a text that is X or empty."""
+    days = np.array(["2024-01-31", "NaT"] * 4, "datetime64[us]")
+    raw = table(
+        one=[1.0, math.nan] * 4, day=days, x=np.arange(8.0), none=[math.nan] * 7 + [2.0],
+        word=text(*["X", ""] * 4),
+    )  # fmt: skip
+    fitted = fit_inputs(raw, np.arange(7), InputOptions(scaling))
+    assert fitted.input_names == [
+        "one", "x", "day: days", "one is missing", "day is missing", "word is missing", "word = X"
+    ]  # fmt: skip
+    got = dict(zip(fitted.input_names, fitted.transform(raw).T.tolist(), strict=True))
+    assert got["one"] == got["day: days"] == [0.0] * 8
+    assert got["one is missing"] == got["day is missing"] == got["word is missing"] == [0, 1] * 4
+    assert np.array_equal(again(fitted).transform(raw), fitted.transform(raw))
+    assert "column 'none' has no values in the training rows: left out" in fitted.notes
+
+
 def test_standardised_as_numpy_would(rng):
     raw = mixed(rng)
     rows = rng.permutation(5000)[:4000]

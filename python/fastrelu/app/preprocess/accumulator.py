@@ -226,7 +226,7 @@ class _ColumnFit:
         notes: list[str] = []
         scaling = self.numbers.finish()
         moments = self.numbers.moments
-        keep = np.flatnonzero(~moments.constant)
+        keep = self._useful()
         kept = {self.parts[j][0] for j in keep}
         for j, (name, part) in enumerate(self.parts):
             self._tell(name, part, int(moments.count[j]), name in kept, notes)
@@ -245,6 +245,16 @@ class _ColumnFit:
             )
         parts = [self.parts[j] for j in keep]
         return ColumnInputs(parts, scaling.keep(keep), texts, self.kinds, notes)
+
+    def _useful(self) -> NDArray[np.intp]:
+        """Return which numbers to keep: those that differ, or say where a value is missing."""
+        moments = self.numbers.moments
+        useful = ~moments.constant
+        differ = {self.parts[j][0] for j in np.flatnonzero(useful)}
+        for j, (name, part) in enumerate(self.parts):
+            if name not in differ and part in ("", PARTS[0]):
+                useful[j] = 0 < moments.count[j] < moments.n_rows
+        return np.flatnonzero(useful)
 
     def _tell(self, name: str, part: str, count: int, kept: bool, notes: list[str]) -> None:
         total = self.numbers.moments.n_rows

@@ -165,7 +165,8 @@ class Evidence:
             if len(self.loose_words) < MOST_FORMS:
                 self.loose_words.add(text)
             self._example("loose", text, k, row_of)
-        if digits and FIGURES.fullmatch(text):
+        other_digits = not text.isascii() and any(map(str.isdecimal, text))  # such as Arabic ones
+        if (digits or other_digits) and FIGURES.fullmatch(text):
             self.figures += n
             if len(self.figure_words) < MOST_FORMS:
                 self.figure_words.add(text)
