@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 from fastrelu.app.data.table import Table, is_missing, kind_of
 from fastrelu.app.errors import ConfigError, DataError
 from fastrelu.app.preprocess.categories import CategoryCounts
-from fastrelu.app.preprocess.column_inputs import ColumnInputs, fill_block, gather
+from fastrelu.app.preprocess.column_inputs import (
+    ColumnInputs,
+    fill_block,
+    read_columns,
+    values_of,
+)
 from fastrelu.app.preprocess.dates import PARTS
 from fastrelu.app.preprocess.inputs import Inputs, Rows, check_width
 from fastrelu.app.preprocess.matrix_inputs import ByteInputs, MatrixInputs, SparseInputs
@@ -196,7 +201,7 @@ class _ColumnFit:
         self.never = set(self.kinds)
 
     def _write(self, chunk: Table, rows: Rows) -> Callable[[Floats, int, int], None]:
-        values = gather(chunk, chunk.columns, self.parts)
+        values = values_of(read_columns(chunk, chunk.columns, self.parts), self.parts)
 
         def write(out: Floats, low: int, high: int) -> None:
             fill_block(out, values, rows, low, high)
