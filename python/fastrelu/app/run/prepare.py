@@ -51,7 +51,7 @@ from fastrelu.app.usual import usual_number
 from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
 
-# What is looked at for a report: rows, bytes of them, and chunks that they come from.
+# What is looked at of a stream for a report: rows and bytes at most; from so many chunks at least.
 SAMPLED_ROWS, SAMPLED_BYTES, SAMPLED_CHUNKS = 50_000, 1 << 25, 16
 LARGE = 1e15  # numbers as large may not be the network's, once they are scaled
 KEPT_SHARE = 1 / 8  # of the memory, for what is kept of all rows while a stream is split
@@ -186,15 +186,16 @@ class Prepared:
     def sample(self, part: str, most: int) -> Table:
         """Return raw rows of a part, `most` or about so many, evenly spread over it.
 
-        Of a stream they come from some chunks.
+        Of a stream they come from some chunks, from all if it has no more rows than that.
         """
         own = self.split_rows
         counts = own.counts[:, NUMBER[part]]
         visits = np.flatnonzero(counts)
         if self.parts is None:
-            visits = evenly(visits, SAMPLED_CHUNKS)
             row_bytes = cast(Stream, own.source).raw_row_bytes
             most = min(most, SAMPLED_ROWS, SAMPLED_BYTES // max(1, int(row_bytes)))
+            enough = -(-len(visits) * most // max(1, int(counts.sum())))  # that hold so many rows
+            visits = evenly(visits, max(SAMPLED_CHUNKS, enough))
         if not len(visits):
             return self.table.take(np.zeros(0, np.intp))
         return spread_sample(own.of_chunks(visits.tolist(), part), int(counts[visits].sum()), most)
