@@ -2,7 +2,10 @@
 """Files as tools leave them, in every format in which an oddity can occur: read right, or said."""
 
 import datetime
+import gzip
 import json
+import lzma
+import pickle
 import subprocess
 import sys
 
@@ -346,6 +349,15 @@ def test_lines_above_rows_without_names_are_said(tmp_path):
         ("% about\n@RELATION r\n@ATTRIBUTE a NUMERIC\n@DATA\n1,2\n", "an ARFF file"),
         ("%PDF-1.4\n1,2\n", "a PDF document"),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS"),
+        (gzip.compress(gzip.compress(b"a,b\n1,2\n")), "packed twice; unpack it once"),
+        (lzma.compress(b"a,b\n1,2\n", lzma.FORMAT_ALONE), "packed in a way that is not read"),
+        (b"t.csv".ljust(257, b"\0") + b"ustar\x0000" + bytes(600), "a tar archive"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(600), "an HDF5 file; pandas.read_hdf"),
+        (b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(90), "scipy.io.loadmat reads it"),
+        (b"<stata_dta><header><release>118</release>\n", "a file of Stata"),
+        (b"$FL2@(#) SPSS DATA FILE" + bytes(90), "a file of SPSS"),
+        (b"ORC\x00\x05" + bytes(90), "an ORC file; pyarrow.orc.read_table"),
+        (pickle.dumps({"a": [1, 2]}), "a pickle, which need not be safe"),
     ],
 )
 def test_text_that_is_no_table_is_named(tmp_path, content, words):
