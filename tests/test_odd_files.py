@@ -407,6 +407,18 @@ def test_what_is_no_number_or_date_in_silence_is_said(tmp_path, cells, words, ro
     assert (expected in said[0] and len(said) == 1) if expected else not said, said
 
 
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(("word", "at", "said"), [
+    ("Total", N - 1, True), ("summe:", N - 1, True), ("Total", N - 2, False), ("w9", N - 1, False),
+])  # fmt: skip
+def test_a_row_of_sums_at_the_end_is_said(tmp_path, form, word, at, said):
+    shop = [word if i == at else f"w{i % 3}" for i in range(N)]
+    data = stored(tmp_path, {"shop": shop, "y": [float(i) for i in range(N)]}, form)
+    table = read([data] if isinstance(data, str) else data, need_target=False)
+    told = f"column 'shop': '{word}' stands in the last row alone" in " ".join(table.notes)
+    assert told == said and table.n_rows == N
+
+
 @pytest.mark.parametrize("row", ["1,2", "1,2,3,4", "from here on"])
 @pytest.mark.parametrize("rows", [0, 30])
 def test_a_row_of_another_width_below_the_names_is_told(tmp_path, row, rows):

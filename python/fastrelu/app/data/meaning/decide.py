@@ -458,6 +458,9 @@ def _categories(evidence: Evidence, target: bool) -> Verdict:
             "numbers or dates in a spelling that is known: categories (--date-format says how "
             "dates are written)"
         )
+    if evidence.sums == 1 and evidence.first["sum"].row == evidence.n_rows - 1 > 0:
+        text = evidence.first["sum"].text
+        warnings.append(f"{text!r} stands in the last row alone, which may hold sums of the others")
     for name, n in (("numbers", evidence.numbers.total()), ("dates", evidence.dates.total())):
         if 10 * n >= present and not (name == "dates" and target):
             warnings.append(f"{n} of {present} cells are {name}: the column is categories")
