@@ -139,6 +139,18 @@ def test_what_is_no_value_is_refused_by_name_and_shown_by_inspect(tmp_path):
     assert found["text"]["first"][0] == "a\tb" and found["y"]["distinct"] == 20
 
 
+def test_inspect_of_a_stream_tells_once_what_cannot_be_read(tmp_path, monkeypatch):
+    column, says = bad_columns()["blob"]
+    many = pa.chunked_array([column] * 20)
+    table = pa.table({"blob": many, "y": np.arange(400)})
+    parquet.write_table(table, tmp_path / "t.parquet", row_group_size=50)
+    monkeypatch.setattr("fastrelu.app.data.stream.COPIES", 10**9)
+    result = run("inspect", tmp_path / "t.parquet", "--json")
+    assert result.exit_code == 0, result.output
+    blob, y = json.loads(result.output)["columns"]
+    assert len(blob["warnings"]) == 1 and says in blob["warnings"][0] and y["distinct"] == 400
+
+
 def test_inspect_shows_the_whole_of_a_number(tmp_path):
     numbers = [-(2.0**1000) * (1 + k / 7) for k in range(20)]
     parquet.write_table(pa.table({"x": numbers, "y": range(20)}), tmp_path / "t.parquet")
