@@ -137,6 +137,12 @@ def test_a_refusal_names_the_line(tmp_path, content, says):
         table_of(tmp_path, content)
 
 
+def test_a_refusal_of_one_column_names_the_line(tmp_path):
+    path = write(tmp_path / "t.csv", "x\n1\n2\n3,4\n5\n")
+    with pytest.raises(DataError, match="line 4: expected 1 field, as in the header, got 2"):
+        read([path], ColumnChoice(options=ReadOptions(separator=",")), need_target=False)
+
+
 def test_flags_decide_otherwise(tmp_path):
     assert table_of(tmp_path, PLAIN, no_header=False, separator="comma").n_rows == 30
     assert table_of(tmp_path, "1,2\n3,4\n", header_line=1).names == ["1"]

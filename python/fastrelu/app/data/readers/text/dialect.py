@@ -22,7 +22,7 @@ from fastrelu.app.data.readers.text.layout import (
     is_comment,
     layout_of,
 )
-from fastrelu.app.data.readers.text.records import MalformedError, Record, records
+from fastrelu.app.data.readers.text.records import MalformedError, Record, fields_of, records
 from fastrelu.app.errors import DataError
 
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
@@ -299,10 +299,11 @@ class _Names:
         return quoted or (width > 2 and firsts in counting)
 
     def _other_width(self, row: Record, header: Record) -> DataError:
+        expected = fields_of(len(self._fields(header)))
         return DataError(
-            f"{self.source}: line {row.line}: expected {len(header.fields)} fields, as in line "
-            f"{header.line}, got {len(row.fields)}; correct the lines, quote what holds "
-            "separators, or say more: --separator, --header-line"
+            f"{self.source}: line {row.line}: expected {expected}, as in line {header.line}, got "
+            f"{len(row.fields)}; correct the lines, quote what holds separators, or say more: "
+            "--separator, --header-line"
         )
 
     def _above(self, record: Record) -> bool:

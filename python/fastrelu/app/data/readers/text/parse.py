@@ -11,7 +11,13 @@ from fastrelu.app.data.meaning import Missing
 from fastrelu.app.data.readers.files import pyarrow
 from fastrelu.app.data.readers.text.blocks import Block, line_ends
 from fastrelu.app.data.readers.text.dialect import Dialect
-from fastrelu.app.data.readers.text.records import MalformedError, Record, records, without_padding
+from fastrelu.app.data.readers.text.records import (
+    MalformedError,
+    Record,
+    fields_of,
+    records,
+    without_padding,
+)
 from fastrelu.app.errors import DataError
 
 INNER = 1 << 20  # bytes that one thread parses
@@ -201,7 +207,7 @@ class Parser:
                 if n != width or more:
                     expected = len(self.dialect.names) if self.dialect.trailing else width
                     return DataError(
-                        f"{source}: line {record.line}: expected {expected} fields, as in the "
+                        f"{source}: line {record.line}: expected {fields_of(expected)}, as in the "
                         f"header, got {n}; correct the line, or quote what holds separators"
                     )
         except MalformedError as broken:

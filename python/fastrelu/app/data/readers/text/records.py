@@ -173,3 +173,8 @@ def _line_end(text: str, at: int) -> tuple[str, int]:
     if text.startswith("\r\n", at):
         return "\r\n", 2
     return text[at : at + 1], min(1, len(text) - at)
+
+
+def fields_of(n: int) -> str:
+    """Return how many fields there are, for messages."""
+    return f"{n} field" if n == 1 else f"{n} fields"
