@@ -364,6 +364,7 @@ def _activations(activation: str | Sequence[str], hidden: int) -> list[str]:
             raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {name!r}")
     if len(names) != hidden:
         raise ValueError(
-            f"activation: expected {hidden} names, one for each hidden layer, got {names}"
+            "activation: expected one name, or a list of one for each hidden layer "
+            f"({hidden} in all), got {names}"
         )
     return names

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -66,8 +66,8 @@ def link_of(loss: Loss) -> str:
     return "exp" if loss.info.link == "log" else loss.info.link
 
 
-def evaluate(ensemble: Ensemble, rows: Examples, target: Target, loss: Loss) -> Scores:
-    """Return an ensemble's scores on some rows.
+def evaluate(ensemble: Ensemble, batches: Iterable[Examples], target: Target, loss: Loss) -> Scores:
+    """Return an ensemble's scores on rows that come in batches.
 
     The loss is that of the combined outputs, found by a network that hands its inputs through.
     """
@@ -75,8 +75,8 @@ def evaluate(ensemble: Ensemble, rows: Examples, target: Target, loss: Loss) -> 
     through = Network([n, n], dtype="float64", seed=0)
     through.weights[0][...] = np.eye(n)
     through.biases[0][...] = 0
-    batches = (replace(batch, X=ensemble.forward(batch.X)) for batch in rows.batches())
-    return metrics.evaluate(through, batches, target, loss)
+    combined = (replace(batch, X=ensemble.forward(batch.X)) for batch in batches)
+    return metrics.evaluate(through, combined, target, loss)
 
 
 def content(network: Network | Ensemble) -> tuple[model_file.Arrays, dict[str, str]]:

@@ -279,7 +279,10 @@ class Session:
         training.feeder.close()  # the memory is for judging and for the report
         used = training.keep_best()
         net = training.trainer.network
-        scores = {part: training.feeder.evaluate(net, part) for part in PARTS}
+        scores = {}
+        for part in PARTS:
+            scores[part] = training.feeder.evaluate(net, part)
+            prepared.give_back(part)
         if not all(each.finite for each in scores.values()):
             raise DivergedError("diverged: the trained network's outputs are not finite")
         metrics = self._metrics(training, prepared, scores)

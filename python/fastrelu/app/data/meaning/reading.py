@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastrelu.app.data.meaning.dates import ORDERS
-from fastrelu.app.data.meaning.decide import Hints, Meaning
+from fastrelu.app.data.meaning.verdict import Hints, Meaning
 from fastrelu.app.data.meaning.words import OLD_MISSING, Missing, missing_words
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "spaces"}
@@ -74,7 +74,8 @@ class ReadOptions:
         """Return the hints for a column; see `Hints`."""
         order = self.order(name)
         why = "--decimal" if self.decimal is not None else "--date-format" if order else ""
-        return Hints(self.missing, self.decimal, usual_decimal, order, None, why)
+        dated = name in self.dated
+        return Hints(self.missing, self.decimal, usual_decimal, order, None, why=why, dated=dated)
 
 
 @dataclass(frozen=True)

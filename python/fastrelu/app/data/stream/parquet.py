@@ -175,8 +175,14 @@ class ParquetStream:
                 )
                 at = chunk.first_row
                 for batch in batches:
-                    for name, (reader, evidence) in here.items():
-                        look_at_texts(evidence, batch.column(columns[name]), reader, at)
+                    for name in [name for name in here if name in readers]:
+                        reader, evidence = readers[name]
+                        try:
+                            look_at_texts(evidence, batch.column(columns[name]), reader, at)
+                        except DataError:
+                            if reader.strict:
+                                raise
+                            del readers[name]  # which says why when it is read
                     at += batch.num_rows
         return found | {n: reader.decide(evidence) for n, (reader, evidence) in readers.items()}
 
