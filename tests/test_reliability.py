@@ -224,6 +224,30 @@ def test_a_signal_stops_native_work(work):
     assert np.isfinite(net(LARGE[0][:9])).all()  # usable as ever
 
 
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda net, X, y: net(X),
+        lambda net, X, y: net.forward_cached(X[:60000]),
+        lambda net, X, y: net.loss(X, y),
+        lambda net, X, y: fastrelu.Trainer(net).evaluate(X, y),
+    ],
+    ids=["forward", "cached", "loss", "evaluate"],
+)
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer")
+def test_signals_are_handled_while_native_work_goes_on(work):
+    """A handler that does not raise is called again and again, not once when the work is done."""
+    calls = []
+    before = signal.signal(signal.SIGALRM, lambda *_: calls.append(1))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+        work(large()[0], *LARGE)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(calls) > 2
+
+
 def test_watched_passes_have_the_same_bits(dtype, rng):
     """In pieces, where a poll looks on: forward_cached and backward beside small calls."""
     net = fastrelu.Network([5, 70, 33, 3], dtype=dtype, seed=1)
