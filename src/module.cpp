@@ -21,6 +21,7 @@ PYBIND11_MODULE(_core, m) {
   fastrelu::python::bind_standardize(m);
   fastrelu::python::bind_regions(m);
   fastrelu::python::bind_study(m);
+  fastrelu::python::bind_threads(m);
   fastrelu::python::bind_trainer(m);
   fastrelu::python::bind_fast_calls(m);
   m.attr("compiler") = FASTRELU_COMPILER;

@@ -8,6 +8,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from fastrelu import _core as _core  # what the environment asks for is refused here and now
+from fastrelu import _thread_limits
+
+_thread_limits.follow()
 
 if TYPE_CHECKING:
     from fastrelu import convergence as convergence
