@@ -261,6 +261,31 @@ def test_watched_passes_have_the_same_bits(dtype, rng):
         assert (net.backward(kept, d[at : at + 1], inputs=True).inputs == whole.inputs[at]).all()
 
 
+# What a callback may do
+
+
+@pytest.mark.parametrize("what", ["indices", "indptr", "validation", "labels"])
+def test_a_fit_holds_its_own_places(what):
+    """In a process of its own, since it was a crash."""
+    pytest.importorskip("scipy.sparse")
+    done = in_new_process(f"""
+import numpy as np, scipy.sparse as sp, fastrelu
+def parameters(change):
+    X = sp.random(900, 50, 0.2, format="csr", dtype="f4", random_state=0)
+    V, y = X.copy(), np.arange(900) % 3
+    net = fastrelu.Network([50, 8, 3], seed=0)
+    trainer = fastrelu.Trainer(net, loss="cross_entropy", seed=0)
+    places = dict(indices=X.indices, indptr=X.indptr, validation=V.indices, labels=y)
+    def callback(*_):
+        if change:
+            places[{what!r}][:] = 2**30
+    trainer.fit(X, y, 3, callbacks=[callback], validation_data=(V, np.arange(900) % 3))
+    return net.parameters.copy()
+print((parameters(True) == parameters(False)).all())
+""")
+    assert done.stdout.strip() == "True", done.stderr
+
+
 # Divergence
 
 
