@@ -66,7 +66,7 @@ _SUBMODULES = (
     "checkpoint", "convergence", "data_set", "divergence", "epoch", "exact", "functional",
     "history", "losses",
     "metrics", "mlp", "model_file", "network", "optimizers", "plot", "random", "reference",
-    "schedules", "standardize", "trainer", "training", "whole_files",
+    "schedules", "selftest", "standardize", "trainer", "training", "whole_files",
 )  # fmt: skip
 
 __all__ = [
