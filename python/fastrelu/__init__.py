@@ -8,6 +8,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from fastrelu import _core as _core  # what the environment asks for is refused here and now
+from fastrelu import _thread_limits
+
+_thread_limits.follow()
 
 if TYPE_CHECKING:
     from fastrelu import convergence as convergence
@@ -67,7 +70,8 @@ _SUBMODULES = (
     "checkpoint", "conformal", "convergence", "data_set", "divergence", "ensemble", "epoch",
     "exact", "functional", "history", "losses", "metrics",
     "mlp", "model_file", "network", "optimizers", "plot", "population",
-    "random", "reference", "schedules", "standardize", "trainer", "training", "whole_files",
+    "random", "reference", "schedules", "selftest", "standardize", "trainer", "training",
+    "whole_files",
 )  # fmt: skip
 
 __all__ = [

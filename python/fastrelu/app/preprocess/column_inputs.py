@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app import described
 from fastrelu.app.data.table import Table
 from fastrelu.app.preprocess.categories import Categories, categories_from
 from fastrelu.app.preprocess.columns import (
@@ -19,7 +20,7 @@ from fastrelu.app.preprocess.columns import (
     as_texts,
     find_columns,
 )
-from fastrelu.app.preprocess.dates import date_parts
+from fastrelu.app.preprocess.dates import PARTS, date_parts
 from fastrelu.app.preprocess.inputs import Inputs, Rows, Seen, refuse_infinite
 from fastrelu.app.preprocess.standardize import Scaling
 from fastrelu.app.preprocess.treatment import Treatment, of_number
@@ -232,12 +233,27 @@ class ColumnInputs(Inputs):
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ColumnInputs:
         """Return the inputs that `describe` has described."""
-        return cls(
-            [(name, part) for name, part in plain["numbers"]],
-            Scaling.from_description(plain["scaling"]),
-            [categories_from(text) for text in plain["categories"]],
-            dict(plain["columns"]),
-        )
+        columns = described.mapping(plain["columns"], "columns", _kind_from)
+        parts = [
+            (described.text(name, "numbers"), described.one_of(part, "numbers", ["", *PARTS]))
+            for name, part in described.sequence(plain["numbers"], "numbers", described.anything)
+        ]
+        scaling = Scaling.from_description(plain["scaling"])
+        texts = described.sequence(plain["categories"], "categories", categories_from)
+        if len(scaling.mean) != len(parts):
+            raise described.refused(len(scaling.mean), "scaling", f"{len(parts)} columns")
+        kinds = [(name, "date" if part else "numeric") for name, part in parts]
+        kinds += [(categories.name, "text") for categories in texts]
+        for name, kind in kinds:
+            described.one_of(columns.get(name), f"columns.{name}", [kind])
+        used = [*parts, *((categories.name, "") for categories in texts)]
+        if not used or len(set(used)) < len(used):
+            raise described.refused(used, "numbers, categories", "each column once")
+        return cls(parts, scaling, texts, columns)
+
+
+def _kind_from(plain: Any, what: str) -> str:
+    return described.one_of(plain, what, ["numeric", "text", "date"])
 
 
 def read_columns(

@@ -252,7 +252,8 @@ class Session:
     def _run(self, training: Training, metric: str, steps: int) -> None:
         assert self.settings.epochs is not None
         interrupt = self.interrupt
-        self.watcher.begin(self.settings.epochs, steps, training.trainer.n_steps, metric)
+        first = len(training.state.records) + 1
+        self.watcher.begin(self.settings.epochs, steps, training.trainer.n_steps, first, metric)
         interrupt.text = None  # from here on a signal is noted, and the minibatch finished
         try:
             finished = training.run(self.watcher, lambda: interrupt.asked is not None)

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from fastrelu.app import described
+from fastrelu.app.data.meaning.dates import ORDERS
 from fastrelu.app.data.meaning.words import Missing
 
 # In sentences, where the column's name and the place of a second cell are to stand.
 NAME, ELSEWHERE = "\0name", "\0elsewhere"
+KINDS = ("number", "flag", "category", "date", "time")
 TABLE_KINDS = {"number": "numeric", "flag": "numeric", "time": "numeric", "date": "date"}
 
 
@@ -52,9 +55,17 @@ class Meaning:
         return {k: v for k, v in asdict(self).items() if k == "kind" or v != usual[k]}
 
     @classmethod
-    def from_description(cls, plain: Mapping[str, Any]) -> Meaning:
+    def from_description(cls, plain: Mapping[str, Any], what: str = "meaning") -> Meaning:
         """Return what `describe` has described."""
-        return cls(**dict(plain))
+        made = cls(**described.mapping(plain, what, described.anything))
+        described.one_of(made.kind, what, KINDS)
+        described.one_of(made.decimal, what, [".", ","])
+        described.text(made.unit, what)
+        described.boolean(made.loose, what)
+        if "%" not in described.text(made.order, what):
+            described.one_of(made.order, what, ORDERS)
+        described.mapping(made.labels, what, described.text)
+        return made
 
 
 @dataclass(frozen=True)
