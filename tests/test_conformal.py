@@ -136,3 +136,17 @@ def test_sizes_that_are_all_nothing_say_nothing() -> None:
 def test_bad_arguments_are_named(call: Any, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         call()
+
+
+def test_cross_intervals_by_blocks_are_those_of_all_rows_at_once(monkeypatch: Any) -> None:
+    rng = np.random.default_rng(4)
+    y, fold = rng.normal(size=37), np.arange(37) % 4
+    cross = CrossIntervals(rng.normal(size=37), y, fold)
+    new = rng.normal(size=(4, 50))
+    whole = cross.intervals(new, 0.8)
+    one_by_one = [cross.intervals(new[:, [r]], 0.8)[0] for r in range(50)]
+    assert whole.tolist() == np.array(one_by_one).tolist()
+    for numbers in (1, 37, 300):
+        monkeypatch.setattr("fastrelu.conformal.BLOCK_NUMBERS", numbers)
+        assert cross.intervals(new, 0.8).tolist() == whole.tolist()
+    assert cross.intervals(new[:, :0], 0.8).shape == (0, 2)

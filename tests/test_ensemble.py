@@ -133,3 +133,27 @@ def test_sets_cover() -> None:
 def test_bad_arguments_are_named(call: Any, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         call()
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("dtypes", [("float32",) * 3, ("float64",) * 3, ("float32", "float64")])
+def test_the_mean_is_one_chain_whatever_the_number_of_rows(outputs: int, dtypes: Any) -> None:
+    nets = [
+        fastrelu.Network([3, 4 + k, outputs], seed=k, dtype=dtype) for k, dtype in enumerate(dtypes)
+    ]
+    X = np.random.default_rng(0).normal(size=(1500, 3))
+    total = np.zeros((1500, outputs))
+    for net in nets:
+        total += net(X)
+    total /= len(nets)
+    ensemble = fastrelu.Ensemble(nets)
+    assert ensemble.predict(X).tobytes() == total.tobytes()
+    for n in (0, 1, 2, 700, 1024, 1025):
+        assert ensemble.predict(X[:n]).tobytes() == total[:n].tobytes()
+    assert ensemble.predict(X[5]).tobytes() == total[5].tobytes()
+    assert ensemble.predict(X[:2].tolist()).tobytes() == total[:2].tobytes()
+
+
+def test_what_are_no_networks_is_named() -> None:
+    with pytest.raises(TypeError, match="networks: expected networks, got int"):
+        fastrelu.Ensemble(5)  # type: ignore[arg-type]
