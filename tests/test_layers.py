@@ -14,6 +14,7 @@ if not ROOT.is_dir():
 # A room imports from those before it alone.
 ROOMS = [
     {"errors", "printable"}, {"kinds"}, {"usual"}, {"settings"}, {"data"}, {"preprocess"},
+    {"tabular"},
     {"metrics", "ensemble", "model", "table_model", "run_folder"}, {"report"}, {"run"}, {"cli"},
 ]  # fmt: skip
 

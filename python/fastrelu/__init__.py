@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         show_config,
     )
     from fastrelu._version import __version__
+    from fastrelu.app.tabular import TabularClassifier as TabularClassifier
+    from fastrelu.app.tabular import TabularRegressor as TabularRegressor
     from fastrelu.data_set import Block, BlockSource, DataSet, Evaluation, LossSums
     from fastrelu.divergence import DivergenceError
     from fastrelu.exact.maximum import maximum, minimum
@@ -59,6 +61,7 @@ _MODULES = {
     **dict.fromkeys(("Cache", "Gradients", "Network"), "network"),
     **dict.fromkeys(("SGD", "Adam", "AdamW"), "optimizers"),
     **dict.fromkeys(("Population",), "population"),
+    **dict.fromkeys(("TabularClassifier", "TabularRegressor"), "app.tabular"),
     **dict.fromkeys(("Trainer",), "trainer"),
 }
 _SUBMODULES = (
@@ -112,7 +115,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"fastrelu.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module 'fastrelu' has no attribute {name!r}")
-    if _MODULES[name] == "mlp":
+    if _MODULES[name] in ("mlp", "app.tabular"):
         try:
             importlib.import_module("sklearn")
         except ImportError as error:
