@@ -294,7 +294,7 @@ def fit_pieces(table: Table, rows: Rows = None, options: PieceOptions | None = N
         column = table.columns[name]
         counts = Counter((column if rows is None else column[rows]).tolist())
         common = [c for c in counts if counts[c] >= options.least_rows and len(counts) > 1]
-        common.sort(key=lambda category: (-counts[category], category))  # noqa: B023
+        common.sort(key=lambda category: (-counts[category], category))
         if common:
             texts.append(OneHot(name, sorted(common[: options.max_categories])))
     inputs = PieceInputs(numbers, texts, kinds)

@@ -124,7 +124,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         --------
         >>> import pandas as pd
         >>> import fastrelu
-        >>> frame = pd.DataFrame({"size": [1.0, 2.0, None, 4.0] * 9, "colour": ["red", "blue"] * 18})
+        >>> colours = ["red", "blue"] * 18
+        >>> frame = pd.DataFrame({"size": [1.0, 2.0, None, 4.0] * 9, "colour": colours})
         >>> model = fastrelu.TabularClassifier("fast", random_state=0)
         >>> model.fit(frame, ["a", "b"] * 18).predict(frame[:2])
         array(['a', 'b'], dtype='<U1')
@@ -221,7 +222,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         >>> model.fit([[0.0], [1.0]] * 20, ["no", "yes"] * 20).predict([[1.0]])
         array(['yes'], dtype='<U3')
         """
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+        best = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[best])
 
 
 class TabularRegressor(RegressorMixin, BaseTabular):

@@ -58,12 +58,14 @@ def candidates(preset: str, n_rows: int, n_columns: int) -> list[Candidate]:
     pieces = min(48 if n_rows >= 5000 else 32, max(2, math.isqrt(n_rows)), most)
     few = max(1, min(8, pieces // 4))
     batch = min(256, max(16, 2 ** round(math.log2(max(1, n_rows / 40)))))
-    patience = {"fast": 8, "default": 16, "best": 24}[preset]
+    patience = {"fast": 6, "default": 10, "best": 20}[preset] + (6 if n_rows <= FEW_ROWS else 0)
     epochs = 400 if n_rows < 20_000 else 200
     wide = (128, 64) if n_rows >= 1000 else (64, 32)
 
+    rate = 0.004 if n_rows > FEW_ROWS else 0.002
+
     def candidate(pieces: int, hidden: tuple[int, ...], decay: float) -> Candidate:
-        return Candidate(pieces, hidden, decay, RATE, batch, epochs, patience)
+        return Candidate(pieces, hidden, decay, rate, batch, epochs, patience)
 
     usual = candidate(pieces, wide, 0.03)
     if preset == "fast" or n_rows > FEW_ROWS:
@@ -80,9 +82,6 @@ def candidates(preset: str, n_rows: int, n_columns: int) -> list[Candidate]:
     if preset == "best":
         found += [candidate(pieces, (), 1.0), candidate(1, wide, 0.3)]
     return list(dict.fromkeys(found))
-
-
-RATE = 0.002
 
 
 def piece_options(candidate: Candidate, n_rows: int) -> PieceOptions:

@@ -12,7 +12,7 @@ from sklearn.utils.validation import validate_data
 from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.readers.choice import nearest_name
 from fastrelu.app.data.readers.objects import table_from
-from fastrelu.app.data.table import Table
+from fastrelu.app.data.table import Table, kind_of
 from fastrelu.app.errors import DataError, RowsError
 
 FRAMES = ("__dataframe__", "__arrow_c_stream__", "__narwhals_dataframe__")
@@ -42,24 +42,17 @@ def training_table(estimator: Any, X: Any) -> tuple[Table, ColumnChoice]:
     ValueError, TypeError
         If the rows cannot be read.
     """
-    if is_frame(X):
+    if is_frame(X) or has_text(X):
         validate_data(estimator, X, skip_check_array=True)
-        columns = X
-        order = tuple(map(str, estimator.feature_names_in_))
-    elif has_text(X):
-        validate_data(estimator, X, skip_check_array=True)
-        order = place_names(estimator.n_features_in_)
-        columns = dict(zip(order, np.asarray(X, object).T, strict=True))
+        names = getattr(estimator, "feature_names_in_", None)
+        columns = X if names is not None else _by_place(X)
     else:
         return _number_table(_checked(estimator, X, reset=True)), ColumnChoice()
     table = _read(columns, ColumnChoice(lenient=True))
     if not len(table):
-        raise ValueError(
-            f"Found array with 0 sample(s) (shape=(0, {len(order)})) while a minimum of 1 is "
-            "required."
-        )
-    kinds = {name: _kind(column) for name, column in table.columns.items()}
-    return table, ColumnChoice(kinds=kinds, order=order, reading=table.reading, lenient=True)
+        raise ValueError("X: expected rows to train on, got 0 sample(s)")
+    kinds = {name: kind_of(column) for name, column in table.columns.items()}
+    return table, ColumnChoice(kinds=kinds, order=tuple(kinds), reading=table.reading)
 
 
 def further_table(estimator: Any, X: Any, choice: ColumnChoice) -> Table:
@@ -78,20 +71,28 @@ def further_table(estimator: Any, X: Any, choice: ColumnChoice) -> Table:
     if not choice.kinds:
         return _number_table(_checked(estimator, X, reset=False))
     validate_data(estimator, X, skip_check_array=True, reset=False)
-    return _read(np.asarray(X, object), choice)
+    columns = _by_place(X)
+    return _read(dict(zip(choice.order, columns.values(), strict=True)), choice)
 
 
 def _names(X: Any) -> Any:
     return X.columns if not hasattr(X, "column_names") else X.column_names
 
 
+def _by_place(X: Any) -> dict[str, Any]:
+    """Return the columns of a frame, or of an array, under the names of their places."""
+    if hasattr(X, "iloc"):
+        columns = [X.iloc[:, j] for j in range(X.shape[1])]
+    elif is_frame(X):
+        columns = [X[name] for name in _names(X)]
+    else:
+        columns = list(np.asarray(X, object).T)
+    return dict(zip(place_names(len(columns)), columns, strict=True))
+
+
 def place_names(count: int) -> tuple[str, ...]:
     """Return scikit-learn's names for the columns of an array."""
     return tuple(f"x{j}" for j in range(count))
-
-
-def _kind(column: NDArray[Any]) -> str:
-    return {"O": "text", "M": "date"}.get(column.dtype.kind, "numeric")
 
 
 def _checked(estimator: Any, X: Any, reset: bool) -> NDArray[Any]:
