@@ -71,7 +71,11 @@ def main() -> None:
                 kept[key] = {name: float(v) for name, v in measure(table, model, split).items()}
                 arguments.out.write_text(json.dumps(kept, indent=0))
                 print(key, {n: round(v, 4) for n, v in kept[key].items()}, flush=True)
-    print(report(kept, chosen, [m for m in MODELS if m in arguments.models], np.arange(arguments.splits)))
+    print(
+        report(
+            kept, chosen, [m for m in MODELS if m in arguments.models], np.arange(arguments.splits)
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -59,7 +59,9 @@ def mixed(n: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
         {
             "amount": rng.lognormal(3, 1, n),
             "age": rng.integers(18, 90, n).astype(float),
-            "region": rng.choice(list("abcdefgh"), n, p=[0.3, 0.2, 0.15, 0.1, 0.1, 0.08, 0.05, 0.02]),
+            "region": rng.choice(
+                list("abcdefgh"), n, p=[0.3, 0.2, 0.15, 0.1, 0.1, 0.08, 0.05, 0.02]
+            ),
             "member": rng.random(n) < 0.3,
             "since": pd.Timestamp("2015-01-01") + pd.to_timedelta(rng.integers(0, 3650, n), "D"),
             "visits": rng.poisson(2, n),

@@ -48,9 +48,7 @@ def coded(model: Any) -> Any:
         handle_unknown="use_encoded_value", unknown_value=float("nan"),
         encoded_missing_value=float("nan"),
     )  # fmt: skip
-    return make_pipeline(
-        make_column_transformer((codes, is_text), remainder="passthrough"), model
-    )
+    return make_pipeline(make_column_transformer((codes, is_text), remainder="passthrough"), model)
 
 
 def scaled(model: Any) -> Any:

@@ -57,9 +57,7 @@ def beside(kept: Kept, tables: list[Table], models: Sequence[str], splits: Any, 
         some = [t for t in some if not t.name.startswith("noise")]
         values = []
         for model in models:
-            ratios = [
-                error(kept, t, model, splits) / error(kept, t, peer, splits) for t in some
-            ]
+            ratios = [error(kept, t, model, splits) / error(kept, t, peer, splits) for t in some]
             values.append(f"{np.exp(np.mean(np.log(ratios))):.3f}")
         rows.append([f"{label} ({len(some)})", *values])
     return (

@@ -147,12 +147,14 @@ class PieceInputs(Inputs):
     @property
     def n_inputs(self) -> int:
         """How many inputs the network has."""
-        return sum(part.n_inputs for part in (*self.numbers, *self.texts))
+        inputs = [number.n_inputs for number in self.numbers]
+        return sum(inputs) + sum(text.n_inputs for text in self.texts)
 
     @property
     def column_names(self) -> list[str]:
         """The names of the columns that inputs are made of."""
-        return list(dict.fromkeys(part.name for part in (*self.numbers, *self.texts)))
+        names = [number.name for number in self.numbers]
+        return list(dict.fromkeys(names + [text.name for text in self.texts]))
 
     @property
     def file_order(self) -> list[str]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -19,11 +18,12 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from fastrelu import get_num_threads
 from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess import PieceInputs, fit_pieces
-from fastrelu.app.tabular.clock import Clock
+from fastrelu.app.tabular.clock import Clock, affordable
 from fastrelu.app.tabular.recipe import MEMBERS, Candidate, candidates, piece_options
 from fastrelu.app.tabular.rows import further_table, training_table
 from fastrelu.app.tabular.train import (
@@ -41,6 +41,7 @@ from fastrelu.sklearn.threads import thread_limit
 
 Array = NDArray[Any]
 BLOCK_ROWS = 8192
+PILOT_ROWS = 2048
 
 
 class BaseTabular(BaseEstimator):
@@ -114,29 +115,52 @@ class BaseTabular(BaseEstimator):
         """Try the candidates, keep the best one's members and inputs."""
         random = check_random_state(self.random_state)
         count = self.n_members or MEMBERS[self.preset]
+        tried = candidates(self.preset, len(table), len(table.columns))
+        if clock.limited:
+            rows, count = self._within_time(table, problem, tried[0], clock, count)
+            if rows < len(table):
+                some = np.sort(random.permutation(len(table))[:rows])
+                table, problem = table.take(some), problem.take(some)
         strata = problem.y if problem.loss == "cross_entropy" else None
         left_out = folds(strata, len(table), count, random)
         seeds = random.randint(2**31 - 1, size=count).tolist()
-        progress = int(self.verbose) > 1
-        training = Training(problem, left_out, seeds, clock, self._tell, progress)
-        tried = candidates(self.preset, len(table), len(table.columns))
+        training = Training(problem, left_out, seeds, clock, int(self.verbose) > 1)
         trials: list[Trial] = []
         fitted: dict[int, tuple[PieceInputs, Array]] = {}
-        for k, candidate in enumerate(tried):
-            if trials and clock.limited and clock.left < clock.spent / len(trials):
+        longest = 0.0
+        for candidate in tried:
+            began = clock.spent
+            if clock.left < longest:
+                self._tell("time_limit: no further candidates")
                 break
             if candidate.pieces not in fitted:
                 fitted[candidate.pieces] = self._encoded(table, candidate)
-            share = clock.left / (len(tried) - k) if clock.limited else math.inf
-            trials.append(training.run(fitted[candidate.pieces][1], candidate, share))
+            trials.append(training.run(fitted[candidate.pieces][1], candidate))
             loss = best_of(problem, trials[-1:])[1][0]
             self._tell(f"{candidate}: loss {loss:.5g}, epochs {trials[-1].epochs}")
+            longest = max(longest, clock.spent - began)
         best, losses = best_of(problem, trials)
         self.inputs_ = fitted[best.candidate.pieces][0]
         self.candidate_ = str(best.candidate)
         self.candidates_ = {str(t.candidate): v for t, v in zip(trials, losses, strict=True)}
         self.n_epochs_ = best.epochs
         return best, shrink(problem, best)
+
+    def _within_time(
+        self, table: Table, problem: Problem, candidate: Candidate, clock: Clock, count: int
+    ) -> tuple[int, int]:
+        """Return how many rows and members a limit of time leaves, by a measured epoch."""
+        some = table.take(slice(0, PILOT_ROWS))
+        began = clock.spent
+        X = self._encoded(some, candidate)[1]
+        encoding = (clock.spent - began) / len(some)
+        pilot = Training(problem, [], [], clock, False)
+        epoch = pilot.epoch_seconds(X, candidate)
+        n_threads = get_num_threads()
+        rows, left = affordable(clock.left, len(table), count, n_threads, encoding, epoch)
+        if (rows, left) != (len(table), count):
+            self._tell(f"time_limit: {left} of {count} members, {rows} of {len(table)} rows")
+        return rows, left
 
     def _encoded(self, table: Table, candidate: Candidate) -> tuple[PieceInputs, Array]:
         try:

@@ -10,6 +10,8 @@ from fastrelu.history import EpochRecord
 from fastrelu.population import Member
 
 KEPT = 0.04  # of the seconds: for what comes after training
+FEWEST_EPOCHS = 4  # that a limit leaves each member, if need be of fewer rows
+FEWEST_ROWS = 200
 
 
 class Clock:
@@ -48,8 +50,8 @@ class Turns:
     turns of those that wait for a thread counted.
     """
 
-    def __init__(self, clock: Clock, seconds: float, n_members: int, n_threads: int) -> None:
-        self.end = min(clock.end, time.perf_counter() + seconds)
+    def __init__(self, end: float, n_members: int, n_threads: int) -> None:
+        self.end = end
         self.waiting, self.n_threads = n_members, n_threads
         self.begins: dict[int, float] = {}
 
@@ -62,3 +64,28 @@ class Turns:
         begin = self.begins[member.index]
         turns = 1 + math.ceil(self.waiting / self.n_threads)
         return now + record.seconds > begin + (self.end - begin) / turns
+
+
+def affordable(
+    seconds: float, n_rows: int, n_members: int, n_threads: int, encoding: float, epoch: float
+) -> tuple[int, int]:
+    """Return how many rows and members a fit can have in some seconds.
+
+    Parameters
+    ----------
+    seconds : float
+        What is left.
+    n_rows, n_members, n_threads : int
+        What there would be.
+    encoding, epoch : float
+        The seconds of a row's encoding, and of its part in one epoch of one member.
+    """
+
+    def cost(members: int) -> float:
+        turns = math.ceil(members / n_threads)
+        return 1.2 * n_rows * (encoding + FEWEST_EPOCHS * turns * epoch)
+
+    while n_members > 1 and cost(n_members) > seconds:
+        n_members -= 1
+    share = min(1.0, max(seconds, 0.0) / cost(n_members))
+    return min(n_rows, max(FEWEST_ROWS, int(share * n_rows))), n_members

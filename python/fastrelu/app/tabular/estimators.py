@@ -176,7 +176,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         True
         """
         probabilities = self._mean_prediction(X, "cross_entropy")
-        return probabilities / probabilities.sum(axis=1, keepdims=True)
+        return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the logarithm of `predict_proba`.
@@ -334,7 +334,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         array([5.])
         """
         found = self._mean_prediction(X, "squared_error") * self._deviation + self._mean
-        return found[:, 0] if self._one_column else found
+        return np.asarray(found[:, 0] if self._one_column else found)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

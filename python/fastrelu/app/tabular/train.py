@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,6 @@ from fastrelu.optimizers import AdamW
 from fastrelu.population import Population
 
 Array = NDArray[Any]
-PILOT_ROWS = 4096
-FEWEST_EPOCHS = 4  # that a limit of time should leave each member
 
 
 @dataclass(frozen=True)
@@ -53,6 +50,11 @@ class Problem:
         top = outputs.max(axis=1)
         own = outputs[np.arange(len(y)), y]
         return np.asarray(top - own + np.log(np.exp(outputs - top[:, None]).sum(axis=1)))
+
+    def take(self, rows: Array) -> Problem:
+        """Return what is to be learned of these rows."""
+        weight = None if self.weight is None else self.weight[rows]
+        return replace(self, y=self.y[rows], weight=weight)
 
     def mean(self, values: Array, rows: Array) -> float:
         """Return the weighted mean over some rows."""
@@ -106,36 +108,33 @@ class Training:
         left_out: list[Array],
         seeds: list[int],
         clock: Clock,
-        tell: Callable[[str], None],
         progress: bool,
     ) -> None:
         self.problem, self.left_out, self.seeds = problem, left_out, seeds
-        self.clock, self.tell, self.progress = clock, tell, progress
+        self.clock, self.progress = clock, progress
         self.n_rows = len(problem.y)
 
-    def run(self, X: Array, candidate: Candidate, seconds: float = math.inf) -> Trial:
-        """Return the trained members of a candidate; `seconds` are those that it may take."""
+    def run(self, X: Array, candidate: Candidate) -> Trial:
+        """Return the trained members of a candidate."""
         problem = self.problem
-        kept = self._kept_rows(X, candidate, seconds)
         configs = []
         for held, seed in zip(self.left_out, self.seeds, strict=True):
             inside = np.ones(self.n_rows, bool)
             inside[held] = False
             rows = np.flatnonzero(inside)
-            configs.append({**self._config(X, candidate, seed), "rows": rows[:: kept[0]]})
-            configs[-1]["validation_rows"] = held[:: kept[0]]
-        population = self._population(configs[: kept[1]])
+            config = self._config(X, candidate, seed)
+            configs.append({**config, "rows": rows, "validation_rows": held})
+        population = self._population(configs)
         calls: tuple[Any, ...] = ()
         if self.clock.limited:
-            limit = min(seconds, self.clock.left)
-            calls = (Turns(self.clock, limit, len(population), get_num_threads()),)
+            calls = (Turns(self.clock.end, len(population), get_num_threads()),)
         histories = population.fit(
             X, problem.y, candidate.epochs, sample_weight=problem.weight,
             patience=candidate.patience, callbacks=calls, progress=self.progress,
         )  # fmt: skip
         sums = np.zeros((self.n_rows, len(problem.start)))
         times = np.zeros(self.n_rows, np.int64)
-        for network, held in zip(population.networks, self.left_out, strict=False):
+        for network, held in zip(population.networks, self.left_out, strict=True):
             sums[held] += network(X[held])
             times[held] += 1
         rows = np.flatnonzero(times)
@@ -165,25 +164,13 @@ class Training:
             network.biases[-1][...] = self.problem.start
         return population
 
-    def _kept_rows(self, X: Array, candidate: Candidate, seconds: float) -> tuple[int, int]:
-        """Return (s, k): every s-th row and k members, as many as a limit of time leaves."""
-        n_members = len(self.seeds)
-        if not self.clock.limited:
-            return 1, n_members
-        some = min(self.n_rows, PILOT_ROWS)
-        pilot = self._population([{**self._config(X, candidate, 0), "rows": np.arange(some)}])
+    def epoch_seconds(self, X: Array, candidate: Candidate) -> float:
+        """Return the seconds of one epoch of one member for each row, measured on these rows."""
+        rows = np.arange(len(X))
+        pilot = self._population([{**self._config(X, candidate, 0), "rows": rows}])
         began = time.perf_counter()
-        pilot.fit(X, self.problem.y, 1, sample_weight=self.problem.weight)
-        epoch = (time.perf_counter() - began) / some * self.n_rows
-        turns = math.ceil(n_members / get_num_threads())
-        room = max(0.0, min(seconds, self.clock.left)) / (FEWEST_EPOCHS * epoch)
-        if room >= turns:
-            return 1, n_members
-        n_members = max(1, min(n_members, int(room * get_num_threads())))
-        fewest = max(1, self.n_rows // 200)  # 200 rows are trained on in any case
-        step = max(1, min(fewest, math.ceil(1 / max(room, 1e-9))))
-        self.tell(f"time_limit: {n_members} members, one row of {step}")
-        return step, n_members
+        pilot.fit(X, self.problem.y[rows], 1)
+        return (time.perf_counter() - began) / len(X)
 
 
 def shrink(problem: Problem, trial: Trial) -> float:
