@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,9 @@ class PieceNumber:
         The quantiles, ascending and all different; the first and last are the least and the
         greatest training value.
     gap : bool
-        Whether an input says where a value is missing.
+        Whether training lacked values: a missing one is zeros then.
+    indicator : bool
+        Whether the last input says where a value is missing: one of a date's parts says it for all.
     """
 
     name: str
@@ -77,6 +79,7 @@ class PieceNumber:
     width: float
     edges: Floats
     gap: bool
+    indicator: bool
 
     @property
     def n_pieces(self) -> int:
@@ -86,7 +89,7 @@ class PieceNumber:
     @property
     def n_inputs(self) -> int:
         """How many inputs it becomes."""
-        return 1 + self.n_pieces + self.gap
+        return 1 + self.n_pieces + self.indicator
 
     def write(self, values: Floats, out: NDArray[Any]) -> None:
         """Write the inputs of some values, (n,), to (n, n_inputs).
@@ -96,13 +99,16 @@ class PieceNumber:
         """
         missing = np.isnan(values)
         x = np.where(missing, self.centre, values).clip(self.edges[0], self.edges[-1])
-        out[:, 0] = ((x - self.centre) / self.width).clip(-FARTHEST, FARTHEST)
+        with np.errstate(over="ignore"):
+            out[:, 0] = ((x - self.centre) / self.width).clip(-FARTHEST, FARTHEST)
         if self.n_pieces:
             low = self.edges[:-1]
-            share = (x[:, None] - low) / (self.edges[1:] - low)
+            with np.errstate(over="ignore"):  # by the least of widths, and then clipped
+                share = (x[:, None] - low) / (self.edges[1:] - low)
             out[:, 1 : 1 + self.n_pieces] = share.clip(0.0, 1.0)
         if self.gap:
             out[missing] = 0.0
+        if self.indicator:
             out[:, -1] = missing
 
     def describe(self) -> dict[str, Any]:
@@ -141,7 +147,7 @@ class PieceInputs(Inputs):
             name = f"{number.name}: {number.part}" if number.part else number.name
             names.append(name)
             names += [f"{name} from {edge:.6g}" for edge in number.edges[: number.n_pieces]]
-            names += [f"{name} is missing"] * number.gap
+            names += [f"{number.name} is missing"] * number.indicator
         return names + [name for text in self.texts for name in text.input_names]
 
     @property
@@ -283,14 +289,12 @@ def fit_pieces(table: Table, rows: Rows = None, options: PieceOptions | None = N
     parts = [(name, "") for name, kind in kinds.items() if kind == "numeric"]
     parts += [(name, part) for name, kind in kinds.items() if kind == "date" for part in PARTS]
     whole = slice(0, table.n_rows if rows is None else len(rows))
-    numbers, gaps = [], set()
+    numbers, told = [], set()
     for (name, part), column in zip(parts, gather(table, table.columns, parts), strict=True):
         number = _number(name, part, _block(table, name, column, rows, whole), options.pieces)
-        if number is not None and number.gap and name in gaps:  # one indicator for all parts
-            number = PieceNumber(**{**vars(number), "gap": False})
         if number is not None:
-            numbers.append(number)
-            gaps |= {name} if number.gap else set()
+            numbers.append(replace(number, indicator=number.gap and name not in told))
+            told |= {name} if number.gap else set()
     texts = []
     for name in (name for name, kind in kinds.items() if kind == "text"):
         column = table.columns[name]
@@ -311,8 +315,9 @@ def _number(name: str, part: str, values: Floats, pieces: int) -> PieceNumber | 
     if not len(there):
         return None
     low, centre, high = np.quantile(there, [0.25, 0.5, 0.75])
-    edges = np.unique(np.quantile(there, np.linspace(0.0, 1.0, pieces + 1)))
+    shares = np.linspace(0.0, 1.0, pieces + 1)
+    edges = np.unique(np.quantile(there, shares, method="inverted_cdf"))  # values that are there
     if len(edges) == 1 and not gap:
         return None
     width = float(high - low) / NORMAL_QUARTILES or float(edges[-1] - edges[0]) / 2 or 1.0
-    return PieceNumber(name, part, float(centre), width, edges, gap)
+    return PieceNumber(name, part, float(centre), width, edges, gap, gap)

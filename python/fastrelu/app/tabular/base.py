@@ -130,7 +130,7 @@ class BaseTabular(BaseEstimator):
         longest = 0.0
         for candidate in tried:
             began = clock.spent
-            if clock.left < longest:
+            if trials and clock.left < longest:
                 self._tell("time_limit: no further candidates")
                 break
             if candidate.pieces not in fitted:

@@ -55,12 +55,13 @@ def candidates(preset: str, n_rows: int, n_columns: int) -> list[Candidate]:
         The table's size.
     """
     most = max(1, min(MOST_INPUTS, MOST_NUMBERS // n_rows) // max(1, n_columns) - 1)
-    pieces = min(48 if n_rows >= 5000 else 32, max(2, math.isqrt(n_rows)), most)
+    finest = 24 if preset == "fast" else 48 if n_rows >= 5000 else 32
+    pieces = min(finest, max(2, math.isqrt(n_rows)), most)
     few = max(1, min(8, pieces // 4))
     batch = min(256, max(16, 2 ** round(math.log2(max(1, n_rows / 40)))))
     patience = {"fast": 6, "default": 10, "best": 20}[preset] + (6 if n_rows <= FEW_ROWS else 0)
     epochs = 400 if n_rows < 20_000 else 200
-    wide = (128, 64) if n_rows >= 1000 else (64, 32)
+    wide = (128, 64) if n_rows >= 1000 and preset != "fast" else (64, 32)
 
     rate = 0.004 if n_rows > FEW_ROWS else 0.002
 

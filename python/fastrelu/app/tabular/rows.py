@@ -96,7 +96,14 @@ def place_names(count: int) -> tuple[str, ...]:
 
 
 def _checked(estimator: Any, X: Any, reset: bool) -> NDArray[Any]:
-    array = validate_data(estimator, X, dtype="numeric", ensure_all_finite="allow-nan", reset=reset)
+    array = validate_data(
+        estimator,
+        X,
+        dtype="numeric",
+        ensure_all_finite="allow-nan",
+        reset=reset,
+        ensure_min_samples=int(reset),
+    )
     return np.asarray(array)
 
 
@@ -118,7 +125,7 @@ def _require(names: Any, there: list[str]) -> None:
     missing = [str(name) for name in names if str(name).strip() not in there]
     if not missing:
         return
-    near = nearest_name(missing[0], there)
+    near = nearest_name(missing[0], [name for name in there if name not in names])
     hint = f" (did you mean {near!r}?)" if near is not None else ""
     shown = ", ".join(map(repr, missing[:5])) + (", ..." if len(missing) > 5 else "")
     raise ValueError(

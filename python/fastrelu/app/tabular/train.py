@@ -143,7 +143,7 @@ class Training:
             population.networks,
             rows,
             sums[rows] / times[rows, None],
-            [int(np.argmin(history.val_loss)) + 1 for history in histories],
+            [int(np.argmin(h.val_loss)) + 1 if h.val_loss else 0 for h in histories],
         )
 
     def _config(self, X: Array, candidate: Candidate, seed: int) -> dict[str, Any]:
@@ -177,7 +177,8 @@ def shrink(problem: Problem, trial: Trial) -> float:
     """Return a factor in [0, 1] of what members say beyond what one says that knows nothing.
 
     It is the factor that is best on the rows left out, times how surely the members are better
-    there: 1 - (standard error / gain)^2, or 0 if they are not.
+    there: 1 - 2 (standard error / gain)^2, or 0 if that is negative. The 2 makes up for the epochs
+    and the candidate, which were chosen on the same rows.
     """
     rows, start = trial.rows, problem.start
     beyond = trial.outputs - start
@@ -200,7 +201,7 @@ def shrink(problem: Problem, trial: Trial) -> float:
         return 0.0
     weight = np.ones(len(rows)) if problem.weight is None else problem.weight[rows]
     error = math.sqrt(float((weight**2 * (gains - gain) ** 2).sum())) / float(weight.sum())
-    sure = max(0.0, 1.0 - (error / gain) ** 2)
+    sure = max(0.0, 1.0 - 2 * (error / gain) ** 2)
     return round(256 * factor * sure) / 256
 
 
