@@ -34,7 +34,7 @@ LOADED = {
 
 EXTRAS = {
     "plot", "training", "mlp", "MLPClassifier", "MLPRegressor", "TabularClassifier",
-    "TabularRegressor",
+    "TabularRegressor", "tabular",
 }  # fmt: skip
 
 

@@ -118,7 +118,7 @@ def test_copies_predict_the_same(fitted):
     model, frame = fitted
     again = pickle.loads(pickle.dumps(model))
     assert (again.predict_proba(frame) == model.predict_proba(frame)).all()
-    assert type(model).__module__ == "fastrelu"
+    assert type(model).__module__ == "fastrelu.tabular"
     assert clone(model).get_params() == model.get_params()
 
 

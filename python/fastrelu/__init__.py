@@ -27,8 +27,6 @@ if TYPE_CHECKING:
         show_config,
     )
     from fastrelu._version import __version__
-    from fastrelu.app.tabular import TabularClassifier as TabularClassifier
-    from fastrelu.app.tabular import TabularRegressor as TabularRegressor
     from fastrelu.data_set import Block, BlockSource, DataSet, Evaluation, LossSums
     from fastrelu.divergence import DivergenceError
     from fastrelu.exact.maximum import maximum, minimum
@@ -41,6 +39,8 @@ if TYPE_CHECKING:
     from fastrelu.network import Cache, Gradients, Network
     from fastrelu.optimizers import SGD, Adam, AdamW
     from fastrelu.population import Population
+    from fastrelu.tabular import TabularClassifier as TabularClassifier
+    from fastrelu.tabular import TabularRegressor as TabularRegressor
     from fastrelu.trainer import Trainer
 
 #: Where each name is.
@@ -61,14 +61,15 @@ _MODULES = {
     **dict.fromkeys(("Cache", "Gradients", "Network"), "network"),
     **dict.fromkeys(("SGD", "Adam", "AdamW"), "optimizers"),
     **dict.fromkeys(("Population",), "population"),
-    **dict.fromkeys(("TabularClassifier", "TabularRegressor"), "app.tabular"),
+    **dict.fromkeys(("TabularClassifier", "TabularRegressor"), "tabular"),
     **dict.fromkeys(("Trainer",), "trainer"),
 }
 _SUBMODULES = (
     "checkpoint", "convergence", "data_set", "divergence", "epoch", "exact", "functional",
     "history", "losses",
     "metrics", "mlp", "model_file", "network", "optimizers", "plot", "population",
-    "random", "reference", "schedules", "standardize", "trainer", "training", "whole_files",
+    "random", "reference", "schedules", "standardize", "tabular", "trainer",
+    "training", "whole_files",
 )  # fmt: skip
 
 __all__ = [
@@ -115,7 +116,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"fastrelu.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module 'fastrelu' has no attribute {name!r}")
-    if _MODULES[name] in ("mlp", "app.tabular"):
+    if _MODULES[name] in ("mlp", "tabular"):
         try:
             importlib.import_module("sklearn")
         except ImportError as error:

@@ -350,4 +350,4 @@ def _plain(y: Any) -> Any:
 
 
 # Their public place, for pickles and documentation.
-TabularClassifier.__module__ = TabularRegressor.__module__ = "fastrelu"
+TabularClassifier.__module__ = TabularRegressor.__module__ = "fastrelu.tabular"
