@@ -184,6 +184,13 @@ def test_noise_gets_the_shares(n_classes, rows, seed):
     assert regressor.score(X[rows:], target[rows:]) > -0.02
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+def test_a_targets_unit_does_not_matter(scale):
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    model = fastrelu.TabularRegressor("fast", random_state=0).fit(X, scale * X[:, 0])
+    np.testing.assert_allclose(model.predict(X) / scale, X[:, 0], atol=0.6)
+
+
 def test_several_targets_at_once():
     X, y = datasets.load_linnerud(return_X_y=True)
     model = fastrelu.TabularRegressor("fast", random_state=0).fit(X, y)
@@ -224,6 +231,8 @@ def test_targets_are_checked():
     X = np.arange(6.0)[:, None]
     with pytest.raises(ValueError, match="at least two classes, got one class"):
         fastrelu.TabularClassifier().fit(X, np.ones(6))
+    with pytest.raises(ValueError, match="y: row 2: expected a class, got None"):
+        fastrelu.TabularClassifier().fit(X, ["a", None, "b", "a", "b", "a"])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         fastrelu.TabularRegressor().fit(X, np.ones(5))
     with pytest.raises(ValueError, match="y contains NaN"):

@@ -134,10 +134,13 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return self
 
     def _checked_targets(self, y: Any) -> Array:
-        y = _plain(y)
-        column = column_or_1d(y, warn=True)
+        column = np.asarray(column_or_1d(_plain(y), warn=True))
+        if column.dtype == object:
+            gaps = [i for i, label in enumerate(column) if label is None or label != label]
+            if gaps:
+                raise ValueError(f"y: row {gaps[0] + 1}: expected a class, got {column[gaps[0]]}")
         check_classification_targets(column)
-        return np.asarray(column)
+        return column
 
     def _problem(self, y: Array, weight: Array | None) -> Problem:
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -303,9 +306,13 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         targets = y.reshape(len(y), -1)
         self.n_outputs_ = targets.shape[1]
         self._mean = np.average(targets, axis=0, weights=weight)
-        deviation = np.sqrt(np.average((targets - self._mean) ** 2, axis=0, weights=weight))
+        beyond = targets - self._mean
+        largest = np.abs(beyond).max(axis=0)  # whose squares might overflow, or vanish
+        largest[largest == 0] = 1.0
+        squares = np.average((beyond / largest) ** 2, axis=0, weights=weight)
+        deviation = largest * np.sqrt(squares)
         self._deviation = np.where(deviation > 0, deviation, 1.0)
-        scaled = (targets - self._mean) / self._deviation
+        scaled = beyond / self._deviation
         return Problem("squared_error", scaled, weight, np.zeros(self.n_outputs_))
 
     def predict(self, X: Any) -> NDArray[np.float64]:
