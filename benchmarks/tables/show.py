@@ -35,10 +35,12 @@ def scores(
 
 
 def seconds(kept: Kept, tables: list[Table], models: Sequence[str], splits: Any) -> str:
-    rows = []
+    rows, each = [], []
     for table in tables:
         values = [mean(kept, table.name, model, splits, "fit") for model in models]
+        each.append(np.log(values))
         rows.append([table.name, *(f"{v:.2f}" for v in values)])
+    rows.append(["geometric mean", *(f"{v:.3f}" for v in np.exp(np.mean(each, axis=0)))])
     return "CPU seconds of a fit:\n\n" + markdown(["table", *models], rows)
 
 
