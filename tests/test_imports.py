@@ -32,6 +32,11 @@ LOADED = {
     },
 }  # fmt: skip
 
+EXTRAS = {
+    "plot", "training", "mlp", "MLPClassifier", "MLPRegressor", "TabularClassifier",
+    "TabularRegressor", "tabular",
+}  # fmt: skip
+
 
 def python(code):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -53,7 +58,7 @@ def test_every_name_is_there():
     names = ast.literal_eval(python("import fastrelu; print(dir(fastrelu))"))
     assert set(fastrelu.__all__) | {"MLPClassifier", "plot", "convergence"} <= set(names)
     for name in names:
-        if name not in ("plot", "training", "mlp", "MLPClassifier", "MLPRegressor"):  # extras
+        if name not in EXTRAS:
             assert getattr(fastrelu, name) is not None
     python("from fastrelu import *; print(Network, reference.Network, PiecewiseLinear, load)")
     python("from fastrelu import Trainer, losses, __version__; print(losses.Huber, __version__)")

@@ -14,7 +14,7 @@ if not ROOT.is_dir():
 # A room imports from those before it alone.
 ROOMS = [
     {"errors", "printable", "described"}, {"kinds"}, {"usual"}, {"settings"}, {"data"},
-    {"preprocess"},
+    {"preprocess"}, {"tabular"},
     {"metrics", "ensemble", "model", "table_model", "run_folder"}, {"report"}, {"run"}, {"cli"},
 ]  # fmt: skip
 

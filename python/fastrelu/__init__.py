@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from fastrelu.network import Cache, Gradients, Network
     from fastrelu.optimizers import SGD, Adam, AdamW
     from fastrelu.population import Population
+    from fastrelu.tabular import TabularClassifier as TabularClassifier
+    from fastrelu.tabular import TabularRegressor as TabularRegressor
     from fastrelu.trainer import Trainer
 
 #: Where each name is.
@@ -64,14 +66,15 @@ _MODULES = {
     **dict.fromkeys(("Cache", "Gradients", "Network"), "network"),
     **dict.fromkeys(("SGD", "Adam", "AdamW"), "optimizers"),
     **dict.fromkeys(("Population",), "population"),
+    **dict.fromkeys(("TabularClassifier", "TabularRegressor"), "tabular"),
     **dict.fromkeys(("Trainer",), "trainer"),
 }
 _SUBMODULES = (
     "checkpoint", "conformal", "convergence", "data_set", "divergence", "ensemble", "epoch",
     "exact", "functional", "history", "losses", "metrics",
     "mlp", "model_file", "network", "optimizers", "plot", "population",
-    "random", "reference", "schedules", "selftest", "standardize", "trainer", "training",
-    "whole_files",
+    "random", "reference", "schedules", "selftest", "standardize", "tabular",
+    "trainer", "training", "whole_files",
 )  # fmt: skip
 
 __all__ = [
@@ -119,7 +122,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"fastrelu.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module 'fastrelu' has no attribute {name!r}")
-    if _MODULES[name] == "mlp":
+    if _MODULES[name] in ("mlp", "tabular"):
         try:
             importlib.import_module("sklearn")
         except ImportError as error:
