@@ -26,6 +26,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 
+
 def test_fits_run_on_other_threads_with_one_thread_of_the_core_each():
     seen = set()
 
