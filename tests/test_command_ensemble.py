@@ -9,6 +9,8 @@ import pytest
 from command_tools import metrics_in, result_of, run, start
 
 import fastrelu
+from fastrelu import EpochRecord
+from fastrelu.app.run.together import Shared, mean_history
 from fastrelu.training import load_model
 
 FLAGS = ("--epochs", 6)
@@ -118,3 +120,41 @@ def test_what_does_not_go(flags, text):
     result = run("train", "iris", *flags)
     assert result.exit_code == 2
     assert text in result.output
+
+
+def test_epochs_of_several_trainings_are_shown_once_all_have_them_and_averaged_once():
+    class Counting(list):
+        looked_up = 0
+
+        def __getitem__(self, place):
+            Counting.looked_up += 1
+            return super().__getitem__(place)
+
+    shown = []
+
+    class Watcher:
+        def begin(self, *_):
+            pass
+
+        def epoch(self, record):
+            shown.append(record)
+
+    epochs, rng = 50, np.random.default_rng(0)
+    histories = [
+        [EpochRecord(e + 1, float(rng.normal()), 0.1, 1.0, 5.0) for e in range(epochs)]
+        for _ in range(3)
+    ]
+    histories[2] = histories[2][:20]  # stops early
+    shared = Shared(Watcher(), 3)
+    told = [shared.member(k, 0, history[:2]) for k, history in enumerate(histories)]
+    shared._records = [Counting(records) for records in shared._records]
+    shared.begin(epochs, 10, "r2")
+    for e in range(2, epochs):
+        for k in (0, 1, 2):
+            if e < len(histories[k]):
+                told[k].epoch(histories[k][e])
+            if e == len(histories[k]):
+                shared.end(k)
+        assert len(shown) == e - 1
+    assert shown == mean_history(histories)[2:]
+    assert Counting.looked_up <= 3 * epochs

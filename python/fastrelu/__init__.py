@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fastrelu.history import EpochRecord, History
     from fastrelu.mlp import MLPClassifier as MLPClassifier
     from fastrelu.mlp import MLPRegressor as MLPRegressor
+    from fastrelu.mlp import PopulationSearchCV as PopulationSearchCV
     from fastrelu.model_file import load
     from fastrelu.network import Cache, Gradients, Network
     from fastrelu.optimizers import SGD, Adam, AdamW
@@ -61,7 +62,7 @@ _MODULES = {
     **dict.fromkeys(("PiecewiseLinear",), "exact.piecewise"),
     **dict.fromkeys(("linear_relu", "relu", "relu_backward"), "functional"),
     **dict.fromkeys(("EpochRecord", "History"), "history"),
-    **dict.fromkeys(("MLPClassifier", "MLPRegressor"), "mlp"),
+    **dict.fromkeys(("MLPClassifier", "MLPRegressor", "PopulationSearchCV"), "mlp"),
     **dict.fromkeys(("load",), "model_file"),
     **dict.fromkeys(("Cache", "Gradients", "Network"), "network"),
     **dict.fromkeys(("SGD", "Adam", "AdamW"), "optimizers"),

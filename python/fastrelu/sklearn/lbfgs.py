@@ -19,7 +19,7 @@ from fastrelu.sklearn import losses
 from fastrelu.sklearn.optimizer import PLAIN, core_trainer
 from fastrelu.sklearn.progress import Reporter
 from fastrelu.sklearn.stochastic import Targets
-from fastrelu.sklearn.threads import thread_share
+from fastrelu.sklearn.threads import raise_if_stopped, thread_share
 
 Array = NDArray[Any]
 Loss = Callable[[Array], tuple[float, Array]]  # packed parameters to the loss and its gradient
@@ -88,6 +88,7 @@ def penalized_loss(
     n_weights = sum(w.size for w in net.weights)
 
     def function(packed: Array) -> tuple[float, Array]:
+        raise_if_stopped()
         unpack(net, packed)
         with np.errstate(all="ignore"):
             value = trainer.data_gradient(data, flat) / divisor

@@ -16,7 +16,7 @@ from fastrelu import _core
 from fastrelu.sklearn import losses
 from fastrelu.sklearn.optimizer import Optimizer
 from fastrelu.sklearn.progress import Reporter
-from fastrelu.sklearn.threads import thread_share
+from fastrelu.sklearn.threads import search_of_thread, thread_share
 from fastrelu.sklearn.validation import Validation, split_rows
 
 Array = NDArray[Any]
@@ -87,6 +87,8 @@ def fit_stochastic(
                 trainer.keep_finite()
                 run.raise_if_diverged()
     except KeyboardInterrupt:
+        if search_of_thread() is not None:
+            raise  # half a fit is no candidate's
         warnings.warn("Training interrupted by user.", stacklevel=2)
     finally:
         run.reporter.close()

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How many threads a fit takes while others run beside it in this process."""
+"""How many threads a fit takes while others run beside it in this process, and when it is to end.
+
+A search runs many fits on threads of its own. Python handles Ctrl-C on the main thread alone, so
+the fits ask once an epoch whether their search goes on.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +15,74 @@ from fastrelu import _core
 
 _lock = threading.Lock()
 _running = 0
+_of_thread = threading.local()  # .stop: the event that ends the search this thread works for
+
+
+class SearchStopped(BaseException):
+    """Ends a fit of a search that goes no further; not an Exception, so no failed candidate."""
+
+
+def join_search(stop: threading.Event | None) -> threading.Event | None:
+    """Let the calling thread's fits belong to a search, until `stop` is set; None for none.
+
+    Returns
+    -------
+    threading.Event or None
+        What was there before.
+    """
+    before = search_of_thread()
+    _of_thread.stop = stop
+    return before
+
+
+def search_of_thread() -> threading.Event | None:
+    """Return what ends the search that the calling thread works for; None if it does for none."""
+    stop: threading.Event | None = getattr(_of_thread, "stop", None)
+    return stop
+
+
+def raise_if_stopped() -> None:
+    """Raise SearchStopped if the calling thread works for a search that has been stopped."""
+    stop = search_of_thread()
+    if stop is not None and stop.is_set():
+        raise SearchStopped
 
 
 class Share:
-    """The threads of one running fit; results do not depend on them."""
+    """The threads of one running fit; results do not depend on them.
 
-    def __init__(self, n_threads: int | None) -> None:
-        self.n_threads = n_threads
+    Parameters
+    ----------
+    n_threads : int or None
+        What the user asked for; None for an equal share with the fits that run.
+    limit : int
+        The calling thread's limit, which holds for both; 0 for none.
+    """
+
+    def __init__(self, n_threads: int | None, limit: int = 0) -> None:
+        self.n_threads, self.limit = n_threads, limit
 
     def update(self) -> None:
-        """Take an equal share with the fits that run now, or what the user asked for."""
+        """Take an equal share with the fits that run now, or what the user asked for.
+
+        Raises
+        ------
+        SearchStopped
+            If the fit belongs to a search that has been stopped.
+        """
+        raise_if_stopped()
+        _core.set_thread_limit(0)
         if self.n_threads is None:
-            _core.set_thread_limit(0)
             others = max(1, _running)
             share = max(1, _core.num_threads() // others) if others > 1 else 0
-            _core.set_thread_limit(share)
         else:
-            _core.set_thread_limit(self.n_threads)
+            share = self.n_threads
+        _core.set_thread_limit(within(share, self.limit))
+
+
+def within(share: int, limit: int) -> int:
+    """Return the smaller of two numbers of threads, of which 0 means as many as there are."""
+    return min(share, limit) if share and limit else share or limit
 
 
 @contextmanager
@@ -38,7 +93,7 @@ def thread_share(n_threads: int | None) -> Iterator[Share]:
     with _lock:
         _running += 1
     try:
-        share = Share(n_threads)
+        share = Share(n_threads, before)
         share.update()
         yield share
     finally:
@@ -53,8 +108,9 @@ def thread_limit(n_threads: int | None) -> Iterator[None]:
     if n_threads is None:
         yield
         return
-    before = _core.set_thread_limit(n_threads)
+    before = _core.set_thread_limit(0)
     try:
+        _core.set_thread_limit(within(n_threads, before))
         yield
     finally:
         _core.set_thread_limit(before)

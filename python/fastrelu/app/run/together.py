@@ -3,6 +3,10 @@
 
 Each training is deterministic on its own, and nothing passes between them while they run: how they
 are scheduled does not enter the results.
+
+They are no `fastrelu.Population`: that puts few of them side by side (a fold has rows of its own,
+and networks of the usual 128-64 units run one to a thread there, too), and between their epochs are
+the judging, the checkpoints and the signals of the command; see docs/what-did-not-work.md.
 """
 
 from __future__ import annotations
@@ -112,9 +116,9 @@ class Shared:
     def _show(self) -> None:
         waited = [len(r) for r, ended in zip(self._records, self._ended, strict=True) if not ended]
         ready = min(waited) if waited else max(map(len, self._records))
-        records = mean_history(self._records)
-        while self._shown < ready:
-            self.watcher.epoch(records[self._shown])
+        # Only of the epochs that are new: this is asked after every epoch of every training.
+        for record in mean_history(self._records, range(self._shown, ready)):
+            self.watcher.epoch(record)
             self._shown += 1
 
 
@@ -131,10 +135,15 @@ class _Member:
         self.shared.epoch(self.k, record)
 
 
-def mean_history(histories: Sequence[Sequence[EpochRecord]]) -> list[EpochRecord]:
-    """Return each epoch's mean over the trainings that have it; rows a second are added up."""
+def mean_history(
+    histories: Sequence[Sequence[EpochRecord]], epochs: range | None = None
+) -> list[EpochRecord]:
+    """Return the mean of each epoch over the trainings that have it; rows a second are added up.
+
+    `epochs` are places in the histories; None for all.
+    """
     result = []
-    for epoch in range(max(map(len, histories), default=0)):
+    for epoch in range(max(map(len, histories), default=0)) if epochs is None else epochs:
         there = [history[epoch] for history in histories if len(history) > epoch]
         record: dict[str, Any] = {"epoch": epoch + 1}
         for name in RECORD_KEYS[1:]:
