@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fastrelu.app.data.table import Table, kind_of
 from fastrelu.app.errors import RowsError
 from fastrelu.app.preprocess.categories import OneHot
-from fastrelu.app.preprocess.column_inputs import gather
+from fastrelu.app.preprocess.column_inputs import read_columns, values_of
 from fastrelu.app.preprocess.columns import Column, as_texts, find_columns
 from fastrelu.app.preprocess.dates import PARTS
 from fastrelu.app.preprocess.inputs import Inputs, Rows, Seen, check_width
@@ -191,7 +191,8 @@ class PieceInputs(Inputs):
         for name, column in found.items():
             if column is None:
                 seen["missing column", name] += n
-        values = gather(table, found, [(number.name, number.part) for number in self.numbers])
+        parts = [(number.name, number.part) for number in self.numbers]
+        values = values_of(read_columns(table, found, parts), parts)
         for low in range(0, n, BLOCK_ROWS):
             part = slice(low, min(low + BLOCK_ROWS, n))
             at = 0
@@ -290,7 +291,8 @@ def fit_pieces(table: Table, rows: Rows = None, options: PieceOptions | None = N
     parts += [(name, part) for name, kind in kinds.items() if kind == "date" for part in PARTS]
     whole = slice(0, table.n_rows if rows is None else len(rows))
     numbers, told = [], set()
-    for (name, part), column in zip(parts, gather(table, table.columns, parts), strict=True):
+    values = values_of(read_columns(table, table.columns, parts), parts)
+    for (name, part), column in zip(parts, values, strict=True):
         number = _number(name, part, _block(table, name, column, rows, whole), options.pieces)
         if number is not None:
             numbers.append(replace(number, indicator=number.gap and name not in told))
