@@ -33,6 +33,7 @@ void bind_hinge_fit(py::module_& m);
 void bind_random(py::module_& m);
 void bind_standardize(py::module_& m);
 void bind_regions(py::module_& m);
+void bind_row_derivatives(py::module_& m);
 void bind_study(py::module_& m);
 void bind_threads(py::module_& m);
 void bind_trainer(py::module_& m);

@@ -142,7 +142,7 @@ FLOORS = (
     {"sparse"},
     {"predict", "reducer"},
     {"sampler", "step"},
-    {"loop"},
+    {"loop", "row_derivatives"},
     {"trainer"},
     {"study"},
 )

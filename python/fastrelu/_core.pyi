@@ -105,6 +105,9 @@ class Network:
     def _backward(
         self, cache: Cache, d_out: ArrayLike, parameters: bool, inputs: bool
     ) -> tuple[Any, Any]: ...
+    def _jacobian(
+        self, X: MatrixLike, out: NDArray[Any] | None, memory: int | None, check_finite: bool
+    ) -> NDArray[Any]: ...
 
 def along(
     net: Network, x0: NDArray[np.float64], x1: NDArray[np.float64]
@@ -198,6 +201,14 @@ class Trainer:
     def loss_and_gradient(
         self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None, check_finite: bool
     ) -> tuple[float, NDArray[Any]]: ...
+    def per_sample_gradients(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        out: NDArray[Any] | None,
+        memory: int | None,
+        check_finite: bool,
+    ) -> NDArray[Any]: ...
 
 def run_population(
     members: list[dict[str, Any]],
