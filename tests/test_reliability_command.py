@@ -4,6 +4,8 @@
 import json
 import os
 import signal
+import subprocess
+from contextlib import suppress
 
 import pytest
 
@@ -77,7 +79,12 @@ def test_a_stopped_predict_leaves_no_file(number, code, iris_run, tmp_path):
     with open(tmp_path / "rows.csv", "w") as rows:  # which waits until it is read
         rows.write(IRIS_NAMES)
         rows.flush()
-        process.send_signal(number)
+        # Sent once, it may come just before the process waits for rows, which it then does first.
+        for _ in range(30):
+            process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(4)
+                break
         _, said = process.communicate(timeout=120)
     assert process.returncode == code, said
     assert [p.name for p in tmp_path.iterdir()] == ["rows.csv"]
