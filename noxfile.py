@@ -99,6 +99,62 @@ def sanitize(session: nox.Session) -> None:
 
 
 @nox.session
+def sanitize_threads(session: nox.Session) -> None:
+    """Run the core's tests of threads under ThreadSanitizer."""
+    options = ["-DFASTRELU_PYTHON=OFF", "-DCMAKE_BUILD_TYPE=None", "-DFASTRELU_OPTIMIZE=-O1"]
+    flags = "-DCMAKE_CXX_FLAGS=-O1 -g1 -fsanitize=thread"
+    build(session, "g++", "sanitize-threads", *options, flags)
+
+
+@nox.session
+def sanitize_python(session: nox.Session) -> None:
+    """Run Python's tests, or those named, with the module under both sanitizers (half an hour)."""
+    out, package = ROOT / "build" / "sanitize-python", ROOT / "build" / "sanitized" / "fastrelu"
+    session.run(
+        "cmake", "-S", ".", "-B", str(out), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=None",
+        "-DFASTRELU_OPTIMIZE=-O1", *with_python(session),
+        f"-DCMAKE_CXX_FLAGS=-O1 -g1 {SANITIZERS}", silent=True,
+    )  # fmt: skip
+    session.run("cmake", "--build", str(out), "-j", str(os.cpu_count() or 1))
+    shutil.copytree(ROOT / "python" / "fastrelu", package, dirs_exist_ok=True,
+                    ignore=shutil.ignore_patterns("*.so", "__pycache__"))  # fmt: skip
+    for module in out.glob("_core*.so"):
+        shutil.copy(module, package)
+    libraries = [
+        str(session.run("gcc", f"-print-file-name=lib{name}.so", silent=True, log=False)).strip()
+        for name in ("asan", "ubsan")
+    ]
+    environment = {
+        "PYTHONPATH": str(package.parent),
+        "LD_PRELOAD": ":".join(libraries),
+        # Python itself keeps memory to its end; a fork of a sanitized process is slow but right.
+        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+    }
+    chosen = session.posargs or ["--ignore=tests/test_examples.py"]
+    session.run("python", "-m", "pytest", "-p", "no:cacheprovider", *chosen, env=environment)
+
+
+@nox.session
+def aarch64(session: nox.Session) -> None:
+    """Build the core for aarch64 with Debian's cross compiler and run its tests under qemu."""
+    compiler, emulator = "aarch64-linux-gnu-g++", "qemu-aarch64"
+    for program, package in ((compiler, "g++-aarch64-linux-gnu"), (emulator, "qemu-user")):
+        if shutil.which(program) is None:
+            session.error(f"{program} is not there (Debian: apt-get install {package})")
+    session.run(
+        "cmake", "-S", ".", "-B", "build/aarch64", "-G", "Ninja", "-DCMAKE_BUILD_TYPE=None",
+        "-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
+        f"-DCMAKE_CXX_COMPILER={compiler}", "-DCMAKE_CXX_FLAGS=-O2 -Wno-psabi",
+        "-DFASTRELU_OPTIMIZE=-O2", "-DFASTRELU_PYTHON=OFF", "-DFASTRELU_CPP_TESTS=ON",
+        "-DFASTRELU_WERROR=ON", silent=True,
+    )  # fmt: skip
+    session.run("cmake", "--build", "build/aarch64", "-j", str(os.cpu_count() or 1))
+    # Not the fork of a process with threads, at which the emulator itself ends (7.2).
+    root = ["-L", "/usr/aarch64-linux-gnu"]
+    session.run(emulator, *root, "build/aarch64/core_tests", "-threads_after_a_fork", external=True)
+
+
+@nox.session
 def instructions(session: nox.Session) -> None:
     """Count the instructions of small cases under valgrind: a guard that needs no clock."""
     session.run("python", "-m", "benchmarks.instructions")

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables
+from benchmarks import report_tables as tables
 
 COMMAND = "python -m benchmarks --out docs/benchmarks"
 # Section -> (title, how to read it, table, picture).

@@ -13,7 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
+#include <memory>
 #include <new>
 #include <utility>
 
@@ -40,7 +40,7 @@ class AlignedBuffer {
     swap(other);
     return *this;
   }
-  ~AlignedBuffer() { std::free(data_); }
+  ~AlignedBuffer() { std::free(taken_); }
 
   // Memory of this size and more is asked for in pages of it.
   static constexpr std::size_t kHugePage = std::size_t{2} << 20;
@@ -51,14 +51,19 @@ class AlignedBuffer {
     const std::size_t least = size * sizeof(T) + kSlackBytes;
     const std::size_t alignment = least < kHugePage ? 64 : kHugePage;
     const std::size_t bytes = round_up(least, alignment);
-    void* fresh = std::aligned_alloc(alignment, bytes);
-    if (fresh == nullptr) throw std::bad_alloc();
+    // calloc leaves alone what the system hands out as zeros: hundreds of megabytes are there at
+    // once, and their pages are made where they are first written, between two polls.
+    void* const taken = std::calloc(bytes + alignment - 1, 1);
+    if (taken == nullptr) throw std::bad_alloc();
+    void* fresh = taken;
+    std::size_t space = bytes + alignment - 1;
+    std::align(alignment, bytes, fresh, space);
 #if defined(__linux__)
     // Weights are read from all over: with small pages many reads need a page table look-up too.
     if (alignment == kHugePage) madvise(fresh, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
-    std::memset(fresh, 0, bytes);
-    std::free(data_);
+    std::free(taken_);
+    taken_ = taken;
     data_ = static_cast<T*>(fresh);
     size_ = size;
   }
@@ -74,9 +79,11 @@ class AlignedBuffer {
 
  private:
   void swap(AlignedBuffer& other) noexcept {
+    std::swap(taken_, other.taken_);
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
   }
+  void* taken_ = nullptr;  // what was allocated; data_ is its first aligned byte
   T* data_ = nullptr;
   std::size_t size_ = 0;
 };

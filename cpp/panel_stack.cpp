@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "poll.h"
+
 namespace fastrelu {
 
 template <class T>
@@ -14,10 +16,17 @@ PanelStack<T> PanelStack<T>::transposed(const std::vector<std::size_t>& widths, 
   for (const std::size_t width : widths) total += (width + 1) * kPanel<T> * panels;
   stack.buffer_.reset(total);
   T* at = stack.buffer_.data();
+  // The ones lie in every page, which the system makes now: a byte takes as long as this many
+  // multiply-adds, or less.
+  constexpr double kWorkOfByte = 10;
+  PassWatch watch;
   for (const std::size_t width : widths) {
     const Panels<T> made{at, (width + 1) * kPanel<T>, rows};
-    if (ones) {
-      for (std::size_t p = 0; p < panels; ++p) std::fill_n(made.at(width, p), kPanel<T>, T(1));
+    const double work = kWorkOfByte * static_cast<double>(made.stride * sizeof(T));
+    for (std::size_t p = 0; ones && p < panels; ++p) {
+      std::fill_n(made.at(width, p), kPanel<T>, T(1));
+      watch.stop(0, work);
+      watch.throw_if_stopped();
     }
     stack.panels_.push_back(made);
     at += made.stride * panels;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A stack of matrices in panels (panels.h) that share the rows of a minibatch: the activations of
 // all layers, or the gradients to them. It owns their memory, which lies side by side; its panels
-// are views that live as long as the stack. Making one allocates (std::bad_alloc); threads may then
-// write different panels, or different rows of one, at once.
+// are views that live as long as the stack. Making one allocates (std::bad_alloc) and asks the poll
+// of the thread (Interrupted); threads may then write different panels, or different rows of one,
+// at once.
 #pragma once
 
 #include <cstddef>

@@ -166,10 +166,17 @@ Activations<T> forward_cached(const Network<T>& net, const RowSource& x) {
   const std::size_t own = round_up(scratch_size(net), 16);
   AlignedBuffer<T> scratch(own * n);
   PassWatch watch;
+  const double block_work = multiply_adds(net, x, kBlockRows);
   run_parallel(n, [&](Team& team, unsigned t) {
     const FpEnvironment environment;
     const Range rows = own_rows<T>(x.rows, team.size(), t);
-    const std::size_t first = load_inputs(net, x, {nullptr, 0}, a[0], a[1], a.derivative(1), rows);
+    std::size_t first;  // layer that is not computed yet
+    Range block{rows.begin, rows.begin};
+    do {
+      block.begin = block.end;
+      block.end = std::min(block.begin + kBlockRows, rows.end);
+      first = load_inputs(net, x, {nullptr, 0}, a[0], a[1], a.derivative(1), block);
+    } while (!watch.stop(t, block_work) && block.end < rows.end);
     const Worker<T> worker{team, t, scratch.data() + own * t, &watch};
     forward_pass(net, a, x.rows, worker, nullptr, first, nullptr);
   });

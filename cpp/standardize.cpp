@@ -2,6 +2,7 @@
 #include "standardize.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 #include "fp_environment.h"

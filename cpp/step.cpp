@@ -194,6 +194,12 @@ void Step<T>::take(const ReadyStep<T>& step, Team& team, unsigned t) {
   update(out, team, t);
 }
 
+template <class T>
+void Step<T>::clear_gradient() {
+  const Layer& first = net_.layers().front();
+  if (sparse_) sparse_gradient_.clear(0, reducer_.gradient() + first.weight_offset, first.fan_out);
+}
+
 // The gradient of one shard's rows, in blocks of rows, and the sum of their weighted losses;
 // `out.update` goes with the last. `out` is changed meanwhile rather than copied: a copy of what
 // has just been written would wait for it, longer than a small network's step takes.

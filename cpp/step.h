@@ -109,6 +109,9 @@ class Step {
   const StepResult& result() const { return result_; }
   // The gradient of the last step of a run without updates.
   const T* gradient() { return reducer_.gradient(); }
+  // Before another step of such a run, by a team of one: what sparse rows have left in the first
+  // layer's gradient is +0 again.
+  void clear_gradient();
 
   const LossSpec<T>& loss_spec() const { return loss_spec_; }
 

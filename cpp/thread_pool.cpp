@@ -4,9 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
-#include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <mutex>
 #include <new>
 #include <stdexcept>
@@ -15,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "cores.h"
 #include "fp_environment.h"
 
 #if defined(__linux__)
@@ -100,11 +99,16 @@ class Pool {
   bool try_run(unsigned n, JobFunction job, void* context) {
     std::unique_lock<std::mutex> busy(busy_, std::try_to_lock);
     if (!busy.owns_lock()) return false;
+    const CoreSet& cores = own_cores();
     n = std::min(n, start_threads(n));
     Team team(n);
     remaining_.store(n - 1, std::memory_order_relaxed);
     {
       const std::lock_guard<std::mutex> lock(mutex_);
+      if (cores != cores_) {
+        cores_ = cores;
+        ++cores_version_;
+      }
       team_ = &team;
       active_ = n;
       job_ = job;
@@ -136,6 +140,7 @@ class Pool {
 
   void work(unsigned index, unsigned seen) {
     const FpEnvironment environment;
+    unsigned cores_seen = 0;
     for (;;) {
       const auto changed = [this, seen] {
         return generation_.load(std::memory_order_acquire) != seen;
@@ -152,6 +157,10 @@ class Pool {
       void* const context = context_;
       const unsigned active = active_;
       const int caller_cpu = caller_cpu_;
+      if (cores_seen != cores_version_) {  // the caller's, whatever this thread began with
+        cores_seen = cores_version_;
+        cores_.take();
+      }
       lock.unlock();
       if (index >= active) continue;  // not of this team, which may be gone already
       leave_cpu(caller_cpu);
@@ -169,6 +178,8 @@ class Pool {
   JobFunction job_ = nullptr;
   void* context_ = nullptr;
   int caller_cpu_ = -1;
+  CoreSet cores_ = CoreSet::of_this_thread();
+  unsigned cores_version_ = 1;
   bool stopping_ = false;
 };
 
@@ -189,44 +200,37 @@ Pool& instance() {
   return *pool.load(std::memory_order_acquire);
 }
 
-unsigned affinity_cores() {
-#if defined(__linux__)
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return static_cast<unsigned>(CPU_COUNT(&set));
-#endif
-  return std::thread::hardware_concurrency();
-}
-
-// Whole cores of the cgroup's CPU quota, or 0 without one.
-unsigned cgroup_cores() {
-  double quota = 0, period = 0;
-  if (std::FILE* file = std::fopen("/sys/fs/cgroup/cpu.max", "r")) {
-    char text[32] = "";
-    if (std::fscanf(file, "%31s %lf", text, &period) == 2 && std::strcmp(text, "max") != 0) {
-      quota = std::strtod(text, nullptr);
-    }
-    std::fclose(file);
-  } else {
-    const char* names[] = {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us",
-                           "/sys/fs/cgroup/cpu/cpu.cfs_period_us"};
-    double values[2] = {0, 0};
-    for (int i = 0; i < 2; ++i) {
-      std::FILE* part = std::fopen(names[i], "r");
-      if (part == nullptr) return 0;
-      if (std::fscanf(part, "%lf", &values[i]) != 1) values[i] = 0;
-      std::fclose(part);
-    }
-    quota = values[0];
-    period = values[1];
-  }
-  if (quota <= 0 || period <= 0) return 0;
-  const double cores = quota / period;
-  return cores < 1 ? 1 : static_cast<unsigned>(cores);
-}
-
-std::atomic<unsigned> chosen_threads{0};
+// 0: nobody has said so.
+std::atomic<unsigned> chosen_threads{0}, usual_threads{0};
 thread_local unsigned thread_limit = 0;
+
+// The number that an environment variable says, or 0: OMP_NUM_THREADS may be a list, for regions
+// inside of regions, and what is not as it should be is OpenMP's affair.
+unsigned openmp_threads() {
+  const char* text = std::getenv("OMP_NUM_THREADS");
+  if (text == nullptr) return 0;
+  const long n = std::strtol(text, nullptr, 10);
+  return n < 1 ? 0 : static_cast<unsigned>(std::min<long>(n, kMaxThreads));
+}
+
+// What the environment says; 0 for nothing.
+unsigned told_threads() {
+  if (const char* text = std::getenv("FASTRELU_NUM_THREADS"); text != nullptr && *text != '\0') {
+    char* end = nullptr;
+    const long n = std::strtol(text, &end, 10);
+    if (*end != '\0' || n < 1 || n > kMaxThreads) {
+      throw std::invalid_argument("FASTRELU_NUM_THREADS: expected a whole number from 1 to " +
+                                  std::to_string(kMaxThreads) + ", got '" + text + "'");
+    }
+    return static_cast<unsigned>(n);
+  }
+  return openmp_threads();
+}
+
+unsigned untold_threads(bool now) {
+  const unsigned usual = usual_threads.load(std::memory_order_relaxed);
+  return usual > 0 ? usual : std::min(usable_cores(now), kMaxThreads);
+}
 
 }  // namespace
 
@@ -246,20 +250,12 @@ void run_job(unsigned n, JobFunction job, void* context) {
   job(context, alone, 0);
 }
 
-unsigned default_num_threads() {
-  if (const char* text = std::getenv("FASTRELU_NUM_THREADS"); text != nullptr && *text != '\0') {
-    char* end = nullptr;
-    const long n = std::strtol(text, &end, 10);
-    if (*end != '\0' || n < 1 || n > kMaxThreads) {
-      throw std::invalid_argument("FASTRELU_NUM_THREADS: expected a whole number from 1 to " +
-                                  std::to_string(kMaxThreads) + ", got '" + text + "'");
-    }
-    return static_cast<unsigned>(n);
-  }
-  unsigned n = affinity_cores();
-  if (const unsigned quota = cgroup_cores(); quota > 0 && quota < n) n = quota;
-  return n < 1 ? 1 : n;
+unsigned default_num_threads(bool now) {
+  const unsigned told = told_threads();
+  return told > 0 ? told : untold_threads(now);
 }
+
+void set_usual_threads(unsigned n) { usual_threads.store(n, std::memory_order_relaxed); }
 
 unsigned set_thread_limit(unsigned n) {
   const unsigned before = thread_limit;
@@ -267,14 +263,19 @@ unsigned set_thread_limit(unsigned n) {
   return before;
 }
 
-unsigned num_threads() {
-  if (thread_limit > 0) return thread_limit;
-  unsigned n = chosen_threads.load(std::memory_order_relaxed);
-  if (n == 0) {
-    n = default_num_threads();
-    chosen_threads.store(n, std::memory_order_relaxed);
-  }
-  return n;
+unsigned process_threads(bool now) {
+  const unsigned chosen = chosen_threads.load(std::memory_order_relaxed);
+  if (chosen > 0) return chosen;
+  // Read once: getenv beside another thread's setenv is undefined.
+  static const unsigned told = told_threads();
+  return told > 0 ? told : untold_threads(now);
+}
+
+unsigned num_threads(bool now) { return thread_limit > 0 ? thread_limit : process_threads(now); }
+
+void limit_threads(unsigned n) {
+  n = std::max(1u, std::min(n, kMaxThreads));
+  chosen_threads.store(n == default_num_threads(true) ? 0 : n, std::memory_order_relaxed);
 }
 
 void set_num_threads(unsigned n) {

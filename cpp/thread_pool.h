@@ -7,7 +7,7 @@
 // are: results never depend on n. Inside a job, team.wait() is a
 // barrier for its n threads. A waiting thread spins for some microseconds (waking a parked thread
 // costs 30 us), then yields to whatever the scheduler wants to run, then sleeps. Each pool thread
-// holds the default floating-point state while a job runs.
+// holds the default floating-point state while a job runs, and stays on the caller's cores.
 #pragma once
 
 #include <atomic>
@@ -35,13 +35,22 @@ constexpr unsigned kMaxThreads = 1024;
 
 using JobFunction = void (*)(void* context, Team& team, unsigned thread);
 
-// Threads that a job may use. The default: FASTRELU_NUM_THREADS, else the cores that this
-// process may use (affinity mask and cgroup quota).
-unsigned num_threads();
+// Threads that a job of the calling thread may use: its own limit, else what set_num_threads or
+// limit_threads said, else FASTRELU_NUM_THREADS or OMP_NUM_THREADS, else the usual number, else the
+// cores that it may use (cores.h), not those of a moment ago if `now`.
+unsigned num_threads(bool now = false);
+// The same but for the calling thread's own limit.
+unsigned process_threads(bool now = false);
 void set_num_threads(unsigned n);  // n >= 1; throws std::invalid_argument
+// The same for programs that set a number and later the one before: the default is no choice.
+void limit_threads(unsigned n);
 // Another number for the jobs that this thread starts; 0 for none. Returns the one before.
 unsigned set_thread_limit(unsigned n);
-unsigned default_num_threads();  // throws std::invalid_argument for a bad FASTRELU_NUM_THREADS
+// The number where nobody has said one; 0, as at first: all cores.
+void set_usual_threads(unsigned n);
+// What num_threads is where neither function said so; throws std::invalid_argument for a bad
+// FASTRELU_NUM_THREADS.
+unsigned default_num_threads(bool now = false);
 
 void run_job(unsigned n, JobFunction job, void* context);
 

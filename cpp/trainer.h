@@ -59,7 +59,8 @@ class Trainer {
  public:
   Trainer(std::shared_ptr<Network<T>> net, TrainerOptions options);
 
-  // One step on exactly these rows; returns their loss.
+  // One step on exactly these rows; returns their loss. While it takes its memory, before anything
+  // has changed, it throws Interrupted where the calling thread's poll says stop.
   double step(const DataSet<T>& data, double learning_rate);
 
   // Loss and gradient (laid out as the parameters) of these rows; nothing is updated. This and the

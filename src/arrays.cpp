@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "arrays.h"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "dispatch.h"
 #include "quiet_numpy.h"
@@ -328,6 +330,20 @@ Output<T> as_output(const py::handle& object, const Shape& shape, const py::hand
 }
 
 template <class T>
+void refuse_parameters(const Output<T>& out, const Shape& shape, const T* parameters,
+                       std::size_t count) {
+  const std::size_t rows = shape.axes == 2 ? shape.size[0] : 1;
+  if (rows == 0) return;
+  const std::ptrdiff_t last = static_cast<std::ptrdiff_t>(rows - 1) * out.stride;
+  const T* const begin = out.data + std::min<std::ptrdiff_t>(last, 0);
+  const T* const end = out.data + std::max<std::ptrdiff_t>(last, 0) + shape.last();
+  const std::less<const T*> before;
+  if (before(begin, parameters + count) && before(parameters, end)) {
+    bad_value("out", "expected memory of its own, got a view of the parameters");
+  }
+}
+
+template <class T>
 Output<T> new_output(const Shape& shape) {
   Output<T> output;
   output.array = py::reinterpret_steal<py::object>(new_array<T>(shape, output.data));
@@ -343,6 +359,7 @@ Output<T> new_output(const Shape& shape) {
                                         bool);                                                 \
   template WeightArray as_sample_weight<T>(const py::handle&, std::size_t, bool);              \
   template Output<T> as_output<T>(const py::handle&, const Shape&, const py::handle&);         \
+  template void refuse_parameters<T>(const Output<T>&, const Shape&, const T*, std::size_t);   \
   template Output<T> new_output<T>(const Shape&);
 
 FASTRELU_INSTANTIATE(float)

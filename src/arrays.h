@@ -73,6 +73,11 @@ WeightArray as_sample_weight(const py::handle& object, std::size_t rows, bool ch
 template <class T>
 Output<T> as_output(const py::handle& object, const Shape& shape, const py::handle& input);
 
+// Raises if what is written to `out` would go over the parameters that it comes from.
+template <class T>
+void refuse_parameters(const Output<T>& out, const Shape& shape, const T* parameters,
+                       std::size_t count);
+
 // Uninitialised.
 template <class T>
 Output<T> new_output(const Shape& shape);

@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include "py_trainer.h"
+#include "sparse.h"
 
 namespace fastrelu::python {
 
@@ -15,7 +16,7 @@ Sampling parse_sampling(const std::string& name) {
 }
 
 Order as_order(const py::object& object, std::size_t data_rows) {
-  Order order = object.cast<Order>();
+  Order order = object.cast<Order>().attr("copy")();  // nobody else's, once it is checked
   const Index* const rows = order.data();
   for (py::ssize_t i = 0; i < order.size(); ++i) {
     if (rows[i] < 0 || rows[i] >= static_cast<Index>(data_rows)) {
@@ -28,6 +29,20 @@ Order as_order(const py::object& object, std::size_t data_rows) {
 
 namespace {
 
+// Gives a data set what says where to read and write memory of its own: the columns of sparse rows,
+// and labels. Callbacks and other threads may change the caller's between and during epochs.
+template <class T>
+void own_places(Data<T>& data) {
+  if (data.x.csr != nullptr) data.x = with_own_places(data.x);
+  if (data.y.view.labels != nullptr) {
+    const py::array labels = data.y.keep.attr("copy")();
+    data.y.keep = labels;
+    data.y.view.labels = static_cast<const std::int64_t*>(labels.data());
+  }
+  data.view.x = data.x.view;
+  data.view.targets = data.y.view;
+}
+
 std::unique_ptr<PyDataSet> make_data(PyTrainer& self, const py::object& X, const py::object& y,
                                      const py::object& sample_weight, bool check_finite) {
   return self.visit([&](auto& trainer) {
@@ -36,6 +51,7 @@ std::unique_ptr<PyDataSet> make_data(PyTrainer& self, const py::object& X, const
     auto made = std::make_unique<PyDataSet>();
     Data<T> data = as_data<T>(*trainer.network(), X, y, sample_weight, trainer.options().loss.kind,
                               check_finite);
+    own_places(data);
     made->rows = data.view.x.rows;
     made->data = std::move(data);
     return made;

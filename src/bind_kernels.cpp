@@ -9,7 +9,6 @@
 #include "dispatch.h"
 #include "elementary_check.h"
 #include "predict.h"
-#include "thread_pool.h"
 
 namespace fastrelu::python {
 namespace {
@@ -121,9 +120,6 @@ void bind_kernels(py::module_& m) {
   m.def("available_isas", &available_isas);
   m.def("active_isa", &active_isa);
   m.def("set_isa", &select_isa, py::arg("name"));
-  m.def("num_threads", &num_threads);
-  m.def("set_num_threads", &set_num_threads, py::arg("n"));
-  m.def("set_thread_limit", &set_thread_limit, py::arg("n"));
 }
 
 }  // namespace fastrelu::python

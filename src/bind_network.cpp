@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
 
 #include "arrays.h"
@@ -87,20 +88,6 @@ Shape output_shape(const Rows& x, std::size_t outputs) {
   return x.one_row ? Shape(outputs) : Shape(x.view.rows, outputs);
 }
 
-// Outputs must not be written over the parameters that they come from.
-template <class T>
-void refuse_parameters(const Network<T>& net, const Output<T>& out, const Shape& shape) {
-  const std::size_t rows = shape.axes == 2 ? shape.size[0] : 1;
-  if (rows == 0) return;
-  const std::ptrdiff_t last = static_cast<std::ptrdiff_t>(rows - 1) * out.stride;
-  const T* const begin = out.data + std::min<std::ptrdiff_t>(last, 0);
-  const T* const end = out.data + std::max<std::ptrdiff_t>(last, 0) + net.outputs();
-  const std::less<const T*> before;
-  if (before(begin, net.parameters() + net.parameter_count()) && before(net.parameters(), end)) {
-    throw py::value_error("out: expected memory of its own, got a view of the parameters");
-  }
-}
-
 // forward, or with `link` the prediction through that loss's link.
 template <class T>
 py::object forward_with(PyNetwork& self, Network<T>& net, const py::handle& X,
@@ -110,7 +97,7 @@ py::object forward_with(PyNetwork& self, Network<T>& net, const py::handle& X,
   const Rows x = as_rows<T>(X, "X", net.inputs(), true, check_finite);
   const Shape shape = output_shape(x, net.outputs());
   Output<T> result = out.is_none() ? new_output<T>(shape) : as_output<T>(out, shape, x.keep);
-  if (!out.is_none()) refuse_parameters(net, result, shape);
+  if (!out.is_none()) refuse_parameters(result, shape, net.parameters(), net.parameter_count());
   without_gil(forward_work(net, x.view.rows), [&] {
     predict(static_cast<const Network<T>&>(net), x.view, result.data, result.stride, link);
   });

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <deque>
+#include <map>
 
 #include "population.h"
 #include "py_trainer.h"
@@ -11,10 +12,13 @@
 namespace fastrelu::python {
 namespace {
 
+// Rows of a data set, a copy of each array that is given: members with one array share it.
+using Orders = std::map<PyObject*, Order>;
+
 // A member as Python gives it, and what the run leaves for Python. Made and destroyed with the GIL;
 // while it lives, nobody else may use the trainer or change its network.
 struct Member {
-  Member(const py::dict& given, std::size_t place)
+  Member(const py::dict& given, std::size_t place, Orders& orders)
       : trainer(given["trainer"].cast<PyTrainer*>()),
         working(std::make_unique<Working>(*trainer)),
         writing(std::make_unique<Writing>(trainer->net->guard)),
@@ -26,7 +30,12 @@ struct Member {
         sampling(parse_sampling(given["sampling"].cast<std::string>())) {
     if (sampling == Sampling::blocks) throw py::value_error("sampling: expected no blocks");
     if (!given["rows"].is_none()) {
-      order = as_order(given["rows"], data->rows);
+      const py::object rows = given["rows"];
+      auto found = orders.find(rows.ptr());
+      if (found == orders.end()) {
+        found = orders.emplace(rows.ptr(), as_order(rows, data->rows)).first;
+      }
+      order = found->second;
       subset = {order.data(), static_cast<std::size_t>(order.size())};
       if (subset.count == 0) throw py::value_error("rows: expected at least one, got none");
     }
@@ -134,12 +143,13 @@ bool run(const py::list& given, const py::object& epoch_end, const py::object& o
          py::list numbers) {
   const FpEnvironment environment;
   Calls calls;
+  Orders orders;
   calls.epoch_end = epoch_end;
   calls.on_poll = on_poll;
   std::vector<PopulationMember<float>> float32;
   std::vector<PopulationMember<double>> float64;
   for (const py::handle& each : given) {
-    calls.members.emplace_back(each.cast<py::dict>(), calls.members.size());
+    calls.members.emplace_back(each.cast<py::dict>(), calls.members.size(), orders);
     const Member& member = calls.members.back();
     if (member.epochs == 0) continue;
     member.trainer->visit([&](auto& trainer) {

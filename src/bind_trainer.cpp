@@ -2,6 +2,8 @@
 // Trainer: making one, single steps, its state.
 #include <pybind11/stl.h>
 
+#include <cstring>
+
 #include "dispatch.h"
 #include "py_trainer.h"
 

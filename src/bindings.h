@@ -33,7 +33,9 @@ void bind_hinge_fit(py::module_& m);
 void bind_random(py::module_& m);
 void bind_standardize(py::module_& m);
 void bind_regions(py::module_& m);
+void bind_row_derivatives(py::module_& m);
 void bind_study(py::module_& m);
+void bind_threads(py::module_& m);
 void bind_trainer(py::module_& m);
 
 // Many threads may read a network; one may change it, and while it does, others get an error. The

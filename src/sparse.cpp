@@ -172,19 +172,23 @@ Rows as_sparse_rows(const py::handle& object, const char* name, std::size_t cols
   return rows;
 }
 
-Rows copy_of(const Rows& from) {
+Rows with_own_places(const Rows& from) {
   Rows rows = from;
   const py::tuple places = from.keep_places;
-  const py::array values = from.keep.attr("copy")();
-  const py::array columns = places[0].attr("copy")();
-  const py::array pointers = places[1].attr("copy")();
+  const py::array columns = places[0].attr("copy")(), pointers = places[1].attr("copy")();
   rows.csr = std::make_shared<CsrSource>(*from.csr);
-  rows.csr->values = values.data();
   rows.csr->columns = static_cast<const std::int32_t*>(columns.data());
   rows.csr->pointers = pointers.data();
-  rows.keep = values;
   rows.keep_places = py::make_tuple(columns, pointers);
   rows.view.sparse = rows.csr.get();
+  return rows;
+}
+
+Rows copy_of(const Rows& from) {
+  Rows rows = with_own_places(from);
+  const py::array values = from.keep.attr("copy")();
+  rows.csr->values = values.data();
+  rows.keep = values;
   return rows;
 }
 

@@ -16,6 +16,9 @@ template <class T>
 Rows as_sparse_rows(const py::handle& object, const char* name, std::size_t cols, bool allow_row,
                     bool check_finite);
 
+// The same rows, whose columns and pointers are in memory of their own: nobody can make them point
+// outside after they have been looked at. The values are looked at where they were.
+Rows with_own_places(const Rows& rows);
 // The same rows in memory of its own.
 Rows copy_of(const Rows& rows);
 

@@ -28,7 +28,7 @@ def test_python_core_and_reference_have_the_same_optimizers():
             fastrelu.Network([2, 1]),
             {"optimizer": "x", "loss": "squared_error", "pos_weight": []},
         )
-    with pytest.raises(ValueError, match=f"optimizer: expected one of {names}, or .*, got x"):
+    with pytest.raises(ValueError, match=f"optimizer: expected one of {names}, or .*, got 'x'"):
         fastrelu.Trainer(fastrelu.Network([2, 1]), optimizer="x")
     with pytest.raises(TypeError, match=f"optimizer: expected one of {names}, got their base"):
         optimizers.Optimizer(0.1)

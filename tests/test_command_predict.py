@@ -87,7 +87,8 @@ def test_evaluate(model, tmp_path):
     unknown = run("evaluate", model, tmp_path / "new.csv")
     assert unknown.exit_code == 3 and "green" in unknown.stderr
     (tmp_path / "new.csv").write_text("width,height,shape\n1,2,round\n")
-    assert run("evaluate", model, tmp_path / "new.csv").exit_code == 3
+    absent = run("evaluate", model, tmp_path / "new.csv")
+    assert absent.exit_code == 3 and "the model's target: no column 'colour'" in absent.stderr
 
 
 def test_info(model):

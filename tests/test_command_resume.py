@@ -2,6 +2,7 @@
 """Stopping and going on: the same bits after any kill, and what does not fit is refused."""
 
 import errno
+import json
 import signal
 import subprocess
 import sys
@@ -139,6 +140,24 @@ def test_interrupted_without_a_folder(data, tmp_path):
     process.send_signal(signal.SIGINT)
     text = process.communicate()[1]
     assert process.returncode == 130 and "nothing is saved without --out" in text
+
+
+def test_the_log_of_a_killed_run_has_each_epoch_once(data, tmp_path):
+    log, out = tmp_path / "log.jsonl", tmp_path / "out"
+    process = start("train", data, "--epochs", 10**6, "--out", out, "--log-json", log,
+                    "--checkpoint-every", "50e")  # fmt: skip
+    wait_for(lambda: log.exists() and log.read_bytes().count(b"\n") >= 70, process)
+    process.kill()
+    process.wait()
+    written = log.read_bytes().count(b"\n")
+    with open(log, "ab") as file:
+        file.write(b'{"event": "epoch", "epo')  # a line that was cut short
+    done = run("train", "--resume", out, "--epochs", written + 20, "--log-json", log)
+    assert done.exit_code == 0, done.output
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    epochs = [line["epoch"] for line in lines if line["event"] == "epoch"]
+    assert epochs == list(range(1, written + 21))
+    assert [line["event"] for line in lines].count("result") == 1
 
 
 def test_more_epochs_than_before(table, tmp_path):

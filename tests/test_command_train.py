@@ -211,6 +211,32 @@ def test_log_json_and_standard_input(tmp_path, rng):
     ]
 
 
+def test_a_log_drops_the_epochs_that_come_again(tmp_path):
+    from fastrelu.app.run.progress import JsonLines
+
+    def line(epoch):
+        return json.dumps({"event": "epoch", "epoch": epoch}) + "\n"
+
+    result = json.dumps({"event": "result"}) + "\n"
+    log = tmp_path / "log"
+    for lines, first, kept in (
+        ([1, 2, 3, 4], 3, [1, 2]),
+        ([1, 2, 3, 4], 5, [1, 2, 3, 4]),
+        ([1, 2, 3], 1, []),
+        ([1, 2, 3, 1, 2], 1, [1, 2, 3]),  # another run's, which was killed, before
+        ([], 1, []),
+    ):
+        text = "".join(map(line, lines))
+        for before, after in (("", ""), (result, ""), ("no json\n", ""), ("", '{"event": "ep')):
+            for resumed in (True, False):
+                log.write_text(before + text + after)
+                lines_of_json = JsonLines(str(log), resumed)
+                lines_of_json.begin(9, 10, 0, first, "r2")
+                lines_of_json.close()
+                left = "".join(map(line, kept)) if resumed else text + after
+                assert log.read_text() == before + left
+
+
 def test_tensorboard(table, tmp_path):
     pytest.importorskip("tensorboardX")
     folder = tmp_path / "board"
@@ -227,7 +253,7 @@ def test_tensorboard_drops_what_a_killed_run_wrote_after_its_checkpoint(tmp_path
     from fastrelu.app.run.progress import TensorBoard
 
     board = TensorBoard(str(tmp_path / "board"))
-    board.begin(epochs=9, steps=10, done=40, metric="r2")
+    board.begin(epochs=9, steps=10, done=40, first=5, metric="r2")
     board.epoch(EpochRecord(epoch=5, loss=0.5, seconds=1.0, rows_per_second=1.0, learning_rate=0.1))
     board.close()
     data, found = next((tmp_path / "board").iterdir()).read_bytes(), []

@@ -157,6 +157,34 @@ def test_losses_in_parts_are_those_of_all_rows(cuts, loss, weighted, seed):
     assert same_bits(np.concatenate(parts), outputs)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["X", "y", "sample_weight"])
+def test_bad_numbers_in_a_block_are_bad_data(name, bad):
+    """They are refused by block and argument before a step on them, not taken for a divergence."""
+    trainer, X, y = make()
+    arrays = {"X": X, "y": y, "sample_weight": np.ones(len(X))}
+    arrays[name] = arrays[name].copy()
+    source = blocks_of(*arrays.values())
+    where = source.orders(1)[1][0]  # of the second block's rows alone
+
+    class Spoiled(Blocks):
+        def block(self, epoch, number):
+            arrays[name][where] = bad if number else 1
+            return super().block(epoch, number)
+
+    spoiled = Spoiled(*arrays.values(), source.orders, source.block_rows)
+    for train in (trainer.run_epoch, lambda data: trainer.fit(data, epochs=2)):
+        with pytest.raises(ValueError, match=f"block 1 of epoch 1: {name}: expected finite"):
+            train(spoiled)
+        assert trainer.n_steps == 64 // 16 and np.isfinite(trainer.network.parameters).all()
+        assert trainer.epoch_open
+    good = blocks_of(X, y, np.ones(len(X)))
+    assert np.isfinite(trainer.run_epoch(good).loss) and not trainer.epoch_open
+    if name == "X":
+        with pytest.raises(fastrelu.DivergenceError):
+            trainer.fit(spoiled, epochs=1, check_finite=False)
+
+
 def test_what_does_not_fit_is_named():
     trainer, X, y = make()
     data = trainer.prepare(X, y)

@@ -13,7 +13,8 @@ if not ROOT.is_dir():
     pytest.skip("needs the sources", allow_module_level=True)
 # A room imports from those before it alone.
 ROOMS = [
-    {"errors", "printable"}, {"kinds"}, {"usual"}, {"settings"}, {"data"}, {"preprocess"},
+    {"errors", "printable", "described"}, {"kinds"}, {"usual"}, {"settings"}, {"data"},
+    {"preprocess"}, {"tabular"},
     {"metrics", "ensemble", "model", "table_model", "run_folder"}, {"report"}, {"run"}, {"cli"},
 ]  # fmt: skip
 

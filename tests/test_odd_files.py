@@ -2,7 +2,10 @@
 """Files as tools leave them, in every format in which an oddity can occur: read right, or said."""
 
 import datetime
+import gzip
 import json
+import lzma
+import pickle
 import subprocess
 import sys
 
@@ -346,6 +349,15 @@ def test_lines_above_rows_without_names_are_said(tmp_path):
         ("% about\n@RELATION r\n@ATTRIBUTE a NUMERIC\n@DATA\n1,2\n", "an ARFF file"),
         ("%PDF-1.4\n1,2\n", "a PDF document"),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS"),
+        (gzip.compress(gzip.compress(b"a,b\n1,2\n")), "packed twice; unpack it once"),
+        (lzma.compress(b"a,b\n1,2\n", lzma.FORMAT_ALONE), "packed in a way that is not read"),
+        (b"t.csv".ljust(257, b"\0") + b"ustar\x0000" + bytes(600), "a tar archive"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(600), "an HDF5 file; pandas.read_hdf"),
+        (b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(90), "scipy.io.loadmat reads it"),
+        (b"<stata_dta><header><release>118</release>\n", "a file of Stata"),
+        (b"$FL2@(#) SPSS DATA FILE" + bytes(90), "a file of SPSS"),
+        (b"ORC\x00\x05" + bytes(90), "an ORC file; pyarrow.orc.read_table"),
+        (pickle.dumps({"a": [1, 2]}), "a pickle, which need not be safe"),
     ],
 )
 def test_text_that_is_no_table_is_named(tmp_path, content, words):
@@ -370,6 +382,11 @@ def test_a_model_finds_its_names_below_titles(tmp_path):
         ([f"2024{i % 12 + 1:02d}{i % 28 + 1:02d}" for i in range(N)], "look like days"),
         ([f"0x{i:02x}" for i in range(N)], "cells hold digits, such as '0x00'"),
         ([f"20{i:02d}-01" for i in range(N)], "cells hold digits, such as '2000-01'"),
+        (
+            [chr(0x660 + i % 10) + chr(0x660 + i // 10) for i in range(N)],
+            "cells hold digits, such as '\u0660",
+        ),
+        ([chr(0xFF10 + i % 10) + chr(0xFF10 + i // 10) for i in range(N)], "such as '\uff10"),
         ([f"Jan 20{i:02d}" for i in range(N)], "cells hold digits, such as 'Jan 2000'"),
         ([f"{i % 28 + 1}. Januar 20{i:02d}" for i in range(N)], "such as '1. Januar 2000'"),
         (["-" if i % 3 == 0 else f"{i}.5" for i in range(N)], "'-' (14 rows) counts as missing"),
@@ -388,6 +405,18 @@ def test_what_is_no_number_or_date_in_silence_is_said(tmp_path, cells, words, ro
         words
     ) else None  # fmt: skip
     assert (expected in said[0] and len(said) == 1) if expected else not said, said
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(("word", "at", "said"), [
+    ("Total", N - 1, True), ("summe:", N - 1, True), ("Total", N - 2, False), ("w9", N - 1, False),
+])  # fmt: skip
+def test_a_row_of_sums_at_the_end_is_said(tmp_path, form, word, at, said):
+    shop = [word if i == at else f"w{i % 3}" for i in range(N)]
+    data = stored(tmp_path, {"shop": shop, "y": [float(i) for i in range(N)]}, form)
+    table = read([data] if isinstance(data, str) else data, need_target=False)
+    told = f"column 'shop': '{word}' stands in the last row alone" in " ".join(table.notes)
+    assert told == said and table.n_rows == N
 
 
 @pytest.mark.parametrize("row", ["1,2", "1,2,3,4", "from here on"])

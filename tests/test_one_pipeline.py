@@ -2,6 +2,7 @@
 """A streamed table has the parts, the preprocessing and the refusals that it has in memory."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,16 @@ import pytest
 from command_tools import run
 
 from fastrelu.app.data.readers import read
+from fastrelu.app.data.readers.objects import table_from
 from fastrelu.app.data.split import PARTS, rows_of
+from fastrelu.app.data.stream.memory import fingerprint
 from fastrelu.app.data.stream.npy import NpyStream, npy_file
 from fastrelu.app.data.stream.parquet import ParquetStream
 from fastrelu.app.data.stream.source import every_target
 from fastrelu.app.data.stream.text import TextStream
 from fastrelu.app.run.build import build
 from fastrelu.app.run.prepare import column_choice, prepare
+from fastrelu.app.run.rows import LaterExamples
 from fastrelu.app.settings import merge
 from fastrelu.training import TrainingError
 
@@ -267,6 +271,49 @@ def test_a_bad_matrix_is_refused_in_the_same_words(name, tmp_path, rng, monkeypa
 
 
 # Going on
+
+
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+def test_rows_that_are_made_ready_later_are_the_same(tmp_path, rng, monkeypatch, kind):
+    """The test rows take no memory while a network is trained, and are refused before it is."""
+    for room in ("run.rows", "preprocess.examples"):
+        monkeypatch.setattr(f"fastrelu.app.{room}.BATCH_ROWS", 16)
+    monkeypatch.setattr("fastrelu.app.run.rows.CHECKED_ROWS", 7)
+    n = 300
+    y = rng.normal(size=n) if kind == "regression" else rng.choice(["a", "b"], n)
+    columns = {"x": rng.normal(size=n), "k": rng.choice(["u", "v"], n), "w": rng.random(n), "y": y}
+    flags = {"weights": "w"} | ({"class_weight": "balanced"} if kind != "regression" else {})
+    settings = merge({"target": "y"}, flags)
+    table = table_from(columns, column_choice(settings), need_target=True)
+    prepared = prepare(table, settings)
+    later, whole = prepared.parts["test"], prepared.split_rows.ready(table, prepared.rows["test"])
+    assert isinstance(later, LaterExamples) and len(later) == len(whole) == 60
+    at = 0
+    for batch, own in zip(later.batches(), whole.batches(), strict=True):
+        for name in ("X", "y", "truth", "loss_weights", "weights"):
+            assert np.array_equal(getattr(batch, name), getattr(own, name)), name
+        at += len(batch)
+    assert at == 60
+    plain = prepared.with_settings(replace(prepared.settings, class_weight="none")).parts["test"]
+    got = np.concatenate([batch.loss_weights for batch in plain.batches()])
+    assert np.array_equal(got, table.weights[prepared.rows["test"]])
+    prepared.give_back("test")
+    prepared.forget_rows()
+    assert "test" not in prepared.parts and prepared.table.n_rows == 0 and prepared.n_rows == n
+    columns["x"][later.rows[40]] = 1e300
+    bad = table_from(columns, column_choice(settings), need_target=True)
+    with pytest.raises(TrainingError, match=f"row {later.rows[40] + 1}: column 'x'.*got 1e\\+300"):
+        prepare(bad, settings)
+
+
+def test_a_fingerprint_does_not_depend_on_how_many_rows_are_hashed_at_once(rng, monkeypatch):
+    columns = {"x": rng.normal(size=50), "k": rng.choice(["u", "", "v"], 50), "y": np.arange(50)}
+    table = table_from(columns, column_choice(merge({"target": "y"})), need_target=True)
+    whole = fingerprint(table)
+    monkeypatch.setattr("fastrelu.app.data.stream.memory.HASHED", 7)
+    assert fingerprint(table) == whole
+    other = table_from(columns | {"k": columns["k"][::-1]}, column_choice(merge({"target": "y"})))
+    assert fingerprint(other) != whole
 
 
 def test_a_run_goes_on_in_memory_where_it_began_so(tmp_path, rng, monkeypatch):

@@ -4,6 +4,7 @@
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -81,6 +82,44 @@ def test_learned_from_training_rows_only():
     assert "column 'e' has no values in the training rows: left out" in fitted.notes
     plain = fit_inputs(raw, np.arange(3), InputOptions(standardize="none")).transform(raw)
     np.testing.assert_array_equal(plain[:, 0], np.float32([1, 3, 2, 100]))
+
+
+@pytest.mark.parametrize("scaling", ["standard", "quantile", "none"])
+def test_inputs_do_not_depend_on_how_many_rows_are_worked_on_at_once(rng, monkeypatch, scaling):
+    raw = mixed(rng, 500)
+    fitted = fit_inputs(raw, np.arange(400), InputOptions(scaling))
+    few = rng.permutation(500)[:203]
+    seen = [Counter(), Counter()]
+    whole = [fitted.transform(raw, rows, seen=seen[0]) for rows in (None, few)]
+    monkeypatch.setattr("fastrelu.app.preprocess.column_inputs.PIECE", 7)
+    pieces = [fitted.transform(raw, rows, seen=seen[1]) for rows in (None, few)]
+    for one, other in zip(whole, pieces, strict=True):
+        assert np.array_equal(one, other) and len(one) in (500, 203)
+    assert seen[0] == seen[1]
+    if scaling != "quantile":  # scores are of any size
+        huge = raw.columns["x"].astype(float)
+        huge[few[100]] = 1e300
+        with pytest.raises(DataError, match=f"row {few[100] + 1}: column 'x'.*got 1e\\+300"):
+            fitted.transform(replace(raw, columns=raw.columns | {"x": huge}), few)
+
+
+@pytest.mark.parametrize("scaling", ["standard", "quantile", "none"])
+def test_one_value_and_gaps_say_where_it_is(scaling):
+    """A flag that is 1 or empty is worth as much as a text that is X or empty."""
+    days = np.array(["2024-01-31", "NaT"] * 4, "datetime64[us]")
+    raw = table(
+        one=[1.0, math.nan] * 4, day=days, x=np.arange(8.0), none=[math.nan] * 7 + [2.0],
+        word=text(*["X", ""] * 4),
+    )  # fmt: skip
+    fitted = fit_inputs(raw, np.arange(7), InputOptions(scaling))
+    assert fitted.input_names == [
+        "one", "x", "day: days", "one is missing", "day is missing", "word is missing", "word = X"
+    ]  # fmt: skip
+    got = dict(zip(fitted.input_names, fitted.transform(raw).T.tolist(), strict=True))
+    assert got["one"] == got["day: days"] == [0.0] * 8
+    assert got["one is missing"] == got["day is missing"] == got["word is missing"] == [0, 1] * 4
+    assert np.array_equal(again(fitted).transform(raw), fitted.transform(raw))
+    assert "column 'none' has no values in the training rows: left out" in fitted.notes
 
 
 def test_standardised_as_numpy_would(rng):

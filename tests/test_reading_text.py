@@ -6,6 +6,7 @@ import gzip
 import io
 import lzma
 import random
+import re
 import zipfile
 
 import numpy as np
@@ -20,7 +21,7 @@ from pyarrow import csv as arrow_csv
 
 from fastrelu.app.data.meaning import Reading, ReadOptions
 from fastrelu.app.data.readers import ColumnChoice, read
-from fastrelu.app.data.readers.text.records import MalformedError, records
+from fastrelu.app.data.readers.text.records import MalformedError, records, without_padding
 from fastrelu.training import DataError
 
 ROWS = [(i / 7, ["red", "blue"][i % 2], i * 3) for i in range(30)]
@@ -65,6 +66,13 @@ def table_of(tmp_path, content, **options):
         ("sep=;\nx;c;y\n" + EUROPE, "x c y"),
         ("x,c,y,\n" + BODY.replace("\n", ",\n"), "x c y"),
         ("x,c,y\n" + BODY.replace("\n", ",\n"), "x c y"),
+        ("x,c,y,\n" + BODY, "x c y"),
+        ("# x c y\n" + BODY.replace(",", " "), "x c y"),
+        ("# made by a tool\n# x c y\n" + BODY.replace(",", "   "), "x c y"),
+        ('"x", "c", "y"\n' + BODY.replace(",", ", "), "x c y"),
+        ("x, c, y\n" + BODY.replace("red", ' "red"').replace("blue", '"blue" '), "x c y"),
+        ("x, c, y\n" + re.sub("([^,\n]+)", r' "\1" ', BODY), "x c y"),
+        ("x; c, d; y\n" + re.sub("([^;\n]+)", r' "\1" ', EUROPE), "x|c, d|y"),
         (PLAIN.replace("red", '"red"').replace("blue", '"blue"'), "x c y"),
         (PLAIN.replace("red", "'red'").replace("blue", "'blue'"), "x c y"),
         (" x , c,y\n" + BODY.replace(",", " , "), "x c y"),
@@ -127,6 +135,12 @@ def test_what_was_decided_is_said_and_kept(tmp_path):
 def test_a_refusal_names_the_line(tmp_path, content, says):
     with pytest.raises(DataError, match=says):
         table_of(tmp_path, content)
+
+
+def test_a_refusal_of_one_column_names_the_line(tmp_path):
+    path = write(tmp_path / "t.csv", "x\n1\n2\n3,4\n5\n")
+    with pytest.raises(DataError, match="line 4: expected 1 field, as in the header, got 2"):
+        read([path], ColumnChoice(options=ReadOptions(separator=",")), need_target=False)
 
 
 def test_flags_decide_otherwise(tmp_path):
@@ -242,6 +256,37 @@ def test_records_are_pyarrows(rows):
     }
     got = arrow_csv.read_csv(io.BytesIO(text.encode()), **options)
     assert [list(row.values()) for row in got.to_pylist()] == rows
+
+
+@given(st.lists(st.lists(FIELDS, min_size=2, max_size=3), min_size=1, max_size=6), st.randoms())
+@settings(max_examples=200, deadline=None)
+def test_spaces_around_quotes_are_no_part_of_a_field(rows, choose):
+    """Padded records are the same ones without their spaces, to the last byte."""
+    rows = [(row * 2)[:3] for row in rows]
+
+    def text(spaces):
+        pad = lambda f: spaces() + '"' + f.replace('"', '""') + '"' + spaces()  # noqa: E731
+        return "".join(",".join(map(pad, row)) + "\n" for row in rows)
+
+    padded, plain = text(lambda: choose.choice(["", " ", "\t  "])), text(lambda: "")
+    assert [r.fields for r in records(padded, ",", padded=True)] == rows
+    assert without_padding(padded.encode(), ",", '"', False) == plain.encode()
+    bare = '1.5, x ,5" pipe,"a, b"\n'  # spaces of fields without quotes, and quotes inside
+    assert without_padding(bare.encode(), ",", '"', False) == bare.encode()
+
+
+@pytest.mark.parametrize("size", [64, 1 << 20])
+def test_padded_rows_in_blocks(tmp_path, monkeypatch, size):
+    """Separators, quotes and line ends in padded fields, however the file is cut."""
+    monkeypatch.setattr("fastrelu.app.data.readers.text.files.FIRST", size)
+    cells = [["a, b", 'say "no"', "two\nlines", "plain"][i % 4] for i in range(400)]
+    quoted = [cell.replace('"', '""') for cell in cells]
+    lines = "".join(f'{i / 8}, "{cell}" , {i}\n' for i, cell in enumerate(quoted))
+    table = table_of(tmp_path, '"x", "c", "y"\n' + lines)
+    assert table.columns["c"].tolist() == cells
+    assert table.columns["x"].tolist() == [i / 8 for i in range(400)]
+    with pytest.raises(DataError, match="line 502: expected 3 fields, as in the header, got 4"):
+        table_of(tmp_path, '"x", "c", "y"\n' + lines + '1, "a", 2, 3\n')
 
 
 def test_records_are_pythons():

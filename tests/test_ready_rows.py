@@ -100,6 +100,30 @@ def test_examples_that_are_watched_are_kept(tmp_path, rng, monkeypatch, more):
                 np.testing.assert_array_equal(getattr(mine, name), values)
 
 
+@pytest.mark.parametrize("groups", [7, 40])
+def test_a_report_sees_all_rows_of_a_part_unless_there_are_many(tmp_path, rng, monkeypatch, groups):
+    n = 4000
+    parquet.write_table(
+        pa.table({"x": np.arange(n, dtype=float), "y": rng.normal(size=n)}),
+        tmp_path / "t.parquet",
+        row_group_size=-(-n // groups),
+    )
+    settings = merge({"target": "y", "epochs": 1})
+    stream = ParquetStream([str(tmp_path / "t.parquet")], column_choice(settings), 1 << 22)
+    prepared = prepare(stream, settings)
+    count = prepared.counts()["test"]
+    every = prepared.sample("test", 10**6)
+    assert every.n_rows == count == 800
+    for most in (799, 400, 100, 40):
+        some = prepared.sample("test", most)
+        assert 0.9 * most <= some.n_rows <= most + groups  # pieces have more rows or fewer
+        x = some.columns["x"]
+        assert len(set(x)) == len(x) and set(x) <= set(every.columns["x"])
+        assert x.min() < n / 10 and x.max() > n * 9 / 10
+    monkeypatch.setattr("fastrelu.app.run.prepare.SAMPLED_ROWS", 300)
+    assert 270 <= prepared.sample("test", 10**6).n_rows <= 300 + groups
+
+
 def test_without_room_nothing_is_kept(monkeypatch):
     monkeypatch.setattr(ready, "SPARE", 10**18)
     store = ReadyRows(np.array([2]), [np.zeros((1, 3))])

@@ -224,6 +224,30 @@ def test_a_signal_stops_native_work(work):
     assert np.isfinite(net(LARGE[0][:9])).all()  # usable as ever
 
 
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda net, X, y: net(X),
+        lambda net, X, y: net.forward_cached(X[:60000]),
+        lambda net, X, y: net.loss(X, y),
+        lambda net, X, y: fastrelu.Trainer(net).evaluate(X, y),
+    ],
+    ids=["forward", "cached", "loss", "evaluate"],
+)
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer")
+def test_signals_are_handled_while_native_work_goes_on(work):
+    """A handler that does not raise is called again and again, not once when the work is done."""
+    calls = []
+    before = signal.signal(signal.SIGALRM, lambda *_: calls.append(1))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+        work(large()[0], *LARGE)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(calls) > 2
+
+
 def test_watched_passes_have_the_same_bits(dtype, rng):
     """In pieces, where a poll looks on: forward_cached and backward beside small calls."""
     net = fastrelu.Network([5, 70, 33, 3], dtype=dtype, seed=1)
@@ -235,6 +259,31 @@ def test_watched_passes_have_the_same_bits(dtype, rng):
         small, kept = net.forward_cached(X[at : at + 1])
         assert (small == out[at]).all()
         assert (net.backward(kept, d[at : at + 1], inputs=True).inputs == whole.inputs[at]).all()
+
+
+# What a callback may do
+
+
+@pytest.mark.parametrize("what", ["indices", "indptr", "validation", "labels"])
+def test_a_fit_holds_its_own_places(what):
+    """In a process of its own, since it was a crash."""
+    pytest.importorskip("scipy.sparse")
+    done = in_new_process(f"""
+import numpy as np, scipy.sparse as sp, fastrelu
+def parameters(change):
+    X = sp.random(900, 50, 0.2, format="csr", dtype="f4", random_state=0)
+    V, y = X.copy(), np.arange(900) % 3
+    net = fastrelu.Network([50, 8, 3], seed=0)
+    trainer = fastrelu.Trainer(net, loss="cross_entropy", seed=0)
+    places = dict(indices=X.indices, indptr=X.indptr, validation=V.indices, labels=y)
+    def callback(*_):
+        if change:
+            places[{what!r}][:] = 2**30
+    trainer.fit(X, y, 3, callbacks=[callback], validation_data=(V, np.arange(900) % 3))
+    return net.parameters.copy()
+print((parameters(True) == parameters(False)).all())
+""")
+    assert done.stdout.strip() == "True", done.stderr
 
 
 # Divergence

@@ -69,9 +69,9 @@ def test_warning_filters_and_settings_are_the_callers_in_every_thread():
         warnings.filterwarnings("ignore", "one of our own")
         filters = tuple(warnings.filters)
         PopulationSearchCV(estimator, GRID, cv=8, n_threads=4, refit=False).fit(X, LABELS)
-    # In another thread scikit-learn may have put one of its own before them for a moment.
+    # For a moment scikit-learn puts one of them, or one of its own, first for all threads.
     assert {setting for setting, _ in seen} == {False}
-    assert all(there[-len(filters) :] == filters for _, there in seen)
+    assert all(set(filters) <= set(there) for _, there in seen)
 
 
 def wait_for(condition, seconds=5.0):

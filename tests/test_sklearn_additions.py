@@ -82,6 +82,23 @@ def test_validation_labels_are_classes_of_the_fit(wine):
         MLPClassifier(max_iter=2).fit(X, indicator, validation_data=(X, indicator[:, :2]))
 
 
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_what_is_wrong_with_validation_data_is_said_of_it(kind):
+    X, y = np.eye(10)[:, :2], np.arange(10) % 2
+    nan = np.where(np.arange(10) == 3, np.nan, 1.0)
+    for data, says in (
+        ((X[:, :1], y), "X has 1 features"),
+        ((X * nan[:, None], y), "Input X contains NaN"),
+        ((X, y[:5]), "inconsistent numbers of samples"),
+        ((X, y * nan), "y contains NaN"),
+        ((X, None), "y is None"),
+        ((X, y, y[:3]), "sample_weight"),
+        ((X, np.stack([y, y, y], axis=1)), "y: expected 1 values|labels of the shape"),
+    ):
+        with pytest.raises(ValueError, match=f"^validation_data: .*({says})"):
+            kind(max_iter=2).fit(X, y, validation_data=data)
+
+
 def test_monitor(wine, diabetes):
     X, y = wine
     e = MLPClassifier(early_stopping=True, monitor="loss", max_iter=15, random_state=0).fit(X, y)

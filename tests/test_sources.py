@@ -173,12 +173,13 @@ def test_duckdb(tmp_path, rng):
     with duckdb.connect(path) as connection:
         connection.execute(
             "CREATE TABLE t AS SELECT 1000 - range AS id, range % 3 AS k, "
-            "(2::HUGEINT ** 100 + range)::HUGEINT AS huge, range::DECIMAL(9, 2) / 10 AS y "
+            f"{2**100}::HUGEINT + range AS huge, range::DECIMAL(9, 2) / 10 AS y "
             "FROM range(1000)"
         )
     table = read([path])
     assert table.columns["id"].tolist() == list(range(1000, 0, -1))
-    assert table.columns["huge"][0] == 2.0**100 and "128 bits" in table.notes[-1]
+    assert table.columns["huge"][0] == 2.0**100
+    assert any("beyond 2**53" in note and "'huge'" in note for note in table.notes)
     np.testing.assert_array_equal(table.target, np.arange(1000) / 10)
     again = read([path], ColumnChoice(sql="SELECT k, avg(id) m, sum(y) y FROM t GROUP BY k"))
     assert again.columns["k"].tolist() == [0, 1, 2] and "sorted by all" in again.notes[0]

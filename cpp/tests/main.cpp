@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Runs the tests of the core, or those whose names contain the argument.
+// Runs the tests of the core, or those whose names contain the argument; after a minus, all others.
 #include <chrono>
 #include <cstdio>
 #include <exception>
@@ -8,10 +8,13 @@
 
 int main(int count, char** arguments) {
   using Clock = std::chrono::steady_clock;
-  const std::string wanted = count > 1 ? arguments[1] : "";
+  const std::string argument = count > 1 ? arguments[1] : "";
+  const bool others = !argument.empty() && argument[0] == '-';
+  const std::string wanted = argument.substr(others ? 1 : 0);
   int failed = 0, run = 0;
   for (const fastrelu::tests::Test& test : fastrelu::tests::all_tests()) {
-    if (std::string(test.name).find(wanted) == std::string::npos) continue;
+    const bool named = std::string(test.name).find(wanted) != std::string::npos;
+    if (named == others) continue;
     ++run;
     const auto began = Clock::now();
     std::string problem;

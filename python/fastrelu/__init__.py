@@ -8,6 +8,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from fastrelu import _core as _core  # what the environment asks for is refused here and now
+from fastrelu import _thread_limits
+
+_thread_limits.follow()
 
 if TYPE_CHECKING:
     from fastrelu import convergence as convergence
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from fastrelu._version import __version__
     from fastrelu.data_set import Block, BlockSource, DataSet, Evaluation, LossSums
     from fastrelu.divergence import DivergenceError
+    from fastrelu.ensemble import Ensemble
     from fastrelu.exact.maximum import maximum, minimum
     from fastrelu.exact.piecewise import PiecewiseLinear
     from fastrelu.functional import linear_relu, relu, relu_backward
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
     from fastrelu.network import Cache, Gradients, Network
     from fastrelu.optimizers import SGD, Adam, AdamW
     from fastrelu.population import Population
+    from fastrelu.tabular import TabularClassifier as TabularClassifier
+    from fastrelu.tabular import TabularRegressor as TabularRegressor
     from fastrelu.trainer import Trainer
 
 #: Where each name is.
@@ -51,6 +57,7 @@ _MODULES = {
     ),
     **dict.fromkeys(("Block", "BlockSource", "DataSet", "Evaluation", "LossSums"), "data_set"),
     **dict.fromkeys(("DivergenceError",), "divergence"),
+    **dict.fromkeys(("Ensemble",), "ensemble"),
     **dict.fromkeys(("maximum", "minimum"), "exact.maximum"),
     **dict.fromkeys(("PiecewiseLinear",), "exact.piecewise"),
     **dict.fromkeys(("linear_relu", "relu", "relu_backward"), "functional"),
@@ -60,13 +67,15 @@ _MODULES = {
     **dict.fromkeys(("Cache", "Gradients", "Network"), "network"),
     **dict.fromkeys(("SGD", "Adam", "AdamW"), "optimizers"),
     **dict.fromkeys(("Population",), "population"),
+    **dict.fromkeys(("TabularClassifier", "TabularRegressor"), "tabular"),
     **dict.fromkeys(("Trainer",), "trainer"),
 }
 _SUBMODULES = (
-    "checkpoint", "convergence", "data_set", "divergence", "epoch", "exact", "functional",
-    "history", "losses",
-    "metrics", "mlp", "model_file", "network", "optimizers", "plot", "population",
-    "random", "reference", "schedules", "standardize", "trainer", "training", "whole_files",
+    "checkpoint", "conformal", "convergence", "data_set", "divergence", "ensemble", "epoch",
+    "exact", "functional", "history", "losses", "metrics",
+    "mlp", "model_file", "network", "optimizers", "plot", "population",
+    "random", "reference", "schedules", "selftest", "standardize", "tabular",
+    "trainer", "training", "whole_files",
 )  # fmt: skip
 
 __all__ = [
@@ -78,6 +87,7 @@ __all__ = [
     "Cache",
     "DataSet",
     "DivergenceError",
+    "Ensemble",
     "EpochRecord",
     "Evaluation",
     "Gradients",
@@ -113,7 +123,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"fastrelu.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module 'fastrelu' has no attribute {name!r}")
-    if _MODULES[name] == "mlp":
+    if _MODULES[name] in ("mlp", "tabular"):
         try:
             importlib.import_module("sklearn")
         except ImportError as error:

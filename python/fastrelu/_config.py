@@ -16,8 +16,10 @@ def set_num_threads(n: int) -> None:
     ----------
     n : int
         1 to 1024; it may be more than there are cores. Results do not depend on it. Until it is
-        set, the number is that in the environment variable ``FASTRELU_NUM_THREADS``, or else the
-        number of cores that this process may use.
+        set, the number is that in the environment variable ``FASTRELU_NUM_THREADS``, else that in
+        ``OMP_NUM_THREADS``, else 1 in a worker of joblib's (loky), else the number of cores that
+        this process may use: those of its affinity mask, and no more than the CPU quotas of its
+        control groups allow, as they are now. The limits of threadpoolctl set it too.
 
     Raises
     ------

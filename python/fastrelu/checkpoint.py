@@ -84,6 +84,11 @@ class CheckpointMethods:
         FileNotFoundError, ValueError
             If there is no such file, it is not a checkpoint, or its learning rate is missing.
 
+        Warns
+        -----
+        RuntimeWarning
+            If parameters are NaN or infinite; they are loaded all the same.
+
         Examples
         --------
         See `save_checkpoint`. A new learning rate takes the place of the one saved:
@@ -101,7 +106,9 @@ class CheckpointMethods:
         from fastrelu import model_file
 
         content = model_file.read(path, FORMAT)
-        return cls.from_checkpoint_content(*content, learning_rate=learning_rate)
+        trainer = cls.from_checkpoint_content(*content, learning_rate=learning_rate)
+        model_file.warn_unless_finite(path, cast("Trainer", trainer).network)
+        return trainer
 
     def checkpoint_content(self) -> tuple[Arrays, dict[str, str]]:
         """Return what a checkpoint holds, to keep it in a place of your own.

@@ -140,7 +140,7 @@ class Block(NamedTuple):
     Attributes
     ----------
     X : ndarray, (m, n_inputs)
-        Rows; finite numbers, which are not checked again.
+        Rows.
     y : ndarray
         Their targets, as `Trainer.fit` takes them.
     sample_weight : ndarray of float64, (m,), or None

@@ -174,7 +174,8 @@ class EpochMethods:
         Raises
         ------
         TypeError, ValueError
-            If an argument does not fit; nothing has changed then.
+            If an argument does not fit; nothing has changed then. If a block does not, or has
+            infinities or NaN; the blocks before it have been trained on, and the epoch stays open.
         DivergenceError
             If a loss or the parameters are no longer finite.
         KeyboardInterrupt
@@ -242,12 +243,14 @@ class EpochMethods:
         stop: Stop | None,
         sampling: Sampling,
         validation: DataSet | None,
+        check_finite: bool | None = None,
     ) -> EpochRecord | None:
+        finite = self.check_finite if check_finite is None else bool(check_finite)
         state = self._core.state
         before = self._seconds if state["in_epoch"] else 0.0
         began = time.perf_counter()
         try:
-            rates = run(self, state, data, _poll(stop), sampling)
+            rates = run(self, state, data, _poll(stop), sampling, finite)
         finally:
             seconds = self._seconds = before + time.perf_counter() - began
         if rates is None:
@@ -358,13 +361,15 @@ def run(
     data: DataSet | BlockSource,
     poll: Poll | None,
     sampling: Sampling,
+    check_finite: bool,
 ) -> NDArray[Any] | None:
     """Go on with the open epoch or begin one, from the state that the core is in.
 
+    `check_finite`: whether infinities and NaN in blocks are refused; a data set has been checked.
     Returns the learning rates of the steps taken last; None if `poll` has ended it before its end.
     """
     if not isinstance(data, DataSet):
-        return _run_blocks(trainer, data, poll)
+        return _run_blocks(trainer, data, poll, check_finite)
     core = trainer._core
     steps = core.steps_in_epoch(data.n_rows, sampling)
     if state["in_epoch"]:
@@ -388,7 +393,7 @@ def end_run(core: CoreTrainer) -> None:
 
 
 def _run_blocks(
-    trainer: EpochMethods, source: BlockSource, poll: Poll | None
+    trainer: EpochMethods, source: BlockSource, poll: Poll | None, check_finite: bool
 ) -> NDArray[Any] | None:
     core, batch = trainer._core, trainer.batch_size
     while True:
@@ -398,7 +403,10 @@ def _run_blocks(
             epoch, place = epoch + 1, 0
         number, done = divmod(place, source.block_rows // batch)
         block = source.block(epoch, number)
-        data = core.data(block.X, block.y, block.sample_weight, False)
+        try:
+            data = core.data(block.X, block.y, block.sample_weight, check_finite)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"block {number} of epoch {epoch}: {error}") from error
         order = block.order[done * batch :]
         steps = -(-len(order) // batch)
         rates = _rates(trainer, state["step"] + 1, steps)

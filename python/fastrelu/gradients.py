@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastrelu import _core
@@ -272,42 +271,3 @@ class GradientMethods:
         net = cast("Network", self)
         core = net._core_trainer(loss)
         return core.data_loss(X, y, sample_weight, net._finite(check_finite))
-
-    def jacobian(self, X: MatrixLike, *, check_finite: bool | None = None) -> Array:
-        """Return the derivatives of the outputs with respect to the inputs, for each row.
-
-        Parameters
-        ----------
-        X : array_like or sparse matrix, (n, d_in) or (d_in,)
-            Rows, or one row.
-        check_finite : bool, optional
-            Whether infinities and NaN in X are refused; by default the network's own setting.
-
-        Returns
-        -------
-        ndarray, (n, d_out, d_in) or (d_out, d_in)
-            Of the network's dtype.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If X does not fit.
-        RuntimeError
-            If a step or fit is running on the network in another thread.
-
-        Examples
-        --------
-        >>> import fastrelu
-        >>> net = fastrelu.Network([2, 1])
-        >>> net.parameters[:] = [1, 2, 0]
-        >>> net.jacobian([5, 6])
-        array([[1., 2.]], dtype=float32)
-        """
-        net = cast("Network", self)
-        out, cache = net.forward_cached(X, check_finite=check_finite)
-        rows = []
-        for o in range(out.shape[-1]):
-            unit = np.zeros_like(out)
-            unit[..., o] = 1
-            rows.append(net._backward(cache, unit, False, True)[1])
-        return np.stack(rows, axis=-2)

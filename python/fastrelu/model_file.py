@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import whole_files
@@ -25,6 +27,7 @@ __all__ = [
     "network_from",
     "read",
     "save_network",
+    "warn_unless_finite",
     "write",
 ]
 
@@ -144,11 +147,13 @@ def read(path: Any, kind: str, *others: str) -> tuple[Arrays, dict[str, str]]:
     except SafetensorError as error:
         raise FileError(f"{os.fspath(path)!r} is not a safetensors file ({error})") from error
     if metadata.get("format") not in (kind, *others):
-        ensemble = metadata.get("format") == "fastrelu.ensemble"
+        other = ""
+        if metadata.get("format") == "fastrelu.ensemble":
+            loads = "training.load_model" if "pipeline" in metadata else "Ensemble.load"
+            other = f"; fastrelu.{loads} loads its networks together"
         raise FileError(
             f"expected a {kind} file, got format {metadata.get('format')!r} in "
-            f"{os.fspath(path)!r}"
-            + ("; fastrelu.training.load_model loads its networks together" if ensemble else "")
+            f"{os.fspath(path)!r}{other}"
         )
     version = metadata.get("format_version", "")
     if not version.isdigit() or int(version) > FORMAT_VERSION:
@@ -318,6 +323,11 @@ def load(path: Any) -> Network:
     FileNotFoundError, ValueError
         If there is no such file, or it is not a network of this or an earlier format version.
 
+    Warns
+    -----
+    RuntimeWarning
+        If parameters are NaN or infinite; they are loaded all the same.
+
     Examples
     --------
     >>> import tempfile
@@ -332,6 +342,39 @@ def load(path: Any) -> Network:
     True
     """
     try:
-        return network_from(*read(path, "fastrelu.network"))
+        net = network_from(*read(path, "fastrelu.network"))
     except FileError as error:
         raise ValueError(str(error)) from error
+    warn_unless_finite(path, net)
+    return net
+
+
+def warn_unless_finite(path: Any, net: Network) -> None:
+    """Warn if a file's network has parameters that are no finite numbers.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, for the message.
+    net : Network
+        The network that was read from it.
+
+    Warns
+    -----
+    RuntimeWarning
+        If some are NaN or infinite: what such a network computes is of no use.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> from fastrelu import model_file
+    >>> model_file.warn_unless_finite("net.safetensors", fastrelu.Network([2, 1]))
+    """
+    bad = net.n_parameters - int(np.isfinite(net.parameters).sum())
+    if bad:
+        warnings.warn(
+            f"path: {bad} of the {net.n_parameters} parameters in {os.fspath(path)!r} are not "
+            "finite numbers: its training has diverged, or the file is damaged",
+            RuntimeWarning,
+            stacklevel=3,
+        )

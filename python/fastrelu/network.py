@@ -18,6 +18,7 @@ from fastrelu.exact.methods import PieceMethods
 from fastrelu.gradients import GradientMethods, Gradients
 from fastrelu.losses import Loss, as_loss
 from fastrelu.optimizers import SGD, core_options
+from fastrelu.row_derivatives import RowDerivativeMethods
 
 Array = NDArray[Any]
 __all__ = ["Cache", "Gradients", "Network"]
@@ -26,7 +27,7 @@ ACTIVATIONS = tuple(_catalogue.ACTIVATIONS)
 
 @_core.fast_call
 @_catalogue.with_names
-class Network(PieceMethods, GradientMethods, _core.Network):
+class Network(PieceMethods, GradientMethods, RowDerivativeMethods, _core.Network):
     """A fully connected network: hidden layers with an activation, then a linear output layer.
 
     Parameters
@@ -364,6 +365,7 @@ def _activations(activation: str | Sequence[str], hidden: int) -> list[str]:
             raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {name!r}")
     if len(names) != hidden:
         raise ValueError(
-            f"activation: expected {hidden} names, one for each hidden layer, got {names}"
+            "activation: expected one name, or a list of one for each hidden layer "
+            f"({hidden} in all), got {names}"
         )
     return names

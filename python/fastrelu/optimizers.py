@@ -293,7 +293,7 @@ def as_optimizer(optimizer: Any, **settings: Any) -> Optimizer:
     if not isinstance(optimizer, str):
         raise TypeError(f"optimizer: expected {expected}, got {optimizer!r}")
     if optimizer not in _classes:
-        raise ValueError(f"optimizer: expected {expected}, got {optimizer}")
+        raise ValueError(f"optimizer: expected {expected}, got {optimizer!r}")
     return _classes[optimizer](**settings)
 
 

@@ -6,21 +6,24 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastrelu import _core, epoch, optimizers
+from fastrelu import _core
 from fastrelu._arguments import MatrixLike, real_number, whole_number
 from fastrelu._members import files
-from fastrelu._members.member import Course, Member, as_member
+from fastrelu._members.member import Member, as_member
 from fastrelu._members.progress import MembersProgress
 from fastrelu._members.rows import MemberRows
-from fastrelu.divergence import DivergenceError
-from fastrelu.history import Callback, EpochRecord, History, call_callbacks, checked_callbacks
+from fastrelu._members.run import MemberRun, run_members
+from fastrelu.history import Callback, History, checked_callbacks
 from fastrelu.network import Network
 from fastrelu.optimizers import LearningRate
+
+if TYPE_CHECKING:
+    from fastrelu.ensemble import Ensemble
 
 __all__ = ["Member", "Population"]
 
@@ -208,7 +211,7 @@ class Population:
             rows = MemberRows(X, y, sample_weight, validation_data)
             for member in self.members:
                 self._check_patience(member, patience, validation_data)
-            runs = [_Run(member, rows, calls, patience) for member in self.members]
+            runs = [MemberRun(member, rows, calls, patience) for member in self.members]
             for run in runs:
                 run.begin(epochs, self._unfinished)
             self._unfinished = True
@@ -228,7 +231,7 @@ class Population:
                 "got neither"
             )
 
-    def _run(self, runs: list[_Run], progress: bool, checkpoint: Any, every: float) -> None:
+    def _run(self, runs: list[MemberRun], progress: bool, checkpoint: Any, every: float) -> None:
         """Run the core until all members have ended, with pauses for checkpoints."""
         members = self.members
         bar = MembersProgress(members, sum(m.epochs_left for m in members)) if progress else None
@@ -248,7 +251,7 @@ class Population:
 
                 asked = on_poll if bar is not None or pause_at is not None else None
                 open_runs = [run for run in runs if run.member.epochs_left > 0]
-                finished, of_runs = _run_core(open_runs, asked)
+                finished, of_runs = run_members(open_runs, asked)
                 made += of_runs
                 if not finished:
                     self.save_checkpoint(checkpoint)
@@ -279,8 +282,7 @@ class Population:
         Returns
         -------
         ndarray, (members, n, d_out)
-            What `Network.predict_proba` gives for the loss of each member, and for losses with an
-            identity link the outputs themselves.
+            What `Network.predict_proba` gives for the loss of each member.
 
         Raises
         ------
@@ -300,15 +302,36 @@ class Population:
                 f"X: expected members with the same number of outputs, got {sorted(outputs)}; "
                 "networks[i](X) gives those of one"
             )
-        predictions = []
-        for member in self.members:
-            link = member.trainer.loss.info.link
-            net = member.network
-            if link == "identity":
-                predictions.append(net(X))
-            else:
-                predictions.append(net.predict_proba(X, member.trainer.loss.name))
-        return np.stack(predictions)
+        return np.stack([m.network.predict_proba(X, m.trainer.loss) for m in self.members])
+
+    def ensemble(self) -> Ensemble:
+        """Return the members as networks that predict together.
+
+        Returns
+        -------
+        Ensemble
+            Of the networks themselves: what trains them later changes it.
+
+        Raises
+        ------
+        ValueError
+            If the members differ in their inputs, outputs or losses.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> population = fastrelu.Population([{"layer_sizes": [2, n, 1]} for n in (3, 4)])
+        >>> population.ensemble()
+        <fastrelu.Ensemble of 2 networks, 2 inputs, 1 outputs, squared_error>
+        """
+        from fastrelu.ensemble import Ensemble
+
+        kinds = {repr(member.trainer.loss) for member in self.members}
+        if len(kinds) > 1:
+            raise ValueError(
+                f"loss: expected members with one loss, got {', '.join(sorted(kinds))}"
+            )
+        return Ensemble(self.networks, self.members[0].trainer.loss)
 
     def save_checkpoint(self, path: Any) -> None:
         """Write a checkpoint, from which training goes on to the same bits, to a safetensors file.
@@ -387,106 +410,3 @@ class Population:
         self = cls.__new__(cls)
         self._take(*files.read(path, dict(learning_rates or {})))
         return self
-
-
-class _Run:
-    """A member's part in one fit: its rows, and what happens after its epochs."""
-
-    def __init__(
-        self, member: Member, rows: MemberRows, calls: list[Callback], patience: int | None
-    ) -> None:
-        self.member, self._calls = member, calls
-        self._data, self._order = rows.training(member)
-        self._validation = rows.validation(member)
-        self._patience = member.patience if member.patience is not None else patience
-        self._n_rows = self._data.n_rows if self._order is None else len(self._order)
-        self._asks = self._validation is not None or bool(calls)
-        try:
-            epoch.require_epoch_of(member.trainer, self._n_rows, member.sampling)
-        except ValueError as error:
-            raise ValueError(f"{member}: {error}") from error
-
-    def begin(self, epochs: int, goes_on: bool) -> None:
-        """Set where the member's fit ends: from where it began, if it goes on with one."""
-        member = self.member
-        if not goes_on:
-            history = History(metric=member.trainer.loss.info.metric)
-            member.course = Course(first_epoch=member.trainer.n_epochs, history=history)
-            member.diverged = None
-        epochs = epochs if member.epochs is None else member.epochs
-        member.course.last_epoch = member.course.first_epoch + epochs
-        if member.epochs_left == 0:
-            member.restore_best()
-
-    def for_core(self) -> dict[str, Any]:
-        """Return what the core needs to know of the member."""
-        trainer = self.member.trainer
-        rate = trainer.optimizer.learning_rate
-        return {
-            "trainer": trainer._core,
-            "data": self._data.core,
-            "rows": self._order,
-            "rates": self._next_rates if callable(rate) else float(rate),
-            "epochs": self.member.epochs_left,
-            "sampling": self.member.sampling,
-            "asks": self._asks,
-        }
-
-    def _next_rates(self, steps: int) -> NDArray[np.float64]:
-        trainer = self.member.trainer
-        rates = optimizers.learning_rates(trainer.optimizer, trainer.n_steps + 1, steps)
-        return np.ascontiguousarray(rates, np.float64)
-
-    def after_epoch(self, loss: float, rate: float, seconds: float) -> bool:
-        """Evaluate the member, and say whether it ends here."""
-        member, course = self.member, self.member.course
-        record = self._record(loss, rate, seconds)
-        if self._validation is not None:
-            evaluated = member.trainer._evaluated(self._validation)
-            record["val_loss"], record["val_metric"], _ = evaluated
-        course.note(record, member.network.parameters, self._patience)
-        course.stopped = call_callbacks(self._calls, member, record) or course.stopped
-        if member.epochs_left > 0:
-            return False
-        member.restore_best()
-        return True
-
-    def after(self, numbers: NDArray[np.float64]) -> None:
-        """Take in what the core has left: epochs that nobody asked for, and a divergence."""
-        if not self._asks:
-            history = self.member.course.history
-            loss, rate, seconds = numbers.T
-            history.loss += loss.tolist()
-            history.learning_rate += rate.tolist()
-            history.seconds += seconds.tolist()
-            history.rows_per_second += (self._n_rows / np.maximum(seconds, 1e-9)).tolist()
-        divergence = self.member.trainer._core.divergence
-        if divergence is not None:
-            self.member.diverged = DivergenceError(*divergence)
-            self.member.course.stopped = True
-
-    def _record(self, loss: float, rate: float, seconds: float) -> EpochRecord:
-        course = self.member.course
-        return EpochRecord(
-            epoch=course.first_epoch + len(course.history) + 1,
-            loss=loss,
-            learning_rate=rate,
-            seconds=seconds,
-            rows_per_second=self._n_rows / max(seconds, 1e-9),
-        )
-
-
-def _run_core(runs: list[_Run], on_poll: Any) -> tuple[bool, int]:
-    """Run these members: whether all have ended, and how many epochs they have made."""
-    numbers: list[NDArray[np.float64]] = []
-    try:
-        finished = _core.run_population(
-            [run.for_core() for run in runs],
-            lambda i, *of_epoch: runs[i].after_epoch(*of_epoch),
-            on_poll,
-            numbers,
-        )
-    finally:
-        for run, of_run in zip(runs, numbers, strict=False):
-            run.after(of_run)
-    return finished, sum(map(len, numbers))

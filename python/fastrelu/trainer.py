@@ -230,8 +230,8 @@ class Trainer(EpochMethods, CheckpointMethods):
             How the rows of a step are drawn: the next ones of a shuffled order; a uniform subset of
             all rows, independent of the other steps; or one row after another from all rows.
         check_finite : bool, optional
-            Whether infinities and NaN in the data are refused; by default the trainer's own
-            setting.
+            Whether infinities and NaN in the data are refused, those of a `BlockSource` block by
+            block; by default the trainer's own setting.
 
         Returns
         -------
@@ -275,7 +275,7 @@ class Trainer(EpochMethods, CheckpointMethods):
                 self._core.forget_kept()
                 try:
                     for _ in range(epochs + self.epoch_open):
-                        record = self._one_epoch(data, None, sampling, validation)
+                        record = self._one_epoch(data, None, sampling, validation, check_finite)
                         assert record is not None
                         history.append(record)
                         if call_callbacks(calls, self, record):

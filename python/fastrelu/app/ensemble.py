@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +14,8 @@ from fastrelu import Network, model_file
 from fastrelu.app import metrics
 from fastrelu.app.metrics import Scores
 from fastrelu.app.preprocess import Examples, Target
+from fastrelu.ensemble import FORMAT, networks_content, networks_from
 from fastrelu.losses import Loss
-
-FORMAT = "fastrelu.ensemble"
 
 
 class Ensemble:
@@ -68,8 +66,8 @@ def link_of(loss: Loss) -> str:
     return "exp" if loss.info.link == "log" else loss.info.link
 
 
-def evaluate(ensemble: Ensemble, rows: Examples, target: Target, loss: Loss) -> Scores:
-    """Return an ensemble's scores on some rows.
+def evaluate(ensemble: Ensemble, batches: Iterable[Examples], target: Target, loss: Loss) -> Scores:
+    """Return an ensemble's scores on rows that come in batches.
 
     The loss is that of the combined outputs, found by a network that hands its inputs through.
     """
@@ -77,8 +75,8 @@ def evaluate(ensemble: Ensemble, rows: Examples, target: Target, loss: Loss) -> 
     through = Network([n, n], dtype="float64", seed=0)
     through.weights[0][...] = np.eye(n)
     through.biases[0][...] = 0
-    batches = (replace(batch, X=ensemble.forward(batch.X)) for batch in rows.batches())
-    return metrics.evaluate(through, batches, target, loss)
+    combined = (replace(batch, X=ensemble.forward(batch.X)) for batch in batches)
+    return metrics.evaluate(through, combined, target, loss)
 
 
 def content(network: Network | Ensemble) -> tuple[model_file.Arrays, dict[str, str]]:
@@ -86,28 +84,11 @@ def content(network: Network | Ensemble) -> tuple[model_file.Arrays, dict[str, s
     if isinstance(network, Network):
         arrays, metadata = model_file.network_content(network)
         return arrays, {"format": "fastrelu.network", **metadata}
-    arrays, metadata = {}, {}
-    for k, net in enumerate(network.networks):
-        own, metadata = model_file.network_content(net)
-        arrays |= {f"member.{k}.{name}": array for name, array in own.items()}
-    about = {"members": len(network.networks), "link": network.link}
-    return arrays, {"format": FORMAT, **metadata, "ensemble": json.dumps(about)}
+    return networks_content(network.networks, network.link)
 
 
 def from_content(arrays: model_file.Arrays, metadata: dict[str, str]) -> Network | Ensemble:
     """Return what `content` described; ValueError if it is damaged."""
     if metadata["format"] != FORMAT:
         return model_file.network_from(arrays, metadata)
-    try:
-        about = json.loads(metadata["ensemble"])
-        count, link = int(about["members"]), str(about["link"])
-        if count < 1 or link not in ("softmax", "identity", "exp"):
-            raise ValueError(f"{count} members, link {link!r}")
-    except (KeyError, TypeError, ValueError) as error:
-        raise model_file.FileError(f"the model file is damaged ({error!r})") from error
-    networks = []
-    for k in range(count):
-        start = f"member.{k}."
-        own = {name[len(start) :]: a for name, a in arrays.items() if name.startswith(start)}
-        networks.append(model_file.network_from(own, metadata))
-    return Ensemble(networks, link)
+    return Ensemble(*networks_from(arrays, metadata))

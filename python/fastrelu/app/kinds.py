@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 DIGITS_ALONE = re.compile("(?:%[YmdHMSyjf])+")  # a format of dates that look like numbers
@@ -250,11 +251,25 @@ class DateFormats(Kind):
                 r"(?:[^%=]+=)?(?:ymd|dmy|mdy|[^%]*%.*)", each, re.DOTALL
             ):
                 raise self.error(value)
+            form = each if "%" in each.partition("=")[0] else each.rpartition("=")[2]
+            if not _is_format(form):
+                raise ValueError(f"expected a format as strptime's, such as %d.%m.%Y, got {form!r}")
             if DIGITS_ALONE.fullmatch(each):
                 raise ValueError(
                     f"a date as {each} looks like a number: name its column, as in COL={each}"
                 )
         return tuple(values)
+
+
+def _is_format(form: str) -> bool:
+    """Return whether strptime takes a format; it says so only while it reads a text."""
+    try:
+        datetime.strptime("", form)
+    except re.error:  # a part twice
+        return False
+    except ValueError as error:
+        return "does not match" in str(error)
+    return True
 
 
 @dataclass(frozen=True)

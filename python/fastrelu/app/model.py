@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import losses, model_file
-from fastrelu.app import ensemble
+from fastrelu.app import described, ensemble
+from fastrelu.app.data.meaning import Reading
 from fastrelu.app.data.readers.object_types import ObjectColumn
 from fastrelu.app.data.readers.values import as_target, as_weights, row_number
 from fastrelu.app.errors import DataError, DataWarning, RowsError
@@ -22,6 +23,7 @@ from fastrelu.app.metrics import Scores
 from fastrelu.app.preprocess import Inputs, Target
 from fastrelu.app.run_folder import MODEL
 from fastrelu.app.table_model import TableModel
+from fastrelu.ensemble import FORMAT as ENSEMBLE
 
 NETWORK, PIPELINE, VERSION = "fastrelu.network", "pipeline", 1
 
@@ -271,6 +273,49 @@ class Model(TableModel):
         return f"<fastrelu.training.Model of {self.target_name!r}, {self.task}, {sizes}>"
 
 
+def _metrics(plain: Any, what: str) -> dict[str, Any]:
+    """Return the metrics of one part; one that cannot be computed is None."""
+    found = described.mapping(plain, what, described.anything)
+    for name, value in found.items():
+        if value is not None:
+            described.number(value, f"{what}.{name}")
+    return found
+
+
+def _about(plain: Any) -> dict[str, Any]:
+    """Return what else a file says of its model, the parts that are used looked at."""
+    about = described.mapping(plain, "about", described.anything)
+    described.mapping(about.get("metrics") or {}, "metrics", _metrics)
+    described.mapping(about.get("rows") or {}, "rows", described.whole)
+    for key in ("epochs", "epoch_used"):
+        if about.get(key) is not None:
+            described.whole(about[key], key)
+    described.text(about.get("fastrelu", ""), "fastrelu")
+    if about.get("reading") is not None:
+        Reading.from_description(about["reading"])
+    return about
+
+
+def _require_fit(model: Model) -> None:
+    """Raise ValueError unless a model's network, preprocessing, target and loss fit each other."""
+    network, inputs, target = model.network, model.inputs, model.target
+    networks = network.networks if isinstance(network, ensemble.Ensemble) else [network]
+    sizes = (inputs.n_inputs, target.n_outputs)
+    for net in networks:
+        if (net.layer_sizes[0], net.layer_sizes[-1]) != sizes:
+            raise described.refused(net.layer_sizes, "layer_sizes", f"{sizes[0]}, ..., {sizes[1]}")
+        if net.scale != float(net.dtype.type(inputs.scale)):
+            raise described.refused(net.scale, "scale", f"{inputs.scale!r}, as the inputs need it")
+        if not np.isfinite(net.parameters).all():
+            raise ValueError("the network's parameters are not all finite numbers")
+    labels = model.loss.info.domain.labels
+    if labels != (target.task == "classification"):
+        raise described.refused(model.loss.name, "loss", f"one for {target.task}")
+    losses.core_options(model.loss, target.n_outputs)  # its numbers fit
+    if isinstance(network, ensemble.Ensemble):
+        described.one_of(network.link, "link", [ensemble.link_of(model.loss)])
+
+
 def load_model(path: str | os.PathLike[str]) -> Model:
     """Return the model that ``fastrelu train --out DIR`` wrote.
 
@@ -308,7 +353,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         if not file.is_file():
             raise DataError(f"{path}: holds no {MODEL}; is the training finished?")
     try:
-        arrays, metadata = model_file.read(file, NETWORK, ensemble.FORMAT)
+        arrays, metadata = model_file.read(file, NETWORK, ENSEMBLE)
         network = ensemble.from_content(arrays, metadata)
     except (ValueError, OSError) as error:
         reason = getattr(error, "reason", error)
@@ -319,17 +364,19 @@ def load_model(path: str | os.PathLike[str]) -> Model:
             f"fastrelu.load({str(file)!r}) loads it"
         )
     try:
-        pipeline = json.loads(metadata[PIPELINE])
-        if pipeline["version"] > VERSION:
+        pipeline = described.parsed(metadata[PIPELINE])
+        if described.whole(pipeline["version"], "version") > VERSION:
             raise DataError(f"{file}: written by a later fastrelu; this one is too old for it")
-        return Model(
+        model = Model(
             network,
             Inputs.from_description(pipeline["inputs"]),
             Target.from_description(pipeline["target"]),
-            pipeline["target_name"],
+            described.text(pipeline["target_name"], "target_name"),
             losses.from_settings(pipeline["loss"]),
-            pipeline["about"],
+            _about(pipeline["about"]),
         )
+        _require_fit(model)
+        return model
     except (DataError, MemoryError):
         raise
     except Exception as error:  # what a file holds may lead to any

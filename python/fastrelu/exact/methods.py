@@ -337,3 +337,65 @@ class PieceMethods:
         from fastrelu.exact.milp import to_milp
 
         to_milp(cast("Network", self), path, bounds, output, sense)
+
+    def to_program(
+        self,
+        bounds: ArrayLike,
+        output: int | ArrayLike = 0,
+        sense: Literal["max", "min"] = "max",
+        *,
+        backend: str = "highspy",
+        prefix: str = "",
+        model: Any = None,
+    ) -> Any:
+        """Return the program of `to_milp` as a model object of a solver or modelling package.
+
+        Parameters
+        ----------
+        bounds : array_like, (d_in, 2)
+            One (low, high) for each input, low <= high.
+        output : int or array_like, (d_out,)
+            The output to optimise, counted from 0; or a weight for each output: the objective is
+            then their weighted sum.
+        sense : {"max", "min"}
+            Whether to maximise or minimise it.
+        backend : {"highspy", "pyscipopt", "pyomo", "gurobipy"}
+            The package, which has to be installed.
+        prefix : str
+            What the names of variables and constraints begin with, so that several networks fit in
+            one model: letters, digits and underscores, no digit first.
+        model : object, optional
+            A model of that package to which the program is added, and its objective to the one that
+            is there (`sense` is then that of the sum); by default a new one, which is silent.
+
+        Returns
+        -------
+        highspy.Highs, pyscipopt.Model, pyomo.environ.ConcreteModel or gurobipy.Model
+            The model. Its variables are named as in the file of `to_milp`: ``x0``, ``x1``, ... are
+            the inputs and ``y0``, ``y1``, ... the outputs, behind the prefix. An output of unusual
+            size is also there in units of its own, as ``sy0``; inputs and outputs below 1e-8 are
+            there in such units alone (``t0``, ``sy0``). The objective is in the outputs' own units.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `to_milp`; or if `backend` or `prefix` is not as described.
+        ImportError
+            If the package is not installed.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([2, 2, 1], dtype="float64")
+        >>> net.weights[0][...] = [[1, 1], [1, -1]]
+        >>> net.weights[1][...] = 1  # net(x) = max(0, x1 + x2) + max(0, x1 - x2)
+        >>> highs = net.to_program([(2, 3), (-3, 1)])
+        >>> status = highs.run()
+        >>> round(highs.getInfo().objective_function_value, 6)
+        6.0
+        """
+        from fastrelu.exact.milp import program_of
+        from fastrelu.exact.program_models import as_model
+
+        program = program_of(cast("Network", self), bounds, output, sense)
+        return as_model(program, backend, prefix, model)

@@ -341,6 +341,33 @@ class Network:
         total, weight_sum, gradients = minibatch_gradient(self, X, y, loss, sample_weight, [rows])
         return reported_loss(total, weight_sum), gradients
 
+    def per_sample_gradients(
+        self, X: ArrayLike, y: ArrayLike, loss: Any = "squared_error"
+    ) -> Array:
+        """Return the gradient of each row's own loss, that of a minibatch with this row alone.
+
+        Parameters
+        ----------
+        X, y, loss
+            As for `loss_and_gradient`.
+
+        Returns
+        -------
+        ndarray, (n, n_parameters)
+            The gradients, each in the order of `parameters`.
+
+        Examples
+        --------
+        >>> from fastrelu import reference
+        >>> net = reference.Network([2, 1])
+        >>> net.set_parameters([1, 2, 0])
+        >>> net.per_sample_gradients([[1, 1], [1, 0]], [1, 1])
+        array([[2., 2., 2.],
+               [0., 0., 0.]], dtype=float32)
+        """
+        rows = np.arange(len(as_rows(X)))[:, np.newaxis]
+        return np.stack([minibatch_gradient(self, X, y, loss, None, [r])[2].flat for r in rows])
+
     def loss(
         self,
         X: ArrayLike,

@@ -270,13 +270,23 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 "validation_data: expected (X, y) or (X, y, sample_weight), got "
                 f"{type(data).__name__}"
             )
-        X, y, weight = (*data, None)[:3]
+        try:
+            return self._checked_validation(*data, dtype=dtype)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"validation_data: {error}") from error
+
+    def _checked_validation(self, X: Any, y: Any, weight: Any = None, *, dtype: Any) -> Validation:
         X, y = self._check_more(X, y)
         if weight is not None:
             weight = _check_sample_weight(weight, X)
         if is_classifier(self):
             require_known_classes(self._label_binarizer, y)
         targets = self._targets(y, dtype)
+        if self._count_outputs(targets) != self.n_outputs_:
+            raise ValueError(
+                f"y: expected {self.n_outputs_} values in each row, as in the fit's y, got the "
+                f"shape {np.shape(y)}"
+            )
         return Validation(self, as_csr(X), targets.core, targets.labels, weight)
 
     def _check_more(self, X: Any, y: Any) -> tuple[Any, Array]:

@@ -68,8 +68,8 @@ def hidden_activations(activation: str | Sequence[str], layers: int) -> list[str
     names = list(activation)
     if len(names) != layers or not set(names) <= set(ACTIVATIONS):
         raise ValueError(
-            f"activation: expected a name, or {layers} names, one for each hidden layer, of "
-            f"{', '.join(ACTIVATIONS)}, got {activation!r}"
+            f"activation: expected a name, or a list of one for each hidden layer ({layers} in "
+            f"all), of {', '.join(ACTIVATIONS)}, got {activation!r}"
         )
     return names
 

@@ -85,16 +85,14 @@ def require_known_classes(binarizer: Any, y: Array) -> None:
     if y.ndim == 2 or binarizer.y_type_.startswith("multilabel"):
         if y.ndim != 2 or y.shape[1] != len(classes):
             raise ValueError(
-                f"validation_data: expected labels of the shape ({len(y)}, {len(classes)}), a "
+                f"y: expected labels of the shape ({len(y)}, {len(classes)}), a "
                 f"column for each class, got {y.shape}"
             )
         return
     strange = sorted(set(np.asarray(y).tolist()) - set(classes.tolist()), key=str)
     if strange:
         known = ", ".join(map(repr, classes.tolist()[:10])) + (", ..." if len(classes) > 10 else "")
-        raise ValueError(
-            f"validation_data: the class {strange[0]!r} is not among those of y, {known}"
-        )
+        raise ValueError(f"the class {strange[0]!r} is not among those of y, {known}")
 
 
 def accuracy(hits: Array, sample_weight: Array | None) -> float:

@@ -14,6 +14,7 @@ SUBCOMMANDS = {
     "info": "Describe a saved model: inputs, target, metrics, how to load it.",
     "inspect": "Show how a file of data is read: separator, columns, kinds, oddities.",
     "plot": "Draw a run as PNG files.",
+    "selftest": "Check that this build computes the right bits on this machine.",
 }
 
 

@@ -12,6 +12,8 @@ from fastrelu.app.cli.base import HELP, Command, Setting, as_choice, reading_fla
 from fastrelu.app.kinds import Names
 from fastrelu.app.printable import printable, printable_json
 
+SHOWN = 26  # letters of a value: any number and any date
+
 
 @click.command(cls=Command, context_settings=HELP)
 @click.argument("data", nargs=-1)
@@ -75,7 +77,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     cells = [("column", "kind", "missing", "distinct", "first values")]
     for column in columns:
         shown = ", ".join(
-            "" if v is None else " ".join(str(v).split())[:20] for v in column["first"][:4]
+            "" if v is None else " ".join(str(v).split())[:SHOWN] for v in column["first"][:4]
         )
         gaps = f"{column['missing']:.1%}" if column["missing"] else ""
         name = " ".join(column["name"].split())[:40]

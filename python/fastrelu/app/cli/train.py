@@ -94,7 +94,7 @@ def _run(
             if not quiet or text.startswith("warning: "):
                 click.echo(printable(text), err=to_stderr or text.startswith("warning: "))
 
-        shown = watchers(quiet, settings.log_json, settings.tensorboard)
+        shown = watchers(quiet, settings.log_json, settings.tensorboard, resumed=resume is not None)
         session = session_of(settings)(
             settings, folder, shown, say, shlex.join(["fastrelu", *sys.argv[1:]])
         )

@@ -21,6 +21,7 @@ ID_NAME = re.compile(
     r"(?:.*[_ .-])?(?:id|ids|uuid|guid|key|index|idx|nr|row|rownum|row_number|column 1|unnamed: 0)",
     re.IGNORECASE,
 )
+ABOUT_A_ROW = re.compile(r": row [0-9]+: .*", re.DOTALL)
 CAMEL_ID = re.compile(r".*[a-z0-9](?:Id|ID)")
 
 
@@ -168,22 +169,23 @@ def inspect(tables: Iterable[Table], kind_of_file: str) -> dict[str, Any]:
     """
     facts: dict[str, ColumnFacts] = {}
     reading: Reading | None = None
-    notes: list[str] = []
+    notes: dict[str, str] = {}
     n_rows, source = 0, ""
     for table in tables:
         source = source or table.source
         reading = reading or table.reading
-        notes += [note for note in table.notes if note not in notes]
+        for note in table.notes:  # a row that cannot be read is told once for each column
+            notes.setdefault(ABOUT_A_ROW.sub(": row", note), note)
         n_rows += table.n_rows
         for name, values in _columns(table):
             facts.setdefault(name, ColumnFacts(name)).add(values)
-    columns = [_described(column, reading, notes) for column in facts.values()]
+    columns = [_described(column, reading, notes.values()) for column in facts.values()]
     about = [start for column in columns for start in _starts(column["name"])]
     return {
         "rows": n_rows,
         "columns": columns,
         "read": (reading.file if reading else {}) | {"source": source, "format": kind_of_file},
-        "warnings": [n for n in notes if not any(n.startswith(start) for start in about)],
+        "warnings": [n for n in notes.values() if not any(n.startswith(start) for start in about)],
     }
 
 
@@ -201,13 +203,15 @@ def _described(
     for start in _starts(column.name):
         more = (note.removeprefix(start) for note in notes if note.startswith(start))
         said += [text for text in more if text not in said]
+    # What cannot be read is shown without values, but the column is not empty.
+    refused = said and column.missing == column.n_rows
     return {
         "name": column.name,
         "kind": kind,
         "missing": column.missing / column.n_rows if column.n_rows else 0.0,
         "distinct": column.distinct,
         "first": column.first,
-        "warnings": [*said, *column.warnings(kind)],
+        "warnings": said if refused else [*said, *column.warnings(kind)],
     }
 
 

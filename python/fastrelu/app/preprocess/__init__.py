@@ -5,6 +5,7 @@ from fastrelu.app.preprocess.accumulator import Accumulator, fit_inputs
 from fastrelu.app.preprocess.examples import BATCH_ROWS, Examples, joined
 from fastrelu.app.preprocess.inputs import Inputs, warnings_of
 from fastrelu.app.preprocess.options import InputOptions
+from fastrelu.app.preprocess.piece_inputs import PieceInputs, PieceOptions, fit_pieces
 from fastrelu.app.preprocess.target import Target, TargetAccumulator, fit_target
 from fastrelu.app.preprocess.treatment import Treatment
 
@@ -14,10 +15,13 @@ __all__ = [
     "Examples",
     "InputOptions",
     "Inputs",
+    "PieceInputs",
+    "PieceOptions",
     "Target",
     "TargetAccumulator",
     "Treatment",
     "fit_inputs",
+    "fit_pieces",
     "fit_target",
     "joined",
     "warnings_of",

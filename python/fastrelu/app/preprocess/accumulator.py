@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 from fastrelu.app.data.table import Table, is_missing, kind_of
 from fastrelu.app.errors import ConfigError, DataError
 from fastrelu.app.preprocess.categories import CategoryCounts
-from fastrelu.app.preprocess.column_inputs import ColumnInputs, fill_block, gather
+from fastrelu.app.preprocess.column_inputs import (
+    ColumnInputs,
+    fill_block,
+    read_columns,
+    values_of,
+)
 from fastrelu.app.preprocess.dates import PARTS
 from fastrelu.app.preprocess.inputs import Inputs, Rows, check_width
 from fastrelu.app.preprocess.matrix_inputs import ByteInputs, MatrixInputs, SparseInputs
@@ -196,7 +201,7 @@ class _ColumnFit:
         self.never = set(self.kinds)
 
     def _write(self, chunk: Table, rows: Rows) -> Callable[[Floats, int, int], None]:
-        values = gather(chunk, chunk.columns, self.parts)
+        values = values_of(read_columns(chunk, chunk.columns, self.parts), self.parts)
 
         def write(out: Floats, low: int, high: int) -> None:
             fill_block(out, values, rows, low, high)
@@ -226,7 +231,7 @@ class _ColumnFit:
         notes: list[str] = []
         scaling = self.numbers.finish()
         moments = self.numbers.moments
-        keep = np.flatnonzero(~moments.constant)
+        keep = self._useful()
         kept = {self.parts[j][0] for j in keep}
         for j, (name, part) in enumerate(self.parts):
             self._tell(name, part, int(moments.count[j]), name in kept, notes)
@@ -245,6 +250,16 @@ class _ColumnFit:
             )
         parts = [self.parts[j] for j in keep]
         return ColumnInputs(parts, scaling.keep(keep), texts, self.kinds, notes)
+
+    def _useful(self) -> NDArray[np.intp]:
+        """Return which numbers to keep: those that differ, or say where a value is missing."""
+        moments = self.numbers.moments
+        useful = ~moments.constant
+        differ = {self.parts[j][0] for j in np.flatnonzero(useful)}
+        for j, (name, part) in enumerate(self.parts):
+            if name not in differ and part in ("", PARTS[0]):
+                useful[j] = 0 < moments.count[j] < moments.n_rows
+        return np.flatnonzero(useful)
 
     def _tell(self, name: str, part: str, count: int, kept: bool, notes: list[str]) -> None:
         total = self.numbers.moments.n_rows

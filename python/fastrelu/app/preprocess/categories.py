@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app import described
 from fastrelu.app.data.meaning import same_truth, truth
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess.options import InputOptions
@@ -111,11 +112,12 @@ def hash_text(text: str) -> int:
     return int.from_bytes(digest, "little")
 
 
-def categories_from(plain: dict[str, Any]) -> Categories:
+def categories_from(plain: dict[str, Any], what: str = "categories") -> Categories:
     """Return what `describe` has described."""
+    name = described.text(plain["column"], "column")
     if "hashed_into" in plain:
-        return Hashed(plain["column"], int(plain["hashed_into"]))
-    return OneHot(plain["column"], list(plain["categories"]))
+        return Hashed(name, described.whole(plain["hashed_into"], "hashed_into", least=1))
+    return OneHot(name, described.names(plain["categories"], "categories"))
 
 
 class CategoryCounts:

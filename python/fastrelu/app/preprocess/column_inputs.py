@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app import described
 from fastrelu.app.data.table import Table
 from fastrelu.app.preprocess.categories import Categories, categories_from
 from fastrelu.app.preprocess.columns import (
@@ -19,12 +20,14 @@ from fastrelu.app.preprocess.columns import (
     as_texts,
     find_columns,
 )
-from fastrelu.app.preprocess.dates import date_parts
+from fastrelu.app.preprocess.dates import PARTS, date_parts
 from fastrelu.app.preprocess.inputs import Inputs, Rows, Seen, refuse_infinite
 from fastrelu.app.preprocess.standardize import Scaling
 from fastrelu.app.preprocess.treatment import Treatment, of_number
 
+PIECE = 4096  # rows that are worked on at once: the parts of their dates fit in a cache
 BLOCK_NUMBERS = 1 << 16  # of a block, to stay in the second-level cache
+ALL = slice(None)
 
 
 class ColumnInputs(Inputs):
@@ -110,56 +113,80 @@ class ColumnInputs(Inputs):
             if column is None:
                 seen["missing column", name] += n
         X = np.empty((n, self.n_inputs), dtype) if out is None else out
-        self._numbers(table, found, rows, X, seen)
-        at = len(self.parts) + len(self._indicators)
-        X[:, at:] = 0
-        for text in self.texts:
-            column = as_texts(table, text.name, found[text.name])
-            if column is None:
-                where = text.places(np.array([""], object), Counter()).repeat(n)
-            else:
-                where = text.places(column if rows is None else column[rows], seen)
-            known = np.flatnonzero(where >= 0)
-            X[known, at + where[known]] = 1
-            at += text.n_inputs
+        numbers = read_columns(table, found, self.parts)
+        words = [as_texts(table, text.name, found[text.name]) for text in self.texts]
+        for low in range(0, n, PIECE):
+            some = slice(low, min(low + PIECE, n))
+            which = some if rows is None else rows[some]
+            self._numbers(table, numbers, which, X[some], seen)
+            self._categories(words, which, X[some], seen)
         return X
 
     def _numbers(
-        self, table: Table, found: Mapping[str, Column], rows: Rows, X: NDArray[Any], seen: Seen
+        self,
+        table: Table,
+        columns: Mapping[str, Column],
+        which: NDArray[np.intp] | slice,
+        X: NDArray[Any],
+        seen: Seen,
     ) -> None:
-        values = self.gather(table, found)
-        p, k = len(values), len(self._indicators)
+        """Set the inputs of the numbers of some rows."""
+        values = values_of(columns, self.parts, which)
+        p = len(values)
         if not p:
             return
-        names = self.part_names
-
-        def raw(j: int, i: int) -> Any:
-            return values[j][i]  # type: ignore[index]
-
         if self.scaling.knots is None:
             to = np.full(p, -1)
-            to[self._indicators] = p + np.arange(k)
-            missing, finite = self.scaling.rows(values, rows, to, X)
-            if not finite:
-                refuse_infinite(table, names, X[:, :p], 0, rows, raw)
-            self._count_missing(values, missing, seen)
-            return
+            to[self._indicators] = p + np.arange(len(self._indicators))
+            missing, finite = self.scaling.rows(values, None, to, X)
+        else:
+            missing, finite = self._scores(values, X)
+        if not finite:
+
+            def raw(j: int, row: int) -> Any:
+                column = columns[self.parts[j][0]]
+                return None if column is None else column[row]
+
+            rows = np.arange(table.n_rows)[which]
+            refuse_infinite(table, self.part_names, X[:, :p], 0, rows, raw)
+        self._count_missing(values, missing, seen)
+
+    def _scores(self, values: list[Column], X: NDArray[Any]) -> tuple[NDArray[np.int64], bool]:
+        """Set the normal scores of some rows; return what is missing, and if all are finite."""
+        p, k = len(values), len(self._indicators)
+        missing, finite = np.zeros(p, np.int64), True
         size = max(64, BLOCK_NUMBERS // p)
         buffer = np.empty((p, size))
         for low in range(0, len(X), size):
             high = min(low + size, len(X))
             block = buffer[:, : high - low]
-            fill_block(block, values, rows, low, high)
+            fill_block(block, values, None, low, high)
             gaps = self.scaling.apply(block)
-            out = X[low:high, :p]
             with np.errstate(over="ignore"):
-                out[:] = block.T
-            refuse_infinite(table, names, out, low, rows, raw)
-            if gaps is None:
-                X[low:high, p : p + k] = 0
-                continue
-            X[low:high, p : p + k] = gaps[self._indicators].T
-            self._count_missing(values, gaps.sum(axis=1), seen)
+                X[low:high, :p] = block.T
+            finite = finite and bool(np.isfinite(X[low:high, :p]).all())
+            X[low:high, p : p + k] = 0 if gaps is None else gaps[self._indicators].T
+            missing += 0 if gaps is None else gaps.sum(axis=1)
+        return missing, finite
+
+    def _categories(
+        self,
+        columns: list[Column],
+        which: NDArray[np.intp] | slice,
+        X: NDArray[Any],
+        seen: Seen,
+    ) -> None:
+        """Set the inputs of the categories of some rows."""
+        at = len(self.parts) + len(self._indicators)
+        X[:, at:] = 0
+        for text, column in zip(self.texts, columns, strict=True):
+            if column is None:
+                where = text.places(np.array([""], object), Counter()).repeat(len(X))
+            else:
+                where = text.places(column[which], seen)
+            known = np.flatnonzero(where >= 0)
+            X[known, at + where[known]] = 1
+            at += text.n_inputs
 
     def _count_missing(self, values: list[Column], missing: NDArray[Any], seen: Seen) -> None:
         """Count what is missing where training lacked nothing, once for all parts of a date."""
@@ -170,10 +197,6 @@ class ColumnInputs(Inputs):
 
     def _first_part(self, name: str) -> str:
         return next(part for column, part in self.parts if column == name)
-
-    def gather(self, table: Table, found: Mapping[str, Column]) -> list[Column]:
-        """Return the columns of numbers, in the order of `parts`."""
-        return gather(table, found, self.parts)
 
     def treatments(self) -> list[Treatment]:
         """Return what is done to each column that training had."""
@@ -210,29 +233,54 @@ class ColumnInputs(Inputs):
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ColumnInputs:
         """Return the inputs that `describe` has described."""
-        return cls(
-            [(name, part) for name, part in plain["numbers"]],
-            Scaling.from_description(plain["scaling"]),
-            [categories_from(text) for text in plain["categories"]],
-            dict(plain["columns"]),
-        )
+        columns = described.mapping(plain["columns"], "columns", _kind_from)
+        parts = [
+            (described.text(name, "numbers"), described.one_of(part, "numbers", ["", *PARTS]))
+            for name, part in described.sequence(plain["numbers"], "numbers", described.anything)
+        ]
+        scaling = Scaling.from_description(plain["scaling"])
+        texts = described.sequence(plain["categories"], "categories", categories_from)
+        if len(scaling.mean) != len(parts):
+            raise described.refused(len(scaling.mean), "scaling", f"{len(parts)} columns")
+        kinds = [(name, "date" if part else "numeric") for name, part in parts]
+        kinds += [(categories.name, "text") for categories in texts]
+        for name, kind in kinds:
+            described.one_of(columns.get(name), f"columns.{name}", [kind])
+        used = [*parts, *((categories.name, "") for categories in texts)]
+        if not used or len(set(used)) < len(used):
+            raise described.refused(used, "numbers, categories", "each column once")
+        return cls(parts, scaling, texts, columns)
 
 
-def gather(table: Table, found: Mapping[str, Column], parts: list[tuple[str, str]]) -> list[Column]:
-    """Return the columns of numbers that these parts name, None for what is not there."""
+def _kind_from(plain: Any, what: str) -> str:
+    return described.one_of(plain, what, ["numeric", "text", "date"])
+
+
+def read_columns(
+    table: Table, found: Mapping[str, Column], parts: list[tuple[str, str]]
+) -> dict[str, Column]:
+    """Return the columns that these parts name, as numbers or dates; None for what is not there."""
+    kinds = {name: as_dates if part else as_numbers for name, part in parts}
+    return {name: read(table, name, found[name]) for name, read in kinds.items()}
+
+
+def values_of(
+    columns: Mapping[str, Column],
+    parts: list[tuple[str, str]],
+    which: NDArray[np.intp] | slice = ALL,
+) -> list[Column]:
+    """Return some rows' numbers of each part, None for a column that is not there."""
     dates: dict[str, dict[str, NDArray[np.float64]]] = {}
     values: list[Column] = []
     for name, part in parts:
-        column = found[name]
-        if not part:
-            values.append(as_numbers(table, name, column))
-        elif column is None:
+        column = columns[name]
+        if column is None:
             values.append(None)
+        elif not part:
+            values.append(column[which])
         else:
             if name not in dates:
-                moments = as_dates(table, name, column)
-                assert moments is not None
-                dates[name] = date_parts(moments)
+                dates[name] = date_parts(column[which])
             values.append(dates[name][part])
     return values
 

@@ -118,12 +118,14 @@ class Inputs(ABC):
             MatrixInputs,
             SparseInputs,
         )
+        from fastrelu.app.preprocess.piece_inputs import PieceInputs
 
         layouts: dict[str, Any] = {
             "columns": ColumnInputs,
             "matrix": MatrixInputs,
             "bytes": ByteInputs,
             "sparse": SparseInputs,
+            "pieces": PieceInputs,
         }
         made: Inputs = layouts[plain["layout"]].from_plain(plain)
         return made

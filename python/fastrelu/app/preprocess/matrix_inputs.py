@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app import described
 from fastrelu.app.data.table import NumberedNames, Table
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess.columns import as_numbers, find_columns
@@ -30,9 +31,10 @@ def describe_names(names: Sequence[str]) -> Any:
 def names_from(plain: Any) -> Sequence[str]:
     """Return the names that `describe_names` has described."""
     if isinstance(plain, Mapping):
-        prefix, suffix = plain["around"]
-        return NumberedNames(prefix, suffix, int(plain["n"]), int(plain["first"]))
-    return list(plain)
+        prefix, suffix = described.sequence(plain["around"], "names.around", described.text)
+        n, first = (described.whole(plain[key], f"names.{key}") for key in ("n", "first"))
+        return NumberedNames(prefix, suffix, n, first)
+    return described.sequence(plain, "names", described.text)
 
 
 class _ArrayInputs(Inputs):
@@ -161,7 +163,10 @@ class MatrixInputs(_ArrayInputs):
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> MatrixInputs:
         """Return the inputs that `describe` has described."""
-        return cls(names_from(plain["names"]), Scaling.from_description(plain["scaling"]))
+        columns, scaling = names_from(plain["names"]), Scaling.from_description(plain["scaling"])
+        if len(scaling.mean) != len(columns):
+            raise described.refused(len(scaling.mean), "scaling", f"{len(columns)} columns")
+        return cls(columns, scaling)
 
 
 class ByteInputs(_ArrayInputs):
@@ -227,7 +232,8 @@ class ByteInputs(_ArrayInputs):
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ByteInputs:
         """Return the inputs that `describe` has described."""
-        return cls(names_from(plain["names"]), 1.0 if plain.get("flags") else 1 / 255)
+        flags = described.boolean(plain.get("flags", False), "flags")
+        return cls(names_from(plain["names"]), 1.0 if flags else 1 / 255)
 
 
 class SparseInputs(_ArrayInputs):
@@ -323,5 +329,9 @@ class SparseInputs(_ArrayInputs):
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> SparseInputs:
         """Return the inputs that `describe` has described."""
-        largest = plain["largest"]
-        return cls(names_from(plain["names"]), None if largest is None else np.array(largest))
+        columns, largest = names_from(plain["names"]), None
+        if plain["largest"] is not None:
+            largest = described.numbers(plain["largest"], "largest", len(columns))
+            if (largest <= 0).any():
+                raise described.refused(float(largest.min()), "largest", "numbers above 0")
+        return cls(columns, largest)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app import described
 from fastrelu.app.preprocess.moments import Floats, Moments
 from fastrelu.standardize import standardize
 
@@ -113,17 +114,29 @@ class Scaling:
     @classmethod
     def from_description(cls, plain: dict[str, Any]) -> Scaling:
         """Return the scaling that `describe` has described."""
-        mean = np.array(plain["mean"], np.float64)
-        gaps = np.zeros(len(mean), bool)
-        gaps[np.array(plain["indicator"], np.intp)] = True
-        knots = plain.get("knots")
-        return cls(
-            mean,
-            np.array(plain["std"], np.float64),
-            np.array(plain["missing_becomes"], np.float64),
-            gaps,
-            None if knots is None else [(np.array(v), np.array(s)) for v, s in knots],
-        )
+        mean = described.numbers(plain["mean"], "mean")
+        n = len(mean)
+        std = described.numbers(plain["std"], "std", n)
+        if (std < 0).any():
+            raise described.refused(float(std.min()), "std", "numbers from 0")
+        gaps = np.zeros(n, bool)
+        for j in described.sequence(plain["indicator"], "indicator", described.whole):
+            gaps[j] = True
+        knots = None
+        if plain.get("knots") is not None:
+            knots = described.sequence(plain["knots"], "knots", _knots_from)
+            if len(knots) != n:
+                raise described.refused(len(knots), "knots", f"those of {n} columns")
+        fill = described.numbers(plain["missing_becomes"], "missing_becomes", n)
+        return cls(mean, std, fill, gaps, knots)
+
+
+def _knots_from(plain: Any, what: str) -> Knots:
+    """Return the points of a column's map."""
+    values, scores = described.sequence(plain, what, described.numbers)
+    if not len(values) or len(values) != len(scores) or (np.diff(values) <= 0).any():
+        raise described.refused(plain, what, "ascending values and as many scores")
+    return values, scores
 
 
 def scaling_of(moments: Moments, how: str, sample: Sequence[Floats] | None) -> Scaling:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app import described
 from fastrelu.app.data.meaning import same_truth, truth
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
@@ -128,7 +129,26 @@ class Target:
     @classmethod
     def from_description(cls, plain: Mapping[str, Any]) -> Target:
         """Return the target that `describe` has described."""
-        return cls(**dict(plain))
+        task = described.one_of(plain["task"], "target.task", ["classification", "regression"])
+        if task == "regression":
+            mean, std = (described.number(plain[key], f"target.{key}") for key in ("mean", "std"))
+            if std <= 0:
+                raise described.refused(std, "target.std", "a number above 0")
+            return cls("regression", mean=mean, std=std)
+        classes = described.sequence(plain["classes"], "target.classes", _class_from)
+        counts = described.sequence(plain.get("counts", []), "target.counts", described.whole)
+        if classes != sorted(set(classes)) or len(classes) < 2:
+            raise described.refused(classes, "target.classes", "classes in ascending order")
+        if counts and len(counts) != len(classes):
+            raise described.refused(counts, "target.counts", f"{len(classes)} numbers")
+        return cls("classification", classes, counts=counts)
+
+
+def _class_from(plain: Any, what: str) -> Any:
+    if isinstance(plain, str):
+        return plain
+    number = described.number(plain, what)
+    return plain if isinstance(plain, int) else number
 
 
 def require_domain(table: Table, rows: Rows, loss: Loss, dtype: str) -> None:
@@ -170,8 +190,12 @@ def _label(value: Any) -> Any:
 
 
 def _dtype(classes: list[Any]) -> Any:
+    """Return the dtype of labels: int64 unless there is text, a fraction or a larger number."""
     kinds = {type(c) for c in classes}
-    return object if str in kinds else np.float64 if float in kinds else np.int64
+    if str in kinds:
+        return object
+    large = any(not -(2**63) <= c < 2**63 for c in classes)
+    return np.float64 if float in kinds or large else np.int64
 
 
 class TargetAccumulator:

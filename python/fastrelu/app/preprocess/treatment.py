@@ -11,7 +11,7 @@ from fastrelu.app.preprocess.standardize import Scaling
 
 What = Literal[
     "left out", "as it is", "bytes", "constant", "standard", "quantile", "largest", "date",
-    "one-hot", "hash",
+    "one-hot", "hash", "pieces",
 ]  # fmt: skip
 
 
@@ -28,7 +28,8 @@ class Treatment:
     what : str
         What is done: "left out"; "as it is"; "bytes", which the network multiplies by 1/255;
         "constant", which becomes 0; "standard", ``(x - mean) / std``; "quantile", to normal scores;
-        "largest", divided by the largest magnitude; "date", to its parts; "one-hot"; "hash".
+        "largest", divided by the largest magnitude; "date", to its parts; "one-hot"; "hash";
+        "pieces", the scaled value and its place between quantiles.
     n_inputs : int
         How many inputs it becomes.
     mean, std : float

@@ -41,6 +41,10 @@ class Sampled(Protocol):
         """Return a table and which of its rows are training rows: all there are, or a sample."""
         ...
 
+    def forget_rows(self) -> None:
+        """Give back the rows in memory; nothing asks for them any more."""
+        ...
+
 
 @dataclass(frozen=True)
 class Run:
@@ -141,6 +145,7 @@ def report_run(run: Run, folder: Path, model_name: str) -> None:
         If they cannot be written.
     """
     content = gather(run, str(folder / model_name))
+    run.data.forget_rows()  # pictures take memory, too
     if (folder / SEARCH).exists():
         with open(folder / SEARCH, encoding="utf-8", newline="") as file:
             content.candidates = list(csv.DictReader(file))

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from fastrelu import DataSet, EpochRecord, Network, Trainer
 from fastrelu.app.metrics import Scores, evaluate
 from fastrelu.app.preprocess import Examples, Target
+from fastrelu.app.run.rows import LaterExamples
 from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
 
@@ -48,9 +49,9 @@ class MemoryFeeder:
 
     Parameters
     ----------
-    parts : dict of Examples
-        "train", and perhaps "validation" and "test"; only read, so that trainings in several
-        threads may share them.
+    parts : dict of Examples or LaterExamples
+        "train", which are Examples, and perhaps "validation" and "test"; only read, so that
+        trainings in several threads may share them.
     target : Target
         What the network learns.
     loss : Loss
@@ -63,7 +64,7 @@ class MemoryFeeder:
 
     def __init__(
         self,
-        parts: dict[str, Examples],
+        parts: dict[str, Examples | LaterExamples],
         target: Target,
         loss: Loss,
         batch_size: int,
@@ -82,6 +83,7 @@ class MemoryFeeder:
         """Go on with the open epoch or a new one."""
         if self._data is None:
             part = self.parts["train"]
+            assert isinstance(part, Examples)
             self._data = trainer.prepare(part.X, part.y, part.loss_weights, check_finite=True)
         return trainer.run_epoch(self._data, stop=stop, sampling=self.sampling)
 
@@ -97,4 +99,5 @@ class MemoryFeeder:
         """Do nothing."""
 
     def close(self) -> None:
-        """Do nothing."""
+        """Forget what training alone has used."""
+        self._data = None

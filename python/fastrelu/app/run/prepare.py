@@ -44,14 +44,14 @@ from fastrelu.app.preprocess.inputs import Seen, warnings_of
 from fastrelu.app.preprocess.target import require_domain
 from fastrelu.app.run.feeder import Feeder, MemoryFeeder
 from fastrelu.app.run.parts import learn_task, refuse_absent, split_of
-from fastrelu.app.run.rows import SplitRows
+from fastrelu.app.run.rows import LaterExamples, SplitRows
 from fastrelu.app.run.stream_feeder import StreamFeeder
 from fastrelu.app.settings import Settings
 from fastrelu.app.usual import usual_number
 from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
 
-# What is looked at for a report: rows, bytes of them, and chunks that they come from.
+# What is looked at of a stream for a report: rows and bytes at most; from so many chunks at least.
 SAMPLED_ROWS, SAMPLED_BYTES, SAMPLED_CHUNKS = 50_000, 1 << 25, 16
 LARGE = 1e15  # numbers as large may not be the network's, once they are scaled
 KEPT_SHARE = 1 / 8  # of the memory, for what is kept of all rows while a stream is split
@@ -69,8 +69,9 @@ class Prepared:
         With every choice made; see `resolve`.
     split_rows : SplitRows
         The rows, the part of each, and what is done to them.
-    parts : dict of Examples, or None
-        In memory: "train", "validation", "test", ready for the network.
+    parts : dict of Examples and LaterExamples, or None
+        In memory: "train" and "validation", ready for the network, and "test", which is asked for
+        once, when all is done, and so does not take memory while training does.
     share : Share or None
         Streamed: how the memory is used.
     dropped : int
@@ -82,7 +83,7 @@ class Prepared:
     given: Settings
     settings: Settings
     split_rows: SplitRows
-    parts: dict[str, Examples] | None
+    parts: dict[str, Examples | LaterExamples] | None
     share: Share | None
     dropped: int
     notes: list[str] = field(default_factory=list)
@@ -149,10 +150,13 @@ class Prepared:
             return replace(self, settings=settings)
         own = self.split_rows
         own = replace(own, class_weights=class_factors(settings, own.source, own.split, own.target))
-        parts = {
-            name: replace(part, loss_weights=own.loss_weights(part.truth, part.weights))
-            for name, part in self.parts.items()
-        }
+        parts: dict[str, Examples | LaterExamples] = {}
+        for name, part in self.parts.items():
+            if isinstance(part, LaterExamples):
+                parts[name] = replace(part, own=own)
+            else:
+                weights = own.loss_weights(part.truth, part.weights)
+                parts[name] = replace(part, loss_weights=weights)
         return replace(self, settings=settings, split_rows=own, parts=parts)
 
     def feeder(self) -> Feeder:
@@ -165,6 +169,16 @@ class Prepared:
         sampling = cast(Sampling, settings.sampling)
         return MemoryFeeder(self.parts, self.target, self.loss, settings.batch_size, sampling)
 
+    def give_back(self, part: str) -> None:
+        """Give back a part's examples in memory, when it is trained on and judged no more."""
+        if self.parts is not None:
+            self.parts.pop(part, None)  # the feeders', too
+
+    def forget_rows(self) -> None:
+        """Give back the raw rows in memory, when nothing asks for them any more."""
+        if isinstance(self.split_rows.source, TableSource):
+            self.split_rows.source.forget()
+
     def counts(self) -> dict[str, int]:
         """Return the rows of each part, and those left out."""
         return self.split_rows.n_rows | {"dropped": self.dropped}
@@ -172,15 +186,16 @@ class Prepared:
     def sample(self, part: str, most: int) -> Table:
         """Return raw rows of a part, `most` or about so many, evenly spread over it.
 
-        Of a stream they come from some chunks.
+        Of a stream they come from some chunks, from all if it has no more rows than that.
         """
         own = self.split_rows
         counts = own.counts[:, NUMBER[part]]
         visits = np.flatnonzero(counts)
         if self.parts is None:
-            visits = evenly(visits, SAMPLED_CHUNKS)
             row_bytes = cast(Stream, own.source).raw_row_bytes
             most = min(most, SAMPLED_ROWS, SAMPLED_BYTES // max(1, int(row_bytes)))
+            enough = -(-len(visits) * most // max(1, int(counts.sum())))  # that hold so many rows
+            visits = evenly(visits, max(SAMPLED_CHUNKS, enough))
         if not len(visits):
             return self.table.take(np.zeros(0, np.intp))
         return spread_sample(own.of_chunks(visits.tolist(), part), int(counts[visits].sum()), most)
@@ -354,14 +369,19 @@ def _passed(source: Source, split: Split) -> Iterator[tuple[int, Table, NDArray[
             yield c, table, split.numbers(table, at)
 
 
-def _examples(own: SplitRows, notes: list[str]) -> dict[str, Examples]:
+def _examples(own: SplitRows, notes: list[str]) -> dict[str, Examples | LaterExamples]:
     """Return each part of a table ready for the network; note what training has not seen."""
     (table,) = own.source.parts(own.source.chunks[0])
     numbers = own.split.numbers(table, 0)
-    parts = {}
+    parts: dict[str, Examples | LaterExamples] = {}
     for part in PARTS:
         seen: Seen = Counter()
-        parts[part] = own.ready(table, rows_of(numbers, part), seen)
+        rows = rows_of(numbers, part)
+        if part == "test":
+            parts[part] = later = LaterExamples(own, table, rows)
+            later.check(seen)  # what they are refused for is not found after the training
+        else:
+            parts[part] = own.ready(table, rows, seen)
         notes += [f"{part}: {text}" for text in warnings_of(seen)]
     return parts
 

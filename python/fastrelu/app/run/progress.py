@@ -19,8 +19,20 @@ from fastrelu.app.run_folder import finite, writing
 class Nothing:
     """Shows nothing; what the others refine."""
 
-    def begin(self, epochs: int, steps: int, done: int, metric: str) -> None:
-        """Start: epochs in all, steps an epoch, steps taken already, the metric's name."""
+    def begin(self, epochs: int, steps: int, done: int, first: int, metric: str) -> None:
+        """Start.
+
+        Parameters
+        ----------
+        epochs, steps : int
+            Epochs in all, and the steps of each.
+        done : int
+            Steps that were taken before.
+        first : int
+            The first epoch that `epoch` will be called for.
+        metric : str
+            The metric's name.
+        """
 
     def tick(self, step: int) -> None:
         """Note the steps taken."""
@@ -49,7 +61,7 @@ def describe(record: EpochRecord, metric: str) -> str:
 class Lines(Nothing):
     """Plain lines on standard error, one a second at most but for the last."""
 
-    def begin(self, epochs: int, steps: int, done: int, metric: str) -> None:
+    def begin(self, epochs: int, steps: int, done: int, first: int, metric: str) -> None:
         """Start."""
         self.epochs, self.metric, self.last = epochs, metric, 0.0
         self.every = max(1, epochs // 10)
@@ -66,7 +78,7 @@ class Lines(Nothing):
 class Bar(Nothing):
     """A bar in a terminal, with the time that is left."""
 
-    def begin(self, epochs: int, steps: int, done: int, metric: str) -> None:
+    def begin(self, epochs: int, steps: int, done: int, first: int, metric: str) -> None:
         """Start."""
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -105,14 +117,30 @@ class Bar(Nothing):
 
 
 class JsonLines(Nothing):
-    """A line of JSON for each epoch and for the result."""
+    """A line of JSON for each epoch and for the result, after those that the file has.
 
-    def __init__(self, target: str) -> None:
-        self.path = Path(target)
+    Parameters
+    ----------
+    target : str
+        The file; - is standard output.
+    resumed : bool
+        Whether the run goes on: then the lines of epochs that it wrote after its last checkpoint,
+        and that are trained again, are dropped.
+    """
+
+    def __init__(self, target: str, resumed: bool = False) -> None:
+        self.path, self.resumed = Path(target), resumed
         self.file: IO[str] = sys.stdout
         if target != "-":
             with writing(self.path):
                 self.file = open(self.path, "a", encoding="utf-8")
+
+    def begin(self, epochs: int, steps: int, done: int, first: int, metric: str) -> None:
+        """Start: drop the epochs at the file's end that come again, once."""
+        if self.resumed and self.path.is_file():
+            with writing(self.path):
+                _drop_epochs(self.path, first)
+        self.resumed = False
 
     def epoch(self, record: EpochRecord) -> None:
         """Write an epoch."""
@@ -133,6 +161,30 @@ class JsonLines(Nothing):
             self.file.close()
 
 
+def _drop_epochs(path: Path, first: int) -> None:
+    """Cut off the epochs from `first` on at the end of a file of lines, and a line cut short."""
+    with open(path, "r+b") as file:
+        lines = file.readlines()
+        before = None  # the epoch of the line below
+        while lines:
+            epoch = _epoch_of(lines[-1])
+            whole = lines[-1].endswith(b"\n")
+            if whole and (epoch is None or epoch < first or (before and epoch >= before)):
+                break
+            before = epoch if whole else before
+            lines.pop()
+        file.truncate(sum(map(len, lines)))
+
+
+def _epoch_of(line: bytes) -> int | None:
+    """Return the epoch that a line tells of; None for other lines."""
+    try:
+        value = json.loads(line)
+        return int(value["epoch"]) if value["event"] == "epoch" else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 class TensorBoard(Nothing):
     """Scalars in a folder that TensorBoard shows."""
 
@@ -149,12 +201,12 @@ class TensorBoard(Nothing):
             raise OutputError(f"--tensorboard {folder}: cannot be written ({error})") from None
         self.folder, self._open, self.writer = folder, SummaryWriter, None
 
-    def begin(self, epochs: int, steps: int, done: int, metric: str) -> None:
+    def begin(self, epochs: int, steps: int, done: int, first: int, metric: str) -> None:
         """Start: epochs that a killed run wrote after its last checkpoint are dropped."""
         if self.writer is not None:  # the next fold, or the last training of a search
             return
         try:
-            self.writer = self._open(self.folder, purge_step=done // steps + 1)
+            self.writer = self._open(self.folder, purge_step=first)
         except OSError as error:
             message = f"--tensorboard {self.folder}: cannot be written ({error})"
             raise OutputError(message) from None
@@ -177,10 +229,10 @@ class Several(Nothing):
     def __init__(self, each: list[Nothing]) -> None:
         self.each = each
 
-    def begin(self, epochs: int, steps: int, done: int, metric: str) -> None:
+    def begin(self, epochs: int, steps: int, done: int, first: int, metric: str) -> None:
         """Start."""
         for one in self.each:
-            one.begin(epochs, steps, done, metric)
+            one.begin(epochs, steps, done, first, metric)
 
     def tick(self, step: int) -> None:
         """Note the steps taken."""
@@ -208,13 +260,13 @@ class Several(Nothing):
             one.close()
 
 
-def watchers(quiet: bool, log_json: str | None, tensorboard: str | None) -> Several:
-    """Return what the flags ask for."""
+def watchers(quiet: bool, log_json: str | None, tensorboard: str | None, resumed: bool) -> Several:
+    """Return what the flags ask for; `resumed` runs go on in the files that they have begun."""
     each: list[Nothing] = []
     if not quiet:
         each.append(Bar() if sys.stderr.isatty() else Lines())
     if log_json is not None:
-        each.append(JsonLines(log_json))
+        each.append(JsonLines(log_json, resumed))
     if tensorboard is not None:
         each.append(TensorBoard(tensorboard))
     return Several(each)

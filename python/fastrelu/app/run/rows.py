@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from fastrelu.app.data.split import NUMBER, PARTS, Rows, Split, rows_of
 from fastrelu.app.data.stream.source import Source, numbered
 from fastrelu.app.data.table import Table
-from fastrelu.app.preprocess import Examples, Inputs, Target
+from fastrelu.app.preprocess import BATCH_ROWS, Examples, Inputs, Target
 from fastrelu.app.preprocess.inputs import Seen
 from fastrelu.losses import Loss
+
+CHECKED_ROWS = 4096  # that are made ready at once, to be looked at alone
 
 
 @dataclass(frozen=True)
@@ -122,3 +124,40 @@ class SplitRows:
         X = np.empty((n_rows, self.inputs.n_inputs), np.uint8 if uint8 else self.dtype)
         y = np.empty(n_rows, self.dtype if self.target.task == "regression" else np.int64)
         return X, y, np.empty(n_rows) if self._has_loss_weights else None
+
+
+@dataclass(frozen=True)
+class LaterExamples:
+    """Rows of a table that are made ready each time that they are asked for, and not kept.
+
+    Attributes
+    ----------
+    own : SplitRows
+        What is done to them.
+    table : Table
+    rows : ndarray of int
+        Which rows of the table.
+    """
+
+    own: SplitRows
+    table: Table
+    rows: Rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def check(self, seen: Seen) -> None:
+        """Make all of them ready for once, to refuse what has to be; count what is new in them."""
+        for first in range(0, len(self), CHECKED_ROWS):
+            self.own.ready(self.table, self.rows[first : first + CHECKED_ROWS], seen)
+
+    def batches(self) -> Iterator[Examples]:
+        """Yield all of them, `BATCH_ROWS` at a time; each is valid until the next."""
+        out: NDArray[Any] | None = None
+        for first in range(0, len(self), BATCH_ROWS):
+            which = self.rows[first : first + BATCH_ROWS]
+            some = self.own.ready(
+                self.table, which, None, None if out is None else out[: len(which)]
+            )
+            yield some
+            out = some.X if isinstance(some.X, np.ndarray) else None

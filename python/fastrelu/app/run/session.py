@@ -252,7 +252,8 @@ class Session:
     def _run(self, training: Training, metric: str, steps: int) -> None:
         assert self.settings.epochs is not None
         interrupt = self.interrupt
-        self.watcher.begin(self.settings.epochs, steps, training.trainer.n_steps, metric)
+        first = len(training.state.records) + 1
+        self.watcher.begin(self.settings.epochs, steps, training.trainer.n_steps, first, metric)
         interrupt.text = None  # from here on a signal is noted, and the minibatch finished
         try:
             finished = training.run(self.watcher, lambda: interrupt.asked is not None)
@@ -279,7 +280,10 @@ class Session:
         training.feeder.close()  # the memory is for judging and for the report
         used = training.keep_best()
         net = training.trainer.network
-        scores = {part: training.feeder.evaluate(net, part) for part in PARTS}
+        scores = {}
+        for part in PARTS:
+            scores[part] = training.feeder.evaluate(net, part)
+            prepared.give_back(part)
         if not all(each.finite for each in scores.values()):
             raise DivergedError("diverged: the trained network's outputs are not finite")
         metrics = self._metrics(training, prepared, scores)

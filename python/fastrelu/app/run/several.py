@@ -163,13 +163,16 @@ class EnsembleSession(SeveralSession):
             if k < len(members):
                 return {part: members[k].feeder.evaluate(networks[k], part) for part in PARTS}
             return {
-                part: ensemble.evaluate(both, parts[part], prepared.target, loss) for part in PARTS
+                part: ensemble.evaluate(both, parts[part].batches(), prepared.target, loss)
+                for part in PARTS
             }
 
         *each, scores = run_together(
             [partial(judge, k) for k in range(len(members) + 1)], lambda: False
         )
         assert scores is not None
+        for part in PARTS:
+            prepared.give_back(part)
         if not all(score.finite for score in scores.values()):
             raise DivergedError("diverged: a trained network's outputs are not finite")
         metrics = self._metrics(members[0], prepared, scores)

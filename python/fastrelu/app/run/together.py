@@ -93,7 +93,7 @@ class Shared:
     def begin(self, epochs: int, steps: int, metric: str) -> None:
         """Start: epochs of each, steps of an epoch of all."""
         self._shown = min(map(len, self._records))
-        self.watcher.begin(epochs, steps, sum(self._steps), metric)
+        self.watcher.begin(epochs, steps, sum(self._steps), self._shown + 1, metric)
 
     def end(self, k: int) -> None:
         """Note that a training has ended: the others' epochs no longer wait for it."""

@@ -16,17 +16,11 @@ from fastrelu.app.data.meaning.column import (
     told,
     unfit,
 )
-from fastrelu.app.data.meaning.decide import (
-    Hints,
-    Meaning,
-    Problem,
-    Verdict,
-    decide,
-    shown_decimal,
-    shown_order,
-)
+from fastrelu.app.data.meaning.decide import decide, shown_decimal
+from fastrelu.app.data.meaning.decide_dates import shown_order
 from fastrelu.app.data.meaning.evidence import Evidence
 from fastrelu.app.data.meaning.reading import OLD_READING, Reading, ReadOptions
+from fastrelu.app.data.meaning.verdict import Hints, Meaning, Problem, Verdict
 from fastrelu.app.data.meaning.words import (
     OLD_MISSING,
     Missing,

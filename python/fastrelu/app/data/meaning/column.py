@@ -12,17 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.app.data.meaning.dates import ORDERS, by_format, moment, seconds
-from fastrelu.app.data.meaning.decide import (
-    ELSEWHERE,
-    NAME,
-    Hints,
-    Meaning,
-    Problem,
-    Verdict,
-    decide,
-)
+from fastrelu.app.data.meaning.decide import decide
 from fastrelu.app.data.meaning.evidence import Evidence
 from fastrelu.app.data.meaning.numbers import INFINITE, PLAIN, value
+from fastrelu.app.data.meaning.verdict import ELSEWHERE, NAME, Hints, Meaning, Problem, Verdict
 from fastrelu.app.data.meaning.words import Missing, truth
 from fastrelu.app.errors import DataError
 

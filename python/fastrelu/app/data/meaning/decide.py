@@ -4,143 +4,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
 
-from fastrelu.app.data.meaning.dates import ORDERS, WrittenDate
+from fastrelu.app.data.meaning.dates import WrittenDate
+from fastrelu.app.data.meaning.decide_dates import as_asked, decide_dates, no_dates
 from fastrelu.app.data.meaning.evidence import Evidence, Example
 from fastrelu.app.data.meaning.numbers import Written, shown
-from fastrelu.app.data.meaning.words import DIGITS, Missing, truth
+from fastrelu.app.data.meaning.verdict import ELSEWHERE, NAME, Hints, Meaning, Problem, Verdict
+from fastrelu.app.data.meaning.words import DIGITS, truth
 
 LIKE_DAYS = (
     "whole numbers that look like days, as 20240131, are numbers (--date-format \0name=%Y%m%d "
     "reads dates)"
 )
-# In sentences, where the column's name and the place of a second cell are to stand.
-NAME, ELSEWHERE = "\0name", "\0elsewhere"
 FEW = 20  # different texts that begin with a number may be classes: 1st, 2nd
 OTHER = {".": ",", ",": "."}
 MARKS = {".": "a decimal point", ",": "a decimal comma"}
-TABLE_KINDS = {"number": "numeric", "flag": "numeric", "time": "numeric", "date": "date"}
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """How the texts of a column are read; kept beside a model, so that predicting reads alike.
-
-    Attributes
-    ----------
-    kind : {"number", "flag", "category", "date", "time"}
-        time: of the day, or a duration; its seconds are numbers.
-    decimal : {".", ","}
-        The decimal mark of numbers; the other one stands between thousands.
-    unit : str
-        What stands before or after the numbers, "" for nothing.
-    loose : bool
-        Whether the unit is one that only `--numeric` takes.
-    order : str
-        Of dates: "ymd", "dmy" or "mdy", or a format of strptime's.
-    labels : mapping of str to str
-        Of a target that spells true or false in several ways: each spelling's class.
-    """
-
-    kind: str
-    decimal: str = "."
-    unit: str = ""
-    loose: bool = False
-    order: str = "ymd"
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def table_kind(self) -> str:
-        """What the column is in a table: "numeric", "text" or "date"."""
-        return TABLE_KINDS.get(self.kind, "text")
-
-    def describe(self) -> dict[str, Any]:
-        """Return it as plain values, those that are not usual."""
-        usual = asdict(Meaning(self.kind))
-        return {k: v for k, v in asdict(self).items() if k == "kind" or v != usual[k]}
-
-    @classmethod
-    def from_description(cls, plain: Mapping[str, Any]) -> Meaning:
-        """Return what `describe` has described."""
-        return cls(**dict(plain))
-
-
-@dataclass(frozen=True)
-class Hints:
-    """What is known about a column from outside it: the user's flags, the file, the training.
-
-    Attributes
-    ----------
-    missing : Missing
-        Which texts stand for nothing.
-    decimal : str or None
-        The decimal mark, if the user or the training says it.
-    usual_decimal : str or None
-        The mark that other columns of the file show; it decides where a column does not.
-    order : str or None
-        The order of dates, or strptime's format, if the user or the training says it.
-    usual_order : str or None
-        The order that other columns of the file show.
-    separator : str or None
-        What stands between the fields of the text file: where it is a semicolon, a comma that may
-        be either is a decimal mark.
-    why : str
-        Who says the mark or the order, for messages: "--decimal", "the training".
-    """
-
-    missing: Missing = field(default_factory=Missing)
-    decimal: str | None = None
-    usual_decimal: str | None = None
-    order: str | None = None
-    usual_order: str | None = None
-    separator: str | None = None
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why a column cannot be read as anything: a sentence and the cells that it is about.
-
-    Attributes
-    ----------
-    text : str
-        The sentence, with `NAME` and `ELSEWHERE` in it.
-    row : int
-        The row of the first cell.
-    other : int
-        The row of the second one.
-    title : str
-        The same in some words, for an overview.
-    """
-
-    text: str
-    row: int
-    other: int = 0
-    title: str = ""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a column is, what the user should know about it, and what speaks against it."""
-
-    meaning: Meaning
-    warnings: tuple[str, ...] = ()
-    problem: Problem | None = None
 
 
 def shown_decimal(evidence: Evidence) -> str | None:
     """Return the decimal mark that a column's numbers show; None if they leave it open."""
     shows = {how.decimal for how in evidence.numbers} & {".", ","}
     return shows.pop() if len(shows) == 1 else None
-
-
-def shown_order(evidence: Evidence) -> str | None:
-    """Return the order of day, month and year that a column's dates show; None if open."""
-    orders = _common_orders(evidence.dates)
-    return orders[0] if len(orders) == 1 and orders[0] in ("dmy", "mdy") else None
 
 
 def decide(evidence: Evidence, hints: Hints, *, target: bool = False) -> Verdict:
@@ -158,6 +42,8 @@ def decide(evidence: Evidence, hints: Hints, *, target: bool = False) -> Verdict
     present, numbers = evidence.present, evidence.numbers.total()
     if not present:
         return Verdict(Meaning("number"))
+    if hints.dated and not target and 2 * as_asked(evidence, hints) <= present:
+        return Verdict(Meaning("date", order=hints.order or "ymd"), (), no_dates(evidence, hints))
     truths = evidence.truths.total()
     if truths and truths + evidence.bits == present:
         return _flags(evidence, target)
@@ -165,7 +51,7 @@ def decide(evidence: Evidence, hints: Hints, *, target: bool = False) -> Verdict
         return _numbers(evidence, hints, target)
     dates = evidence.dates.total()
     if dates == present and not target:
-        return _dates(evidence, hints)
+        return decide_dates(evidence, hints)
     if evidence.clocks == present and not target:
         return Verdict(Meaning("time"), ("times: their seconds are the numbers",))
     if 2 * numbers > present:
@@ -174,7 +60,7 @@ def decide(evidence: Evidence, hints: Hints, *, target: bool = False) -> Verdict
     if 2 * evidence.clocks > present and not target:
         return Verdict(Meaning("time"), (), _mostly(evidence, "time", evidence.clocks))
     if 2 * dates > present and not target:
-        return Verdict(_dates(evidence, hints).meaning, (), _mostly(evidence, "date", dates))
+        return Verdict(decide_dates(evidence, hints).meaning, (), _mostly(evidence, "date", dates))
     return _categories(evidence, target)
 
 
@@ -356,77 +242,6 @@ def _first_with(evidence: Evidence, mark: str) -> Example | None:
     return min((e for how, e in _written(evidence) if how.decimal == mark), default=None)
 
 
-def _common_orders(dates: Counter[WrittenDate]) -> list[str]:
-    """Return the orders under which every date is one."""
-    orders = [how.orders for how in dates if how.mark]
-    if not orders:
-        return ["ymd"]
-    return [order for order in orders[0] if all(order in some for some in orders)]
-
-
-def _dates(evidence: Evidence, hints: Hints) -> Verdict:
-    """Return how a column of dates is read."""
-    dates = evidence.dates
-    formed = WrittenDate((evidence.form,))
-    if formed in dates:
-        others = [evidence.first[how] for how in dates if how != formed]
-        if not others:
-            return Verdict(Meaning("date", order=evidence.form))
-        stranger = min(others)
-        text = f"got {stranger.text[:40]!r}, which is no date of the format {evidence.form!r}"
-        return Verdict(Meaning("date", order=evidence.form), (), Problem(text, stranger.row))
-    zones = {how.zone for how in dates}
-    said = ("some dates say their offset from UTC and some do not: the latter are taken as UTC",)
-    warnings: tuple[str, ...] = said if len(zones) == 2 else ()
-    orders = _common_orders(dates)
-    asked = hints.order
-    if asked in ORDERS and any(how.mark for how in dates):
-        assert asked is not None
-        if asked in orders:
-            return Verdict(Meaning("date", order=asked), warnings)
-        stranger = min(evidence.first[how] for how in dates if asked not in how.orders)
-        text = (
-            f"got {stranger.text[:40]!r}, which is no date as {ORDERS[asked]} ({hints.why}); "
-            "correct the cell, or give --date-format"
-        )
-        return Verdict(Meaning("date", order=asked), warnings, Problem(text, stranger.row))
-    if not orders:
-        return Verdict(Meaning("date"), warnings, _mixed_orders(evidence))
-    if len(orders) == 1:
-        return Verdict(Meaning("date", order=orders[0]), warnings)
-    order, why = _usual_order(evidence, orders, hints)
-    example = min(evidence.first[how] for how in dates if len(how.orders) > 1 and how.mark)
-    warnings += (
-        f"{example.text[:40]!r} may be {' or '.join(ORDERS[o] for o in orders)}: taken as "
-        f"{ORDERS[order]}{why} (--date-format says it)",
-    )
-    return Verdict(Meaning("date", order=order), warnings)
-
-
-def _usual_order(evidence: Evidence, orders: list[str], hints: Hints) -> tuple[str, str]:
-    """Return the order that is taken where a column leaves it open, and why."""
-    if hints.usual_order in orders:
-        assert hints.usual_order is not None
-        return hints.usual_order, ", as another column shows"
-    marks = {how.mark for how in evidence.dates}
-    slashes = marks == {"/"} and hints.usual_decimal != "," and hints.separator != ";"
-    return ("mdy" if slashes and "mdy" in orders else "dmy" if "dmy" in orders else orders[0]), ""
-
-
-def _mixed_orders(evidence: Evidence) -> Problem:
-    """Return what speaks against dates of which no order fits all."""
-    found = sorted((evidence.first[how], how.orders) for how in evidence.dates if how.mark)
-    first, orders = found[0]
-    second = next((e for e, other in found if not set(orders) & set(other)), found[-1][0])
-    return Problem(
-        f"got {second.text[:40]!r}, and {first.text[:40]!r} in {ELSEWHERE}: no order of day, month "
-        f"and year fits both; correct them, or read the column as categories: --categorical {NAME}",
-        second.row,
-        first.row,
-        "mixed orders of day and month",
-    )
-
-
 def _absent_category(evidence: Evidence, target: bool) -> tuple[str, ...]:
     """Return what to say of NA and None among categories, where they are not missing."""
     words = [text for text in evidence.absent if text.lower() in ("na", "none", "nil")]
@@ -458,7 +273,13 @@ def _categories(evidence: Evidence, target: bool) -> Verdict:
             "numbers or dates in a spelling that is known: categories (--date-format says how "
             "dates are written)"
         )
-    for name, n in (("numbers", evidence.numbers.total()), ("dates", evidence.dates.total())):
+    if evidence.sums == 1 and evidence.first["sum"].row == evidence.n_rows - 1 > 0:
+        text = evidence.first["sum"].text
+        warnings.append(f"{text!r} stands in the last row alone, which may hold sums of the others")
+    dates = evidence.dates.total()
+    if target and 2 * dates > present:
+        warnings.append("dates are classes in a target: each of them is one")
+    for name, n in (("numbers", evidence.numbers.total()), ("dates", dates)):
         if 10 * n >= present and not (name == "dates" and target):
             warnings.append(f"{n} of {present} cells are {name}: the column is categories")
     return Verdict(Meaning("category"), tuple(warnings))

@@ -19,7 +19,7 @@ from fastrelu.app.data.meaning.dates import (
     written_date,
 )
 from fastrelu.app.data.meaning.numbers import INFINITE, Written, is_rounded, value, written
-from fastrelu.app.data.meaning.words import DIGITS, TRUTH, Missing
+from fastrelu.app.data.meaning.words import DIGITS, SUMS, TRUTH, Missing
 
 MOST_FORMS = 64  # ways of writing that are told apart in one column
 
@@ -66,13 +66,15 @@ class Evidence:
         not known: 0x1F, 3/4, 2024-01, 1. Januar 2024.
     figure_words : set of str
         Some of these texts, 64 at most.
+    sums : int
+        Of the other cells, those that say that their row holds sums: Total, Summe.
     huge : Example or None
         A whole number that is no double.
     days : bool
         Whether all whole numbers so far may be days, as 20240131.
     first : dict
         An example, the first one, of each key of the counters, and of "other", "loose", "figures",
-        "clock".
+        "clock", "sum".
     """
 
     missing: Missing = field(default_factory=Missing)
@@ -90,6 +92,7 @@ class Evidence:
     loose_words: set[str] = field(default_factory=set)
     figures: int = 0
     figure_words: set[str] = field(default_factory=set)
+    sums: int = 0
     huge: Example | None = None
     days: bool = True
     first: dict[object, Example] = field(default_factory=dict)
@@ -165,11 +168,15 @@ class Evidence:
             if len(self.loose_words) < MOST_FORMS:
                 self.loose_words.add(text)
             self._example("loose", text, k, row_of)
-        if digits and FIGURES.fullmatch(text):
+        other_digits = not text.isascii() and any(map(str.isdecimal, text))  # such as Arabic ones
+        if (digits or other_digits) and FIGURES.fullmatch(text):
             self.figures += n
             if len(self.figure_words) < MOST_FORMS:
                 self.figure_words.add(text)
             self._example("figures", text, k, row_of)
+        if text.lower().rstrip(":") in SUMS:
+            self.sums += n
+            self._example("sum", text, k, row_of)
         self.others += n
         self._example("other", text, k, row_of)
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fastrelu.app import described
 from fastrelu.app.data.meaning.dates import ORDERS
-from fastrelu.app.data.meaning.decide import Hints, Meaning
+from fastrelu.app.data.meaning.verdict import Hints, Meaning
 from fastrelu.app.data.meaning.words import OLD_MISSING, Missing, missing_words
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "spaces"}
@@ -74,7 +75,8 @@ class ReadOptions:
         """Return the hints for a column; see `Hints`."""
         order = self.order(name)
         why = "--decimal" if self.decimal is not None else "--date-format" if order else ""
-        return Hints(self.missing, self.decimal, usual_decimal, order, None, why)
+        dated = name in self.dated
+        return Hints(self.missing, self.decimal, usual_decimal, order, None, why=why, dated=dated)
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,15 @@ class Reading:
     @classmethod
     def from_description(cls, plain: Mapping[str, Any]) -> Reading:
         """Return what `describe` has described."""
+        everywhere, numbers = (
+            frozenset(described.sequence(words, "reading.missing", described.text))
+            for words in plain["missing"]
+        )
         return cls(
-            dict(plain["file"]),
-            {name: Meaning.from_description(m) for name, m in plain["columns"].items()},
+            described.mapping(plain["file"], "reading.file", described.anything),
+            described.mapping(plain["columns"], "reading.columns", Meaning.from_description),
             {},
-            Missing(*(frozenset(words) for words in plain["missing"])),
+            Missing(everywhere, numbers),
         )
 
     def hints(self, name: str, options: ReadOptions) -> Hints:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastrelu.app.data.meaning import bridge
 from fastrelu.app.data.meaning.column import convert
 from fastrelu.app.data.meaning.dates import ORDERS
-from fastrelu.app.data.meaning.decide import Meaning
+from fastrelu.app.data.meaning.verdict import Meaning
 from fastrelu.app.data.meaning.words import Missing
 
 FEW_WORDS = 2000  # different texts of a block that have a dictionary whatever its length

@@ -44,6 +44,10 @@ TRUTH = {
     "on": 1.0, "off": 0.0,
 }  # fmt: skip
 DIGITS = {"1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}  # beside a word of TRUTH
+SUMS = frozenset(
+    "total|totals|grand total|sum|sums|subtotal|summe|gesamt|gesamtsumme|insgesamt|somme|totale"
+    "|suma|totaal|summa|razem|итого|всего|合計|合计|总计".split("|")
+)  # what stands before the sums of a table, in lower case
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,8 @@ def arrow_errors(path: str) -> Iterator[None]:
         ) from None
     except (pa.ArrowException, OSError, ValueError, ArithmeticError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        if "not implemented" in reason or "not yet supported" in reason:
+            raise DataError(f"{path}: holds what pyarrow cannot read ({reason})") from None
         raise DataError(
             f"{path}: cannot be read as Parquet or Arrow: damaged or cut short ({reason})"
         ) from None
@@ -220,7 +222,7 @@ def arrow_table(
             column = arrow.column(number[name])
             if role == "target":
                 _refuse_nan(source, name, column, place)
-            return what.read(column)
+            return what.read_or_say(column)
 
     target = weights = None
     columns = {name: read(name) for name in roles.inputs}

@@ -65,11 +65,10 @@ class ArrowColumn(ColumnReader):
             return self.numbers(self._seconds(column))
         if types.is_integer(of) or types.is_floating(of):
             return self.numbers(np.asarray(column.to_numpy(zero_copy_only=False)))
-        said = f"has the type {of}, which is no number, text or date; {self.leave_out}"
-        if self.strict:
-            raise DataError(f"{self.source}: {self.what} {said}")
-        self.found.warnings[self.name] = (said,)
-        return self.nothing(len(column))
+        raise DataError(
+            f"{self.source}: {self.what} has the type {of}, which is no number, text or date; "
+            f"{self.leave_out}"
+        )
 
     def _categories(self, column: Any) -> NDArray[Any]:
         """Return a dictionary's texts; it says that they are no numbers or dates."""

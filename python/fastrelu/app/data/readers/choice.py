@@ -217,7 +217,8 @@ class ColumnChoice:
             notes.append(f"target: the last column, {target!r} (--target names another)")
         if target is not None and target not in names:
             if need_target:
-                raise missing_column(source, target, names, "--target")
+                said = "the model's target" if self.kinds else "--target"
+                raise missing_column(source, target, names, said)
             target = None
         weights = self.weights
         if weights is not None and weights not in names:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -32,6 +33,9 @@ from fastrelu.app.data.readers.values import Place, refuse_infinite
 from fastrelu.app.errors import DataError
 
 EXACT = 2**53  # integers up to this are doubles
+FARTHEST = 290_000 * 31_556_952 * 10**6  # microseconds from 1970 to a date
+INFINITE = (2**31 - 1, 2**63 - 1)  # how DuckDB and PostgreSQL store the dates infinity
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 
 def evidence_for(hints: Hints) -> Evidence:
@@ -112,6 +116,27 @@ class ColumnReader:
             source, name, place, kind, role, choice.hints(name), choice.known(name), found,
             not choice.lenient,
         )  # fmt: skip
+
+    def read(self, values: Any) -> NDArray[Any]:
+        """Return a column as numbers, text (object) or dates (datetime64[us])."""
+        raise NotImplementedError
+
+    def read_or_say(self, values: Any) -> NDArray[Any]:
+        """Return a column as `read` does; if not `strict`, nothing for one of no use, and say so.
+
+        Raises
+        ------
+        DataError
+            If it is of no use, and `strict`.
+        """
+        try:
+            return self.read(values)
+        except DataError as error:
+            if self.strict:
+                raise
+            said = str(error).removeprefix(f"{self.source}: ").replace(f"{self.what}: ", "")
+            self.found.warnings[self.name] = (said.removeprefix(f"{self.what} "),)
+            return self.nothing(len(values))
 
     @property
     def what(self) -> str:
@@ -235,11 +260,14 @@ class ColumnReader:
         """
         counts = np.where(gaps, 0, counts)
         dates = counts.view(f"datetime64[{unit}]").astype("datetime64[us]")
-        bad = np.flatnonzero(dates.astype(f"datetime64[{unit}]").view(np.int64) != counts)
+        back = dates.astype(f"datetime64[{unit}]").view(np.int64)
+        bad = np.flatnonzero((back != counts) | (np.abs(dates.view(np.int64)) > FARTHEST))
         if len(bad) and unit != "ns":
+            count = int(counts[bad[0]])
+            infinite = ", as infinity is stored" if abs(count) in INFINITE else ""
             raise DataError(
                 f"{self.source}: {self.place(int(bad[0]))}: {self.what}: expected a date within "
-                f"290,000 years of 1970, got {counts[bad[0]]} {unit} from then; correct it"
+                f"290,000 years of 1970, got {count} {unit} from then{infinite}; correct it"
             )
         dates[gaps] = np.datetime64("NaT", "us")
         return texts_of_dates(dates) if self.kind == "text" else dates
@@ -251,11 +279,14 @@ class ColumnReader:
         )
 
     def decoded(self, word: bytes, row: int) -> str:
-        """Return bytes as text; DataError, which names the row, if they are not UTF-8."""
+        """Return bytes as text; DataError, which names the row, if they are not UTF-8 text."""
+        said = "hold control characters"
         try:
-            return word.decode("utf-8")
+            if CONTROL.search(word) is None:
+                return word.decode("utf-8")
         except UnicodeDecodeError:
-            raise DataError(
-                f"{self.source}: {self.place(row)}: {self.what}: expected text, got the bytes "
-                f"{word[:20]!r}, which are not UTF-8; {self.leave_out}"
-            ) from None
+            said = "are not UTF-8"
+        raise DataError(
+            f"{self.source}: {self.place(row)}: {self.what}: expected text, got the bytes "
+            f"{word[:20]!r}, which {said}; {self.leave_out}"
+        )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -20,7 +21,16 @@ if TYPE_CHECKING:
     import sqlite3
 
 SQLITE, DUCKDB, DUCKDB_AT = b"SQLite format 3\0", b"DUCK", 8
-HUGE = ("HUGEINT", "UHUGEINT")  # DuckDB's integers of 128 bits
+# What DuckDB gives Arrow in silence as something else, in SQL that keeps it: integers of any size
+# and strings of bits as their digits, times with a zone as the seconds of the day in UTC.
+AS_PLAIN = {
+    "HUGEINT": "CAST({} AS VARCHAR)",
+    "UHUGEINT": "CAST({} AS VARCHAR)",
+    "BIGNUM": "CAST({} AS VARCHAR)",
+    "BIT": "CAST({} AS VARCHAR)",
+    "TIME WITH TIME ZONE": "(epoch({0}) - date_part('timezone', {0}) + 86400) % 86400",
+}
+SECOND = re.compile(r"(.+):[0-9]+")  # SQLite's name for another column of one name
 # What may hold words that are not the query's own: texts, names in quotes, comments.
 QUOTED = re.compile(
     r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$", re.S
@@ -103,9 +113,8 @@ def read_query(paths: Sequence[str], choice: ColumnChoice, need_target: bool) ->
     else:
         with _duckdb(path) as connection:
             _require_query(connection, query)
-            if note:
-                query = f"SELECT * FROM ({query}\n) ORDER BY ALL"
-            table = _duckdb_rows(connection, query, choice, need_target, QUERY)
+            order = "ORDER BY ALL" if note else ""
+            table = _duckdb_rows(connection, query, choice, need_target, QUERY, order)
     return replace(table, notes=[note, *table.notes]) if note else table
 
 
@@ -127,7 +136,8 @@ def _table_of(
     path: str, found: Sequence[tuple[str, str, str]], asked: str | None
 ) -> tuple[str, str]:
     """Return the full name of the table asked for, and what it is."""
-    names = ", ".join(full if asked and "." in asked else name for name, full, _ in found) or "none"
+    same = Counter(name for name, _, _ in found)
+    names = ", ".join(name if same[name] == 1 else full for name, full, _ in found) or "none"
     matches = [row for row in found if asked in (None, row[0], row[1])]
     if len(matches) == 1:
         return matches[0][1], matches[0][2]
@@ -172,12 +182,20 @@ def _sqlite_rows(
     connection: sqlite3.Connection, query: str, choice: ColumnChoice, need_target: bool, source: str
 ) -> Table:
     cursor = connection.execute(query)
-    names = tidy_names([str(column[0]) for column in cursor.description or ()])
+    names = _own_names([str(column[0]) for column in cursor.description or ()])
     rows = cursor.fetchall()
     if not rows and need_target:
         raise NoRowsError(f"{source}: expected rows of data, got none")
     values = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    return columns_table(Columns(names, values, len(rows)), choice, need_target, source)
+    columns = Columns(tidy_names(names), values, len(rows))
+    return columns_table(columns, choice, need_target, source)
+
+
+def _own_names(names: Sequence[str]) -> list[str]:
+    """Return a query's names where SQLite has called the second of "id" and "id" "id:1"."""
+    known = {name.lower() for name in names}
+    found = [(name, SECOND.fullmatch(name)) for name in names]
+    return [match[1] if match and match[1].lower() in known else name for name, match in found]
 
 
 # DuckDB
@@ -213,30 +231,38 @@ def _require_query(connection: Any, query: str) -> None:
 
 
 def _duckdb_rows(
-    connection: Any, query: str, choice: ColumnChoice, need_target: bool, source: str
+    connection: Any,
+    query: str,
+    choice: ColumnChoice,
+    need_target: bool,
+    source: str,
+    order: str = "",
 ) -> Table:
     from fastrelu.app.data.readers.arrow import arrow_errors, arrow_table, columns_of
 
-    relation = connection.sql(query)
-    wide = [
-        name
-        for name, of in zip(relation.columns, relation.types, strict=True)
-        if str(of) in HUGE  # Arrow has no such integers, and DuckDB gives it others in silence
-    ]
-    if wide:
-        casts = ", ".join(f"CAST({_quoted(n)} AS DOUBLE) AS {_quoted(n)}" for n in wide)
-        relation = relation.project(f"* REPLACE ({casts})")
+    names = list(connection.sql(query).columns)
+    # In a query inside of another one DuckDB makes different names of "id" and "ID".
+    places = ", ".join(f"c{j}" for j in range(len(names)))
+    relation = connection.sql(f"SELECT * FROM ({query}\n) AS q({places}) {order}")
     with arrow_errors(source):
-        arrow = relation.to_arrow_table()
+        arrow = arrow_of(relation).rename_columns(names)
         columns = columns_of(arrow.schema)
         roles = columns.roles(source, choice, need_target)
         if need_target and not arrow.num_rows:
             raise NoRowsError(f"{source}: expected rows of data, got none")
-        table = arrow_table(source, arrow, choice, roles)
-    if wide:
-        said = f"{wide[0]!r} and others" if len(wide) > 1 else repr(wide[0])
-        table.notes.append(f"column {said}: integers of 128 bits are read as doubles")
-    return table
+        return arrow_table(source, arrow, choice, roles)
+
+
+def arrow_of(relation: Any) -> Any:
+    """Return a DuckDB relation as a pyarrow Table, with nothing but types that Arrow has."""
+    columns, plain = [], True
+    for name, of in zip(relation.columns, relation.types, strict=True):
+        column = _quoted(name)
+        if str(of) in AS_PLAIN:
+            column, plain = f"{AS_PLAIN[str(of)].format(column)} AS {column}", False
+        columns.append(column)
+    relation = relation if plain else relation.project(", ".join(columns))
+    return relation.to_arrow_table()
 
 
 def _line(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -225,7 +226,7 @@ def _sort_of(of: type) -> str:
     """Return what values of a type are: a gap, text, truth, number, date, ..., or nothing."""
     if of is type(None) or of.__name__ in ("NAType", "NaTType"):
         return "gap"
-    if issubclass(of, enum.Enum):
+    if issubclass(of, (enum.Enum, UUID)):
         return "member"
     if issubclass(of, (str, bytes)):
         return "text"
@@ -239,7 +240,9 @@ def _sort_of(of: type) -> str:
 
 
 def _text_of_member(value: Any) -> Any:
-    """Return the text of an enumeration's member; other values as they are."""
+    """Return the text of an enumeration's member or a UUID; other values as they are."""
+    if isinstance(value, UUID):
+        return str(value)
     if not isinstance(value, enum.Enum):
         return value
     return value.value if isinstance(value.value, str) else value.name

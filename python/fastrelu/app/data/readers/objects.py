@@ -132,7 +132,7 @@ def _pandas(frame: Any, choice: ColumnChoice, source: str) -> Columns | None:
         return _by_position(
             [frame.iloc[:, j] for j in range(frame.shape[1])], len(frame), choice, source
         )
-    names = tidy_names([str(name) for name in frame.columns])
+    names = tidy_names(["" if _is_gap(name) else str(name) for name in frame.columns])
     values = [frame.iloc[:, j] for j in range(frame.shape[1])]
     index = [
         (str(name), level)
@@ -142,6 +142,11 @@ def _pandas(frame: Any, choice: ColumnChoice, source: str) -> Columns | None:
     values += [frame.index.get_level_values(level) for _, level in index]
     labels = [name for name, _ in index]
     return Columns([*names, *labels], values, len(frame), labels)
+
+
+def _is_gap(name: Any) -> bool:
+    """Return whether a column's name is None or NaN."""
+    return name is None or (isinstance(name, float) and name != name)
 
 
 def _mapping(data: Mapping[Any, Any], source: str) -> Columns:
@@ -201,7 +206,7 @@ def columns_table(columns: Columns, choice: ColumnChoice, need_target: bool, sou
         values = columns.values[number[name]]
         if role == "target":
             _refuse_nan(source, name, values)
-        return ObjectColumn.of(source, name, place, choice, role, found).read(values)
+        return ObjectColumn.of(source, name, place, choice, role, found).read_or_say(values)
 
     target = weights = None
     inputs = {name: read(name) for name in roles.inputs}
@@ -243,8 +248,8 @@ def _arrow(data: Any, choice: ColumnChoice, need_target: bool, source: str) -> T
     pa = pyarrow(f"{source}: {type(data).__module__.split('.')[0]}")
     with arrow_errors(source):
         try:
-            arrow = data if isinstance(data, (pa.Table, pa.RecordBatch)) else pa.table(_wide(data))
-        except (TypeError, NotImplementedError) as error:
+            arrow = data if isinstance(data, (pa.Table, pa.RecordBatch)) else pa.table(_plain(data))
+        except (TypeError, NotImplementedError, pa.ArrowInvalid) as error:  # such as one column
             raise RowsError(f"{source}: {error}; expected {FORMS}") from None
         columns = columns_of(arrow.schema)
         roles = columns.roles(source, choice, need_target)
@@ -253,13 +258,20 @@ def _arrow(data: Any, choice: ColumnChoice, need_target: bool, source: str) -> T
         return arrow_table(source, arrow, choice, roles)
 
 
-def _wide(data: Any) -> Any:
-    """Return a polars frame without the integers of 128 bits, which Arrow has not."""
-    polars = sys.modules.get("polars")
-    if polars is None or not isinstance(data, polars.DataFrame):
-        return data
-    wide = [name for name, of in data.schema.items() if str(of) in ("Int128", "UInt128")]
-    return data.with_columns(polars.col(name).cast(polars.Float64) for name in wide)
+def _plain(data: Any) -> Any:
+    """Return a polars frame or DuckDB relation without what Arrow has no type for.
+
+    Integers of 128 bits become their digits, which are read as those of a CSV file.
+    """
+    polars, duckdb = sys.modules.get("polars"), sys.modules.get("duckdb")
+    if polars is not None and isinstance(data, polars.DataFrame):
+        wide = [name for name, of in data.schema.items() if str(of) in ("Int128", "UInt128")]
+        return data.with_columns(polars.col(name).cast(polars.String) for name in wide)
+    if duckdb is not None and isinstance(data, duckdb.DuckDBPyRelation):
+        from fastrelu.app.data.readers.database import arrow_of
+
+        return arrow_of(data)
+    return data
 
 
 def _array(data: Any, choice: ColumnChoice, need_target: bool, source: str) -> Table:

@@ -12,6 +12,8 @@ import numpy as np
 from fastrelu.app.data.stream.source import Chunk
 from fastrelu.app.data.table import Table
 
+HASHED = 1 << 14  # rows at once
+
 
 class TableSource:
     """A table that is in memory, which the pipeline passes over as it does over files.
@@ -38,6 +40,10 @@ class TableSource:
         """Yield the table: see `Source.targets`."""
         yield self.table
 
+    def forget(self) -> None:
+        """Give the rows back; what is known about them stays."""
+        self.table = self.table.take(np.zeros(0, np.intp))  # copies; a slice would keep them
+
     def fingerprint(self) -> dict[str, Any]:
         """Return what tells these data from others: rows, columns, and a hash of all values."""
         return fingerprint(self.table)
@@ -59,11 +65,13 @@ def fingerprint(table: Table) -> dict[str, Any]:
         if values is None:
             continue
         total.update(f"{name} {values.dtype} {values.shape}\n".encode())
-        if values.dtype == object:
-            total.update("\0".join(map(str, values)).encode("utf-8", "surrogatepass"))
-        else:
-            for first in range(0, len(values), 65_536):
-                block = np.ascontiguousarray(values[first : first + 65_536])
+        for first in range(0, len(values), HASHED):
+            block = values[first : first + HASHED]
+            if values.dtype == object:
+                texts = "\0".join(map(str, block)).encode("utf-8", "surrogatepass")
+                total.update(b"\0" + texts if first else texts)
+            else:
+                block = np.ascontiguousarray(block)
                 total.update(block.view(np.uint8).data if block.size else b"")
     columns = list(table.columns) or [f"{matrix.shape[1]} inputs" if matrix is not None else ""]
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from fastrelu.app.data.readers.files import reading
 from fastrelu.app.data.readers.places import FolderColumns, named_in_folders
 from fastrelu.app.data.readers.values import row_number
 from fastrelu.app.data.stream.budget import part_rows
+from fastrelu.app.data.stream.pages import huge_pages
 from fastrelu.app.data.stream.source import Chunk, chunks_of, files_fingerprint
 from fastrelu.app.data.table import Table, is_missing, kind_of
 from fastrelu.app.errors import DataError
@@ -75,7 +76,7 @@ class ParquetStream:
         self.raw_row_bytes, self.reading_bytes = 0.0, 0
         files: list[tuple[str, list[int]]] = []
         for path in paths:
-            with self._open(path) as file:
+            with self._open(path) as file, open(path, "rb") as raw:
                 columns = columns_of(file.schema_arrow)
                 if not files:
                     self.columns = columns
@@ -86,7 +87,7 @@ class ParquetStream:
                     if str(of) != "null":
                         of = dictionaries_in(file).get(columns.raw[name], of)
                         self._types.setdefault(name, (path, of))
-                files.append((path, self._row_groups(path, file, columns, memory)))
+                files.append((path, self._row_groups(path, file, raw, columns, memory)))
         self.chunks = chunks_of(files)
         self.n_rows = sum(chunk.n_rows for chunk in self.chunks)
         if not self.n_rows:
@@ -117,14 +118,16 @@ class ParquetStream:
             what = f"no column {missing[0]!r}" if missing else f"the column {more[0]!r}"
             raise DataError(f"{path}: expected the columns of {self.paths[0]}, got {what}")
 
-    def _row_groups(self, path: str, file: Any, columns: ArrowNames, memory: int) -> list[int]:
+    def _row_groups(
+        self, path: str, file: Any, raw: BinaryIO, columns: ArrowNames, memory: int
+    ) -> list[int]:
         """Return the rows of a file's row groups, after a look at what reading each takes."""
         used, leaves = set(columns.stored(self.roles)), _leaves(file.schema_arrow)
         metadata = file.metadata
         counts = []
         for g in range(metadata.num_row_groups):
             group = metadata.row_group(g)
-            needed = 0
+            needed, packed = 0, 0
             for c in range(group.num_columns):
                 column = group.column(c)
                 if leaves[c] not in used:
@@ -135,6 +138,10 @@ class ParquetStream:
                 # A page as it is stored and unpacked, and a dictionary.
                 needed += BUFFER + 2 * min(size, PAGE)
                 needed += min(size, DICTIONARY) if column.has_dictionary_page else 0
+                for stored, unpacked in huge_pages(raw, column):  # one is unpacked at a time
+                    needed += min(size, unpacked)
+                    packed = max(packed, min(column.total_compressed_size, stored))
+            needed += packed
             if needed > memory // 2:
                 raise DataError(
                     f"{path}: row group {g} of {group.num_rows:,} rows takes about "
@@ -175,8 +182,14 @@ class ParquetStream:
                 )
                 at = chunk.first_row
                 for batch in batches:
-                    for name, (reader, evidence) in here.items():
-                        look_at_texts(evidence, batch.column(columns[name]), reader, at)
+                    for name in [name for name in here if name in readers]:
+                        reader, evidence = readers[name]
+                        try:
+                            look_at_texts(evidence, batch.column(columns[name]), reader, at)
+                        except DataError:
+                            if reader.strict:
+                                raise
+                            del readers[name]  # which says why when it is read
                     at += batch.num_rows
         return found | {n: reader.decide(evidence) for n, (reader, evidence) in readers.items()}
 

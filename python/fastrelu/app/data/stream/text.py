@@ -15,9 +15,9 @@ from fastrelu.app.data.readers.csv import text_table
 from fastrelu.app.data.readers.files import Source
 from fastrelu.app.data.readers.places import FolderColumns, named_in_folders
 from fastrelu.app.data.readers.text.blocks import BLOCK, Block
-from fastrelu.app.data.readers.text.dialect import SEPARATORS
 from fastrelu.app.data.readers.text.files import TextFile, TextFiles
 from fastrelu.app.data.readers.text.gather import Gathered, values
+from fastrelu.app.data.readers.text.layout import SEPARATORS
 from fastrelu.app.data.readers.text.parse import Parser
 from fastrelu.app.data.stream.budget import part_rows
 from fastrelu.app.data.stream.scratch import Scratch

@@ -105,6 +105,7 @@ class _Cutter:
         self.source, self.dialect = source, dialect
         self.quote = dialect.quote.encode()
         separator = b" \t" if dialect.separator == " " else dialect.separator.encode()
+        separator += b" \t" if dialect.padded else b""
         edges = np.zeros(256, bool)
         edges[list(separator + b"\r\n" + self.quote)] = True
         self.edges = edges
@@ -143,7 +144,7 @@ class _Cutter:
         text = data.decode("utf-8", "surrogateescape")
         end, newlines, previous = 0, False, line
         try:
-            for record in records(text, d.separator, d.quote, d.escape, line):
+            for record in records(text, d.separator, d.quote, d.escape, line, d.padded):
                 newlines |= record.line > previous + 1
                 previous, end = record.line, record.start
         except MalformedError as error:

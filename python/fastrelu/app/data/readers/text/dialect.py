@@ -8,22 +8,26 @@ fields alike, and their cells look like data.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastrelu.app.data.meaning import ReadOptions
-from fastrelu.app.data.readers.text.cells import is_header, look, quality
-from fastrelu.app.data.readers.text.records import MalformedError, Record, records
+from fastrelu.app.data.readers.text.cells import is_header, look
+from fastrelu.app.data.readers.text.layout import (
+    PREAMBLE,
+    SEPARATORS,
+    Layout,
+    is_blank,
+    is_comment,
+    layout_of,
+)
+from fastrelu.app.data.readers.text.records import MalformedError, Record, fields_of, records
 from fastrelu.app.errors import DataError
 
-SEPARATORS = ",;\t|"
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
 SPACED = 0.7  # how much like data cells between spaces have to look; text has spaces too
-SAMPLE = 200  # records that are looked at
 ANNOUNCED = re.compile(r'"?sep=([^\r\n"])"?\r?\n')
-PREAMBLE = 40  # lines above the names, at most
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Dialect:
         The quote, "" for none.
     escape : bool
         Whether a backslash stands before a quote inside of quotes.
+    padded : bool
+        Whether spaces between separators and quotes are no part of the fields.
     header : int
         The line of the names, 0 if there is none.
     offset : int
@@ -58,6 +64,7 @@ class Dialect:
     names: tuple[str, ...]
     quote: str = '"'
     escape: bool = False
+    padded: bool = False
     header: int = 1
     offset: int = 0
     line: int = 2
@@ -126,16 +133,16 @@ def sniff(
         layout
         for separator in separators
         for quote, escape in quotes
-        if (layout := _layout(text, whole, separator, quote, escape)) is not None
+        if (layout := layout_of(text, whole, separator, quote, escape)) is not None
     ]
     if options.separator is None and not any(layout.width > 1 for layout in found):
-        spaced = _layout(text, whole, " ", '"', False)
+        spaced = layout_of(text, whole, " ", '"', False)
         if spaced is not None and spaced.width > 1 and spaced.quality > SPACED:
             found.append(spaced)
     if not found:
         raise _nothing(source, text)
     best = max(found, key=lambda layout: layout.rank(known))
-    dialect = best.dialect(source, options, known, bom)
+    dialect = _Names(best, source, options, known).dialect(bom)
     if announced is None:
         return dialect
     return replace(
@@ -177,144 +184,11 @@ def _nothing(source: str, text: str) -> DataError:
     )
 
 
-@dataclass
-class _Layout:
-    """The first records under one separator and one quote.
-
-    Attributes
-    ----------
-    body : list of Record
-        Those of the usual width, from the first of them on, without blank ones and comments.
-    before : list of Record
-        The records before the names.
-    odd : list of Record
-        The records of another width after the first of the body.
-    fit : float
-        The share of the records after the first of the body that are of its width.
-    quality : float
-        How much like data the cells are.
-    sound : bool
-        Whether the quotes match.
-    end : int
-        The position in the text at which the records end.
-    """
-
-    text: str
-    separator: str
-    quote: str
-    escape: bool
-    body: list[Record]
-    before: list[Record]
-    odd: list[Record]
-    fit: float
-    quality: float
-    sound: bool
-    end: int
-
-    @property
-    def width(self) -> int:
-        return len(self.body[0].fields)
-
-    def rank(self, known: Collection[str]) -> tuple[float, ...]:
-        """Return what the best layout has most of."""
-        said = 0
-        if known:
-            lines = [*self.before[-PREAMBLE:], *self.body[:PREAMBLE]]
-            said = max(len({f.strip() for f in r.fields} & set(known)) for r in lines)
-        # Another quote and escapes only where the usual quote does not fit.
-        usual = self.quote == '"' and not self.escape
-        fit, good = round(self.fit, 1), round(self.quality, 2)
-        one = self._is_one_column
-        return (said, self.width > 1 and not one, not one, self.sound, fit, good, usual, self.width)
-
-    @property
-    def _is_one_column(self) -> bool:
-        """Whether these are the decimal commas of one column, below its name."""
-        if self.separator != "," or self.width != 2 or not self.before:
-            return False
-        above = self.before[-1]
-        if len(above.fields) > 1 or _is_comment(above) or look(above.fields[0]) != "text":
-            return False
-        return all(r.fields[0].lstrip("+-").isdigit() and r.fields[1].isdigit() for r in self.body)
-
-    def dialect(
-        self, source: str, options: ReadOptions, known: Collection[str], bom: int
-    ) -> Dialect:
-        return _Names(self, source, options, known).dialect(bom)
-
-
-def _layout(text: str, whole: bool, separator: str, quote: str, escape: bool) -> _Layout | None:
-    """Return the first records under a separator and a quote; None if they are no records."""
-    if escape and f"\\{quote}" not in text:
-        return None
-    if quote == "'" and not any(f"{mark}'" in text for mark in (separator, "\n")):
-        return None
-    found: list[Record] = []
-    sound, end = True, len(text)
-    try:
-        for record in records(text, separator, quote, escape):
-            found.append(record)
-            if len(found) > SAMPLE:
-                break
-    except MalformedError as error:
-        sound, end = error.at_end and not whole, error.start
-    if not whole and len(found) <= SAMPLE and len(found) > 1:
-        found.pop()  # may be cut
-    found = found[:SAMPLE]
-    found = [r for r in found if not _is_blank(r)]
-    plain = [r for r in found if not _is_comment(r)]
-    if not plain:
-        return None
-    width = _usual_width(plain)
-    first = next(r for r in plain if len(r.fields) == width)
-    before = [r for r in found if r.line < first.line]
-    after = [r for r in found if r.line >= first.line and (not _is_comment(r) or _is_row(r, width))]
-    body = [r for r in after if len(r.fields) == width]
-    others = (SEPARATORS + "\t").replace(separator, "") if separator != " " else SEPARATORS
-    fields = [r.fields for r in body[1:101]] or [body[0].fields]
-    return _Layout(
-        text,
-        separator,
-        quote,
-        escape,
-        body,
-        before,
-        [r for r in after if len(r.fields) != width],
-        len(body) / (len(after) + len([r for r in before if not _is_comment(r)])),
-        quality(fields, others),
-        sound,
-        end,
-    )
-
-
-def _usual_width(plain: Sequence[Record]) -> int:
-    """Return the number of fields that most records have; of two that are as frequent, the larger.
-
-    The first ones count little: titles stand there.
-    """
-    counts = Counter(len(r.fields) for r in plain[PREAMBLE:] or plain)
-    return max(counts, key=lambda width: (counts[width], width))
-
-
-def _is_blank(record: Record) -> bool:
-    return len(record.fields) == 1 and not record.fields[0].strip()
-
-
-def _is_comment(record: Record) -> bool:
-    return record.fields[0].lstrip().startswith("#")
-
-
-def _is_row(record: Record, width: int) -> bool:
-    """Return whether a record that begins with # is a row all the same, such as #12,5.0."""
-    marked = record.fields[0].lstrip().startswith(("# ", "##"))
-    return len(record.fields) == width > 1 and not marked
-
-
 class _Names:
     """Finds the names of a layout's columns, and where its data begin."""
 
     def __init__(
-        self, layout: _Layout, source: str, options: ReadOptions, known: Collection[str]
+        self, layout: Layout, source: str, options: ReadOptions, known: Collection[str]
     ) -> None:
         self.layout, self.source, self.options, self.known = layout, source, options, known
         self.notes: list[str] = []
@@ -327,13 +201,14 @@ class _Names:
         labels = trailing = False
         names: list[str] = [f"column {j + 1}" for j in range(width)]
         if header is not None:
-            names = [self._name(j, f) for j, f in enumerate(header.fields)]
-            if len(header.fields) == width - 1:
+            fields = self._fields(header)
+            names = [self._name(j, f) for j, f in enumerate(fields)]
+            if len(fields) == width - 1:
                 trailing = not any(r.fields[-1].strip() for r in rows)
                 labels = not trailing and self._are_labels(rows, width)
                 if not trailing and not labels:
                     raise self._other_width(rows[0], header)
-            elif not header.fields[-1].strip() and width > 1 and rows:
+            elif not fields[-1].strip() and width > 1 and rows:
                 trailing = not any(r.fields[-1].strip() for r in rows)
                 names = names[:-1] if trailing else names
         elif width > 1 and len(rows) > 1 and not any(r.fields[-1].strip() for r in rows):
@@ -349,6 +224,7 @@ class _Names:
             tuple(names),
             layout.quote,
             layout.escape,
+            layout.padded,
             header.line if header is not None else 0,
             bom + len(layout.text[:start].encode("utf-8", "surrogateescape")),
             first.line if first is not None else (header.line + 1 if header else 1),
@@ -356,6 +232,15 @@ class _Names:
             trailing,
             tuple(self.notes),
         )
+
+    def _fields(self, header: Record) -> list[str]:
+        """Return the names in a record, without a comment's mark and a separator at the end."""
+        fields = header.fields
+        if self.layout.separator == " " and len(fields) > 1 and not fields[0].strip("#"):
+            fields = fields[1:]
+        if len(fields) == self.layout.width + 1 > 2 and not fields[-1].strip():
+            fields = fields[:-1]
+        return fields
 
     def _name(self, j: int, name: str) -> str:
         name = name.strip()
@@ -386,12 +271,12 @@ class _Names:
         above = layout.before[-1] if layout.before else None
         if is_header(body[0].fields, [r.fields for r in body[1:101]]):
             numbers = all(look(f) != "text" for f in body[0].fields)
-            if above is not None and numbers and len(above.fields) > 1 and not _is_comment(above):
+            if above is not None and numbers and len(above.fields) > 1 and not is_comment(above):
                 raise self._other_width(body[0], above)
             return body[0], body[1] if len(body) > 1 else None
         if layout.before and self._above(layout.before[-1]):
             return layout.before[-1], body[0]
-        if above is not None and len(above.fields) > 1 and not _is_comment(above):
+        if above is not None and len(above.fields) > 1 and not is_comment(above):
             raise self._other_width(body[0], above)
         return None, body[0]
 
@@ -414,20 +299,18 @@ class _Names:
         return quoted or (width > 2 and firsts in counting)
 
     def _other_width(self, row: Record, header: Record) -> DataError:
+        expected = fields_of(len(self._fields(header)))
         return DataError(
-            f"{self.source}: line {row.line}: expected {len(header.fields)} fields, as in line "
-            f"{header.line}, got {len(row.fields)}; correct the lines, quote what holds "
-            "separators, or say more: --separator, --header-line"
+            f"{self.source}: line {row.line}: expected {expected}, as in line {header.line}, got "
+            f"{len(row.fields)}; correct the lines, quote what holds separators, or say more: "
+            "--separator, --header-line"
         )
 
     def _above(self, record: Record) -> bool:
         """Return whether a record above the data, of a field less or a comment, has the names."""
-        fields = record.fields
-        if _is_comment(record):
-            fields = fields.copy()
-            fields[0] = fields[0].lstrip().lstrip("#")
-            if self.layout.separator == " " and not fields[0]:
-                del fields[0]
+        fields = self._fields(record)
+        if is_comment(record):
+            fields = [fields[0].lstrip().lstrip("#"), *fields[1:]]
         width = self.layout.width
         if len(fields) == width or (len(fields) == width - 1 and width > 2):
             return all(look(f) == "text" for f in fields) and len(set(fields)) == len(fields)
@@ -435,11 +318,13 @@ class _Names:
 
     def _at_line(self, line: int) -> tuple[Record, Record | None]:
         layout = self.layout
-        everything = records(layout.text, layout.separator, layout.quote, layout.escape)
+        everything = records(
+            layout.text, layout.separator, layout.quote, layout.escape, padded=layout.padded
+        )
         try:
             for record in everything:
                 if record.line >= line:
-                    if record.line == line and not _is_blank(record):
+                    if record.line == line and not is_blank(record):
                         after = [r for r in layout.body if r.line > line]
                         return record, after[0] if after else None
                     break
@@ -459,13 +344,13 @@ class _Names:
                 f"the first line, {first}, is data, not names: the columns are {names[0]!r} to "
                 f"{names[-1]!r} (--header-line 1 takes it for names)"
             )
-        lost = [r for r in layout.before if not _is_comment(r)] if header is None else []
+        lost = [r for r in layout.before if not is_comment(r)] if header is None else []
         if lost:
             shown = layout.text[lost[0].start :].split("\n", 1)[0].strip()[:40]
             self.notes.append(f"lines above the first row are left out, such as {shown!r}")
         if header is not None and header.line > 1 and self.options.header_line is None:
             above = [r for r in [*layout.before, *layout.body] if r.line < header.line]
-            if above and not all(map(_is_comment, above)):
+            if above and not all(map(is_comment, above)):
                 self.notes.append(
                     f"the names stand in line {header.line}; what is above is left out "
                     "(--header-line says another)"

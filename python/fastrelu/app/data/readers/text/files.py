@@ -16,6 +16,7 @@ from fastrelu.app.data.readers.files import Source
 from fastrelu.app.data.readers.text.blocks import BLOCK, Block, blocks
 from fastrelu.app.data.readers.text.dialect import Dialect, sniff
 from fastrelu.app.data.readers.text.gather import Gathered, Places, refusal, wide_hints
+from fastrelu.app.data.readers.text.other_kinds import refuse_other_kinds
 from fastrelu.app.data.readers.text.parse import Parser
 from fastrelu.app.data.readers.text.records import Record
 from fastrelu.app.errors import DataError, NoRowsError
@@ -24,29 +25,6 @@ MAX_COLUMNS = 100_000
 NUMBERED = re.compile("column [0-9]+")  # names that were made up
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 BOM = b"\xef\xbb\xbf"
-# Text of other kinds, which would pass for fields.
-NO_TABLES = [
-    (re.compile(pattern, re.IGNORECASE), what)
-    for pattern, what in (
-        (
-            rb"\s*(?:\{\s*\"|\[\s*[\[{])",
-            "JSON; DuckDB reads it: --sql \"SELECT * FROM read_json('{path}')\" (extra sql)",
-        ),
-        (
-            rb"\s*<(?:!doctype|html|\?xml|table|[a-z]+ xmlns)",
-            "a page of HTML or XML, not a table of fields; save the table as CSV",
-        ),
-        (
-            rb"\s*(?:%[^\n]*\n\s*)*@relation\s",
-            "an ARFF file; scipy.io.arff.loadarff reads it: save the records as CSV or Parquet",
-        ),
-        (rb"%PDF-", "a PDF document, not a table of fields"),
-        (
-            rb"version https://git-lfs\.github\.com/",
-            "a pointer of Git LFS, not the data: git lfs pull fetches them",
-        ),
-    )
-]
 FIRST = 1 << 18  # bytes of the first block
 HEAD, LONGEST_HEAD = 1 << 18, 1 << 26
 
@@ -148,14 +126,12 @@ def open_text(source: Source, choice: ColumnChoice, need_target: bool) -> Dialec
     head = source.head
     if head[:2] in UTF16:
         raise DataError(f"{source.path}: UTF-16 text; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)")
+    refuse_other_kinds(source.path, head)
     if b"\0" in head:
         raise DataError(
             f"{source.path}: line {1 + head[: head.index(0)].count(10)}: a NUL byte: not text; "
             "expected CSV, Parquet, Arrow, NPY, NPZ, IDX or libsvm"
         )
-    for pattern, what in NO_TABLES:
-        if pattern.match(head):
-            raise DataError(f"{source.path}: {what.format(path=source.path)}")
     head, whole = _long_head(source)
     bom = len(BOM) if head.startswith(BOM) else 0
     options = choice.options

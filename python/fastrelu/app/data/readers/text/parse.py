@@ -11,7 +11,13 @@ from fastrelu.app.data.meaning import Missing
 from fastrelu.app.data.readers.files import pyarrow
 from fastrelu.app.data.readers.text.blocks import Block, line_ends
 from fastrelu.app.data.readers.text.dialect import Dialect
-from fastrelu.app.data.readers.text.records import MalformedError, Record, records
+from fastrelu.app.data.readers.text.records import (
+    MalformedError,
+    Record,
+    fields_of,
+    records,
+    without_padding,
+)
 from fastrelu.app.errors import DataError
 
 INNER = 1 << 20  # bytes that one thread parses
@@ -109,6 +115,9 @@ class Parser:
             self.comments += n
         if self.dialect.separator == " ":
             data = _single_spaced(data)
+        elif self.dialect.padded:
+            quoting = self.dialect.separator, self.dialect.quote, self.dialect.escape
+            data = without_padding(data, *quoting)
         plain = frozenset(self.plain - self.strange)
         try:
             table = self._read_block(block, data, plain)
@@ -198,7 +207,7 @@ class Parser:
                 if n != width or more:
                     expected = len(self.dialect.names) if self.dialect.trailing else width
                     return DataError(
-                        f"{source}: line {record.line}: expected {expected} fields, as in the "
+                        f"{source}: line {record.line}: expected {fields_of(expected)}, as in the "
                         f"header, got {n}; correct the line, or quote what holds separators"
                     )
         except MalformedError as broken:
@@ -211,7 +220,7 @@ class Parser:
     def records(self, text: str, line: int) -> Iterator[Record]:
         """Yield the rows' records of a block's text: no blank lines, no comments."""
         d = self.dialect
-        for record in records(text, d.separator, d.quote, d.escape, line):
+        for record in records(text, d.separator, d.quote, d.escape, line, d.padded):
             n = len(record.fields)
             if record.fields[0].startswith(("# ", "##")):
                 continue

@@ -3,7 +3,8 @@
 
 The grammar is that of RFC 4180, with another quote or a backslash before quotes where the dialect
 says so: a field that begins with a quote ends with one, and a doubled quote inside is a quote;
-elsewhere quotes are text.
+elsewhere quotes are text. Where the dialect says that fields are padded, spaces around quotes are
+no part of the field.
 """
 
 from __future__ import annotations
@@ -50,24 +51,61 @@ class MalformedError(Exception):
         self.line, self.at_end, self.start = line, at_end, start
 
 
+def _spaces(separator: str) -> str:
+    """Return the pattern of the spaces that may stand around quotes."""
+    return " *" if separator == "\t" else r"[ \t]*"
+
+
+def _quoted(quote: str, escape: bool) -> str:
+    """Return the pattern of a field in quotes, with what they hold as its group."""
+    q = re.escape(quote)
+    return rf"{q}((?:[^{q}\\]|{q}{q}|\\.)*+){q}" if escape else rf"{q}((?:[^{q}]|{q}{q})*+){q}"
+
+
 @lru_cache(64)
-def _patterns(separator: str, quote: str, escape: bool) -> tuple[re.Pattern[str], ...]:
+def _patterns(
+    separator: str, quote: str, escape: bool, padded: bool
+) -> tuple[re.Pattern[str], ...]:
     sep = r"[ \t]+" if separator == " " else re.escape(separator)
     inside = rf"[^{separator}\r\n]*" if separator != " " else r"[^ \t\r\n]*"
     end = rf"({sep}|\r\n|\r|\n|\Z)"
     if not quote:
         return (re.compile(rf"(?!)({end})"), re.compile(rf"({inside}){end}"), re.compile("(?!)"))
-    q = re.escape(quote)
-    quoted = rf"{q}((?:[^{q}\\]|{q}{q}|\\.)*+){q}" if escape else rf"{q}((?:[^{q}]|{q}{q})*+){q}"
+    quoted = _quoted(quote, escape)
     return (
-        re.compile(quoted + end, re.DOTALL),
+        re.compile(quoted + (_spaces(separator) if padded else "") + end, re.DOTALL),
         re.compile(rf"({inside}){end}"),
         re.compile(quoted, re.DOTALL),
     )
 
 
+def _field(separator: str, quote: str, escape: bool) -> str:
+    """Return the pattern of what stands before a field in quotes, and of the field, with spaces."""
+    sep, spaces = re.escape(separator), _spaces(separator)
+    edge = rf"\A|[\r\n]|{sep}"
+    return rf"({edge}){spaces}({_quoted(quote, escape)}){spaces}(?={sep}|[\r\n]|\Z)"
+
+
+def is_padded(text: str, separator: str, quote: str, escape: bool) -> bool:
+    """Return whether spaces stand between a separator and a quote, before or behind a field."""
+    if not quote or separator == " " or not re.search(rf"[ \t]{quote}|{quote}[ \t]", text):
+        return False
+    fields = re.finditer(_field(separator, quote, escape), text, re.DOTALL)
+    return any(len(field[0]) > len(field[1]) + len(field[2]) for field in fields)
+
+
+def without_padding(data: bytes, separator: str, quote: str, escape: bool) -> bytes:
+    """Return whole records without the spaces around quotes."""
+    return re.sub(_field(separator, quote, escape).encode(), rb"\1\2", data, flags=re.DOTALL)
+
+
 def records(
-    text: str, separator: str, quote: str = '"', escape: bool = False, line: int = 1
+    text: str,
+    separator: str,
+    quote: str = '"',
+    escape: bool = False,
+    line: int = 1,
+    padded: bool = False,
 ) -> Iterator[Record]:
     """Yield the records of a text.
 
@@ -83,13 +121,16 @@ def records(
         Whether a backslash stands before quotes inside of quotes.
     line : int
         The number of the first line.
+    padded : bool
+        Whether spaces between separators and quotes are no part of the fields.
 
     Raises
     ------
     MalformedError
         If quotes do not match.
     """
-    quoted, bare, whole = _patterns(separator, quote, escape)
+    quoted, bare, whole = _patterns(separator, quote, escape, padded)
+    spaces = re.compile(_spaces(separator))
     at, start, n = 0, 0, len(text)
     fields: list[str] = []
     first_line = line
@@ -97,6 +138,9 @@ def records(
         if separator == " " and not fields:
             while at < n and text[at] in " \t":
                 at += 1
+        if padded:
+            behind = spaces.match(text, at).end()  # type: ignore[union-attr]
+            at = behind if text.startswith(quote, behind) else at
         match = quoted.match(text, at) if quote and text.startswith(quote, at) else None
         if match is not None:
             value = match[1]
@@ -129,3 +173,8 @@ def _line_end(text: str, at: int) -> tuple[str, int]:
     if text.startswith("\r\n", at):
         return "\r\n", 2
     return text[at : at + 1], min(1, len(text) - at)
+
+
+def fields_of(n: int) -> str:
+    """Return how many fields there are, for messages."""
+    return f"{n} field" if n == 1 else f"{n} fields"

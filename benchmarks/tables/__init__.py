@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Models of tables side by side: `python -m benchmarks.tables --out FILE.json`."""

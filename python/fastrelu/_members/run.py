@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A member's part in one fit of its population."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu import _core, epoch, optimizers
+from fastrelu._members.member import Course, Member
+from fastrelu._members.rows import MemberRows
+from fastrelu.divergence import DivergenceError
+from fastrelu.history import Callback, EpochRecord, History, call_callbacks
+
+__all__ = ["MemberRun", "run_members"]
+
+
+class MemberRun:
+    """A member's part in one fit: its rows, and what happens after its epochs."""
+
+    def __init__(
+        self, member: Member, rows: MemberRows, calls: list[Callback], patience: int | None
+    ) -> None:
+        self.member, self._calls = member, calls
+        self._data, self._order = rows.training(member)
+        self._validation = rows.validation(member)
+        self._patience = member.patience if member.patience is not None else patience
+        self._n_rows = self._data.n_rows if self._order is None else len(self._order)
+        self._asks = self._validation is not None or bool(calls)
+        try:
+            epoch.require_epoch_of(member.trainer, self._n_rows, member.sampling)
+        except ValueError as error:
+            raise ValueError(f"{member}: {error}") from error
+
+    def begin(self, epochs: int, goes_on: bool) -> None:
+        """Set where the member's fit ends: from where it began, if it goes on with one."""
+        member = self.member
+        if not goes_on:
+            history = History(metric=member.trainer.loss.info.metric)
+            member.course = Course(first_epoch=member.trainer.n_epochs, history=history)
+            member.diverged = None
+        epochs = epochs if member.epochs is None else member.epochs
+        member.course.last_epoch = member.course.first_epoch + epochs
+        if member.epochs_left == 0:
+            member.restore_best()
+
+    def for_core(self) -> dict[str, Any]:
+        """Return what the core needs to know of the member."""
+        trainer = self.member.trainer
+        rate = trainer.optimizer.learning_rate
+        return {
+            "trainer": trainer._core,
+            "data": self._data.core,
+            "rows": self._order,
+            "rates": self._next_rates if callable(rate) else float(rate),
+            "epochs": self.member.epochs_left,
+            "sampling": self.member.sampling,
+            "asks": self._asks,
+        }
+
+    def _next_rates(self, steps: int) -> NDArray[np.float64]:
+        trainer = self.member.trainer
+        rates = optimizers.learning_rates(trainer.optimizer, trainer.n_steps + 1, steps)
+        return np.ascontiguousarray(rates, np.float64)
+
+    def after_epoch(self, loss: float, rate: float, seconds: float) -> bool:
+        """Evaluate the member, and say whether it ends here."""
+        member, course = self.member, self.member.course
+        record = self._record(loss, rate, seconds)
+        if self._validation is not None:
+            evaluated = member.trainer._evaluated(self._validation)
+            record["val_loss"], record["val_metric"], _ = evaluated
+        course.note(record, member.network.parameters, self._patience)
+        course.stopped = call_callbacks(self._calls, member, record) or course.stopped
+        if member.epochs_left > 0:
+            return False
+        member.restore_best()
+        return True
+
+    def after(self, numbers: NDArray[np.float64]) -> None:
+        """Take in what the core has left: epochs that nobody asked for, and a divergence."""
+        if not self._asks:
+            history = self.member.course.history
+            loss, rate, seconds = numbers.T
+            history.loss += loss.tolist()
+            history.learning_rate += rate.tolist()
+            history.seconds += seconds.tolist()
+            history.rows_per_second += (self._n_rows / np.maximum(seconds, 1e-9)).tolist()
+        divergence = self.member.trainer._core.divergence
+        if divergence is not None:
+            self.member.diverged = DivergenceError(*divergence)
+            self.member.course.stopped = True
+
+    def _record(self, loss: float, rate: float, seconds: float) -> EpochRecord:
+        course = self.member.course
+        return EpochRecord(
+            epoch=course.first_epoch + len(course.history) + 1,
+            loss=loss,
+            learning_rate=rate,
+            seconds=seconds,
+            rows_per_second=self._n_rows / max(seconds, 1e-9),
+        )
+
+
+def run_members(runs: list[MemberRun], on_poll: Any) -> tuple[bool, int]:
+    """Run these members: whether all have ended, and how many epochs they have made."""
+    numbers: list[NDArray[np.float64]] = []
+    try:
+        finished = _core.run_population(
+            [run.for_core() for run in runs],
+            lambda i, *of_epoch: runs[i].after_epoch(*of_epoch),
+            on_poll,
+            numbers,
+        )
+    finally:
+        for run, of_run in zip(runs, numbers, strict=False):
+            run.after(of_run)
+    return finished, sum(map(len, numbers))

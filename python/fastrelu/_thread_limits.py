@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How other programs' limits of threads reach the core: threadpoolctl's, and loky's workers."""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import ModuleSpec
+from typing import Any
+
+from fastrelu import _core
+
+NAME = "threadpoolctl"
+
+
+def register(threadpoolctl: Any) -> None:
+    """Register the core with threadpoolctl, whose limits it then follows."""
+
+    class CoreController(threadpoolctl.LibController):  # type: ignore[misc]
+        """The threads of fastrelu, for threadpoolctl."""
+
+        user_api = "fastrelu"
+        internal_api = "fastrelu"
+        filename_prefixes = ("_core",)  # others' modules may be called so: check_symbols tells
+        check_symbols = ("fastrelu_get_num_threads", "fastrelu_set_num_threads")
+
+        def get_num_threads(self) -> int:
+            return int(self.dynlib.fastrelu_get_num_threads())
+
+        def set_num_threads(self, num_threads: int) -> None:
+            self.dynlib.fastrelu_set_num_threads(num_threads)
+
+        def get_version(self) -> str:
+            from fastrelu._version import __version__
+
+            return __version__
+
+    threadpoolctl.register(CoreController)
+
+
+class _Watch:
+    """Registers the core when threadpoolctl is imported; not there, it costs nothing."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Find threadpoolctl as others do, and have it run `register` at the end."""
+        if name != NAME:
+            return None
+        sys.meta_path.remove(self)
+        finders = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")]
+        found = (finder.find_spec(name, path, target) for finder in finders)
+        spec = next((spec for spec in found if spec is not None), None)
+        if spec is not None and spec.loader is not None:
+            run = spec.loader.exec_module
+
+            def exec_module(module: Any) -> None:
+                run(module)
+                register(module)
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def is_worker() -> bool:
+    """Return whether this process is a worker of loky (joblib), which runs one on each core."""
+    processes = sys.modules.get("multiprocessing.process")
+    current = None if processes is None else type(processes.current_process())
+    return current is not None and current.__module__.endswith("loky.backend.process")
+
+
+def follow() -> None:
+    """Follow the limits that there are, and those to come."""
+    if is_worker():
+        _core.set_usual_threads(1)
+    if NAME in sys.modules:
+        register(sys.modules[NAME])
+    else:
+        sys.meta_path.insert(0, _Watch())

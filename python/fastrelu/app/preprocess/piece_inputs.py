@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The inputs of a table by pieces: what a number is between the quantiles of its column.
+
+The piecewise linear encoding of Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical
+Features in Tabular Deep Learning" (2022): with edges b_0 < ... < b_T at quantiles of the training
+values, x becomes T inputs (x - b_{t-1}) / (b_t - b_{t-1}), each clipped to [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu.app.data.table import Table, kind_of
+from fastrelu.app.errors import RowsError
+from fastrelu.app.preprocess.categories import OneHot
+from fastrelu.app.preprocess.column_inputs import read_columns, values_of
+from fastrelu.app.preprocess.columns import Column, as_texts, find_columns
+from fastrelu.app.preprocess.dates import PARTS
+from fastrelu.app.preprocess.inputs import Inputs, Rows, Seen, check_width
+from fastrelu.app.preprocess.treatment import Treatment
+
+BLOCK_ROWS = 8192
+FARTHEST = 5.0  # robust units from the median, to which the scaled number is clipped
+LARGEST = 1e300  # differences of larger numbers could overflow
+NORMAL_QUARTILES = 1.349  # the distance of a normal distribution's quartiles, in deviations
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PieceOptions:
+    """How columns become inputs by pieces.
+
+    Attributes
+    ----------
+    pieces : int
+        The most pieces of a number, T; ties of the quantiles make them fewer. 1 leaves the scaled
+        number alone.
+    least_rows : int
+        The rows that a category needs for an input of its own; rarer ones are all zeros together,
+        as one is that training has not seen.
+    max_categories : int
+        The most frequent categories of a column that get an input of their own.
+    """
+
+    pieces: int = 32
+    least_rows: int = 1
+    max_categories: int = 255
+
+
+@dataclass(frozen=True)
+class PieceNumber:
+    """One column of numbers, or one part of a date.
+
+    Attributes
+    ----------
+    name, part : str
+        The column, and the part of its dates; "" for numbers.
+    centre, width : float
+        The median of the training values, and what stands for their standard deviation.
+    edges : ndarray of float64, (T + 1,)
+        The quantiles, ascending and all different; the first and last are the least and the
+        greatest training value.
+    gap : bool
+        Whether training lacked values: a missing one is zeros then.
+    indicator : bool
+        Whether the last input says where a value is missing: one of a date's parts says it for all.
+    """
+
+    name: str
+    part: str
+    centre: float
+    width: float
+    edges: Floats
+    gap: bool
+    indicator: bool
+
+    @property
+    def n_pieces(self) -> int:
+        """How many inputs its pieces have: none where one piece would say what the number does."""
+        return len(self.edges) - 1 if len(self.edges) > 2 else 0
+
+    @property
+    def n_inputs(self) -> int:
+        """How many inputs it becomes."""
+        return 1 + self.n_pieces + self.indicator
+
+    def write(self, values: Floats, out: NDArray[Any]) -> None:
+        """Write the inputs of some values, (n,), to (n, n_inputs).
+
+        A value outside the training range is read as the range's end. A missing one is all zeros
+        and the indicator; where training lacked nothing, it is read as the median.
+        """
+        missing = np.isnan(values)
+        x = np.where(missing, self.centre, values).clip(self.edges[0], self.edges[-1])
+        with np.errstate(over="ignore"):
+            out[:, 0] = ((x - self.centre) / self.width).clip(-FARTHEST, FARTHEST)
+        if self.n_pieces:
+            low = self.edges[:-1]
+            with np.errstate(over="ignore"):  # by the least of widths, and then clipped
+                share = (x[:, None] - low) / (self.edges[1:] - low)
+            out[:, 1 : 1 + self.n_pieces] = share.clip(0.0, 1.0)
+        if self.gap:
+            out[missing] = 0.0
+        if self.indicator:
+            out[:, -1] = missing
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {**vars(self), "edges": self.edges.tolist()}
+
+
+class PieceInputs(Inputs):
+    """For each number its scaled value, its pieces and its indicator; then the categories.
+
+    Attributes
+    ----------
+    numbers : list of PieceNumber
+        The columns of numbers and the parts of dates.
+    texts : list of OneHot
+        The columns of categories.
+    columns : dict of str to str
+        The kind of every column that training had, those left out included.
+    """
+
+    def __init__(
+        self,
+        numbers: list[PieceNumber],
+        texts: list[OneHot],
+        columns: dict[str, str],
+        notes: list[str] | None = None,
+    ) -> None:
+        self.numbers, self.texts, self.columns = numbers, texts, columns
+        self.notes = notes or []
+
+    @property
+    def input_names(self) -> list[str]:
+        """The name of each input."""
+        names: list[str] = []
+        for number in self.numbers:
+            name = f"{number.name}: {number.part}" if number.part else number.name
+            names.append(name)
+            names += [f"{name} from {edge:.6g}" for edge in number.edges[: number.n_pieces]]
+            names += [f"{number.name} is missing"] * number.indicator
+        return names + [name for text in self.texts for name in text.input_names]
+
+    @property
+    def n_inputs(self) -> int:
+        """How many inputs the network has."""
+        inputs = [number.n_inputs for number in self.numbers]
+        return sum(inputs) + sum(text.n_inputs for text in self.texts)
+
+    @property
+    def column_names(self) -> list[str]:
+        """The names of the columns that inputs are made of."""
+        names = [number.name for number in self.numbers]
+        return list(dict.fromkeys(names + [text.name for text in self.texts]))
+
+    @property
+    def file_order(self) -> list[str]:
+        """The columns that training had as inputs, in the order of its file."""
+        return list(self.columns)
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """How a reader should read each column."""
+        return dict(self.columns)
+
+    def transform(
+        self,
+        table: Table,
+        rows: Rows = None,
+        dtype: Any = "float32",
+        seen: Seen | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """Return the inputs of some rows: see `Inputs.transform`."""
+        seen = Counter() if seen is None else seen
+        n = table.n_rows if rows is None else len(rows)
+        X = np.empty((n, self.n_inputs), dtype) if out is None else out
+        if not self.column_names:
+            return X
+        names = self.column_names
+        found = dict(zip(names, find_columns(table, names, self.file_order), strict=True))
+        for name, column in found.items():
+            if column is None:
+                seen["missing column", name] += n
+        parts = [(number.name, number.part) for number in self.numbers]
+        values = values_of(read_columns(table, found, parts), parts)
+        for low in range(0, n, BLOCK_ROWS):
+            part = slice(low, min(low + BLOCK_ROWS, n))
+            at = 0
+            for number, column in zip(self.numbers, values, strict=True):
+                some = _block(table, number.name, column, rows, part)
+                number.write(some, X[part, at : at + number.n_inputs])
+                at += number.n_inputs
+        X[:, sum(number.n_inputs for number in self.numbers) :] = 0
+        self._write_texts(table, found, rows, X, seen)
+        return X
+
+    def _write_texts(
+        self, table: Table, found: Mapping[str, Column], rows: Rows, X: NDArray[Any], seen: Seen
+    ) -> None:
+        at = sum(number.n_inputs for number in self.numbers)
+        for text in self.texts:
+            column = as_texts(table, text.name, found[text.name])
+            if column is None:
+                column = np.full(table.n_rows, "", object)
+            where = text.places(column if rows is None else column[rows], seen)
+            known = np.flatnonzero(where >= 0)
+            X[known, at + where[known]] = 1
+            at += text.n_inputs
+
+    def treatments(self) -> list[Treatment]:
+        """Return what is done to each column that training had."""
+        made = {text.name: text.treatment for text in self.texts}
+        for number in self.numbers:
+            before = made.get(number.name)
+            count = number.n_inputs + (0 if before is None else before.n_inputs)
+            kind = "date" if number.part else "number"
+            fill = 0.0 if number.gap else number.centre
+            made[number.name] = Treatment(number.name, kind, "pieces", count, fill=fill)
+        return [made.get(n, Treatment(n, kind, "left out", 0)) for n, kind in self.columns.items()]
+
+    def describe(self) -> dict[str, Any]:
+        """Return all of it as plain values, for a model file."""
+        return {
+            "layout": "pieces",
+            "columns": self.columns,
+            "numbers": [number.describe() for number in self.numbers],
+            "categories": [text.describe() for text in self.texts],
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> PieceInputs:
+        """Return the inputs that `describe` has described."""
+        numbers = [
+            PieceNumber(**{**number, "edges": np.array(number["edges"], np.float64)})
+            for number in plain["numbers"]
+        ]
+        texts = [OneHot(text["column"], list(text["categories"])) for text in plain["categories"]]
+        return cls(numbers, texts, dict(plain["columns"]))
+
+
+def _block(table: Table, name: str, column: Column, rows: Rows, part: slice) -> Floats:
+    """Return some rows of a column as float64; an infinity is refused."""
+    if column is None:
+        return np.full(part.stop - part.start, np.nan)
+    values = np.asarray(column[part] if rows is None else column[rows[part]], np.float64)
+    infinite = np.flatnonzero(np.isinf(values))
+    if len(infinite):
+        row = int(infinite[0]) + part.start if rows is None else int(rows[part][infinite[0]])
+        raise RowsError(
+            f"{table.source}: row {table.first_row + row + 1}: column {name!r}: expected a finite "
+            f"number, or a missing one, got {values[infinite[0]]}"
+        )
+    return values.clip(-LARGEST, LARGEST)
+
+
+def fit_pieces(table: Table, rows: Rows = None, options: PieceOptions | None = None) -> PieceInputs:
+    """Return the inputs by pieces that a table's training rows lead to.
+
+    Parameters
+    ----------
+    table : Table
+        The data, by columns.
+    rows : ndarray of int, optional
+        The training rows; all by default.
+    options : PieceOptions, optional
+        How fine.
+
+    Returns
+    -------
+    PieceInputs
+        Columns of one value have no inputs; there may be none at all.
+
+    Raises
+    ------
+    DataError
+        If a column is infinite, or the inputs are too many.
+    """
+    options = options or PieceOptions()
+    kinds = {name: kind_of(column) for name, column in table.columns.items()}
+    parts = [(name, "") for name, kind in kinds.items() if kind == "numeric"]
+    parts += [(name, part) for name, kind in kinds.items() if kind == "date" for part in PARTS]
+    whole = slice(0, table.n_rows if rows is None else len(rows))
+    numbers, told = [], set()
+    values = values_of(read_columns(table, table.columns, parts), parts)
+    for (name, part), column in zip(parts, values, strict=True):
+        number = _number(name, part, _block(table, name, column, rows, whole), options.pieces)
+        if number is not None:
+            numbers.append(replace(number, indicator=number.gap and name not in told))
+            told |= {name} if number.gap else set()
+    texts = []
+    for name in (name for name, kind in kinds.items() if kind == "text"):
+        column = table.columns[name]
+        counts = Counter((column if rows is None else column[rows]).tolist())
+        common = [c for c in counts if counts[c] >= options.least_rows and len(counts) > 1]
+        common.sort(key=lambda category: (-counts[category], category))
+        if common:
+            texts.append(OneHot(name, sorted(common[: options.max_categories])))
+    inputs = PieceInputs(numbers, texts, kinds)
+    check_width(table.source, inputs.n_inputs)
+    return inputs
+
+
+def _number(name: str, part: str, values: Floats, pieces: int) -> PieceNumber | None:
+    """Return what becomes of a column of numbers; None if it says nothing."""
+    there = values[~np.isnan(values)]
+    gap = len(there) < len(values)
+    if not len(there):
+        return None
+    low, centre, high = np.quantile(there, [0.25, 0.5, 0.75])
+    shares = np.linspace(0.0, 1.0, pieces + 1)
+    edges = np.unique(np.quantile(there, shares, method="inverted_cdf"))  # values that are there
+    if len(edges) == 1 and not gap:
+        return None
+    width = float(high - low) / NORMAL_QUARTILES or float(edges[-1] - edges[0]) / 2 or 1.0
+    return PieceNumber(name, part, float(centre), width, edges, gap, gap)

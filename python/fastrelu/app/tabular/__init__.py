@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Models of tables that need no settings: their estimators, and the recipe behind them."""
+
+from fastrelu.app.tabular.estimators import TabularClassifier, TabularRegressor
+
+__all__ = ["TabularClassifier", "TabularRegressor"]

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the two estimators share: one fit from the rows to the members, and their predictions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    check_is_fitted,
+)
+
+from fastrelu import get_num_threads
+from fastrelu.app.data.readers import ColumnChoice
+from fastrelu.app.data.table import Table
+from fastrelu.app.errors import DataError
+from fastrelu.app.preprocess import PieceInputs, fit_pieces
+from fastrelu.app.tabular.clock import Clock, affordable
+from fastrelu.app.tabular.recipe import MEMBERS, Candidate, candidates, piece_options
+from fastrelu.app.tabular.rows import further_table, training_table
+from fastrelu.app.tabular.train import (
+    Problem,
+    Training,
+    Trial,
+    best_of,
+    folds,
+    mean_prediction,
+    shrink,
+    shrunk,
+)
+from fastrelu.network import Network
+from fastrelu.sklearn.threads import thread_limit
+
+Array = NDArray[Any]
+BLOCK_ROWS = 8192
+PILOT_ROWS = 2048
+
+
+class BaseTabular(BaseEstimator):
+    """Not to be used itself; see `TabularClassifier` and `TabularRegressor`."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "preset": [StrOptions(set(MEMBERS))],
+        "n_members": [Interval(Integral, 1, None, closed="left"), None],
+        "time_limit": [Interval(Real, 0, None, closed="neither"), None],
+        "random_state": ["random_state"],
+        "n_threads": [Interval(Integral, 1, 1024, closed="both"), None],
+        "verbose": ["verbose"],
+    }
+
+    networks_: list[Network]
+    inputs_: PieceInputs
+    _choice: ColumnChoice
+
+    def __init__(
+        self,
+        preset: str = "default",
+        n_members: int | None = None,
+        time_limit: float | None = None,
+        random_state: Any = None,
+        n_threads: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.preset = preset
+        self.n_members = n_members
+        self.time_limit = time_limit
+        self.random_state = random_state
+        self.n_threads = n_threads
+        self.verbose = verbose
+
+    # What the two classes add
+
+    def _problem(self, y: Any, weight: Array | None) -> Problem:
+        raise NotImplementedError
+
+    def _checked_targets(self, y: Any) -> Array:
+        raise NotImplementedError
+
+    # Fitting
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
+        self._validate_params()
+        clock = Clock(self.time_limit)
+        table, choice = training_table(self, X)
+        targets = self._checked_targets(y)
+        check_consistent_length(np.empty((len(table), 0)), targets)
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(
+                sample_weight, np.empty((len(table), 1)), ensure_non_negative=True
+            )
+            table, targets, weight = _of_weight(table, targets, weight)
+        if len(table) < 2:
+            raise ValueError(
+                f"X: expected at least 2 rows to train on, got n_samples = {len(table)}"
+            )
+        problem = self._problem(targets, weight)
+        with thread_limit(self.n_threads):
+            trial, factor = self._trained(table, problem, clock)
+        self.networks_ = [shrunk(network, factor, problem.start) for network in trial.networks]
+        self.n_members_ = len(self.networks_)
+        self.shrinkage_ = factor
+        self._choice = choice
+        self._tell(f"{self.n_members_} members, shrinkage {factor:.3f}, {clock.spent:.1f} s")
+
+    def _trained(self, table: Table, problem: Problem, clock: Clock) -> tuple[Trial, float]:
+        """Try the candidates, keep the best one's members and inputs."""
+        random = check_random_state(self.random_state)
+        count = self.n_members or MEMBERS[self.preset]
+        tried = candidates(self.preset, len(table), len(table.columns))
+        if clock.limited:
+            rows, count = self._within_time(table, problem, tried[0], clock, count)
+            if rows < len(table):
+                some = np.sort(random.permutation(len(table))[:rows])
+                table, problem = table.take(some), problem.take(some)
+        strata = problem.y if problem.loss == "cross_entropy" else None
+        left_out = folds(strata, len(table), count, random)
+        seeds = random.randint(2**31 - 1, size=count).tolist()
+        training = Training(problem, left_out, seeds, clock, int(self.verbose) > 1)
+        trials: list[Trial] = []
+        fitted: dict[int, tuple[PieceInputs, Array]] = {}
+        longest = 0.0
+        for candidate in tried:
+            began = clock.spent
+            if trials and clock.left < longest:
+                self._tell("time_limit: no further candidates")
+                break
+            if candidate.pieces not in fitted:
+                fitted[candidate.pieces] = self._encoded(table, candidate)
+            trials.append(training.run(fitted[candidate.pieces][1], candidate))
+            loss = best_of(problem, trials[-1:])[1][0]
+            self._tell(f"{candidate}: loss {loss:.5g}, epochs {trials[-1].epochs}")
+            longest = max(longest, clock.spent - began)
+        best, losses = best_of(problem, trials)
+        self.inputs_ = fitted[best.candidate.pieces][0]
+        self.candidate_ = str(best.candidate)
+        self.candidates_ = {str(t.candidate): v for t, v in zip(trials, losses, strict=True)}
+        self.n_epochs_ = best.epochs
+        return best, shrink(problem, best)
+
+    def _within_time(
+        self, table: Table, problem: Problem, candidate: Candidate, clock: Clock, count: int
+    ) -> tuple[int, int]:
+        """Return how many rows and members a limit of time leaves, by a measured epoch."""
+        some = table.take(slice(0, PILOT_ROWS))
+        began = clock.spent
+        X = self._encoded(some, candidate)[1]
+        encoding = (clock.spent - began) / len(some)
+        pilot = Training(problem, [], [], clock, False)
+        epoch = pilot.epoch_seconds(X, candidate)
+        n_threads = get_num_threads()
+        rows, left = affordable(clock.left, len(table), count, n_threads, encoding, epoch)
+        if (rows, left) != (len(table), count):
+            self._tell(f"time_limit: {left} of {count} members, {rows} of {len(table)} rows")
+        return rows, left
+
+    def _encoded(self, table: Table, candidate: Candidate) -> tuple[PieceInputs, Array]:
+        try:
+            inputs = fit_pieces(table, None, piece_options(candidate, len(table)))
+            X = inputs.transform(table)
+        except DataError as error:
+            raise ValueError(str(error)) from error
+        self._tell(f"{len(table)} rows, {len(table.columns)} columns, {X.shape[1]} inputs")
+        return inputs, X if X.shape[1] else np.zeros((len(table), 1), np.float32)
+
+    def _tell(self, text: str) -> None:
+        if self.verbose:
+            print(text, flush=True)
+
+    # Predicting
+
+    def _mean_prediction(self, X: Any, loss: str) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        table = further_table(self, X, self._choice)
+        found: list[Array] = []
+        try:
+            with thread_limit(self.n_threads):
+                for low in range(0, len(table), BLOCK_ROWS):
+                    rows = self.inputs_.transform(
+                        table.take(slice(low, low + BLOCK_ROWS)), None, "float32", Counter()
+                    )
+                    if not rows.shape[1]:
+                        rows = np.zeros((len(rows), 1), np.float32)
+                    found.append(mean_prediction(self.networks_, loss, rows))
+        except DataError as error:
+            raise ValueError(str(error)) from error
+        if not found:
+            return np.empty((0, self.networks_[0].layer_sizes[-1]))
+        return np.concatenate(found)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = False
+        return tags
+
+
+def _of_weight(table: Table, targets: Array, weight: Array) -> tuple[Table, Array, Array]:
+    """Leave out the rows of weight 0."""
+    rows = np.flatnonzero(weight)
+    return table.take(rows), targets[rows], weight[rows].astype(np.float64)

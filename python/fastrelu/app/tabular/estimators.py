@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The estimators of tables: `TabularClassifier` and `TabularRegressor`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, column_or_1d
+
+from fastrelu.app.tabular.base import BaseTabular
+from fastrelu.app.tabular.train import Problem
+
+Array = NDArray[Any]
+
+
+class TabularClassifier(ClassifierMixin, BaseTabular):
+    """A classifier of tables: numbers, booleans, text, categories, dates and missing values.
+
+    Every number becomes its robustly scaled value and its place between quantiles of its column
+    (a piecewise linear encoding), every category an input of its own. Several networks, each with
+    a fold of the rows left out on which it stops early, are trained as one `fastrelu.Population`;
+    their probabilities are averaged.
+
+    Parameters
+    ----------
+    preset : {"fast", "default", "best"}
+        How much is tried: 3, 5 or 20 members, with more patience each; on tables of up to 4,000
+        rows "default" and "best" choose the number of pieces and the weight decay on the rows left
+        out.
+    n_members : int, optional
+        How many networks predict together, instead of the preset's number.
+    time_limit : float, optional
+        The seconds that a fit may take. It ends members early, tries less, and at worst trains on
+        a part of the rows. Results then depend on the machine's speed.
+    random_state : int, RandomState instance or None
+        Of the folds, the initial weights and the order of the rows. An int gives the same bits on
+        any number of threads.
+    n_threads : int, optional
+        The threads of a fit and of predictions; all by default. Results do not depend on it.
+    verbose : int
+        1 tells on standard output what is tried and what came of it; 2 also shows the progress of
+        the members on standard error.
+
+    Attributes
+    ----------
+    classes_ : ndarray, (n_classes,)
+        The classes, sorted.
+    n_features_in_ : int
+        The columns of X.
+    feature_names_in_ : ndarray of str
+        Their names, if X was a frame.
+    networks_ : list of Network
+        The members.
+    n_members_ : int
+        How many there are.
+    n_epochs_ : list of int
+        The epoch whose weights each member has: the best on its fold.
+    inputs_ : PieceInputs
+        What turns columns into the networks' inputs; ``inputs_.input_names`` says which.
+    candidate_ : str
+        What was chosen; ``candidates_`` has the loss of each candidate on the rows left out.
+    shrinkage_ : float
+        The factor, 0 to 1, of what the networks say beyond the shares of the classes, or beyond
+        the mean: what the rows left out bear out. 0 predicts the shares for every row.
+
+    See Also
+    --------
+    fastrelu.MLPClassifier : scikit-learn's estimator, for rows of numbers.
+
+    Notes
+    -----
+    Columns of a frame are matched by name; their order is free, and further ones are not looked
+    at. A category that training has not seen, or on few rows only, is all zeros. A number outside
+    the training range is read as the end of that range. A missing number is zeros and an input
+    that says so; where training lacked nothing, it is read as the median.
+
+    References
+    ----------
+    Gorishniy, Rubachev and Babenko (2022), On embeddings for numerical features in tabular deep
+    learning.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> import fastrelu
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> model = fastrelu.TabularClassifier("fast", random_state=0).fit(X[::2], y[::2])
+    >>> bool(model.score(X[1::2], y[1::2]) > 0.9)
+    True
+    >>> model.predict_proba(X[:2]).shape
+    (2, 3)
+    """
+
+    classes_: Array
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> TabularClassifier:
+        """Train on the rows of a table.
+
+        Parameters
+        ----------
+        X : DataFrame, Arrow table, or array_like of shape (n, p)
+            The rows. Missing values are None, NaN, NaT or a missing-value word; infinities are
+            refused.
+        y : array_like, (n,)
+            The classes: numbers, booleans or text; at least two different ones.
+        sample_weight : array_like, (n,), optional
+            Weights of the rows, >= 0.
+
+        Returns
+        -------
+        TabularClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is not as described.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import fastrelu
+        >>> colours = ["red", "blue"] * 18
+        >>> frame = pd.DataFrame({"size": [1.0, 2.0, None, 4.0] * 9, "colour": colours})
+        >>> model = fastrelu.TabularClassifier("fast", random_state=0)
+        >>> model.fit(frame, ["a", "b"] * 18).predict(frame[:2])
+        array(['a', 'b'], dtype='<U1')
+        """
+        self._fit(X, y, sample_weight)
+        return self
+
+    def _checked_targets(self, y: Any) -> Array:
+        column = np.asarray(column_or_1d(_plain(y), warn=True))
+        if column.dtype == object:
+            gaps = [i for i, label in enumerate(column) if label is None or label != label]
+            if gaps:
+                raise ValueError(f"y: row {gaps[0] + 1}: expected a class, got {column[gaps[0]]}")
+        check_classification_targets(column)
+        return column
+
+    def _problem(self, y: Array, weight: Array | None) -> Problem:
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"y: expected at least two classes, got one class, {self.classes_[0]!r}"
+            )
+        counts = np.bincount(labels, weights=weight)
+        start = np.log(counts / counts.sum())
+        return Problem("cross_entropy", labels.astype(np.int64), weight, start)
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : DataFrame, Arrow table, or array_like of shape (n, p)
+            Rows, as for `fit`.
+
+        Returns
+        -------
+        ndarray of float64, (n, n_classes)
+            In the order of ``classes_``; each row adds up to 1.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a column is not there, or the rows cannot be read.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> model = fastrelu.TabularClassifier("fast", random_state=0)
+        >>> model = model.fit([[0.0], [1.0]] * 20, [0, 1] * 20)
+        >>> bool(model.predict_proba([[1.0]])[0, 1] > 0.8)
+        True
+        """
+        probabilities = self._mean_prediction(X, "cross_entropy")
+        return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
+
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return the logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : DataFrame, Arrow table, or array_like of shape (n, p)
+            Rows, as for `fit`.
+
+        Returns
+        -------
+        ndarray of float64, (n, n_classes)
+            In the order of ``classes_``.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> model = fastrelu.TabularClassifier("fast", random_state=0)
+        >>> model = model.fit([[0.0], [1.0]] * 20, [0, 1] * 20)
+        >>> model.predict_log_proba([[1.0]]).shape
+        (1, 2)
+        """
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self.predict_proba(X)))
+
+    def predict(self, X: Any) -> Array:
+        """Return the most probable class of each row.
+
+        Parameters
+        ----------
+        X : DataFrame, Arrow table, or array_like of shape (n, p)
+            Rows, as for `fit`.
+
+        Returns
+        -------
+        ndarray, (n,)
+            Of the type of ``classes_``.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> model = fastrelu.TabularClassifier("fast", random_state=0)
+        >>> model.fit([[0.0], [1.0]] * 20, ["no", "yes"] * 20).predict([[1.0]])
+        array(['yes'], dtype='<U3')
+        """
+        best = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[best])
+
+
+class TabularRegressor(RegressorMixin, BaseTabular):
+    """A regressor of tables: numbers, booleans, text, categories, dates and missing values.
+
+    It is made as `TabularClassifier` is, with the squared error of the standardised target as its
+    loss, and predicts the mean of its members.
+
+    Parameters
+    ----------
+    preset, n_members, time_limit, random_state, n_threads, verbose
+        As for `TabularClassifier`.
+
+    Attributes
+    ----------
+    n_outputs_ : int
+        The columns of y.
+    n_features_in_, feature_names_in_, networks_, n_members_, n_epochs_, inputs_, candidate_
+        As for `TabularClassifier`.
+    shrinkage_ : float
+        The factor, 0 to 1, of what the networks say beyond the mean of y.
+
+    See Also
+    --------
+    fastrelu.MLPRegressor : scikit-learn's estimator, for rows of numbers.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> import fastrelu
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+    >>> model = fastrelu.TabularRegressor("fast", random_state=0).fit(X[::2], y[::2])
+    >>> bool(model.score(X[1::2], y[1::2]) > 0.3)
+    True
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> TabularRegressor:
+        """Train on the rows of a table.
+
+        Parameters
+        ----------
+        X : DataFrame, Arrow table, or array_like of shape (n, p)
+            The rows, as for `TabularClassifier.fit`.
+        y : array_like, (n,) or (n, K)
+            The targets, finite numbers.
+        sample_weight : array_like, (n,), optional
+            Weights of the rows, >= 0.
+
+        Returns
+        -------
+        TabularRegressor
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is not as described.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> model = fastrelu.TabularRegressor("fast", random_state=0)
+        >>> model.fit([[0.0], [1.0]] * 20, [5.0, 7.0] * 20).predict([[1.0]]).round(0)
+        array([7.])
+        """
+        self._fit(X, y, sample_weight)
+        return self
+
+    def _checked_targets(self, y: Any) -> Array:
+        y = check_array(_plain(y), ensure_2d=False, dtype="numeric", input_name="y")
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return np.asarray(y, np.float64)
+
+    def _problem(self, y: Array, weight: Array | None) -> Problem:
+        self._one_column = y.ndim == 1
+        targets = y.reshape(len(y), -1)
+        self.n_outputs_ = targets.shape[1]
+        self._mean = np.average(targets, axis=0, weights=weight)
+        beyond = targets - self._mean
+        largest = np.abs(beyond).max(axis=0)  # whose squares might overflow, or vanish
+        largest[largest == 0] = 1.0
+        squares = np.average((beyond / largest) ** 2, axis=0, weights=weight)
+        deviation = largest * np.sqrt(squares)
+        self._deviation = np.where(deviation > 0, deviation, 1.0)
+        scaled = beyond / self._deviation
+        return Problem("squared_error", scaled, weight, np.zeros(self.n_outputs_))
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Return the predicted value of each row.
+
+        Parameters
+        ----------
+        X : DataFrame, Arrow table, or array_like of shape (n, p)
+            Rows, as for `fit`.
+
+        Returns
+        -------
+        ndarray of float64, (n,) or (n, K)
+            In the unit of y.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a column is not there, or the rows cannot be read.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> model = fastrelu.TabularRegressor("fast", random_state=0)
+        >>> model.fit([[0.0], [1.0]] * 20, [5.0, 7.0] * 20).predict([[0.0]]).round(0)
+        array([5.])
+        """
+        found = self._mean_prediction(X, "squared_error") * self._deviation + self._mean
+        return np.asarray(found[:, 0] if self._one_column else found)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _plain(y: Any) -> Any:
+    """Return targets of polars as NumPy's; others as they are."""
+    if y is None:
+        raise ValueError("y: requires y to be passed, but the target y is None")
+    return y.to_numpy() if hasattr(y, "to_numpy") and not hasattr(y, "iloc") else y
+
+
+# Their public place, for pickles and documentation.
+TabularClassifier.__module__ = TabularRegressor.__module__ = "fastrelu.tabular"

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Train the members of a candidate, each with a fold left out, and say how good they are there."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu import get_num_threads
+from fastrelu.app.tabular.clock import Clock, Turns
+from fastrelu.app.tabular.recipe import FOLDS, Candidate
+from fastrelu.network import Network
+from fastrelu.optimizers import AdamW
+from fastrelu.population import Population
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be learned, in the network's terms.
+
+    Attributes
+    ----------
+    loss : {"cross_entropy", "squared_error"}
+        The loss.
+    y : ndarray, (n,) of int64 or (n, K) of float64
+        Labels from 0 on, or standardised targets.
+    weight : ndarray of float64, (n,), or None
+        The rows' weights.
+    start : ndarray of float64, (K,)
+        The outputs of a model that knows nothing: the classes' logarithmic shares, or zeros.
+    """
+
+    loss: str
+    y: Array
+    weight: Array | None
+    start: NDArray[np.float64]
+
+    def losses(self, outputs: Array, rows: Array) -> NDArray[np.float64]:
+        """Return the loss of each of some rows for a network's outputs, (rows, K)."""
+        y = self.y[rows]
+        if self.loss == "squared_error":
+            return np.asarray(((outputs - y) ** 2).mean(axis=1) / 2)
+        top = outputs.max(axis=1)
+        own = outputs[np.arange(len(y)), y]
+        return np.asarray(top - own + np.log(np.exp(outputs - top[:, None]).sum(axis=1)))
+
+    def take(self, rows: Array) -> Problem:
+        """Return what is to be learned of these rows."""
+        weight = None if self.weight is None else self.weight[rows]
+        return replace(self, y=self.y[rows], weight=weight)
+
+    def mean(self, values: Array, rows: Array) -> float:
+        """Return the weighted mean over some rows."""
+        return float(np.average(values, weights=None if self.weight is None else self.weight[rows]))
+
+
+@dataclass
+class Trial:
+    """The members of a candidate, trained.
+
+    Attributes
+    ----------
+    networks : list of Network
+        The members.
+    rows : ndarray of int, (m,)
+        The rows that some member has not been trained on.
+    outputs : ndarray of float64, (m, K)
+        The mean outputs of those members for them.
+    epochs : list of int
+        The epoch whose weights each member has.
+    """
+
+    candidate: Candidate
+    networks: list[Network]
+    rows: Array
+    outputs: NDArray[np.float64]
+    epochs: list[int]
+
+
+def folds(strata: Array | None, n_rows: int, n_members: int, random: Any) -> list[Array]:
+    """Return the rows that each member leaves out: all folds of one shuffle, then of the next.
+
+    Every class has its share in each fold.
+    """
+    count = min(FOLDS, n_rows)
+    found: list[Array] = []
+    while len(found) < n_members:
+        order = random.permutation(n_rows)
+        if strata is not None:
+            order = order[np.argsort(strata[order], kind="stable")]
+        found += [np.sort(order[k::count]) for k in range(count)]
+    return found[:n_members]
+
+
+class Training:
+    """Trains candidates, all on the same folds from the same seeds."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        left_out: list[Array],
+        seeds: list[int],
+        clock: Clock,
+        progress: bool,
+    ) -> None:
+        self.problem, self.left_out, self.seeds = problem, left_out, seeds
+        self.clock, self.progress = clock, progress
+        self.n_rows = len(problem.y)
+
+    def run(self, X: Array, candidate: Candidate) -> Trial:
+        """Return the trained members of a candidate."""
+        problem = self.problem
+        configs = []
+        for held, seed in zip(self.left_out, self.seeds, strict=True):
+            inside = np.ones(self.n_rows, bool)
+            inside[held] = False
+            rows = np.flatnonzero(inside)
+            config = self._config(X, candidate, seed)
+            configs.append({**config, "rows": rows, "validation_rows": held})
+        population = self._population(configs)
+        calls: tuple[Any, ...] = ()
+        if self.clock.limited:
+            calls = (Turns(self.clock.end, len(population), get_num_threads()),)
+        histories = population.fit(
+            X, problem.y, candidate.epochs, sample_weight=problem.weight,
+            patience=candidate.patience, callbacks=calls, progress=self.progress,
+        )  # fmt: skip
+        sums = np.zeros((self.n_rows, len(problem.start)))
+        times = np.zeros(self.n_rows, np.int64)
+        for network, held in zip(population.networks, self.left_out, strict=True):
+            sums[held] += network(X[held])
+            times[held] += 1
+        rows = np.flatnonzero(times)
+        return Trial(
+            candidate,
+            population.networks,
+            rows,
+            sums[rows] / times[rows, None],
+            [int(np.argmin(h.val_loss)) + 1 if h.val_loss else 0 for h in histories],
+        )
+
+    def _config(self, X: Array, candidate: Candidate, seed: int) -> dict[str, Any]:
+        return {
+            "layer_sizes": [X.shape[1], *candidate.hidden, len(self.problem.start)],
+            "loss": self.problem.loss,
+            "optimizer": AdamW(candidate.learning_rate, weight_decay=candidate.weight_decay),
+            "batch_size": candidate.batch_size,
+            "seed": seed,
+            "shuffle_seed": seed,
+        }
+
+    def _population(self, configs: list[dict[str, Any]]) -> Population:
+        """Return the members as they begin: all say what one says that knows nothing."""
+        population = Population(configs)
+        for network in population.networks:
+            network.weights[-1][...] = 0
+            network.biases[-1][...] = self.problem.start
+        return population
+
+    def epoch_seconds(self, X: Array, candidate: Candidate) -> float:
+        """Return the seconds of one epoch of one member for each row, measured on these rows."""
+        rows = np.arange(len(X))
+        pilot = self._population([{**self._config(X, candidate, 0), "rows": rows}])
+        began = time.perf_counter()
+        pilot.fit(X, self.problem.y[rows], 1)
+        return (time.perf_counter() - began) / len(X)
+
+
+def shrink(problem: Problem, trial: Trial) -> float:
+    """Return a factor in [0, 1] of what members say beyond what one says that knows nothing.
+
+    It is the factor that is best on the rows left out, times how surely the members are better
+    there: 1 - 2 (standard error / gain)^2, or 0 if that is negative. The 2 makes up for the epochs
+    and the candidate, which were chosen on the same rows.
+    """
+    rows, start = trial.rows, problem.start
+    beyond = trial.outputs - start
+    nothing = problem.losses(np.broadcast_to(start, beyond.shape), rows)
+
+    def at(factor: float) -> NDArray[np.float64]:
+        return problem.losses(start + factor * beyond, rows)
+
+    low, high = 0.0, 1.0
+    for _ in range(12):  # the loss is convex in the factor
+        third = (high - low) / 3
+        if problem.mean(at(low + third), rows) <= problem.mean(at(high - third), rows):
+            high -= third
+        else:
+            low += third
+    factor = 1.0 if high == 1.0 else (low + high) / 2
+    gains = nothing - at(factor)
+    gain = problem.mean(gains, rows)
+    if gain <= 0:
+        return 0.0
+    weight = np.ones(len(rows)) if problem.weight is None else problem.weight[rows]
+    error = math.sqrt(float((weight**2 * (gains - gain) ** 2).sum())) / float(weight.sum())
+    sure = max(0.0, 1.0 - 2 * (error / gain) ** 2)
+    return round(256 * factor * sure) / 256
+
+
+def shrunk(network: Network, factor: float, start: NDArray[np.float64]) -> Network:
+    """Return a network whose outputs are start + factor * (those of `network` - start)."""
+    made = network.copy()
+    made.weights[-1][...] *= factor
+    made.biases[-1][...] = factor * made.biases[-1] + (1 - factor) * start
+    return made
+
+
+def best_of(problem: Problem, trials: list[Trial]) -> tuple[Trial, list[float]]:
+    """Return the trial with the lowest loss on rows that all have left out, and all losses."""
+    losses = [problem.mean(problem.losses(t.outputs, t.rows), t.rows) for t in trials]
+    return trials[int(np.argmin(losses))], losses
+
+
+def mean_prediction(networks: list[Network], loss: str, X: Array) -> NDArray[np.float64]:
+    """Return the mean of the members' predictions: of probabilities, where the loss has a link."""
+    total: NDArray[np.float64] | float = 0.0
+    for network in networks:
+        softmax = loss == "cross_entropy"
+        total = total + np.asarray(network.predict_proba(X, loss) if softmax else network(X), float)
+    return np.asarray(total / len(networks))

@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Conformal prediction: intervals and sets that hold with a given probability, for any model.
+
+They hold if the new rows and those of the calibration are exchangeable, that is, come in an order
+that says nothing. With n calibration rows the margin is the score of rank
+
+    k = ceil((n + 1) * coverage)
+
+among their n scores in ascending order, counted from 1, which gives at least this coverage and at
+most 1 / (n + 1) more where no scores are equal; it is infinite where k > n. Other packages differ
+by one rank.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastrelu._arguments import real_number, reals
+
+__all__ = ["ClassSets", "CrossIntervals", "SplitIntervals", "rank"]
+
+Array = NDArray[np.float64]
+
+#: Numbers that CrossIntervals holds at once: 8 MiB in each of a few arrays.
+BLOCK_NUMBERS = 1 << 20
+
+
+def rank(n: int, coverage: float) -> int:
+    """Return which of n scores, in ascending order from 1, is the margin.
+
+    Parameters
+    ----------
+    n : int
+        The number of calibration rows.
+    coverage : float
+        The probability, in (0, 1), as it is written: 0.9 is nine tenths.
+
+    Returns
+    -------
+    int
+        ceil((n + 1) * coverage); more than n where n rows are too few.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `coverage` is not in (0, 1).
+
+    Examples
+    --------
+    >>> from fastrelu import conformal
+    >>> [conformal.rank(n, 0.9) for n in (8, 9, 18, 19, 99)]
+    [9, 9, 18, 18, 90]
+    """
+    coverage = real_number("coverage", coverage, 0.0, 1.0, above=True, below=True)
+    return math.ceil((n + 1) * Fraction(repr(coverage)))
+
+
+class SplitIntervals:
+    """Intervals around predictions, from the residuals of rows that trained no model.
+
+    Parameters
+    ----------
+    predicted : array_like, (n, d_out) or (n,)
+        Predictions for the calibration rows.
+    y : array_like, (n, d_out) or (n,)
+        Their targets.
+    scale : array_like, (n, d_out) or (n,), optional
+        Sizes by which the residuals are divided, such as an ensemble's spread: intervals are then
+        wide where it is large. Sizes below a thousandth of their median count as that.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the shapes differ, or a number is not finite.
+
+    References
+    ----------
+    Lei, G'Sell, Rinaldo, Tibshirani and Wasserman (2018), Distribution-free predictive inference
+    for regression (sections 2.2 and 5.2).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import conformal
+    >>> y = np.arange(19.0)
+    >>> split = conformal.SplitIntervals(np.zeros(19), y)
+    >>> split.intervals([5.0], 0.9).tolist()
+    [[-12.0, 22.0]]
+    """
+
+    def __init__(self, predicted: ArrayLike, y: ArrayLike, scale: ArrayLike | None = None) -> None:
+        centre = _columns("predicted", predicted)
+        target = _columns("y", y, centre.shape)
+        scores = np.abs(target - centre)
+        self._least: Array | None = None
+        if scale is not None:
+            size = _columns("scale", scale, centre.shape)
+            self._least = 1e-3 * np.median(size, axis=0)
+            # Where all are alike, even 0, they say nothing.
+            self._least = np.where(self._least > 0, self._least, 1.0)
+            scores = scores / np.maximum(size, self._least)
+        self._scores = np.sort(scores, axis=0)
+
+    def intervals(
+        self, predicted: ArrayLike, coverage: float = 0.9, scale: ArrayLike | None = None
+    ) -> Array:
+        """Return the intervals around predictions.
+
+        Parameters
+        ----------
+        predicted : array_like, (m, d_out) or (m,)
+            Predictions.
+        coverage : float
+            The probability that each interval holds its target, in (0, 1).
+        scale : array_like, (m, d_out) or (m,)
+            Their sizes, if the calibration had some.
+
+        Returns
+        -------
+        ndarray of float64, (m, 2) for one output, else (m, d_out, 2)
+            Lower and upper ends.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit.
+
+        Examples
+        --------
+        See `SplitIntervals`.
+        """
+        k = rank(len(self._scores), coverage)
+        centre = _columns("predicted", predicted)
+        if centre.shape[1] != self._scores.shape[1]:
+            raise ValueError(
+                f"predicted: expected {self._scores.shape[1]} outputs, got {centre.shape[1]}"
+            )
+        if (scale is None) != (self._least is None):
+            needed = "one for each prediction" if self._least is not None else "None"
+            raise ValueError(f"scale: expected {needed}, as in the calibration")
+        margin = self._scores[k - 1] if k <= len(self._scores) else np.full(centre.shape[1], np.inf)
+        if scale is None or self._least is None:
+            margins = np.broadcast_to(margin, centre.shape)
+        else:
+            margins = margin * np.maximum(_columns("scale", scale, centre.shape), self._least)
+        return _ends(centre - margins, centre + margins)
+
+
+class CrossIntervals:
+    """Intervals from models of which each left out a part of the rows (CV+).
+
+    All rows train a model, and all calibrate: each row's residual is that of the model that has not
+    seen it. The coverage is at least ``1 - 2 * (1 - coverage)`` for any model, and near `coverage`
+    for models that hardly change with one row.
+
+    Parameters
+    ----------
+    predicted : array_like, (n,)
+        For each row the prediction of the model that left it out.
+    y : array_like, (n,)
+        The targets.
+    left_out_by : array_like of int, (n,)
+        Which model that is, from 0 on.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the shapes differ, or a number is not finite.
+
+    References
+    ----------
+    Barber, Candes, Ramdas and Tibshirani (2021), Predictive inference with the jackknife+
+    (section 3).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import conformal
+    >>> y, fold = np.arange(20.0), np.arange(20) % 2
+    >>> cross = conformal.CrossIntervals(y + 1, y, fold)
+    >>> cross.intervals([[3.0], [5.0]], 0.9).tolist()
+    [[2.0, 6.0]]
+    """
+
+    def __init__(self, predicted: ArrayLike, y: ArrayLike, left_out_by: ArrayLike) -> None:
+        centre = _columns("predicted", predicted)
+        self._residuals = np.abs(_columns("y", y, centre.shape) - centre)[:, 0]
+        if centre.shape[1] != 1:
+            raise ValueError(f"predicted: expected one output, got {centre.shape[1]}")
+        folds = np.asarray(left_out_by)
+        if folds.dtype.kind not in "iu" or folds.shape != self._residuals.shape or folds.min() < 0:
+            raise ValueError(
+                f"left_out_by: expected {len(centre)} numbers of models from 0 on, got "
+                f"{folds.dtype} of shape {folds.shape}"
+            )
+        self._models = folds
+
+    def intervals(self, predicted: ArrayLike, coverage: float = 0.9) -> Array:
+        """Return the intervals for new rows.
+
+        Parameters
+        ----------
+        predicted : array_like, (models, m)
+            The predictions of each model for the new rows.
+        coverage : float
+            The probability, in (0, 1).
+
+        Returns
+        -------
+        ndarray of float64, (m, 2)
+            Lower and upper ends: of rank n + 1 - k among predictions less residuals, and of rank k
+            among predictions plus residuals, k = `rank` (n, coverage); infinite where k > n.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit.
+
+        Examples
+        --------
+        See `CrossIntervals`.
+        """
+        n = len(self._residuals)
+        k = rank(n, coverage)
+        each = reals("predicted", predicted)
+        if each.ndim != 2 or len(each) <= self._models.max():
+            raise ValueError(
+                f"predicted: expected shape ({self._models.max() + 1}, m), got {each.shape}"
+            )
+        m = each.shape[1]
+        ends = np.tile([-np.inf, np.inf], (m, 1))
+        if k > n:
+            return ends
+        # n numbers for each new row, of a few rows at a time.
+        block, residuals = max(1, BLOCK_NUMBERS // n), self._residuals[:, None]
+        for begin in range(0, m, block):
+            rows = slice(begin, begin + block)
+            centre = each[self._models, rows]
+            ends[rows, 0] = np.partition(centre - residuals, n - k, axis=0)[n - k]
+            ends[rows, 1] = np.partition(centre + residuals, k - 1, axis=0)[k - 1]
+        return ends
+
+
+class ClassSets:
+    """Sets of classes that hold the right one, from the probabilities of calibration rows.
+
+    A class is in the set if 1 less its probability is at most the margin: the smallest sets on
+    average that have the coverage.
+
+    Parameters
+    ----------
+    probabilities : array_like, (n, classes)
+        Those predicted for the calibration rows.
+    labels : array_like of int, (n,)
+        Their classes, 0 to classes - 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the shapes do not fit, or a label is none of them.
+
+    References
+    ----------
+    Sadinle, Lei and Wasserman (2019), Least ambiguous set-valued classifiers with bounded error
+    levels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import conformal
+    >>> p = np.linspace(0.5, 1.0, 19)
+    >>> sets = conformal.ClassSets(np.stack([p, 1 - p], axis=1), np.zeros(19, int))
+    >>> sets.sets([[0.9, 0.1], [0.5, 0.5]], 0.9).tolist()
+    [[True, False], [False, False]]
+    """
+
+    def __init__(self, probabilities: ArrayLike, labels: ArrayLike) -> None:
+        p = _columns("probabilities", probabilities)
+        classes = np.asarray(labels)
+        if classes.dtype.kind not in "iu" or classes.shape != (len(p),):
+            raise ValueError(
+                f"labels: expected {len(p)} whole numbers, got {classes.dtype} of shape "
+                f"{classes.shape}"
+            )
+        if classes.min() < 0 or classes.max() >= p.shape[1]:
+            raise ValueError(
+                f"labels: expected 0..{p.shape[1] - 1}, got {classes.min()}..{classes.max()}"
+            )
+        self._classes = p.shape[1]
+        self._scores = np.sort(1.0 - p[np.arange(len(p)), classes])
+
+    def sets(self, probabilities: ArrayLike, coverage: float = 0.9) -> NDArray[np.bool_]:
+        """Return the sets of new rows.
+
+        Parameters
+        ----------
+        probabilities : array_like, (m, classes)
+            Those predicted for them.
+        coverage : float
+            The probability that a set holds the right class, in (0, 1).
+
+        Returns
+        -------
+        ndarray of bool, (m, classes)
+            Whether each class is in the set.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit.
+
+        Examples
+        --------
+        See `ClassSets`.
+        """
+        k = rank(len(self._scores), coverage)
+        p = _columns("probabilities", probabilities)
+        if p.shape[1] != self._classes:
+            raise ValueError(f"probabilities: expected {self._classes} classes, got {p.shape[1]}")
+        margin = self._scores[k - 1] if k <= len(self._scores) else np.inf
+        return np.asarray(1.0 - p <= margin)
+
+
+def _columns(name: str, values: ArrayLike, shape: tuple[int, ...] | None = None) -> Array:
+    """Return finite numbers as (n, outputs), n >= 1."""
+    array = reals(name, values)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or array.size == 0 or (shape is not None and array.shape != shape):
+        expected = "(n, outputs), n >= 1" if shape is None else str(shape)
+        raise ValueError(f"{name}: expected shape {expected}, got {np.shape(values)}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name}: expected finite numbers")
+    return array
+
+
+def _ends(low: Array, high: Array) -> Array:
+    ends = np.stack([low, high], axis=-1)
+    return ends[:, 0] if ends.shape[1] == 1 else ends
