@@ -13,7 +13,7 @@ import fastrelu
 TRAINER = {
     "_arguments", "_catalogue", "_core", "checkpoint", "data_set", "divergence", "epoch",
     "exact",
-    "exact.methods", "gradients", "history", "links",
+    "exact.methods", "gradients", "history", "links", "row_derivatives",
     "loss", "losses", "network", "optimizers", "trainer",
 }  # fmt: skip
 LOADED = {
@@ -22,13 +22,13 @@ LOADED = {
     "fastrelu.get_num_threads()": {"_arguments", "_config", "_core"},
     "fastrelu.Network([2, 1])([1.0, 2.0])": {
         "_arguments", "_catalogue", "_core", "exact", "exact.methods", "gradients", "loss",
-        "losses", "network", "optimizers",
+        "losses", "network", "optimizers", "row_derivatives",
     },
     "fastrelu.Trainer(fastrelu.Network([2, 1])).fit([[1.0, 2.0]], [3.0], 2)": TRAINER,
     "fastrelu.schedules.cosine(0.1, 9)": {"_arguments", "_core", "schedules"},
     "fastrelu.load": {
         "_arguments", "_catalogue", "_core", "exact", "exact.methods", "gradients", "loss",
-        "losses", "model_file", "network", "optimizers", "whole_files",
+        "losses", "model_file", "network", "optimizers", "row_derivatives", "whole_files",
     },
 }  # fmt: skip
 

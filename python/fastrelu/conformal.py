@@ -131,7 +131,11 @@ class SplitIntervals:
 
         Examples
         --------
-        See `SplitIntervals`.
+        >>> import numpy as np
+        >>> from fastrelu import conformal
+        >>> split = conformal.SplitIntervals(np.zeros(9), np.arange(9.0))
+        >>> split.intervals([1.0], 0.9).tolist()
+        [[-7.0, 9.0]]
         """
         k = rank(len(self._scores), coverage)
         centre = _columns("predicted", predicted)
@@ -222,7 +226,11 @@ class CrossIntervals:
 
         Examples
         --------
-        See `CrossIntervals`.
+        >>> import numpy as np
+        >>> from fastrelu import conformal
+        >>> cross = conformal.CrossIntervals(np.ones(9), np.zeros(9), np.zeros(9, int))
+        >>> cross.intervals([[5.0]], 0.9).tolist()
+        [[4.0, 6.0]]
         """
         n = len(self._residuals)
         k = rank(n, coverage)
@@ -315,7 +323,11 @@ class ClassSets:
 
         Examples
         --------
-        See `ClassSets`.
+        >>> import numpy as np
+        >>> from fastrelu import conformal
+        >>> sets = conformal.ClassSets(np.full((9, 2), 0.5), np.zeros(9, int))
+        >>> sets.sets([[0.8, 0.2]], 0.9).tolist()
+        [[True, False]]
         """
         k = rank(len(self._scores), coverage)
         p = _columns("probabilities", probabilities)

@@ -123,7 +123,7 @@ class RowDerivativeMethods:
         >>> net.parameters[:] = [1, 2, 0]
         >>> net.jacobian([5, 6])
         array([[1., 2.]], dtype=float32)
-        >>> net.jacobian(np.zeros((1000, 2)), memory=50_000).shape
+        >>> net.jacobian(np.zeros((1000, 2)), memory=2**25).shape
         (1000, 1, 2)
         """
         net = cast("Network", self)
