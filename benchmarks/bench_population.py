@@ -46,6 +46,7 @@ def contestants(name: str) -> list[Contestant]:
         ours("one after the other", together=False),
         peer("scikit-learn, joblib", "sklearn_population", members=members),
         peer("torch, bmm", "torch_population", most_steps=MOST_STEPS),
+        peer("torch, bmm, one thread", "torch_population", most_steps=MOST_STEPS, threads=1),
         peer("jax, vmap", "jax_population", most_steps=MOST_STEPS),
         *(roof(isa, "tile float32", n, label=f"roof {n}") for n in sorted({1, CORES})),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 
 import torch
 
@@ -27,7 +28,10 @@ class Fits:
         self.taken = min(spec["most_steps"], self.case.epochs * per_epoch)
         self.steps = self.taken * len(self.case.widths)
 
+        self.threads = spec.get("threads", len(os.sched_getaffinity(0)))
+
     def run(self, count: int) -> None:
+        torch.set_num_threads(self.threads)
         for _ in range(count):
             self.fit()
 
