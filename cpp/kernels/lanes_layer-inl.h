@@ -145,11 +145,10 @@ struct LanesTake {
     if (is_weight && f.update.decays) {
       const V factor = S::load(f.update.weight_decay);
       const typename S::M decays = factor != S::zero();
-      if (f.update.decoupled) {
-        w = decays ? S::fma(-factor, w, w) : w;
-      } else {
-        g = decays ? S::fma(factor, w, g) : g;
-      }
+      V decayed_g = g, decayed_w = w;
+      decay_vector<T>(f.update.decoupled, factor, decayed_g, decayed_w);
+      g = decays ? decayed_g : g;
+      w = decays ? decayed_w : w;
     }
     const StateVectors<T, true> state{{f.state, f.state_stride, at}, S::kLanes};
     S::store(f.parameters + at, stepped<T>(LanesNumbers<T>{f.update}, g, w, state));

@@ -91,6 +91,18 @@ FASTRELU_INLINE typename Simd<T>::V stepped(const Numbers& u, typename Simd<T>::
   return w - step;
 }
 
+// Weight decay: of the gradient, or, decoupled, of the weights.
+template <class T>
+FASTRELU_INLINE void decay_vector(bool decoupled, typename Simd<T>::V factor,
+                                  typename Simd<T>::V& g, typename Simd<T>::V& w) {
+  using S = Simd<T>;
+  if (decoupled) {
+    w = S::fma(-factor, w, w);
+  } else {
+    g = S::fma(factor, w, g);
+  }
+}
+
 // The parameters w after the update by g; their state is brought up to date.
 template <class T, bool kWhole>
 FASTRELU_INLINE typename Simd<T>::V update_vector(const UpdateArgs<T>& u, bool decay,
@@ -98,14 +110,7 @@ FASTRELU_INLINE typename Simd<T>::V update_vector(const UpdateArgs<T>& u, bool d
                                                   const StateVectors<T, kWhole>& state) {
   using S = Simd<T>;
   if (u.clipped) g = g * S::set1(u.clip);
-  if (decay) {
-    const typename S::V factor = S::set1(u.weight_decay);
-    if (u.decoupled) {
-      w = S::fma(-factor, w, w);
-    } else {
-      g = S::fma(factor, w, g);
-    }
-  }
+  if (decay) decay_vector<T>(u.decoupled, S::set1(u.weight_decay), g, w);
   return stepped<T>(SameNumbers<T>{u}, g, w, state);
 }
 
