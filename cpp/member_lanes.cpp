@@ -259,16 +259,12 @@ void MemberLanes<T>::begin_epoch(std::size_t l, PopulationRun& run) {
   Trainer<T>& trainer = *m.trainer;
   if (trainer.looks_before_epoch()) store(l);
   const std::uint64_t epoch = trainer.state.epoch + (trainer.state.in_epoch ? 0 : 1);
+  const std::size_t rows = m.subset.of(m.data->x.rows);
   const Sampler* like = nullptr;
   for (const Lane& other : members_) {
     if (other.member == nullptr || other.member == &m || m.sampling != Sampling::shuffle) continue;
-    Trainer<T>& their = *other.member->trainer;
-    if (their.state.in_epoch && their.state.epoch == epoch &&
-        other.member->sampling == m.sampling && their.options().seed == trainer.options().seed &&
-        other.member->subset.rows == m.subset.rows &&
-        other.member->subset.count == m.subset.count) {
-      like = &their.sampler();
-    }
+    const Sampler& theirs = other.member->trainer->sampler();
+    if (theirs.has_order(trainer.options().seed, epoch, rows, m.subset)) like = &theirs;
   }
   if (!trainer.begin_epoch(*m.data, m.sampling, m.subset, like)) {
     lane.member = nullptr;

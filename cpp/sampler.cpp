@@ -65,10 +65,15 @@ void Sampler::begin_epoch(Sampling sampling, std::size_t rows, std::uint64_t epo
   order_ = {shuffled_.data(), rows, batch_size_, 0};
 }
 
+bool Sampler::has_order(std::uint64_t seed, std::uint64_t epoch, std::size_t rows,
+                        Subset subset) const {
+  return epoch_ != 0 && epoch_ == epoch && way_ == Way::in_order && seed_ == seed &&
+         rows_ == rows && subset_.rows == subset.rows;
+}
+
 bool Sampler::is_like(const Sampler& other) const {
-  return epoch_ != 0 && epoch_ == other.epoch_ && way_ == Way::in_order && way_ == other.way_ &&
-         seed_ == other.seed_ && rows_ == other.rows_ && subset_.rows == other.subset_.rows &&
-         batch_size_ == other.batch_size_ && order_.rows != nullptr && other.order_.rows != nullptr;
+  return batch_size_ == other.batch_size_ && way_ == Way::in_order &&
+         other.has_order(seed_, epoch_, rows_, subset_);
 }
 
 // Every shard's rows in an order of their own, shard after shard.

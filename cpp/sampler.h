@@ -58,6 +58,8 @@ class Sampler {
   // those of a given order.
   void begin_order(const GivenOrder& order);
 
+  // Whether it holds the order of this epoch of shuffled rows.
+  bool has_order(std::uint64_t seed, std::uint64_t epoch, std::size_t rows, Subset subset) const;
   // Whether both are in the same epoch of shuffled rows, with the same minibatches.
   bool is_like(const Sampler& other) const;
   std::size_t place() const { return place_; }
