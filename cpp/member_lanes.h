@@ -16,7 +16,7 @@
 
 #include "array.h"
 #include "kernels/kernels.h"
-#include "population.h"
+#include "population_member.h"
 
 namespace fastrelu {
 

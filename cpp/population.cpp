@@ -2,14 +2,12 @@
 #include "population.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <mutex>
-#include <thread>
 
 #include "dispatch.h"
-#include "fp_environment.h"
 #include "member_lanes.h"
-#include "thread_pool.h"
 
 namespace fastrelu {
 namespace {
@@ -36,9 +34,7 @@ double work_of(const PopulationMember<T>& member) {
 }
 
 bool ask_run(void* run) { return static_cast<PopulationRun*>(run)->is_stopped(); }
-bool ask_caller(void* run) {
-  return static_cast<PopulationRun*>(run)->stopped(true, Stopwatch::kWorkBetween);
-}
+bool ask_caller(void* run) { return static_cast<PopulationRun*>(run)->stopped(true); }
 
 // All the epochs of a member, on this thread.
 template <class T>
@@ -240,31 +236,8 @@ bool run_population(std::vector<std::unique_ptr<PopulationWork>>& works, std::si
     run_works(works, run, true);
     return !run.is_stopped();
   }
-  std::mutex mutex;
-  std::exception_ptr error;
-  std::atomic<unsigned> at_work{0};
   const auto most = static_cast<unsigned>(std::min<std::size_t>(num_threads(), members));
-  run_parallel(most, [&](Team& team, unsigned t) {
-    const FpEnvironment environment;
-    const unsigned before = set_thread_limit(1);  // a member's steps are one thread's
-    if (t != 0) at_work.fetch_add(1);
-    team.wait();
-    try {
-      run_works(works, run, t == 0);
-    } catch (...) {
-      const std::lock_guard<std::mutex> lock(mutex);
-      error = std::current_exception();
-      run.stop();
-    }
-    if (t != 0) at_work.fetch_sub(1);
-    // The others may have long members to finish, and nobody else hears a signal.
-    while (t == 0 && at_work.load() > 0) {
-      std::this_thread::sleep_for(std::chrono::microseconds(100));
-      run.stopped(true, Stopwatch::kWorkBetween);
-    }
-    set_thread_limit(before);
-  });
-  if (error) std::rethrow_exception(error);
+  run_independently(most, run, [&](bool is_caller) { run_works(works, run, is_caller); });
   return !run.is_stopped();
 }
 

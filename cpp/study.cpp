@@ -3,43 +3,22 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
-#include <exception>
 #include <memory>
-#include <mutex>
-#include <thread>
 
-#include "fp_environment.h"
+#include "independent_runs.h"
 #include "random.h"
 
 namespace fastrelu {
 namespace {
 
-// What the threads share.
-struct Progress {
-  explicit Progress(Poll poll) : watch(poll) {}
-
-  // For the calling thread alone.
-  void ask() {
-    if (watch.due() && watch.stop()) stop.store(true, std::memory_order_relaxed);
-  }
-
-  Stopwatch watch;
-  std::atomic<bool> stop{false};
-  std::atomic<std::size_t> next{0};
-  std::atomic<unsigned> at_work{0};
-  std::mutex mutex;
-  std::exception_ptr error;
-};
-
 // One run, watched after every step.
 class Replicate {
  public:
-  Replicate(const DataSet<double>& data, const StudyPlan& plan, Progress& progress, bool asks,
+  Replicate(const DataSet<double>& data, const StudyPlan& plan, SharedStop& stop, bool asks,
             double* distances, double* weights)
       : data_(data),
         plan_(plan),
-        progress_(progress),
+        stop_(stop),
         asks_(asks),
         distances_(distances),
         weights_(weights) {}
@@ -62,9 +41,7 @@ class Replicate {
   }
 
  private:
-  bool over() const {
-    return taken_ == plan_.steps || progress_.stop.load(std::memory_order_relaxed);
-  }
+  bool over() const { return taken_ == plan_.steps || stop_.is_stopped(); }
 
   bool after_step() {
     ++taken_;
@@ -82,13 +59,13 @@ class Replicate {
     if (weight_ < plan_.weights_count && plan_.weights_at[weight_] == step) {
       std::copy_n(w, n, weights_ + n * weight_++);
     }
-    if (asks_) progress_.ask();
+    stop_.stopped(asks_);
     return over();
   }
 
   const DataSet<double>& data_;
   const StudyPlan& plan_;
-  Progress& progress_;
+  SharedStop& stop_;
   const bool asks_;
   double *distances_, *weights_;
   std::shared_ptr<Network<double>> net_;
@@ -104,37 +81,20 @@ std::uint64_t replicate_seed(std::uint64_t seed, std::uint64_t replicate) {
 
 bool run_study(const DataSet<double>& data, const StudyPlan& plan, Poll poll, double* distances,
                double* weights) {
-  Progress progress(poll);
+  SharedStop stop(poll);
+  std::atomic<std::size_t> next{0};
   const std::size_t weights_each = plan.weights_count * data.x.cols * plan.outputs;
   const auto most = static_cast<unsigned>(std::min<std::size_t>(num_threads(), plan.replicates));
-  run_parallel(most, [&](Team& team, unsigned t) {
-    const FpEnvironment environment;
-    const unsigned before = set_thread_limit(1);  // the steps of a run are one thread's
-    if (t != 0) progress.at_work.fetch_add(1);
-    team.wait();
-    try {
-      for (;;) {
-        const std::size_t r = progress.next.fetch_add(1);
-        if (r >= plan.replicates || progress.stop.load()) break;
-        Replicate(data, plan, progress, t == 0, distances + r * plan.distance_count,
-                  weights + r * weights_each)
-            .run(r);
-      }
-    } catch (...) {
-      const std::lock_guard<std::mutex> lock(progress.mutex);
-      progress.error = std::current_exception();
-      progress.stop.store(true);
+  run_independently(most, stop, [&](bool is_caller) {
+    for (;;) {
+      const std::size_t r = next.fetch_add(1);
+      if (r >= plan.replicates || stop.is_stopped()) return;
+      Replicate(data, plan, stop, is_caller, distances + r * plan.distance_count,
+                weights + r * weights_each)
+          .run(r);
     }
-    if (t != 0) progress.at_work.fetch_sub(1);
-    // The others may have long runs to finish, and nobody else hears a signal.
-    while (t == 0 && progress.at_work.load() > 0) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      progress.ask();
-    }
-    set_thread_limit(before);
   });
-  if (progress.error) std::rethrow_exception(progress.error);
-  return !progress.stop.load();
+  return !stop.is_stopped();
 }
 
 }  // namespace fastrelu

@@ -134,7 +134,7 @@ FLOORS = (
     {"array", "catalogue", "fp_environment", "poll", "range"},
     {"cores", "update"},
     {"layer", "loss", "optimizer", "panels", "thread_pool"},
-    {"kernels", "minibatch", "panel_stack", "thread_choice"},
+    {"independent_runs", "kernels", "minibatch", "panel_stack", "thread_choice"},
     {"dispatch"},
     {"random"},
     {"dropout", "network"},
@@ -144,7 +144,9 @@ FLOORS = (
     {"sampler", "step"},
     {"loop", "row_derivatives"},
     {"trainer"},
-    {"study"},
+    {"population_member", "study"},
+    {"member_lanes"},
+    {"population"},
 )
 FLOOR = {stem: number for number, stems in enumerate(FLOORS) for stem in stems}
 
