@@ -32,10 +32,10 @@ from fastrelu.app.tabular.train import (
     Trial,
     best_of,
     folds,
-    mean_prediction,
     shrink,
     shrunk,
 )
+from fastrelu.ensemble import Ensemble
 from fastrelu.network import Network
 from fastrelu.sklearn.threads import thread_limit
 
@@ -180,6 +180,7 @@ class BaseTabular(BaseEstimator):
     def _mean_prediction(self, X: Any, loss: str) -> NDArray[np.float64]:
         check_is_fitted(self)
         table = further_table(self, X, self._choice)
+        ensemble = Ensemble(self.networks_, loss)
         found: list[Array] = []
         try:
             with thread_limit(self.n_threads):
@@ -189,7 +190,7 @@ class BaseTabular(BaseEstimator):
                     )
                     if not rows.shape[1]:
                         rows = np.zeros((len(rows), 1), np.float32)
-                    found.append(mean_prediction(self.networks_, loss, rows))
+                    found.append(ensemble.predict(rows))
         except DataError as error:
             raise ValueError(str(error)) from error
         if not found:

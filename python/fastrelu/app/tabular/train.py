@@ -217,12 +217,3 @@ def best_of(problem: Problem, trials: list[Trial]) -> tuple[Trial, list[float]]:
     """Return the trial with the lowest loss on rows that all have left out, and all losses."""
     losses = [problem.mean(problem.losses(t.outputs, t.rows), t.rows) for t in trials]
     return trials[int(np.argmin(losses))], losses
-
-
-def mean_prediction(networks: list[Network], loss: str, X: Array) -> NDArray[np.float64]:
-    """Return the mean of the members' predictions: of probabilities, where the loss has a link."""
-    total: NDArray[np.float64] | float = 0.0
-    for network in networks:
-        softmax = loss == "cross_entropy"
-        total = total + np.asarray(network.predict_proba(X, loss) if softmax else network(X), float)
-    return np.asarray(total / len(networks))
