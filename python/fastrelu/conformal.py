@@ -345,8 +345,6 @@ def _columns(name: str, values: ArrayLike, shape: tuple[int, ...] | None = None)
     if array.ndim != 2 or array.size == 0 or (shape is not None and array.shape != shape):
         expected = "(n, outputs), n >= 1" if shape is None else str(shape)
         raise ValueError(f"{name}: expected shape {expected}, got {np.shape(values)}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name}: expected finite numbers")
     return array
 
 

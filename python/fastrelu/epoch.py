@@ -326,15 +326,21 @@ def as_validation(trainer: EpochMethods, data: Any, check_finite: bool | None) -
         if data is not None:
             check_data(trainer, "validation_data", data)
         return data
+    X, y, weight = validation_parts(data)
+    try:
+        return trainer._prepared(X, y, weight, check_finite)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"validation_data: {error}") from error
+
+
+def validation_parts(data: Any) -> tuple[Any, Any, Any]:
+    """Return X, y and sample_weight, or None, of what users give as validation_data."""
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
         raise ValueError(
             f"validation_data: expected (X, y) or (X, y, sample_weight), got {type(data).__name__}"
         )
     X, y, weight = (*data, None)[:3]
-    try:
-        return trainer._prepared(X, y, weight, check_finite)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"validation_data: {error}") from error
+    return X, y, weight
 
 
 def require_same_epoch(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastrelu._members.member import Member, check_rows
 from fastrelu.data_set import DataSet
+from fastrelu.epoch import validation_parts
 
 __all__ = ["MemberRows"]
 
@@ -26,7 +27,7 @@ class MemberRows:
             raise TypeError("y: expected targets, got None")
         self._X, self._y = (np.asarray(v) if isinstance(v, (list, tuple)) else v for v in (X, y))
         self._weight = sample_weight
-        self._validation = _checked_validation(validation_data)
+        self._validation = None if validation_data is None else validation_parts(validation_data)
         self._converted: dict[Any, Any] = {}
         self._sets: dict[Any, DataSet] = {}
         self._orders: dict[bytes, NDArray[np.int64]] = {}
@@ -97,17 +98,6 @@ class MemberRows:
             with np.errstate(over="ignore"):  # an infinity is refused by name
                 self._converted[key] = np.ascontiguousarray(array, dtype)
         return self._converted[key]
-
-
-def _checked_validation(data: Any) -> tuple[Any, Any, Any] | None:
-    if data is None:
-        return None
-    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-        raise ValueError(
-            f"validation_data: expected (X, y) or (X, y, sample_weight), got {type(data).__name__}"
-        )
-    X, y, weight = (*data, None)[:3]
-    return X, y, weight
 
 
 def _length(X: Any) -> int:

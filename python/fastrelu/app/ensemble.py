@@ -14,7 +14,7 @@ from fastrelu import Network, model_file
 from fastrelu.app import metrics
 from fastrelu.app.metrics import Scores
 from fastrelu.app.preprocess import Examples, Target
-from fastrelu.ensemble import FORMAT, networks_content, networks_from
+from fastrelu.ensemble import FORMAT, LINKS, networks_content, networks_from
 from fastrelu.losses import Loss
 
 
@@ -63,7 +63,7 @@ def _log_sum_exp(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
 
 def link_of(loss: Loss) -> str:
     """Return what a network's outputs go through to be predictions."""
-    return "exp" if loss.info.link == "log" else loss.info.link
+    return LINKS[loss.info.link]
 
 
 def evaluate(ensemble: Ensemble, batches: Iterable[Examples], target: Target, loss: Loss) -> Scores:
