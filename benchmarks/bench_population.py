@@ -32,17 +32,18 @@ def contestants(name: str) -> list[Contestant]:
     """Return what is held side by side for a case."""
     members = min(4, len(CASES[name].widths))
 
-    def ours(label: str, **spec: Any) -> Contestant:
-        return Contestant(label, "core_population", "population", {"case": name, **spec})
+    def ours(label: str, threads: str = "", **spec: Any) -> Contestant:
+        env = {"FASTRELU_NUM_THREADS": threads} if threads else {}
+        return Contestant(label, "core_population", "population", {"case": name, **spec}, env)
 
     def peer(label: str, implementation: str, **spec: Any) -> Contestant:
         return Contestant(label, implementation, "population", {"case": name, **spec})
 
     isa = str(fastrelu.get_isa())
-    found = [
+    return [
         ours("population", together=True),
         ours("population, same order", together=True, same_order=True),
-        ours("population, one thread", together=True),
+        ours("population, one thread", "1", together=True),
         ours("one after the other", together=False),
         peer("scikit-learn, joblib", "sklearn_population", members=members),
         peer("torch, bmm", "torch_population", most_steps=MOST_STEPS),
@@ -50,8 +51,6 @@ def contestants(name: str) -> list[Contestant]:
         peer("jax, vmap", "jax_population", most_steps=MOST_STEPS),
         *(roof(isa, "tile float32", n, label=f"roof {n}") for n in sorted({1, CORES})),
     ]
-    found[2].env["FASTRELU_NUM_THREADS"] = "1"
-    return found
 
 
 def table(results: dict[str, Any]) -> str:
