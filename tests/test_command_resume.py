@@ -148,7 +148,7 @@ def test_the_log_of_a_killed_run_has_each_epoch_once(data, tmp_path):
                     "--checkpoint-every", "50e")  # fmt: skip
     wait_for(lambda: log.exists() and log.read_bytes().count(b"\n") >= 70, process)
     process.kill()
-    process.wait()
+    process.communicate()  # which closes its pipes, too
     written = log.read_bytes().count(b"\n")
     with open(log, "ab") as file:
         file.write(b'{"event": "epoch", "epo')  # a line that was cut short

@@ -159,6 +159,7 @@ def test_ctrl_c_ends_the_search(solver, where):
         output, errors = process.communicate(timeout=30)
     finally:
         process.kill()
+        process.communicate()  # which closes its pipes, too
     lines = output.splitlines()
     assert lines[0].startswith("interrupted") and lines[0].endswith("False"), output + errors
     assert lines[1] == "running 0" and errors == "" and process.returncode == 0
