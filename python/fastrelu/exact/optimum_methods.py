@@ -41,10 +41,10 @@ class OptimumMethods:
         Returns
         -------
         Optimum
-            `.x`, `.value`, `.bound`, `.status`, `.gap`, `.n_boxes`, `.seconds`. The value is that of
-            ``net(x)`` to the bit, and the bound holds for the numbers that ``net(X)`` computes, with
-            every rounding of its arithmetic, as that of `output_bounds` does. A search that ends by
-            its gap has the same bits with any number of threads, on every machine.
+            `.x`, `.value`, `.bound`, `.status`, `.gap`, `.n_boxes`, `.seconds`. The value is that
+            of ``net(x)`` to the bit, and the bound holds for the numbers that ``net(X)`` computes,
+            with every rounding of its arithmetic, as that of `output_bounds` does. A search that
+            ends by its gap has the same bits with any number of threads, on every machine.
 
         Raises
         ------
