@@ -184,6 +184,18 @@ def test_roundings_alone_are_left_in_float32() -> None:
     assert net(sought(net, box, np.ones(1), 100_000)).max() <= best.bound
 
 
+def test_roundings_carry_no_point_beyond_the_bound() -> None:
+    # In boxes of a few float32 numbers the outputs differ by their roundings more than by inputs.
+    net = network([3, 40, 40, 1], "float32")
+    rng = np.random.default_rng(5)
+    for x in rng.normal(size=(25, 3)).astype(np.float32):
+        low, high = x - np.float32(2e-6), x + np.float32(2e-6)
+        box = np.stack([low, high], axis=1).astype(float)
+        out = net(rng.uniform(low, high, (4000, 3)).astype(np.float32))
+        assert out.max() <= net.maximize(box, time_limit=1, gap=0).bound
+        assert out.min() >= net.minimize(box, time_limit=1, gap=0).bound
+
+
 def test_neighbouring_numbers_end_the_search() -> None:
     net = network([2, 6, 6, 1])
     x = np.array([0.3, 0.4])
