@@ -128,7 +128,7 @@ def __getattr__(name: str) -> Any:
             importlib.import_module("sklearn")
         except ImportError as error:
             raise ImportError(
-                f"fastrelu.{name} needs scikit-learn: pip install 'fastrelu[sklearn]'"
+                f"fastrelu.{name} needs scikit-learn: pip install scikit-learn"
             ) from error
     value = getattr(importlib.import_module(f"fastrelu.{_MODULES[name]}"), name)
     globals()[name] = value

@@ -207,8 +207,7 @@ def _duckdb(path: str | None) -> Iterator[Any]:
         import duckdb
     except ImportError:
         raise DataError(
-            "queries and DuckDB files need DuckDB: pip install '.[sql]' where fastrelu's sources "
-            "are, or pip install 'fastrelu[sql]'"
+            "queries and DuckDB files need DuckDB: pip install duckdb"
         ) from None
     where = "--sql" if path is None else path
     try:
