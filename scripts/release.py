@@ -26,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PLATFORM = "manylinux_2_28_x86_64"
 GLIBC = "2.28"
-MOST_BYTES = 2 * 2**20  # of a wheel
+MOST_BYTES = 3 * 2**20  # of a wheel: three instruction sets of 1.4 MB each, compressed by 2.6
 MOST_IMPORT_SECONDS = 0.08  # beyond NumPy's own
 TESTED = ("tests", "docs", "examples", "benchmarks", "README.md", "pyproject.toml", "noxfile.py")
 
