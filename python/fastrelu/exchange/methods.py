@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The methods of Network that write it for other programs.
+
+Each imports what it needs when it is called: a network that is trained and run needs none of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from fastrelu.network import Network
+
+__all__: list[str] = []
+
+
+class ExchangeMethods:
+    """The methods that Network inherits from here; their docstrings address Network's users."""
+
+    def to_c(self, path: Any, name: str = "net") -> None:
+        """Write the network as one C99 file: its outputs, and their derivatives by the inputs.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; an existing one is replaced only once the new one is complete.
+        name : str
+            What the names in the file begin with: a name in C that begins with a letter.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `name` is no name in C, or parameters are not finite; nothing is written then.
+        OSError
+            If the file cannot be written.
+        RuntimeError
+            If a step or fit is running on the network in another thread.
+
+        Notes
+        -----
+        The file defines ``void NAME_forward(const float *x, float *y)``, x of d_in and y of d_out
+        values, and ``void NAME_jacobian(const float *x, float *J)``, J of d_out * d_in values, row
+        by row; double in place of float where the dtype is float64. Neither allocates, locks or
+        keeps anything: any number of threads may call them. They need ``fma`` of the C library's
+        mathematics, and give the bits of ``net(x)`` and ``net.jacobian(x)`` when compiled with
+        ``-ffp-contract=off`` and without ``-ffast-math``, by any C99 compiler whose float and
+        double are those of IEEE 754. Any NaN equals any NaN.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> import fastrelu
+        >>> fastrelu.Network([2, 3, 1]).to_c("policy.c", name="policy")
+        >>> [line for line in Path("policy.c").read_text().splitlines() if line.startswith("void")]
+        ['void policy_forward(const float *x, float *y);',
+         'void policy_jacobian(const float *x, float *J);',
+         'void policy_forward(const float *x, float *y)',
+         'void policy_jacobian(const float *x, float *J)']
+        """
+        from fastrelu.exchange.c_source import write_c
+
+        write_c(cast("Network", self), path, name)
+
+    def to_cpp(self, path: Any, name: str = "net") -> None:
+        """Write the network as one C++ header with a class of static functions, for C++11 and on.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; an existing one is replaced only once the new one is complete.
+        name : str
+            The name of the class: a name in C++ that begins with a letter and is no keyword.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `name` is no such name, or parameters are not finite; nothing is written then.
+        OSError
+            If the file cannot be written.
+        RuntimeError
+            If a step or fit is running on the network in another thread.
+
+        Notes
+        -----
+        ``NAME::forward(x, y)`` and ``NAME::jacobian(x, J)`` are ``noexcept`` and otherwise as the
+        functions of `to_c`; ``NAME::inputs`` and ``NAME::outputs`` are the widths.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> import fastrelu
+        >>> fastrelu.Network([2, 3, 1]).to_cpp("policy.h", name="policy")
+        >>> "static void forward(const float *x, float *y) noexcept" in Path("policy.h").read_text()
+        True
+        """
+        from fastrelu.exchange.c_source import write_cpp
+
+        write_cpp(cast("Network", self), path, name)
