@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fastrelu.ensemble import Ensemble
     from fastrelu.exact.maximum import maximum, minimum
     from fastrelu.exact.piecewise import PiecewiseLinear
+    from fastrelu.exchange.onnx_read import from_onnx
     from fastrelu.functional import linear_relu, relu, relu_backward
     from fastrelu.history import EpochRecord, History
     from fastrelu.mlp import MLPClassifier as MLPClassifier
@@ -60,6 +61,7 @@ _MODULES = {
     **dict.fromkeys(("Ensemble",), "ensemble"),
     **dict.fromkeys(("maximum", "minimum"), "exact.maximum"),
     **dict.fromkeys(("PiecewiseLinear",), "exact.piecewise"),
+    **dict.fromkeys(("from_onnx",), "exchange.onnx_read"),
     **dict.fromkeys(("linear_relu", "relu", "relu_backward"), "functional"),
     **dict.fromkeys(("EpochRecord", "History"), "history"),
     **dict.fromkeys(("MLPClassifier", "MLPRegressor", "PopulationSearchCV"), "mlp"),
@@ -98,6 +100,7 @@ __all__ = [
     "Population",
     "Trainer",
     "__version__",
+    "from_onnx",
     "get_isa",
     "get_num_threads",
     "linear_relu",

@@ -96,3 +96,39 @@ class ExchangeMethods:
         from fastrelu.exchange.c_source import write_cpp
 
         write_cpp(cast("Network", self), path, name)
+
+    def to_onnx(self, path: Any) -> None:
+        """Write the network as an ONNX file: input X (n, d_in), output Y (n, d_out).
+
+        Parameters
+        ----------
+        path : path-like
+            The file; an existing one is replaced only once the new one is complete.
+
+        Raises
+        ------
+        ImportError
+            If onnx is not there.
+        ValueError
+            If the parameters have more bytes than an ONNX file of one piece may have; nothing is
+            written then.
+        OSError
+            If the file cannot be written.
+        RuntimeError
+            If a step or fit is running on the network in another thread.
+
+        Notes
+        -----
+        The graph is a Gemm and an activation for each layer, in the network's dtype; a scale is a
+        Mul before them. What runs it rounds in its own way: docs/exchange.md has figures.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> fastrelu.Network([2, 3, 1]).to_onnx("net.onnx")
+        >>> fastrelu.from_onnx("net.onnx")
+        <fastrelu.Network 2-3-1 float32, 13 parameters>
+        """
+        from fastrelu.exchange.onnx_write import write_network
+
+        write_network(cast("Network", self), path)
