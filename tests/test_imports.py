@@ -50,7 +50,7 @@ def test_each_name_loads_what_it_needs(expression):
 
 
 EXTRAS = {
-    "plot", "training", "mlp", "MLPClassifier", "MLPRegressor", "PopulationSearchCV",
+    "plot", "training", "mlp", "torch", "MLPClassifier", "MLPRegressor", "PopulationSearchCV",
 }  # fmt: skip
 
 

@@ -132,3 +132,34 @@ class ExchangeMethods:
         from fastrelu.exchange.onnx_write import write_network
 
         write_network(cast("Network", self), path)
+
+    def to_torch(self) -> Any:
+        """Return the network as a ``torch.nn.Sequential``.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            Linear layers and activations of the network's dtype, with copies of the parameters. A
+            scale is a `fastrelu.torch.Scale` before them.
+
+        Raises
+        ------
+        ImportError
+            If torch is not there.
+        RuntimeError
+            If a step or fit is running on the network in another thread.
+
+        Examples
+        --------
+        >>> import torch
+        >>> import fastrelu
+        >>> fastrelu.Network([2, 3, 1], activation="tanh").to_torch()
+        Sequential(
+          (0): Linear(in_features=2, out_features=3, bias=True)
+          (1): Tanh()
+          (2): Linear(in_features=3, out_features=1, bias=True)
+        )
+        """
+        from fastrelu.exchange.torch_modules import to_torch
+
+        return to_torch(cast("Network", self))
