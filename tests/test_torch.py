@@ -78,7 +78,7 @@ def test_a_file_without_numbers_needs_the_order(tmp_path):
 
     state = {"fc.weight": torch.ones(3, 3), "out.weight": 2 * torch.ones(3, 3)}
     safetensors.torch.save_file(state, tmp_path / "state.safetensors")
-    with pytest.raises(ValueError, match=r"layers: the file does not keep the order"):
+    with pytest.raises(ValueError, match=r"layers: the order of the layers does not follow"):
         fastrelu.from_torch(tmp_path / "state.safetensors")
     net = fastrelu.from_torch(tmp_path / "state.safetensors", "tanh", layers=["fc", "out"])
     assert net.weights[1][0, 0] == 2 and net.activations == ["tanh"]
@@ -119,7 +119,7 @@ def test_sources_that_are_none(tmp_path):
         fastrelu.from_torch({"bn.running_mean": torch.ones(3)})
     with pytest.raises(TypeError, match="a module says these itself"):
         fastrelu.from_torch(nn.Linear(2, 1), "tanh")
-    with pytest.raises(ValueError, match="activation: expected one for each of the 0"):
+    with pytest.raises(ValueError, match="activation: expected one name, or a list"):
         fastrelu.from_torch({"weight": torch.ones(1, 2)}, ["tanh"])
 
 

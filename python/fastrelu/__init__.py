@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fastrelu.ensemble import Ensemble
     from fastrelu.exact.maximum import maximum, minimum
     from fastrelu.exact.piecewise import PiecewiseLinear
+    from fastrelu.exchange.jax_trees import from_jax
     from fastrelu.exchange.onnx_read import from_onnx
     from fastrelu.exchange.torch_modules import from_torch
     from fastrelu.functional import linear_relu, relu, relu_backward
@@ -62,6 +63,7 @@ _MODULES = {
     **dict.fromkeys(("Ensemble",), "ensemble"),
     **dict.fromkeys(("maximum", "minimum"), "exact.maximum"),
     **dict.fromkeys(("PiecewiseLinear",), "exact.piecewise"),
+    **dict.fromkeys(("from_jax",), "exchange.jax_trees"),
     **dict.fromkeys(("from_onnx",), "exchange.onnx_read"),
     **dict.fromkeys(("from_torch",), "exchange.torch_modules"),
     **dict.fromkeys(("linear_relu", "relu", "relu_backward"), "functional"),
@@ -102,6 +104,7 @@ __all__ = [
     "Population",
     "Trainer",
     "__version__",
+    "from_jax",
     "from_onnx",
     "from_torch",
     "get_isa",

@@ -135,7 +135,7 @@ class Network(PieceMethods, ExchangeMethods, GradientMethods, RowDerivativeMetho
             sizes,
             bool(bias),
             dtype_name(dtype),
-            _activations(activation, len(sizes) - 2),
+            _catalogue.hidden_activations(activation, len(sizes) - 2),
             real_number("scale", scale),
         )
         self.check_finite = bool(check_finite)
@@ -357,16 +357,3 @@ def dtype_name(dtype: Any) -> str:
     if name not in ("float32", "float64"):
         raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}")
     return name
-
-
-def _activations(activation: str | Sequence[str], hidden: int) -> list[str]:
-    names = [activation] * hidden if isinstance(activation, str) else list(activation)
-    for name in [activation] if isinstance(activation, str) else names:
-        if name not in ACTIVATIONS:
-            raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {name!r}")
-    if len(names) != hidden:
-        raise ValueError(
-            "activation: expected one name, or a list of one for each hidden layer "
-            f"({hidden} in all), got {names}"
-        )
-    return names

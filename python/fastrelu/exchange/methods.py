@@ -6,7 +6,8 @@ Each imports what it needs when it is called: a network that is trained and run 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
     from fastrelu.network import Network
@@ -163,3 +164,70 @@ class ExchangeMethods:
         from fastrelu.exchange.torch_modules import to_torch
 
         return to_torch(cast("Network", self))
+
+    def to_casadi(self, name: str = "net", symbols: Literal["SX", "MX"] = "SX") -> Any:
+        """Return the network as a CasADi function, for optimisation and control.
+
+        Parameters
+        ----------
+        name : str
+            The function's name.
+        symbols : {"SX", "MX"}
+            What the expression is made of: numbers one by one, or matrices, which suit wide layers.
+
+        Returns
+        -------
+        casadi.Function
+            Of x (d_in) to y (d_out), in double. Its Jacobian is exact, and at kinks that of
+            `jacobian`: the slope of ReLU is 0 at 0. NaN stays NaN.
+
+        Raises
+        ------
+        ImportError
+            If CasADi is not there.
+        ValueError
+            If an argument is not as described.
+        RuntimeError
+            If a step or fit is running on the network in another thread.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> function = fastrelu.Network([2, 3, 1]).to_casadi()
+        >>> function
+        Function(net:(x[2])->(y) SXFunction)
+        >>> function.jacobian()
+        Function(jac_net:(x[2],out_y[1x1,0nz])->(jac_y_x[1x2]) SXFunction)
+        """
+        from fastrelu.exchange.casadi_function import to_casadi
+
+        return to_casadi(cast("Network", self), name, symbols)
+
+    def to_jax(self) -> Callable[[Any], Any]:
+        """Return the network as a function of JAX, for inference.
+
+        Returns
+        -------
+        callable
+            From an array (..., d_in) to one (..., d_out), of the network's dtype. It may be used
+            under ``jax.jit`` and ``jax.vmap``, which call back to the network as it is then; it has
+            no derivatives.
+
+        Raises
+        ------
+        ImportError
+            If JAX is not there.
+        ValueError
+            If the network's dtype is float64, and JAX's doubles are switched off.
+
+        Examples
+        --------
+        >>> import jax
+        >>> import fastrelu
+        >>> function = jax.jit(fastrelu.Network([2, 1]).to_jax())
+        >>> function(jax.numpy.ones((3, 2))).shape
+        (3, 1)
+        """
+        from fastrelu.exchange.jax_trees import to_jax
+
+        return to_jax(cast("Network", self))

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu._catalogue import hidden_activations
 from fastrelu.exchange.chain import Chain
 from fastrelu.exchange.extras import need
+from fastrelu.exchange.layer_names import in_order
 from fastrelu.network import Network
 
 Array = NDArray[Any]
@@ -62,7 +63,7 @@ def from_torch(
     <fastrelu.Network 2-3-1 float64, 13 parameters>
     """
     if isinstance(source, Mapping):
-        return _from_state(source, activation, layers)
+        return _from_state(source, activation, layers, True)
     if hasattr(source, "state_dict") and hasattr(source, "named_modules"):
         if activation is not None or layers is not None:
             raise TypeError("activation, layers: a module says these itself; they are not for it")
@@ -74,7 +75,7 @@ def from_torch(
             "source: expected a torch.nn.Sequential, a state dict or a path, got "
             f"{type(source).__name__}"
         ) from None
-    return _from_state(_read(path), activation, layers or _numbered)
+    return _from_state(_read(path), activation, layers, False)
 
 
 def _read(path: Any) -> dict[str, Array]:
@@ -92,19 +93,7 @@ def _read(path: Any) -> dict[str, Array]:
         ) from error
 
 
-def _numbered(names: Iterable[str]) -> list[str]:
-    """Return the names of layers by the one number in which they differ."""
-    found = list(names)
-    parts = [re.split(r"(\d+)", name) for name in found]
-    if len({(len(p), *p[::2]) for p in parts}) > 1:
-        raise ValueError(
-            "layers: the file does not keep the order of its layers; give their names in order, "
-            f"these are there: {sorted(found)}"
-        )
-    return sorted(found, key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
-
-
-def _from_state(state: Mapping[Any, Any], activation: Any, layers: Any) -> Network:
+def _from_state(state: Mapping[Any, Any], activation: Any, layers: Any, ordered: bool) -> Network:
     arrays = {str(name): _array(f"source[{name!r}]", t) for name, t in state.items()}
     given = [name.removesuffix("weight") for name in arrays if name.endswith("weight")]
     known = {p + kind for p in given for kind in ("weight", "bias")}
@@ -113,39 +102,19 @@ def _from_state(state: Mapping[Any, Any], activation: Any, layers: Any) -> Netwo
         raise ValueError(
             f"source: {others[0]!r} of shape {shape} is neither the weight nor the bias of a layer"
         )
-    if callable(layers):
-        layers = layers(name.removesuffix(".") for name in given)
-    if layers is not None:
-        wanted = [f"{name}." if name else "" for name in layers]
-        if sorted(wanted) != sorted(given):
-            raise ValueError(
-                f"layers: expected each of {[p.removesuffix('.') for p in given]} once, got "
-                f"{list(layers)}"
-            )
-        given = wanted
+    if layers is not None or not ordered:
+        names = in_order([p.removesuffix(".") for p in given], layers)
+        given = [f"{name}." if name else "" for name in names]
     chain = Chain("source")
     hidden = max(len(given) - 1, 0)
-    activation = "relu" if activation is None else activation
-    kinds = [activation] * hidden if isinstance(activation, str) else list(activation)
-    if len(kinds) != hidden:
-        raise ValueError(
-            f"activation: expected one for each of the {hidden} hidden layers, got {kinds}"
-        )
+    kinds = hidden_activations("relu" if activation is None else activation, hidden)
     for k, p in enumerate(given):
         where = f"source[{p + 'weight'!r}]"
         W = arrays[p + "weight"]
         chain.add_affine(where, W.T if W.ndim == 2 else W, arrays.get(p + "bias"))
         if k < hidden:
-            _known_activation(kinds[k])
             chain.add_activation(where, kinds[k])
     return chain.network()
-
-
-def _known_activation(name: Any) -> None:
-    from fastrelu.network import ACTIVATIONS
-
-    if name not in ACTIVATIONS:
-        raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {name!r}")
 
 
 def _array(where: str, tensor: Any) -> Array:
