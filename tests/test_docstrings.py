@@ -96,6 +96,9 @@ def test_an_example_prints_what_it_says(name, tmp_path, monkeypatch, plots):
     said = []
     runner = doctest.DocTestRunner(optionflags=FLAGS, verbose=False)
     example = EXAMPLES[name]
+    for other in ("torch", "jax"):
+        if any(f"import {other}\n" in e.source for e in example.examples):
+            pytest.importorskip(other)
     example.globs = {"np": np, "fastrelu": fastrelu}
     with np.printoptions(**np.get_printoptions() | {"precision": 8, "suppress": False}):
         runner.run(example, out=said.append)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -149,6 +149,22 @@ LOSSES: dict[str, LossInfo] = {row["name"]: _loss_info(row) for row in _tables["
 ACTIVATIONS: dict[str, ActivationInfo] = {
     row["name"]: ActivationInfo(**row) for row in _tables["activations"]
 }
+
+
+def hidden_activations(activation: str | Sequence[str], hidden: int) -> list[str]:
+    """Return the activation of each of so many hidden layers, given as one name or as a list."""
+    names = [activation] * hidden if isinstance(activation, str) else list(activation)
+    for name in [activation] if isinstance(activation, str) else names:
+        if name not in ACTIVATIONS:
+            raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {name!r}")
+    if len(names) != hidden:
+        raise ValueError(
+            "activation: expected one name, or a list of one for each hidden layer "
+            f"({hidden} in all), got {names}"
+        )
+    return names
+
+
 OPTIMIZERS: dict[str, OptimizerInfo] = {
     row["name"]: OptimizerInfo(
         **row | {"numbers": {each["name"]: Parameter(**each) for each in row["numbers"]}}

@@ -438,6 +438,45 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
         return to_sklearn(self)
 
+    def to_onnx(self, path: Any) -> None:
+        """Write the fitted estimator as an ONNX file.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; an existing one is replaced only once the new one is complete.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If it is not fitted yet.
+        ImportError
+            If onnx is not there.
+        TypeError, ValueError
+            If the classes are of a dtype that ONNX has no labels of, or the network is too large;
+            nothing is written then.
+        OSError
+            If the file cannot be written.
+
+        Notes
+        -----
+        The input X is (n, d), of the dtype in which the estimator was fitted. A classifier has the
+        outputs ``label``, (n,), of int64, text, bool or float as the classes are, and
+        ``probabilities``, (n, n_classes); for several labels both are (n, n_labels). A regressor
+        has ``predictions``, as `predict` returns them.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["low", "low", "high", "high"]
+        >>> mlp = fastrelu.MLPClassifier(solver="lbfgs", random_state=0).fit(X, y)
+        >>> mlp.to_onnx("mlp.onnx")
+        """
+        from fastrelu.exchange.onnx_write import write_estimator
+
+        check_is_fitted(self)
+        write_estimator(self, path)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
