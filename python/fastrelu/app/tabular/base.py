@@ -42,19 +42,20 @@ from fastrelu.sklearn.threads import thread_limit
 Array = NDArray[Any]
 BLOCK_ROWS = 8192
 PILOT_ROWS = 2048
+CONSTRAINTS: dict[str, list[Any]] = {
+    "preset": [StrOptions(set(MEMBERS))],
+    "n_members": [Interval(Integral, 1, None, closed="left"), None],
+    "time_limit": [Interval(Real, 0, None, closed="neither"), None],
+    "random_state": ["random_state"],
+    "n_threads": [Interval(Integral, 1, 1024, closed="both"), None],
+    "verbose": ["verbose"],
+}
 
 
 class BaseTabular(BaseEstimator):
     """Not to be used itself; see `TabularClassifier` and `TabularRegressor`."""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "preset": [StrOptions(set(MEMBERS))],
-        "n_members": [Interval(Integral, 1, None, closed="left"), None],
-        "time_limit": [Interval(Real, 0, None, closed="neither"), None],
-        "random_state": ["random_state"],
-        "n_threads": [Interval(Integral, 1, 1024, closed="both"), None],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
     networks_: list[Network]
     inputs_: PieceInputs
@@ -81,6 +82,10 @@ class BaseTabular(BaseEstimator):
     def _problem(self, y: Any, weight: Array | None) -> Problem:
         raise NotImplementedError
 
+    def _row_weights(self, y: Any, weight: Array | None) -> Array | None:
+        """Return the weights of the rows, with what the estimator itself puts on them."""
+        return weight
+
     def _checked_targets(self, y: Any) -> Array:
         raise NotImplementedError
 
@@ -98,6 +103,9 @@ class BaseTabular(BaseEstimator):
                 sample_weight, np.empty((len(table), 1)), ensure_non_negative=True
             )
             table, targets, weight = _of_weight(table, targets, weight)
+        own = self._row_weights(targets, weight)
+        if own is not None and own is not weight:
+            table, targets, weight = _of_weight(table, targets, own)
         if len(table) < 2:
             raise ValueError(
                 f"X: expected at least 2 rows to train on, got n_samples = {len(table)}"

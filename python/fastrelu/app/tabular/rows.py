@@ -132,3 +132,10 @@ def _require(names: Any, there: list[str]) -> None:
         "The feature names should match those that were passed during fit.\n"
         f"Feature names seen at fit time, yet now missing: {shown}{hint}"
     )
+
+
+def plain_targets(y: Any) -> Any:
+    """Return targets of polars as NumPy's; others as they are."""
+    if y is None:
+        raise ValueError("y: requires y to be passed, but the target y is None")
+    return y.to_numpy() if hasattr(y, "to_numpy") and not hasattr(y, "iloc") else y

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The regressor of tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_array, column_or_1d
+
+from fastrelu.app.tabular.base import BaseTabular
+from fastrelu.app.tabular.rows import plain_targets
+from fastrelu.app.tabular.train import Problem
+
+Array = NDArray[Any]
+
+
+class TabularRegressor(RegressorMixin, BaseTabular):
+    """A regressor of tables: numbers, booleans, text, categories, dates and missing values.
+
+    It is made as `TabularClassifier` is, with the squared error of the standardised target as its
+    loss, and predicts the mean of its members.
+
+    Parameters
+    ----------
+    preset, n_members, time_limit, random_state, n_threads, verbose
+        As for `TabularClassifier`.
+
+    Attributes
+    ----------
+    n_outputs_ : int
+        The columns of y.
+    n_features_in_, feature_names_in_, networks_, n_members_, n_epochs_, inputs_, candidate_
+        As for `TabularClassifier`.
+    shrinkage_ : float
+        The factor, 0 to 1, of what the networks say beyond the mean of y.
+
+    See Also
+    --------
+    fastrelu.MLPRegressor : scikit-learn's estimator, for rows of numbers.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> import fastrelu
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+    >>> model = fastrelu.TabularRegressor("fast", random_state=0).fit(X[::2], y[::2])
+    >>> bool(model.score(X[1::2], y[1::2]) > 0.3)
+    True
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> TabularRegressor:
+        """Train on the rows of a table.
+
+        Parameters
+        ----------
+        X : DataFrame, Arrow table, or array_like of shape (n, p)
+            The rows, as for `TabularClassifier.fit`.
+        y : array_like, (n,) or (n, K)
+            The targets, finite numbers.
+        sample_weight : array_like, (n,), optional
+            Weights of the rows, >= 0.
+
+        Returns
+        -------
+        TabularRegressor
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is not as described.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> model = fastrelu.TabularRegressor("fast", random_state=0)
+        >>> model.fit([[0.0], [1.0]] * 20, [5.0, 7.0] * 20).predict([[1.0]]).round(0)
+        array([7.])
+        """
+        self._fit(X, y, sample_weight)
+        return self
+
+    def _checked_targets(self, y: Any) -> Array:
+        y = check_array(plain_targets(y), ensure_2d=False, dtype="numeric", input_name="y")
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return np.asarray(y, np.float64)
+
+    def _problem(self, y: Array, weight: Array | None) -> Problem:
+        self._one_column = y.ndim == 1
+        targets = y.reshape(len(y), -1)
+        self.n_outputs_ = targets.shape[1]
+        self._mean = np.average(targets, axis=0, weights=weight)
+        beyond = targets - self._mean
+        largest = np.abs(beyond).max(axis=0)  # whose squares might overflow, or vanish
+        largest[largest == 0] = 1.0
+        squares = np.average((beyond / largest) ** 2, axis=0, weights=weight)
+        deviation = largest * np.sqrt(squares)
+        self._deviation = np.where(deviation > 0, deviation, 1.0)
+        scaled = beyond / self._deviation
+        return Problem("squared_error", scaled, weight, np.zeros(self.n_outputs_))
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Return the predicted value of each row.
+
+        Parameters
+        ----------
+        X : DataFrame, Arrow table, or array_like of shape (n, p)
+            Rows, as for `fit`.
+
+        Returns
+        -------
+        ndarray of float64, (n,) or (n, K)
+            In the unit of y.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a column is not there, or the rows cannot be read.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> model = fastrelu.TabularRegressor("fast", random_state=0)
+        >>> model.fit([[0.0], [1.0]] * 20, [5.0, 7.0] * 20).predict([[0.0]]).round(0)
+        array([5.])
+        """
+        found = self._mean_prediction(X, "squared_error") * self._deviation + self._mean
+        return np.asarray(found[:, 0] if self._one_column else found)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+# Its public place, for pickles and documentation.
+TabularRegressor.__module__ = "fastrelu.tabular"
