@@ -91,3 +91,30 @@ def test_weights_are_routed():
         )  # fmt: skip
     expected = fast(class_weight="balanced").fit(X[:80], y[:80], weight[:80])
     assert (found["estimator"][0].predict_proba(X) == expected.predict_proba(X)).all()
+
+
+def test_sets_hold_the_class_as_often_as_they_say():
+    X, y = make_classification(
+        8000, 8, n_informative=4, n_classes=4, n_clusters_per_class=1, flip_y=0.2, random_state=0
+    )
+    held = []
+    for seed in range(12):
+        rows = np.random.default_rng(seed).permutation(len(X))
+        train, test = rows[:300], rows[300:1300]
+        model = fastrelu.TabularClassifier("fast", random_state=seed).fit(X[train], y[train])
+        sets = model.predict_set(X[test], 0.9)
+        held.append(sets[np.arange(1000), y[test]].mean())
+    assert abs(np.mean(held) - 0.9) < 0.02
+
+
+def test_sets_grow_with_the_coverage():
+    X, y = rare(200, 0.3)
+    model = fast(n_members=5).fit(X, y)
+    small, large = model.predict_set(X, 0.5), model.predict_set(X, 0.99)
+    assert small.shape == (200, 2)
+    assert (large | ~small).all()
+    assert large.sum() > small.sum()
+    assert model.predict_set(X, 0.999).all()  # the rank, 201, is beyond the 200 rows
+    assert model.predict_set(X[:0]).shape == (0, 2)
+    with pytest.raises(ValueError, match="coverage"):
+        model.predict_set(X, 1.0)

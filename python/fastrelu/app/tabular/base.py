@@ -24,6 +24,7 @@ from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess import PieceInputs, fit_pieces
 from fastrelu.app.tabular.clock import Clock, affordable
+from fastrelu.app.tabular.held import Held, held_out
 from fastrelu.app.tabular.recipe import MEMBERS, Candidate, candidates, piece_options
 from fastrelu.app.tabular.rows import further_table, training_table
 from fastrelu.app.tabular.train import (
@@ -86,6 +87,10 @@ class BaseTabular(BaseEstimator):
         """Return the weights of the rows, with what the estimator itself puts on them."""
         return weight
 
+    def _calibrate(self, held: Held, problem: Problem) -> None:
+        """Learn from rows left out how far predictions are from targets."""
+        raise NotImplementedError
+
     def _checked_targets(self, y: Any) -> Array:
         raise NotImplementedError
 
@@ -112,14 +117,13 @@ class BaseTabular(BaseEstimator):
             )
         problem = self._problem(targets, weight)
         with thread_limit(self.n_threads):
-            trial, factor = self._trained(table, problem, clock)
-        self.networks_ = [shrunk(network, factor, problem.start) for network in trial.networks]
-        self.n_members_ = len(self.networks_)
-        self.shrinkage_ = factor
+            self._train(table, problem, clock)
         self._choice = choice
-        self._tell(f"{self.n_members_} members, shrinkage {factor:.3f}, {clock.spent:.1f} s")
+        self._tell(
+            f"{self.n_members_} members, shrinkage {self.shrinkage_:.3f}, {clock.spent:.1f} s"
+        )
 
-    def _trained(self, table: Table, problem: Problem, clock: Clock) -> tuple[Trial, float]:
+    def _train(self, table: Table, problem: Problem, clock: Clock) -> None:
         """Try the candidates, keep the best one's members and inputs."""
         random = check_random_state(self.random_state)
         count = self.n_members or MEMBERS[self.preset]
@@ -148,11 +152,14 @@ class BaseTabular(BaseEstimator):
             self._tell(f"{candidate}: loss {loss:.5g}, epochs {trials[-1].epochs}")
             longest = max(longest, clock.spent - began)
         best, losses = best_of(problem, trials)
-        self.inputs_ = fitted[best.candidate.pieces][0]
+        self.inputs_, X = fitted[best.candidate.pieces]
         self.candidate_ = str(best.candidate)
         self.candidates_ = {str(t.candidate): v for t, v in zip(trials, losses, strict=True)}
         self.n_epochs_ = best.epochs
-        return best, shrink(problem, best)
+        self.shrinkage_ = shrink(problem, best)
+        self.networks_ = [shrunk(net, self.shrinkage_, problem.start) for net in best.networks]
+        self.n_members_ = len(self.networks_)
+        self._calibrate(held_out(self.networks_, left_out, X, problem), problem)
 
     def _within_time(
         self, table: Table, problem: Problem, candidate: Candidate, clock: Clock, count: int

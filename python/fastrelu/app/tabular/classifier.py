@@ -15,8 +15,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from fastrelu.app.tabular.base import CONSTRAINTS, BaseTabular
+from fastrelu.app.tabular.held import Held
 from fastrelu.app.tabular.rows import plain_targets
 from fastrelu.app.tabular.train import Problem
+from fastrelu.conformal import ClassSets, rank
 
 Array = NDArray[Any]
 
@@ -185,6 +187,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         start = np.log(counts / counts.sum())
         return Problem("cross_entropy", labels.astype(np.int64), weight, start)
 
+    def _calibrate(self, held: Held, problem: Problem) -> None:
+        self._sets = ClassSets(held.predicted, problem.y[held.rows])
+
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probabilities of the classes.
 
@@ -260,6 +265,51 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         """
         best = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[best])
+
+    def predict_set(self, X: Any, coverage: float = 0.9) -> NDArray[np.bool_]:
+        """Return the classes among which the right one is, about as often as `coverage` says.
+
+        A class is in a row's set if 1 less its probability is at most the margin: the value of
+        rank ceil((n + 1) * coverage), in ascending order from 1, among those of the right classes
+        of the n rows that some member left out, each as the members predict that left it out
+        (cross-conformal prediction; see `fastrelu.conformal`). If that rank is more than n, all
+        classes are in all sets. Rows count once, whatever their weights.
+
+        Parameters
+        ----------
+        X : DataFrame, Arrow table, or array_like of shape (n, p)
+            Rows, as for `fit`.
+        coverage : float
+            The probability that a row's class is in its set, in (0, 1).
+
+        Returns
+        -------
+        ndarray of bool, (n, n_classes)
+            Whether each of ``classes_`` is in the row's set, which may be empty, or hold all.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `coverage` is not in (0, 1), a column is not there, or the rows cannot be read.
+
+        References
+        ----------
+        Sadinle, Lei and Wasserman (2019), Least ambiguous set-valued classifiers with bounded
+        error levels. Vovk (2015), Cross-conformal predictors.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> model = fastrelu.TabularClassifier("fast", random_state=0)
+        >>> model = model.fit([[0.0], [1.0]] * 20, ["no", "yes"] * 19 + ["yes", "no"])
+        >>> model.predict_set([[1.0], [0.0]], coverage=0.8).tolist()
+        [[False, True], [True, False]]
+        """
+        probabilities = self.predict_proba(X)
+        if not len(probabilities):
+            rank(1, coverage)  # is checked as for more rows
+            return np.empty(probabilities.shape, bool)
+        return self._sets.sets(probabilities, coverage)
 
 
 def _check_factors(weights: dict[Any, Any]) -> None:
