@@ -91,6 +91,16 @@ class PieceNumber:
         """How many inputs it becomes."""
         return 1 + self.n_pieces + self.indicator
 
+    @property
+    def bends(self) -> Floats:
+        """Where the inputs bend, ascending: all of them are affine between neighbours.
+
+        The first and last are the ends of the training range, beyond which nothing changes.
+        """
+        with np.errstate(over="ignore"):
+            ends = self.centre + np.array([-FARTHEST, FARTHEST]) * self.width
+        return np.unique(np.r_[self.edges, ends.clip(self.edges[0], self.edges[-1])])
+
     def write(self, values: Floats, out: NDArray[Any]) -> None:
         """Write the inputs of some values, (n,), to (n, n_inputs).
 

@@ -24,9 +24,11 @@ from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess import PieceInputs, fit_pieces
 from fastrelu.app.tabular.clock import Clock, affordable
+from fastrelu.app.tabular.explained import Explained
 from fastrelu.app.tabular.held import Held, held_out
 from fastrelu.app.tabular.recipe import MEMBERS, Candidate, candidates, piece_options
 from fastrelu.app.tabular.rows import further_table, training_table
+from fastrelu.app.tabular.sample import drawn
 from fastrelu.app.tabular.train import (
     Problem,
     Training,
@@ -53,7 +55,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-class BaseTabular(BaseEstimator):
+class BaseTabular(Explained, BaseEstimator):
     """Not to be used itself; see `TabularClassifier` and `TabularRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
@@ -61,6 +63,7 @@ class BaseTabular(BaseEstimator):
     networks_: list[Network]
     inputs_: PieceInputs
     _choice: ColumnChoice
+    _loss: str
 
     def __init__(
         self,
@@ -156,10 +159,14 @@ class BaseTabular(BaseEstimator):
         self.candidate_ = str(best.candidate)
         self.candidates_ = {str(t.candidate): v for t, v in zip(trials, losses, strict=True)}
         self.n_epochs_ = best.epochs
+        self._loss = problem.loss
         self.shrinkage_ = shrink(problem, best)
         self.networks_ = [shrunk(net, self.shrinkage_, problem.start) for net in best.networks]
         self.n_members_ = len(self.networks_)
-        self._calibrate(held_out(self.networks_, left_out, X, problem), problem)
+        held = held_out(self.networks_, left_out, X, problem)
+        self._calibrate(held, problem)
+        self._sample = drawn(table, problem, held, random)
+        self._importances = None
 
     def _within_time(
         self, table: Table, problem: Problem, candidate: Candidate, clock: Clock, count: int
@@ -192,25 +199,26 @@ class BaseTabular(BaseEstimator):
 
     # Predicting
 
-    def _mean_prediction(self, X: Any, loss: str) -> NDArray[np.float64]:
+    def _mean_prediction(self, X: Any) -> NDArray[np.float64]:
+        """Return the mean of the members' predictions, (n, K), in the network's unit."""
         check_is_fitted(self)
         table = further_table(self, X, self._choice)
-        ensemble = Ensemble(self.networks_, loss)
+        ensemble = Ensemble(self.networks_, self._loss)
         found: list[Array] = []
-        try:
-            with thread_limit(self.n_threads):
-                for low in range(0, len(table), BLOCK_ROWS):
-                    rows = self.inputs_.transform(
-                        table.take(slice(low, low + BLOCK_ROWS)), None, "float32", Counter()
-                    )
-                    if not rows.shape[1]:
-                        rows = np.zeros((len(rows), 1), np.float32)
-                    found.append(ensemble.predict(rows))
-        except DataError as error:
-            raise ValueError(str(error)) from error
+        with thread_limit(self.n_threads):
+            for low in range(0, len(table), BLOCK_ROWS):
+                rows = self._encoded_rows(table.take(slice(low, low + BLOCK_ROWS)))
+                found.append(ensemble.predict(rows))
         if not found:
             return np.empty((0, self.networks_[0].layer_sizes[-1]))
         return np.concatenate(found)
+
+    def _encoded_rows(self, table: Table) -> Array:
+        try:
+            rows = self.inputs_.transform(table, None, "float32", Counter())
+        except DataError as error:
+            raise ValueError(str(error)) from error
+        return rows if rows.shape[1] else np.zeros((len(rows), 1), np.float32)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -19,6 +19,7 @@ from fastrelu.app.tabular.held import Held
 from fastrelu.app.tabular.rows import plain_targets
 from fastrelu.app.tabular.train import Problem
 from fastrelu.conformal import ClassSets, rank
+from fastrelu.ensemble import Ensemble
 
 Array = NDArray[Any]
 
@@ -190,6 +191,18 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     def _calibrate(self, held: Held, problem: Problem) -> None:
         self._sets = ClassSets(held.predicted, problem.y[held.rows])
 
+    def _mean_of(self, X: Array) -> NDArray[np.float64]:
+        return _adding_up(Ensemble(self.networks_, self._loss).predict(X))
+
+    def _in_unit(self, outputs: Array, differences: bool) -> NDArray[np.float64]:
+        return outputs
+
+    def _straight(self) -> bool:
+        return False
+
+    def _one_output(self) -> bool:
+        return False
+
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probabilities of the classes.
 
@@ -216,8 +229,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         >>> bool(model.predict_proba([[1.0]])[0, 1] > 0.8)
         True
         """
-        probabilities = self._mean_prediction(X, "cross_entropy")
-        return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
+        return _adding_up(self._mean_prediction(X))
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the logarithm of `predict_proba`.
@@ -310,6 +322,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             rank(1, coverage)  # is checked as for more rows
             return np.empty(probabilities.shape, bool)
         return self._sets.sets(probabilities, coverage)
+
+
+def _adding_up(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
 
 
 def _check_factors(weights: dict[Any, Any]) -> None:

@@ -15,6 +15,7 @@ from fastrelu.app.tabular.held import Held
 from fastrelu.app.tabular.rows import plain_targets
 from fastrelu.app.tabular.train import Problem
 from fastrelu.conformal import SplitIntervals, rank
+from fastrelu.ensemble import Ensemble
 
 Array = NDArray[Any]
 
@@ -108,6 +109,18 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     def _calibrate(self, held: Held, problem: Problem) -> None:
         self._intervals = SplitIntervals(held.predicted, problem.y[held.rows])
 
+    def _mean_of(self, X: Array) -> NDArray[np.float64]:
+        return self._in_unit(Ensemble(self.networks_, self._loss).predict(X), False)
+
+    def _in_unit(self, outputs: Array, differences: bool) -> NDArray[np.float64]:
+        return np.asarray(outputs * self._deviation + (0.0 if differences else self._mean))
+
+    def _straight(self) -> bool:
+        return True
+
+    def _one_output(self) -> bool:
+        return bool(self._one_column)
+
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Return the predicted value of each row.
 
@@ -133,7 +146,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         >>> model.fit([[0.0], [1.0]] * 20, [5.0, 7.0] * 20).predict([[0.0]]).round(0)
         array([5.])
         """
-        found = self._mean_prediction(X, "squared_error") * self._deviation + self._mean
+        found = self._in_unit(self._mean_prediction(X), False)
         return np.asarray(found[:, 0] if self._one_column else found)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> NDArray[np.float64]:
@@ -178,7 +191,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         >>> bool(0.75 < np.mean((low <= y[300:]) & (y[300:] <= high)) < 0.85)
         True
         """
-        predicted = self._mean_prediction(X, "squared_error")
+        predicted = self._mean_prediction(X)
         if not len(predicted):
             rank(1, coverage)  # is checked as for more rows
             return np.empty((0, 2) if self._one_column else (0, self.n_outputs_, 2))
