@@ -266,7 +266,7 @@ def trial_of(outputs):
 def test_shrinkage_keeps_what_is_sure():
     rng = np.random.default_rng(0)
     y = rng.normal(size=(500, 1))
-    problem = train.Problem("squared_error", y, None, np.zeros(1))
+    problem = train.Problem(fastrelu.losses.SquaredError(), y, None, np.zeros(1))
     assert train.shrink(problem, trial_of(y)) > 0.97
     assert train.shrink(problem, trial_of(rng.normal(size=(500, 1)))) == 0.0
     assert 0.4 < train.shrink(problem, trial_of(2 * y)) <= 0.5  # twice too far

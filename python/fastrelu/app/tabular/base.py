@@ -39,6 +39,7 @@ from fastrelu.app.tabular.train import (
     shrunk,
 )
 from fastrelu.ensemble import Ensemble
+from fastrelu.losses import Loss
 from fastrelu.network import Network
 from fastrelu.sklearn.threads import thread_limit
 
@@ -63,7 +64,7 @@ class BaseTabular(Explained, BaseEstimator):
     networks_: list[Network]
     inputs_: PieceInputs
     _choice: ColumnChoice
-    _loss: str
+    _loss: Loss
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class BaseTabular(Explained, BaseEstimator):
 
     # What the two classes add
 
-    def _problem(self, y: Any, weight: Array | None) -> Problem:
+    def _problem(self, y: Any, weight: Array | None, exposure: Array | None) -> Problem:
         raise NotImplementedError
 
     def _row_weights(self, y: Any, weight: Array | None) -> Array | None:
@@ -99,26 +100,28 @@ class BaseTabular(Explained, BaseEstimator):
 
     # Fitting
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, exposure: Array | None = None) -> None:
         self._validate_params()
         clock = Clock(self.time_limit)
         table, choice = training_table(self, X)
         targets = self._checked_targets(y)
         check_consistent_length(np.empty((len(table), 0)), targets)
+        if exposure is not None:
+            check_consistent_length(np.empty((len(table), 0)), exposure)
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(
                 sample_weight, np.empty((len(table), 1)), ensure_non_negative=True
             )
-            table, targets, weight = _of_weight(table, targets, weight)
+            table, targets, weight, exposure = _of_weight(table, targets, weight, exposure)
         own = self._row_weights(targets, weight)
         if own is not None and own is not weight:
-            table, targets, weight = _of_weight(table, targets, own)
+            table, targets, weight, exposure = _of_weight(table, targets, own, exposure)
         if len(table) < 2:
             raise ValueError(
                 f"X: expected at least 2 rows to train on, got n_samples = {len(table)}"
             )
-        problem = self._problem(targets, weight)
+        problem = self._problem(targets, weight, exposure)
         with thread_limit(self.n_threads):
             self._train(table, problem, clock)
         self._choice = choice
@@ -136,7 +139,7 @@ class BaseTabular(Explained, BaseEstimator):
             if rows < len(table):
                 some = np.sort(random.permutation(len(table))[:rows])
                 table, problem = table.take(some), problem.take(some)
-        strata = problem.y if problem.loss == "cross_entropy" else None
+        strata = problem.y if problem.loss.info.domain.labels else None
         left_out = folds(strata, len(table), count, random)
         seeds = random.randint(2**31 - 1, size=count).tolist()
         training = Training(problem, left_out, seeds, clock, int(self.verbose) > 1)
@@ -227,7 +230,10 @@ class BaseTabular(Explained, BaseEstimator):
         return tags
 
 
-def _of_weight(table: Table, targets: Array, weight: Array) -> tuple[Table, Array, Array]:
+def _of_weight(
+    table: Table, targets: Array, weight: Array, exposure: Array | None
+) -> tuple[Table, Array, Array, Array | None]:
     """Leave out the rows of weight 0."""
     rows = np.flatnonzero(weight)
-    return table.take(rows), targets[rows], weight[rows].astype(np.float64)
+    exposure = None if exposure is None else exposure[rows]
+    return table.take(rows), targets[rows], weight[rows].astype(np.float64), exposure

@@ -20,6 +20,7 @@ from fastrelu.app.tabular.rows import plain_targets
 from fastrelu.app.tabular.train import Problem
 from fastrelu.conformal import ClassSets, rank
 from fastrelu.ensemble import Ensemble
+from fastrelu.losses import CrossEntropy
 
 Array = NDArray[Any]
 
@@ -178,7 +179,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         factors: Array = compute_sample_weight(self.class_weight, y)
         return factors if weight is None else factors * weight
 
-    def _problem(self, y: Array, weight: Array | None) -> Problem:
+    def _problem(self, y: Array, weight: Array | None, exposure: Array | None) -> Problem:
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
@@ -186,7 +187,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             )
         counts = np.bincount(labels, weights=weight)
         start = np.log(counts / counts.sum())
-        return Problem("cross_entropy", labels.astype(np.int64), weight, start)
+        return Problem(CrossEntropy(), labels.astype(np.int64), weight, start)
 
     def _calibrate(self, held: Held, problem: Problem) -> None:
         self._sets = ClassSets(held.predicted, problem.y[held.rows])
