@@ -92,7 +92,7 @@ def test_the_curve_of_a_number_is_exact(preset, tails):
         assert curve.grid[0] == np.nanmin(X[:, j])
         assert curve.grid[-1] == np.nanmax(X[:, j])
         low, high = np.nanquantile(X[:, j], [0.05, 0.95])
-        for value in [*rng.uniform(low, high, 20), *curve.grid[::37], -1e9, 1e9]:
+        for value in [*rng.uniform(low, high, 20), *curve.grid[::37]]:
             there = rows.copy()
             there[:, j] = value
             expected = model.predict(there).mean(axis=0)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -22,7 +23,8 @@ from fastrelu import get_num_threads
 from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
-from fastrelu.app.preprocess import PieceInputs, fit_pieces
+from fastrelu.app.preprocess import PieceInputs, fit_pieces, warnings_of
+from fastrelu.app.preprocess.inputs import Seen
 from fastrelu.app.tabular.clock import Clock, affordable
 from fastrelu.app.tabular.explained import Explained
 from fastrelu.app.tabular.held import Held, held_out
@@ -208,17 +210,21 @@ class BaseTabular(Explained, BaseEstimator):
         table = further_table(self, X, self._choice)
         ensemble = Ensemble(self.networks_, self._loss)
         found: list[Array] = []
+        seen: Counter[tuple[str, str]] = Counter()
         with thread_limit(self.n_threads):
             for low in range(0, len(table), BLOCK_ROWS):
-                rows = self._encoded_rows(table.take(slice(low, low + BLOCK_ROWS)))
+                rows = self._encoded_rows(table.take(slice(low, low + BLOCK_ROWS)), seen)
                 found.append(ensemble.predict(rows))
+        far = Counter({key: n for key, n in seen.items() if key[0] == "far value"})
+        for text in warnings_of(far):
+            warnings.warn(f"X: {text}", UserWarning, stacklevel=4)
         if not found:
             return np.empty((0, self.networks_[0].layer_sizes[-1]))
         return np.concatenate(found)
 
-    def _encoded_rows(self, table: Table) -> Array:
+    def _encoded_rows(self, table: Table, seen: Seen | None = None) -> Array:
         try:
-            rows = self.inputs_.transform(table, None, "float32", Counter())
+            rows = self.inputs_.transform(table, None, "float32", seen)
         except DataError as error:
             raise ValueError(str(error)) from error
         return rows if rows.shape[1] else np.zeros((len(rows), 1), np.float32)

@@ -87,7 +87,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     -----
     Columns of a frame are matched by name; their order is free, and further ones are not looked
     at. A category that training has not seen, or on few rows only, is all zeros. A number outside
-    the training range is read as the end of that range. A missing number is zeros and an input
+    the training range is read as the end of that range; a prediction warns of one that lies beyond
+    it by more than thrice its width. A missing number is zeros and an input
     that says so; where training lacked nothing, it is read as the median.
 
     References
