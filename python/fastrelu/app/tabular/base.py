@@ -28,6 +28,7 @@ from fastrelu.app.preprocess.inputs import Seen
 from fastrelu.app.tabular.clock import Clock, affordable
 from fastrelu.app.tabular.explained import Explained
 from fastrelu.app.tabular.held import Held, held_out
+from fastrelu.app.tabular.monotone import Bounds, directions_of
 from fastrelu.app.tabular.recipe import MEMBERS, Candidate, candidates, piece_options
 from fastrelu.app.tabular.rows import further_table, training_table
 from fastrelu.app.tabular.sample import drawn
@@ -55,6 +56,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "random_state": ["random_state"],
     "n_threads": [Interval(Integral, 1, 1024, closed="both"), None],
     "verbose": ["verbose"],
+    "monotone": [dict, None],
 }
 
 
@@ -76,6 +78,7 @@ class BaseTabular(Explained, BaseEstimator):
         random_state: Any = None,
         n_threads: int | None = None,
         verbose: int = 0,
+        monotone: Any = None,
     ) -> None:
         self.preset = preset
         self.n_members = n_members
@@ -83,6 +86,7 @@ class BaseTabular(Explained, BaseEstimator):
         self.random_state = random_state
         self.n_threads = n_threads
         self.verbose = verbose
+        self.monotone = monotone
 
     # What the two classes add
 
@@ -92,6 +96,10 @@ class BaseTabular(Explained, BaseEstimator):
     def _row_weights(self, y: Any, weight: Array | None) -> Array | None:
         """Return the weights of the rows, with what the estimator itself puts on them."""
         return weight
+
+    def _rising(self, problem: Problem) -> list[int]:
+        """Return the direction of each output where a column of direction 1 rises."""
+        raise NotImplementedError
 
     def _calibrate(self, held: Held, problem: Problem) -> None:
         """Learn from rows left out how far predictions are from targets."""
@@ -134,6 +142,7 @@ class BaseTabular(Explained, BaseEstimator):
     def _train(self, table: Table, problem: Problem, clock: Clock) -> None:
         """Try the candidates, keep the best one's members and inputs."""
         random = check_random_state(self.random_state)
+        directions = directions_of(self.monotone, self._given_names(table), table)
         count = self.n_members or MEMBERS[self.preset]
         tried = candidates(self.preset, len(table), len(table.columns))
         if clock.limited:
@@ -155,7 +164,11 @@ class BaseTabular(Explained, BaseEstimator):
                 break
             if candidate.pieces not in fitted:
                 fitted[candidate.pieces] = self._encoded(table, candidate)
-            trials.append(training.run(fitted[candidate.pieces][1], candidate))
+            inputs, X = fitted[candidate.pieces]
+            bounds = None
+            if directions:
+                bounds = Bounds(inputs, directions, candidate.hidden, self._rising(problem))
+            trials.append(training.run(X, candidate, bounds))
             loss = best_of(problem, trials[-1:])[1][0]
             self._tell(f"{candidate}: loss {loss:.5g}, epochs {trials[-1].epochs}")
             longest = max(longest, clock.spent - began)
@@ -197,6 +210,9 @@ class BaseTabular(Explained, BaseEstimator):
             raise ValueError(str(error)) from error
         self._tell(f"{len(table)} rows, {len(table.columns)} columns, {X.shape[1]} inputs")
         return inputs, X if X.shape[1] else np.zeros((len(table), 1), np.float32)
+
+    def _given_names(self, table: Table) -> list[str]:
+        return list(map(str, getattr(self, "feature_names_in_", table.columns)))
 
     def _tell(self, text: str) -> None:
         if self.verbose:

@@ -56,6 +56,12 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         A factor >= 0 on the weight of each class's rows, in training, in early stopping and in the
         shares that a model begins from: the probabilities are those of classes in such shares.
         Classes that a dict does not name have 1; "balanced" makes all classes as heavy together.
+    monotone : dict, optional
+        For names, or places, of columns of numbers: 1 if the probability of the second class must
+        not fall where the number rises, all else equal, -1 if it must not rise, 0 for no matter.
+        It holds by the signs of the networks' weights, for all values and not only those of the
+        rows; probabilities are then monotone up to a rounding of float32. Missing values have no
+        order. For two classes alone.
 
     Attributes
     ----------
@@ -123,8 +129,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         n_threads: int | None = None,
         verbose: int = 0,
         class_weight: Any = None,
+        monotone: Any = None,
     ) -> None:
-        super().__init__(preset, n_members, time_limit, random_state, n_threads, verbose)
+        super().__init__(preset, n_members, time_limit, random_state, n_threads, verbose, monotone)
         self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> TabularClassifier:
@@ -189,6 +196,14 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         counts = np.bincount(labels, weights=weight)
         start = np.log(counts / counts.sum())
         return Problem(CrossEntropy(), labels.astype(np.int64), weight, start)
+
+    def _rising(self, problem: Problem) -> list[int]:
+        if len(self.classes_) != 2:
+            raise ValueError(
+                f"monotone: expected two classes, got {len(self.classes_)}: probabilities of more "
+                "have no order"
+            )
+        return [-1, 1]
 
     def _calibrate(self, held: Held, problem: Problem) -> None:
         self._sets = ClassSets(held.predicted, problem.y[held.rows])

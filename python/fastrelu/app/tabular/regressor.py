@@ -39,6 +39,12 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         (`fastrelu.losses.Quantile`) for another quantile; poisson for counts, gamma for amounts
         > 0, tweedie (`fastrelu.losses.Tweedie`) for amounts that are often 0: these have a log
         link, that is, effects multiply and predictions are > 0.
+    monotone : dict, optional
+        For names, or places, of columns of numbers: 1 if predictions must not fall where the number
+        rises, all else equal, -1 if they must not rise, 0 for no matter. It holds by the signs of
+        the networks' weights, to the bit where the link is the identity, for all values and not
+        only those of the rows, for any loss; with a log link up to a rounding of float32. Missing
+        values have no order.
 
     Attributes
     ----------
@@ -78,8 +84,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         n_threads: int | None = None,
         verbose: int = 0,
         loss: Any = "squared_error",
+        monotone: Any = None,
     ) -> None:
-        super().__init__(preset, n_members, time_limit, random_state, n_threads, verbose)
+        super().__init__(preset, n_members, time_limit, random_state, n_threads, verbose, monotone)
         self.loss = loss
 
     def fit(
@@ -142,6 +149,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         problem: Problem
         problem, self._unit = scaled(targets, chosen_loss(self.loss), weight, exposure)
         return problem
+
+    def _rising(self, problem: Problem) -> list[int]:
+        return [1] * len(problem.start)
 
     def _calibrate(self, held: Held, problem: Problem) -> None:
         times = 1.0 if problem.exposure is None else problem.exposure[held.rows, None]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastrelu import get_num_threads
 from fastrelu.app.tabular.clock import Clock, Turns
+from fastrelu.app.tabular.monotone import Bounds, fit_within
 from fastrelu.app.tabular.recipe import FOLDS, Candidate
 from fastrelu.losses import Loss, Quantile
 from fastrelu.network import Network
@@ -131,8 +132,8 @@ class Training:
         self.clock, self.progress = clock, progress
         self.n_rows = len(problem.y)
 
-    def run(self, X: Array, candidate: Candidate) -> Trial:
-        """Return the trained members of a candidate."""
+    def run(self, X: Array, candidate: Candidate, bounds: Bounds | None = None) -> Trial:
+        """Return the trained members of a candidate, their weights within bounds."""
         problem = self.problem
         configs = []
         for held, seed in zip(self.left_out, self.seeds, strict=True):
@@ -140,15 +141,15 @@ class Training:
             inside[held] = False
             rows = np.flatnonzero(inside)
             config = self._config(X, candidate, seed)
-            configs.append({**config, "rows": rows, "validation_rows": held})
+            watched = {"validation_rows": held} if bounds is None else {}
+            configs.append({**config, "rows": rows, **watched})
         population = self._population(configs)
-        calls: tuple[Any, ...] = ()
-        if self.clock.limited:
-            calls = (Turns(self.clock.end, len(population), get_num_threads()),)
-        histories = population.fit(
-            X, problem.y, candidate.epochs, sample_weight=problem.weight,
-            patience=candidate.patience, callbacks=calls, progress=self.progress,
-        )  # fmt: skip
+        if bounds is None:
+            epochs = self._fit(population, X, candidate)
+        else:
+            epochs = fit_within(
+                population, bounds, X, problem, self.left_out, candidate, self.clock
+            )
         sums = np.zeros((self.n_rows, len(problem.start)))
         times = np.zeros(self.n_rows, np.int64)
         for network, held in zip(population.networks, self.left_out, strict=True):
@@ -160,8 +161,19 @@ class Training:
             population.networks,
             rows,
             sums[rows] / times[rows, None],
-            [int(np.argmin(h.val_loss)) + 1 if h.val_loss else 0 for h in histories],
+            epochs,
         )
+
+    def _fit(self, population: Population, X: Array, candidate: Candidate) -> list[int]:
+        """Train members until they are no better, and return the epoch of each that was best."""
+        calls: tuple[Any, ...] = ()
+        if self.clock.limited:
+            calls = (Turns(self.clock.end, len(population), get_num_threads()),)
+        histories = population.fit(
+            X, self.problem.y, candidate.epochs, sample_weight=self.problem.weight,
+            patience=candidate.patience, callbacks=calls, progress=self.progress,
+        )  # fmt: skip
+        return [int(np.argmin(h.val_loss)) + 1 if h.val_loss else 0 for h in histories]
 
     def _config(self, X: Array, candidate: Candidate, seed: int) -> dict[str, Any]:
         return {
