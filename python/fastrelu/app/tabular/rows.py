@@ -132,3 +132,32 @@ def _require(names: Any, there: list[str]) -> None:
         "The feature names should match those that were passed during fit.\n"
         f"Feature names seen at fit time, yet now missing: {shown}{hint}"
     )
+
+
+def plain_targets(y: Any) -> Any:
+    """Return targets of polars as NumPy's; others as they are."""
+    if y is None:
+        raise ValueError("y: requires y to be passed, but the target y is None")
+    return y.to_numpy() if hasattr(y, "to_numpy") and not hasattr(y, "iloc") else y
+
+
+def exposure_of(exposure: Any, offset: Any) -> NDArray[np.float64] | None:
+    """Return exposures, (n,), of what a user gives: themselves, or their logarithms."""
+    if exposure is not None and offset is not None:
+        raise ValueError("offset: expected None beside an exposure, whose logarithm it would be")
+    name, given = ("exposure", exposure) if offset is None else ("offset", offset)
+    if given is None:
+        return None
+    try:
+        values = np.asarray(plain_targets(given), np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected numbers, (n,): {error}") from error
+    if values.ndim != 1:
+        raise ValueError(f"{name}: expected shape (n,), got {values.shape}")
+    with np.errstate(over="ignore", under="ignore"):
+        times = values if offset is None else np.exp(values)
+    wrong = np.flatnonzero(~(np.isfinite(times) & (times > 0)))
+    if len(wrong):
+        expected = "a finite number > 0" if offset is None else "the logarithm of such a number"
+        raise ValueError(f"{name}: row {wrong[0] + 1}: expected {expected}, got {values[wrong[0]]}")
+    return times
