@@ -43,8 +43,8 @@ bool have_like_data(const DataSet<T>& a, const DataSet<T>& b) {
 }
 
 bool have_like_losses(const LossOptions& a, const LossOptions& b) {
-  return a.kind == b.kind && a.pos_weight == b.pos_weight && a.parameter == b.parameter &&
-         a.summed == b.summed && a.clipped == b.clipped;
+  return a.kind == b.kind && a.pos_weight == b.pos_weight && a.levels == b.levels &&
+         a.parameter == b.parameter && a.summed == b.summed && a.clipped == b.clipped;
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ _SUBMODULES = (
     "checkpoint", "conformal", "convergence", "data_set", "divergence", "ensemble", "epoch",
     "exact", "functional", "history", "losses", "metrics",
     "mlp", "model_file", "network", "optimizers", "plot", "population",
-    "random", "reference", "schedules", "selftest", "standardize", "tabular",
+    "quantiles", "random", "reference", "schedules", "selftest", "standardize", "tabular",
     "torch", "trainer", "training", "whole_files",
 )  # fmt: skip
 

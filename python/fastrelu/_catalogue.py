@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from fastrelu import _core
 from fastrelu._arguments import real_number
 
-Task = Literal["regression", "classification", "multilabel"]
-Link = Literal["identity", "softmax", "logistic", "log"]
+Task = Literal["regression", "classification", "multilabel", "quantiles"]
+Link = Literal["identity", "softmax", "logistic", "log", "ordered"]
 MetricName = Literal["r2", "accuracy", "d2"]
 Class = TypeVar("Class", bound=type)
 
@@ -66,10 +66,11 @@ class LossInfo:
     Attributes
     ----------
     name : str
-    task : {"regression", "classification", "multilabel"}
-        Numbers, one of several classes, or any of several are predicted.
-    link : {"identity", "softmax", "logistic", "log"}
-        Predictions are the inverse link of the outputs; softmax and logistic name that inverse.
+    task : {"regression", "classification", "multilabel", "quantiles"}
+        Numbers, one of several classes, any of several, or quantiles of one number are predicted.
+    link : {"identity", "softmax", "logistic", "log", "ordered"}
+        Predictions are the inverse link of the outputs; softmax, logistic and ordered name that
+        inverse.
     domain : Domain
         What the targets may be.
     metric : {"r2", "accuracy", "d2"}
@@ -80,6 +81,8 @@ class LossInfo:
         What a network must have.
     has_pos_weight : bool
         Whether the positive part of each output's loss may have a factor.
+    has_levels : bool
+        Whether each output has a level, a probability.
     parameter : Parameter or None
     """
 
@@ -91,6 +94,7 @@ class LossInfo:
     averaged: bool
     least_outputs: int
     has_pos_weight: bool
+    has_levels: bool
     parameter: Parameter | None
 
 

@@ -31,8 +31,8 @@ class Loss:
         The loss's name. It can be given instead of an object, and then the parameter has its usual
         value.
     info : LossInfo
-        ``info.link`` is "identity", "softmax", "logistic" or "log"; ``info.domain.text`` describes
-        the valid targets; ``info.metric`` is "r2", "accuracy" or "d2".
+        ``info.link`` is "identity", "softmax", "logistic", "log" or "ordered"; ``info.domain.text``
+        describes the valid targets; ``info.metric`` is "r2", "accuracy" or "d2".
 
     Examples
     --------
@@ -91,7 +91,7 @@ def names(task: str | None = None) -> tuple[str, ...]:
 
     Parameters
     ----------
-    task : {"regression", "classification", "multilabel"}, optional
+    task : {"regression", "classification", "multilabel", "quantiles"}, optional
         The task whose losses are meant; by default all.
 
     Returns
