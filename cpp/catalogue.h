@@ -111,7 +111,7 @@ constexpr LossInfo kLosses[] = {
      Task::regression, Link::log, kNonNegative, Metric::d2, OverOutputs::sum, 1, false,
      {"power", 1.5, 1.0, 2.0}},
     {LossKind::quantiles, "quantiles",
-     Task::quantiles, Link::ordered, kReal, Metric::r2, OverOutputs::mean, 1, false, {}, true},
+     Task::quantiles, Link::ordered, kReal, Metric::d2, OverOutputs::mean, 1, false, {}, true},
 };
 // clang-format on
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import mean_pinball_loss
+from sklearn.metrics import d2_pinball_score, mean_pinball_loss
 
 import fastrelu
 from fastrelu import losses, quantiles, reference
 from fastrelu.conformal import QuantileIntervals
+from fastrelu.history import Metric
 
 DTYPES = ("float32", "float64")
 LEVELS = ((0.5,), (0.05, 0.95), (0.05, 0.5, 0.95), (0.1, 0.2, 0.3, 0.4, 0.9), (1e-9, 0.5, 1 - 1e-9))
@@ -183,3 +184,29 @@ def test_calibrated_quantiles_hold(rng):
         low, high = split.intervals(q[500:], 0.9).T
         hits.append(np.mean((low <= y[700:]) & (y[700:] <= high)))
     assert np.mean(hits) == pytest.approx(0.9, abs=0.02)
+
+
+def test_the_metric_is_the_share_of_the_pinball_loss_that_is_explained():
+    rng = np.random.default_rng(0)
+    y, weight = rng.normal(size=60), rng.uniform(0.5, 2.0, 60)
+    levels = (0.1, 0.5, 0.8)
+    metric = Metric(losses.Quantiles(levels), y, weight)
+    z = rng.normal(size=(60, 3))
+    q = np.stack([z[:, 1] - np.abs(z[:, 0]), z[:, 1], z[:, 1] + np.abs(z[:, 2])], axis=1)
+    expected = np.mean([
+        d2_pinball_score(y, q[:, k], sample_weight=weight, alpha=level)
+        for k, level in enumerate(levels)
+    ])  # fmt: skip
+    assert metric(z) == pytest.approx(expected, abs=2e-3)  # scikit-learn's constants interpolate
+    assert Metric(losses.Quantiles(levels), y[:, None], weight)(z) == metric(z)
+
+
+def test_the_metric_of_prepared_rows_is_that_of_each_trainers_loss():
+    X = np.linspace(0, 1, 20)[:, None]
+    nets = [fastrelu.Network([1, 2], seed=k) for k in range(2)]
+    kinds = losses.Quantiles((0.1, 0.2)), losses.Quantiles((0.3, 0.9))
+    trainers = [fastrelu.Trainer(n, loss=k) for n, k in zip(nets, kinds, strict=True)]
+    data = trainers[0].prepare(X, X[:, 0])
+    for trainer in (*trainers, trainers[0]):
+        alone = trainer.prepare(X, X[:, 0])
+        assert trainer.evaluate(data).metric == trainer.evaluate(alone).metric

@@ -331,8 +331,9 @@ class Quantiles(Loss):
     never descend, also after rounding, and are piecewise linear in the inputs, as the outputs are
     (`fastrelu.quantiles.as_network`).
 
-    y has shape (n,) or (n, 1); with shape (n, K) each level has a target of its own. The metric is
-    R2 of each quantile as a prediction of y, averaged.
+    y has shape (n,) or (n, 1); with shape (n, K) each level has a target of its own. The metric D2
+    is the share of the pinball loss that is explained, averaged over the levels: the quantiles of
+    the targets themselves explain nothing.
 
     Parameters
     ----------
@@ -347,7 +348,8 @@ class Quantiles(Loss):
 
     References
     ----------
-    Koenker and Bassett (1978), Regression quantiles.
+    Koenker and Bassett (1978), Regression quantiles. Koenker and Machado (1999), Goodness of fit
+    and related inference processes for quantile regression (the metric).
 
     Examples
     --------
@@ -375,6 +377,63 @@ class Quantiles(Loss):
         if not inside.all() or (np.diff(levels) <= 0).any():
             raise ValueError(f"levels: expected ascending numbers in (0, 1), got {self.levels!r}")
         object.__setattr__(self, "levels", tuple(levels.tolist()))
+
+    def _levels_of(self, outputs: int) -> Array:
+        if self.levels is None:
+            return np.arange(1, outputs + 1) / (outputs + 1)
+        return np.asarray(self.levels)
+
+    def deviance(self, y: Array, mu: Array) -> Array:
+        """Return the pinball loss of each target at each level.
+
+        Parameters
+        ----------
+        y : ndarray of float64, (n, 1) or (n, K)
+            Targets.
+        mu : ndarray of float64, (n, K)
+            Quantiles.
+
+        Returns
+        -------
+        ndarray of float64, (n, K)
+            The losses.
+
+        References
+        ----------
+        Koenker and Bassett (1978), Regression quantiles.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastrelu
+        >>> loss = fastrelu.losses.Quantiles((0.25, 0.75))
+        >>> loss.deviance(np.array([[1.0]]), np.array([[0.0, 2.0]]))
+        array([[0.25, 0.25]])
+        """
+        levels, r = self._levels_of(mu.shape[1]), mu - y
+        return np.where(r > 0, (1.0 - levels) * r, -levels * r)
+
+    def best_constants(self, y: Array, weight: Array, outputs: int) -> Array:
+        """Return the weighted quantiles of the targets, one for each level.
+
+        The arguments are those of `Loss.best_constants`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastrelu
+        >>> loss = fastrelu.losses.Quantiles((0.25, 0.75))
+        >>> loss.best_constants(np.arange(4.0)[:, None], np.ones((4, 1)), 2)
+        array([0., 2.])
+        """
+        y = np.broadcast_to(y, (len(y), outputs))
+        found = np.empty(outputs)
+        for k, level in enumerate(self._levels_of(outputs)):
+            order = np.argsort(y[:, k], kind="stable")
+            sums = np.cumsum(weight[order, 0])
+            place = np.searchsorted(sums, level * sums[-1])
+            found[k] = y[order[min(int(place), len(order) - 1)], k]
+        return found
 
 
 def core_options(loss: Loss, outputs: int) -> dict[str, Any]:
