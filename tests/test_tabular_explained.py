@@ -144,9 +144,12 @@ def test_the_usual_grids(regressor, classifier):
     assert colours.average.shape == (3,)
     with pytest.raises(ValueError, match=r"'one' says nothing.*give a grid"):
         model.partial_dependence("one")
-    with pytest.raises(ValueError, match=r"feature: expected one of 'size'.*got 'sizes'"):
+    with pytest.raises(
+        ValueError,
+        match=r"feature: expected a column among 'size'.*got 'sizes' \(did you mean 'size'",
+    ):
         model.partial_dependence("sizes")
-    with pytest.raises(ValueError, match=r"feature: expected 0\.\.5, got 6"):
+    with pytest.raises(ValueError, match=r"feature: expected columns 0\.\.5, got 6"):
         model.partial_dependence(6)
     with pytest.raises(ValueError, match="grid: column 'size': expected numbers"):
         model.partial_dependence("size", ["much"])

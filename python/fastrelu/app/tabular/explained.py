@@ -16,7 +16,7 @@ from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess import PieceInputs
 from fastrelu.app.tabular import sample as samples
 from fastrelu.app.tabular.curves import mean_curve
-from fastrelu.app.tabular.rows import further_table
+from fastrelu.app.tabular.rows import column_named, further_table
 from fastrelu.app.tabular.sample import Sample
 from fastrelu.network import Network
 from fastrelu.sklearn.threads import thread_limit
@@ -238,7 +238,7 @@ class Explained:
         return list(map(str, self.inputs_.columns if given is None else given))
 
     def _column(self, feature: Any) -> str:
-        return samples.column_named(self._names(), list(self.inputs_.columns), feature)
+        return column_named("feature", feature, self._names(), list(self.inputs_.columns))
 
     def _encoded_values(self, table: Table, name: str, values: Array) -> Array:
         try:

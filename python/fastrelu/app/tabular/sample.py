@@ -150,15 +150,3 @@ def encoded_grid(inputs: PieceInputs, table: Table, name: str, grid: Array) -> A
     like = {key: column[np.zeros(len(grid), np.intp)] for key, column in table.columns.items()}
     rows = Table("grid", len(grid), columns={**like, name: grid})
     return inputs.transform(rows)[:, inputs_of(inputs)[name]]
-
-
-def column_named(names: list[str], columns: list[str], feature: Any) -> str:
-    """Return the column of the fit that a feature's name or number says."""
-    if isinstance(feature, (int, np.integer)) and not isinstance(feature, bool):
-        if not -len(columns) <= feature < len(columns):
-            raise ValueError(f"feature: expected 0..{len(columns) - 1}, got {feature}")
-        return columns[int(feature)]
-    if str(feature) not in names:
-        shown = ", ".join(map(repr, names[:8])) + (", ..." if len(names) > 8 else "")
-        raise ValueError(f"feature: expected one of {shown}, or its number, got {feature!r}")
-    return columns[names.index(str(feature))]
