@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastrelu.app.data.table import Table
 from fastrelu.app.preprocess import PieceInputs
 from fastrelu.app.tabular.held import Held
+from fastrelu.app.tabular.parted import Parted
 from fastrelu.app.tabular.train import Problem
 from fastrelu.network import Network
 
@@ -85,25 +86,27 @@ def permutation_losses(
         The mean of REPEATS shuffles, as a share of what is lost by saying the same of every row.
     """
     problem, rows = sample.problem, np.arange(len(X))
+    taken = [Parted(network, X) for network in networks]
 
-    def loss(encoded: Array) -> float:
-        sums = np.zeros((len(X), len(problem.start)))
-        for network, mine in zip(networks, sample.by.T, strict=True):
+    def loss(sums: list[Array]) -> float:
+        total = np.zeros((len(X), len(problem.start)))
+        for parted, first, mine in zip(taken, sums, sample.by.T, strict=True):
             if mine.any():
-                sums[mine] += network(encoded[mine])
-        outputs = sums / sample.by.sum(axis=1, keepdims=True)
+                total[mine] += parted.rest(first[mine])
+        outputs = total / sample.by.sum(axis=1, keepdims=True)
         return problem.mean(problem.losses(outputs, rows), rows)
 
     start = np.broadcast_to(problem.start, (len(X), len(problem.start)))
     nothing = problem.mean(problem.losses(start, rows), rows)
-    base, random = loss(X), np.random.RandomState(sample.seed)
+    base, random = loss([parted.first for parted in taken]), np.random.RandomState(sample.seed)
     orders = [random.permutation(len(X)) for _ in range(REPEATS)]
     found = np.zeros(len(places))
     for j, place in enumerate(places):
         if len(place) and nothing > 0:
-            shuffled = X.copy()
+            own = [parted.part(X, place) for parted in taken]
             for order in orders:
-                shuffled[:, place] = X[np.ix_(order, place)]
+                pairs = zip(taken, own, strict=True)
+                shuffled = [parted.first - part + part[order] for parted, part in pairs]
                 found[j] += (loss(shuffled) - base) / (REPEATS * nothing)
     return found
 
