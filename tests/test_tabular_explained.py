@@ -70,6 +70,25 @@ def test_importances_are_the_same_each_time(regressor):
         _ = fastrelu.TabularRegressor().feature_importances_
 
 
+def test_importances_are_losses_of_shuffled_rows():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    model = fastrelu.TabularRegressor("fast", n_members=2, random_state=0).fit(X, X[:, 1])
+    kept = model._sample
+    rows, y = np.c_[tuple(kept.table.columns.values())], kept.problem.y[:, 0]
+    random = np.random.RandomState(kept.seed)
+    expected = np.zeros(3)
+    for order in [random.permutation(len(rows)) for _ in range(5)]:
+        for j in range(3):
+            shuffled = rows.copy()
+            shuffled[:, j] = rows[order, j]
+            for sign, some in ((1, shuffled), (-1, rows)):
+                encoded = model.inputs_.transform(_table(model, some))
+                each = np.stack([net(encoded)[:, 0] for net in model.networks_], axis=1)
+                z = (each * kept.by).sum(axis=1) / kept.by.sum(axis=1)
+                expected[j] += sign * np.mean((z - y) ** 2) / np.mean(y**2) / 5
+    np.testing.assert_allclose(model.feature_importances_, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_importances_select_columns():
     X = np.random.default_rng(0).normal(size=(300, 5))
     select = SelectFromModel(fastrelu.TabularRegressor("fast", random_state=0), threshold=0.1)
@@ -144,9 +163,12 @@ def test_the_usual_grids(regressor, classifier):
     assert colours.average.shape == (3,)
     with pytest.raises(ValueError, match=r"'one' says nothing.*give a grid"):
         model.partial_dependence("one")
-    with pytest.raises(ValueError, match=r"feature: expected one of 'size'.*got 'sizes'"):
+    with pytest.raises(
+        ValueError,
+        match=r"feature: expected a column among 'size'.*got 'sizes' \(did you mean 'size'",
+    ):
         model.partial_dependence("sizes")
-    with pytest.raises(ValueError, match=r"feature: expected 0\.\.5, got 6"):
+    with pytest.raises(ValueError, match=r"feature: expected columns 0\.\.5, got 6"):
         model.partial_dependence(6)
     with pytest.raises(ValueError, match="grid: column 'size': expected numbers"):
         model.partial_dependence("size", ["much"])
@@ -190,6 +212,25 @@ def _table(model, frame):
     from fastrelu.app.tabular.rows import further_table
 
     return further_table(model, frame, model._choice)
+
+
+@pytest.mark.parametrize("hidden", [(), (8,), (8, 4)])
+def test_contributions_are_those_of_the_local_map(hidden):
+    X = np.random.default_rng(0).normal(size=(80, 3))
+    model = fastrelu.TabularRegressor("fast", random_state=0).fit(X, np.c_[X[:, 0], X[:, 1]])
+    model.networks_ = [
+        fastrelu.Network([model.inputs_.n_inputs, *hidden, 2], seed=k) for k in range(2)
+    ]
+    Z = model.inputs_.transform(_table(model, X))
+    kept = np.c_[tuple(model._sample.table.columns.values())]
+    mean = model.inputs_.transform(_table(model, kept)).mean(axis=0, dtype=float)
+    expected = np.zeros((80, 3, 2))
+    for net in model.networks_:
+        for i, z in enumerate(Z.astype(float)):
+            each = net.local_affine(z).A * (z - mean) / 2
+            expected[i] += each.reshape(2, 3, -1).sum(axis=2).T
+    found = model.explain(X).contributions / model._unit.scale
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_contributions_to_several_targets_in_their_units():

@@ -81,6 +81,9 @@ def test_a_unit_does_not_matter(loss, unit):
     expected = fast(loss=loss).fit(X, y, exposure=e).predict(X, exposure=e)
     model = fast(loss=loss).fit(X, unit * y, exposure=e)
     np.testing.assert_allclose(model.predict(X, exposure=e), unit * expected, rtol=0.02)
+    power = 2.0 ** np.round(np.log2(unit))
+    model = fast(loss=loss).fit(X, y, exposure=power * e)
+    np.testing.assert_allclose(model.predict(X, exposure=power * e), expected, rtol=0.02)
 
 
 def test_the_loss_is_the_one_that_is_meant():

@@ -144,7 +144,7 @@ def test_names_and_other_columns():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"size": 1}, r"monotone: expected columns among 'age', 'group', got 'size'"),
+        ({"size": 1}, r"monotone: expected a column among 'age', 'group', got 'size'"),
         ({7: 1}, r"monotone: expected columns 0\.\.1, got 7"),
         ({"age": 2}, "monotone: column 'age': expected 1, -1 or 0, got 2"),
         ({"age": "up"}, "monotone: column 'age': expected 1, -1 or 0, got 'up'"),

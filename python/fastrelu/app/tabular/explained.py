@@ -16,7 +16,8 @@ from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess import PieceInputs
 from fastrelu.app.tabular import sample as samples
 from fastrelu.app.tabular.curves import mean_curve
-from fastrelu.app.tabular.rows import further_table
+from fastrelu.app.tabular.parted import Parted
+from fastrelu.app.tabular.rows import column_named, further_table
 from fastrelu.app.tabular.sample import Sample
 from fastrelu.network import Network
 from fastrelu.sklearn.threads import thread_limit
@@ -24,7 +25,7 @@ from fastrelu.sklearn.threads import thread_limit
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 CURVE_ROWS = 100
-BLOCK_NUMBERS = 1 << 22  # of the affine maps of some rows, in memory
+BLOCK_ROWS = 256  # whose affine maps are in memory at once
 
 
 class Explained:
@@ -204,22 +205,23 @@ class Explained:
         True
         """
         check_is_fitted(self)
-        rows = self._encoded_rows(further_table(self, X, self._choice)).astype(np.float64)
+        rows = self._encoded_rows(further_table(self, X, self._choice))
         mean = self._encoded_rows(self._sample.table).mean(axis=0, dtype=np.float64)
         places = samples.inputs_of(self.inputs_)
-        size = self.networks_[0].layer_sizes
-        parts = np.zeros((len(rows), len(places), size[-1]))
-        base = np.zeros((len(rows), size[-1]))
-        block = max(1, BLOCK_NUMBERS // (size[0] * max(size)))
+        parts = np.zeros((len(rows), len(places), self.networks_[0].layer_sizes[-1]))
+        output = np.zeros((len(rows), parts.shape[2]))
         with thread_limit(self.n_threads):
-            for low in range(0, len(rows), block):
-                some = slice(low, low + block)
-                for network in self.networks_:
-                    A, c = network.local_affine(rows[some])
-                    base[some] += A @ mean + c
-                    each = A * (rows[some] - mean)[:, None, :]
+            for network in self.networks_:
+                parted = Parted(network, rows)
+                weights = network.weights[0].astype(np.float64)
+                for low in range(0, len(rows), BLOCK_ROWS):
+                    some = slice(low, low + BLOCK_ROWS)
+                    slopes, found = parted.slopes(some)
+                    output[some] += found
                     for j, place in enumerate(places.values()):
-                        parts[some, j] += each[:, :, place].sum(axis=2)
+                        sums = (rows[some][:, place] - mean[place]) @ weights[place]
+                        parts[some, j] += np.einsum("nku,nu->nk", slopes, sums)
+        base = output - parts.sum(axis=1)
         parts = self._in_unit(parts / len(self.networks_), True)
         base = self._in_unit(base / len(self.networks_), False)
         output = base + parts.sum(axis=1)
@@ -238,7 +240,7 @@ class Explained:
         return list(map(str, self.inputs_.columns if given is None else given))
 
     def _column(self, feature: Any) -> str:
-        return samples.column_named(self._names(), list(self.inputs_.columns), feature)
+        return column_named("feature", feature, self._names(), list(self.inputs_.columns))
 
     def _encoded_values(self, table: Table, name: str, values: Array) -> Array:
         try:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from fastrelu.app.data.table import Table, kind_of
 from fastrelu.app.preprocess import PieceInputs
+from fastrelu.app.tabular.rows import column_named
 from fastrelu.network import Network
 from fastrelu.population import Population
 
@@ -53,15 +54,7 @@ def directions_of(monotone: Any, names: list[str], table: Table) -> dict[str, in
     columns = list(table.columns)
     found: dict[str, int] = {}
     for key, direction in ({} if monotone is None else dict(monotone)).items():
-        if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
-            if not 0 <= key < len(columns):
-                raise ValueError(f"monotone: expected columns 0..{len(columns) - 1}, got {key}")
-            column = columns[int(key)]
-        elif str(key) in names:
-            column = columns[names.index(str(key))]
-        else:
-            shown = ", ".join(map(repr, names[:8])) + (", ..." if len(names) > 8 else "")
-            raise ValueError(f"monotone: expected columns among {shown}, got {key!r}")
+        column = column_named("monotone", key, names, columns)
         if direction not in (-1, 0, 1):
             raise ValueError(f"monotone: column {key!r}: expected 1, -1 or 0, got {direction!r}")
         if column in found:

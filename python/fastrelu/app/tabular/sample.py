@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastrelu.app.data.table import Table
 from fastrelu.app.preprocess import PieceInputs
 from fastrelu.app.tabular.held import Held
+from fastrelu.app.tabular.parted import Parted
 from fastrelu.app.tabular.train import Problem
 from fastrelu.network import Network
 
@@ -85,25 +86,27 @@ def permutation_losses(
         The mean of REPEATS shuffles, as a share of what is lost by saying the same of every row.
     """
     problem, rows = sample.problem, np.arange(len(X))
+    taken = [Parted(network, X) for network in networks]
 
-    def loss(encoded: Array) -> float:
-        sums = np.zeros((len(X), len(problem.start)))
-        for network, mine in zip(networks, sample.by.T, strict=True):
+    def loss(sums: list[Array]) -> float:
+        total = np.zeros((len(X), len(problem.start)))
+        for parted, first, mine in zip(taken, sums, sample.by.T, strict=True):
             if mine.any():
-                sums[mine] += network(encoded[mine])
-        outputs = sums / sample.by.sum(axis=1, keepdims=True)
+                total[mine] += parted.rest(first[mine])
+        outputs = total / sample.by.sum(axis=1, keepdims=True)
         return problem.mean(problem.losses(outputs, rows), rows)
 
     start = np.broadcast_to(problem.start, (len(X), len(problem.start)))
     nothing = problem.mean(problem.losses(start, rows), rows)
-    base, random = loss(X), np.random.RandomState(sample.seed)
+    base, random = loss([parted.first for parted in taken]), np.random.RandomState(sample.seed)
     orders = [random.permutation(len(X)) for _ in range(REPEATS)]
     found = np.zeros(len(places))
     for j, place in enumerate(places):
         if len(place) and nothing > 0:
-            shuffled = X.copy()
+            own = [parted.part(X, place) for parted in taken]
             for order in orders:
-                shuffled[:, place] = X[np.ix_(order, place)]
+                pairs = zip(taken, own, strict=True)
+                shuffled = [parted.first - part + part[order] for parted, part in pairs]
                 found[j] += (loss(shuffled) - base) / (REPEATS * nothing)
     return found
 
@@ -150,15 +153,3 @@ def encoded_grid(inputs: PieceInputs, table: Table, name: str, grid: Array) -> A
     like = {key: column[np.zeros(len(grid), np.intp)] for key, column in table.columns.items()}
     rows = Table("grid", len(grid), columns={**like, name: grid})
     return inputs.transform(rows)[:, inputs_of(inputs)[name]]
-
-
-def column_named(names: list[str], columns: list[str], feature: Any) -> str:
-    """Return the column of the fit that a feature's name or number says."""
-    if isinstance(feature, (int, np.integer)) and not isinstance(feature, bool):
-        if not -len(columns) <= feature < len(columns):
-            raise ValueError(f"feature: expected 0..{len(columns) - 1}, got {feature}")
-        return columns[int(feature)]
-    if str(feature) not in names:
-        shown = ", ".join(map(repr, names[:8])) + (", ..." if len(names) > 8 else "")
-        raise ValueError(f"feature: expected one of {shown}, or its number, got {feature!r}")
-    return columns[names.index(str(feature))]

@@ -106,6 +106,8 @@ def scaled(y: Array, loss: Loss, weight: Array | None, exposure: Array | None) -
             weight = factor if weight is None else weight * factor
             if not (np.isfinite(y).all() and np.isfinite(weight).all()):
                 raise ValueError("exposure: y / exposure is too large for a float64")
+            # Weights of at most 1, by a power of two, which changes no bit of what comes of them.
+            weight = np.ldexp(weight, -int(np.frexp(weight.max())[1]))
         scale = _mean(y, weight)
         if not (scale > 0).all():
             raise ValueError(f"y: expected targets above 0 for the loss {loss.name}, got zeros")
