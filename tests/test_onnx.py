@@ -263,6 +263,10 @@ REFUSED = {
     "biases": ([op("Gemm", "x w c", "y")], r"expected biases of shape \(5,\), got \(2,\)"),
     "allowzero": ([op("Reshape", "x s", "f", allowzero=1), op("Gemm", "f w b", "y")],
                   r"got shape \[0, 4\] \(allowzero is 1\)"),
+    "two unknown sizes": ([op("Reshape", "x u", "f"), op("Gemm", "f w b", "y")],
+                          r"got shape \[-1, -1\]"),
+    "rows of another width": ([op("Reshape", "x r", "f"), op("Gemm", "f w b", "y")],
+                              r"expected rows of 4 numbers, got shape \[-1, 2\]"),
     "one factor": ([op("Mul", "x b", "f"), op("Gemm", "f w b", "y")], "expected one factor"),
     "a sum": ([*FIRST, op("Add", "z z", "y")], "expected a constant and a tensor"),
     "shift": ([op("Add", "x zero", "f"), op("Gemm", "f w b", "y")], "adds a constant, but not to"),
@@ -274,7 +278,8 @@ REFUSED = {
 def test_what_is_no_network_is_refused_by_name(name):
     nodes, message = REFUSED[name]
     constants = PLAIN | {"six": np.float32(6), "yes": np.array(True), "half": np.float32(0.5),
-                         "s": np.array([0, 4]), "i": np.ones((4, 5), int)}  # fmt: skip
+                         "s": np.array([0, 4]), "i": np.ones((4, 5), int),
+                         "u": np.array([-1, -1]), "r": np.array([-1, 2])}  # fmt: skip
     model = model_of(nodes, constants)
     with pytest.raises(ValueError, match=message) as caught:
         fastrelu.from_onnx(model)
