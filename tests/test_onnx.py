@@ -286,6 +286,25 @@ def test_what_is_no_network_is_refused_by_name(name):
     assert "path: node 'the_" in str(caught.value)
 
 
+def test_graphs_that_go_in_circles_or_are_damaged_are_refused():
+    circle = [op("Relu", "q", "p"), op("Relu", "p", "q"), op("Gemm", "q w", "y")]
+    with pytest.raises(
+        ValueError, match=r"'the_p' \(Relu\): no node before it makes its input 'q'"
+    ):
+        fastrelu.from_onnx(model_of(circle, PLAIN))
+    again = [op("Relu", "x", "p"), op("Relu", "p", "q"), op("Relu", "q", "p")]
+    with pytest.raises(ValueError, match=r"'the_p' \(Relu\): makes 'p', which is there already"):
+        fastrelu.from_onnx(model_of(again, PLAIN))
+    odd = [op("Transpose", "w", "k", perm=[0, 7]), op("Gemm", "x k", "y")]
+    with pytest.raises(ValueError, match=r"'the_k' \(Transpose\): a constant that is not as it"):
+        fastrelu.from_onnx(model_of(odd, PLAIN))
+    for nodes in ([op("Gemm", "x", "y")], [op("Cast", "x", "y")], [op("Reshape", "x", "y")],
+                  [op("Relu", "", "y")], [op("Mul", "x", "y")], [op("MatMul", "x x", "y")],
+                  [op("Add", "", "y")], [op("Max", "x", "y")]):  # fmt: skip
+        with pytest.raises(ValueError, match="path: "):
+            fastrelu.from_onnx(model_of(nodes, PLAIN))
+
+
 def test_files_that_are_none(tmp_path):
     with pytest.raises(FileNotFoundError, match="path: no such file"):
         fastrelu.from_onnx(tmp_path / "no.onnx")
