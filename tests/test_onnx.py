@@ -305,6 +305,13 @@ def test_graphs_that_go_in_circles_or_are_damaged_are_refused():
             fastrelu.from_onnx(model_of(nodes, PLAIN))
 
 
+def test_a_tensor_of_no_type_is_refused_by_name():
+    model = model_of([op("Gemm", "x w", "y")], PLAIN)
+    next(t for t in model.graph.initializer if t.name == "w").data_type = 99
+    with pytest.raises(ValueError, match="path: tensor 'w' is damaged"):
+        fastrelu.from_onnx(model)
+
+
 def test_files_that_are_none(tmp_path):
     with pytest.raises(FileNotFoundError, match="path: no such file"):
         fastrelu.from_onnx(tmp_path / "no.onnx")

@@ -227,7 +227,10 @@ class _Graph:
         raise ValueError(f"{node.where}: expected a tensor or numbers as its value")
 
     def _array(self, tensor: Any) -> Array:
-        value = np.asarray(self._numpy.to_array(tensor))
+        try:
+            value = np.asarray(self._numpy.to_array(tensor))
+        except Exception as error:  # what onnx raises differs by what is wrong
+            raise ValueError(f"path: tensor {tensor.name!r} is damaged ({error!r})") from error
         # Half and bfloat16 are floats of fewer digits.
         return value if value.dtype.kind in "fiub" and value.itemsize > 2 else _wider(value)
 
