@@ -263,6 +263,10 @@ REFUSED = {
     "biases": ([op("Gemm", "x w c", "y")], r"expected biases of shape \(5,\), got \(2,\)"),
     "allowzero": ([op("Reshape", "x s", "f", allowzero=1), op("Gemm", "f w b", "y")],
                   r"got shape \[0, 4\] \(allowzero is 1\)"),
+    "two unknown sizes": ([op("Reshape", "x u", "f"), op("Gemm", "f w b", "y")],
+                          r"got shape \[-1, -1\]"),
+    "rows of another width": ([op("Reshape", "x r", "f"), op("Gemm", "f w b", "y")],
+                              r"expected rows of 4 numbers, got shape \[-1, 2\]"),
     "one factor": ([op("Mul", "x b", "f"), op("Gemm", "f w b", "y")], "expected one factor"),
     "a sum": ([*FIRST, op("Add", "z z", "y")], "expected a constant and a tensor"),
     "shift": ([op("Add", "x zero", "f"), op("Gemm", "f w b", "y")], "adds a constant, but not to"),
@@ -274,11 +278,38 @@ REFUSED = {
 def test_what_is_no_network_is_refused_by_name(name):
     nodes, message = REFUSED[name]
     constants = PLAIN | {"six": np.float32(6), "yes": np.array(True), "half": np.float32(0.5),
-                         "s": np.array([0, 4]), "i": np.ones((4, 5), int)}  # fmt: skip
+                         "s": np.array([0, 4]), "i": np.ones((4, 5), int),
+                         "u": np.array([-1, -1]), "r": np.array([-1, 2])}  # fmt: skip
     model = model_of(nodes, constants)
     with pytest.raises(ValueError, match=message) as caught:
         fastrelu.from_onnx(model)
     assert "path: node 'the_" in str(caught.value)
+
+
+def test_graphs_that_go_in_circles_or_are_damaged_are_refused():
+    circle = [op("Relu", "q", "p"), op("Relu", "p", "q"), op("Gemm", "q w", "y")]
+    with pytest.raises(
+        ValueError, match=r"'the_p' \(Relu\): no node before it makes its input 'q'"
+    ):
+        fastrelu.from_onnx(model_of(circle, PLAIN))
+    again = [op("Relu", "x", "p"), op("Relu", "p", "q"), op("Relu", "q", "p")]
+    with pytest.raises(ValueError, match=r"'the_p' \(Relu\): makes 'p', which is there already"):
+        fastrelu.from_onnx(model_of(again, PLAIN))
+    odd = [op("Transpose", "w", "k", perm=[0, 7]), op("Gemm", "x k", "y")]
+    with pytest.raises(ValueError, match=r"'the_k' \(Transpose\): a constant that is not as it"):
+        fastrelu.from_onnx(model_of(odd, PLAIN))
+    for nodes in ([op("Gemm", "x", "y")], [op("Cast", "x", "y")], [op("Reshape", "x", "y")],
+                  [op("Relu", "", "y")], [op("Mul", "x", "y")], [op("MatMul", "x x", "y")],
+                  [op("Add", "", "y")], [op("Max", "x", "y")]):  # fmt: skip
+        with pytest.raises(ValueError, match="path: "):
+            fastrelu.from_onnx(model_of(nodes, PLAIN))
+
+
+def test_a_tensor_of_no_type_is_refused_by_name():
+    model = model_of([op("Gemm", "x w", "y")], PLAIN)
+    next(t for t in model.graph.initializer if t.name == "w").data_type = 99
+    with pytest.raises(ValueError, match="path: tensor 'w' is damaged"):
+        fastrelu.from_onnx(model)
 
 
 def test_files_that_are_none(tmp_path):

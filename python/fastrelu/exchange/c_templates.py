@@ -118,7 +118,7 @@ static inline $T$ $N$_exp($T$ x)
   int k, half;
   if (x != x) return x;
   p = $N$_reduce_expm1(x < $lowest$ ? $lowest$ : x > $highest$ ? $highest$ : x, &k) + 1.0$f$;
-  half = k >= 0 ? k / 2 : -((1 - k) / 2); // two factors: 2^k alone may be out of range
+  half = k / 2; // two factors: 2^k alone may be out of range; the first product is exact
   return (p * $N$_power_of_two(half)) * $N$_power_of_two(k - half);
 }
 """

@@ -140,9 +140,18 @@ class _Graph:
         self.shape = [d.dim_value or None for d in inputs[0].type.tensor_type.shape.dim]
         self.outputs: list[str] = [o.name for o in graph.output]
         self._made: dict[str, _Node] = {}
+        known = {self.input, "", *self._initializers}
         for k, node in enumerate(graph.node):
             made = self._node(node, k)
-            self._made |= {name: made for name in node.output if name}
+            # In this order, and each tensor made once: no walk along the nodes goes in a circle.
+            for name in node.input:
+                if name not in known:
+                    raise ValueError(f"{made.where}: no node before it makes its input {name!r}")
+            for name in filter(None, node.output):
+                if name in known:
+                    raise ValueError(f"{made.where}: makes {name!r}, which is there already")
+                known.add(name)
+                self._made[name] = made
 
     def _node(self, node: Any, k: int) -> _Node:
         attributes = {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
@@ -191,6 +200,15 @@ class _Graph:
             return None
         if node.operator == "Identity":
             return value
+        try:
+            return self._folded(node, value)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{node.where}: a constant that is not as it should be ({error})"
+            ) from error
+
+    def _folded(self, node: _Node, value: Array) -> Array | None:
+        """Return what an operator makes of a constant; None for one that is not computed here."""
         if node.operator == "Transpose":
             return np.transpose(value, node.attributes.get("perm"))
         if node.operator == "Cast":
@@ -209,7 +227,10 @@ class _Graph:
         raise ValueError(f"{node.where}: expected a tensor or numbers as its value")
 
     def _array(self, tensor: Any) -> Array:
-        value = np.asarray(self._numpy.to_array(tensor))
+        try:
+            value = np.asarray(self._numpy.to_array(tensor))
+        except Exception as error:  # what onnx raises differs by what is wrong
+            raise ValueError(f"path: tensor {tensor.name!r} is damaged ({error!r})") from error
         # Half and bfloat16 are floats of fewer digits.
         return value if value.dtype.kind in "fiub" and value.itemsize > 2 else _wider(value)
 

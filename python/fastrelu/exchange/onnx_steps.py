@@ -66,18 +66,23 @@ def _mat_mul(graph: Any, node: Any) -> tuple[str, Step]:
     return node.input(0), lambda chain: chain.add_affine(node.where, W, None)
 
 
+def _both_orders(node: Any) -> list[list[str]]:
+    if len(node.inputs) != 2:
+        raise ValueError(f"{node.where}: expected two inputs, got {node.inputs}")
+    return [node.inputs, node.inputs[::-1]]
+
+
 def _constant_and_data(graph: Any, node: Any) -> tuple[Array, str]:
     """Return the constant and the tensor of an operator of two inputs in either order."""
-    if len(node.inputs) == 2:
-        for k in (0, 1):
-            value = graph.constant(node.inputs[k])
-            if value is not None and graph.constant(node.inputs[1 - k]) is None:
-                return value, node.inputs[1 - k]
+    for constant, data in _both_orders(node):
+        value = graph.constant(constant)
+        if value is not None and graph.constant(data) is None:
+            return value, data
     raise ValueError(f"{node.where}: expected a constant and a tensor, got {node.inputs}")
 
 
 def _add(graph: Any, node: Any) -> tuple[str, Step]:
-    for above, below in (node.inputs, node.inputs[::-1]):
+    for above, below in _both_orders(node):
         made = graph.made_by(above)
         if made is not None and made.operator == "Relu" and _is_elu(graph, below, made.input(0)):
             return made.input(0), _activation(graph, node, "elu")
@@ -106,7 +111,7 @@ def _is_elu(graph: Any, tensor: str, z: str) -> bool:
 
 
 def _mul(graph: Any, node: Any) -> tuple[str, Step]:
-    for gate, x in (node.inputs, node.inputs[::-1]):
+    for gate, x in _both_orders(node):
         made = graph.made_by(gate)
         if made is not None and made.operator == "Sigmoid" and made.inputs == [x]:
             return x, _activation(graph, node, "silu")
@@ -144,7 +149,7 @@ def _plain(name: str, **attributes: float) -> Callable[[Any, Any], tuple[str, St
 
 
 def _max(graph: Any, node: Any) -> tuple[str, Step]:
-    for below, x in (node.inputs, node.inputs[::-1]):
+    for below, x in _both_orders(node):
         made = graph.made_by(below)
         if made is not None and made.operator == "Mul" and x in made.inputs:
             slope, _ = _constant_and_data(graph, made)

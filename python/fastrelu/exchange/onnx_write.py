@@ -15,10 +15,12 @@ from fastrelu.exchange.onnx_graph import Graph, add_labels, add_link, add_networ
 if TYPE_CHECKING:
     from fastrelu.network import Network
 
+#: Name, dtype and shape after the rows.
+Tensors = dict[str, tuple[Any, list[int]]]
 __all__ = ["write_estimator", "write_network"]
 
 #: Of the files written. Every runtime since 2022 reads it; no operator here has changed since.
-OPSET, IR_VERSION = 17, 8
+OPSET, ML_OPSET, IR_VERSION = 17, 3, 8
 #: A file in one piece, as protocol buffers allow it, has at most so many bytes.
 LARGEST = 2**31 - 2**20
 
@@ -45,9 +47,10 @@ def write_network(net: Network, path: Any) -> None:
     >>> onnx_write.write_network(fastrelu.Network([2, 1]), "net.onnx")
     """
     graph = Graph(net.dtype)
-    _refuse_large(net, net.dtype)
+    refuse_large(net, net.dtype)
     add_network(graph, net, "X", "Y")
-    _write(path, graph, net.layer_sizes[0], {"Y": (net.dtype, [net.layer_sizes[-1]])})
+    n_in, n_out = net.layer_sizes[0], net.layer_sizes[-1]
+    write_graph(path, graph, {"X": (net.dtype, [n_in])}, {"Y": (net.dtype, [n_out])})
 
 
 def write_estimator(estimator: Any, path: Any) -> None:
@@ -75,7 +78,7 @@ def write_estimator(estimator: Any, path: Any) -> None:
     """
     net = estimator.network_
     graph = Graph(net.dtype)
-    _refuse_large(net, net.dtype)
+    refuse_large(net, net.dtype)
     label, scores = add_estimator(graph, estimator, "X", ("label", "probabilities"))
     n_out = net.layer_sizes[-1]
     if label is None:
@@ -87,7 +90,7 @@ def write_estimator(estimator: Any, path: Any) -> None:
         labels = np.dtype(np.int64) if wide else classes.dtype
         outputs = {label: (labels, wide)}
         outputs[scores] = (net.dtype, [n_out if kind != "binary" else 2])
-    _write(path, graph, net.layer_sizes[0], outputs)
+    write_graph(path, graph, {"X": (net.dtype, [net.layer_sizes[0]])}, outputs)
 
 
 def add_estimator(
@@ -122,10 +125,15 @@ def classifier_kind(estimator: Any) -> str:
 
 
 def onnx_classes(estimator: Any) -> NDArray[Any]:
-    """Return the labels of a classifier in a dtype that ONNX has: int64, a float, bool or str."""
+    """Return the labels of a classifier as `label_array` does."""
     classes = np.asarray(estimator.classes_)
     if len(classes) == 1:  # the network has a column for a second one all the same
         classes = np.repeat(classes, 2)
+    return label_array(classes)
+
+
+def label_array(classes: NDArray[Any]) -> NDArray[Any]:
+    """Return labels in a dtype that ONNX has: int64, a float, bool or, as objects, str."""
     if classes.dtype.kind == "U" or (
         classes.dtype == object and all(isinstance(c, str) for c in classes)
     ):
@@ -139,7 +147,7 @@ def onnx_classes(estimator: Any) -> NDArray[Any]:
     )
 
 
-def _refuse_large(net: Network, dtype: np.dtype[Any]) -> None:
+def refuse_large(net: Network, dtype: np.dtype[Any]) -> None:
     size = net.n_parameters * dtype.itemsize
     if size > LARGEST:
         raise ValueError(
@@ -148,32 +156,47 @@ def _refuse_large(net: Network, dtype: np.dtype[Any]) -> None:
         )
 
 
-def _write(
-    path: Any, graph: Graph, inputs: int, outputs: dict[str, tuple[np.dtype[Any], list[int]]]
-) -> None:
+def write_graph(path: Any, graph: Graph, inputs: Tensors, outputs: Tensors) -> None:
+    """Write a graph as an ONNX file that onnx's checker accepts.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    graph : Graph
+        The graph.
+    inputs, outputs : dict of str to (dtype, list of int)
+        What each is, and its shape after the rows.
+
+    Raises
+    ------
+    ImportError, OSError
+        If onnx is not there, or the file cannot be written.
+    """
     onnx = need("onnx", "onnx")
     helper = need("onnx.helper", "onnx")
     numpy_helper = need("onnx.numpy_helper", "onnx")
     from fastrelu._version import __version__
 
-    def tensor(name: str, dtype: np.dtype[Any], shape: list[int]) -> Any:
-        kind = helper.np_dtype_to_tensor_dtype(dtype)
-        return helper.make_tensor_value_info(name, kind, ["n", *shape])
+    def tensors(described: Tensors) -> list[Any]:
+        kind = helper.np_dtype_to_tensor_dtype
+        return [
+            helper.make_tensor_value_info(name, kind(np.dtype(dtype)), ["n", *shape])
+            for name, (dtype, shape) in described.items()
+        ]
 
     nodes = [
         helper.make_node(n.operator, n.inputs, [n.output], name=f"{n.operator}_{k}", **n.attributes)
         for k, n in enumerate(graph.nodes)
     ]
-    made = helper.make_graph(
-        nodes,
-        "fastrelu",
-        [tensor("X", graph.dtype, [inputs])],
-        [tensor(name, *what) for name, what in outputs.items()],
-        [numpy_helper.from_array(value, name) for name, value in graph.constants.items()],
-    )
+    constants = [numpy_helper.from_array(value, name) for name, value in graph.constants.items()]
+    made = helper.make_graph(nodes, "fastrelu", tensors(inputs), tensors(outputs), constants)
+    opsets = [helper.make_opsetid("", OPSET)]
+    if any(n.attributes.get("domain") for n in graph.nodes):
+        opsets.append(helper.make_opsetid("ai.onnx.ml", ML_OPSET))
     model = helper.make_model(
         made,
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        opset_imports=opsets,
         ir_version=IR_VERSION,
         producer_name="fastrelu",
         producer_version=__version__,
