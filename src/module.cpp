@@ -18,6 +18,7 @@ PYBIND11_MODULE(_core, m) {
   fastrelu::python::bind_catalogue(m);
   fastrelu::python::bind_kernels(m);
   fastrelu::python::bind_network(m);
+  fastrelu::python::bind_optimum(m);
   fastrelu::python::bind_segment(m);
   fastrelu::python::bind_hinge_fit(m);
   fastrelu::python::bind_random(m);

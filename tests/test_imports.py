@@ -11,8 +11,8 @@ import pytest
 import fastrelu
 
 NETWORK = {
-    "_arguments", "_catalogue", "_core", "exact", "exact.methods", "exchange",
-    "exchange.methods", "gradients", "loss", "losses", "network", "optimizers", "row_derivatives",
+    "_arguments", "_catalogue", "_core", "exact", "exact.methods",
+    "exact.optimum_methods", "exchange", "exchange.methods", "gradients", "loss", "losses", "network", "optimizers", "row_derivatives",
 }  # fmt: skip
 TRAINER = NETWORK | {
     "checkpoint", "data_set", "divergence", "epoch", "history", "links", "trainer",

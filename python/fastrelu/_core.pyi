@@ -143,6 +143,16 @@ def linear_regions(
 def pre_activation_bounds(
     net: Network, lower: NDArray[np.float64], upper: NDArray[np.float64], rounding: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def maximize(
+    net: Network,
+    lower: NDArray[np.float64],
+    upper: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    gap: float,
+    seconds: float,
+    threshold: float | None,
+    or_equal: bool,
+) -> tuple[NDArray[np.float64], float, float, str, int]: ...
 def fit_hinges(
     x: NDArray[np.float64], y: NDArray[np.float64], n_hinges: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]: ...

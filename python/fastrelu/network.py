@@ -15,6 +15,7 @@ from fastrelu import _catalogue, _core, losses
 from fastrelu._arguments import MatrixLike, real_number, seed_number, whole_number
 from fastrelu._core import Cache
 from fastrelu.exact.methods import PieceMethods
+from fastrelu.exact.optimum_methods import OptimumMethods
 from fastrelu.exchange.methods import ExchangeMethods
 from fastrelu.gradients import GradientMethods, Gradients
 from fastrelu.losses import Loss, as_loss
@@ -28,7 +29,14 @@ ACTIVATIONS = tuple(_catalogue.ACTIVATIONS)
 
 @_core.fast_call
 @_catalogue.with_names
-class Network(PieceMethods, ExchangeMethods, GradientMethods, RowDerivativeMethods, _core.Network):
+class Network(
+    PieceMethods,
+    OptimumMethods,
+    ExchangeMethods,
+    GradientMethods,
+    RowDerivativeMethods,
+    _core.Network,
+):
     """A fully connected network: hidden layers with an activation, then a linear output layer.
 
     Parameters

@@ -2,19 +2,25 @@
 """The exact mathematics of piecewise-linear functions and of ReLU networks.
 
 Every module here takes a network as an argument and imports none of the library above the core;
-`Network`'s methods import what they need when they are called. `LinearRegions` and `LocalAffine`
-are what two of them return.
+`Network`'s methods import what they need when they are called. `LinearRegions`, `LocalAffine`,
+`Optimum` and `Verification` are what some of them return.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastrelu.exact.optimum import Optimum, Verification
     from fastrelu.exact.regions import LinearRegions
     from fastrelu.exact.segment import LocalAffine
 
-__all__ = ["LinearRegions", "LocalAffine"]
-_MODULES = {"LinearRegions": "regions", "LocalAffine": "segment"}
+__all__ = ["LinearRegions", "LocalAffine", "Optimum", "Verification"]
+_MODULES = {
+    "LinearRegions": "regions",
+    "LocalAffine": "segment",
+    "Optimum": "optimum",
+    "Verification": "optimum",
+}
 
 
 def __getattr__(name: str) -> Any:

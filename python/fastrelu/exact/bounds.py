@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fastrelu.network import Network
 
 Array = NDArray[np.float64]
-__all__ = ["output_bounds", "pre_activation_bounds"]
+__all__ = ["box_corners", "output_bounds", "pre_activation_bounds"]
 
 
 def output_bounds(
@@ -52,6 +52,34 @@ def pre_activation_bounds(
     TypeError, ValueError
         If an argument does not fit, or a number of the network's dtype may overflow.
     """
+    low, high = _corners(net, lower, upper, rounding)
+    below, above = _core.pre_activation_bounds(net, low, high, bool(rounding))
+    ends = np.cumsum(net.layer_sizes[1:-1])
+    return list(zip(np.split(below, ends), np.split(above, ends), strict=True))
+
+
+def box_corners(net: Network, bounds: ArrayLike) -> tuple[Array, Array]:
+    """Return the least and the greatest inputs of a box that is given as one (low, high) for each.
+
+    They are what the network's dtype is cast from. Raises TypeError or ValueError if the box is
+    none of finite numbers, or the network is not piecewise linear with finite parameters.
+    """
+    check_activations(net)
+    check_parameters(net)
+    box = reals("bounds", bounds)
+    d_in = net.layer_sizes[0]
+    if box.shape != (d_in, 2):
+        raise ValueError(f"bounds: expected shape ({d_in}, 2), got {box.shape}")
+    for i, (low, high) in enumerate(box.tolist()):
+        if low > high:
+            raise ValueError(f"bounds[{i}]: expected low <= high, got ({low:g}, {high:g})")
+    given = np.asarray(bounds)
+    return _corners(net, given[:, 0], given[:, 1], True)
+
+
+def _corners(
+    net: Network, lower: ArrayLike, upper: ArrayLike, rounding: bool
+) -> tuple[Array, Array]:
     check_activations(net)
     check_parameters(net)
     low = _corner(net, "lower", lower, -np.inf, rounding)
@@ -60,9 +88,7 @@ def pre_activation_bounds(
     if len(wrong):
         i = int(wrong[0])
         raise ValueError(f"lower[{i}]: expected at most upper[{i}] = {high[i]:g}, got {low[i]:g}")
-    below, above = _core.pre_activation_bounds(net, low, high, bool(rounding))
-    ends = np.cumsum(net.layer_sizes[1:-1])
-    return list(zip(np.split(below, ends), np.split(above, ends), strict=True))
+    return low, high
 
 
 def _corner(net: Network, name: str, values: ArrayLike, outward: float, rounding: bool) -> Array:

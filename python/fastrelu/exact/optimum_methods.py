@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The methods of Network that search a box of inputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from fastrelu.exact.optimum import Optimum, Verification
+    from fastrelu.network import Network
+
+
+class OptimumMethods:
+    """The methods that Network inherits from here; their docstrings address Network's users."""
+
+    def maximize(
+        self,
+        bounds: ArrayLike,
+        output: int = 0,
+        time_limit: float | None = None,
+        *,
+        gap: float = 1e-4,
+    ) -> Optimum:
+        """Find the greatest value of an output in a box, and a bound that no output is above.
+
+        Parameters
+        ----------
+        bounds : array_like, (d_in, 2)
+            One (low, high) for each input, low <= high, in the units of X (before ``scale``).
+        output : int
+            The output to maximise, counted from 0.
+        time_limit : float, optional
+            Seconds after which the search ends with what it has; by default it goes on until the
+            gap is reached, or the boxes that are left take a gibibyte.
+        gap : float
+            The search ends when ``bound - value`` is at most `gap` times ``|value|``, or times a
+            hundredth of the width of `output_bounds`, if that is more.
+
+        Returns
+        -------
+        Optimum
+            `.x`, `.value`, `.bound`, `.status`, `.gap`, `.n_boxes`, `.seconds`. The value is that
+            of ``net(x)`` to the bit, and the bound holds for the numbers that ``net(X)`` computes,
+            with every rounding of its arithmetic, as that of `output_bounds` does. A search that
+            ends by its gap has the same bits with any number of threads, on every machine.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit, an activation is none of relu, leaky_relu and identity, a
+            parameter is not finite, or a number of the network's dtype may overflow in the box.
+
+        Notes
+        -----
+        Branch and bound: the box is halved, again and again, along the input that has most to do
+        with the looseness of the bound; docs/bounds.md has measurements. That serves networks of
+        few inputs, some ten at most in wide boxes, and of more in small ones.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([2, 2, 1], dtype="float64")
+        >>> net.weights[0][...] = [[1, 1], [1, -1]]
+        >>> net.weights[1][...] = 1  # net(x) = max(0, x1 + x2) + max(0, x1 - x2)
+        >>> best = net.maximize([(-1, 1), (-3, 2)])
+        >>> best.x, best.value, best.status
+        (array([ 1., -3.]), 4.0, 'optimal')
+        >>> best.value <= best.bound <= best.value * (1 + 1e-4)
+        True
+        """
+        from fastrelu.exact.optimum import optimum
+
+        return optimum(cast("Network", self), bounds, output, time_limit, gap, 1.0)
+
+    def minimize(
+        self,
+        bounds: ArrayLike,
+        output: int = 0,
+        time_limit: float | None = None,
+        *,
+        gap: float = 1e-4,
+    ) -> Optimum:
+        """Find the least value of an output in a box, and a bound that no output is below.
+
+        Parameters
+        ----------
+        bounds : array_like, (d_in, 2)
+            One (low, high) for each input, low <= high, in the units of X (before ``scale``).
+        output : int
+            The output to minimise, counted from 0.
+        time_limit : float, optional
+            Seconds after which the search ends with what it has.
+        gap : float
+            As for `maximize`.
+
+        Returns
+        -------
+        Optimum
+            As of `maximize`; its bound is at most its value.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `maximize`.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([2, 2, 1], dtype="float64")
+        >>> net.weights[0][...] = [[1, 1], [1, -1]]
+        >>> net.weights[1][...] = 1  # net(x) = max(0, x1 + x2) + max(0, x1 - x2)
+        >>> best = net.minimize([(1, 2), (-3, 2)])
+        >>> best.value, best.status
+        (2.0, 'optimal')
+        """
+        from fastrelu.exact.optimum import optimum
+
+        return optimum(cast("Network", self), bounds, output, time_limit, gap, -1.0)
+
+    def verify(
+        self, bounds: ArrayLike, property: Any, time_limit: float | None = None
+    ) -> Verification:
+        """Say whether a property of the outputs holds for every input in a box.
+
+        Parameters
+        ----------
+        bounds : array_like, (d_in, 2)
+            One (low, high) for each input, low <= high, in the units of X (before ``scale``).
+        property : (c, d) or int
+            A pair stands for the inequality ``c @ net(x) <= d``: c is (d_out,) and d a number; or
+            for several of them: c is (n, d_out) and d (n,) or a number. A whole number k stands for
+            "class k wins": output k is greater than every other.
+        time_limit : float, optional
+            Seconds after which what is still open is unknown.
+
+        Returns
+        -------
+        Verification
+            `.status` is "holds", "fails" or "unknown"; as a condition it is true where the property
+            holds. `.x` and `.outputs` are a counterexample, whose sums are checked by rational
+            arithmetic. `.bounds` has what was proved of each ``c @ net(x)``, of the difference as
+            such where c has several terms. All is about the numbers that ``net(x)`` computes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit, an activation is none of relu, leaky_relu and identity, a
+            parameter is not finite, or a number of the network's dtype may overflow in the box.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([2, 2, 1], dtype="float64")
+        >>> net.weights[0][...] = [[1, 1], [1, -1]]
+        >>> net.weights[1][...] = 1  # net(x) = max(0, x1 + x2) + max(0, x1 - x2)
+        >>> net.verify([(-1, 1), (-3, 2)], ([1], 4.5)).status
+        'holds'
+        >>> result = net.verify([(-1, 1), (-3, 2)], ([1], 3.5))
+        >>> result.status, result.outputs
+        ('fails', array([4.]))
+        """
+        from fastrelu.exact.optimum import verify
+
+        return verify(cast("Network", self), bounds, property, time_limit)
