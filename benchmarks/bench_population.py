@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import fastrelu
+from benchmarks.build import build_roofs, compiler
 from benchmarks.machine import cpu_model, versions
 from benchmarks.populations import CASES
 from benchmarks.sections.common import roof
@@ -75,10 +76,11 @@ def table(results: dict[str, Any]) -> str:
 
 def roofs(results: dict[str, Any]) -> dict[int, float]:
     """Return the GFLOP/s of the tile on one core and on all, in the mean over the cases."""
-    return {
-        n: statistics.mean(found[f"roof {n}"]["rate"] / 1e9 for found in results.values())
+    rates = {
+        n: [found[f"roof {n}"].get("rate", 0.0) for found in results.values()]
         for n in sorted({1, CORES})
     }
+    return {n: statistics.mean(of_n) / 1e9 for n, of_n in rates.items() if all(of_n)}
 
 
 def picture(results: dict[str, Any], path: Path) -> None:
@@ -102,7 +104,7 @@ def picture(results: dict[str, Any], path: Path) -> None:
         axes.axhline(rate, linestyle="--" if cores == 1 else "-", color="black", linewidth=1)
         text = f"tile roof of {cores} core{'s' * (cores > 1)}"
         axes.annotate(text, (-0.4, rate), va="bottom", fontsize=8)
-    axes.set_ylim(0, 1.3 * max(roofs(results).values()))
+    axes.set_ylim(0, 1.3 * max([axes.get_ylim()[1], *roofs(results).values()]))
     axes.set_xticks(range(len(names)), names, rotation=20, ha="right", fontsize=8)
     axes.set_ylabel("GFLOP/s of training")
     axes.set_title("The same networks, one after the other and as a population")
@@ -128,6 +130,9 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES))
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
+    compiled = compiler()
+    if compiled is not None:
+        print(*build_roofs(compiled), sep="\n", end="", file=sys.stderr)
     results = {}
     for name in chosen.only:
         with Pool() as pool:

@@ -51,6 +51,7 @@ def build_roofs(cc: str) -> list[str]:
     x86 = platform.machine() in ("x86_64", "AMD64")
     names = ("x86_v4", "x86_v3", "baseline") if x86 else ("neon", "baseline")
     source = HERE / "native" / "roof.c"
+    BUILD.mkdir(exist_ok=True)
     problems = []
     for isa in names:
         result = roof_library(isa)
@@ -97,7 +98,6 @@ def build_mark() -> str | None:
 
 def build() -> list[str]:
     """Compile what is out of date; return what could not be, as lines."""
-    BUILD.mkdir(exist_ok=True)
     cc = compiler()
     if cc is None:
         return ["no C compiler found (set CC)"]

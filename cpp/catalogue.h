@@ -37,11 +37,13 @@ enum class LossKind : std::uint8_t {
   quantile,
   gamma,
   tweedie,
+  quantiles,
 };
 
 // The link of the generalized linear model that the outputs belong to: predictions are its inverse
-// applied to the outputs (softmax and logistic are named by that inverse).
-enum class Link : std::uint8_t { identity, softmax, logistic, log };
+// applied to the outputs (softmax, logistic and ordered are named by that inverse; ordered makes
+// numbers that do not descend).
+enum class Link : std::uint8_t { identity, softmax, logistic, log, ordered };
 
 // What the targets may be: labels 0 .. K-1, one for each row, or K numbers in [low, high] for each
 // row ((low, high] if `open_low`).
@@ -58,8 +60,9 @@ constexpr Domain kUnitInterval{"unit_interval", "targets in [0, 1]", false, 0, 1
 constexpr Domain kNonNegative{"non_negative", "targets >= 0", false, 0, kInfinity, false};
 constexpr Domain kPositive{"positive", "targets > 0", false, 0, kInfinity, true};
 
-// What a network with this loss does: predict numbers, one of several classes, or any of several.
-enum class Task : std::uint8_t { regression, classification, multilabel };
+// What a network with this loss does: predict numbers, one of several classes, any of several, or
+// several quantiles of one number.
+enum class Task : std::uint8_t { regression, classification, multilabel, quantiles };
 
 // How predictions are evaluated: the coefficient of determination, the share of right ones, or the
 // share of the deviance explained.
@@ -79,6 +82,7 @@ struct LossInfo {
   std::size_t least_outputs;
   bool has_pos_weight;  // a factor on the positive part of each output's loss
   Parameter parameter;
+  bool has_levels = false;  // a level for each output
 };
 
 // clang-format off
@@ -106,6 +110,8 @@ constexpr LossInfo kLosses[] = {
     {LossKind::tweedie, "tweedie",
      Task::regression, Link::log, kNonNegative, Metric::d2, OverOutputs::sum, 1, false,
      {"power", 1.5, 1.0, 2.0}},
+    {LossKind::quantiles, "quantiles",
+     Task::quantiles, Link::ordered, kReal, Metric::d2, OverOutputs::mean, 1, false, {}, true},
 };
 // clang-format on
 

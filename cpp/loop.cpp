@@ -63,9 +63,7 @@ class BetweenSteps {
   void close() {
     const StepResult& r = step_.result();
     if (options_.by_rows) {
-      totals_.loss += r.weight == 0 ? 0.0 : r.rows * (r.loss / r.weight);
-      totals_.penalty += r.rows * r.penalty;
-      ++totals_.steps;
+      add_step_by_rows(totals_, r);
     } else {
       add_step(totals_, r);
     }

@@ -36,6 +36,12 @@ inline void add_step(Totals& totals, const StepResult& r) {
   totals.weight += r.weight;
   ++totals.steps;
 }
+// The same for sums by rows, as the estimators report: rows * mean loss and rows * penalty.
+inline void add_step_by_rows(Totals& totals, const StepResult& r) {
+  totals.loss += r.weight == 0 ? 0.0 : r.rows * (r.loss / r.weight);
+  totals.penalty += r.rows * r.penalty;
+  ++totals.steps;
+}
 inline double mean_loss(const StepResult& r) { return r.weight == 0 ? r.loss : r.loss / r.weight; }
 
 // A step whose loss is not finite, or after which the parameters are not.
@@ -49,10 +55,8 @@ struct LoopOptions {
   const double* learning_rates = nullptr;  // that of each step, from the first on
   Poll poll;                               // asked some 20 times a second
   Poll after_step;                         // asked after every step, which are then one thread's
-  // Totals::loss and penalty add up rows * mean loss and rows * penalty of each minibatch, as the
-  // estimators report; else loss and weight add up its rows' weighted losses and their weights.
-  bool by_rows = false;
-  Divergence* divergence = nullptr;  // stop at the first one, and say so here
+  bool by_rows = false;                    // add_step_by_rows, else add_step
+  Divergence* divergence = nullptr;        // stop at the first one, and say so here
 };
 
 template <class T>

@@ -10,7 +10,8 @@
 
 namespace fastrelu {
 
-// Views only. pos_weight: K values for a loss that has them, or null for none. `summed` makes sums
+// Views only. pos_weight: K values for a loss that has them, or null for none. slopes: for a loss
+// that has levels, 1 - level for each output, then their levels. `summed` makes sums
 // over the outputs of the means. `clipped` computes the cross entropies (of labels, and of targets
 // 0 and 1) from probabilities kept off 0 and 1 by the dtype's epsilon, as scikit-learn does; their
 // gradients stay the same.
@@ -18,6 +19,7 @@ template <class T>
 struct LossSpec {
   LossKind kind = LossKind::squared_error;
   const T* pos_weight = nullptr;
+  const T* slopes = nullptr;
   T parameter = 0;
   T complement = 0;  // 1 - parameter
   bool summed = false;

@@ -43,8 +43,8 @@ bool have_like_data(const DataSet<T>& a, const DataSet<T>& b) {
 }
 
 bool have_like_losses(const LossOptions& a, const LossOptions& b) {
-  return a.kind == b.kind && a.pos_weight == b.pos_weight && a.parameter == b.parameter &&
-         a.summed == b.summed && a.clipped == b.clipped;
+  return a.kind == b.kind && a.pos_weight == b.pos_weight && a.levels == b.levels &&
+         a.parameter == b.parameter && a.summed == b.summed && a.clipped == b.clipped;
 }
 
 }  // namespace
@@ -53,7 +53,7 @@ template <class T>
 bool fits_lanes(const PopulationMember<T>& member) {
   const TrainerOptions& o = member.trainer->options();
   const std::size_t parameters = network_of(member).parameter_count();
-  const std::size_t rows = std::min(o.batch_size, member.subset.of(member.data->x.rows));
+  const std::size_t rows = std::min(member.batch_size(), member.rows());
   return member.data->x.sparse == nullptr && o.dropout.empty() && o.clip_norm == 0 &&
          o.n_shards == 1 && parameters <= kMostParameters && parameters * rows <= kMostWork;
 }
@@ -61,7 +61,7 @@ bool fits_lanes(const PopulationMember<T>& member) {
 template <class T>
 bool are_alike(const PopulationMember<T>& a, const PopulationMember<T>& b) {
   const TrainerOptions &x = a.trainer->options(), &y = b.trainer->options();
-  return have_like_data(*a.data, *b.data) && x.batch_size == y.batch_size &&
+  return have_like_data(*a.data, *b.data) && a.batch_size() == b.batch_size() &&
          have_like_losses(x.loss, y.loss) && x.optimizer.kind == y.optimizer.kind &&
          x.optimizer.nesterov == y.optimizer.nesterov &&
          x.optimizer.state_count() == y.optimizer.state_count() &&
@@ -75,10 +75,8 @@ MemberLanes<T>::MemberLanes(const std::vector<PopulationMember<T>*>& members)
   const PopulationMember<T>& first = *members.front();
   const Trainer<T>& trainer = *first.trainer;
   std::size_t most = 0;
-  for (const PopulationMember<T>* m : members) {
-    most = std::max(most, m->subset.of(m->data->x.rows));
-  }
-  most = std::min(most, trainer.options().batch_size);
+  for (const PopulationMember<T>* m : members) most = std::max(most, m->rows());
+  most = std::min(most, first.batch_size());
   const std::size_t values = parameters_count_ * lanes_;
   const LanesSizes sizes(layers_.data(), layers_.size());
   const std::size_t block = rows_of_block(
@@ -137,8 +135,7 @@ void MemberLanes<T>::lay_out(const std::vector<PopulationMember<T>*>& members) {
 template <class T>
 bool MemberLanes<T>::has_room(const PopulationMember<T>& member) const {
   const std::vector<Layer>& own = network_of(member).layers();
-  const std::size_t batch =
-      std::min(member.subset.of(member.data->x.rows), member.trainer->options().batch_size);
+  const std::size_t batch = std::min(member.rows(), member.batch_size());
   return batch * lanes_ <= rows_.size() &&
          std::equal(own.begin(), own.end(), layers_.begin(),
                     [](const Layer& layer, const LanesLayer& most) {
@@ -242,7 +239,7 @@ void MemberLanes<T>::enter(PopulationMember<T>& member, PopulationRun& run) {
   u.epsilon[l] = constants.epsilon;
   load(l);
   set_widths();
-  member.trainer->forget_kept();
+  if (member.given == nullptr) member.trainer->forget_kept();
   try {
     begin_epoch(l, run);
   } catch (...) {
@@ -258,24 +255,35 @@ void MemberLanes<T>::begin_epoch(std::size_t l, PopulationRun& run) {
   PopulationMember<T>& m = *lane.member;
   Trainer<T>& trainer = *m.trainer;
   if (trainer.looks_before_epoch()) store(l);
-  const std::uint64_t epoch = trainer.state.epoch + (trainer.state.in_epoch ? 0 : 1);
-  const std::size_t rows = m.subset.of(m.data->x.rows);
-  const Sampler* like = nullptr;
-  for (const Lane& other : members_) {
-    if (other.member == nullptr || other.member == &m || m.sampling != Sampling::shuffle) continue;
-    const Sampler& theirs = other.member->trainer->sampler();
-    if (theirs.has_order(trainer.options().seed, epoch, rows, m.subset)) like = &theirs;
-  }
-  if (!trainer.begin_epoch(*m.data, m.sampling, m.subset, like)) {
+  lane.began = Clock::now();
+  if (!begin_sampling(l)) {
     lane.member = nullptr;
     run.hooks.ended(run.hooks.context, m.number);
     return;
   }
   lane.steps_left = trainer.sampler().left();
-  lane.began = Clock::now();
   if (m.constant_rate) return;
   lane.rates = run.hooks.rates(run.hooks.context, m.number, lane.steps_left);
   if (lane.rates == nullptr) run.stop();
+}
+
+// The order of the member's next epoch, or of what is left of this one. False: it must not begin.
+template <class T>
+bool MemberLanes<T>::begin_sampling(std::size_t l) {
+  PopulationMember<T>& m = *members_[l].member;
+  Trainer<T>& trainer = *m.trainer;
+  if (m.given != nullptr) {
+    members_[l].totals = {};
+    return trainer.begin_ordered(m.given->next());
+  }
+  const std::uint64_t epoch = trainer.state.epoch + (trainer.state.in_epoch ? 0 : 1);
+  const Sampler* like = nullptr;
+  for (const Lane& other : members_) {
+    if (other.member == nullptr || other.member == &m || m.sampling != Sampling::shuffle) continue;
+    const Sampler& theirs = other.member->trainer->sampler();
+    if (theirs.has_order(trainer.options().seed, epoch, m.rows(), m.subset)) like = &theirs;
+  }
+  return trainer.begin_epoch(*m.data, m.sampling, m.subset, like);
 }
 
 template <class T>
@@ -283,31 +291,23 @@ void MemberLanes<T>::end_epoch(std::size_t l, PopulationRun& run) {
   Lane& lane = members_[l];
   PopulationMember<T>& m = *lane.member;
   const PopulationHooks& hooks = run.hooks;
-  m.trainer->end_epoch();
+  if (m.given == nullptr) m.trainer->end_epoch();
+  const double loss = m.given != nullptr ? lane.totals.loss : m.trainer->epoch_loss();
   const double rate = m.constant_rate ? m.learning_rate : lane.rates[-1];
   const std::chrono::duration<double> took = Clock::now() - lane.began;
-  hooks.record(hooks.context, m.number, {m.trainer->epoch_loss(), rate, took.count()});
+  const EpochNumbers numbers{loss, rate, took.count(), lane.totals.penalty};
+  hooks.record(hooks.context, m.number, numbers);
   --m.epochs;
-  bool ends = m.epochs == 0;
+  bool ends = given_run_ends(m, numbers) || m.epochs == 0;
   if (m.asks) {
     store(l);
     ends = hooks.epoch_end(hooks.context, m.number) || ends;
     load(l);
   }
-  if (ends) {
-    end_member(l, run);
-  } else {
-    begin_epoch(l, run);
-  }
-}
-
-template <class T>
-void MemberLanes<T>::end_member(std::size_t l, PopulationRun& run) {
-  PopulationMember<T>& m = *members_[l].member;
+  if (!ends) return begin_epoch(l, run);
   store(l);
-  m.trainer->keep_finite();
-  members_[l].member = nullptr;
-  run.hooks.ended(run.hooks.context, m.number);
+  lane.member = nullptr;
+  end_member(m, run);
 }
 
 template <class T>
@@ -315,7 +315,7 @@ void MemberLanes<T>::begin_step() {
   const Lane* first = nullptr;
   bool same = true;
   std::size_t most = 0, least = SIZE_MAX;
-  step_.update.decays = false;
+  step_.update.decays = penalised_ = false;
   for (std::size_t l = 0; l < lanes_; ++l) {
     Lane& lane = members_[l];
     if (lane.member == nullptr) continue;
@@ -375,6 +375,11 @@ void MemberLanes<T>::set_update(std::size_t l) {
   Lane& lane = members_[l];
   const double rate = lane.member->constant_rate ? lane.member->learning_rate : *lane.rates++;
   lane.member->trainer->optimizer().next(rate, lane.update);
+  const double penalty = lane.minibatch.penalty;
+  if (penalty > 0) {
+    lane.update.weight_decay = lane.weight == 0 ? T(0) : static_cast<T>(penalty / lane.weight);
+    penalised_ = true;
+  }
   step_.update.learning_rate[l] = lane.update.learning_rate;
   step_.update.weight_decay[l] = lane.update.weight_decay;
   step_.update.decays = step_.update.decays || lane.update.weight_decay != 0;
@@ -408,8 +413,7 @@ void MemberLanes<T>::end_step(PopulationRun& run) {
     Lane& lane = members_[l];
     if (lane.member == nullptr) continue;
     PopulationMember<T>& m = *lane.member;
-    const StepResult result{static_cast<double>(lane.minibatch.count), lane.weight, sums[l], 0};
-    if (!m.trainer->count_step(result)) {
+    if (!count_step(l, sums[l])) {
       store(l);
       m.trainer->undo_divergence();
       lane.member = nullptr;
@@ -420,12 +424,27 @@ void MemberLanes<T>::end_step(PopulationRun& run) {
   }
 }
 
+// False: the loss is not finite.
+template <class T>
+bool MemberLanes<T>::count_step(std::size_t l, double loss) {
+  Lane& lane = members_[l];
+  Trainer<T>& trainer = *lane.member->trainer;
+  StepResult result{static_cast<double>(lane.minibatch.count), lane.weight, loss, 0};
+  if (lane.member->given == nullptr) return trainer.count_step(result);
+  const double penalty = lane.minibatch.penalty;
+  if (penalty > 0 && lane.weight != 0) {
+    result.penalty = (0.5 * penalty * squares_[l]) / lane.weight;
+  }
+  return trainer.count_ordered_step(result, lane.totals);
+}
+
 template <class T>
 void MemberLanes<T>::steps(PopulationRun& run, bool is_caller) {
   const std::size_t before = free_lanes();
   while (free_lanes() == before && before < lanes_) {
     if (run.stopped(is_caller, work_)) return;
     begin_step();
+    if (penalised_) kernels<T>().lanes_squares(step_, squares_);
     kernels<T>().lanes_step(step_);
     end_step(run);
   }

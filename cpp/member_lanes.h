@@ -53,6 +53,7 @@ class MemberLanes {
     std::size_t factor_rows = 0;      // so many of its factors are those of equal weights
     double weight = 0;                // of the minibatch's rows
     Clock::time_point began;
+    Totals totals;  // of given epochs
   };
 
   void lay_out(const std::vector<PopulationMember<T>*>& members);
@@ -62,13 +63,14 @@ class MemberLanes {
   void store(std::size_t lane);
   void set_widths();
   void begin_epoch(std::size_t lane, PopulationRun& run);
+  bool begin_sampling(std::size_t lane);
   void end_epoch(std::size_t lane, PopulationRun& run);
-  void end_member(std::size_t lane, PopulationRun& run);
   void begin_step();
   void set_rows(std::size_t lane);
   void set_factors(std::size_t lane);
   void set_update(std::size_t lane);
   void add_losses(double* sums) const;
+  bool count_step(std::size_t lane, double loss);
   void end_step(PopulationRun& run);
 
   const std::size_t lanes_;
@@ -76,8 +78,10 @@ class MemberLanes {
   std::vector<LanesLayer> layers_;
   std::size_t parameters_count_ = 0;
   LanesStep<T> step_{};
-  double work_ = 0;        // of a step
-  bool weighted_ = false;  // a member has weights
+  double work_ = 0;                  // of a step
+  bool weighted_ = false;            // a member has weights
+  bool penalised_ = false;           // a minibatch has a penalty
+  double squares_[kMostLanes] = {};  // of the weights of each lane, if so
   AlignedBuffer<T> widths_, counts_, parameters_, gradient_, state_, factors_, row_losses_;
   AlignedBuffer<T> workspace_;
   AlignedBuffer<Index> rows_;

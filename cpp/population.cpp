@@ -30,11 +30,35 @@ double parameters_of(const PopulationMember<T>& member) {
 template <class T>
 double work_of(const PopulationMember<T>& member) {
   return 3.0 * parameters_of(member) * static_cast<double>(member.epochs) *
-         static_cast<double>(member.subset.of(member.data->x.rows));
+         static_cast<double>(member.rows());
 }
 
 bool ask_run(void* run) { return static_cast<PopulationRun*>(run)->is_stopped(); }
 bool ask_caller(void* run) { return static_cast<PopulationRun*>(run)->stopped(true); }
+
+// The steps that the member's epoch has left.
+template <class T>
+std::size_t steps_left(const PopulationMember<T>& m) {
+  if (m.given != nullptr) return m.given->steps();
+  const TrainerState& state = m.trainer->state;
+  return m.trainer->steps_in_epoch(m.rows(), m.sampling) -
+         (state.in_epoch ? state.totals.steps : 0);
+}
+
+// Runs an epoch of a member and says what came of it; false: it is not finished.
+template <class T>
+bool run_epoch(PopulationMember<T>& m, const double* rates, Poll poll, EpochNumbers* numbers) {
+  Trainer<T>& trainer = *m.trainer;
+  Totals totals;
+  const auto began = std::chrono::steady_clock::now();
+  const bool finished = m.given != nullptr
+                            ? trainer.run_ordered(*m.data, m.given->next(), rates, poll, &totals)
+                            : trainer.run_epoch(*m.data, m.sampling, rates, poll, {}, m.subset);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+  *numbers = {m.given != nullptr ? totals.loss : trainer.epoch_loss(), 0, took.count(),
+              totals.penalty};
+  return finished;
+}
 
 // All the epochs of a member, on this thread.
 template <class T>
@@ -44,31 +68,27 @@ void run_alone(PopulationMember<T>& m, PopulationRun& run, bool is_caller) {
   const Poll poll{is_caller ? ask_caller : ask_run, &run};
   const double epoch_work = work_of(m) / static_cast<double>(m.epochs);
   std::vector<double> constant;
-  trainer.forget_kept();
+  if (m.given == nullptr) trainer.forget_kept();
   while (m.epochs > 0) {
-    const std::size_t all = trainer.steps_in_epoch(m.subset.of(m.data->x.rows), m.sampling);
-    const std::size_t steps = all - (trainer.state.in_epoch ? trainer.state.totals.steps : 0);
+    const std::size_t steps = steps_left(m);
     if (m.constant_rate && constant.size() < steps) constant.assign(steps, m.learning_rate);
     const double* const rates =
         m.constant_rate ? constant.data() : hooks.rates(hooks.context, m.number, steps);
     if (rates == nullptr) run.stop();
     if (run.stopped(is_caller, epoch_work)) break;
-    const auto began = std::chrono::steady_clock::now();
-    if (!trainer.run_epoch(*m.data, m.sampling, rates, poll, {}, m.subset)) {
+    EpochNumbers numbers;
+    if (!run_epoch(m, rates, poll, &numbers)) {
       if (trainer.divergence().happened) hooks.ended(hooks.context, m.number);
       break;
     }
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-    const double rate = steps == 0 ? 0.0 : rates[steps - 1];
-    hooks.record(hooks.context, m.number, {trainer.epoch_loss(), rate, took.count()});
+    if (steps > 0) numbers.learning_rate = rates[steps - 1];
+    hooks.record(hooks.context, m.number, numbers);
     --m.epochs;
+    if (given_run_ends(m, numbers)) m.epochs = 0;
     if (m.asks && hooks.epoch_end(hooks.context, m.number)) m.epochs = 0;
-    if (m.epochs == 0) {
-      trainer.keep_finite();
-      hooks.ended(hooks.context, m.number);
-    }
+    if (m.epochs == 0) end_member(m, run);
   }
-  trainer.release_memory();
+  if (m.given == nullptr) trainer.release_memory();
 }
 
 // Members that wait for their turn.

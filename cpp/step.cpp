@@ -22,6 +22,21 @@ constexpr std::size_t kTransposedWeights = std::size_t{1} << 17;
 // Data sets up to this size need no prefetching.
 constexpr std::size_t kCachedBytes = std::size_t{1} << 19;
 
+// For a loss that has levels: the slopes of the pinball loss above the target, then those below.
+template <class T>
+std::vector<T> slopes_of(const LossOptions& loss, std::size_t outputs) {
+  if (!info(loss.kind).has_levels) return {};
+  std::vector<T> slopes(2 * outputs);
+  for (std::size_t k = 0; k < outputs; ++k) {
+    const double level = loss.levels.empty()
+                             ? static_cast<double>(k + 1) / static_cast<double>(outputs + 1)
+                             : loss.levels[k];
+    slopes[k] = static_cast<T>(1.0 - level);
+    slopes[outputs + k] = static_cast<T>(level);
+  }
+  return slopes;
+}
+
 // Runs of more steps than this prepare something for all of them.
 constexpr std::size_t kManySteps = 3;
 
@@ -37,8 +52,10 @@ Step<T>::Step(Network<T>& net, Optimizer<T>& optimizer, const StepOptions& optio
   const FpEnvironment environment;
   const LossOptions& o = options_.loss;
   for (const double c : o.pos_weight) pos_weight_.push_back(static_cast<T>(c));
+  slopes_ = slopes_of<T>(o, net.outputs());
   loss_spec_ = {o.kind,
                 pos_weight_.empty() ? nullptr : pos_weight_.data(),
+                slopes_.data(),
                 static_cast<T>(o.parameter),
                 static_cast<T>(1.0 - o.parameter),
                 o.summed,

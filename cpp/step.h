@@ -38,6 +38,7 @@ namespace fastrelu {
 struct LossOptions {
   LossKind kind = LossKind::squared_error;
   std::vector<double> pos_weight;  // empty, or one for each output
+  std::vector<double> levels;      // one for each output; empty: evenly spaced
   double parameter = 0;            // of the losses that have one: huber's threshold, the quantile
   bool summed = false, clipped = false;  // LossSpec's
 };
@@ -149,6 +150,7 @@ class Step {
   Optimizer<T>& optimizer_;
   const StepOptions options_;
   std::vector<T> pos_weight_;
+  std::vector<T> slopes_;
   LossSpec<T> loss_spec_;
   Reducer<T> reducer_;
 

@@ -208,6 +208,24 @@ bool Trainer<T>::begin_epoch(const DataSet<T>& data, Sampling sampling, Subset s
 template <class T>
 bool Trainer<T>::count_step(const StepResult& r) {
   add_step(state.totals, r);
+  return is_finite_step(r);
+}
+
+template <class T>
+bool Trainer<T>::begin_ordered(const GivenOrder& order) {
+  if (!keep_before_run()) return false;
+  sampler_.begin_order(order);
+  return true;
+}
+
+template <class T>
+bool Trainer<T>::count_ordered_step(const StepResult& r, Totals& totals) {
+  add_step_by_rows(totals, r);
+  return is_finite_step(r);
+}
+
+template <class T>
+bool Trainer<T>::is_finite_step(const StepResult& r) {
   if (std::isfinite(r.loss)) return true;
   divergence_ = {true, optimizer_.progress.step, mean_loss(r)};
   return false;

@@ -92,6 +92,9 @@ class Trainer {
   bool begin_epoch(const DataSet<T>& data, Sampling sampling, Subset subset, const Sampler* like);
   Sampler& sampler() { return sampler_; }
   bool count_step(const StepResult& result);
+  // The same for an epoch in the caller's order (run_ordered).
+  bool begin_ordered(const GivenOrder& order);
+  bool count_ordered_step(const StepResult& result, Totals& totals);
   void end_epoch() { state.in_epoch = false; }
   // Goes back after such a step.
   void undo_divergence() { go_back(); }
@@ -130,6 +133,7 @@ class Trainer {
   bool run(const LoopOptions& options, Totals& totals);
   bool run_guarded(LoopOptions options, Totals& totals);
   bool keep_before_run();
+  bool is_finite_step(const StepResult& result);
   bool is_time_to_keep() const;
   void begin_sampling(const DataSet<T>& data, Sampling sampling, Subset subset,
                       const Sampler* like);

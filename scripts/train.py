@@ -5,7 +5,9 @@
 try:
     import click  # noqa: F401
 except ImportError:
-    raise SystemExit("train.py needs click: pip install 'fastrelu[train]'") from None
+    raise SystemExit(
+        "train.py needs more packages: pip install click rich scikit-learn pyarrow matplotlib"
+    ) from None
 
 from fastrelu.app.cli.train import train
 

@@ -161,6 +161,25 @@ Rows convert_rows(const py::handle& object, const char* name, std::size_t cols, 
   return rows;
 }
 
+bool is_column(const py::array& a, std::size_t rows) {
+  return (a.ndim() == 1 || (a.ndim() == 2 && a.shape(1) == 1)) &&
+         static_cast<std::size_t>(a.shape(0)) == rows;
+}
+
+// One target for each row, which all its outputs have.
+template <class T>
+TargetArray<T> repeated_target(const py::array& a, std::size_t rows, std::size_t outputs) {
+  const py::array one = contiguous<T>(a);
+  const T* const from = static_cast<const T*>(one.data());
+  py::array_t<T> values({static_cast<py::ssize_t>(rows), static_cast<py::ssize_t>(outputs)});
+  T* const to = values.mutable_data();
+  for (std::size_t r = 0; r < rows; ++r) std::fill_n(to + r * outputs, outputs, from[r]);
+  TargetArray<T> target;
+  target.view.values = to;
+  target.keep = values;
+  return target;
+}
+
 // Targets of the right shape and dtype that view_targets did not recognise.
 template <class T>
 TargetArray<T> convert_targets(const py::handle& object, std::size_t rows, std::size_t outputs,
@@ -182,11 +201,15 @@ TargetArray<T> convert_targets(const py::handle& object, std::size_t rows, std::
     target.keep = labels;
     return target;
   }
+  if (info(kind).has_levels && outputs > 1 && is_column(a, rows)) {
+    return repeated_target<T>(a, rows, outputs);
+  }
   const bool column = outputs == 1 && a.ndim() == 1;
   const bool matrix = a.ndim() == 2 && static_cast<std::size_t>(a.shape(1)) == outputs;
   if ((!column && !matrix) || static_cast<std::size_t>(a.shape(0)) != rows) {
     bad_value("y", "expected shape (" + n + ", " + k + ")" +
-                       (outputs == 1 ? " or (" + n + ",)" : "") + ", got " + shape_text(a));
+                       (outputs == 1 || info(kind).has_levels ? " or (" + n + ",)" : "") +
+                       ", got " + shape_text(a));
   }
   const py::array values = contiguous<T>(a);
   target.view.values = static_cast<const T*>(values.data());

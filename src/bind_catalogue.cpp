@@ -12,6 +12,7 @@ const char* name_of(Link link) {
     case Link::softmax: return "softmax";
     case Link::logistic: return "logistic";
     case Link::log: return "log";
+    case Link::ordered: return "ordered";
   }
   return "";
 }
@@ -20,6 +21,7 @@ const char* name_of(Task task) {
     case Task::regression: return "regression";
     case Task::classification: return "classification";
     case Task::multilabel: return "multilabel";
+    case Task::quantiles: return "quantiles";
   }
   return "";
 }
@@ -52,6 +54,7 @@ py::object as_python(const LossInfo& loss) {
                   py::arg("averaged") = loss.over_outputs == OverOutputs::mean,
                   py::arg("least_outputs") = loss.least_outputs,
                   py::arg("has_pos_weight") = loss.has_pos_weight,
+                  py::arg("has_levels") = loss.has_levels,
                   py::arg("parameter") = as_python(loss.parameter));
 }
 py::object as_python(const ActivationInfo& activation) {

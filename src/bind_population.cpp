@@ -7,6 +7,7 @@
 #include <map>
 
 #include "population.h"
+#include "py_given_epochs.h"
 #include "py_trainer.h"
 
 namespace fastrelu::python {
@@ -29,6 +30,14 @@ struct Member {
         asks(given["asks"].cast<bool>()),
         sampling(parse_sampling(given["sampling"].cast<std::string>())) {
     if (sampling == Sampling::blocks) throw py::value_error("sampling: expected no blocks");
+    if (!given["given"].is_none()) {
+      PyGivenEpochs& of_caller = given["given"].cast<PyGivenEpochs&>();
+      if (of_caller.most_row >= data->rows) {
+        throw py::value_error("rows: expected those of the data, got " +
+                              std::to_string(of_caller.most_row));
+      }
+      given_epochs = of_caller.core.get();
+    }
     if (!given["rows"].is_none()) {
       const py::object rows = given["rows"];
       auto found = orders.find(rows.ptr());
@@ -53,6 +62,7 @@ struct Member {
     m.constant_rate = py::isinstance<py::float_>(rates);
     if (m.constant_rate) m.learning_rate = rates.cast<double>();
     m.asks = asks;
+    m.given = given_epochs;
     return m;
   }
 
@@ -64,6 +74,7 @@ struct Member {
   py::array_t<double, py::array::c_style> next_rates;
   Order order;
   Subset subset;
+  GivenEpochs* given_epochs = nullptr;
   std::size_t number, epochs;
   bool asks;
   Sampling sampling;
@@ -137,8 +148,8 @@ struct Calls {
   }
 };
 
-// -> whether all members have ended. `numbers` gets an array (epochs, 3) of each member, also where
-// this raises: loss, learning rate, seconds.
+// -> whether all members have ended. `numbers` gets an array (epochs, 4) of each member, also where
+// this raises: loss, learning rate, seconds, penalty.
 bool run(const py::list& given, const py::object& epoch_end, const py::object& on_poll,
          py::list numbers) {
   const FpEnvironment environment;
@@ -172,12 +183,13 @@ bool run(const py::list& given, const py::object& epoch_end, const py::object& o
   }
   for (const Member& member : calls.members) {
     const auto epochs = static_cast<py::ssize_t>(member.numbers.size());
-    py::array_t<double> array({epochs, py::ssize_t{3}});
+    py::array_t<double> array({epochs, py::ssize_t{4}});
     for (py::ssize_t e = 0; e < epochs; ++e) {
       const EpochNumbers& n = member.numbers[static_cast<std::size_t>(e)];
       array.mutable_at(e, 0) = n.loss;
       array.mutable_at(e, 1) = n.learning_rate;
       array.mutable_at(e, 2) = n.seconds;
+      array.mutable_at(e, 3) = n.penalty;
     }
     numbers.append(array);
   }

@@ -45,6 +45,12 @@ std::unique_ptr<PyTrainer> make_trainer(const py::object& network, const py::dic
   options.n_shards = o["n_shards"].cast<std::size_t>();
   options.seed = o["seed"].cast<std::uint64_t>();
   options.clip_norm = o["clip_norm"].cast<double>();
+  if (o.contains("levels")) {
+    options.loss.levels = o["levels"].cast<std::vector<double>>();
+    if (options.loss.levels.size() != outputs) {
+      throw py::value_error("levels: expected one for each output");
+    }
+  }
   if (o.contains("loss_parameter")) options.loss.parameter = o["loss_parameter"].cast<double>();
   if (o.contains("summed")) options.loss.summed = o["summed"].cast<bool>();
   if (o.contains("clipped")) options.loss.clipped = o["clipped"].cast<bool>();

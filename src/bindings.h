@@ -27,6 +27,7 @@ void bind_bounds(py::module_& m);
 void bind_catalogue(py::module_& m);
 void bind_kernels(py::module_& m);
 void bind_network(py::module_& m);
+void bind_given_epochs(py::module_& m);
 void bind_optimum(py::module_& m);
 void bind_population(py::module_& m);
 void bind_segment(py::module_& m);

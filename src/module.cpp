@@ -27,6 +27,7 @@ PYBIND11_MODULE(_core, m) {
   fastrelu::python::bind_study(m);
   fastrelu::python::bind_threads(m);
   fastrelu::python::bind_trainer(m);
+  fastrelu::python::bind_given_epochs(m);
   fastrelu::python::bind_population(m);
   fastrelu::python::bind_row_derivatives(m);
   fastrelu::python::bind_fast_calls(m);

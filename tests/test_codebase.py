@@ -142,7 +142,7 @@ FLOORS = (
     {"sparse"},
     {"predict", "reducer"},
     {"sampler", "step"},
-    {"loop", "row_derivatives"},
+    {"given_epochs", "loop", "row_derivatives"},
     {"trainer"},
     {"population_member", "study"},
     {"member_lanes"},

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastrelu.conformal import ClassSets, CrossIntervals, SplitIntervals, rank
+from fastrelu.conformal import ClassSets, CrossIntervals, QuantileIntervals, SplitIntervals, rank
 
 
 @given(n=st.integers(1, 10_000), hundredths=st.integers(1, 99))
@@ -66,6 +66,38 @@ def test_coverage_over_splits(table: str, normalised: bool) -> None:
     assert np.mean(hits) == pytest.approx(0.9, abs=0.02)
     if normalised and table == "noise that grows":
         assert np.std(high - low) > 0.5  # wide where the noise is
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("factor", [0.2, 1.0, 4.0])  # too narrow, about right, too wide
+def test_coverage_of_quantile_intervals(table: str, factor: float) -> None:
+    rng = np.random.default_rng(4)
+    hits = []
+    for _ in range(200):
+        x = rng.normal(size=200)
+        y = 2 * x + TABLES[table](rng, x)
+        half = factor * (0.2 + np.abs(x))
+        quantiles = np.stack([2 * x - half, 2 * x, 2 * x + half], axis=1)
+        split = QuantileIntervals(quantiles[:100], y[:100])
+        low, high = split.intervals(quantiles[100:], 0.9).T
+        hits.append(np.mean((low <= y[100:]) & (y[100:] <= high)))
+        scores = np.maximum(quantiles[:100, 0] - y[:100], y[:100] - quantiles[:100, 2])
+        margin = np.partition(scores, rank(100, 0.9) - 1)[rank(100, 0.9) - 1]
+        wide = half[100:] > -margin
+        assert np.allclose((high - low)[wide], (2 * half[100:] + 2 * margin)[wide])
+        assert (high >= low).all()
+    assert np.mean(hits) == pytest.approx(0.9, abs=0.02)
+
+
+def test_quantile_intervals_of_few_rows_and_bad_ones() -> None:
+    few = QuantileIntervals(np.zeros((8, 2)), np.ones(8))
+    assert np.isinf(few.intervals([[0.0, 1.0]], 0.9)).all()
+    narrow = QuantileIntervals(np.tile([-9.0, 9.0], (9, 1)), np.zeros(9))
+    assert narrow.intervals([[0.0, 4.0]], 0.9).tolist() == [[2.0, 2.0]]  # empty: its middle
+    with pytest.raises(ValueError, match="predicted: expected a lower"):
+        QuantileIntervals(np.zeros((9, 1)), np.zeros(9))
+    with pytest.raises(ValueError, match="y: expected shape"):
+        QuantileIntervals(np.zeros((9, 2)), np.zeros(8))
 
 
 @pytest.mark.parametrize("table", TABLES)

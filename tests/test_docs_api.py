@@ -28,6 +28,13 @@ CLASSES = {
 }
 
 
+def module_of(section):
+    """The module of a section; the test is skipped where that needs torch, which is not there."""
+    if section == "fastrelu.torch":
+        pytest.importorskip("torch")
+    return importlib.import_module(section)
+
+
 def names_of(module):
     """The public names of a module, but for modules, which have sections of their own."""
     names = set(module.__all__) | (set(fastrelu._MODULES) if module is fastrelu else set())
@@ -44,22 +51,24 @@ def members_of(thing):
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_the_page_lists_the_names_of_a_module(section):
-    listed, there = set(SECTIONS[section]), names_of(importlib.import_module(section))
+    listed, there = set(SECTIONS[section]), names_of(module_of(section))
     assert listed == there, f"too many: {listed - there}, missing: {there - listed}"
 
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_the_page_lists_the_methods_and_properties_of_a_class(section):
-    module = importlib.import_module(section)
+    module = module_of(section)
     for name, text in SECTIONS[section].items():
         listed = set(re.findall(r"`(\w+)`", text.partition("Methods and properties: ")[2]))
         assert listed == members_of(getattr(module, name)), name
 
 
 def test_every_public_module_has_a_section_or_its_names_are_in_another():
+    there = {module.__name__ for module in public_modules()}
     listed = [
         getattr(importlib.import_module(section), name)
         for section, names in SECTIONS.items()
+        if section in there or section != "fastrelu.torch"
         for name in names
     ]
     for module in public_modules():
@@ -69,7 +78,10 @@ def test_every_public_module_has_a_section_or_its_names_are_in_another():
 
 
 def test_names_that_are_imported_with_a_star_are_there():
+    there = {module.__name__ for module in public_modules()}
     for section in SECTIONS:
+        if section == "fastrelu.torch" and section not in there:
+            continue
         module = importlib.import_module(section)
         assert len(module.__all__) == len(set(module.__all__))
         for name in module.__all__:

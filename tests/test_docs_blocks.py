@@ -62,11 +62,19 @@ def a_loop():
     }
 
 
+def exchange_modules():
+    """Nothing, but the page needs these."""
+    for name in ("onnx", "skl2onnx", "casadi"):
+        pytest.importorskip(name)
+    return {}
+
+
 GIVEN = {
     "README.md": lambda: finished_run("run"),
     "docs/training.md": lambda: finished_run("run"),
     "docs/report.md": lambda: finished_run("DIR"),
     "docs/loops.md": a_loop,
+    "docs/exchange.md": exchange_modules,
     "docs/training-sources.md": rows_of_all_kinds,
 }
 
@@ -87,3 +95,11 @@ def test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch):
 
 def test_every_page_with_something_given_is_there():
     assert set(GIVEN) <= set(PAGES)
+
+
+@pytest.mark.parametrize("folder", ["python", "docs", "scripts", "examples", "README.md"])
+def test_nobody_is_told_to_install_a_name_that_is_not_published(folder):
+    paths = [ROOT / folder] if (ROOT / folder).is_file() else sorted((ROOT / folder).rglob("*"))
+    texts = {p: p.read_text(encoding="utf-8") for p in paths if p.suffix in (".py", ".md")}
+    told = re.compile(r"pip3? install (-\w+ )*['\"]?fastrelu")
+    assert not [str(path) for path, text in texts.items() if told.search(text)]

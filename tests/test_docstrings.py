@@ -18,6 +18,14 @@ import pytest
 
 import fastrelu
 
+#: Words in an example, and the module of an extra without which it does not run.
+NEEDED = {
+    r"import torch\b": "torch",
+    r"import jax\b": "jax",
+    "skl2onnx": "skl2onnx",
+    "onnx": "onnx",
+    "casadi": "casadi",
+}
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -96,6 +104,10 @@ def test_an_example_prints_what_it_says(name, tmp_path, monkeypatch, plots):
     said = []
     runner = doctest.DocTestRunner(optionflags=FLAGS, verbose=False)
     example = EXAMPLES[name]
+    source = "".join(e.source for e in example.examples)
+    for word, module in NEEDED.items():
+        if re.search(word, source):
+            pytest.importorskip(module)
     example.globs = {"np": np, "fastrelu": fastrelu}
     with np.printoptions(**np.get_printoptions() | {"precision": 8, "suppress": False}):
         runner.run(example, out=said.append)

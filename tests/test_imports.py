@@ -10,29 +10,23 @@ import pytest
 
 import fastrelu
 
-TRAINER = {
-    "_arguments", "_catalogue", "_core", "checkpoint", "data_set", "divergence", "epoch",
-    "exact",
-    "exact.methods", "exact.optimum_methods", "gradients", "history", "links", "row_derivatives",
-    "loss", "losses", "network", "optimizers", "trainer",
+NETWORK = {
+    "_arguments", "_catalogue", "_core", "exact", "exact.methods",
+    "exact.optimum_methods", "exchange", "exchange.methods", "gradients", "loss", "losses",
+    "network", "optimizers", "row_derivatives",
+}  # fmt: skip
+TRAINER = NETWORK | {
+    "checkpoint", "data_set", "divergence", "epoch", "history", "links", "trainer",
 }  # fmt: skip
 LOADED = {
     "": {"_core"},
     "fastrelu.relu": {"_core", "functional"},
     "fastrelu.get_num_threads()": {"_arguments", "_config", "_core"},
-    "fastrelu.Network([2, 1])([1.0, 2.0])": {
-        "_arguments", "_catalogue", "_core", "exact", "exact.methods",
-        "exact.optimum_methods", "gradients", "loss",
-        "losses", "network", "optimizers", "row_derivatives",
-    },
+    "fastrelu.Network([2, 1])([1.0, 2.0])": NETWORK,
     "fastrelu.Trainer(fastrelu.Network([2, 1])).fit([[1.0, 2.0]], [3.0], 2)": TRAINER,
     "fastrelu.schedules.cosine(0.1, 9)": {"_arguments", "_core", "schedules"},
-    "fastrelu.load": {
-        "_arguments", "_catalogue", "_core", "exact", "exact.methods",
-        "exact.optimum_methods", "gradients", "loss",
-        "losses", "model_file", "network", "optimizers", "row_derivatives", "whole_files",
-    },
-}  # fmt: skip
+    "fastrelu.load": NETWORK | {"model_file", "whole_files"},
+}
 
 EXTRAS = {
     "plot", "training", "mlp", "MLPClassifier", "MLPRegressor", "TabularClassifier",
@@ -57,7 +51,7 @@ def test_each_name_loads_what_it_needs(expression):
 
 
 EXTRAS = {
-    "plot", "training", "mlp", "MLPClassifier", "MLPRegressor", "PopulationSearchCV",
+    "plot", "training", "mlp", "torch", "MLPClassifier", "MLPRegressor", "PopulationSearchCV",
 }  # fmt: skip
 
 

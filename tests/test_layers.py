@@ -15,7 +15,8 @@ if not ROOT.is_dir():
 ROOMS = [
     {"errors", "printable", "described"}, {"kinds"}, {"usual"}, {"settings"}, {"data"},
     {"preprocess"}, {"tabular"},
-    {"metrics", "ensemble", "model", "table_model", "run_folder"}, {"report"}, {"run"}, {"cli"},
+    {"metrics", "ensemble", "model", "table_model", "run_folder", "export"}, {"report"}, {"run"},
+    {"cli"},
 ]  # fmt: skip
 
 

@@ -412,7 +412,7 @@ def test_import_without_scikit_learn():
         "except ImportError as e: print(e)\n"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.strip().endswith("pip install 'fastrelu[sklearn]'")
+    assert out.stdout.strip().endswith("pip install scikit-learn")
 
 
 def test_importing_fastrelu_imports_neither_scikit_learn_nor_scipy():

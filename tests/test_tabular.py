@@ -126,7 +126,11 @@ def test_what_training_has_not_seen(fitted):
     model, frame = fitted
     far, end = frame.copy(), frame.copy()
     far["size"], end["size"] = 1e250, frame["size"].max()
-    assert (model.predict_proba(far) == model.predict_proba(end)).all()
+    with pytest.warns(UserWarning, match="column 'size': 240 values beyond the training range"):
+        found = model.predict_proba(far)
+    assert (found == model.predict_proba(end)).all()
+    with pytest.warns(UserWarning, match="X: column 'since': 1 values beyond the training range"):
+        model.predict(frame.assign(since=[pd.Timestamp("1815-06-18"), *frame["since"][1:]]))
     new, none = frame.copy(), frame.copy()
     new["colour"], none["colour"] = "a new one", "another"
     assert (model.predict_proba(new) == model.predict_proba(none)).all()
@@ -182,6 +186,41 @@ def test_noise_gets_the_shares(n_classes, rows, seed):
     target = rng.normal(size=len(X))
     regressor = fastrelu.TabularRegressor("fast", random_state=0).fit(X[:rows], target[:rows])
     assert regressor.score(X[rows:], target[rows:]) > -0.02
+
+
+def test_a_weak_signal_costs_nothing():
+    excess = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        rows, columns = [(60, 20), (200, 5)][seed % 2]
+        X = rng.normal(size=(rows + 4000, columns))
+        y = 0.1 * np.abs(X[:, 0]) + rng.standard_t(4, size=len(X))
+        new = y[rows:]
+        model = fastrelu.TabularRegressor(random_state=0).fit(X[:rows], y[:rows])
+        constant = np.mean((new - y[:rows].mean()) ** 2)
+        excess.append(np.mean((new - model.predict(X[rows:])) ** 2) / constant)
+        labels = np.digitize(y, [0.5, 1.5][: 1 + seed // 2 % 2])
+        classifier = fastrelu.TabularClassifier(random_state=0).fit(X[:rows], labels[:rows])
+        shares = np.bincount(labels[:rows], minlength=len(classifier.classes_)) / rows
+        losses = [
+            log_loss(labels[rows:], p, labels=classifier.classes_)
+            for p in (classifier.predict_proba(X[rows:]), np.tile(shares, (4000, 1)))
+        ]
+        excess.append(losses[0] / losses[1])
+    assert np.mean(excess) < 1.005
+    assert max(excess) < 1.03  # 60 rows can look as if they said something
+
+
+def test_values_a_little_outside_are_not_warned_of():
+    X = np.arange(20.0)[:, None]
+    model = fastrelu.TabularRegressor("fast", random_state=0).fit(X, X[:, 0])
+    inside, beyond = [[-57.0], [76.0], [np.nan]], [[-57.1], [76.1], [1e308]]
+    model.predict(inside)
+    with pytest.warns(UserWarning, match="X: column 'x0': 3 values beyond") as told:
+        found = model.predict(beyond)
+    assert len(told) == 1
+    assert (found[:2] == model.predict(inside)[:2]).all()
+    assert found[2] == model.predict([[19.0]])[0]
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
@@ -266,7 +305,7 @@ def trial_of(outputs):
 def test_shrinkage_keeps_what_is_sure():
     rng = np.random.default_rng(0)
     y = rng.normal(size=(500, 1))
-    problem = train.Problem("squared_error", y, None, np.zeros(1))
+    problem = train.Problem(fastrelu.losses.SquaredError(), y, None, np.zeros(1))
     assert train.shrink(problem, trial_of(y)) > 0.97
     assert train.shrink(problem, trial_of(rng.normal(size=(500, 1)))) == 0.0
     assert 0.4 < train.shrink(problem, trial_of(2 * y)) <= 0.5  # twice too far

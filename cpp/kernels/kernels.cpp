@@ -57,6 +57,7 @@ constexpr KernelTable<T> kTable = {
     few_rows_transpose<T>,
     Simd<T>::kLanes,
     lanes_step<T>,
+    lanes_squares<T>,
     update<T>,
     add<T>,
     multiply<T>,

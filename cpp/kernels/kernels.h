@@ -248,6 +248,7 @@ struct KernelTable {
   void (*few_rows_transpose)(const FewRowsForward<T>&, T* out);
   std::size_t lanes;  // of a vector: networks that take a step at once
   void (*lanes_step)(const LanesStep<T>&);
+  void (*lanes_squares)(const LanesStep<T>&, double* sums);  // of each lane's weights
   // One update of n parameters with their state; g is only read. `is_weight` false leaves out the
   // weight decay.
   void (*update)(const UpdateArgs<T>&, bool is_weight, T* w, const T* g, StateArrays<T> state,

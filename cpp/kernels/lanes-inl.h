@@ -179,6 +179,62 @@ FASTRELU_INLINE void lanes_block(const LanesBlock<T>& b, const LanesPlaces<T>& p
   }
 }
 
+// N outputs' chains of squares over the inputs, of the lanes at `w`; each output is then added to
+// the layer's sum, where it is one of the lane's.
+template <class T, std::size_t N>
+FASTRELU_INLINE void lanes_output_squares(const T* w, std::size_t stride, const LanesLayer& layer,
+                                          Simd<double>::V fan_in, Simd<double>::V outputs,
+                                          Simd<double>::V* of_layer) {
+  using D = Simd<double>;
+  D::V acc[N] = {};
+  for (std::size_t i = 0; i < layer.fan_in; ++i, w += stride) {
+    const D::M open = D::set1(static_cast<double>(i)) < fan_in;
+    static_for<N>([&](auto o) __attribute__((always_inline)) {
+      const D::V x = widen(w + o * Simd<T>::kLanes);
+      const D::V next = D::fma(x, x, acc[o]);
+      acc[o] = open ? next : acc[o];
+    });
+  }
+  static_for<N>([&](auto o) __attribute__((always_inline)) {
+    const D::V sum = *of_layer + acc[o];
+    *of_layer = D::set1(static_cast<double>(o)) < outputs ? sum : *of_layer;
+  });
+}
+
+// The float64 sums of squares of each lane's weights: column by column, then the columns, then the
+// layers.
+template <class T>
+void lanes_squares(const LanesStep<T>& f, double* sums) {
+  using D = Simd<double>;
+  constexpr std::size_t L = Simd<T>::kLanes;
+  for (std::size_t l = 0; l < L; l += D::kLanes) {
+    D::V total = D::zero();
+    for (std::size_t k = 0; k < f.layer_count; ++k) {
+      const LanesLayer& layer = f.layers[k];
+      const D::V fan_in = widen(f.widths + k * L + l);
+      const D::V fan_out = widen(f.widths + (k + 1) * L + l);
+      D::V of_layer = D::zero();
+      for (std::size_t block = 0; block < LanesWeights<T>::count(layer); ++block) {
+        const LanesWeights<T> w(layer, block);
+        const T* const at = f.parameters + w.offset * L + l;
+        const auto left = [&](std::size_t o) {
+          return fan_out - D::set1(static_cast<double>(w.first_output + o));
+        };
+        if (w.width == kLanesOutputs) {
+          lanes_output_squares<T, kLanesOutputs>(at, w.width * L, layer, fan_in, left(0),
+                                                 &of_layer);
+          continue;
+        }
+        for (std::size_t o = 0; o < w.width; ++o) {
+          lanes_output_squares<T, 1>(at + o * L, w.width * L, layer, fan_in, left(o), &of_layer);
+        }
+      }
+      total = total + of_layer;
+    }
+    D::store(sums + l, total);
+  }
+}
+
 template <class T>
 void lanes_step(const LanesStep<T>& f) {
   const LanesPlaces<T> places(f);

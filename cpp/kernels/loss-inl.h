@@ -80,6 +80,48 @@ struct LossBlock {
                                                            : r; });
   }
 
+  // The output that is a quantile itself; each other one says how far its own lies beyond the next.
+  FASTRELU_INLINE std::size_t middle() const { return (outputs - 1) / 2; }
+  static FASTRELU_INLINE V magnitude(V x) { return S::zero() > x ? -x : x; }
+  // g = the quantiles: a rounded sum with a number >= 0 is no less than the other summand.
+  FASTRELU_INLINE void ordered() {
+    const std::size_t m = middle();
+    V q = output(m);
+    for (std::size_t k = m + 1; k < outputs; ++k) {
+      const V x = output(k);
+      put(k, k == m + 1 ? q + magnitude(x) : gradient(k - 1) + magnitude(x));
+    }
+    for (std::size_t k = m; k-- > 0;) {
+      const V x = output(k);
+      put(k, k + 1 == m ? q - magnitude(x) : gradient(k + 1) - magnitude(x));
+    }
+    put(m, q);
+  }
+  FASTRELU_INLINE V quantiles() {
+    const std::size_t m = middle();
+    for (std::size_t k = 0; k < outputs; ++k) S::store(e + k * L, output(k));
+    ordered();
+    V acc = S::zero();
+    for (std::size_t k = 0; k < outputs; ++k) {
+      const V above = S::set1(spec.slopes[k]), below = S::set1(spec.slopes[outputs + k]);
+      const V r = gradient(k) - target(k);
+      acc = acc + (r > S::zero() ? above * r : -(below * r));
+      put(k, r > S::zero() ? above : S::zero() > r ? -below : r);
+    }
+    // What moves a quantile moves all those beyond it.
+    for (std::size_t k = outputs; --k > m;) {
+      const V g = gradient(k), x = S::load(e + k * L);
+      put(k - 1, gradient(k - 1) + g);
+      put(k, S::zero() > x ? -g : g);
+    }
+    for (std::size_t k = 0; k < m; ++k) {
+      const V g = gradient(k), x = S::load(e + k * L);
+      put(k + 1, gradient(k + 1) + g);
+      put(k, S::zero() > x ? g : -g);
+    }
+    return averaged(acc);
+  }
+
   // e = exp(z - max), g = z - max; returns the sum of e.
   FASTRELU_INLINE V softmax_terms() {
     V m = output(0);
@@ -206,6 +248,7 @@ struct LossBlock {
       case LossKind::quantile: return pinball(S::set1(spec.complement), S::set1(spec.parameter));
       case LossKind::gamma: return gamma();
       case LossKind::tweedie: return tweedie();
+      case LossKind::quantiles: return quantiles();
     }
     return S::zero();
   }
@@ -222,6 +265,7 @@ struct LossBlock {
       case Link::logistic:
         return each_output([](V x) { return logistic<T>(x, exp_minus_abs<T>(x)); });
       case Link::log: return each_output([](V x) { return vexp<T>(x); });
+      case Link::ordered: return ordered();
     }
   }
 };

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from fastrelu.ensemble import Ensemble
     from fastrelu.exact.maximum import maximum, minimum
     from fastrelu.exact.piecewise import PiecewiseLinear
+    from fastrelu.exchange.jax_trees import from_jax
+    from fastrelu.exchange.onnx_read import from_onnx
+    from fastrelu.exchange.torch_modules import from_torch
     from fastrelu.functional import linear_relu, relu, relu_backward
     from fastrelu.history import EpochRecord, History
     from fastrelu.mlp import MLPClassifier as MLPClassifier
@@ -60,6 +63,9 @@ _MODULES = {
     **dict.fromkeys(("Ensemble",), "ensemble"),
     **dict.fromkeys(("maximum", "minimum"), "exact.maximum"),
     **dict.fromkeys(("PiecewiseLinear",), "exact.piecewise"),
+    **dict.fromkeys(("from_jax",), "exchange.jax_trees"),
+    **dict.fromkeys(("from_onnx",), "exchange.onnx_read"),
+    **dict.fromkeys(("from_torch",), "exchange.torch_modules"),
     **dict.fromkeys(("linear_relu", "relu", "relu_backward"), "functional"),
     **dict.fromkeys(("EpochRecord", "History"), "history"),
     **dict.fromkeys(("MLPClassifier", "MLPRegressor", "PopulationSearchCV"), "mlp"),
@@ -74,8 +80,8 @@ _SUBMODULES = (
     "checkpoint", "conformal", "convergence", "data_set", "divergence", "ensemble", "epoch",
     "exact", "functional", "history", "losses", "metrics",
     "mlp", "model_file", "network", "optimizers", "plot", "population",
-    "random", "reference", "schedules", "selftest", "standardize", "tabular",
-    "trainer", "training", "whole_files",
+    "quantiles", "random", "reference", "schedules", "selftest", "standardize", "tabular",
+    "torch", "trainer", "training", "whole_files",
 )  # fmt: skip
 
 __all__ = [
@@ -98,6 +104,9 @@ __all__ = [
     "Population",
     "Trainer",
     "__version__",
+    "from_jax",
+    "from_onnx",
+    "from_torch",
     "get_isa",
     "get_num_threads",
     "linear_relu",
@@ -128,7 +137,7 @@ def __getattr__(name: str) -> Any:
             importlib.import_module("sklearn")
         except ImportError as error:
             raise ImportError(
-                f"fastrelu.{name} needs scikit-learn: pip install 'fastrelu[sklearn]'"
+                f"fastrelu.{name} needs scikit-learn: pip install scikit-learn"
             ) from error
     value = getattr(importlib.import_module(f"fastrelu.{_MODULES[name]}"), name)
     globals()[name] = value

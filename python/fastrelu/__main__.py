@@ -10,7 +10,10 @@ def main() -> None:
         try:
             import click  # noqa: F401
         except ImportError:
-            sys.exit("the command fastrelu needs click: pip install 'fastrelu[train]'")
+            sys.exit(
+                "the command fastrelu needs more packages: "
+                "pip install click rich scikit-learn pyarrow matplotlib"
+            )
         from fastrelu.app.cli import main as command
 
         command(prog_name="fastrelu")

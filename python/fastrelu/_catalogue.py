@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from fastrelu import _core
 from fastrelu._arguments import real_number
 
-Task = Literal["regression", "classification", "multilabel"]
-Link = Literal["identity", "softmax", "logistic", "log"]
+Task = Literal["regression", "classification", "multilabel", "quantiles"]
+Link = Literal["identity", "softmax", "logistic", "log", "ordered"]
 MetricName = Literal["r2", "accuracy", "d2"]
 Class = TypeVar("Class", bound=type)
 
@@ -66,10 +66,11 @@ class LossInfo:
     Attributes
     ----------
     name : str
-    task : {"regression", "classification", "multilabel"}
-        Numbers, one of several classes, or any of several are predicted.
-    link : {"identity", "softmax", "logistic", "log"}
-        Predictions are the inverse link of the outputs; softmax and logistic name that inverse.
+    task : {"regression", "classification", "multilabel", "quantiles"}
+        Numbers, one of several classes, any of several, or quantiles of one number are predicted.
+    link : {"identity", "softmax", "logistic", "log", "ordered"}
+        Predictions are the inverse link of the outputs; softmax, logistic and ordered name that
+        inverse.
     domain : Domain
         What the targets may be.
     metric : {"r2", "accuracy", "d2"}
@@ -80,6 +81,8 @@ class LossInfo:
         What a network must have.
     has_pos_weight : bool
         Whether the positive part of each output's loss may have a factor.
+    has_levels : bool
+        Whether each output has a level, a probability.
     parameter : Parameter or None
     """
 
@@ -91,6 +94,7 @@ class LossInfo:
     averaged: bool
     least_outputs: int
     has_pos_weight: bool
+    has_levels: bool
     parameter: Parameter | None
 
 
@@ -149,6 +153,22 @@ LOSSES: dict[str, LossInfo] = {row["name"]: _loss_info(row) for row in _tables["
 ACTIVATIONS: dict[str, ActivationInfo] = {
     row["name"]: ActivationInfo(**row) for row in _tables["activations"]
 }
+
+
+def hidden_activations(activation: str | Sequence[str], hidden: int) -> list[str]:
+    """Return the activation of each of so many hidden layers, given as one name or as a list."""
+    names = [activation] * hidden if isinstance(activation, str) else list(activation)
+    for name in [activation] if isinstance(activation, str) else names:
+        if name not in ACTIVATIONS:
+            raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {name!r}")
+    if len(names) != hidden:
+        raise ValueError(
+            "activation: expected one name, or a list of one for each hidden layer "
+            f"({hidden} in all), got {names}"
+        )
+    return names
+
+
 OPTIMIZERS: dict[str, OptimizerInfo] = {
     row["name"]: OptimizerInfo(
         **row | {"numbers": {each["name"]: Parameter(**each) for each in row["numbers"]}}

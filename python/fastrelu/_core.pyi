@@ -220,6 +220,23 @@ class Trainer:
         check_finite: bool,
     ) -> NDArray[Any]: ...
 
+class GivenEpochs:
+    def __init__(
+        self,
+        rows: NDArray[np.int64],
+        bit_generator: Any,
+        batch_size: int,
+        alpha: float,
+        divisor: float,
+    ) -> None: ...
+    def watch(
+        self, tolerance: float, patience: int, best: float, waited: int, seconds: float
+    ) -> None: ...
+    @property
+    def watched(self) -> tuple[float, int]: ...
+    def shuffled(self) -> NDArray[np.int64]: ...
+    def move(self, rows: int) -> None: ...
+
 def run_population(
     members: list[dict[str, Any]],
     epoch_end: Callable[[int, float, float, float], bool],

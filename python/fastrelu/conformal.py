@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastrelu._arguments import real_number, reals
 
-__all__ = ["ClassSets", "CrossIntervals", "SplitIntervals", "rank"]
+__all__ = ["ClassSets", "CrossIntervals", "QuantileIntervals", "SplitIntervals", "rank"]
 
 Array = NDArray[np.float64]
 
@@ -152,6 +152,83 @@ class SplitIntervals:
         else:
             margins = margin * np.maximum(_columns("scale", scale, centre.shape), self._least)
         return _ends(centre - margins, centre + margins)
+
+
+class QuantileIntervals:
+    """Intervals between predicted quantiles, widened or narrowed by calibration rows.
+
+    A row's score is how far its target lies outside the predicted interval, below 0 inside:
+    max(low - y, y - high). All ends move by the score of `rank`, so that intervals are as wide as
+    the quantiles say, and hold as often as they should (conformalised quantile regression).
+
+    Parameters
+    ----------
+    predicted : array_like, (n, 2) or more columns
+        Quantiles predicted for the calibration rows; the first and the last column are the ends.
+    y : array_like, (n,) or (n, 1)
+        Their targets.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the shapes do not fit, or a number is not finite.
+
+    References
+    ----------
+    Romano, Patterson and Candes (2019), Conformalized quantile regression.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import conformal
+    >>> y = np.arange(19.0)
+    >>> split = conformal.QuantileIntervals(np.tile([4.0, 14.0], (19, 1)), y)
+    >>> split.intervals([[5.0, 6.0]], 0.9).tolist()
+    [[1.0, 10.0]]
+    """
+
+    def __init__(self, predicted: ArrayLike, y: ArrayLike) -> None:
+        low, high = _outer("predicted", predicted)
+        target = _columns("y", y, (len(low), 1))[:, 0]
+        self._scores = np.sort(np.maximum(low - target, target - high))
+
+    def intervals(self, predicted: ArrayLike, coverage: float = 0.9) -> Array:
+        """Return the intervals of new rows.
+
+        Parameters
+        ----------
+        predicted : array_like, (m, 2) or more columns
+            Quantiles predicted for them, of the levels of the calibration.
+        coverage : float
+            The probability that each interval holds its target, in (0, 1).
+
+        Returns
+        -------
+        ndarray of float64, (m, 2)
+            Lower and upper ends. Where a narrowed interval would be empty, both are its middle.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import conformal
+        >>> split = conformal.QuantileIntervals(np.zeros((9, 2)), np.arange(9.0))
+        >>> split.intervals([[1.0, 2.0]], 0.9).tolist()
+        [[-7.0, 10.0]]
+        """
+        k = rank(len(self._scores), coverage)
+        low, high = _outer("predicted", predicted)
+        if k > len(self._scores):
+            return np.tile([-np.inf, np.inf], (len(low), 1))
+        margin, middle = self._scores[k - 1], 0.5 * low + 0.5 * high
+        ends = np.stack([low - margin, high + margin], axis=1)
+        empty = ends[:, 0] > ends[:, 1]
+        ends[empty] = middle[empty, None]
+        return ends
 
 
 class CrossIntervals:
@@ -346,6 +423,14 @@ def _columns(name: str, values: ArrayLike, shape: tuple[int, ...] | None = None)
         expected = "(n, outputs), n >= 1" if shape is None else str(shape)
         raise ValueError(f"{name}: expected shape {expected}, got {np.shape(values)}")
     return array
+
+
+def _outer(name: str, predicted: ArrayLike) -> tuple[Array, Array]:
+    """Return the first and the last column of quantiles."""
+    quantiles = _columns(name, predicted)
+    if quantiles.shape[1] < 2:
+        raise ValueError(f"{name}: expected a lower and an upper quantile, got one column")
+    return quantiles[:, 0], quantiles[:, -1]
 
 
 def _ends(low: Array, high: Array) -> Array:

@@ -99,7 +99,7 @@ class DataSet:
         >>> data.metric(trainer.loss)([[0.0], [1.0]])  # R2 of outputs without an error
         1.0
         """
-        if self._metric is None:
+        if self._metric is None or self._metric.loss != loss:
             self._metric = Metric(loss, self._y, self._sample_weight)
         return self._metric
 

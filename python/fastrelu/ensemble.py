@@ -20,7 +20,8 @@ __all__ = ["Ensemble"]
 
 FORMAT = "fastrelu.ensemble"  # the format that the files name
 #: What files call the links.
-LINKS = {"identity": "identity", "softmax": "softmax", "logistic": "logistic", "log": "exp"}
+LINKS = {"identity": "identity", "softmax": "softmax", "logistic": "logistic", "log": "exp",
+         "ordered": "ordered"}  # fmt: skip
 
 #: Up to so many rows the members' outputs are kept side by side and summed in one call.
 FEW_ROWS = 1024

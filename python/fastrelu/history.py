@@ -316,10 +316,8 @@ class Metric:
         rows = len(self.target)
         weight = np.ones(rows) if sample_weight is None else np.asarray(sample_weight, np.float64)
         self.weight, self.weight_sum = weight, weight.sum()
-        if self.name != "accuracy":
-            self.by_output = weight[:, None]
-            mean = (self.target * self.by_output).sum(axis=0) / self.by_output.sum()
-            self.total = self._errors(np.broadcast_to(mean, self.target.shape))
+        self.by_output = weight[:, None]
+        self.total: NDArray[Any] | None = None  # the errors of constants
 
     def __call__(self, outputs: NDArray[Any]) -> float:
         """Return the metric of these outputs, (n, d_out)."""
@@ -327,6 +325,9 @@ class Metric:
         if self.name == "accuracy":
             return float((self._hits(out) * self.weight).sum() / self.weight_sum)
         error = self._errors(links.inverse(self.loss.info.link, out))
+        if self.total is None:
+            constants = self.loss.best_constants(self.target, self.by_output, out.shape[1])
+            self.total = self._errors(np.broadcast_to(constants, out.shape))
         with np.errstate(divide="ignore", invalid="ignore"):
             scores = np.where(
                 self.total > 0, 1.0 - error / self.total, np.where(error > 0, 0.0, 1.0)

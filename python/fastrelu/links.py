@@ -20,7 +20,7 @@ def inverse(link: str, outputs: Array) -> Array:
 
     Parameters
     ----------
-    link : {"identity", "softmax", "logistic", "log"}
+    link : {"identity", "softmax", "logistic", "log", "ordered"}
         The link's name.
     outputs : ndarray, (n, K)
         A network's.
@@ -33,4 +33,18 @@ def inverse(link: str, outputs: Array) -> Array:
         if link == "logistic":
             e = np.exp(-np.abs(z))
             return np.asarray(np.where(z < 0, e, 1.0) / (1.0 + e))
+        if link == "ordered":
+            return _ordered(z)
         return np.asarray(np.exp(z)) if link == "log" else z
+
+
+def _ordered(z: Array) -> Array:
+    """Return numbers that do not descend: the middle output, and sums of magnitudes beyond it."""
+    middle = (z.shape[1] - 1) // 2
+    q = np.abs(z)
+    q[:, middle] = z[:, middle]
+    for k in range(middle + 1, z.shape[1]):
+        q[:, k] += q[:, k - 1]
+    for k in range(middle - 1, -1, -1):
+        q[:, k] = q[:, k + 1] - q[:, k]
+    return q

@@ -31,8 +31,8 @@ class Loss:
         The loss's name. It can be given instead of an object, and then the parameter has its usual
         value.
     info : LossInfo
-        ``info.link`` is "identity", "softmax", "logistic" or "log"; ``info.domain.text`` describes
-        the valid targets; ``info.metric`` is "r2", "accuracy" or "d2".
+        ``info.link`` is "identity", "softmax", "logistic", "log" or "ordered"; ``info.domain.text``
+        describes the valid targets; ``info.metric`` is "r2", "accuracy" or "d2".
 
     Examples
     --------
@@ -85,13 +85,41 @@ class Loss:
         """
         raise NotImplementedError(f"{self.name} has no deviance")
 
+    def best_constants(self, y: Array, weight: Array, outputs: int) -> Array:
+        """Return the constant predictions that explain nothing, for the metrics "r2" and "d2".
+
+        Parameters
+        ----------
+        y : ndarray of float64, (n, columns)
+            Targets.
+        weight : ndarray of float64, (n, 1)
+            Weights of the rows.
+        outputs : int
+            The number of outputs.
+
+        Returns
+        -------
+        ndarray of float64, (outputs,)
+            The weighted means of the targets.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastrelu
+        >>> y, weight = np.array([[0.0], [3.0]]), np.array([[1.0], [2.0]])
+        >>> fastrelu.losses.SquaredError().best_constants(y, weight, 1)
+        array([2.])
+        """
+        means: Array = (y * weight).sum(axis=0) / weight.sum()
+        return means
+
 
 def names(task: str | None = None) -> tuple[str, ...]:
     """Return the names of the losses.
 
     Parameters
     ----------
-    task : {"regression", "classification", "multilabel"}, optional
+    task : {"regression", "classification", "multilabel", "quantiles"}, optional
         The task whose losses are meant; by default all.
 
     Returns

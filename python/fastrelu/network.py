@@ -16,6 +16,7 @@ from fastrelu._arguments import MatrixLike, real_number, seed_number, whole_numb
 from fastrelu._core import Cache
 from fastrelu.exact.methods import PieceMethods
 from fastrelu.exact.optimum_methods import OptimumMethods
+from fastrelu.exchange.methods import ExchangeMethods
 from fastrelu.gradients import GradientMethods, Gradients
 from fastrelu.losses import Loss, as_loss
 from fastrelu.optimizers import SGD, core_options
@@ -28,7 +29,14 @@ ACTIVATIONS = tuple(_catalogue.ACTIVATIONS)
 
 @_core.fast_call
 @_catalogue.with_names
-class Network(PieceMethods, OptimumMethods, GradientMethods, RowDerivativeMethods, _core.Network):
+class Network(
+    PieceMethods,
+    OptimumMethods,
+    ExchangeMethods,
+    GradientMethods,
+    RowDerivativeMethods,
+    _core.Network,
+):
     """A fully connected network: hidden layers with an activation, then a linear output layer.
 
     Parameters
@@ -135,7 +143,7 @@ class Network(PieceMethods, OptimumMethods, GradientMethods, RowDerivativeMethod
             sizes,
             bool(bias),
             dtype_name(dtype),
-            _activations(activation, len(sizes) - 2),
+            _catalogue.hidden_activations(activation, len(sizes) - 2),
             real_number("scale", scale),
         )
         self.check_finite = bool(check_finite)
@@ -357,16 +365,3 @@ def dtype_name(dtype: Any) -> str:
     if name not in ("float32", "float64"):
         raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}")
     return name
-
-
-def _activations(activation: str | Sequence[str], hidden: int) -> list[str]:
-    names = [activation] * hidden if isinstance(activation, str) else list(activation)
-    for name in [activation] if isinstance(activation, str) else names:
-        if name not in ACTIVATIONS:
-            raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {name!r}")
-    if len(names) != hidden:
-        raise ValueError(
-            "activation: expected one name, or a list of one for each hidden layer "
-            f"({hidden} in all), got {names}"
-        )
-    return names

@@ -57,6 +57,7 @@ class MemberRun:
             "rates": self._next_rates if callable(rate) else float(rate),
             "epochs": self.member.epochs_left,
             "sampling": self.member.sampling,
+            "given": None,
             "asks": self._asks,
         }
 
@@ -83,7 +84,7 @@ class MemberRun:
         """Take in what the core has left: epochs that nobody asked for, and a divergence."""
         if not self._asks:
             history = self.member.course.history
-            loss, rate, seconds = numbers.T
+            loss, rate, seconds, _ = numbers.T
             history.loss += loss.tolist()
             history.learning_rate += rate.tolist()
             history.seconds += seconds.tolist()

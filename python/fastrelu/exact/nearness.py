@@ -8,6 +8,7 @@ smaller; between two knots the nearer one's, and the share of both ends that the
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 ROUNDING = 4 * float(np.finfo(np.float64).eps)
+AHEAD = 4  # knots beyond one that is out of reach: those a rounding apart may hide a line
 
 
 def are_equal(f: PiecewiseLinear, g: PiecewiseLinear) -> bool:
@@ -60,13 +62,16 @@ def needed_knots(f: PiecewiseLinear, tol: float) -> list[int]:
         nearer = np.where(_column(from_i, values), magnitudes[i], magnitudes[j])
         return near(line, nearer + ends, between)
 
+    def nexts(j: int) -> range:
+        return range(j + 1, min(j + AHEAD, end) + 1)
+
     first = max(i for i in range(last + 1) if near_ray(i, f.left_slope, slice(0, i)))
     end = min(i for i in range(first, last + 1) if near_ray(i, f.right_slope, slice(i, None)))
     kept = [first]
     while kept[-1] < end:
         j = kept[-1] + 1
-        while j < end and near_chord(kept[-1], j + 1):
-            j += 1
+        while (m := next(filter(partial(near_chord, kept[-1]), nexts(j)), None)) is not None:
+            j = m
         kept.append(j)
     return kept
 

@@ -17,7 +17,7 @@ def axes_or_new(
     try:
         from matplotlib import pyplot
     except ImportError as error:
-        raise ImportError("fastrelu.plot needs Matplotlib: pip install 'fastrelu[plot]'") from error
+        raise ImportError("fastrelu.plot needs Matplotlib: pip install matplotlib") from error
     if ax is not None:
         return ax
     figure = pyplot.figure(figsize=figsize, layout="constrained")

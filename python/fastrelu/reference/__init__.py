@@ -5,7 +5,8 @@ It gives the same bits as the compiled core; docs/arithmetic.md says why that is
 beside lecture notes on backpropagation and SGD, in this order:
 
 - `layers`: ReLU, the linear layer, and the chain rule back through them;
-- `loss`, `losses`: what is minimized, and its derivative with respect to the outputs;
+- `loss`, `losses`, `quantile_losses`: what is minimized, and its derivative with respect to the
+  outputs;
 - `minibatch`: the mean of the loss over a minibatch;
 - `network`, `gradients`: parameters, forward, backward;
 - `optimizers`: how a gradient changes the parameters;

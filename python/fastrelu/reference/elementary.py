@@ -62,8 +62,13 @@ _FLOAT64 = _Constants(
 )  # fmt: skip
 
 
+def constants(dtype: Any) -> _Constants:
+    """Return the constants of the functions here for float32 or float64."""
+    return _FLOAT32 if np.dtype(dtype) == np.float32 else _FLOAT64
+
+
 def _constants(x: Array) -> tuple[_Constants, Any]:
-    return (_FLOAT32 if x.dtype == np.float32 else _FLOAT64), x.dtype.type
+    return constants(x.dtype), x.dtype.type
 
 
 def _polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:

@@ -34,7 +34,7 @@ class Loss:
     ----------
     name : str
         The name of the loss.
-    link : {"identity", "softmax", "logistic", "log"}
+    link : {"identity", "softmax", "logistic", "log", "ordered"}
         The function whose inverse makes predictions of the outputs; see `link`.
     domain : str
         What the targets may be, one of `DOMAINS`.

@@ -17,12 +17,13 @@ from .elementary import exp, log, log1p
 from .fma import fma
 from .layers import logistic, relu
 from .loss import Loss, averaged, sum_outputs
+from .quantile_losses import AbsoluteError, Quantile, Quantiles, ordered
 
 Array = NDArray[Any]
 
 __all__ = [
     "AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "Gamma", "Huber", "Poisson", "Quantile",
-    "SquaredError", "Tweedie",
+    "Quantiles", "SquaredError", "Tweedie",
 ]  # fmt: skip
 
 
@@ -117,97 +118,6 @@ class Huber(Loss):
         low = np.where(-delta > r, -delta, r)
         slope = np.where(low > delta, delta, low)
         return averaged(sum_outputs(each), z, self.summed), slope
-
-
-@dataclass(frozen=True)
-class AbsoluteError(Loss):
-    """The absolute residual, averaged over the outputs.
-
-    Parameters
-    ----------
-    summed : bool
-        Whether to sum over the outputs instead.
-
-    Examples
-    --------
-    >>> from fastrelu import reference
-    >>> net = reference.Network([1, 1])
-    >>> net.set_parameters([1, 0])  # net(x) = x
-    >>> net.loss([[3.0]], [1.0], reference.AbsoluteError())
-    2.0
-    """
-
-    summed: bool = False
-    name: ClassVar[str] = "absolute_error"
-    averaged: ClassVar[bool] = True
-
-    def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Return the absolute values of the residuals z - y; g is their signs.
-
-        The arguments are those of `Loss.rows`.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fastrelu import reference
-        >>> reference.AbsoluteError().rows(np.array([[3.0]]), np.array([[1.0]]))
-        (array([2.]), array([[1.]]))
-        """
-        return pinball(z, y, 1, 1, self.summed)
-
-
-@dataclass(frozen=True)
-class Quantile(Loss):
-    """The pinball loss, averaged over the outputs: its minimum is the quantile of y given x.
-
-    Parameters
-    ----------
-    quantile : float
-        The quantile that is predicted, above 0 and below 1.
-    summed : bool
-        Whether to sum over the outputs instead.
-
-    References
-    ----------
-    Koenker and Bassett (1978), Regression quantiles.
-
-    Examples
-    --------
-    >>> from fastrelu import reference
-    >>> net = reference.Network([1, 1])
-    >>> net.set_parameters([1, 0])  # net(x) = x
-    >>> net.loss([[3.0]], [1.0], reference.Quantile())
-    1.0
-    """
-
-    quantile: float = 0.5
-    summed: bool = False
-    name: ClassVar[str] = "quantile"
-    averaged: ClassVar[bool] = True
-
-    def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Return abs(z - y), times `quantile` for z below y, times 1 - `quantile` above.
-
-        The arguments are those of `Loss.rows`.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fastrelu import reference
-        >>> reference.Quantile(0.75).rows(np.array([[3.0], [0.0]]), np.array([[1.0], [1.0]]))
-        (array([0.5 , 0.75]), array([[ 0.25],
-               [-0.75]]))
-        """
-        return pinball(z, y, 1 - self.quantile, self.quantile, self.summed)
-
-
-def pinball(z: Array, y: Array, hi: float, lo: float, summed: bool) -> tuple[Array, Array]:
-    """Return a loss that rises with slope `hi` where z is above y, and `lo` below."""
-    r, zero = z - y, z.dtype.type(0)
-    above, below = z.dtype.type(hi), z.dtype.type(lo)
-    each = np.where(r > zero, above * r, -(below * r))
-    slope = np.where(r > zero, above, np.where(zero > r, -below, r))
-    return averaged(sum_outputs(each), z, summed), slope
 
 
 # Losses of classes
@@ -481,4 +391,6 @@ def link(z: Array, loss: Loss) -> Array:
         return np.asarray(e / s[:, np.newaxis])
     if loss.link == "logistic":
         return logistic(z)
+    if loss.link == "ordered":
+        return ordered(z)
     return exp(z) if loss.link == "log" else z

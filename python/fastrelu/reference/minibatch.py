@@ -17,6 +17,8 @@ def as_targets(y: ArrayLike, loss: Loss, outputs: int, dtype: DTypeLike) -> Arra
     """Return y as the loss takes it: labels (n,) for cross_entropy, else (n, K) of `dtype`."""
     check_outputs(loss, outputs)
     y = np.asarray(y)
+    if loss.link == "ordered" and y.size == len(y):
+        y = np.repeat(y.reshape(-1, 1), outputs, axis=1)  # one target, which all outputs have
     is_label = loss.domain == "labels"
     y = y.astype(np.int64).reshape(len(y)) if is_label else y.astype(dtype).reshape(-1, outputs)
     text, is_inside = DOMAINS[loss.domain]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import warnings
 from itertools import chain, pairwise
 from typing import Any, ClassVar
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils._param_validation import validate_parameter_constraints
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastrelu._arguments import dropout_rates
 from fastrelu._version import __version__
@@ -21,6 +23,7 @@ from fastrelu.network import Network
 from fastrelu.sklearn import losses, parameters
 from fastrelu.sklearn.lbfgs import fit_lbfgs
 from fastrelu.sklearn.outputs import as_csr, outputs
+from fastrelu.sklearn.plain import checked_data, checked_rows
 from fastrelu.sklearn.progress import CallbackSupportMixin
 from fastrelu.sklearn.stochastic import Targets, fit_stochastic
 from fastrelu.sklearn.threads import thread_limit
@@ -34,8 +37,32 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = parameters.CONSTRAINTS
 
+    _initial: ClassVar[dict[str, Any]]
     _views: tuple[list[Array], list[Array]]
     _net_activation: Any
+
+    # The parameters
+
+    @classmethod
+    def _initial_parameters(cls) -> dict[str, Any]:
+        """Return the parameters and their defaults, by name; looked up once for a class."""
+        if "_initial" not in cls.__dict__:
+            given = inspect.signature(cls.__init__).parameters
+            cls._initial = {name: given[name].default for name in super()._get_param_names()}
+        return cls._initial
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        return [*cls._initial_parameters()]
+
+    def _validate_params(self) -> None:
+        """Check the parameters as scikit-learn does; the defaults need no check."""
+        initial = self._initial_parameters()
+        given = self.get_params(deep=False).items()
+        changed = {name: value for name, value in given if value is not initial[name]}
+        validate_parameter_constraints(
+            self._parameter_constraints, changed, caller_name=type(self).__name__
+        )
 
     # What the two classes add
 
@@ -291,10 +318,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _check_more(self, X: Any, y: Any) -> tuple[Any, Array]:
         """Check further rows after those of the fit."""
-        X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
-            y_numeric=not is_classifier(self), dtype=(np.float64, np.float32), reset=False,
-        )  # fmt: skip
+        X, y = checked_data(self, X, y, False, y_numeric=not is_classifier(self), reset=False)
         return X, y.reshape(-1) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _check_solver(self) -> bool:
@@ -311,7 +335,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self)
         if "_checked_input" in self.__dict__:
             return X
-        return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        return checked_rows(self, X)
 
     def _outputs(self, X: Any) -> Array:
         """Return the outputs of checked rows, (n, n_outputs)."""
@@ -413,6 +437,45 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         from fastrelu.sklearn.convert import to_sklearn
 
         return to_sklearn(self)
+
+    def to_onnx(self, path: Any) -> None:
+        """Write the fitted estimator as an ONNX file.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; an existing one is replaced only once the new one is complete.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If it is not fitted yet.
+        ImportError
+            If onnx is not there.
+        TypeError, ValueError
+            If the classes are of a dtype that ONNX has no labels of, or the network is too large;
+            nothing is written then.
+        OSError
+            If the file cannot be written.
+
+        Notes
+        -----
+        The input X is (n, d), of the dtype in which the estimator was fitted. A classifier has the
+        outputs ``label``, (n,), of int64, text, bool or float as the classes are, and
+        ``probabilities``, (n, n_classes); for several labels both are (n, n_labels). A regressor
+        has ``predictions``, as `predict` returns them.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["low", "low", "high", "high"]
+        >>> mlp = fastrelu.MLPClassifier(solver="lbfgs", random_state=0).fit(X, y)
+        >>> mlp.to_onnx("mlp.onnx")
+        """
+        from fastrelu.exchange.onnx_write import write_estimator
+
+        check_is_fitted(self)
+        write_estimator(self, path)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
@@ -17,11 +17,12 @@ from sklearn.utils.multiclass import (
     type_of_target,
     unique_labels,
 )
-from sklearn.utils.validation import validate_data
 
 from fastrelu._catalogue import with_names
 from fastrelu.sklearn.base import BaseMLP
+from fastrelu.sklearn.labels import ScoreMixin, fitted_binarizer, label_columns, labels_of
 from fastrelu.sklearn.outputs import as_csr, link_outputs, row_chunks
+from fastrelu.sklearn.plain import are_plain_labels, checked_data
 from fastrelu.sklearn.progress import with_callbacks
 from fastrelu.sklearn.stochastic import Targets
 from fastrelu.sklearn.threads import thread_limit
@@ -31,7 +32,7 @@ Array = NDArray[Any]
 
 
 @with_names
-class MLPClassifier(ClassifierMixin, BaseMLP):
+class MLPClassifier(ScoreMixin, BaseMLP):
     """Multi-layer perceptron classifier: scikit-learn's, trained by fastrelu's core.
 
     Parameters, defaults, attributes, methods and random stream are those of
@@ -426,10 +427,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if self.out_activation_ == "softmax":
             labels: Array = self.classes_.take(p.argmax(axis=1), mode="clip")
             return labels
-        found: Array = self._label_binarizer.inverse_transform(
-            p.ravel() if self.n_outputs_ == 1 else p
-        )
-        return found
+        return labels_of(self._label_binarizer, p)
 
     def _score_outputs(self, held: Validation, p: Array) -> float:
         if self.out_activation_ == "softmax":
@@ -440,7 +438,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """Return the labels as 0..K-1, or as columns of 0 and 1."""
         if self._label_binarizer.y_type_ == "multiclass" and y.ndim == 1:
             return Targets(np.searchsorted(self.classes_, y), y, None)
-        columns = self._label_binarizer.transform(y).astype(bool)
+        columns = label_columns(self._label_binarizer, y)
         if self._label_binarizer.y_type_ == "multiclass":
             return Targets(columns.argmax(axis=1), y, None)
         return Targets(columns.astype(dtype), y, columns if columns.shape[1] == 1 else None)
@@ -465,14 +463,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return weight if sample_weight is None else weight * sample_weight
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
-            dtype=(np.float64, np.float32), reset=reset,
-        )  # fmt: skip
+        X, y = checked_data(self, X, y, are_plain_labels(y), reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
+            self._label_binarizer = fitted_binarizer(y)
             self.classes_ = self._label_binarizer.classes_
             return X, y
         present = unique_labels(y)

@@ -43,6 +43,11 @@ class Reporter:
         self.context = getattr(est, "_callback_fit_ctx", None)
         self.task: Any = None
 
+    @property
+    def speaks(self) -> bool:
+        """Whether there is something to tell after each epoch."""
+        return bool(self.est.verbose or self.callables or self.context is not None)
+
     def begin_epoch(self) -> None:
         """Open the epoch's task."""
         if self.context is not None:

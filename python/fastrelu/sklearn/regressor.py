@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import validate_data
 
 from fastrelu.sklearn import losses
 from fastrelu.sklearn.base import BaseMLP
+from fastrelu.sklearn.plain import are_plain_values, checked_data
 from fastrelu.sklearn.progress import with_callbacks
 from fastrelu.sklearn.stochastic import Targets
 from fastrelu.sklearn.validation import Validation, r2
@@ -345,10 +345,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         super()._initialize(X, layer_units, dtype)
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True,
-            dtype=(np.float64, np.float32), reset=reset,
-        )  # fmt: skip
+        X, y = checked_data(self, X, y, are_plain_values(y), y_numeric=True, reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y

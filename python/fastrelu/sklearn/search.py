@@ -24,6 +24,7 @@ from fastrelu.sklearn.checks import (
     named,
 )
 from fastrelu.sklearn.pool import search_threads
+from fastrelu.sklearn.together import Together, most_begun
 
 Candidate = dict[str, Any]
 
@@ -128,6 +129,7 @@ class PopulationSearchCV(BaseSearchCV):
     """
 
     _checked_cv_orig: Any  # BaseSearchCV's: the splitter
+    _together: Together  # of the search that runs
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseSearchCV._parameter_constraints,
@@ -228,12 +230,13 @@ class PopulationSearchCV(BaseSearchCV):
         check_candidates(self, candidates)
         check_rows(self.estimator, X, y, fit_params)
         self._candidates = candidates
-        threads = get_num_threads() if self.n_threads is None else self.n_threads
+        threads = int(get_num_threads() if self.n_threads is None else self.n_threads)
         try:
-            with search_threads(int(threads)):
+            with search_threads(threads, most_begun(self.estimator, X, threads)) as self._together:
                 super().fit(X, y, **fit_params)
         finally:
-            del self._candidates
+            for name in ("_together", "_n_splits", "_candidates"):
+                self.__dict__.pop(name, None)
         return self
 
     def _drawn_candidates(self) -> list[Candidate]:
@@ -252,14 +255,20 @@ class PopulationSearchCV(BaseSearchCV):
 
     def _check_input_parameters(self, X: Any, y: Any, split_params: Any) -> None:
         """Fix the folds: those of all rungs are the same, also if the splitter draws them."""
+        self._n_splits = self._checked_cv_orig.get_n_splits(X, y, **split_params)
         if self.halving:
             folds = list(self._checked_cv_orig.split(X, y, **split_params))
             self._checked_cv_orig = check_cv(folds)
 
     def _run_search(self, evaluate_candidates: Callable[..., Any]) -> None:
         candidates = self._candidates
+
+        def evaluate(candidates: list[Candidate], **options: Any) -> Any:
+            self._together.expect(len(candidates) * self._n_splits)
+            return evaluate_candidates(candidates, **options)
+
         if not self.halving:
-            evaluate_candidates(candidates)
+            evaluate(candidates)
             return
         name = epochs_name(self.estimator)
         most = self.estimator.get_params()[name]
@@ -275,7 +284,7 @@ class PopulationSearchCV(BaseSearchCV):
             if self.verbose:
                 print(f"Rung {rung}: {count} candidates, {epochs} epochs")
             more = {"iter": [rung] * count, "n_resources": [epochs] * count}
-            results = evaluate_candidates(candidates, more_results=more)
+            results = evaluate(candidates, more_results=more)
             scores = results["mean_test_score"][results["iter"] == rung]
             candidates = successive.best(candidates, scores, math.ceil(count / self.factor))
         self.n_remaining_candidates_ = len(candidates)

@@ -16,6 +16,7 @@ from fastrelu import _core
 from fastrelu.sklearn import losses
 from fastrelu.sklearn.optimizer import Optimizer
 from fastrelu.sklearn.progress import Reporter
+from fastrelu.sklearn.stretch import Stretches, can_stretch
 from fastrelu.sklearn.threads import search_of_thread, thread_share
 from fastrelu.sklearn.validation import Validation, split_rows
 
@@ -67,13 +68,18 @@ def fit_stochastic(
     trainer.forget_kept()
     with _core.DefaultFloatingPoint():
         data = trainer.data(X, targets.core, sample_weight, False)
-    run = Run(est, trainer, data, rows, count, batch_size, validation)
+    arrays = X, targets.core, sample_weight
+    run = Run(est, trainer, data, arrays, rows, count, batch_size, validation)
+    stretches = Stretches(run) if can_stretch(run, incremental) else None
     try:
-        with thread_share(est.n_threads) as share:
+        with thread_share(est.n_threads, stretches is not None and stretches.waits) as share:
             est.n_iter_ = 0
-            for _ in range(est.max_iter):
+            while est.n_iter_ < est.max_iter:
                 share.update()
-                run.epoch()
+                if stretches is None:
+                    run.epoch()
+                else:
+                    stretches.next(est.max_iter - est.n_iter_)
                 if run.stops() or incremental:
                     break
                 if est.n_iter_ == est.max_iter:
@@ -116,12 +122,13 @@ class Run:
         est: Any,
         trainer: _core.Trainer,
         data: _core.DataSet,
+        arrays: tuple[Any, Array, Array | None],
         rows: Array | None,
         count: int,
         batch_size: int,
         validation: Validation | None,
     ) -> None:
-        self.est, self.trainer, self.data = est, trainer, data
+        self.est, self.trainer, self.data, self.arrays = est, trainer, data, arrays
         self.count, self.batch_size = count, batch_size
         self.steps = math.ceil(count / batch_size)
         self.validation = validation

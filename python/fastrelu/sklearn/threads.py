@@ -9,21 +9,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from fastrelu import _core
 
+if TYPE_CHECKING:
+    from fastrelu.sklearn.together import Together
+
 _lock = threading.Lock()
 _running = 0
-_of_thread = threading.local()  # .stop: the event that ends the search this thread works for
+# .stop: the event that ends the search this thread works for; .together: its fits
+_of_thread = threading.local()
 
 
 class SearchStopped(BaseException):
     """Ends a fit of a search that goes no further; not an Exception, so no failed candidate."""
 
 
-def join_search(stop: threading.Event | None) -> threading.Event | None:
+def join_search(
+    stop: threading.Event | None, together: Together | None = None
+) -> threading.Event | None:
     """Let the calling thread's fits belong to a search, until `stop` is set; None for none.
+
+    With `together`, those that can be are trained side by side.
 
     Returns
     -------
@@ -31,8 +40,14 @@ def join_search(stop: threading.Event | None) -> threading.Event | None:
         What was there before.
     """
     before = search_of_thread()
-    _of_thread.stop = stop
+    _of_thread.stop, _of_thread.together = stop, together
     return before
+
+
+def together_of_thread() -> Together | None:
+    """Return what the calling thread's fits are trained beside; None if they are alone."""
+    together: Together | None = getattr(_of_thread, "together", None)
+    return together
 
 
 def search_of_thread() -> threading.Event | None:
@@ -80,22 +95,41 @@ class Share:
         _core.set_thread_limit(within(share, self.limit))
 
 
+class SharedByAll(Share):
+    """What fits have that are trained side by side: the threads of their search."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def update(self) -> None:
+        """Raise SearchStopped if the search has been stopped."""
+        raise_if_stopped()
+
+
 def within(share: int, limit: int) -> int:
     """Return the smaller of two numbers of threads, of which 0 means as many as there are."""
     return min(share, limit) if share and limit else share or limit
 
 
 @contextmanager
-def thread_share(n_threads: int | None) -> Iterator[Share]:
-    """Hold a share of the threads; `n_threads` fixes it."""
+def thread_share(n_threads: int | None, waits: bool = False) -> Iterator[Share]:
+    """Hold a share of the threads; `n_threads` fixes it.
+
+    A fit that `waits` is trained beside the others of its search, which share the threads.
+    """
     global _running
+    if waits:
+        yield SharedByAll()
+        return
+    together = together_of_thread()
     before = _core.set_thread_limit(0)
     with _lock:
         _running += 1
     try:
-        share = Share(n_threads, before)
-        share.update()
-        yield share
+        with together.apart() if together is not None else nullcontext():
+            share = Share(n_threads, before)
+            share.update()
+            yield share
     finally:
         with _lock:
             _running -= 1

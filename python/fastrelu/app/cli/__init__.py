@@ -13,6 +13,7 @@ SUBCOMMANDS = {
     "evaluate": "Measure how good a saved model is on the rows of a file.",
     "info": "Describe a saved model: inputs, target, metrics, how to load it.",
     "inspect": "Show how a file of data is read: separator, columns, kinds, oddities.",
+    "export": "Write a saved model as an ONNX file, from raw columns to labels, or as C.",
     "plot": "Draw a run as PNG files.",
     "selftest": "Check that this build computes the right bits on this machine.",
 }

@@ -146,6 +146,7 @@ def warnings_of(seen: Seen, nearest: Mapping[str, str] | None = None) -> list[st
         "unseen category": "{n} values of no category that training has seen: all zeros",
         "missing category": "{n} values missing, which training had not: all zeros",
         "missing value": "{n} values missing, which training had not: as the training mean",
+        "far value": "{n} values beyond the training range by over thrice its width: as its end",
         "unknown column": "{n} entries of columns that training had not: left out",
         "missing column": "not there{near}: taken as missing in {n} rows",
         "by position": "not there: taken from the column in its place, in {n} rows",

@@ -91,6 +91,23 @@ class PieceNumber:
         """How many inputs it becomes."""
         return 1 + self.n_pieces + self.indicator
 
+    @property
+    def bends(self) -> Floats:
+        """Where the inputs bend, ascending: all of them are affine between neighbours.
+
+        The first and last are the ends of the training range, beyond which nothing changes.
+        """
+        with np.errstate(over="ignore"):
+            ends = self.centre + np.array([-FARTHEST, FARTHEST]) * self.width
+        return np.unique(np.r_[self.edges, ends.clip(self.edges[0], self.edges[-1])])
+
+    def n_far(self, values: Floats) -> int:
+        """Return how many values lie beyond the training range by more than thrice its width."""
+        low, high = self.edges[0], self.edges[-1]
+        with np.errstate(over="ignore"):
+            width = 3 * (high - low or abs(low) or 1.0)
+            return int(np.count_nonzero((values < low - width) | (values > high + width)))
+
     def write(self, values: Floats, out: NDArray[Any]) -> None:
         """Write the inputs of some values, (n,), to (n, n_inputs).
 
@@ -199,6 +216,8 @@ class PieceInputs(Inputs):
             for number, column in zip(self.numbers, values, strict=True):
                 some = _block(table, number.name, column, rows, part)
                 number.write(some, X[part, at : at + number.n_inputs])
+                if number.part in ("", PARTS[0]):  # one of a date's parts speaks for all
+                    seen["far value", number.name] += number.n_far(some)
                 at += number.n_inputs
         X[:, sum(number.n_inputs for number in self.numbers) :] = 0
         self._write_texts(table, found, rows, X, seen)

@@ -50,7 +50,7 @@ def describe_model(model: Any) -> Group:
     try:
         from rich.console import Group
     except ImportError as error:
-        raise ImportError("describe_model needs rich: pip install 'fastrelu[train]'") from error
+        raise ImportError("describe_model needs rich: pip install rich") from error
     net = model.network
     size = net.n_parameters * net.dtype.itemsize
     about = f"{net.n_parameters:,} parameters, {net.dtype.name}, {size:,} bytes"

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastrelu.app.report.markup import Html, element, escape
 
-INSTALL = "The pictures need Matplotlib: pip install 'fastrelu[plot]', then train again."
+INSTALL = "The pictures need Matplotlib: pip install matplotlib, then train again."
 # Stand-ins that the page's colours are put in place of, so that one picture suits light, dark
 # and paper.
 INK, LINE = "#010203", "#c1c2c3"

@@ -58,7 +58,7 @@ def plot_run(folder: Any) -> list[Path]:
     ['history.png', 'confusion_matrix.png', 'calibration.png']
     """
     if not available():
-        raise ConfigError("fastrelu plot needs Matplotlib: pip install 'fastrelu[plot]'")
+        raise ConfigError("fastrelu plot needs Matplotlib: pip install matplotlib")
     place = Path(folder)
     kept = load_predictions(place / PREDICTIONS) if (place / PREDICTIONS).is_file() else None
     metric = "metric" if kept is None else "accuracy" if len(kept["classes"]) else "R2"

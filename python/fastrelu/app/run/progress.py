@@ -193,7 +193,7 @@ class TensorBoard(Nothing):
             from tensorboardX import SummaryWriter
         except ImportError:
             raise ConfigError(
-                "--tensorboard needs tensorboardX: pip install 'fastrelu[tensorboard]'"
+                "--tensorboard needs tensorboardX: pip install tensorboardX"
             ) from None
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -22,10 +23,15 @@ from fastrelu import get_num_threads
 from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
-from fastrelu.app.preprocess import PieceInputs, fit_pieces
+from fastrelu.app.preprocess import PieceInputs, fit_pieces, warnings_of
+from fastrelu.app.preprocess.inputs import Seen
 from fastrelu.app.tabular.clock import Clock, affordable
+from fastrelu.app.tabular.explained import Explained
+from fastrelu.app.tabular.held import Held, held_out
+from fastrelu.app.tabular.monotone import Bounds, directions_of
 from fastrelu.app.tabular.recipe import MEMBERS, Candidate, candidates, piece_options
 from fastrelu.app.tabular.rows import further_table, training_table
+from fastrelu.app.tabular.sample import drawn
 from fastrelu.app.tabular.train import (
     Problem,
     Training,
@@ -36,29 +42,33 @@ from fastrelu.app.tabular.train import (
     shrunk,
 )
 from fastrelu.ensemble import Ensemble
+from fastrelu.losses import Loss
 from fastrelu.network import Network
 from fastrelu.sklearn.threads import thread_limit
 
 Array = NDArray[Any]
 BLOCK_ROWS = 8192
 PILOT_ROWS = 2048
+CONSTRAINTS: dict[str, list[Any]] = {
+    "preset": [StrOptions(set(MEMBERS))],
+    "n_members": [Interval(Integral, 1, None, closed="left"), None],
+    "time_limit": [Interval(Real, 0, None, closed="neither"), None],
+    "random_state": ["random_state"],
+    "n_threads": [Interval(Integral, 1, 1024, closed="both"), None],
+    "verbose": ["verbose"],
+    "monotone": [dict, None],
+}
 
 
-class BaseTabular(BaseEstimator):
+class BaseTabular(Explained, BaseEstimator):
     """Not to be used itself; see `TabularClassifier` and `TabularRegressor`."""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "preset": [StrOptions(set(MEMBERS))],
-        "n_members": [Interval(Integral, 1, None, closed="left"), None],
-        "time_limit": [Interval(Real, 0, None, closed="neither"), None],
-        "random_state": ["random_state"],
-        "n_threads": [Interval(Integral, 1, 1024, closed="both"), None],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
     networks_: list[Network]
     inputs_: PieceInputs
     _choice: ColumnChoice
+    _loss: Loss
 
     def __init__(
         self,
@@ -68,6 +78,7 @@ class BaseTabular(BaseEstimator):
         random_state: Any = None,
         n_threads: int | None = None,
         verbose: int = 0,
+        monotone: Any = None,
     ) -> None:
         self.preset = preset
         self.n_members = n_members
@@ -75,10 +86,23 @@ class BaseTabular(BaseEstimator):
         self.random_state = random_state
         self.n_threads = n_threads
         self.verbose = verbose
+        self.monotone = monotone
 
     # What the two classes add
 
-    def _problem(self, y: Any, weight: Array | None) -> Problem:
+    def _problem(self, y: Any, weight: Array | None, exposure: Array | None) -> Problem:
+        raise NotImplementedError
+
+    def _row_weights(self, y: Any, weight: Array | None) -> Array | None:
+        """Return the weights of the rows, with what the estimator itself puts on them."""
+        return weight
+
+    def _rising(self, problem: Problem) -> list[int]:
+        """Return the direction of each output where a column of direction 1 rises."""
+        raise NotImplementedError
+
+    def _calibrate(self, held: Held, problem: Problem) -> None:
+        """Learn from rows left out how far predictions are from targets."""
         raise NotImplementedError
 
     def _checked_targets(self, y: Any) -> Array:
@@ -86,34 +110,39 @@ class BaseTabular(BaseEstimator):
 
     # Fitting
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, exposure: Array | None = None) -> None:
         self._validate_params()
         clock = Clock(self.time_limit)
         table, choice = training_table(self, X)
         targets = self._checked_targets(y)
         check_consistent_length(np.empty((len(table), 0)), targets)
+        if exposure is not None:
+            check_consistent_length(np.empty((len(table), 0)), exposure)
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(
                 sample_weight, np.empty((len(table), 1)), ensure_non_negative=True
             )
-            table, targets, weight = _of_weight(table, targets, weight)
+            table, targets, weight, exposure = _of_weight(table, targets, weight, exposure)
+        own = self._row_weights(targets, weight)
+        if own is not None and own is not weight:
+            table, targets, weight, exposure = _of_weight(table, targets, own, exposure)
         if len(table) < 2:
             raise ValueError(
                 f"X: expected at least 2 rows to train on, got n_samples = {len(table)}"
             )
-        problem = self._problem(targets, weight)
+        problem = self._problem(targets, weight, exposure)
         with thread_limit(self.n_threads):
-            trial, factor = self._trained(table, problem, clock)
-        self.networks_ = [shrunk(network, factor, problem.start) for network in trial.networks]
-        self.n_members_ = len(self.networks_)
-        self.shrinkage_ = factor
+            self._train(table, problem, clock)
         self._choice = choice
-        self._tell(f"{self.n_members_} members, shrinkage {factor:.3f}, {clock.spent:.1f} s")
+        self._tell(
+            f"{self.n_members_} members, shrinkage {self.shrinkage_:.3f}, {clock.spent:.1f} s"
+        )
 
-    def _trained(self, table: Table, problem: Problem, clock: Clock) -> tuple[Trial, float]:
+    def _train(self, table: Table, problem: Problem, clock: Clock) -> None:
         """Try the candidates, keep the best one's members and inputs."""
         random = check_random_state(self.random_state)
+        directions = directions_of(self.monotone, self._given_names(table), table)
         count = self.n_members or MEMBERS[self.preset]
         tried = candidates(self.preset, len(table), len(table.columns))
         if clock.limited:
@@ -121,7 +150,7 @@ class BaseTabular(BaseEstimator):
             if rows < len(table):
                 some = np.sort(random.permutation(len(table))[:rows])
                 table, problem = table.take(some), problem.take(some)
-        strata = problem.y if problem.loss == "cross_entropy" else None
+        strata = problem.y if problem.loss.info.domain.labels else None
         left_out = folds(strata, len(table), count, random)
         seeds = random.randint(2**31 - 1, size=count).tolist()
         training = Training(problem, left_out, seeds, clock, int(self.verbose) > 1)
@@ -135,16 +164,27 @@ class BaseTabular(BaseEstimator):
                 break
             if candidate.pieces not in fitted:
                 fitted[candidate.pieces] = self._encoded(table, candidate)
-            trials.append(training.run(fitted[candidate.pieces][1], candidate))
+            inputs, X = fitted[candidate.pieces]
+            bounds = None
+            if directions:
+                bounds = Bounds(inputs, directions, candidate.hidden, self._rising(problem))
+            trials.append(training.run(X, candidate, bounds))
             loss = best_of(problem, trials[-1:])[1][0]
             self._tell(f"{candidate}: loss {loss:.5g}, epochs {trials[-1].epochs}")
             longest = max(longest, clock.spent - began)
         best, losses = best_of(problem, trials)
-        self.inputs_ = fitted[best.candidate.pieces][0]
+        self.inputs_, X = fitted[best.candidate.pieces]
         self.candidate_ = str(best.candidate)
         self.candidates_ = {str(t.candidate): v for t, v in zip(trials, losses, strict=True)}
         self.n_epochs_ = best.epochs
-        return best, shrink(problem, best)
+        self._loss = problem.loss
+        self.shrinkage_ = shrink(problem, best)
+        self.networks_ = [shrunk(net, self.shrinkage_, problem.start) for net in best.networks]
+        self.n_members_ = len(self.networks_)
+        held = held_out(self.networks_, left_out, X, problem)
+        self._calibrate(held, problem)
+        self._sample = drawn(table, problem, held, random)
+        self._importances = None
 
     def _within_time(
         self, table: Table, problem: Problem, candidate: Candidate, clock: Clock, count: int
@@ -171,31 +211,39 @@ class BaseTabular(BaseEstimator):
         self._tell(f"{len(table)} rows, {len(table.columns)} columns, {X.shape[1]} inputs")
         return inputs, X if X.shape[1] else np.zeros((len(table), 1), np.float32)
 
+    def _given_names(self, table: Table) -> list[str]:
+        return list(map(str, getattr(self, "feature_names_in_", table.columns)))
+
     def _tell(self, text: str) -> None:
         if self.verbose:
             print(text, flush=True)
 
     # Predicting
 
-    def _mean_prediction(self, X: Any, loss: str) -> NDArray[np.float64]:
+    def _mean_prediction(self, X: Any) -> NDArray[np.float64]:
+        """Return the mean of the members' predictions, (n, K), in the network's unit."""
         check_is_fitted(self)
         table = further_table(self, X, self._choice)
-        ensemble = Ensemble(self.networks_, loss)
+        ensemble = Ensemble(self.networks_, self._loss)
         found: list[Array] = []
-        try:
-            with thread_limit(self.n_threads):
-                for low in range(0, len(table), BLOCK_ROWS):
-                    rows = self.inputs_.transform(
-                        table.take(slice(low, low + BLOCK_ROWS)), None, "float32", Counter()
-                    )
-                    if not rows.shape[1]:
-                        rows = np.zeros((len(rows), 1), np.float32)
-                    found.append(ensemble.predict(rows))
-        except DataError as error:
-            raise ValueError(str(error)) from error
+        seen: Counter[tuple[str, str]] = Counter()
+        with thread_limit(self.n_threads):
+            for low in range(0, len(table), BLOCK_ROWS):
+                rows = self._encoded_rows(table.take(slice(low, low + BLOCK_ROWS)), seen)
+                found.append(ensemble.predict(rows))
+        far = Counter({key: n for key, n in seen.items() if key[0] == "far value"})
+        for text in warnings_of(far):
+            warnings.warn(f"X: {text}", UserWarning, stacklevel=4)
         if not found:
             return np.empty((0, self.networks_[0].layer_sizes[-1]))
         return np.concatenate(found)
+
+    def _encoded_rows(self, table: Table, seen: Seen | None = None) -> Array:
+        try:
+            rows = self.inputs_.transform(table, None, "float32", seen)
+        except DataError as error:
+            raise ValueError(str(error)) from error
+        return rows if rows.shape[1] else np.zeros((len(rows), 1), np.float32)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -204,7 +252,10 @@ class BaseTabular(BaseEstimator):
         return tags
 
 
-def _of_weight(table: Table, targets: Array, weight: Array) -> tuple[Table, Array, Array]:
+def _of_weight(
+    table: Table, targets: Array, weight: Array, exposure: Array | None
+) -> tuple[Table, Array, Array, Array | None]:
     """Leave out the rows of weight 0."""
     rows = np.flatnonzero(weight)
-    return table.take(rows), targets[rows], weight[rows].astype(np.float64)
+    exposure = None if exposure is None else exposure[rows]
+    return table.take(rows), targets[rows], weight[rows].astype(np.float64), exposure

@@ -132,3 +132,61 @@ def _require(names: Any, there: list[str]) -> None:
         "The feature names should match those that were passed during fit.\n"
         f"Feature names seen at fit time, yet now missing: {shown}{hint}"
     )
+
+
+def plain_targets(y: Any) -> Any:
+    """Return targets of polars as NumPy's; others as they are."""
+    if y is None:
+        raise ValueError("y: requires y to be passed, but the target y is None")
+    return y.to_numpy() if hasattr(y, "to_numpy") and not hasattr(y, "iloc") else y
+
+
+def column_named(argument: str, key: Any, names: list[str], columns: list[str]) -> str:
+    """Return the column of a fit that a user means, by its name or its place.
+
+    Parameters
+    ----------
+    argument : str
+        What the user gave it as, for the error.
+    key : str or int
+        The name, among `names`, or the place.
+    names, columns : list of str
+        What the user calls the columns, and what the table does, in one order.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column.
+    """
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        if not 0 <= key < len(columns):
+            raise ValueError(f"{argument}: expected columns 0..{len(columns) - 1}, got {key}")
+        return columns[int(key)]
+    if str(key) not in names:
+        shown = ", ".join(map(repr, names[:8])) + (", ..." if len(names) > 8 else "")
+        near = nearest_name(str(key), names)
+        hint = f" (did you mean {near!r}?)" if near is not None else ""
+        raise ValueError(f"{argument}: expected a column among {shown}, got {key!r}{hint}")
+    return columns[names.index(str(key))]
+
+
+def exposure_of(exposure: Any, offset: Any) -> NDArray[np.float64] | None:
+    """Return exposures, (n,), of what a user gives: themselves, or their logarithms."""
+    if exposure is not None and offset is not None:
+        raise ValueError("offset: expected None beside an exposure, whose logarithm it would be")
+    name, given = ("exposure", exposure) if offset is None else ("offset", offset)
+    if given is None:
+        return None
+    try:
+        values = np.asarray(plain_targets(given), np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected numbers, (n,): {error}") from error
+    if values.ndim != 1:
+        raise ValueError(f"{name}: expected shape (n,), got {values.shape}")
+    with np.errstate(over="ignore", under="ignore"):
+        times = values if offset is None else np.exp(values)
+    wrong = np.flatnonzero(~(np.isfinite(times) & (times > 0)))
+    if len(wrong):
+        expected = "a finite number > 0" if offset is None else "the logarithm of such a number"
+        raise ValueError(f"{name}: row {wrong[0] + 1}: expected {expected}, got {values[wrong[0]]}")
+    return times

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from fastrelu import get_num_threads
 from fastrelu.app.tabular.clock import Clock, Turns
+from fastrelu.app.tabular.monotone import Bounds, fit_within
 from fastrelu.app.tabular.recipe import FOLDS, Candidate
+from fastrelu.losses import Loss, Quantile
 from fastrelu.network import Network
 from fastrelu.optimizers import AdamW
 from fastrelu.population import Population
@@ -27,26 +29,32 @@ class Problem:
 
     Attributes
     ----------
-    loss : {"cross_entropy", "squared_error"}
+    loss : Loss
         The loss.
     y : ndarray, (n,) of int64 or (n, K) of float64
-        Labels from 0 on, or standardised targets.
+        Labels from 0 on, or targets in the unit that networks learn in.
     weight : ndarray of float64, (n,), or None
         The rows' weights.
     start : ndarray of float64, (K,)
         The outputs of a model that knows nothing: the classes' logarithmic shares, or zeros.
+    exposure : ndarray of float64, (n,), or None
+        What the mean of each row was multiplied by, before y was divided by it.
     """
 
-    loss: str
+    loss: Loss
     y: Array
     weight: Array | None
     start: NDArray[np.float64]
+    exposure: Array | None = None
 
     def losses(self, outputs: Array, rows: Array) -> NDArray[np.float64]:
         """Return the loss of each of some rows for a network's outputs, (rows, K)."""
         y = self.y[rows]
-        if self.loss == "squared_error":
-            return np.asarray(((outputs - y) ** 2).mean(axis=1) / 2)
+        if self.loss.info.link == "log":
+            with np.errstate(over="ignore"):
+                return np.asarray(self.loss.deviance(y, np.exp(outputs)).sum(axis=1))
+        if self.loss.name != "cross_entropy":
+            return np.asarray(_of_residuals(self.loss, outputs - y).mean(axis=1))
         top = outputs.max(axis=1)
         own = outputs[np.arange(len(y)), y]
         return np.asarray(top - own + np.log(np.exp(outputs - top[:, None]).sum(axis=1)))
@@ -54,11 +62,21 @@ class Problem:
     def take(self, rows: Array) -> Problem:
         """Return what is to be learned of these rows."""
         weight = None if self.weight is None else self.weight[rows]
-        return replace(self, y=self.y[rows], weight=weight)
+        exposure = None if self.exposure is None else self.exposure[rows]
+        return replace(self, y=self.y[rows], weight=weight, exposure=exposure)
 
     def mean(self, values: Array, rows: Array) -> float:
         """Return the weighted mean over some rows."""
         return float(np.average(values, weights=None if self.weight is None else self.weight[rows]))
+
+
+def _of_residuals(loss: Loss, r: Array) -> Array:
+    """Return the loss of each residual, output less target."""
+    if loss.name == "squared_error":
+        return np.asarray(r**2 / 2)
+    if isinstance(loss, Quantile):
+        return np.asarray(np.where(r > 0, (1.0 - loss.quantile) * r, -loss.quantile * r))
+    return np.abs(r)  # absolute_error
 
 
 @dataclass
@@ -114,8 +132,8 @@ class Training:
         self.clock, self.progress = clock, progress
         self.n_rows = len(problem.y)
 
-    def run(self, X: Array, candidate: Candidate) -> Trial:
-        """Return the trained members of a candidate."""
+    def run(self, X: Array, candidate: Candidate, bounds: Bounds | None = None) -> Trial:
+        """Return the trained members of a candidate, their weights within bounds."""
         problem = self.problem
         configs = []
         for held, seed in zip(self.left_out, self.seeds, strict=True):
@@ -123,15 +141,15 @@ class Training:
             inside[held] = False
             rows = np.flatnonzero(inside)
             config = self._config(X, candidate, seed)
-            configs.append({**config, "rows": rows, "validation_rows": held})
+            watched = {"validation_rows": held} if bounds is None else {}
+            configs.append({**config, "rows": rows, **watched})
         population = self._population(configs)
-        calls: tuple[Any, ...] = ()
-        if self.clock.limited:
-            calls = (Turns(self.clock.end, len(population), get_num_threads()),)
-        histories = population.fit(
-            X, problem.y, candidate.epochs, sample_weight=problem.weight,
-            patience=candidate.patience, callbacks=calls, progress=self.progress,
-        )  # fmt: skip
+        if bounds is None:
+            epochs = self._fit(population, X, candidate)
+        else:
+            epochs = fit_within(
+                population, bounds, X, problem, self.left_out, candidate, self.clock
+            )
         sums = np.zeros((self.n_rows, len(problem.start)))
         times = np.zeros(self.n_rows, np.int64)
         for network, held in zip(population.networks, self.left_out, strict=True):
@@ -143,8 +161,19 @@ class Training:
             population.networks,
             rows,
             sums[rows] / times[rows, None],
-            [int(np.argmin(h.val_loss)) + 1 if h.val_loss else 0 for h in histories],
+            epochs,
         )
+
+    def _fit(self, population: Population, X: Array, candidate: Candidate) -> list[int]:
+        """Train members until they are no better, and return the epoch of each that was best."""
+        calls: tuple[Any, ...] = ()
+        if self.clock.limited:
+            calls = (Turns(self.clock.end, len(population), get_num_threads()),)
+        histories = population.fit(
+            X, self.problem.y, candidate.epochs, sample_weight=self.problem.weight,
+            patience=candidate.patience, callbacks=calls, progress=self.progress,
+        )  # fmt: skip
+        return [int(np.argmin(h.val_loss)) + 1 if h.val_loss else 0 for h in histories]
 
     def _config(self, X: Array, candidate: Candidate, seed: int) -> dict[str, Any]:
         return {

@@ -16,7 +16,7 @@ def bundled(name: str) -> Table:
         from sklearn import datasets
     except ImportError:
         raise DataError(
-            f"{name}: the bundled data sets need scikit-learn: pip install 'fastrelu[train]'"
+            f"{name}: the bundled data sets need scikit-learn: pip install scikit-learn"
         ) from None
     if name == "diabetes":
         bunch = datasets.load_diabetes(scaled=False)

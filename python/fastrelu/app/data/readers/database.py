@@ -206,10 +206,7 @@ def _duckdb(path: str | None) -> Iterator[Any]:
     try:
         import duckdb
     except ImportError:
-        raise DataError(
-            "queries and DuckDB files need DuckDB: pip install '.[sql]' where fastrelu's sources "
-            "are, or pip install 'fastrelu[sql]'"
-        ) from None
+        raise DataError("queries and DuckDB files need DuckDB: pip install duckdb") from None
     where = "--sql" if path is None else path
     try:
         with duckdb.connect(path or ":memory:", read_only=path is not None) as connection:

@@ -53,7 +53,7 @@ def read_excel(source: Source, choice: ColumnChoice, need_target: bool) -> Table
     except ImportError:
         raise DataError(
             f"{source.path}: an Excel workbook or other Office file; save the sheet as CSV, or "
-            "pip install '.[excel]' where fastrelu's sources are (or 'fastrelu[excel]')"
+            "pip install python-calamine"
         ) from None
     try:
         book = python_calamine.CalamineWorkbook.from_object(

@@ -198,5 +198,5 @@ def pyarrow(what: str) -> Any:
     try:
         import pyarrow as pa
     except ImportError:
-        raise DataError(f"{what} needs pyarrow: pip install 'fastrelu[train]'") from None
+        raise DataError(f"{what} needs pyarrow: pip install pyarrow") from None
     return pa

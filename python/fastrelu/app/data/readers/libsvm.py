@@ -58,7 +58,7 @@ def read_libsvm(source: Source, need_target: bool = True) -> Table:
         from sklearn.datasets import load_svmlight_file
     except ImportError:
         raise DataError(
-            f"{source.path}: libsvm files need scikit-learn: pip install 'fastrelu[train]'"
+            f"{source.path}: libsvm files need scikit-learn: pip install scikit-learn"
         ) from None
     content = source.read()
     labelled = _checked(source.path, content, need_target)

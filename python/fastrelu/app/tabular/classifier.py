@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The estimators of tables: `TabularClassifier` and `TabularRegressor`."""
+"""The classifier of tables."""
 
 from __future__ import annotations
 
-from typing import Any
+from numbers import Real
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin
+from sklearn.utils import compute_sample_weight
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, column_or_1d
+from sklearn.utils.validation import column_or_1d
 
-from fastrelu.app.tabular.base import BaseTabular
+from fastrelu.app.tabular.base import CONSTRAINTS, BaseTabular
+from fastrelu.app.tabular.held import Held
+from fastrelu.app.tabular.rows import plain_targets
 from fastrelu.app.tabular.train import Problem
+from fastrelu.conformal import ClassSets, rank
+from fastrelu.ensemble import Ensemble
+from fastrelu.losses import CrossEntropy
 
 Array = NDArray[Any]
 
@@ -44,6 +52,16 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     verbose : int
         1 tells on standard output what is tried and what came of it; 2 also shows the progress of
         the members on standard error.
+    class_weight : dict, "balanced" or None
+        A factor >= 0 on the weight of each class's rows, in training, in early stopping and in the
+        shares that a model begins from: the probabilities are those of classes in such shares.
+        Classes that a dict does not name have 1; "balanced" makes all classes as heavy together.
+    monotone : dict, optional
+        For names, or places, of columns of numbers: 1 if the probability of the second class must
+        not fall where the number rises, all else equal, -1 if it must not rise, 0 for no matter.
+        It holds by the signs of the networks' weights, for all values and not only those of the
+        rows; probabilities are then monotone up to a rounding of float32. Missing values have no
+        order. For two classes alone.
 
     Attributes
     ----------
@@ -75,7 +93,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     -----
     Columns of a frame are matched by name; their order is free, and further ones are not looked
     at. A category that training has not seen, or on few rows only, is all zeros. A number outside
-    the training range is read as the end of that range. A missing number is zeros and an input
+    the training range is read as the end of that range; a prediction warns of one that lies beyond
+    it by more than thrice its width. A missing number is zeros and an input
     that says so; where training lacked nothing, it is read as the median.
 
     References
@@ -95,7 +114,25 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     (2, 3)
     """
 
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **CONSTRAINTS,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
     classes_: Array
+
+    def __init__(
+        self,
+        preset: str = "default",
+        n_members: int | None = None,
+        time_limit: float | None = None,
+        random_state: Any = None,
+        n_threads: int | None = None,
+        verbose: int = 0,
+        class_weight: Any = None,
+        monotone: Any = None,
+    ) -> None:
+        super().__init__(preset, n_members, time_limit, random_state, n_threads, verbose, monotone)
+        self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> TabularClassifier:
         """Train on the rows of a table.
@@ -134,7 +171,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return self
 
     def _checked_targets(self, y: Any) -> Array:
-        column = np.asarray(column_or_1d(_plain(y), warn=True))
+        column = np.asarray(column_or_1d(plain_targets(y), warn=True))
         if column.dtype == object:
             gaps = [i for i, label in enumerate(column) if label is None or label != label]
             if gaps:
@@ -142,7 +179,15 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         check_classification_targets(column)
         return column
 
-    def _problem(self, y: Array, weight: Array | None) -> Problem:
+    def _row_weights(self, y: Array, weight: Array | None) -> Array | None:
+        if self.class_weight is None:
+            return weight
+        if isinstance(self.class_weight, dict):
+            _check_factors(self.class_weight)
+        factors: Array = compute_sample_weight(self.class_weight, y)
+        return factors if weight is None else factors * weight
+
+    def _problem(self, y: Array, weight: Array | None, exposure: Array | None) -> Problem:
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
@@ -150,7 +195,30 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             )
         counts = np.bincount(labels, weights=weight)
         start = np.log(counts / counts.sum())
-        return Problem("cross_entropy", labels.astype(np.int64), weight, start)
+        return Problem(CrossEntropy(), labels.astype(np.int64), weight, start)
+
+    def _rising(self, problem: Problem) -> list[int]:
+        if len(self.classes_) != 2:
+            raise ValueError(
+                f"monotone: expected two classes, got {len(self.classes_)}: probabilities of more "
+                "have no order"
+            )
+        return [-1, 1]
+
+    def _calibrate(self, held: Held, problem: Problem) -> None:
+        self._sets = ClassSets(held.predicted, problem.y[held.rows])
+
+    def _mean_of(self, X: Array) -> NDArray[np.float64]:
+        return _adding_up(Ensemble(self.networks_, self._loss).predict(X))
+
+    def _in_unit(self, outputs: Array, differences: bool) -> NDArray[np.float64]:
+        return outputs
+
+    def _straight(self) -> bool:
+        return False
+
+    def _one_output(self) -> bool:
+        return False
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probabilities of the classes.
@@ -178,8 +246,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         >>> bool(model.predict_proba([[1.0]])[0, 1] > 0.8)
         True
         """
-        probabilities = self._mean_prediction(X, "cross_entropy")
-        return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
+        return _adding_up(self._mean_prediction(X))
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the logarithm of `predict_proba`.
@@ -228,133 +295,64 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         best = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[best])
 
+    def predict_set(self, X: Any, coverage: float = 0.9) -> NDArray[np.bool_]:
+        """Return the classes among which the right one is, about as often as `coverage` says.
 
-class TabularRegressor(RegressorMixin, BaseTabular):
-    """A regressor of tables: numbers, booleans, text, categories, dates and missing values.
-
-    It is made as `TabularClassifier` is, with the squared error of the standardised target as its
-    loss, and predicts the mean of its members.
-
-    Parameters
-    ----------
-    preset, n_members, time_limit, random_state, n_threads, verbose
-        As for `TabularClassifier`.
-
-    Attributes
-    ----------
-    n_outputs_ : int
-        The columns of y.
-    n_features_in_, feature_names_in_, networks_, n_members_, n_epochs_, inputs_, candidate_
-        As for `TabularClassifier`.
-    shrinkage_ : float
-        The factor, 0 to 1, of what the networks say beyond the mean of y.
-
-    See Also
-    --------
-    fastrelu.MLPRegressor : scikit-learn's estimator, for rows of numbers.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_diabetes
-    >>> import fastrelu
-    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
-    >>> model = fastrelu.TabularRegressor("fast", random_state=0).fit(X[::2], y[::2])
-    >>> bool(model.score(X[1::2], y[1::2]) > 0.3)
-    True
-    """
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> TabularRegressor:
-        """Train on the rows of a table.
-
-        Parameters
-        ----------
-        X : DataFrame, Arrow table, or array_like of shape (n, p)
-            The rows, as for `TabularClassifier.fit`.
-        y : array_like, (n,) or (n, K)
-            The targets, finite numbers.
-        sample_weight : array_like, (n,), optional
-            Weights of the rows, >= 0.
-
-        Returns
-        -------
-        TabularRegressor
-            Itself.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument is not as described.
-
-        Examples
-        --------
-        >>> import fastrelu
-        >>> model = fastrelu.TabularRegressor("fast", random_state=0)
-        >>> model.fit([[0.0], [1.0]] * 20, [5.0, 7.0] * 20).predict([[1.0]]).round(0)
-        array([7.])
-        """
-        self._fit(X, y, sample_weight)
-        return self
-
-    def _checked_targets(self, y: Any) -> Array:
-        y = check_array(_plain(y), ensure_2d=False, dtype="numeric", input_name="y")
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        return np.asarray(y, np.float64)
-
-    def _problem(self, y: Array, weight: Array | None) -> Problem:
-        self._one_column = y.ndim == 1
-        targets = y.reshape(len(y), -1)
-        self.n_outputs_ = targets.shape[1]
-        self._mean = np.average(targets, axis=0, weights=weight)
-        beyond = targets - self._mean
-        largest = np.abs(beyond).max(axis=0)  # whose squares might overflow, or vanish
-        largest[largest == 0] = 1.0
-        squares = np.average((beyond / largest) ** 2, axis=0, weights=weight)
-        deviation = largest * np.sqrt(squares)
-        self._deviation = np.where(deviation > 0, deviation, 1.0)
-        scaled = beyond / self._deviation
-        return Problem("squared_error", scaled, weight, np.zeros(self.n_outputs_))
-
-    def predict(self, X: Any) -> NDArray[np.float64]:
-        """Return the predicted value of each row.
+        A class is in a row's set if 1 less its probability is at most the margin: the value of
+        rank ceil((n + 1) * coverage), in ascending order from 1, among those of the right classes
+        of the n rows that some member left out, each as the members predict that left it out
+        (cross-conformal prediction; see `fastrelu.conformal`). If that rank is more than n, all
+        classes are in all sets. Rows count once, whatever their weights.
 
         Parameters
         ----------
         X : DataFrame, Arrow table, or array_like of shape (n, p)
             Rows, as for `fit`.
+        coverage : float
+            The probability that a row's class is in its set, in (0, 1).
 
         Returns
         -------
-        ndarray of float64, (n,) or (n, K)
-            In the unit of y.
+        ndarray of bool, (n, n_classes)
+            Whether each of ``classes_`` is in the row's set, which may be empty, or hold all.
 
         Raises
         ------
         ValueError, TypeError
-            If a column is not there, or the rows cannot be read.
+            If `coverage` is not in (0, 1), a column is not there, or the rows cannot be read.
+
+        References
+        ----------
+        Sadinle, Lei and Wasserman (2019), Least ambiguous set-valued classifiers with bounded
+        error levels. Vovk (2015), Cross-conformal predictors.
 
         Examples
         --------
         >>> import fastrelu
-        >>> model = fastrelu.TabularRegressor("fast", random_state=0)
-        >>> model.fit([[0.0], [1.0]] * 20, [5.0, 7.0] * 20).predict([[0.0]]).round(0)
-        array([5.])
+        >>> model = fastrelu.TabularClassifier("fast", random_state=0)
+        >>> model = model.fit([[0.0], [1.0]] * 20, ["no", "yes"] * 19 + ["yes", "no"])
+        >>> model.predict_set([[1.0], [0.0]], coverage=0.8).tolist()
+        [[False, True], [True, False]]
         """
-        found = self._mean_prediction(X, "squared_error") * self._deviation + self._mean
-        return np.asarray(found[:, 0] if self._one_column else found)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
+        probabilities = self.predict_proba(X)
+        if not len(probabilities):
+            rank(1, coverage)  # is checked as for more rows
+            return np.empty(probabilities.shape, bool)
+        return self._sets.sets(probabilities, coverage)
 
 
-def _plain(y: Any) -> Any:
-    """Return targets of polars as NumPy's; others as they are."""
-    if y is None:
-        raise ValueError("y: requires y to be passed, but the target y is None")
-    return y.to_numpy() if hasattr(y, "to_numpy") and not hasattr(y, "iloc") else y
+def _adding_up(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
 
 
-# Their public place, for pickles and documentation.
-TabularClassifier.__module__ = TabularRegressor.__module__ = "fastrelu.tabular"
+def _check_factors(weights: dict[Any, Any]) -> None:
+    """Refuse factors of classes that are no finite numbers >= 0."""
+    for label, factor in weights.items():
+        if not isinstance(factor, Real) or not 0 <= float(factor) < np.inf:
+            raise ValueError(
+                f"class_weight: class {label!r}: expected a finite number >= 0, got {factor!r}"
+            )
+
+
+# Its public place, for pickles and documentation.
+TabularClassifier.__module__ = "fastrelu.tabular"

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A trained model as an ONNX file, from raw columns to labels or values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu import Network
+from fastrelu.app.errors import ConfigError
+from fastrelu.app.preprocess.categories import OneHot
+from fastrelu.app.preprocess.column_inputs import ColumnInputs
+from fastrelu.app.preprocess.matrix_inputs import ByteInputs, MatrixInputs
+from fastrelu.exchange.onnx_graph import Graph, add_labels, add_link, add_network
+from fastrelu.exchange.onnx_write import Tensors, label_array, refuse_large, write_graph
+
+if TYPE_CHECKING:
+    from fastrelu.app.model import Model
+    from fastrelu.app.preprocess.standardize import Scaling
+
+FLOATS = {"float32": 1, "float64": 11}  # TensorProto's numbers
+PREFIX = "fastrelu/"  # of names inside, which columns then have not
+
+
+def write_onnx(model: Model, path: Any) -> None:
+    """Write a model as an ONNX file.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    path : path-like
+        The file.
+
+    Raises
+    ------
+    ConfigError
+        If something of it is not to be had in ONNX; nothing is written then.
+    """
+    net = network_of(model)
+    graph = Graph(net.dtype, PREFIX)
+    inputs, x = _add_inputs(graph, model)
+    outputs = _add_outputs(graph, model, add_network(graph, net, x))
+    twice = [name for name in inputs if name in outputs or name.startswith(PREFIX)]
+    if twice:
+        raise ConfigError(f"a column is named {twice[0]!r}, as an output of the ONNX file is")
+    write_graph(path, graph, inputs, outputs)
+
+
+def network_of(model: Model) -> Network:
+    """Return the network of a model that has one; ConfigError for an ensemble."""
+    net = model.network
+    if not isinstance(net, Network):
+        raise ConfigError("the model is an ensemble; one network can be exported, not several")
+    try:
+        refuse_large(net, net.dtype)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return net
+
+
+def _add_inputs(graph: Graph, model: Model) -> tuple[Tensors, str]:
+    """Add what makes the network's inputs of raw ones; return those, and the result's name."""
+    inputs = model.inputs
+    if isinstance(inputs, ByteInputs):
+        cast = graph.add("Cast", "X", name="numbers", to=FLOATS[graph.dtype.name])
+        return {"X": (np.uint8, [inputs.n_inputs])}, cast
+    if isinstance(inputs, MatrixInputs):
+        parts = _add_numbers(graph, "X", inputs.scaling, np.flatnonzero(inputs.scaling.gaps))
+        return {"X": (np.float64, [len(inputs.column_names)])}, _joined(graph, parts)
+    if isinstance(inputs, ColumnInputs):
+        return _add_columns(graph, inputs)
+    what = {"SparseInputs": "sparse columns", "PieceInputs": "piecewise linear inputs"}
+    kind = type(inputs).__name__
+    raise ConfigError(f"the model has {what.get(kind, kind)}, which an ONNX export does not write")
+
+
+def _add_columns(graph: Graph, inputs: ColumnInputs) -> tuple[Tensors, str]:
+    tensors: Tensors = {}
+    parts: list[str] = []
+    if inputs.parts:
+        dates = [name for name, part in inputs.parts if part]
+        if dates:
+            raise ConfigError(f"column {dates[0]!r} is a date, which an ONNX export does not write")
+        names = [name for name, _ in inputs.parts]
+        tensors |= {name: (np.float64, [1]) for name in names}
+        x = _joined(graph, names, "columns")
+        parts += _add_numbers(graph, x, inputs.scaling, np.flatnonzero(inputs.scaling.gaps))
+    for k, text in enumerate(inputs.texts):
+        if not isinstance(text, OneHot):
+            raise ConfigError(
+                f"column {text.name!r} is hashed (--categories hash), which an ONNX export does "
+                "not write"
+            )
+        tensors[text.name] = (np.dtype(object), [1])
+        parts.append(_add_categories(graph, text.name, text.categories, k))
+    return tensors, _joined(graph, parts)
+
+
+def _joined(graph: Graph, parts: Sequence[str], name: str = "inputs") -> str:
+    return parts[0] if len(parts) == 1 else graph.add("Concat", *parts, name=name, axis=1)
+
+
+def _add_numbers(graph: Graph, x: str, scaling: Scaling, indicators: NDArray[np.intp]) -> list[str]:
+    """Add what a scaling does to doubles (n, p): the numbers, then what says they were missing."""
+    if scaling.knots is not None:
+        raise ConfigError("the model has normal scores (--scaling quantile), which an ONNX export "
+                          "does not write")  # fmt: skip
+    to = FLOATS[graph.dtype.name]
+
+    def doubles(name: str, values: NDArray[np.float64]) -> str:
+        return graph.constant(name, np.asarray(values, np.float64))
+
+    missing = graph.add("IsNaN", x, name="missing")
+    # Where a column is constant the quotient is 0.
+    divisor = np.where(scaling.std > 0, scaling.std, np.inf)
+    filled = graph.add("Where", missing, doubles("fill", scaling.fill), x, name="filled")
+    centred = graph.add("Sub", filled, doubles("mean", scaling.mean), name="centred")
+    scaled = graph.add("Div", centred, doubles("std", divisor), name="scaled_doubles")
+    parts = [graph.add("Cast", scaled, name="scaled_numbers", to=to)]
+    if len(indicators):
+        flags = graph.add("Cast", missing, name="flags", to=to)
+        which = graph.constant("indicators", indicators.astype(np.int64))
+        parts.append(graph.add("Gather", flags, which, name="is_missing", axis=1))
+    return parts
+
+
+def _add_categories(graph: Graph, x: str, categories: list[str], k: int) -> str:
+    """Add the inputs of a text column (n, 1): a 1 for its category, or zeros alone."""
+    n = len(categories)
+    place = graph.add(
+        "LabelEncoder", x, name=f"category_{k}", domain="ai.onnx.ml", keys_strings=categories,
+        values_int64s=list(range(n)), default_int64=-1,
+    )  # fmt: skip
+    each = graph.constant(f"categories_{k}", np.arange(n, dtype=np.int64)[np.newaxis])
+    same = graph.add("Equal", place, each, name=f"is_category_{k}")
+    return graph.add("Cast", same, name=f"one_hot_{k}", to=FLOATS[graph.dtype.name])
+
+
+def _add_outputs(graph: Graph, model: Model, z: str) -> Tensors:
+    """Add what the network's outputs stand for; return the outputs of the file."""
+    link = model.loss.info.link
+    if model.task == "classification":
+        if link != "softmax":
+            raise ConfigError(f"the model's classes have the link {link}, not softmax")
+        classes = label_array(np.asarray(model.classes))
+        p = add_link(graph, z, link)
+        label, p = add_labels(graph, p, classes, "multiclass", "label")
+        graph.add("Identity", p, output="probabilities", name="probabilities")
+        wide = [len(model.classes)]
+        return {label: (classes.dtype, []), "probabilities": (graph.dtype, wide)}
+    double = graph.add("Cast", z, name="double", to=FLOATS["float64"])
+    value = add_link(graph, double, link)
+    factors = {key: np.asarray(v, np.float64) for key, v in
+               (("target_std", model.target.std), ("target_mean", model.target.mean))}  # fmt: skip
+    names = {key: graph.constant(key, value) for key, value in factors.items()}
+    value = graph.add("Mul", value, names["target_std"], name="unscaled")
+    value = graph.add("Add", value, names["target_mean"], name="values")
+    axes = graph.constant("column_axis", np.array([1], np.int64))
+    return {graph.add("Squeeze", value, axes, output="prediction", name="column"): (np.float64, [])}

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The functions that C and C++ source of a network begins with; words between $ are put in."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__: list[str] = []
+
+NO_FAST_MATH = """\
+#ifdef __FAST_MATH__
+#error "-ffast-math would make exp and tanh below wrong"
+#endif
+"""
+
+_SAID = """\
+// A network of fastrelu: {sizes} ({kinds}), {T}.
+//
+// x has {inputs} values, y {outputs}, and J {outputs} * {inputs}, row by row:
+// J[o * {inputs} + i] is the derivative of y[o] by x[i]. x must not overlap y or J. Nothing is
+// allocated, locked or kept: any number of threads may call at once. The stack needs some {stack}
+// bytes.
+//
+// Compiled with -ffp-contract=off and without -ffast-math, the results have the bits of fastrelu's
+// own. fma is fast where the processor has an instruction for it and the compiler may use it: on
+// x86-64, -mfma or -march=x86-64-v3.
+"""
+
+_EVALUATED = """\
+#if defined(FLT_EVAL_METHOD) && (FLT_EVAL_METHOD == 1 || FLT_EVAL_METHOD == 2)
+#error "the results are exact where float and double are computed as such: on x86-32, -mfpmath=sse"
+#endif
+#ifdef __clang__
+#pragma STDC FP_CONTRACT OFF
+#endif
+"""
+
+HEAD = (
+    _SAID
+    + "{once}#include <float.h>\n#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n"
+    + "#include <string.h>\n\n"
+    + _EVALUATED
+    + "{fast_math}"
+)
+
+# z[o]: a chain from b[o] over the inputs, in ascending order.
+DENSE = """\
+static inline void $N$_dense(const $T$ *restrict x, size_t n_in, size_t n_out,
+                             const $T$ *restrict w, const $T$ *b, $T$ *restrict z)
+{
+  size_t i, o;
+  for (o = 0; o < n_out; ++o) z[o] = b ? b[o] : 0.0$f$;
+  for (i = 0; i < n_in; ++i) {
+    const $T$ xi = x[i];
+    const $T$ *const row = w + i * n_out;
+    for (o = 0; o < n_out; ++o) z[o] = fma$f$(xi, row[o], z[o]);
+  }
+}
+"""
+
+# Eight chains at a time: none waits for another.
+BACK = """\
+static inline void $N$_back(const $T$ *restrict dz, size_t n_in, size_t n_out,
+                            const $T$ *restrict w, $T$ *restrict dx)
+{
+  const size_t whole = n_in - n_in % 8;
+  size_t i, j, o;
+  for (i = 0; i < whole; i += 8) {
+    $T$ sum[8] = {0.0$f$, 0.0$f$, 0.0$f$, 0.0$f$, 0.0$f$, 0.0$f$, 0.0$f$, 0.0$f$};
+    const $T$ *const rows = w + i * n_out;
+    for (o = 0; o < n_out; ++o) {
+      for (j = 0; j < 8; ++j) sum[j] = fma$f$(dz[o], rows[j * n_out + o], sum[j]);
+    }
+    for (j = 0; j < 8; ++j) dx[i + j] = sum[j];
+  }
+  for (i = whole; i < n_in; ++i) {
+    $T$ sum = 0.0$f$;
+    for (o = 0; o < n_out; ++o) sum = fma$f$(dz[o], w[i * n_out + o], sum);
+    dx[i] = sum;
+  }
+}
+"""
+
+REDUCE = """\
+static inline $T$ $N$_polynomial($T$ x, const $T$ *c, int n)
+{
+  $T$ p = c[n - 1];
+  for (n -= 2; n >= 0; --n) p = fma$f$(p, x, c[n]);
+  return p;
+}
+
+// 2^k, a normal number.
+static inline $T$ $N$_power_of_two(int k)
+{
+  const $U$ bits = ($U$)(k + $bias$) << $bits$;
+  $T$ power;
+  memcpy(&power, &bits, sizeof power);
+  return power;
+}
+
+// exp(r) - 1 and k for x = k ln2 + r; x is no NaN.
+static inline $T$ $N$_reduce_expm1($T$ x, int *k)
+{
+  static const $T$ c[$n_exp$] = {$exp$};
+  const $T$ shifted = fma$f$(x, $log2e$, $magic$); // this sum rounds to a whole number
+  const $T$ n = shifted - $magic$;
+  $T$ r = fma$f$(-n, $ln2_high$, x);
+  r = fma$f$(-n, $ln2_low$, r);
+  *k = (int)n;
+  return fma$f$($N$_polynomial(r, c, $n_exp$), r * r, r);
+}
+"""
+
+_EXP = """\
+static inline $T$ $N$_exp($T$ x)
+{
+  $T$ p;
+  int k, half;
+  if (x != x) return x;
+  p = $N$_reduce_expm1(x < $lowest$ ? $lowest$ : x > $highest$ ? $highest$ : x, &k) + 1.0$f$;
+  half = k / 2; // two factors: 2^k alone may be out of range; the first product is exact
+  return (p * $N$_power_of_two(half)) * $N$_power_of_two(k - half);
+}
+"""
+
+_EXPM1 = """\
+// exp(x) - 1 for x < 0.
+static inline $T$ $N$_expm1_of_negative($T$ x)
+{
+  int k;
+  const $T$ e = $N$_reduce_expm1(x < $expm1_lowest$ ? $expm1_lowest$ : x, &k);
+  const $T$ power = $N$_power_of_two(k);
+  return fma$f$(e, power, power - 1.0$f$);
+}
+"""
+
+_TANH = """\
+static inline $T$ $N$_tanh_of($T$ x)
+{
+  static const $T$ c[$n_tanh$] = {$tanh$};
+  const $T$ a = x < 0.0$f$ ? -x : x, y = a * a;
+  $T$ e, power, large;
+  int k;
+  if (x != x || x == 0.0$f$) return x;
+  if (a < $tanh_split$) return fma$f$($N$_polynomial(y, c, $n_tanh$) * y, x, x);
+  e = $N$_reduce_expm1(2.0$f$ * (a > $tanh_highest$ ? $tanh_highest$ : a), &k);
+  power = $N$_power_of_two(k);
+  large = 1.0$f$ - 2.0$f$ / (fma$f$(e, power, power) + 1.0$f$);
+  return x < 0.0$f$ ? -large : large;
+}
+"""
+
+ELEMENTARY = {"exp": _EXP, "expm1": _EXPM1, "tanh": _TANH}
+
+
+class _Activation(NamedTuple):
+    """`keeps`: the forward function keeps the derivative in a second array."""
+
+    needs: tuple[str, ...]
+    forward: str
+    backward: str
+    keeps: bool = False
+
+
+def _forward(kind: str, value: str) -> str:
+    return f"""\
+static inline void $N$_{kind}($T$ *a, size_t n)
+{{
+  size_t i;
+  for (i = 0; i < n; ++i) a[i] = {value};
+}}
+"""
+
+
+def _backward(kind: str, value: str) -> str:
+    return f"""\
+static inline void $N$_{kind}_backward($T$ *restrict d, const $T$ *restrict a, size_t n)
+{{
+  size_t i;
+  for (i = 0; i < n; ++i) d[i] = {value};
+}}
+"""
+
+
+_LOGISTIC = """\
+static inline $T$ $N$_logistic_of($T$ z)
+{
+  const $T$ e = $N$_exp(z < 0.0$f$ ? z : -z);
+  return (z < 0.0$f$ ? e : 1.0$f$) / (1.0$f$ + e);
+}
+
+"""
+
+_SILU = """\
+// The derivatives go to s, if that is not null.
+static inline void $N$_silu($T$ *a, $T$ *s, size_t n)
+{
+  size_t i;
+  for (i = 0; i < n; ++i) {
+    const $T$ z = a[i], e = $N$_exp(z < 0.0$f$ ? z : -z);
+    const $T$ larger = 1.0$f$ / (1.0$f$ + e), smaller = e * larger;
+    const $T$ p = z < 0.0$f$ ? smaller : larger, q = z < 0.0$f$ ? larger : smaller;
+    a[i] = z * p;
+    if (s) s[i] = fma$f$(a[i], q, p);
+  }
+}
+"""
+
+ACTIVATIONS = {
+    "identity": _Activation((), "", ""),
+    "relu": _Activation(
+        (),
+        _forward("relu", "a[i] < 0.0$f$ ? 0.0$f$ : a[i]"),
+        _backward("relu", "a[i] > 0.0$f$ ? d[i] : 0.0$f$"),
+    ),
+    "leaky_relu": _Activation(
+        (),
+        _forward("leaky_relu", "a[i] < 0.0$f$ ? $leaky$ * a[i] : a[i]"),
+        _backward("leaky_relu", "a[i] > 0.0$f$ ? d[i] : $leaky$ * d[i]"),
+    ),
+    "logistic": _Activation(
+        ("exp",),
+        _LOGISTIC + _forward("logistic", "$N$_logistic_of(a[i])"),
+        _backward("logistic", "(d[i] * a[i]) * (1.0$f$ - a[i])"),
+    ),
+    "tanh": _Activation(
+        ("tanh",),
+        _forward("tanh", "$N$_tanh_of(a[i])"),
+        _backward("tanh", "d[i] * fma$f$(-a[i], a[i], 1.0$f$)"),
+    ),
+    "elu": _Activation(
+        ("expm1",),
+        _forward("elu", "a[i] < 0.0$f$ ? $N$_expm1_of_negative(a[i]) : a[i]"),
+        _backward("elu", "a[i] > 0.0$f$ ? d[i] : d[i] * (a[i] + 1.0$f$)"),
+    ),
+    "silu": _Activation(("exp",), _SILU, _backward("silu", "d[i] * a[i]"), keeps=True),
+}
+
+CPP_KEYWORDS = frozenset(
+    "alignas alignof and and_eq asm auto bitand bitor bool break case catch char char8_t char16_t "
+    "char32_t class compl concept const consteval constexpr constinit const_cast continue "
+    "co_await co_return co_yield decltype default delete do double dynamic_cast else enum "
+    "explicit export extern false float for friend goto if inline int long mutable namespace new "
+    "noexcept not not_eq nullptr operator or or_eq private protected public register "
+    "reinterpret_cast requires return short signed sizeof static static_assert static_cast struct "
+    "switch template this thread_local throw true try typedef typeid typename union unsigned "
+    "using virtual void volatile wchar_t while xor xor_eq std size_t".split()
+)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A chain of affine maps and activations, as other programs have them, made into a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu.network import Network
+
+Array = NDArray[Any]
+__all__: list[str] = []
+
+
+@dataclass
+class Chain:
+    """Layers in the order in which they are applied; each method adds one to the end.
+
+    Attributes
+    ----------
+    source : str
+        The argument that the chain is read from, for messages.
+    scale : float
+        The factor on the inputs.
+    """
+
+    source: str
+    scale: float = 1.0
+    _weights: list[Array] = field(default_factory=list)
+    _biases: list[Array | None] = field(default_factory=list)
+    _activations: list[str | None] = field(default_factory=list)
+
+    def width(self) -> int | None:
+        """Return how many outputs the last layer has; None where there is none yet."""
+        return self._weights[-1].shape[1] if self._weights else None
+
+    def add_affine(self, where: str, W: Array, b: Array | None) -> None:
+        """Add ``x W + b``: W (fan_in, fan_out), b (fan_out,) or None. `where` is for messages."""
+        if W.ndim != 2 or 0 in W.shape:
+            raise ValueError(f"{where}: expected weights in two dimensions, got shape {W.shape}")
+        if W.dtype.kind != "f" or (b is not None and b.dtype.kind != "f"):
+            raise ValueError(f"{where}: expected floating-point parameters, got {W.dtype}")
+        if b is not None and b.shape != (W.shape[1],):
+            raise ValueError(
+                f"{where}: expected biases of shape ({W.shape[1]},), got {tuple(b.shape)}"
+            )
+        if self._weights and W.shape[0] != self.width():
+            raise ValueError(
+                f"{where}: expected weights of {self.width()} inputs, as the layer before has so "
+                f"many outputs, got shape {W.shape} (inputs, outputs)"
+            )
+        self._weights.append(W)
+        self._biases.append(b)
+        self._activations.append(None)
+
+    def add_bias(self, where: str, b: Array) -> None:
+        """Add ``x + b`` to a layer that has no biases yet and no activation."""
+        if not self._weights or self._activations[-1] is not None or self._biases[-1] is not None:
+            raise ValueError(
+                f"{where}: adds a constant, but not to a product with weights; a network of "
+                "fastrelu has no layer for that"
+            )
+        n = self._weights[-1].shape[1]
+        if (b.size != n and b.size != 1) or (b.ndim and b.shape[-1] not in (1, b.size)):
+            raise ValueError(f"{where}: expected biases of shape ({n},), got {tuple(b.shape)}")
+        self._biases[-1] = np.broadcast_to(b.ravel(), (n,))
+
+    def add_activation(self, where: str, name: str, width: int | None = None) -> None:
+        """Add an activation; `width` is that of the inputs, where no layer comes before."""
+        if not self._weights or self._activations[-1] is not None:
+            n = self.width() or width
+            if n is None:
+                raise ValueError(f"{where}: an activation of inputs whose number is not known")
+            self.add_affine(where, np.eye(n, dtype=self.dtype()), None)
+        self._activations[-1] = name
+
+    def dtype(self) -> Any:
+        """Return float64 if any parameter is a double, else float32."""
+        arrays = [*self._weights, *(b for b in self._biases if b is not None)]
+        return np.float64 if any(a.dtype.itemsize == 8 for a in arrays) else np.float32
+
+    def network(self) -> Network:
+        """Return the network. After an activation of the last layer, identity is one more."""
+        if not self._weights:
+            raise ValueError(f"{self.source}: there is no layer with weights in it")
+        if self._activations[-1] is not None:
+            n = self._weights[-1].shape[1]
+            self.add_affine(self.source, np.eye(n, dtype=self.dtype()), None)
+        sizes = [self._weights[0].shape[0], *(w.shape[1] for w in self._weights)]
+        bias = any(b is not None for b in self._biases)
+        net = Network(
+            sizes,
+            bias=bias,
+            dtype=self.dtype(),
+            activation=[a or "identity" for a in self._activations[:-1]],
+            scale=self.scale,
+        )
+        for view, w in zip(net.weights, self._weights, strict=True):
+            view[...] = w
+        for view, b in zip(net.biases, self._biases, strict=bias):
+            view[...] = 0 if b is None else b
+        return net

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""ONNX files of networks: chains of the operators that exporters write for them.
+
+The graph is walked from its output back to its input, so that what the output does not need is
+not looked at; then the steps found are put together in the order in which they are applied.
+Weights are known by where they are used, never by their names.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrelu.exchange import onnx_steps
+from fastrelu.exchange.chain import Chain
+from fastrelu.exchange.extras import need
+from fastrelu.network import Network
+
+Array = NDArray[Any]
+__all__ = ["from_onnx"]
+
+
+def from_onnx(path: Any, output: str | None = None) -> Network:
+    """Return the network that an ONNX file holds.
+
+    Parameters
+    ----------
+    path : path-like or onnx.ModelProto
+        The file, or what ``onnx.load`` made of it.
+    output : str, optional
+        The tensor that the network's outputs are, for files that go on after it (a softmax, labels)
+        or have several outputs. By default the graph's one output.
+
+    Returns
+    -------
+    Network
+        Of dtype float64 if a parameter is a double, else float32. An activation after the last
+        layer is followed by a layer of identity weights, as a network's last layer is linear.
+
+    Raises
+    ------
+    FileNotFoundError, TypeError
+        If there is no such file, or `path` is neither of the two.
+    ValueError
+        If a node is not one of a network's. The message names the node, its operator, and what of
+        it does not fit.
+    ImportError
+        If onnx is not there.
+
+    Notes
+    -----
+    Read are chains of Gemm, MatMul and Add, in either order, Relu (also as Max or Clip at 0),
+    LeakyRelu (alpha 0.01), Elu (alpha 1), Sigmoid, Tanh and Sigmoid times its input (silu), with
+    Identity, Flatten, Reshape, Cast between floating-point types, and Dropout that is not active.
+    Weights may be initialisers or constants, behind Identity, Cast, Transpose or Reshape.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> net = fastrelu.Network([2, 3, 1])
+    >>> net.to_onnx("net.onnx")
+    >>> bool((fastrelu.from_onnx("net.onnx").parameters == net.parameters).all())
+    True
+    """
+    model = _loaded(path)
+    graph = _Graph(model)
+    tensor = graph.chosen(output)
+    steps: list[Callable[[Chain], None]] = []
+    while tensor != graph.input:
+        node = graph.producer(tensor)
+        read = onnx_steps.STEPS.get(node.operator) if not node.domain else None
+        if read is None:
+            raise ValueError(f"{node.where}: this operator is none that a network here has")
+        tensor, step = read(graph, node)
+        if step is not None:
+            steps.append(step)
+    chain = Chain("path")
+    for step in reversed(steps):
+        step(chain)
+    return chain.network()
+
+
+def _loaded(path: Any) -> Any:
+    onnx = need("onnx", "onnx")
+    inliner = need("onnx.inliner", "onnx")
+    if isinstance(path, onnx.ModelProto):
+        model = path
+    else:
+        try:
+            name = os.fspath(path)
+        except TypeError:
+            raise TypeError(
+                f"path: expected a path or an onnx.ModelProto, got {type(path).__name__}"
+            ) from None
+        if not os.path.isfile(name):
+            raise FileNotFoundError(f"path: no such file: {name!r}")
+        try:
+            model = onnx.load(name)
+        except Exception as error:  # what protobuf raises differs by its version
+            raise ValueError(f"path: {name!r} is not an ONNX file ({error})") from error
+    if not model.HasField("graph") or not model.graph.output:
+        raise ValueError("path: this is not an ONNX file with a graph and its outputs")
+    return inliner.inline_local_functions(model) if model.functions else model
+
+
+@dataclass
+class _Node:
+    """A node: its inputs ("" where one is left out), its attributes, and how messages name it."""
+
+    operator: str
+    domain: str
+    inputs: list[str]
+    attributes: dict[str, Any]
+    where: str
+
+    def input(self, k: int) -> str:
+        return self.inputs[k] if k < len(self.inputs) else ""
+
+
+class _Graph:
+    """The graph: who makes a tensor, and which tensors are constants."""
+
+    def __init__(self, model: Any) -> None:
+        self._onnx, self._numpy = need("onnx", "onnx"), need("onnx.numpy_helper", "onnx")
+        graph = model.graph
+        self.opset = max(
+            (o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=1
+        )
+        self._initializers = {i.name: i for i in graph.initializer}
+        inputs = [i for i in graph.input if i.name not in self._initializers]
+        if len(inputs) != 1:
+            raise ValueError(f"path: expected a graph of one input, got {[i.name for i in inputs]}")
+        self.input: str = inputs[0].name
+        self.shape = [d.dim_value or None for d in inputs[0].type.tensor_type.shape.dim]
+        self.outputs: list[str] = [o.name for o in graph.output]
+        self._made: dict[str, _Node] = {}
+        known = {self.input, "", *self._initializers}
+        for k, node in enumerate(graph.node):
+            made = self._node(node, k)
+            # In this order, and each tensor made once: no walk along the nodes goes in a circle.
+            for name in node.input:
+                if name not in known:
+                    raise ValueError(f"{made.where}: no node before it makes its input {name!r}")
+            for name in filter(None, node.output):
+                if name in known:
+                    raise ValueError(f"{made.where}: makes {name!r}, which is there already")
+                known.add(name)
+                self._made[name] = made
+
+    def _node(self, node: Any, k: int) -> _Node:
+        attributes = {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
+        domain = "" if node.domain in ("", "ai.onnx") else node.domain
+        name = repr(node.name) if node.name else f"{k}, which makes {', '.join(node.output)!r},"
+        operator = f"{domain}.{node.op_type}" if domain else node.op_type
+        where = f"path: node {name} ({operator})"
+        return _Node(node.op_type, domain, list(node.input), attributes, where)
+
+    def chosen(self, output: str | None) -> str:
+        if output is None:
+            if len(self.outputs) != 1:
+                raise ValueError(f"output: expected one of the graph's outputs {self.outputs}")
+            return self.outputs[0]
+        if not isinstance(output, str):
+            raise TypeError(f"output: expected a str, got {type(output).__name__}")
+        if output not in self._made:
+            raise ValueError(f"output: no node of the graph makes a tensor {output!r}")
+        return output
+
+    def producer(self, tensor: str) -> _Node:
+        if tensor not in self._made:
+            raise ValueError(f"path: the graph has no node that makes the tensor {tensor!r}")
+        return self._made[tensor]
+
+    def made_by(self, tensor: str) -> _Node | None:
+        """Return the node that makes a tensor; None for the graph's input and for constants."""
+        return self._made.get(tensor)
+
+    def width(self) -> int | None:
+        """Return the number of inputs in a row, where the file says it."""
+        dims: list[Any] = self.shape[1:]
+        return None if None in dims or not dims else math.prod(dims)
+
+    def constant(self, tensor: str) -> Array | None:
+        """Return the value of a tensor that does not depend on the input; else None."""
+        if tensor in self._initializers:
+            return self._array(self._initializers[tensor])
+        node = self._made.get(tensor)
+        if node is None or node.domain:
+            return None
+        if node.operator == "Constant":
+            return self._constant_node(node)
+        value = self.constant(node.input(0)) if node.inputs else None
+        if value is None:
+            return None
+        if node.operator == "Identity":
+            return value
+        try:
+            return self._folded(node, value)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{node.where}: a constant that is not as it should be ({error})"
+            ) from error
+
+    def _folded(self, node: _Node, value: Array) -> Array | None:
+        """Return what an operator makes of a constant; None for one that is not computed here."""
+        if node.operator == "Transpose":
+            return np.transpose(value, node.attributes.get("perm"))
+        if node.operator == "Cast":
+            dtype = self._onnx.helper.tensor_dtype_to_np_dtype(node.attributes["to"])
+            return value.astype(dtype)
+        if node.operator == "Reshape" and (shape := self.constant(node.input(1))) is not None:
+            return value.reshape(shape.astype(int).tolist())
+        return None
+
+    def _constant_node(self, node: _Node) -> Array:
+        for name, value in node.attributes.items():
+            if name == "value":
+                return self._array(value)
+            if name.startswith("value_"):
+                return np.asarray(value, np.float32 if "float" in name else np.int64)
+        raise ValueError(f"{node.where}: expected a tensor or numbers as its value")
+
+    def _array(self, tensor: Any) -> Array:
+        try:
+            value = np.asarray(self._numpy.to_array(tensor))
+        except Exception as error:  # what onnx raises differs by what is wrong
+            raise ValueError(f"path: tensor {tensor.name!r} is damaged ({error!r})") from error
+        # Half and bfloat16 are floats of fewer digits.
+        return value if value.dtype.kind in "fiub" and value.itemsize > 2 else _wider(value)
+
+
+def _wider(value: Array) -> Array:
+    if value.dtype.kind == "f" or value.dtype.name == "bfloat16":
+        return value.astype(np.float32)
+    return value

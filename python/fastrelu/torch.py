@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A network as a module of PyTorch, whose forward and backward passes are the core's (needs torch).
+
+`fastrelu.from_torch` and `Network.to_torch` translate instead.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastrelu.exchange.extras import need
+from fastrelu.network import Network
+
+try:
+    import torch
+    from torch import nn
+except ModuleNotFoundError:
+    need("torch", "torch")  # an error that says what to install
+    raise
+
+__all__ = ["FusedMLP", "Scale"]
+
+
+class Scale(nn.Module):
+    """Multiply the inputs by a constant, as a network's `scale` does.
+
+    Parameters
+    ----------
+    factor : float
+        The constant.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import fastrelu.torch
+    >>> fastrelu.torch.Scale(0.5)(torch.ones(2))
+    tensor([0.5000, 0.5000])
+    """
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = float(factor)
+
+    def forward(self, x: Any) -> Any:
+        """Return ``x * factor``.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            Any tensor.
+
+        Returns
+        -------
+        torch.Tensor
+
+        Examples
+        --------
+        >>> import torch
+        >>> import fastrelu.torch
+        >>> fastrelu.torch.Scale(2).forward(torch.ones(1))
+        tensor([2.])
+        """
+        return x * self.factor
+
+    def extra_repr(self) -> str:
+        """Return what the text of the module says of it.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> import fastrelu.torch
+        >>> fastrelu.torch.Scale(0.5)
+        Scale(0.5)
+        """
+        return str(self.factor)
+
+
+class FusedMLP(nn.Module):
+    """A multi-layer perceptron whose passes are computed by fastrelu's core, on CPU tensors.
+
+    Parameters
+    ----------
+    network : Network or sequence of int
+        The network, which the module takes over, or the layer sizes of a new one.
+    **settings : Any
+        Those of `Network`, for a new one: ``activation``, ``bias``, ``dtype``, ``seed``, ...
+
+    Attributes
+    ----------
+    flat : torch.nn.Parameter, (n_parameters,)
+        All parameters, in the order of ``Network.parameters``; memory of the network, so that an
+        optimizer updates the network in place.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described, or a tensor is not on the CPU or of another dtype.
+
+    Notes
+    -----
+    Inputs are (..., d_in); tensors whose rows are contiguous are read in place. Derivatives by
+    parameters and inputs are the core's; there are no second derivatives. ``torch.compile`` leaves
+    the module out of its graph. What is not finite is computed with, not refused.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import fastrelu.torch
+    >>> mlp = fastrelu.torch.FusedMLP([2, 8, 1], activation="tanh")
+    >>> optimizer = torch.optim.SGD(mlp.parameters(), lr=0.1)
+    >>> loss = (mlp(torch.ones(4, 2)) ** 2).mean()
+    >>> loss.backward()
+    >>> optimizer.step()
+    >>> mlp.network
+    <fastrelu.Network 2-8-1 float32, 33 parameters>
+    """
+
+    def __init__(self, network: Network | Sequence[int], **settings: Any) -> None:
+        super().__init__()
+        if isinstance(network, Network):
+            if settings:
+                raise TypeError(f"settings: a network has its own, got {', '.join(settings)}")
+            net = network
+        else:
+            net = Network(network, **settings)
+        self._net = net
+        self.flat = nn.Parameter(torch.from_numpy(net.parameters))
+
+    @property
+    def network(self) -> Network:
+        """The network: a view of the module's parameters, as they are now."""
+        return self._attached()
+
+    def _attached(self) -> Network:
+        """Return the network, whose memory the parameter is again if it was moved or copied."""
+        net, flat = self._net, self.flat
+        if flat.data_ptr() == net.parameters.ctypes.data:
+            return net
+        if flat.device.type != "cpu":
+            raise ValueError(f"FusedMLP computes on the CPU; its parameters are on {flat.device}")
+        if str(flat.dtype) not in ("torch.float32", "torch.float64"):
+            raise TypeError(f"FusedMLP: expected float32 or float64 parameters, got {flat.dtype}")
+        values = flat.detach().numpy()
+        if values.dtype != net.dtype:
+            net = Network(
+                net.layer_sizes,
+                bias=net.bias,
+                dtype=values.dtype,
+                activation=net.activations,
+                scale=net.scale,
+            )
+        net.parameters[:] = values
+        self._net = net
+        flat.data = torch.from_numpy(net.parameters)
+        return net
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FusedMLP:
+        made = FusedMLP(self.network.copy())
+        for name, value in self.__dict__.items():
+            if name not in ("_net", "_parameters"):
+                made.__dict__[name] = copy.deepcopy(value, memo)
+        made.flat.requires_grad_(self.flat.requires_grad)
+        memo[id(self)], memo[id(self.flat)] = made, made.flat
+        return made
+
+    def extra_repr(self) -> str:
+        """Return what the text of the module says of it.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> import fastrelu.torch
+        >>> fastrelu.torch.FusedMLP([2, 3, 1])
+        FusedMLP(2-3-1, relu)
+        """
+        net = self._net
+        kinds = list(dict.fromkeys(net.activations))
+        return ", ".join(["-".join(map(str, net.layer_sizes)), *kinds])
+
+    @torch.compiler.disable
+    def forward(self, x: Any) -> Any:
+        """Return the outputs for rows of inputs.
+
+        Parameters
+        ----------
+        x : torch.Tensor, (..., d_in)
+            On the CPU, of the module's dtype, or uint8.
+
+        Returns
+        -------
+        torch.Tensor, (..., d_out)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If x is no such tensor.
+
+        Examples
+        --------
+        >>> import torch
+        >>> import fastrelu.torch
+        >>> fastrelu.torch.FusedMLP([2, 1]).forward(torch.ones(3, 5, 2)).shape
+        torch.Size([3, 5, 1])
+        """
+        net = self._attached()
+        if not isinstance(x, torch.Tensor):
+            raise TypeError(f"x: expected a torch.Tensor, got {type(x).__name__}")
+        if x.device.type != "cpu":
+            raise ValueError(f"x: expected a tensor on the CPU, got one on {x.device}")
+        if x.dtype not in (self.flat.dtype, torch.uint8):
+            raise TypeError(f"x: expected {self.flat.dtype} or torch.uint8, got {x.dtype}")
+        width = net.layer_sizes[0]
+        if x.ndim == 0 or x.shape[-1] != width:
+            raise ValueError(f"x: expected shape (..., {width}), got {tuple(x.shape)}")
+        rows = x if x.ndim == 2 else x.reshape(-1, width)
+        out = _Passes.apply(rows, self.flat, net)
+        return out if x.ndim == 2 else out.reshape(*x.shape[:-1], out.shape[-1])
+
+
+class _Passes(torch.autograd.Function):
+    """The two passes. Tensors are saved so that torch sees if they are changed in between."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, flat: Any, net: Network) -> Any:
+        rows = x.detach().numpy()
+        if not any(ctx.needs_input_grad):
+            return torch.from_numpy(net.forward(rows, check_finite=False))
+        out, ctx.cache = net.forward_cached(rows, check_finite=False)
+        ctx.net = net
+        ctx.save_for_backward(x, flat)
+        return torch.from_numpy(out)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, d_out: Any) -> tuple[Any, Any, None]:
+        ctx.saved_tensors  # noqa: B018  (an error if one was changed)
+        to_x, to_parameters, _ = ctx.needs_input_grad
+        d = np.ascontiguousarray(d_out.numpy())
+        flat, dx = ctx.net._backward(ctx.cache, d, to_parameters, to_x)
+        return (
+            torch.from_numpy(dx) if to_x else None,
+            torch.from_numpy(flat) if to_parameters else None,
+            None,
+        )

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`fastrelu export`: the ONNX file takes raw columns and gives what `predict` gives."""
+
+import numpy as np
+import pytest
+from command_tools import run, write_table
+
+from fastrelu.training import load_model
+
+pytest.importorskip("onnx")
+ort = pytest.importorskip("onnxruntime")
+
+
+def train(folder, *arguments):
+    done = run("train", *arguments, "--epochs", 3, "--hidden", 5, "--out", folder)
+    assert done.exit_code == 0, done.stderr
+
+
+def exported(folder, tmp_path):
+    path = tmp_path / "model.onnx"
+    done = run("export", folder, "--onnx", path)
+    assert done.exit_code == 0, done.stderr
+    return ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+ROWS = {"size": [0.5, -1.0, np.nan, 2.0], "colour": ["red", "blue", "", "green"]}
+FEED = {"size": np.array(ROWS["size"])[:, None],
+        "colour": np.array(ROWS["colour"], object)[:, None]}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::fastrelu.app.errors.DataWarning")
+@pytest.mark.parametrize("more", [[], ["--loss", "poisson"], ["--scaling", "none"]])
+def test_a_regression_of_columns(more, tmp_path, rng):
+    train(tmp_path / "run", write_table(tmp_path / "d.csv", rng), "--target", "price", *more)
+    (found,) = exported(tmp_path / "run", tmp_path).run(None, FEED)
+    np.testing.assert_allclose(found, load_model(tmp_path / "run").predict(ROWS), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::fastrelu.app.errors.DataWarning")
+def test_a_classification_of_columns(tmp_path, rng):
+    lines = ["a,b,kind"] + [
+        f"{rng.normal()},{'' if i % 9 == 0 else rng.normal()},{'xyz'[i % 3]}" for i in range(150)
+    ]
+    (tmp_path / "d.csv").write_text("\n".join(lines))
+    train(tmp_path / "run", tmp_path / "d.csv", "--target", "kind")
+    columns = {"a": np.array([0.5, -1, np.nan]), "b": np.array([np.nan, 3.0, 0.25])}
+    feed = {name: values[:, None] for name, values in columns.items()}
+    label, p = exported(tmp_path / "run", tmp_path).run(None, feed)
+    model = load_model(tmp_path / "run")
+    np.testing.assert_allclose(p, model.predict_proba(columns), rtol=1e-5)
+    assert label.tolist() == model.predict(columns).tolist()
+
+
+@pytest.mark.parametrize("data", ["iris", "digits"])
+def test_a_classification_of_a_matrix(data, tmp_path):
+    train(tmp_path / "run", data)
+    session = exported(tmp_path / "run", tmp_path)
+    model = load_model(tmp_path / "run")
+    inputs = {i.name: i for i in session.get_inputs()}
+    X = np.random.default_rng(0).integers(0, 8, (20, len(model.inputs.column_names)))
+    if "X" in inputs:
+        kind = np.uint8 if "uint8" in inputs["X"].type else np.float64
+        feed = {"X": X.astype(kind)}
+    else:
+        feed = {n: X[:, [j]].astype(float) for j, n in enumerate(model.inputs.column_names)}
+    label, p = session.run(None, feed)
+    np.testing.assert_allclose(p, model.predict_proba(X), rtol=1e-4, atol=1e-6)
+    sure = np.sort(p)[:, -1] - np.sort(p)[:, -2] > 1e-3
+    assert (label == model.predict(X))[sure].all()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--scaling", "quantile"], "normal scores"),
+        (["--categories", "hash"], "is hashed"),
+        (["--seeds", "2"], "an ensemble"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_before_anything_is_written(
+    more, message, tmp_path, rng
+):
+    train(tmp_path / "run", write_table(tmp_path / "d.csv", rng), "--target", "price", *more)
+    done = run("export", tmp_path / "run", "--onnx", tmp_path / "model.onnx")
+    assert done.exit_code == 2 and message in done.stderr
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_c_has_the_network_alone_and_says_so(tmp_path, rng):
+    train(tmp_path / "run", write_table(tmp_path / "d.csv", rng), "--target", "price")
+    path = tmp_path / "net.c"
+    done = run("export", tmp_path / "run", "--c", path, "--name", "price")
+    assert done.exit_code == 0 and "has the network alone: it takes" in done.stderr
+    assert "void price_forward(const float *x, float *y)" in path.read_text()
+    done = run("export", tmp_path / "run", "--c", path)
+    assert done.exit_code == 5 and "--force replaces it" in done.stderr
+    assert run("export", tmp_path / "run", "--c", path, "--force").exit_code == 0
+    done = run("export", tmp_path / "run", "--c", tmp_path / "a.c", "--name", "a-b")
+    assert done.exit_code == 2 and "name: expected" in done.stderr
+    assert run("export", tmp_path / "run").exit_code == 2
+    assert run("export", tmp_path / "no", "--c", tmp_path / "a.c").exit_code == 3
+    done = run("export", tmp_path / "run", "--c", tmp_path / "no" / "a.c")
+    assert done.exit_code == 5

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Networks from and to PyTorch, files of its exporters, and FusedMLP in its loops."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from conftest import same_bits
+
+import fastrelu
+from fastrelu._catalogue import ACTIVATIONS
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+from fastrelu.torch import FusedMLP, Scale  # noqa: E402
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+def sequential(*parts, seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(*[part() if isinstance(part, type) else part for part in parts])
+
+
+def close(net, module, width, dtype="float32"):
+    x = np.random.default_rng(0).normal(size=(30, width)).astype(dtype)
+    with torch.no_grad():
+        theirs = module(torch.from_numpy(x)).numpy()
+    tolerance = 1e-5 if dtype == "float32" else 1e-13
+    assert net(x).dtype == theirs.dtype
+    np.testing.assert_allclose(net(x), theirs, rtol=tolerance, atol=tolerance)
+
+
+# Translations
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("name", list(ACTIVATIONS))
+def test_to_torch_and_back(name, bias, dtype):
+    net = fastrelu.Network([4, 7, 5, 2], activation=name, dtype=dtype, bias=bias, scale=0.25)
+    module = net.to_torch()
+    close(net, module, 4, dtype)
+    again = fastrelu.from_torch(module)
+    assert same_bits(again.parameters, net.parameters) and again.scale == 0.25
+    assert again.activations == ([] if name == "identity" else net.activations) or (
+        again.activations == net.activations
+    )
+    with torch.no_grad():
+        module[1].weight[:] = 7
+    assert not (net.weights[0] == 7).any()
+
+
+def test_from_a_sequential_with_others_inside():
+    inner = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Dropout(0.5))
+    module = sequential(nn.Flatten(), nn.Identity(), inner, nn.Linear(5, 3, bias=False), nn.SiLU)
+    net = fastrelu.from_torch(module.eval())
+    assert net.layer_sizes == [6, 5, 3, 3] and net.activations == ["tanh", "silu"]
+    close(net, module, 6)
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+def test_from_a_state_dict(as_file, dtype, tmp_path):
+    kind = DTYPES[dtype]
+    parts = [p for k in range(11) for p in (nn.Linear(4, 4, dtype=kind), nn.ReLU())]
+    module = sequential(*parts, nn.Linear(4, 2, dtype=kind))
+    source = module.state_dict()
+    if as_file:  # its names are in order of the alphabet: 0, 10, 12, 2, ...
+        import safetensors.torch
+
+        source = tmp_path / "state.safetensors"
+        safetensors.torch.save_file(module.state_dict(), source)
+    close(fastrelu.from_torch(source), module, 4, dtype)
+
+
+def test_a_file_without_numbers_needs_the_order(tmp_path):
+    import safetensors.torch
+
+    state = {"fc.weight": torch.ones(3, 3), "out.weight": 2 * torch.ones(3, 3)}
+    safetensors.torch.save_file(state, tmp_path / "state.safetensors")
+    with pytest.raises(ValueError, match=r"layers: the order of the layers does not follow"):
+        fastrelu.from_torch(tmp_path / "state.safetensors")
+    net = fastrelu.from_torch(tmp_path / "state.safetensors", "tanh", layers=["fc", "out"])
+    assert net.weights[1][0, 0] == 2 and net.activations == ["tanh"]
+    with pytest.raises(ValueError, match=r"layers: expected each of \['fc', 'out'\] once"):
+        fastrelu.from_torch(state, layers=["fc"])
+
+
+REFUSED = {
+    "slope": (nn.LeakyReLU(0.2), r"module '1' \(LeakyReLU\): negative_slope is 0.2, but"),
+    "alpha": (nn.ELU(2.0), r"module '1' \(ELU\): alpha is 2.0, but"),
+    "norm": (nn.BatchNorm1d(3), r"module '1' \(BatchNorm1d\): a network of fastrelu has no such"),
+    "widths": (nn.Linear(4, 2), r"module '1' \(Linear\): expected weights of 3 inputs"),
+    "flatten": (nn.Flatten(0), "expected dimensions 1 to -1"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_module_that_is_no_network_is_refused_by_name(name):
+    part, message = REFUSED[name]
+    with pytest.raises(ValueError, match=message):
+        fastrelu.from_torch(nn.Sequential(nn.Linear(2, 3), part))
+
+
+def test_sources_that_are_none(tmp_path):
+    class Own(nn.Module):
+        pass
+
+    with pytest.raises(ValueError, match=r"module 'itself' \(Own\): expected a torch"):
+        fastrelu.from_torch(Own())
+    with pytest.raises(TypeError, match=r"source: expected a torch.*got int"):
+        fastrelu.from_torch(3)
+    with pytest.raises(FileNotFoundError):
+        fastrelu.from_torch(tmp_path / "no.safetensors")
+    torch.save({}, tmp_path / "state.pt")
+    with pytest.raises(ValueError, match="weights_only=True"):
+        fastrelu.from_torch(tmp_path / "state.pt")
+    with pytest.raises(ValueError, match=r"'bn.running_mean' of shape \(3,\) is neither"):
+        fastrelu.from_torch({"bn.running_mean": torch.ones(3)})
+    with pytest.raises(TypeError, match="a module says these itself"):
+        fastrelu.from_torch(nn.Linear(2, 1), "tanh")
+    with pytest.raises(ValueError, match="activation: expected one name, or a list"):
+        fastrelu.from_torch({"weight": torch.ones(1, 2)}, ["tanh"])
+
+
+# ONNX files of torch's two exporters
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dynamo", [False, True])
+@pytest.mark.parametrize(
+    "part", [nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Sigmoid, nn.Tanh, nn.SiLU, nn.Identity]
+)
+def test_files_of_torchs_exporters(part, dynamo, tmp_path):
+    pytest.importorskip("onnxscript" if dynamo else "onnx")
+    tied = nn.Linear(6, 6)
+    module = sequential(nn.Flatten(), tied, part, tied, nn.ReLU, nn.Dropout(0.4),
+                        nn.Linear(6, 2, bias=False)).eval()  # fmt: skip
+    example = torch.randn(4, 2, 3)
+    path = tmp_path / "net.onnx"
+    torch.onnx.export(module, (example,), path, dynamo=dynamo, verbose=False)
+    net = fastrelu.from_onnx(path)
+    with torch.no_grad():
+        theirs = module(example).numpy()
+    np.testing.assert_allclose(net(example.numpy().reshape(4, 6)), theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_active_dropout_is_refused(tmp_path):
+    pytest.importorskip("onnx")
+    module = sequential(nn.Linear(3, 3), nn.Dropout(0.4), nn.Linear(3, 1))
+    path = tmp_path / "net.onnx"
+    torch.onnx.export(module, (torch.randn(4, 3),), path, dynamo=False,
+                      training=torch.onnx.TrainingMode.TRAINING)  # fmt: skip
+    with pytest.raises(ValueError, match=r"\(Dropout\): is active: the module was exported"):
+        fastrelu.from_onnx(path)
+
+
+# The module
+
+
+@pytest.mark.parametrize("name", list(ACTIVATIONS))
+def test_gradcheck(name):
+    mlp = FusedMLP([3, 5, 4, 2], activation=name, dtype="float64", scale=0.5)
+    torch.manual_seed(0)
+    with torch.no_grad():  # biases of 0 would put units on their kink
+        mlp.flat.add_(torch.rand_like(mlp.flat) * 0.1)
+    x = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
+    flat = mlp.flat
+
+    def passes(x, flat):
+        return mlp(x)
+
+    assert torch.autograd.gradcheck(passes, (x, flat), eps=1e-6, atol=1e-7)
+
+
+def test_a_loop_of_torch_trains_it_as_it_does_its_own(dtype):
+    net = fastrelu.Network([4, 16, 1], dtype=dtype, seed=1)
+    theirs, ours = net.to_torch(), FusedMLP(net)
+    X = torch.randn(64, 4, dtype=DTYPES[dtype])
+    y = X.sum(dim=1, keepdim=True).abs()
+    losses = []
+    for module in (theirs, ours):
+        optimizer = torch.optim.Adam(module.parameters(), lr=0.01)
+        for _ in range(50):
+            optimizer.zero_grad()
+            loss = nn.functional.mse_loss(module(X), y)
+            loss.backward()
+            optimizer.step()
+        losses.append(loss.item())
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4 if dtype == "float32" else 1e-10)
+    assert losses[1] < 0.8 * float((y**2).mean())
+    assert ours.network is net  # trained in place
+
+
+def test_the_parameters_are_the_networks_memory_and_inputs_are_not_copied():
+    mlp = FusedMLP([3, 4, 1])
+    net = mlp.network
+    assert mlp.flat.data_ptr() == net.parameters.ctypes.data
+    with torch.no_grad():
+        mlp.flat.fill_(2)
+    assert (net.parameters == 2).all()
+    mlp.load_state_dict({"flat": torch.arange(float(net.n_parameters))})
+    assert net.parameters[3] == 3 and mlp.network is net
+
+
+def test_moves_copies_and_pickles_keep_it_whole():
+    mlp = FusedMLP([3, 4, 2], seed=5)
+    x = torch.randn(7, 3)
+    expected = mlp(x).detach()
+    for other in (copy.deepcopy(mlp), pickle.loads(pickle.dumps(mlp))):
+        assert torch.equal(other(x), expected)
+        with torch.no_grad():
+            other.flat.zero_()
+        assert (other.network.parameters == 0).all() and torch.equal(mlp(x), expected)
+    double = copy.deepcopy(mlp).double()
+    assert double(x.double()).dtype == torch.float64 and double.network.dtype == np.float64
+    torch.testing.assert_close(double(x.double()).float(), expected)
+    assert torch.equal(double.float()(x), expected)
+    torch.testing.assert_close(fastrelu.from_torch(mlp)(x.numpy()), expected.numpy())
+
+
+def test_shapes_and_strides():
+    mlp = FusedMLP([3, 4, 2])
+    x = torch.randn(5, 7, 3, requires_grad=True)
+    assert mlp(x).shape == (5, 7, 2) and mlp(x[0, 0]).shape == (2,) and mlp(x[:0]).shape[0] == 0
+    assert torch.equal(mlp(x[:, ::2]), mlp(x)[:, ::2])
+    across = torch.randn(3, 7).T
+    assert torch.equal(mlp(across), mlp(across.contiguous()))
+    mlp(x).sum().backward()
+    assert x.grad.shape == x.shape
+    mlp(x[:, ::2]).expand(2, 5, 4, 2).sum().backward()  # a gradient of stride 0
+    assert mlp(torch.ones(2, 3, dtype=torch.uint8)).shape == (2, 2)
+
+
+def test_only_the_gradients_that_are_asked_for():
+    mlp = FusedMLP([3, 4, 2])
+    mlp.flat.requires_grad_(False)
+    x = torch.randn(5, 3, requires_grad=True)
+    mlp(x).sum().backward()
+    assert x.grad is not None and mlp.flat.grad is None
+    assert not mlp(x.detach()).requires_grad
+    with torch.no_grad():
+        assert not mlp(x).requires_grad
+
+
+def test_what_was_changed_between_the_passes_is_an_error():
+    mlp = FusedMLP([3, 4, 2])
+    loss = mlp(torch.randn(5, 3)).sum()
+    with torch.no_grad():
+        mlp.flat.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_inputs_that_do_not_fit():
+    mlp = FusedMLP([3, 4, 2])
+    with pytest.raises(TypeError, match=r"x: expected torch\.float32 or torch\.uint8, got"):
+        mlp(torch.ones(2, 3, dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"x: expected shape \(..., 3\), got \(2, 4\)"):
+        mlp(torch.ones(2, 4))
+    with pytest.raises(TypeError, match=r"x: expected a torch.Tensor, got list"):
+        mlp([1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match="x: expected a tensor on the CPU, got one on meta"):
+        mlp(torch.ones(2, 3, device="meta"))
+    with pytest.raises(TypeError, match="settings: a network has its own, got activation"):
+        FusedMLP(fastrelu.Network([2, 1]), activation="tanh")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_compile_leaves_it_out():
+    mlp = nn.Sequential(FusedMLP([3, 4, 2]), nn.Softmax(dim=1))
+    compiled = torch.compile(mlp, backend="eager")
+    x = torch.randn(5, 3)
+    assert torch.equal(compiled(x), mlp(x))
+    compiled(x).sum().backward()
+    assert mlp[0].flat.grad is not None
+
+
+def test_scale_says_its_factor():
+    assert repr(Scale(0.5)) == "Scale(0.5)" and repr(FusedMLP([2, 3, 1])) == "FusedMLP(2-3-1, relu)"
