@@ -20,7 +20,7 @@ def loss_of(name, power):
 
 
 def test_every_loss_with_a_deviance_is_here():
-    assert set(POWERS) == {name for name in LOSS_NAMES if info_of(name).metric == "d2"}
+    assert set(POWERS) == {name for name in LOSS_NAMES if info_of(name).link == "log"}
 
 
 @pytest.mark.parametrize(("name", "power"), CASES)

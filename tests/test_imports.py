@@ -13,7 +13,7 @@ import fastrelu
 NETWORK = {
     "_arguments", "_catalogue", "_core", "exact", "exact.methods",
     "exact.optimum_methods", "exchange", "exchange.methods", "gradients", "loss", "losses",
-    "network", "optimizers", "row_derivatives",
+    "network", "optimizers", "quantile_losses", "row_derivatives",
 }  # fmt: skip
 TRAINER = NETWORK | {
     "checkpoint", "data_set", "divergence", "epoch", "history", "links", "trainer",

@@ -133,7 +133,7 @@ def names(task: str | None = None) -> tuple[str, ...]:
     >>> fastrelu.losses.names("classification")
     ('cross_entropy',)
     """
-    return tuple(n for n, each in CLASSES.items() if task is None or each.info.task == task)
+    return tuple(n for n, each in _catalogue.LOSSES.items() if task is None or each.task == task)
 
 
 def as_loss(loss: Any) -> Loss:
@@ -162,7 +162,7 @@ def as_loss(loss: Any) -> Loss:
     """
     if isinstance(loss, str):
         if loss not in CLASSES:
-            raise ValueError(f"loss: expected one of {', '.join(CLASSES)}, got {loss!r}")
+            raise ValueError(f"loss: expected one of {', '.join(names())}, got {loss!r}")
         return CLASSES[loss]()
     if isinstance(loss, Loss):
         return loss
@@ -192,3 +192,10 @@ def with_parameter(name: str, value: float) -> Loss:
     """
     parameter = as_loss(name).info.parameter
     return as_loss(name) if parameter is None else CLASSES[name](**{parameter.name: value})
+
+
+def initial_parameter(name: str) -> float:
+    """Return the usual value of a loss's parameter."""
+    parameter = _catalogue.LOSSES[name].parameter
+    assert parameter is not None
+    return parameter.initial
