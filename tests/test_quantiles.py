@@ -210,3 +210,16 @@ def test_the_metric_of_prepared_rows_is_that_of_each_trainers_loss():
     for trainer in (*trainers, trainers[0]):
         alone = trainer.prepare(X, X[:, 0])
         assert trainer.evaluate(data).metric == trainer.evaluate(alone).metric
+
+
+def test_prepared_rows_serve_losses_whose_numbers_are_arrays():
+    X, y = np.linspace(0, 1, 10)[:, None], np.eye(2)[np.arange(10) % 2]
+    trainers = [
+        fastrelu.Trainer(
+            fastrelu.Network([1, 2], seed=0),
+            loss=losses.BinaryCrossEntropy(pos_weight=np.array([1.0, weight])),
+        )
+        for weight in (2.0, 2.0, 3.0)
+    ]
+    data = trainers[0].prepare(X, y)
+    assert len({trainer.evaluate(data).metric for trainer in trainers}) == 1

@@ -49,7 +49,7 @@ class DataSet:
         self.core = core  # as the compiled trainer takes it
         self.n_rows: int = core.rows
         self._shape, self._y, self._sample_weight = shape, y, sample_weight
-        self._metric: Metric | None = None
+        self._metrics: dict[str, Metric] = {}  # by the loss and its numbers
 
     @property
     def n_inputs(self) -> int:
@@ -99,9 +99,10 @@ class DataSet:
         >>> data.metric(trainer.loss)([[0.0], [1.0]])  # R2 of outputs without an error
         1.0
         """
-        if self._metric is None or self._metric.loss != loss:
-            self._metric = Metric(loss, self._y, self._sample_weight)
-        return self._metric
+        key = repr(loss)
+        if key not in self._metrics:
+            self._metrics[key] = Metric(loss, self._y, self._sample_weight)
+        return self._metrics[key]
 
     def require(self, name: str, shape: Shape) -> None:
         """Raise an error if this was made for another kind of network.

@@ -21,6 +21,7 @@ __all__ = [
     "r2_score",
     "reliability",
     "top_confusions",
+    "weighted_quantile",
     "wilson_interval",
 ]
 
@@ -367,3 +368,31 @@ def r2_score(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
     left = float(((y - predicted) ** 2).sum())
     total = float(((y - y.mean()) ** 2).sum())
     return 1.0 - left / total if total > 0 else float(left == 0)
+
+
+def weighted_quantile(values: Floats, weight: Floats, level: float) -> float:
+    """Return the least value at or below which there is a share `level` of the weight.
+
+    Parameters
+    ----------
+    values, weight : ndarray of float64, (n,)
+        The values, and their weights >= 0 with a positive sum.
+    level : float
+        The share, between 0 and 1.
+
+    Returns
+    -------
+    float
+        One of the values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import metrics
+    >>> metrics.weighted_quantile(np.array([3.0, 1.0, 2.0]), np.array([1.0, 1.0, 2.0]), 0.5)
+    2.0
+    """
+    order = np.argsort(values, kind="stable")
+    sums = np.cumsum(weight[order])
+    place = int(np.searchsorted(sums, level * sums[-1]))
+    return float(values[order[min(place, len(order) - 1)]])

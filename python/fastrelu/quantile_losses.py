@@ -151,11 +151,8 @@ class Quantiles(Loss):
         >>> loss.best_constants(np.arange(4.0)[:, None], np.ones((4, 1)), 2)
         array([0., 2.])
         """
-        y = np.broadcast_to(y, (len(y), outputs))
-        found = np.empty(outputs)
-        for k, level in enumerate(self._levels_of(outputs)):
-            order = np.argsort(y[:, k], kind="stable")
-            sums = np.cumsum(weight[order, 0])
-            place = np.searchsorted(sums, level * sums[-1])
-            found[k] = y[order[min(int(place), len(order) - 1)], k]
-        return found
+        from fastrelu.metrics import weighted_quantile
+
+        columns, levels = np.broadcast_to(y, (len(y), outputs)).T, self._levels_of(outputs)
+        pairs = zip(columns, levels, strict=True)
+        return np.array([weighted_quantile(each, weight[:, 0], level) for each, level in pairs])

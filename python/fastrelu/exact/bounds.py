@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fastrelu.network import Network
 
 Array = NDArray[np.float64]
-__all__ = ["box_corners", "output_bounds", "pre_activation_bounds"]
+__all__ = ["as_box", "box_corners", "output_bounds", "pre_activation_bounds"]
 
 
 def output_bounds(
@@ -66,15 +66,21 @@ def box_corners(net: Network, bounds: ArrayLike) -> tuple[Array, Array]:
     """
     check_activations(net)
     check_parameters(net)
+    as_box(bounds, net.layer_sizes[0])
+    given = np.asarray(bounds)
+    return _corners(net, given[:, 0], given[:, 1], True)
+
+
+def as_box(bounds: ArrayLike, d_in: int, thin: bool = True) -> Array:
+    """Return one (low, high) for each input, (d_in, 2); both may be equal where it may be thin."""
     box = reals("bounds", bounds)
-    d_in = net.layer_sizes[0]
     if box.shape != (d_in, 2):
         raise ValueError(f"bounds: expected shape ({d_in}, 2), got {box.shape}")
     for i, (low, high) in enumerate(box.tolist()):
-        if low > high:
-            raise ValueError(f"bounds[{i}]: expected low <= high, got ({low:g}, {high:g})")
-    given = np.asarray(bounds)
-    return _corners(net, given[:, 0], given[:, 1], True)
+        if low > high or (low == high and not thin):
+            order = "low <= high" if thin else "low < high"
+            raise ValueError(f"bounds[{i}]: expected {order}, got ({low:g}, {high:g})")
+    return box
 
 
 def _corners(

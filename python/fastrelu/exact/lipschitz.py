@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastrelu import _core
-from fastrelu._arguments import reals, seed_number
-from fastrelu.exact.bounds import pre_activation_bounds
+from fastrelu._arguments import seed_number
+from fastrelu.exact.bounds import as_box, pre_activation_bounds
 from fastrelu.exact.jacobians import (
     Layers,
     evaluate,
@@ -40,7 +40,7 @@ def lipschitz(net: Network, bounds: ArrayLike | None, norm: Any, seed: int) -> t
     if isinstance(norm, (str, bool)) or norm not in (1, 2, np.inf):
         raise ValueError(f"norm: expected 1, 2 or inf, got {norm!r}")
     d_in = net.layer_sizes[0]
-    box = None if bounds is None else _box(bounds, d_in)
+    box = None if bounds is None else as_box(bounds, d_in, thin=False)
     seed = seed_number(seed)
     layers = Layers(net)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -57,16 +57,6 @@ def lipschitz(net: Network, bounds: ArrayLike | None, norm: Any, seed: int) -> t
         if not np.isfinite(upper):
             raise ValueError("network: the bound of its Jacobian overflows float64")
         return exact or (_search(net, layers, box, float(norm), seed), upper)
-
-
-def _box(bounds: ArrayLike, d_in: int) -> Array:
-    box = reals("bounds", bounds)
-    if box.shape != (d_in, 2):
-        raise ValueError(f"bounds: expected shape ({d_in}, 2), got {box.shape}")
-    for i, (low, high) in enumerate(box):
-        if not low < high:
-            raise ValueError(f"bounds[{i}]: expected low < high, got ({low:g}, {high:g})")
-    return box
 
 
 def _search(net: Network, layers: Layers, box: Array | None, norm: float, seed: int) -> float:

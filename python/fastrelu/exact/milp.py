@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastrelu._arguments import reals, whole_number
-from fastrelu.exact.bounds import pre_activation_bounds
+from fastrelu.exact.bounds import as_box, pre_activation_bounds
 from fastrelu.exact.lp_file import lp_text, number
 from fastrelu.exact.network_parameters import input_scale, negative_slope, parameters
 from fastrelu.exact.program import Program, Sense, Terms
@@ -60,16 +60,10 @@ def to_milp(net: Network, path: Any, bounds: ArrayLike, output: int, sense: Sens
 
 def program_of(net: Network, bounds: ArrayLike, output: int | ArrayLike, sense: Sense) -> Program:
     """Return the program whose optimum is that of an output, or of a weighted sum of them."""
-    box = reals("bounds", bounds)
-    d_in, d_out = net.layer_sizes[0], net.layer_sizes[-1]
-    if box.shape != (d_in, 2):
-        raise ValueError(f"bounds: expected shape ({d_in}, 2), got {box.shape}")
-    objective = _objective(output, d_out)
+    box = as_box(bounds, net.layer_sizes[0])
+    objective = _objective(output, net.layer_sizes[-1])
     if sense not in ("max", "min"):
         raise ValueError(f"sense: expected 'max' or 'min', got {sense!r}")
-    for i, (low, high) in enumerate(box):
-        if low > high:
-            raise ValueError(f"bounds[{i}]: expected low <= high, got ({low:g}, {high:g})")
     known = pre_activation_bounds(net, box[:, 0], box[:, 1], rounding=False)
     program = Program(net.layer_sizes, objective, sense)
     scale = input_scale(net)

@@ -144,9 +144,7 @@ class Quantiles(Loss):
         T, K = z.dtype.type, z.shape[1]
         levels = self.levels or [(k + 1) / (K + 1) for k in range(K)]
         above, below = (np.array(v, z.dtype) for v in ([1 - t for t in levels], list(levels)))
-        r = ordered(z) - y
-        each = np.where(r > T(0), above * r, -(below * r))
-        g = np.where(r > T(0), above, np.where(T(0) > r, -below, r))
+        each, g = pinball_terms(ordered(z) - y, above, below)
         middle = (K - 1) // 2
         for k in range(K - 1, middle, -1):
             g[:, k - 1] = g[:, k - 1] + g[:, k]
@@ -159,11 +157,15 @@ class Quantiles(Loss):
 
 def pinball(z: Array, y: Array, hi: float, lo: float, summed: bool) -> tuple[Array, Array]:
     """Return a loss that rises with slope `hi` where z is above y, and `lo` below."""
-    r, zero = z - y, z.dtype.type(0)
-    above, below = z.dtype.type(hi), z.dtype.type(lo)
-    each = np.where(r > zero, above * r, -(below * r))
-    slope = np.where(r > zero, above, np.where(zero > r, -below, r))
+    each, slope = pinball_terms(z - y, z.dtype.type(hi), z.dtype.type(lo))
     return averaged(sum_outputs(each), z, summed), slope
+
+
+def pinball_terms(r: Array, above: Any, below: Any) -> tuple[Array, Array]:
+    """Return the losses of residuals r, and the slopes: `above` where r > 0, else -`below`."""
+    zero = r.dtype.type(0)
+    each = np.where(r > zero, above * r, -(below * r))
+    return each, np.where(r > zero, above, np.where(zero > r, -below, r))
 
 
 def ordered(z: Array) -> Array:

@@ -89,13 +89,13 @@ class Fit:
         return self.loss, weighted, *arrays
 
 
-def run_alone(fit: Fit, data: _core.DataSet, is_stopped: Callable[[], bool] | None = None) -> None:
+def run_alone(fit: Fit, data: _core.DataSet) -> None:
     """Run the epochs of one fit on the calling thread's share of the threads."""
-    run_fits([fit], [data], is_stopped)
+    run_fits([fit], [data])
 
 
 def run_fits(
-    fits: list[Fit], data: list[_core.DataSet], is_stopped: Callable[[], bool] | None
+    fits: list[Fit], data: list[_core.DataSet], is_stopped: Callable[[], bool] | None = None
 ) -> None:
     """Run the epochs of fits that do not depend on each other, until `is_stopped` says so."""
     numbers: list[NDArray[np.float64]] = []

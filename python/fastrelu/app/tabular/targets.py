@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastrelu.app.tabular.train import Problem
 from fastrelu.losses import Loss, Quantile, Tweedie, as_loss
+from fastrelu.metrics import weighted_quantile
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -137,12 +138,5 @@ def _mean(y: Array, weight: Array | None) -> Floats:
 
 
 def _quantile(y: Array, q: float, weight: Array | None) -> Floats:
-    """Return the least value of each column at or below which there is a share q of the weight."""
     weight = np.ones(len(y)) if weight is None else weight
-    found = np.empty(y.shape[1])
-    for k, column in enumerate(y.T):
-        order = np.argsort(column, kind="stable")
-        sums = np.cumsum(weight[order])
-        at = int(np.searchsorted(sums, q * sums[-1]))
-        found[k] = column[order[min(at, len(order) - 1)]]
-    return found
+    return np.array([weighted_quantile(column, weight, q) for column in y.T])
