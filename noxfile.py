@@ -23,8 +23,9 @@ SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-f
 
 def cpp_sources() -> list[str]:
     """Return every C and C++ file of the core, its tests, the bindings and the benchmarks."""
-    folders = (ROOT / "cpp", ROOT / "src", ROOT / "benchmarks" / "native")
-    found = [path for folder in folders for path in folder.rglob("*.[ch]*")]
+    folders = ("cpp", "src", "benchmarks/native", "python/fastrelu/include", "examples/cpp")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    found = [path for path in files if path.suffix in (".c", ".h", ".cpp")]
     return sorted(str(path.relative_to(ROOT)) for path in found)
 
 
