@@ -70,7 +70,7 @@ ERRORS = {
     "labels: expected 0 .. 1, got 2 in row 1": 'o.loss = "cross_entropy"; m.fit(x, t, 2, o);',
     "rows: expected at least one": "m.fit(x, y, 0, o);",
     "batch_size: expected 1 or more": "o.batch_size = 0; m.fit(x, y, 2, o);",
-    "epoch 1 are not finite": "o.learning_rate = 1e30; m.fit(x, y, 2, o);",
+    "epoch 2 are not finite": "o.learning_rate = 1e30; m.fit(x, y, 2, o);",
 }
 
 
