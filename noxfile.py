@@ -12,7 +12,7 @@ from pathlib import Path
 import nox
 
 # The quick ones first; .ci/run and .pre-commit-config.yaml have these names, and no list but this.
-GATES = ["lint", "format", "types", "stubs", "gcc", "clang", "sanitize", "instructions"]
+GATES = ["lint", "format", "types", "stubs", "docs", "gcc", "clang", "sanitize", "instructions"]
 nox.options.default_venv_backend = "none"
 nox.options.sessions = GATES
 
@@ -53,6 +53,19 @@ def stubs(session: nox.Session) -> None:
     """Hold the stub of the compiled module beside the module that is installed (stubtest)."""
     allowed = "tests/stubtest_allowlist.txt"
     session.run("python", "-m", "mypy.stubtest", "fastrelu._core", "--allowlist", allowed)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into build/site, fastrelu(1) into build/man; warnings are errors (Sphinx)."""
+    session.run(
+        "python", "-m", "sphinx", "-W", "--keep-going", "-q", "-d", "build/site-cache",
+        "docs", "build/site",
+    )  # fmt: skip
+    session.run(
+        "python", "-m", "sphinx", "-W", "-q", "-b", "man", "-d", "build/site-cache", "docs",
+        "build/man",
+    )  # fmt: skip
 
 
 def build(session: nox.Session, compiler: str, folder: str, *options: str) -> None:
