@@ -20,8 +20,8 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.report_tables import table as markdown
-from benchmarks.tables.__main__ import measure
 from benchmarks.tables.data import Table, tables
+from benchmarks.tables.worker import measure
 from fastrelu.app.preprocess.piece_inputs import PieceNumber
 from fastrelu.app.tabular import base, recipe, targets, train
 from fastrelu.population import Population
