@@ -23,7 +23,7 @@ from benchmarks.report_tables import table as markdown
 from benchmarks.tables.__main__ import measure
 from benchmarks.tables.data import Table, tables
 from fastrelu.app.preprocess.piece_inputs import PieceNumber
-from fastrelu.app.tabular import base, recipe, targets, train
+from fastrelu.app.tabular import fit, recipe, targets, train
 from fastrelu.population import Population
 
 TABLES = ("diabetes", "friedman1_300", "friedman2_1000", "mixed_2000", "breast_cancer",
@@ -36,7 +36,7 @@ def of_candidates(change: Callable[[list[recipe.Candidate]], list[recipe.Candida
     def tried(*arguments: Any) -> list[recipe.Candidate]:
         return list(dict.fromkeys(change(recipe.candidates(*arguments))))
 
-    return mock.patch.object(base, "candidates", tried)
+    return mock.patch.object(fit, "candidates", tried)
 
 
 def each(**changes: Any) -> Any:
@@ -61,7 +61,7 @@ def scaled_numbers() -> Iterator[None]:
 
 @contextlib.contextmanager
 def one_member() -> Iterator[None]:
-    with mock.patch.dict(base.MEMBERS, dict.fromkeys(base.MEMBERS, 1)):
+    with mock.patch.dict(fit.MEMBERS, dict.fromkeys(fit.MEMBERS, 1)):
         yield
 
 
@@ -111,7 +111,7 @@ ABLATIONS: dict[str, Callable[[], Any]] = {
     "early stopping (60 epochs)": lambda: each(patience=10_000, epochs=60),
     "best weights": last_weights,
     "start as shares, mean": own_starts,
-    "shrinkage": lambda: mock.patch.object(base, "shrink", lambda problem, trial: 1.0),
+    "shrinkage": lambda: mock.patch.object(fit, "shrink", lambda problem, trial: 1.0),
     "scale of targets": raw_targets,
 }
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastrelu.app.data.table import Table, kind_of
 from fastrelu.app.preprocess import PieceInputs
-from fastrelu.app.tabular.rows import column_named
+from fastrelu.app.tabular.named import column_named
 from fastrelu.network import Network
 from fastrelu.population import Population
 
