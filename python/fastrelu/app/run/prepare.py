@@ -440,6 +440,9 @@ def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
     batch = settings.batch_size or (16 if tiny else 32 if n_train < 5000 else 128)
     most = 100 if target.task == "classification" else 60
     epochs = settings.epochs or min(most, max(10, round(1_000_000 / n_train)))
+    patience = settings.early_stopping
+    if patience is None:  # where there are no validation rows it has nothing to watch
+        patience = max(10, epochs // 4)
     usual = partial(usual_number, settings.optimizer)
     lr, momentum, decay = settings.lr, settings.momentum, settings.weight_decay
     if momentum is None and settings.optimizer == "sgd":
@@ -451,6 +454,7 @@ def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
         batch_size=min(batch, n_train),
         epochs=epochs,
         schedule_epochs=settings.schedule_epochs or epochs,
+        early_stopping=patience,
         lr=lr if lr is not None else usual("learning_rate"),
         momentum=momentum,
         weight_decay=decay if decay is not None else usual("weight_decay"),
