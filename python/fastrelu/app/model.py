@@ -291,6 +291,11 @@ def _about(plain: Any) -> dict[str, Any]:
         if about.get(key) is not None:
             described.whole(about[key], key)
     described.text(about.get("fastrelu", ""), "fastrelu")
+    if about.get("recipe") is not None:
+        recipe = described.mapping(about["recipe"], "recipe", described.anything)
+        described.text(recipe["candidate"], "recipe.candidate")
+        described.number(recipe["shrinkage"], "recipe.shrinkage")
+        described.sequence(recipe["candidates"], "recipe.candidates", described.anything)
     if about.get("reading") is not None:
         Reading.from_description(about["reading"])
     return about

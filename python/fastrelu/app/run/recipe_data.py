@@ -21,7 +21,6 @@ from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess import PieceInputs, Target, fit_pieces, fit_target
 from fastrelu.app.preprocess.target import require_domain
-from fastrelu.app.report.images import grid_of
 from fastrelu.app.run.parts import learn_task, refuse_absent, split_of
 from fastrelu.app.run.prepare import Prepared, choose_loss, class_factors
 from fastrelu.app.run.rows import SplitRows
@@ -49,6 +48,8 @@ def asks_for_one(data: Table | Source, settings: Settings) -> str | None:
     if hasattr(data.matrix, "tocsr"):
         return "the rows are sparse"
     if data.matrix is not None:
+        from fastrelu.app.report.images import grid_of
+
         if data.matrix.dtype == np.uint8 or grid_of(data.matrix, data.matrix_names) is not None:
             return "the rows are images, or bytes"
     kind, _, column = settings.split.partition(":")
