@@ -369,10 +369,6 @@ class Settings:
 
     def check(self) -> Settings:
         """Return self if the settings fit together; else raise ConfigError."""
-        if self.time_limit is not None and not self.by_recipe:
-            raise ConfigError(
-                f"--time-limit goes with --preset {', '.join(PRESETS)}, not with one network"
-            )
         if self.validation + self.test >= 1:
             raise ConfigError(
                 f"--validation {self.validation:g} and --test {self.test:g} leave no rows to train"
@@ -427,6 +423,13 @@ def merge(*layers: Mapping[str, Any]) -> Settings:
     for layer in layers:
         values |= layer
     preset, single = values.get("preset"), single_by(values)
+    if preset == SINGLE:
+        single = f"--preset {SINGLE}"
+    if single and values.get("time_limit") is not None:
+        raise ConfigError(
+            f"--time-limit goes with --preset {', '.join(PRESETS)}, and {single} speaks of one "
+            "network; leave one of them out"
+        )
     if preset is None and single:
         values["preset"] = SINGLE
     elif preset != SINGLE and single:

@@ -113,7 +113,8 @@ def _run(
         if part in metrics and (part == "test" or not quiet):
             click.echo(result_line(part, metrics[part]), err=to_stderr)
     if folder is not None:
-        say(f"saved: {folder.path}/: model, report, metrics, history, settings, checkpoints")
+        kept = ", checkpoints" if any(folder.checkpoints.rglob("*.safetensors")) else ""
+        say(f"saved: {folder.path}/: model, report, metrics, history, settings{kept}")
         say(f"in Python: fastrelu.training.load_model({str(folder.path)!r}).predict(rows)")
     else:
         say("nothing is saved: --out DIR saves the model, its report and its checkpoints")

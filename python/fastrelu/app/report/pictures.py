@@ -77,7 +77,8 @@ def svg(
         draw(figure.add_subplot())
         stream = io.StringIO()
         # Figure.savefig would draw all of it once more before, for nothing.
-        FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None})
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(stream, metadata={"Date": None})
     label = f'<svg role="img" aria-label="{escape(caption)}"'
     picture = Html(_tidied(stream.getvalue(), name).replace("<svg", label, 1))
     return element("figure", picture, element("figcaption", caption))

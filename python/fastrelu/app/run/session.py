@@ -39,6 +39,7 @@ from fastrelu.app.settings import (
     merge,
     options,
     shown,
+    single_by,
 )  # fmt: skip
 from fastrelu.app.settings_file import load_toml, to_toml
 from fastrelu.app.usual import SINGLE
@@ -463,6 +464,13 @@ def resumed_settings(folder: RunFolder, given: Mapping[str, Any]) -> Settings:
         If one is given that would give another model.
     """
     saved = merge(_saved(folder))
+    single = single_by(given)
+    if saved.by_recipe and single:
+        raise CheckpointError(
+            f"{folder.path}: {single} speaks of one network, and this is a run of --preset "
+            f"{saved.preset}, whose members stop when they are best; leave it out, or start a new "
+            "run"
+        )
     wrong = differences(saved, given)
     if wrong:
         raise CheckpointError(
