@@ -17,6 +17,7 @@ from fastrelu.app import ensemble, run_folder
 from fastrelu.app.data.table import Table
 from fastrelu.app.ensemble import Ensemble
 from fastrelu.app.errors import ConfigError, DivergedError
+from fastrelu.app.kinds import cadence
 from fastrelu.app.metrics import Scores
 from fastrelu.app.model import Model
 from fastrelu.app.preprocess import Target
@@ -214,6 +215,8 @@ class Progress(Observer):
 
     def __init__(self, session: RecipeSession, place: Path | None) -> None:
         self.session, self.place = session, place
+        seconds, _ = cadence(session.settings.checkpoint_every)
+        self.checkpoint_seconds = seconds or self.checkpoint_seconds  # epochs are of one network
         self.epochs: list[int] = []
         self.name = ""
 

@@ -44,6 +44,8 @@ class Observer:
 
     #: Whether the members' progress is shown on standard error.
     progress = False
+    #: The seconds between two savings of a candidate's members.
+    checkpoint_seconds = 60.0
 
     def tell(self, text: str) -> None:
         """Note a line about what is done."""
@@ -166,7 +168,9 @@ def fit_members(
     strata = problem.y if problem.loss.info.domain.labels else None
     left_out = folds(strata, len(table), count, random)
     seeds = random.randint(2**31 - 1, size=count).tolist()
-    training = Training(problem, left_out, seeds, clock, observer.progress)
+    training = Training(
+        problem, left_out, seeds, clock, observer.progress, observer.checkpoint_seconds
+    )
     trials: list[Trial] = []
     fitted: dict[int, tuple[PieceInputs, Array]] = {}
     longest = 0.0

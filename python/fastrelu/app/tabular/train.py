@@ -132,9 +132,11 @@ class Training:
         seeds: list[int],
         clock: Clock,
         progress: bool,
+        checkpoint_seconds: float = 60.0,
     ) -> None:
         self.problem, self.left_out, self.seeds = problem, left_out, seeds
         self.clock, self.progress = clock, progress
+        self.checkpoint_seconds = checkpoint_seconds
         self.n_rows = len(problem.y)
 
     def run(
@@ -213,7 +215,7 @@ class Training:
                 histories = population.fit(
                     X, self.problem.y, candidate.epochs, sample_weight=self.problem.weight,
                     patience=candidate.patience, callbacks=calls, progress=self.progress,
-                    checkpoint=checkpoint,
+                    checkpoint=checkpoint, checkpoint_seconds=self.checkpoint_seconds,
                 )  # fmt: skip
             except BaseException:  # a signal, above all: the next fit goes on from here
                 if checkpoint is not None:
