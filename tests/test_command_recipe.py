@@ -314,3 +314,30 @@ def test_an_infinite_number_is_refused_with_its_row(tmp_path):
     np.save(tmp_path / "m.npy", X)
     done = run("train", tmp_path / "m.npy", "--out", tmp_path / "run")
     assert done.exit_code == 3 and "row 18" in done.output and "inf" in done.output
+
+
+def test_a_monotone_column_is_the_estimators(table, tmp_path):
+    out = tmp_path / "run"
+    flags = ["--target", "price", "--ignore", "kind,w", "--preset", "fast"]
+    done = run("train", table, *flags, "--monotone", "area=+1", "--out", out)
+    assert done.exit_code == 0, done.output
+    frame, rows = frame_of(), training_rows(table, target="price")
+    X = frame[["area", "city", "garden", "built"]]
+    own = fastrelu.TabularRegressor("fast", random_state=0, monotone={"area": 1})
+    own.fit(X.iloc[rows], frame["price"].iloc[rows])
+    model = load_model(out)
+    same_networks(model, own)
+    path = X.iloc[[1] * 50].assign(area=np.linspace(1, 400, 50))
+    assert (np.diff(model.predict(path)) >= 0).all()
+    assert run("plot", out).exit_code == 0
+    assert metrics_in(out)["members"][0]["epochs"] >= metrics_in(out)["members"][0]["epoch_used"]
+    text = (out / "config.toml").read_text()
+    assert 'monotone = ["area=1"]' in text
+    for more, says in (
+        (("--monotone", "nothing=1"), "--monotone: expected a column among"),
+        (("--monotone", "city=1"), "expected numbers, got texts"),
+        (("--monotone", "area"), "columns, each with 1, -1 or 0"),
+        (("--monotone", "area=1", "--hidden", 3), "--hidden 3 speaks of one network"),
+    ):
+        refused = run("train", table, *flags[:4], *more)
+        assert refused.exit_code == 2 and says in refused.output, refused.output

@@ -20,7 +20,7 @@ class Option:
 
     `saved`: it belongs to the run, and so to config.toml and to what a resumed run must agree on;
     `fixed`: another value would give another model; `single`: it speaks of one network, which the
-    recipe of the presets has none of.
+    recipe of the presets has none of; `recipe`: one network has none of it.
     """
 
     kind: Kind
@@ -29,6 +29,7 @@ class Option:
     saved: bool = True
     fixed: bool = True
     single: bool = False
+    recipe: bool = False
 
 
 def option(default: Any, kind: Kind, group: str, help_text: str, **more: bool) -> Any:

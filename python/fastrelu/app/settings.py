@@ -154,6 +154,15 @@ class Settings:
         kinds.Real(0, 1e9, open_low=True, metavar="SECONDS"),
         MODEL,
         "What a preset may take to train; results then depend on the machine's speed.",
+        recipe=True,
+    )
+    monotone: tuple[str, ...] = _option(
+        (),
+        kinds.Directions(),
+        MODEL,
+        "Columns of numbers with which predictions (the probability of the second of two classes) "
+        "only rise, 1, or only fall, -1: for certain.",
+        recipe=True,
     )
     scaling: str = _option(
         "auto",
@@ -425,10 +434,11 @@ def merge(*layers: Mapping[str, Any]) -> Settings:
     preset, single = values.get("preset"), single_by(values)
     if preset == SINGLE:
         single = f"--preset {SINGLE}"
-    if single and values.get("time_limit") is not None:
+    own = recipe_by(values)
+    if single and own:
         raise ConfigError(
-            f"--time-limit goes with --preset {', '.join(PRESETS)}, and {single} speaks of one "
-            "network; leave one of them out"
+            f"{own} goes with --preset {', '.join(PRESETS)}, and {single} speaks of one network; "
+            "leave one of them out"
         )
     if preset is None and single:
         values["preset"] = SINGLE
@@ -438,6 +448,12 @@ def merge(*layers: Mapping[str, Any]) -> Settings:
             f"which --preset {SINGLE} trains; leave one of them out"
         )
     return replace(Settings(), **values).check()
+
+
+def recipe_by(values: Mapping[str, Any]) -> str | None:
+    """Return the flag, among settings that are given, that one network has not, if one does."""
+    names = (each.name for each, option in options() if option.recipe)
+    return next((flag(name) for name in names if values.get(name)), None)
 
 
 def single_by(values: Mapping[str, Any]) -> str | None:
@@ -468,17 +484,6 @@ def as_dict(settings: Settings) -> dict[str, Any]:
         and (value := getattr(settings, each.name)) is not None
         and applies(settings, option)
     }
-
-
-def differences(saved: Settings, given: Mapping[str, Any]) -> list[str]:
-    """Return how `given` differs from a saved run's settings, where that changes the model."""
-    found = []
-    for each, option in options():
-        name = each.name
-        if not option.fixed or name not in given or given[name] == getattr(saved, name):
-            continue
-        found.append(f"{flag(name)} {shown(given[name])} (it was {shown(getattr(saved, name))})")
-    return found
 
 
 def shown(value: Any) -> str:

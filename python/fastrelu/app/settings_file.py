@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Settings as a TOML file."""
+"""Settings as a TOML file, and beside those of a saved run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fastrelu.app.errors import ConfigError
-from fastrelu.app.settings import Settings, applies, options, shown
+from fastrelu.app.settings import Settings, applies, flag, options, shown
 
 
 def load_toml(path: str | Path) -> dict[str, Any]:
@@ -92,3 +92,14 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, str):  # JSON's escapes are TOML's, but for DEL
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return json.dumps(value)
+
+
+def differences(saved: Settings, given: Mapping[str, Any]) -> list[str]:
+    """Return how `given` differs from a saved run's settings, where that changes the model."""
+    found = []
+    for each, option in options():
+        name = each.name
+        if not option.fixed or name not in given or given[name] == getattr(saved, name):
+            continue
+        found.append(f"{flag(name)} {shown(given[name])} (it was {shown(getattr(saved, name))})")
+    return found

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from fastrelu import EpochRecord, __version__, get_isa, get_num_threads, set_num_threads
-from fastrelu.app import ensemble, run_folder
+from fastrelu.app import ensemble, kinds, run_folder
 from fastrelu.app.data.table import Table
 from fastrelu.app.ensemble import Ensemble
 from fastrelu.app.errors import ConfigError, DivergedError
-from fastrelu.app.kinds import cadence
 from fastrelu.app.metrics import Scores
 from fastrelu.app.model import Model
 from fastrelu.app.preprocess import Target
@@ -28,10 +27,12 @@ from fastrelu.app.run.recipe_data import asks_for_one, prepare_for_recipe, probl
 from fastrelu.app.run.rows import LaterExamples
 from fastrelu.app.run.session import Session, compare, kept_reading, load_rows
 from fastrelu.app.run.together import mean_history
+from fastrelu.app.settings import recipe_by
 from fastrelu.app.tabular.clock import Clock
 from fastrelu.app.tabular.fit import Fitted, Observer, Plan, fit_members
+from fastrelu.app.tabular.monotone import directions_of, rising_of
 from fastrelu.app.tabular.recipe import Candidate
-from fastrelu.app.tabular.train import Trial
+from fastrelu.app.tabular.train import Problem, Trial
 from fastrelu.app.usual import LEFT_OUT, SINGLE
 from fastrelu.history import History
 from fastrelu.population import Member, Population
@@ -67,10 +68,11 @@ class RecipeSession(Session):
         if prepared is not None:
             self.settings, self.rows = prepared.settings, None
             return prepared
+        asked = recipe_by(vars(self.settings))
         if self.settings.preset is not None:
-            raise ConfigError(
-                f"--preset {self.settings.preset}: {reason}; --preset {SINGLE} trains one network"
-            )
+            asked = f"--preset {self.settings.preset}"
+        if asked:
+            raise ConfigError(f"{asked}: {reason}; --preset {SINGLE} trains one network on them")
         return reason
 
     def _of_one_network(self, reason: str) -> dict[str, Any]:
@@ -92,8 +94,9 @@ class RecipeSession(Session):
         assert isinstance(prepared, Prepared)  # the run began with its preset
         self._announced(prepared)
         begun = self.folder.checkpoints / run_folder.BEGUN
-        if self.settings.time_limit is not None or not begun.exists():
-            why = " (a run with --time-limit keeps no checkpoint)" * bool(self.settings.time_limit)
+        if self._place() is None or not begun.exists():
+            asked = recipe_by(vars(self.settings))
+            why = f" (a run with {asked} keeps none)" if asked else ""
             self.say(f"no checkpoint yet{why}: the run starts from its beginning")
         else:
             compare(json.loads(begun.read_text(encoding="utf-8")), self._fingerprint(prepared))
@@ -104,16 +107,14 @@ class RecipeSession(Session):
         settings = self.settings
         assert settings.preset is not None
         table, problem, target = problem_of(prepared)
-        place = self.folder.checkpoints if self.folder and not settings.time_limit else None
+        place = self._place()
         if place is not None:
             begun = json.dumps(self._fingerprint(prepared))
             with run_folder.writing(place / run_folder.BEGUN):
                 (place / run_folder.BEGUN).write_text(begun, encoding="utf-8")
-        progress = Progress(self, place)
-        clock = Clock(settings.time_limit)
-        fitted = fit_members(
-            table, problem, Plan(settings.preset), clock, random_of(settings.seed), progress
-        )
+        progress, clock = Progress(self, place), Clock(settings.time_limit)
+        plan, random = self._plan(table, problem), random_of(settings.seed)
+        fitted = fit_members(table, problem, plan, clock, random, progress)
         self.watcher.pause()
         self.interrupt.text = f"interrupted: the members are trained; {self._how_to_resume()}"
         factor = f"shrinkage {fitted.shrinkage:.3f}"
@@ -122,6 +123,25 @@ class RecipeSession(Session):
         prepared = replace(prepared, split_rows=own)
         metrics = self._judged_recipe(prepared, fitted)
         return metrics
+
+    def _place(self) -> Path | None:
+        """Return where members are saved; nowhere without a folder, or if none could go on.
+
+        A limit of time depends on when a run began, and members within bounds are trained epoch by
+        epoch.
+        """
+        goes_on = not (self.settings.time_limit or self.settings.monotone)
+        return self.folder.checkpoints if self.folder is not None and goes_on else None
+
+    def _plan(self, table: Table, problem: Problem) -> Plan:
+        settings = self.settings
+        assert settings.preset is not None
+        wanted = kinds.directions(settings.monotone)
+        try:
+            found = directions_of(wanted, list(table.columns), table)
+            return Plan(settings.preset, None, found, rising_of(problem) if found else [])
+        except ValueError as error:
+            raise ConfigError(f"--{error}") from None
 
     def _judged_recipe(self, prepared: Prepared, fitted: Fitted) -> dict[str, Any]:
         """Judge the members and write what the folder holds."""
@@ -215,7 +235,7 @@ class Progress(Observer):
 
     def __init__(self, session: RecipeSession, place: Path | None) -> None:
         self.session, self.place = session, place
-        seconds, _ = cadence(session.settings.checkpoint_every)
+        seconds, _ = kinds.cadence(session.settings.checkpoint_every)
         self.checkpoint_seconds = seconds or self.checkpoint_seconds  # epochs are of one network
         self.epochs: list[int] = []
         self.name = ""

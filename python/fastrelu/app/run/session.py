@@ -35,13 +35,12 @@ from fastrelu.app.run_folder import RunFolder
 from fastrelu.app.settings import (
     Settings,
     as_dict,
-    differences,
     merge,
     options,
     shown,
     single_by,
 )  # fmt: skip
-from fastrelu.app.settings_file import load_toml, to_toml
+from fastrelu.app.settings_file import differences, load_toml, to_toml
 from fastrelu.app.usual import SINGLE
 
 Say = Callable[[str], None]

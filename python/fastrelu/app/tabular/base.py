@@ -28,7 +28,7 @@ from fastrelu.app.tabular.clock import Clock
 from fastrelu.app.tabular.explained import Explained
 from fastrelu.app.tabular.fit import Observer, Plan, fit_members
 from fastrelu.app.tabular.held import Held
-from fastrelu.app.tabular.monotone import directions_of
+from fastrelu.app.tabular.monotone import directions_of, rising_of
 from fastrelu.app.tabular.recipe import MEMBERS
 from fastrelu.app.tabular.rows import further_table, training_table
 from fastrelu.app.tabular.sample import drawn
@@ -110,10 +110,6 @@ class BaseTabular(Explained, BaseEstimator):
         """Return the weights of the rows, with what the estimator itself puts on them."""
         return weight
 
-    def _rising(self, problem: Problem) -> list[int]:
-        """Return the direction of each output where a column of direction 1 rises."""
-        raise NotImplementedError
-
     def _calibrate(self, held: Held, problem: Problem) -> None:
         """Learn from rows left out how far predictions are from targets."""
         raise NotImplementedError
@@ -156,7 +152,7 @@ class BaseTabular(Explained, BaseEstimator):
         """Try the candidates, keep the best one's members and inputs."""
         random = check_random_state(self.random_state)
         directions = directions_of(self.monotone, self._given_names(table), table)
-        rising = self._rising(problem) if directions else []
+        rising = rising_of(problem) if directions else []
         plan = Plan(self.preset, self.n_members, directions, rising)
         try:
             found = fit_members(table, problem, plan, clock, random, _Teller(int(self.verbose)))

@@ -151,9 +151,6 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         problem, self._unit = scaled(targets, chosen_loss(self.loss), weight, exposure)
         return problem
 
-    def _rising(self, problem: Problem) -> list[int]:
-        return [1] * len(problem.start)
-
     def _calibrate(self, held: Held, problem: Problem) -> None:
         times = 1.0 if problem.exposure is None else problem.exposure[held.rows, None]
         centre, y = times * held.predicted, times * problem.y[held.rows]

@@ -96,7 +96,7 @@ class Trial:
     epochs : list of int
         The epoch whose weights each member has.
     histories : list of History
-        The course of each member; of its last epoch alone where weights have bounds.
+        The course of each member.
     """
 
     candidate: Candidate
@@ -179,9 +179,10 @@ class Training:
             population = self._population(configs)
         if bounds is None:
             epochs = self._fit(population, X, candidate, calls, checkpoint)
+            histories = [member.course.history for member in population.members]
         else:
-            epochs = fit_within(
-                population, bounds, X, problem, self.left_out, candidate, self.clock
+            epochs, histories = fit_within(
+                population, bounds, X, problem, self.left_out, candidate, self.clock, calls
             )
         sums = np.zeros((self.n_rows, len(problem.start)))
         times = np.zeros(self.n_rows, np.int64)
@@ -195,7 +196,7 @@ class Training:
             rows,
             sums[rows] / times[rows, None],
             epochs,
-            [member.course.history for member in population.members],
+            histories,
         )
 
     def _fit(
