@@ -471,8 +471,8 @@ def single_by(values: Mapping[str, Any]) -> str | None:
 
 
 def applies(settings: Settings, option: Option) -> bool:
-    """Whether a setting says anything about a run: one network's do not where there is none."""
-    return not (option.single and settings.by_recipe)
+    """Whether a setting says anything about a run: of one network, or of a preset's members."""
+    return not (option.single if settings.by_recipe else option.recipe)
 
 
 def as_dict(settings: Settings) -> dict[str, Any]:

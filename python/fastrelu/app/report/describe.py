@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastrelu.app.printable import printable
 from fastrelu.app.report.columns import layers, treatments
 from fastrelu.app.report.markup import number
-from fastrelu.app.usual import LEFT_OUT
+from fastrelu.app.usual import LEFT_OUT, PRESETS
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -64,7 +64,8 @@ def describe_model(model: Any) -> Group:
     ]
     recipe = model.about.get("recipe")
     if recipe:
-        parts.append(_table("Chosen", ("", ""), _recipe(recipe)))
+        preset = model.about.get("settings", {}).get("preset", PRESETS[0])
+        parts.append(_table(f"Chosen (--preset {preset})", ("", ""), _recipe(recipe)))
     if model.metrics:
         parts.append(_metrics(model.metrics, model.row_counts))
     return Group(*parts)
