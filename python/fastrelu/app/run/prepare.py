@@ -47,7 +47,7 @@ from fastrelu.app.run.parts import learn_task, refuse_absent, split_of
 from fastrelu.app.run.rows import LaterExamples, SplitRows
 from fastrelu.app.run.stream_feeder import StreamFeeder
 from fastrelu.app.settings import Settings
-from fastrelu.app.usual import usual_number
+from fastrelu.app.usual import SINGLE, usual_number
 from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
 
@@ -428,7 +428,7 @@ def choose_loss(settings: Settings, task: str) -> Loss:
 
 
 def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
-    """Return the settings with every choice that was left to the data made.
+    """Return the settings of one network with every choice that was left to the data made.
 
     A function of the user's settings and these two alone: where other settings are tried, as in a
     search, it is called again for each, so that each optimizer has its own defaults.
@@ -449,6 +449,7 @@ def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
         momentum = usual("momentum")
     return replace(
         settings,
+        preset=SINGLE,
         task=target.task,
         loss=settings.loss if settings.loss != "auto" else losses.names(target.task)[0],
         batch_size=min(batch, n_train),
