@@ -25,7 +25,7 @@ from benchmarks.report_tables import table as markdown
 from benchmarks.tables.data import Table, tables
 from benchmarks.tables.worker import measure
 from fastrelu.app.preprocess.piece_inputs import PieceNumber
-from fastrelu.app.tabular import base, recipe, targets, train
+from fastrelu.app.tabular import fit, recipe, targets, train
 from fastrelu.optimizers import AdamW
 from fastrelu.population import Population
 from fastrelu.schedules import cosine
@@ -40,7 +40,7 @@ def of_candidates(change: Callable[[list[recipe.Candidate]], list[recipe.Candida
     def tried(*arguments: Any) -> list[recipe.Candidate]:
         return list(dict.fromkeys(change(recipe.candidates(*arguments))))
 
-    return mock.patch.object(base, "candidates", tried)
+    return mock.patch.object(fit, "candidates", tried)
 
 
 def each(**changes: Any) -> Any:
@@ -65,7 +65,7 @@ def scaled_numbers() -> Iterator[None]:
 
 @contextlib.contextmanager
 def one_member() -> Iterator[None]:
-    with mock.patch.dict(base.MEMBERS, dict.fromkeys(base.MEMBERS, 1)):
+    with mock.patch.dict(fit.MEMBERS, dict.fromkeys(fit.MEMBERS, 1)):
         yield
 
 
@@ -115,7 +115,7 @@ ABLATIONS: dict[str, Callable[[], Any]] = {
     "early stopping (60 epochs)": lambda: each(patience=10_000, epochs=60),
     "best weights": last_weights,
     "start as shares, mean": own_starts,
-    "shrinkage": lambda: mock.patch.object(base, "shrink", lambda problem, trial: 1.0),
+    "shrinkage": lambda: mock.patch.object(fit, "shrink", lambda problem, trial: 1.0),
     "scale of targets": raw_targets,
 }
 
@@ -173,7 +173,7 @@ ADDITIONS: dict[str, Callable[[], Any]] = {
     "half the batch": lambda: of_candidates(
         lambda found: [replace(c, batch_size=max(8, c.batch_size // 2)) for c in found]
     ),
-    "ten members": lambda: mock.patch.dict(base.MEMBERS, dict.fromkeys(base.MEMBERS, 10)),
+    "ten members": lambda: mock.patch.dict(fit.MEMBERS, dict.fromkeys(fit.MEMBERS, 10)),
 }
 
 

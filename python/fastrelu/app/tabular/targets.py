@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.app.tabular.train import Problem
+from fastrelu.app.usual import VALUE_LOSSES
 from fastrelu.losses import Loss, Quantile, Tweedie, as_loss
 from fastrelu.metrics import weighted_quantile
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
-#: Losses of numbers without a unit of their own; the delta of huber would have one.
-LOSSES = ("squared_error", "absolute_error", "quantile", "poisson", "gamma", "tweedie")
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,8 @@ class Unit:
 def chosen_loss(loss: Any) -> Loss:
     """Return the loss that a user names; ValueError or TypeError if models of tables have none."""
     found = as_loss(loss)
-    if found.name not in LOSSES:
-        raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {found.name!r}")
+    if found.name not in VALUE_LOSSES:
+        raise ValueError(f"loss: expected one of {', '.join(VALUE_LOSSES)}, got {found.name!r}")
     return found
 
 
