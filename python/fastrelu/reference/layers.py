@@ -164,8 +164,9 @@ class Dropout:
         dropped = self.dropped(layer)
         if dropped == 0:
             return a
+        rows, units = a.shape
         keeps = dropout_keeps(
-            self.seed, self.step, layer, self.first_row, *a.shape, self.rate(layer)
+            self.seed, self.step, layer, self.first_row, rows, units, self.rate(layer)
         )
         return np.where(keeps, a * a.dtype.type(65536 / (65536 - dropped)), np.zeros_like(a))
 
