@@ -15,7 +15,7 @@ from fastrelu import get_num_threads
 from fastrelu.app.tabular.clock import Clock, Turns
 from fastrelu.app.tabular.monotone import Bounds, fit_within
 from fastrelu.app.tabular.recipe import FOLDS, Candidate
-from fastrelu.losses import Loss, Quantile
+from fastrelu.losses import Expectile, Loss, Quantile
 from fastrelu.network import Network
 from fastrelu.optimizers import AdamW
 from fastrelu.population import Population
@@ -74,6 +74,8 @@ def _of_residuals(loss: Loss, r: Array) -> Array:
     """Return the loss of each residual, output less target."""
     if loss.name == "squared_error":
         return np.asarray(r**2 / 2)
+    if isinstance(loss, Expectile):
+        return np.asarray(np.where(r > 0, 1.0 - loss.tau, loss.tau) * r**2)
     if isinstance(loss, Quantile):
         return np.asarray(np.where(r > 0, (1.0 - loss.quantile) * r, -loss.quantile * r))
     return np.abs(r)  # absolute_error
