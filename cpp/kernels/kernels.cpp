@@ -5,6 +5,7 @@
 #include "kernels.h"
 
 #include "dense-inl.h"
+#include "dropout-inl.h"
 #include "exact_fma.h"
 #include "few_rows-inl.h"
 #include "lanes-inl.h"
@@ -67,6 +68,7 @@ constexpr KernelTable<T> kTable = {
     log1p_array<T>,
     tanh_array<T>,
     philox_blocks,
+    drop_units<T>,
     activate<T>,
     activation_backward<T>,
 };

@@ -17,7 +17,7 @@ from fastrelu.app.tabular.clock import Clock, Turns
 from fastrelu.app.tabular.monotone import Bounds, fit_within
 from fastrelu.app.tabular.recipe import FOLDS, Candidate
 from fastrelu.history import Callback, History
-from fastrelu.losses import Loss, Quantile
+from fastrelu.losses import Expectile, Loss, Quantile
 from fastrelu.network import Network
 from fastrelu.optimizers import AdamW
 from fastrelu.population import Population
@@ -76,6 +76,8 @@ def _of_residuals(loss: Loss, r: Array) -> Array:
     """Return the loss of each residual, output less target."""
     if loss.name == "squared_error":
         return np.asarray(r**2 / 2)
+    if isinstance(loss, Expectile):
+        return np.asarray(np.where(r > 0, 1.0 - loss.tau, loss.tau) * r**2)
     if isinstance(loss, Quantile):
         return np.asarray(np.where(r > 0, (1.0 - loss.quantile) * r, -loss.quantile * r))
     return np.abs(r)  # absolute_error
