@@ -5,6 +5,7 @@
 #include "kernels.h"
 
 #include "dense-inl.h"
+#include "encoded-inl.h"
 #include "exact_fma.h"
 #include "few_rows-inl.h"
 #include "lanes-inl.h"
@@ -52,6 +53,9 @@ constexpr KernelTable<T> kTable = {
     sparse_forward<T>,
     sparse_backward_weights<T>,
     sparse_backward_bias<T>,
+    encoded_forward<T>,
+    encoded_backward_weights<T>,
+    encoded_sums<T>,
     few_rows_forward<T>,
     few_rows_step<T>,
     few_rows_transpose<T>,

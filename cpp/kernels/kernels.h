@@ -11,6 +11,7 @@
 //   few_rows_*  up to kFewRows rows: lanes are features, straight from row-major W.
 //   lanes_*     several small networks at once: lanes are networks (lanes.h).
 //   sparse_*    a first layer's passes over sparse rows of X: lanes are its outputs.
+//   encoded_*   the same over encoded rows of X.
 //
 // Kernels allocate nothing, throw nothing and keep no state; any number of threads may call them
 // at once on ranges of different outputs. Arguments do not overlap except where said. Every output
@@ -169,6 +170,56 @@ struct SparseBackwardBias {
   StateArrays<T> state;
 };
 
+// A first layer's forward pass from encoded rows: Z'[o, n] = chain from b[o] over the runs of row n,
+// picked from X: where the run is a ramp, acc + sums[c, o], then fma(value, W[c, o], acc), with c the
+// input at the run's position; then relu if `relu`, for rows [row_begin, row_end); row_begin is a
+// multiple of a panel's width.
+template <class T>
+struct EncodedForward {
+  const EncodedSource* x;
+  RowPicker rows;
+  const T* w;     // row-major (inputs, fan_out); kSlackBytes behind it are readable
+  const T* sums;  // laid out as w: what encoded_sums makes of each ramp; the same
+  const T* b;     // or null
+  std::size_t fan_out;
+  Panels<T> z;  // (fan_out, rows)
+  bool relu;
+  std::size_t row_begin, row_end;
+};
+
+// What a row of the minibatch holds at its position in a run; the row is counted from the first row
+// of dZ.
+template <class T>
+struct EncodedEntry {
+  T value;
+  std::uint32_t row;
+};
+
+// dW of one run of `width` inputs, whose entries at position u are [begins[u], begins[u + 1]) in the
+// order of the rows:
+//
+//   D[u, o] = chain over them of fma(value, dZ[row, o]), S[u, o] = chain over them of acc + dZ[row, o],
+//
+// from +0, or where `accumulate` from what dw and s hold. Unless `finish`, D and S are stored there.
+// Else dW[u, o] = D[u, o] + R[u, o] of a ramp, R[width - 1] = +0, R[u] = R[u + 1] + S[u + 1]; dW = D of
+// other runs, which have no S. It is stored in dw or, where `update` is given, the parameters `w` take
+// the update at once; then a ramp's sums of its new weights go to `sums`.
+template <class T>
+struct EncodedBackwardWeights {
+  std::size_t width;
+  bool ramp;
+  const EncodedEntry<T>* entries;
+  const std::uint32_t* begins;  // width + 1
+  Panels<const T> dz;           // (rows, fan_out)
+  T* dw;                        // row-major (width, fan_out), this run's rows alone, as all below
+  T* s;
+  bool accumulate, finish;
+  const UpdateArgs<T>* update;
+  T* w;
+  StateArrays<T> state;
+  T* sums;
+};
+
 // A whole pass over 1 .. kFewRows rows.
 template <class T>
 struct FewRowsForward {
@@ -243,6 +294,10 @@ struct KernelTable {
   void (*sparse_forward)(const SparseForward<T>&);
   void (*sparse_backward_weights)(const SparseBackwardWeights<T>&);
   void (*sparse_backward_bias)(const SparseBackwardBias<T>&);
+  void (*encoded_forward)(const EncodedForward<T>&);
+  void (*encoded_backward_weights)(const EncodedBackwardWeights<T>&);
+  // sums[0, o] = +0, sums[u, o] = sums[u - 1, o] + w[u - 1, o], of a ramp of `width` inputs.
+  void (*encoded_sums)(const T* w, std::size_t width, std::size_t fan_out, T* sums);
   void (*few_rows_forward)(const FewRowsForward<T>&);
   void (*few_rows_step)(const FewRowsStep<T>&);
   void (*few_rows_transpose)(const FewRowsForward<T>&, T* out);

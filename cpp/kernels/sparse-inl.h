@@ -19,8 +19,8 @@ constexpr std::size_t kSparseVectors = 8;
 // Entries, or columns, ahead of the one at work: some 10 ns each against 80 ns from main memory.
 constexpr std::size_t kPrefetchAhead = 8;
 
-// f(constant<n>, first column) for groups of n vectors, n <= kSparseVectors, that cover `cols`.
-// A group begins a panel.
+// f(constant<n>, first column) for groups of n <= Most vectors that cover `cols`. A group begins a
+// panel.
 template <int N, class F>
 FASTRELU_INLINE void call_with_vectors(std::size_t vectors, std::size_t c, F f) {
   if constexpr (N > 0) {
@@ -31,12 +31,12 @@ FASTRELU_INLINE void call_with_vectors(std::size_t vectors, std::size_t c, F f) 
     }
   }
 }
-template <class T, class F>
+template <class T, std::size_t Most = kSparseVectors, class F>
 FASTRELU_INLINE void for_vector_groups(std::size_t cols, F f) {
   constexpr std::size_t L = Simd<T>::kLanes;
-  for (std::size_t c = 0; c < cols; c += kSparseVectors * L) {
-    const std::size_t vectors = std::min((cols - c + L - 1) / L, kSparseVectors);
-    call_with_vectors<kSparseVectors>(vectors, c, f);
+  for (std::size_t c = 0; c < cols; c += Most * L) {
+    const std::size_t vectors = std::min((cols - c + L - 1) / L, Most);
+    call_with_vectors<Most>(vectors, c, f);
   }
 }
 
@@ -123,16 +123,17 @@ FASTRELU_INLINE void sparse_forward_row(const SparseForward<T>& f, Index from, s
   });
 }
 
-// The outputs of a group for all rows: kLanes rows in turn, then transposed.
-template <class T, int NV>
-__attribute__((noinline)) void sparse_forward_group(const SparseForward<T>& f, std::size_t begin) {
+// The outputs of a group for all rows: kLanes rows in turn, then transposed. of_row(row of X, to)
+// leaves those of one row side by side.
+template <class T, int NV, class Forward, class OfRow>
+FASTRELU_INLINE void forward_group(const Forward& f, std::size_t begin, OfRow of_row) {
   using S = Simd<T>;
   constexpr std::size_t L = S::kLanes;
   alignas(64) T side_by_side[L][NV * L] = {};
   for (std::size_t n = f.row_begin; n < f.row_end; n += L) {
     const std::size_t rows = std::min(L, f.row_end - n);
     for (std::size_t l = 0; l < rows; ++l) {
-      sparse_forward_row<T, NV>(f, f.rows(n + l), begin, side_by_side[l]);
+      of_row(f.rows(n + l), side_by_side[l]);
     }
     for (std::size_t o = begin; o < std::min(begin + NV * L, f.fan_out); o += L) {
       typename S::V block[L];
@@ -143,6 +144,13 @@ __attribute__((noinline)) void sparse_forward_group(const SparseForward<T>& f, s
       for (std::size_t k = 0; k < outputs; ++k) S::store(z + k * kPanel<T>, block[k]);
     }
   }
+}
+
+template <class T, int NV>
+__attribute__((noinline)) void sparse_forward_group(const SparseForward<T>& f, std::size_t begin) {
+  forward_group<T, NV>(f, begin, [&](Index row, T* to) __attribute__((always_inline)) {
+    sparse_forward_row<T, NV>(f, row, begin, to);
+  });
 }
 
 template <class T>

@@ -23,6 +23,7 @@ from .minibatch import (
     total_loss,
 )
 from .random import Rows, init_weights
+from .encoded import EncodedRows
 from .sparse import SparseRows, as_rows
 
 Array = NDArray[Any]
@@ -144,12 +145,12 @@ class Network:
 
         Parameters
         ----------
-        X : ndarray or SparseRows, (n, d_in)
-            Rows.
+        X : ndarray, SparseRows or EncodedRows, (n, d_in)
+            Rows. Encoded ones are for a network whose scale is 1.
 
         Returns
         -------
-        ndarray or SparseRows, (n, d_in)
+        ndarray, SparseRows or EncodedRows, (n, d_in)
             The inputs.
 
         Examples
@@ -161,6 +162,8 @@ class Network:
         """
         if isinstance(X, SparseRows):
             return X.times(self.scale, self.dtype)
+        if isinstance(X, EncodedRows):
+            return X.in_dtype(self.dtype)
         x = X.astype(self.dtype)
         if self.scale != 1:
             with np.errstate(all="ignore"):

@@ -41,12 +41,14 @@ from fastrelu.app.tabular.train import (
     shrink,
     shrunk,
 )
+from fastrelu.encoded import EncodedRows
 from fastrelu.ensemble import Ensemble
 from fastrelu.losses import Loss
 from fastrelu.network import Network
 from fastrelu.sklearn.threads import thread_limit
 
 Array = NDArray[Any]
+Encoded = Array | EncodedRows
 BLOCK_ROWS = 8192
 PILOT_ROWS = 2048
 CONSTRAINTS: dict[str, list[Any]] = {
@@ -69,6 +71,7 @@ class BaseTabular(Explained, BaseEstimator):
     inputs_: PieceInputs
     _choice: ColumnChoice
     _loss: Loss
+    _bounded = False  # whether weights keep to signs; models pickled before it have `monotone` alone
 
     def __init__(
         self,
@@ -155,7 +158,7 @@ class BaseTabular(Explained, BaseEstimator):
         seeds = random.randint(2**31 - 1, size=count).tolist()
         training = Training(problem, left_out, seeds, clock, int(self.verbose) > 1)
         trials: list[Trial] = []
-        fitted: dict[int, tuple[PieceInputs, Array]] = {}
+        fitted: dict[int, tuple[PieceInputs, Encoded]] = {}
         longest = 0.0
         for candidate in tried:
             began = clock.spent
@@ -177,7 +180,7 @@ class BaseTabular(Explained, BaseEstimator):
         self.candidate_ = str(best.candidate)
         self.candidates_ = {str(t.candidate): v for t, v in zip(trials, losses, strict=True)}
         self.n_epochs_ = best.epochs
-        self._loss = problem.loss
+        self._loss, self._bounded = problem.loss, bool(directions)
         self.shrinkage_ = shrink(problem, best)
         self.networks_ = [shrunk(net, self.shrinkage_, problem.start) for net in best.networks]
         self.n_members_ = len(self.networks_)
@@ -202,10 +205,10 @@ class BaseTabular(Explained, BaseEstimator):
             self._tell(f"time_limit: {left} of {count} members, {rows} of {len(table)} rows")
         return rows, left
 
-    def _encoded(self, table: Table, candidate: Candidate) -> tuple[PieceInputs, Array]:
+    def _encoded(self, table: Table, candidate: Candidate) -> tuple[PieceInputs, Encoded]:
         try:
             inputs = fit_pieces(table, None, piece_options(candidate, len(table)))
-            X = inputs.transform(table)
+            X = inputs.encode(table) if inputs.n_inputs else inputs.transform(table)
         except DataError as error:
             raise ValueError(str(error)) from error
         self._tell(f"{len(table)} rows, {len(table.columns)} columns, {X.shape[1]} inputs")
@@ -225,18 +228,28 @@ class BaseTabular(Explained, BaseEstimator):
         check_is_fitted(self)
         table = further_table(self, X, self._choice)
         ensemble = Ensemble(self.networks_, self._loss)
+        bounded = self._bounded or getattr(self, "monotone", None)
+        dense = bounded or not self.inputs_.n_inputs
         found: list[Array] = []
         seen: Counter[tuple[str, str]] = Counter()
         with thread_limit(self.n_threads):
             for low in range(0, len(table), BLOCK_ROWS):
-                rows = self._encoded_rows(table.take(slice(low, low + BLOCK_ROWS)), seen)
-                found.append(ensemble.predict(rows))
+                some = table.take(slice(low, low + BLOCK_ROWS))
+                # Where a sum of weights stands for its terms, rounding could break an order.
+                read = self._encoded_rows if dense else self._rows_by_runs
+                found.append(ensemble.predict(read(some, seen)))
         far = Counter({key: n for key, n in seen.items() if key[0] == "far value"})
         for text in warnings_of(far):
             warnings.warn(f"X: {text}", UserWarning, stacklevel=4)
         if not found:
             return np.empty((0, self.networks_[0].layer_sizes[-1]))
         return np.concatenate(found)
+
+    def _rows_by_runs(self, table: Table, seen: Seen) -> EncodedRows:
+        try:
+            return self.inputs_.encode(table, None, "float32", seen)
+        except DataError as error:
+            raise ValueError(str(error)) from error
 
     def _encoded_rows(self, table: Table, seen: Seen | None = None) -> Array:
         try:
