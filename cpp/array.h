@@ -102,8 +102,8 @@ struct CsrSource {
   }
 };
 
-// Rows of a matrix by runs of inputs (docs/arithmetic.md, "Encoded rows"): run k is inputs starts[k]
-// .. starts[k + 1] - 1, and in row r the input at position positions[r * runs + k] of it is
+// Rows of a matrix by runs of inputs (docs/arithmetic.md, "Encoded rows"): run k is inputs
+// starts[k] .. starts[k + 1] - 1, and in row r its input at position positions[r * runs + k] is
 // values[r * runs + k]; those before it are 1 where ramps[k], else 0, those behind it are 0.
 // Positions are inside their runs, which are not empty and cover all inputs.
 struct EncodedSource {

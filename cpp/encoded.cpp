@@ -80,13 +80,21 @@ void EncodedLayer<T>::sort_rows(const EncodedBlock& block, std::size_t run, unsi
   // next[u + 1] counts, and is then where the next row of position u goes: in the end where those
   // of u + 1 begin.
   std::uint32_t* const next = begins(t) + 1;
-  std::fill_n(begins(t), width + 2, 0u);
+  EncodedEntry<T>* const sorted = entries(t);
   const auto place = [&](std::size_t r) {
     return static_cast<std::size_t>(block.pick(r)) * x.runs + run;
   };
+  if (width == 1) {
+    begins(t)[0] = 0;
+    *next = static_cast<std::uint32_t>(block.rows);
+    for (std::size_t r = 0; r < block.rows; ++r) {
+      sorted[r] = {values[place(r)], static_cast<std::uint32_t>(r)};
+    }
+    return;
+  }
+  std::fill_n(begins(t), width + 2, 0u);
   for (std::size_t r = 0; r < block.rows; ++r) ++next[x.positions[place(r)] + std::size_t{1}];
   for (std::size_t u = 0; u < width; ++u) next[u + 1] += next[u];
-  EncodedEntry<T>* const sorted = entries(t);
   for (std::size_t r = 0; r < block.rows; ++r) {
     const std::size_t at = place(r);
     sorted[next[x.positions[at]]++] = {values[at], static_cast<std::uint32_t>(r)};

@@ -26,8 +26,8 @@ struct EncodedBlock {
   std::size_t rows = 0;
 };
 
-// The sums of every ramp's weights, laid out as the first layer's weights, for one pass over x; empty
-// of other rows. One thread makes it.
+// The sums of every ramp's weights, laid out as the first layer's weights, for one pass over x;
+// empty of other rows. One thread makes it.
 template <class T>
 AlignedBuffer<T> ramp_sums(const Network<T>& net, const RowSource& x);
 

@@ -75,7 +75,8 @@ double multiply_adds(const Network<T>& net, const RowSource& x, std::size_t rows
   }
   if (x.encoded != nullptr) {
     const auto fan_out = static_cast<double>(net.layers().front().fan_out);
-    each += (2.0 * static_cast<double>(x.encoded->runs) - static_cast<double>(net.inputs())) * fan_out;
+    each +=
+        (2.0 * static_cast<double>(x.encoded->runs) - static_cast<double>(net.inputs())) * fan_out;
   }
   return each * static_cast<double>(rows);
 }

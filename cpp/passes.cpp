@@ -195,8 +195,8 @@ std::size_t load_inputs(const Network<T>& net, const RowSource& x, RowPicker pic
   const T* const b = net.has_bias() ? net.parameters() + layer.bias_offset : nullptr;
   const bool relu = layer.activation == Activation::relu;
   if (x.sparse != nullptr) {
-    kernels<T>().sparse_forward({x.sparse, pick, net.scale(), w, b, layer.fan_out, a_1, relu,
-                                 rows.begin, rows.end});
+    kernels<T>().sparse_forward(
+        {x.sparse, pick, net.scale(), w, b, layer.fan_out, a_1, relu, rows.begin, rows.end});
   } else {
     kernels<T>().encoded_forward(
         {x.encoded, pick, w, ramp_sums, b, layer.fan_out, a_1, relu, rows.begin, rows.end});
@@ -368,23 +368,23 @@ void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
   }
 }
 
-#define FASTRELU_INSTANTIATE(T)                                                                  \
-  template struct Activations<T>;                                                                \
-  template struct OutputGradients<T>;                                                            \
-  template std::size_t scratch_size(const Network<T>&);                                          \
-  template std::size_t load_inputs(const Network<T>&, const RowSource&, RowPicker,               \
-                                   const Panels<T>&, const Panels<T>&, const Panels<T>&, Range,  \
-                                   const T*);                                                    \
-  template DenseForward<T> dense_forward_of(const Network<T>&, std::size_t, const Panels<T>&,    \
-                                            const Panels<T>&, T*, RowsAhead*);                   \
-  template FewRowsForward<T> few_rows_forward_of(const Network<T>&, const RowSource&, T*);       \
-  template void forward_pass(const Network<T>&, const Activations<T>&, std::size_t,              \
-                             const Worker<T>&, RowsAhead*, std::size_t, const Dropout*);         \
-  template void backward_data_pass(const Network<T>&, const Activations<T>&,                     \
-                                   const OutputGradients<T>&, const Panels<T>&, std::size_t,     \
-                                   const Worker<T>&, const Dropout*);                            \
-  template void backward_weights_pass(                                                           \
-      const Network<T>&, const Activations<T>&, const OutputGradients<T>&, std::size_t,          \
+#define FASTRELU_INSTANTIATE(T)                                                                 \
+  template struct Activations<T>;                                                               \
+  template struct OutputGradients<T>;                                                           \
+  template std::size_t scratch_size(const Network<T>&);                                         \
+  template std::size_t load_inputs(const Network<T>&, const RowSource&, RowPicker,              \
+                                   const Panels<T>&, const Panels<T>&, const Panels<T>&, Range, \
+                                   const T*);                                                   \
+  template DenseForward<T> dense_forward_of(const Network<T>&, std::size_t, const Panels<T>&,   \
+                                            const Panels<T>&, T*, RowsAhead*);                  \
+  template FewRowsForward<T> few_rows_forward_of(const Network<T>&, const RowSource&, T*);      \
+  template void forward_pass(const Network<T>&, const Activations<T>&, std::size_t,             \
+                             const Worker<T>&, RowsAhead*, std::size_t, const Dropout*);        \
+  template void backward_data_pass(const Network<T>&, const Activations<T>&,                    \
+                                   const OutputGradients<T>&, const Panels<T>&, std::size_t,    \
+                                   const Worker<T>&, const Dropout*);                           \
+  template void backward_weights_pass(                                                          \
+      const Network<T>&, const Activations<T>&, const OutputGradients<T>&, std::size_t,         \
       const WeightGradients<T>&, const Worker<T>&, RowsAhead*, std::size_t);
 
 FASTRELU_INSTANTIATE(float)

@@ -110,8 +110,8 @@ void Step<T>::release_memory() {
 // caller's own loop, which are over sooner than a run is prepared.
 template <class T>
 bool Step<T>::is_prepared(const DataSet<T>& data, const StepRun& run) const {
-  return run == run_ && run.most_rows <= kFewRows && data.x.is_dense() && !sparse_ &&
-         !encoded_ && options_.dropout.empty() && few_.call.transposed == nullptr;
+  return run == run_ && run.most_rows <= kFewRows && data.x.is_dense() && !sparse_ && !encoded_ &&
+         options_.dropout.empty() && few_.call.transposed == nullptr;
 }
 
 template <class T>
@@ -286,8 +286,8 @@ void Step<T>::many_rows_gradient(const ReadyStep<T>& step, Range block, bool las
   const RowPicker pick = step.minibatch.rows.from(block.begin);
   const Range mine = own_rows<T>(rows, team.size(), t);
   RowsAhead ahead = rows_ahead(step.minibatch, team.size(), t);
-  const std::size_t loaded = load_inputs(net, data_.x, pick, a[0], a[1], a.derivative(1), mine,
-                                         encoded_layer_.sums());
+  const std::size_t loaded =
+      load_inputs(net, data_.x, pick, a[0], a[1], a.derivative(1), mine, encoded_layer_.sums());
   forward_pass(net, a, rows, worker, &ahead, loaded, dropout);
   LossArgs<T> loss{};
   set_loss(loss, pick, block.begin);

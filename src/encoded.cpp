@@ -67,8 +67,8 @@ std::shared_ptr<const std::vector<std::uint16_t>> checked_positions(const PyEnco
   const std::size_t runs = made.ramps.size();
   const auto given = whole_numbers(object, "positions", 2);
   if (static_cast<std::size_t>(given.shape(1)) != runs) {
-    bad_value("positions", "expected shape (n, " + std::to_string(runs) + "), got " +
-                               shape_text(given));
+    bad_value("positions",
+              "expected shape (n, " + std::to_string(runs) + "), got " + shape_text(given));
   }
   const std::int64_t* const from = given.data();
   const auto count = static_cast<std::size_t>(given.size());
@@ -147,8 +147,8 @@ Rows as_encoded_rows(const py::handle& object, const char* name, std::size_t col
   std::visit(
       [&](const auto& owner) {
         const py::array given = view_of(owner, table_shape(x));
-        const Contiguous<T> values = as_contiguous<T>(given, name, Shape(x.rows, x.ramps.size()),
-                                                      check_finite);
+        const Contiguous<T> values =
+            as_contiguous<T>(given, name, Shape(x.rows, x.ramps.size()), check_finite);
         rows.encoded->values = values.data;
         rows.keep = values.keep;
       },
@@ -163,16 +163,15 @@ void bind_encoded(py::module_& m) {
   py::class_<PyEncodedRows>(m, "EncodedRows")
       .def(py::init(&make_encoded_rows), py::arg("widths"), py::arg("ramps"), py::arg("positions"),
            py::arg("values"))
-      .def_property_readonly("widths",
-                             [](const PyEncodedRows& x) {
-                               py::array_t<std::int64_t> widths(
-                                   static_cast<py::ssize_t>(x.ramps.size()));
-                               for (std::size_t k = 0; k < x.ramps.size(); ++k) {
-                                 widths.mutable_at(static_cast<py::ssize_t>(k)) =
-                                     x.starts[k + 1] - x.starts[k];
-                               }
-                               return widths;
-                             })
+      .def_property_readonly(
+          "widths",
+          [](const PyEncodedRows& x) {
+            py::array_t<std::int64_t> widths(static_cast<py::ssize_t>(x.ramps.size()));
+            for (std::size_t k = 0; k < x.ramps.size(); ++k) {
+              widths.mutable_at(static_cast<py::ssize_t>(k)) = x.starts[k + 1] - x.starts[k];
+            }
+            return widths;
+          })
       .def_property_readonly("ramps",
                              [](const PyEncodedRows& x) {
                                py::array_t<bool> ramps(static_cast<py::ssize_t>(x.ramps.size()));
@@ -181,17 +180,15 @@ void bind_encoded(py::module_& m) {
                                return ramps;
                              })
       .def_property_readonly(
-          "positions",
-          [](const PyEncodedRows& x) { return view_of(x.positions, table_shape(x)); })
-      .def_property_readonly("values",
-                             [](const PyEncodedRows& x) {
-                               return std::visit(
-                                   [&](const auto& owner) { return view_of(owner, table_shape(x)); },
-                                   x.values);
-                             })
-      .def_property_readonly("shape", [](const PyEncodedRows& x) {
-        return py::make_tuple(x.rows, x.inputs);
-      });
+          "positions", [](const PyEncodedRows& x) { return view_of(x.positions, table_shape(x)); })
+      .def_property_readonly(
+          "values",
+          [](const PyEncodedRows& x) {
+            return std::visit([&](const auto& owner) { return view_of(owner, table_shape(x)); },
+                              x.values);
+          })
+      .def_property_readonly(
+          "shape", [](const PyEncodedRows& x) { return py::make_tuple(x.rows, x.inputs); });
 }
 
 template Rows as_encoded_rows<float>(const py::handle&, const char*, std::size_t, bool);

@@ -19,7 +19,8 @@ struct PyEncodedRows {
   std::vector<std::uint32_t> starts;
   std::vector<std::uint8_t> ramps;
   std::shared_ptr<const std::vector<std::uint16_t>> positions;
-  std::variant<std::shared_ptr<const std::vector<float>>, std::shared_ptr<const std::vector<double>>>
+  std::variant<std::shared_ptr<const std::vector<float>>,
+               std::shared_ptr<const std::vector<double>>>
       values;
 };
 
@@ -34,9 +35,8 @@ Rows as_encoded_rows(const py::handle& object, const char* name, std::size_t col
 template <class T>
 void require_unscaled(const Rows& rows, const Network<T>& net) {
   if (rows.encoded == nullptr || net.scale() == T(1)) return;
-  throw py::value_error(
-      "X: expected a network with scale=1 for encoded rows, got scale=" +
-      std::to_string(net.scale()) + "; X.toarray() makes an array");
+  throw py::value_error("X: expected a network with scale=1 for encoded rows, got scale=" +
+                        std::to_string(net.scale()) + "; X.toarray() makes an array");
 }
 
 }  // namespace fastrelu::python

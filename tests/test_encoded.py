@@ -28,7 +28,8 @@ def random_rows(rng, n, widths, dtype="float32", missing=0.1):
 
 
 def everything(module, X, y, sizes, optimizer, *, dtype, w=None, sampling="shuffle", seed=0,
-               batch_size=16, shards=1, clip=None, bias=True, activation="relu", dropout=0.0):  # fmt: skip
+               batch_size=16, shards=1, clip=None, bias=True, activation="relu",
+               dropout=0.0):  # fmt: skip
     """All that X goes into: numbers to compare, under their names."""
     net = module.Network(sizes, dtype=dtype, seed=seed, bias=bias, activation=activation)
     trainer = module.Trainer(
@@ -307,6 +308,7 @@ def test_rows_that_cannot_be(place, value, error, text):
         ([[1.0]], [[0]], r"edges\[0\]: expected at least 2 edges"),
         ([[1.0]], [[0, 0]], r"edges\[0\]: expected finite, ascending edges"),
         ([[1.0]], [[0, np.inf]], r"edges\[0\]: expected finite, ascending edges"),
+        ([[1.0]], [[-1.7e308, 1.7e308]], r"edges\[0\]: expected finite, ascending edges"),
     ],
 )
 def test_edges_that_cannot_be(X, edges, text):

@@ -29,6 +29,8 @@ def test_each_piece_is_the_share_of_its_interval(training, more, pieces):
     X = inputs.transform(table_of(a=x), None, "float64")
     assert X.shape == (len(x), inputs.n_inputs) == (len(x), len(inputs.input_names))
     assert np.isfinite(X).all()
+    if inputs.n_inputs:
+        assert np.array_equal(inputs.encode(table_of(a=x), None, "float64").toarray(), X)
     if not inputs.numbers:
         assert len(set(training)) == 1 or np.isnan(training).all()
         return

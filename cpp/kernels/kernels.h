@@ -170,10 +170,10 @@ struct SparseBackwardBias {
   StateArrays<T> state;
 };
 
-// A first layer's forward pass from encoded rows: Z'[o, n] = chain from b[o] over the runs of row n,
-// picked from X: where the run is a ramp, acc + sums[c, o], then fma(value, W[c, o], acc), with c the
-// input at the run's position; then relu if `relu`, for rows [row_begin, row_end); row_begin is a
-// multiple of a panel's width.
+// A first layer's forward pass from encoded rows: Z'[o, n] = chain from b[o] over the runs of row
+// n, picked from X: where the run is a ramp, acc + sums[c, o], then fma(value, W[c, o], acc), with
+// c the input at the run's position; then relu if `relu`, for rows [row_begin, row_end); row_begin
+// is a multiple of a panel's width.
 template <class T>
 struct EncodedForward {
   const EncodedSource* x;
@@ -195,15 +195,16 @@ struct EncodedEntry {
   std::uint32_t row;
 };
 
-// dW of one run of `width` inputs, whose entries at position u are [begins[u], begins[u + 1]) in the
-// order of the rows:
+// dW of one run of `width` inputs, whose entries at position u are [begins[u], begins[u + 1]) in
+// the order of the rows:
 //
-//   D[u, o] = chain over them of fma(value, dZ[row, o]), S[u, o] = chain over them of acc + dZ[row, o],
+//   D[u, o] = chain over them of fma(value, dZ[row, o])
+//   S[u, o] = chain over them of acc + dZ[row, o]
 //
-// from +0, or where `accumulate` from what dw and s hold. Unless `finish`, D and S are stored there.
-// Else dW[u, o] = D[u, o] + R[u, o] of a ramp, R[width - 1] = +0, R[u] = R[u + 1] + S[u + 1]; dW = D of
-// other runs, which have no S. It is stored in dw or, where `update` is given, the parameters `w` take
-// the update at once; then a ramp's sums of its new weights go to `sums`.
+// from +0, or where `accumulate` from what dw and s hold. Unless `finish`, D and S are stored
+// there. Else, of a ramp, dW[u, o] = D[u, o] + R[u, o], R[width - 1] = +0, R[u] = R[u + 1] +
+// S[u + 1]; of other runs, which have no S, dW = D. It is stored in dw or, where `update` is given,
+// the parameters `w` take the update at once; then a ramp's sums of its new weights go to `sums`.
 template <class T>
 struct EncodedBackwardWeights {
   std::size_t width;

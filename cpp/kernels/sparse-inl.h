@@ -123,34 +123,37 @@ FASTRELU_INLINE void sparse_forward_row(const SparseForward<T>& f, Index from, s
   });
 }
 
-// The outputs of a group for all rows: kLanes rows in turn, then transposed. of_row(row of X, to)
-// leaves those of one row side by side.
-template <class T, int NV, class Forward, class OfRow>
-FASTRELU_INLINE void forward_group(const Forward& f, std::size_t begin, OfRow of_row) {
+// The outputs of a group of kLanes rows, side by side row by row, into the panels of Z' from row n
+// on.
+template <class T, int NV, class Forward>
+FASTRELU_INLINE void store_transposed(const Forward& f, const T* side_by_side, std::size_t n,
+                                      std::size_t begin) {
   using S = Simd<T>;
   constexpr std::size_t L = S::kLanes;
+  for (std::size_t o = begin; o < std::min(begin + NV * L, f.fan_out); o += L) {
+    typename S::V block[L];
+    for (std::size_t l = 0; l < L; ++l) {
+      block[l] = S::load(side_by_side + l * (NV * L) + (o - begin));
+    }
+    transpose<T>(block);
+    T* const z = f.z.at(o, n / kPanel<T>) + n % kPanel<T>;
+    const std::size_t outputs = std::min(L, f.fan_out - o);
+    for (std::size_t k = 0; k < outputs; ++k) S::store(z + k * kPanel<T>, block[k]);
+  }
+}
+
+// The outputs of a group for all rows: kLanes rows in turn, then transposed.
+template <class T, int NV>
+__attribute__((noinline)) void sparse_forward_group(const SparseForward<T>& f, std::size_t begin) {
+  constexpr std::size_t L = Simd<T>::kLanes;
   alignas(64) T side_by_side[L][NV * L] = {};
   for (std::size_t n = f.row_begin; n < f.row_end; n += L) {
     const std::size_t rows = std::min(L, f.row_end - n);
     for (std::size_t l = 0; l < rows; ++l) {
-      of_row(f.rows(n + l), side_by_side[l]);
+      sparse_forward_row<T, NV>(f, f.rows(n + l), begin, side_by_side[l]);
     }
-    for (std::size_t o = begin; o < std::min(begin + NV * L, f.fan_out); o += L) {
-      typename S::V block[L];
-      for (std::size_t l = 0; l < L; ++l) block[l] = S::load(side_by_side[l] + (o - begin));
-      transpose<T>(block);
-      T* const z = f.z.at(o, n / kPanel<T>) + n % kPanel<T>;
-      const std::size_t outputs = std::min(L, f.fan_out - o);
-      for (std::size_t k = 0; k < outputs; ++k) S::store(z + k * kPanel<T>, block[k]);
-    }
+    store_transposed<T, NV>(f, side_by_side[0], n, begin);
   }
-}
-
-template <class T, int NV>
-__attribute__((noinline)) void sparse_forward_group(const SparseForward<T>& f, std::size_t begin) {
-  forward_group<T, NV>(f, begin, [&](Index row, T* to) __attribute__((always_inline)) {
-    sparse_forward_row<T, NV>(f, row, begin, to);
-  });
 }
 
 template <class T>

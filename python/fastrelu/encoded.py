@@ -152,7 +152,9 @@ class EncodedRows(_core.EncodedRows):
     def __repr__(self) -> str:
         rows, inputs = self.shape
         runs = len(self.widths)
-        return f"<fastrelu.EncodedRows of {rows} rows, {inputs} inputs in {runs} runs, {self.dtype}>"
+        return (
+            f"<fastrelu.EncodedRows of {rows} rows, {inputs} inputs in {runs} runs, {self.dtype}>"
+        )
 
     def __getitem__(self, rows: Any) -> EncodedRows:
         """Return some rows: those of a slice, of a mask, or of an array of row numbers."""
@@ -233,7 +235,7 @@ def ramp_of(x: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[Array, 
 
 
 def _float_dtype(dtype: Any) -> np.dtype[Any]:
-    made = np.dtype(dtype)
+    made: np.dtype[Any] = np.dtype(dtype)
     if made.name not in ("float32", "float64"):
         raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}")
     return made
@@ -243,6 +245,10 @@ def _checked_edges(name: str, given: ArrayLike) -> NDArray[np.float64]:
     edges = np.asarray(given, np.float64)
     if edges.ndim != 1 or len(edges) < 2:
         raise ValueError(f"{name}: expected at least 2 edges, got shape {edges.shape}")
-    if not np.isfinite(edges).all() or not (np.diff(edges) > 0).all():
-        raise ValueError(f"{name}: expected finite, ascending edges, got {edges}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        widths = np.diff(edges)
+    if not np.isfinite(edges).all() or not np.isfinite(widths).all() or not (widths > 0).all():
+        raise ValueError(
+            f"{name}: expected finite, ascending edges, their distances finite too, got {edges}"
+        )
     return edges

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Encoded rows: the first layer over runs of inputs, by sums of weights instead of by inputs.
 
-A row has one position p and one value in each run: the input at p is the value, those behind it are
-0, and those before it are 1 in a ramp, 0 elsewhere. A ramp's ones cost one addition in all: of the sum
-of their weights, which every row with this position shares.
+A row has one position p and one value in each run: the input at p is the value, those behind it
+are 0, and those before it are 1 in a ramp, 0 elsewhere. A ramp's ones cost one addition in all: of
+the sum of their weights, which every row with this position shares.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def linear(x: EncodedRows, W: Array, b: Array | None = None) -> Array:
 
 @np.errstate(all="ignore")
 def linear_backward_weights(x: EncodedRows, dz: Array) -> Array:
-    """Return dW = x^T dz: for each weight chains over the rows at its input, and over later inputs."""
+    """Return dW = x^T dz: for each weight chains over the rows there, then over later inputs."""
     dW = np.zeros((x.shape[1], dz.shape[1]), dtype=dz.dtype)
     ones = np.zeros_like(dW)  # S: dz of the rows at each input, added together
     for k, ramp in enumerate(x.ramps):

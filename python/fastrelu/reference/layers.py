@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from . import encoded, sparse
 from .elementary import exp, expm1_of_negative, tanh
+from .encoded import EncodedRows
 from .fma import fma
 from .random import dropout_keeps
-from .encoded import EncodedRows
 from .sparse import SparseRows
 
 Array = NDArray[Any]

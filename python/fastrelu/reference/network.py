@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import layers
+from .encoded import EncodedRows
 from .gradients import Cache, Gradients, in_order
 from .loss import as_loss
 from .losses import link
@@ -23,7 +24,6 @@ from .minibatch import (
     total_loss,
 )
 from .random import Rows, init_weights
-from .encoded import EncodedRows
 from .sparse import SparseRows, as_rows
 
 Array = NDArray[Any]

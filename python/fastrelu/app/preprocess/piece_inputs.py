@@ -303,7 +303,9 @@ class PieceInputs(Inputs):
             (number, blocks(number, column))
             for number, column in zip(self.numbers, columns, strict=True)
         ]
-        return numbers, [(text, self._places(table, text, found, rows, seen)) for text in self.texts]
+        return numbers, [
+            (text, self._places(table, text, found, rows, seen)) for text in self.texts
+        ]
 
     @staticmethod
     def _places(

@@ -33,6 +33,7 @@ from fastrelu.app.tabular.recipe import MEMBERS, Candidate, candidates, piece_op
 from fastrelu.app.tabular.rows import further_table, training_table
 from fastrelu.app.tabular.sample import drawn
 from fastrelu.app.tabular.train import (
+    Inputs,
     Problem,
     Training,
     Trial,
@@ -48,7 +49,6 @@ from fastrelu.network import Network
 from fastrelu.sklearn.threads import thread_limit
 
 Array = NDArray[Any]
-Encoded = Array | EncodedRows
 BLOCK_ROWS = 8192
 PILOT_ROWS = 2048
 CONSTRAINTS: dict[str, list[Any]] = {
@@ -71,7 +71,9 @@ class BaseTabular(Explained, BaseEstimator):
     inputs_: PieceInputs
     _choice: ColumnChoice
     _loss: Loss
-    _bounded = False  # whether weights keep to signs; models pickled before it have `monotone` alone
+    _bounded = (
+        False  # whether weights keep to signs; models pickled before it have `monotone` alone
+    )
 
     def __init__(
         self,
@@ -158,7 +160,7 @@ class BaseTabular(Explained, BaseEstimator):
         seeds = random.randint(2**31 - 1, size=count).tolist()
         training = Training(problem, left_out, seeds, clock, int(self.verbose) > 1)
         trials: list[Trial] = []
-        fitted: dict[int, tuple[PieceInputs, Encoded]] = {}
+        fitted: dict[int, tuple[PieceInputs, Inputs]] = {}
         longest = 0.0
         for candidate in tried:
             began = clock.spent
@@ -205,7 +207,7 @@ class BaseTabular(Explained, BaseEstimator):
             self._tell(f"time_limit: {left} of {count} members, {rows} of {len(table)} rows")
         return rows, left
 
-    def _encoded(self, table: Table, candidate: Candidate) -> tuple[PieceInputs, Encoded]:
+    def _encoded(self, table: Table, candidate: Candidate) -> tuple[PieceInputs, Inputs]:
         try:
             inputs = fit_pieces(table, None, piece_options(candidate, len(table)))
             X = inputs.encode(table) if inputs.n_inputs else inputs.transform(table)

@@ -15,12 +15,14 @@ from fastrelu import get_num_threads
 from fastrelu.app.tabular.clock import Clock, Turns
 from fastrelu.app.tabular.monotone import Bounds, fit_within
 from fastrelu.app.tabular.recipe import FOLDS, Candidate
+from fastrelu.encoded import EncodedRows
 from fastrelu.losses import Loss, Quantile
 from fastrelu.network import Network
 from fastrelu.optimizers import AdamW
 from fastrelu.population import Population
 
 Array = NDArray[Any]
+Inputs = Array | EncodedRows
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class Training:
         self.clock, self.progress = clock, progress
         self.n_rows = len(problem.y)
 
-    def run(self, X: Array, candidate: Candidate, bounds: Bounds | None = None) -> Trial:
+    def run(self, X: Inputs, candidate: Candidate, bounds: Bounds | None = None) -> Trial:
         """Return the trained members of a candidate, their weights within bounds."""
         problem = self.problem
         configs = []
@@ -164,7 +166,7 @@ class Training:
             epochs,
         )
 
-    def _fit(self, population: Population, X: Array, candidate: Candidate) -> list[int]:
+    def _fit(self, population: Population, X: Inputs, candidate: Candidate) -> list[int]:
         """Train members until they are no better, and return the epoch of each that was best."""
         calls: tuple[Any, ...] = ()
         if self.clock.limited:
@@ -175,7 +177,7 @@ class Training:
         )  # fmt: skip
         return [int(np.argmin(h.val_loss)) + 1 if h.val_loss else 0 for h in histories]
 
-    def _config(self, X: Array, candidate: Candidate, seed: int) -> dict[str, Any]:
+    def _config(self, X: Inputs, candidate: Candidate, seed: int) -> dict[str, Any]:
         return {
             "layer_sizes": [X.shape[1], *candidate.hidden, len(self.problem.start)],
             "loss": self.problem.loss,
@@ -193,7 +195,7 @@ class Training:
             network.biases[-1][...] = self.problem.start
         return population
 
-    def epoch_seconds(self, X: Array, candidate: Candidate) -> float:
+    def epoch_seconds(self, X: Inputs, candidate: Candidate) -> float:
         """Return the seconds of one epoch of one member for each row, measured on these rows."""
         rows = np.arange(len(X))
         pilot = self._population([{**self._config(X, candidate, 0), "rows": rows}])
