@@ -9,26 +9,19 @@
 namespace fastrelu {
 namespace {
 
-template <class T>
-void add_up_runs(const Network<T>& net, const EncodedSource& x, Range runs, T* sums) {
-  const Layer& layer = net.layers().front();
-  for (std::size_t k = runs.begin; k < runs.end; ++k) {
-    if (x.ramps[k] == 0) continue;
-    const std::size_t at = x.starts[k] * layer.fan_out;
-    kernels<T>().encoded_sums(net.parameters() + layer.weight_offset + at,
-                              x.starts[k + 1] - x.starts[k], layer.fan_out, sums + at);
+std::size_t widest_run(const EncodedSource& x) {
+  std::size_t widest = 0;
+  for (std::size_t k = 0; k < x.runs; ++k) {
+    widest = std::max<std::size_t>(widest, x.starts[k + 1] - x.starts[k]);
   }
+  return widest;
 }
 
 }  // namespace
 
 template <class T>
-AlignedBuffer<T> ramp_sums(const Network<T>& net, const RowSource& x) {
-  AlignedBuffer<T> sums;
-  if (x.encoded == nullptr) return sums;
-  sums.reset(net.inputs() * net.layers().front().fan_out);
-  add_up_runs(net, *x.encoded, {0, x.encoded->runs}, sums.data());
-  return sums;
+std::size_t encoded_scratch_size(const RowSource& x) {
+  return x.encoded == nullptr ? 0 : encoded_scratch<T>(widest_run(*x.encoded));
 }
 
 template <class T>
@@ -37,13 +30,11 @@ void EncodedLayer<T>::reserve(const Network<T>& net, const RowSource& x, std::si
   if (rows >= UINT32_MAX) throw std::bad_alloc();  // they are numbered in 32 bits
   x_ = x.encoded;
   rows_ = rows;
-  widest_ = 0;
-  for (std::size_t k = 0; k < x_->runs; ++k) {
-    widest_ = std::max<std::size_t>(widest_, x_->starts[k + 1] - x_->starts[k]);
-  }
+  widest_ = widest_run(*x_);
+  scratch_each_ = encoded_scratch_size<T>(x);
   const std::size_t weights = net.inputs() * net.layers().front().fan_out;
-  sums_.reserve(weights);
-  if (blocks) suffixes_.reserve(weights);
+  scratch_.reserve(scratch_each_ * threads);
+  if (blocks) ones_.reserve(weights);
   entries_.reserve(rows * threads);
   begins_.reserve((widest_ + 2) * threads);
 }
@@ -51,11 +42,6 @@ void EncodedLayer<T>::reserve(const Network<T>& net, const RowSource& x, std::si
 template <class T>
 void EncodedLayer<T>::release_memory() {
   *this = EncodedLayer<T>();
-}
-
-template <class T>
-void EncodedLayer<T>::add_up(const Network<T>& net, unsigned n, unsigned t) {
-  add_up_runs(net, *x_, own_runs(0, n, t), sums_.data());
 }
 
 // Runs that are about as much work for each thread: some for each row, some for each input.
@@ -118,13 +104,12 @@ void EncodedLayer<T>::backward_weights(const Network<T>& net, const EncodedBlock
     f.begins = begins(t);
     f.dz = read_only(dz);
     f.dw = from(out.gradient, w);
-    f.s = from(suffixes_.data(), at);
+    f.s = from(ones_.data(), at);
     f.accumulate = out.accumulate;
     f.finish = last;
     f.update = out.update;
     f.w = from(out.parameters, w);
     f.state = out.state.from(w);
-    f.sums = sums_.data() + at;
     kernels<T>().encoded_backward_weights(f);
   }
   if (t > 0 || !net.has_bias()) return;
@@ -134,8 +119,8 @@ void EncodedLayer<T>::backward_weights(const Network<T>& net, const EncodedBlock
                                      out.state.from(b)});
 }
 
-#define FASTRELU_INSTANTIATE(T)                                                   \
-  template AlignedBuffer<T> ramp_sums(const Network<T>& net, const RowSource& x); \
+#define FASTRELU_INSTANTIATE(T)                                   \
+  template std::size_t encoded_scratch_size<T>(const RowSource&); \
   template class EncodedLayer<T>;
 
 FASTRELU_INSTANTIATE(float)

@@ -185,7 +185,7 @@ OutputGradients<T>::OutputGradients(const Network<T>& net, std::size_t rows) {
 template <class T>
 std::size_t load_inputs(const Network<T>& net, const RowSource& x, RowPicker pick,
                         const Panels<T>& a_0, const Panels<T>& a_1, const Panels<T>& derivative_1,
-                        Range rows, const T* ramp_sums) {
+                        Range rows, T* scratch) {
   if (x.is_dense()) {
     kernels<T>().load_rows(x, pick, net.scale(), a_0, rows.begin, rows.end);
     return 0;
@@ -199,7 +199,7 @@ std::size_t load_inputs(const Network<T>& net, const RowSource& x, RowPicker pic
         {x.sparse, pick, net.scale(), w, b, layer.fan_out, a_1, relu, rows.begin, rows.end});
   } else {
     kernels<T>().encoded_forward(
-        {x.encoded, pick, w, ramp_sums, b, layer.fan_out, a_1, relu, rows.begin, rows.end});
+        {x.encoded, pick, w, b, layer.fan_out, a_1, relu, rows.begin, rows.end, scratch});
   }
   if (is_elementwise(layer.activation)) {
     for (std::size_t p = rows.begin / kPanel<T>; p * kPanel<T> < rows.end; ++p) {
@@ -374,7 +374,7 @@ void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
   template std::size_t scratch_size(const Network<T>&);                                         \
   template std::size_t load_inputs(const Network<T>&, const RowSource&, RowPicker,              \
                                    const Panels<T>&, const Panels<T>&, const Panels<T>&, Range, \
-                                   const T*);                                                   \
+                                   T*);                                                         \
   template DenseForward<T> dense_forward_of(const Network<T>&, std::size_t, const Panels<T>&,   \
                                             const Panels<T>&, T*, RowsAhead*);                  \
   template FewRowsForward<T> few_rows_forward_of(const Network<T>&, const RowSource&, T*);      \

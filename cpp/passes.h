@@ -79,11 +79,12 @@ Range own_rows(std::size_t rows, unsigned n, unsigned t) {
 
 // A_0, or of sparse and of encoded rows A_1 (and beside it derivative_1, unless that has no data),
 // for rows [rows.begin, rows.end) of a minibatch picked from x; returns how many layers that was.
-// rows.begin is a multiple of a panel's width. `ramp_sums`: of encoded rows alone (encoded.h).
+// rows.begin is a multiple of a panel's width. `scratch`: for encoded rows alone (encoded.h), this
+// thread's own.
 template <class T>
 std::size_t load_inputs(const Network<T>& net, const RowSource& x, RowPicker pick,
                         const Panels<T>& a_0, const Panels<T>& a_1, const Panels<T>& derivative_1,
-                        Range rows, const T* ramp_sums);
+                        Range rows, T* scratch);
 
 // A_1 .. A_L from A_0, or from A_first on (with `dropout` those of training), of the first `rows`
 // rows; on entry and on return each thread may read and write its own panels. `ahead` (or null):

@@ -54,9 +54,8 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
   const unsigned n = std::min(wanted, static_cast<unsigned>(std::max<std::size_t>(blocks, 1)));
   const std::vector<std::size_t> widths = activation_widths(net, x);
   const std::size_t widest = *std::max_element(widths.begin(), widths.end());
-  const std::size_t width = widest * block;
-  const std::size_t own = scratch_size(net);
-  const AlignedBuffer<T> sums = ramp_sums(net, x);
+  const std::size_t width = widest * block, of_layers = round_up(scratch_size(net), 16);
+  const std::size_t own = of_layers + encoded_scratch_size<T>(x);
   std::atomic<std::size_t> next{0};
   PassWatch watch;
   const double block_work = multiply_adds(net, x, block);
@@ -87,8 +86,9 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
                                     std::min((b + n + 1) * block, x.rows), sizeof(T));
       ahead.lines_each = lines_each;
       RowsAhead* const next_rows = blocks > n && x.is_dense() ? &ahead : nullptr;
-      for (std::size_t l = load_inputs(net, x, pick, in, in, Panels<T>{}, {0, rows}, sums.data());
-           l < net.layers().size(); ++l) {
+      std::size_t l =
+          load_inputs(net, x, pick, in, in, Panels<T>{}, {0, rows}, scratch + of_layers);
+      for (; l < net.layers().size(); ++l) {
         const Layer& layer = net.layers()[l];
         const DenseForward<T> d = dense_forward_of(net, l, in, out, scratch, next_rows);
         k.dense_forward(d);

@@ -88,7 +88,6 @@ void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
                    sparse_ ? &sparse_gradient_ : nullptr, !updates_);
   if (sparse_) sparse_gradient_.reserve(data.x, block, run.repeats, threads_);
   if (encoded_) encoded_layer_.reserve(net_, data.x, block, threads_, rows > kBlockRows);
-  sums_ready_ = false;
   prepare_prefetch(run.steps > kManySteps);
   prepare_few_rows(run);
   run_ = run;
@@ -170,7 +169,6 @@ void Step<T>::prepare_few_rows(const StepRun& run) {
 
 template <class T>
 void Step<T>::parameters_changed() {
-  sums_ready_ = false;
   if (few_.call.transposed == nullptr) return;
   kernels<T>().few_rows_transpose(few_.call.forward, few_.call.transposed);
 }
@@ -182,8 +180,6 @@ void Step<T>::begin(ReadyStep<T>& step, double learning_rate) {
   step.number = ++steps_begun_;
   if (updates_) optimizer_.next(learning_rate, step.update);
   step.time = optimizer_.progress.step;
-  step.sums_ready = sums_ready_;
-  sums_ready_ = fused_ || !updates_;
   if (m.penalty > 0) {
     step.update.weight_decay =
         step.weight_sum == 0 ? T(0) : static_cast<T>(m.penalty / step.weight_sum);
@@ -197,10 +193,6 @@ void Step<T>::take(const ReadyStep<T>& step, Team& team, unsigned t) {
   WeightGradients<T> out{nullptr, false, fused_ ? &step.update : nullptr, net_.parameters(),
                          optimizer_.state()};
   if (sparse_) sparse_gradient_.begin(step.number, team.size(), t);
-  if (encoded_ && !step.sums_ready) {
-    encoded_layer_.add_up(net_, team.size(), t);
-    team.wait();
-  }
   if (t == 0 && penalty > 0 && weight != 0) {
     const double squares = reducer_.sum_of_squares(net_.parameters(), false);
     result_.penalty = (0.5 * penalty * squares) / weight;
@@ -287,7 +279,7 @@ void Step<T>::many_rows_gradient(const ReadyStep<T>& step, Range block, bool las
   const Range mine = own_rows<T>(rows, team.size(), t);
   RowsAhead ahead = rows_ahead(step.minibatch, team.size(), t);
   const std::size_t loaded =
-      load_inputs(net, data_.x, pick, a[0], a[1], a.derivative(1), mine, encoded_layer_.sums());
+      load_inputs(net, data_.x, pick, a[0], a[1], a.derivative(1), mine, encoded_layer_.scratch(t));
   forward_pass(net, a, rows, worker, &ahead, loaded, dropout);
   LossArgs<T> loss{};
   set_loss(loss, pick, block.begin);

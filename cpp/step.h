@@ -74,7 +74,6 @@ struct ReadyStep {
   double weight_sum = 0;     // of the rows
   std::uint64_t number = 0;  // among all that this Step ever took, from 1
   std::uint64_t time = 0;    // the optimizer's step, from 1
-  bool sums_ready = false;   // of the ramps of encoded rows
   UpdateArgs<T> update;
 };
 
@@ -171,7 +170,6 @@ class Step {
   ManyRows many_;
   SparseGradient<T> sparse_gradient_;
   EncodedLayer<T> encoded_layer_;
-  bool sums_ready_ = false;  // its sums will be up to date when the last step begun is over
   std::uint64_t steps_begun_ = 0;
   const std::size_t scratch_each_;  // of scratch_, for every thread
   AlignedBuffer<T> scratch_;

@@ -21,81 +21,155 @@ constexpr std::size_t kEncodedVectors = 4;
 constexpr std::size_t kEncodedVectors = 8;
 #endif
 
-// A forward pass goes through some runs for many rows before it goes on to the next: as many
-// outputs and runs as their weights and sums fit into the L1 cache with, since each row of them is
-// read by several rows of X. Between two of these passes the chains wait in memory.
-constexpr std::size_t kEncodedForwardVectors = kVectorBytes >= 32 ? 256 / kVectorBytes : 8;
-constexpr std::size_t kEncodedRows = 128;
-constexpr std::size_t kEncodedTableBytes = std::size_t{1} << 15;
+// A forward pass goes through a part of the runs for many rows before it goes on to the next, so
+// that the sums of the part's ramps, made anew for each pass, stay in the caches: several rows of X
+// read each of them. Between two parts the chains wait in memory.
+constexpr std::size_t kEncodedForwardVectors =
+    std::min<std::size_t>(8, kEncodedGroupBytes / kVectorBytes);
+// Rows whose chains run side by side, as those of one row wait for each other: as the registers
+// are.
+#if defined(FASTRELU_X86_V4) || defined(__aarch64__)
+constexpr int kEncodedTogether = 2;
+#else
+constexpr int kEncodedTogether = 1;
+#endif
+constexpr std::size_t kEncodedAhead = 6;  // rows of X that are asked for
 
-// Goes on with the chains of one row of X over runs [first, last).
+// Runs [first, last), and the inputs of those that are ramps.
+struct EncodedPart {
+  std::size_t first, last, ramp_inputs;
+};
+FASTRELU_INLINE EncodedPart encoded_part(const EncodedSource& x, std::size_t first) {
+  EncodedPart part{first, first, 0};
+  for (; part.last < x.runs; ++part.last) {
+    if (x.ramps[part.last] == 0) continue;
+    const std::size_t width = x.starts[part.last + 1] - x.starts[part.last];
+    if (part.ramp_inputs > 0 && part.ramp_inputs + width > kEncodedInputs) break;
+    part.ramp_inputs += width;
+  }
+  return part;
+}
+
+// The table of a part: the sums of its ramps' weights, NV vectors for each input.
 template <class T, int NV>
-FASTRELU_INLINE void encoded_forward_row(const EncodedForward<T>& f, Index from, std::size_t first,
-                                         std::size_t last, std::size_t begin,
-                                         SparseRow<T, NV>& row) {
+FASTRELU_INLINE void encoded_table(const EncodedForward<T>& f, const EncodedPart& part,
+                                   std::size_t begin, T* table) {
   using S = Simd<T>;
-  const EncodedSource& x = *f.x;
-  const std::size_t row_begin = static_cast<std::size_t>(from) * x.runs;
-  const std::uint16_t* const positions = x.positions + row_begin;
-  const T* const values = static_cast<const T*>(x.values) + row_begin;
-  for (std::size_t k = first; k < last; ++k) {
-    // Lanes beyond the last output read the next row's values, or the slack behind the last.
-    const std::size_t at = (std::size_t{x.starts[k]} + positions[k]) * f.fan_out + begin;
-    const T* const sums = f.sums + at;
-    const T* const weights = f.w + at;
-    const typename S::V value = S::set1(values[k]);
-    if (x.ramps[k] != 0) {
+  for (std::size_t k = part.first; k < part.last; ++k) {
+    if (f.x->ramps[k] == 0) continue;
+    SparseRow<T, NV> sum;
+    sum.clear();
+    for (std::size_t i = f.x->starts[k]; i < f.x->starts[k + 1]; ++i) {
+      // Lanes beyond the last output have the next row's weights, or the slack behind the last.
+      const T* const w = f.w + i * f.fan_out + begin;
       static_for<NV>([&](auto v) __attribute__((always_inline)) {
-        row.acc[v] = row.acc[v] + S::load(sums + v * S::kLanes);
+        S::store(table + v * S::kLanes, sum.acc[v]);
+        sum.acc[v] = sum.acc[v] + S::load(w + v * S::kLanes);
       });
+      table += NV * S::kLanes;
     }
-    static_for<NV>([&](auto v) __attribute__((always_inline)) {
-      row.acc[v] = S::fma(value, S::load(weights + v * S::kLanes), row.acc[v]);
-    });
   }
 }
 
-// Where a pass that begins with run `first` ends.
+// Asks for a row of X, which in no order is in no cache.
+template <class T>
+FASTRELU_INLINE void prefetch_encoded_row(const EncodedSource& x, Index row) {
+  const std::size_t begin = static_cast<std::size_t>(row) * x.runs;
+  const auto* const positions = reinterpret_cast<const char*>(x.positions + begin);
+  const auto* const values = reinterpret_cast<const char*>(static_cast<const T*>(x.values) + begin);
+  for (std::size_t at = 0; at < x.runs * sizeof(T); at += 64) __builtin_prefetch(values + at);
+  for (std::size_t at = 0; at < x.runs * 2; at += 64) __builtin_prefetch(positions + at);
+}
+
+// Goes on with the chains of R rows of X over a part of the runs, from the biases in the first: of
+// one row alone they would wait for each other.
+template <class T, int NV, int R>
+FASTRELU_INLINE void encoded_forward_part(const EncodedForward<T>& f, const EncodedPart& part,
+                                          std::size_t begin, std::size_t n, const T* table,
+                                          T* chains) {
+  using S = Simd<T>;
+  constexpr std::size_t L = S::kLanes;
+  const EncodedSource& x = *f.x;
+  SparseRow<T, NV> rows[R];
+  const std::uint16_t* positions[R];
+  const T* values[R];
+  static_for<R>([&](auto r) __attribute__((always_inline)) {
+    const std::size_t of_row = static_cast<std::size_t>(f.rows(n + r)) * x.runs;
+    positions[r] = x.positions + of_row;
+    values[r] = static_cast<const T*>(x.values) + of_row;
+    if (part.first > 0) {
+      static_for<NV>([&](auto v) __attribute__((always_inline)) {
+        rows[r].acc[v] = S::load(chains + (r * NV + v) * L);
+      });
+    } else if (f.b != nullptr) {
+      rows[r].load(f.b + begin, begin, f.fan_out);
+    } else {
+      rows[r].clear();
+    }
+  });
+  for (std::size_t k = part.first; k < part.last; ++k) {
+    if (x.ramps[k] != 0) {
+      static_for<R>([&](auto r) __attribute__((always_inline)) {
+        const T* const sums = table + positions[r][k] * (NV * L);
+        static_for<NV>([&](auto v) __attribute__((always_inline)) {
+          rows[r].acc[v] = rows[r].acc[v] + S::load(sums + v * L);
+        });
+      });
+      table += (x.starts[k + 1] - x.starts[k]) * (NV * L);
+    }
+    const T* const of_run = f.w + std::size_t{x.starts[k]} * f.fan_out + begin;
+    static_for<R>([&](auto r) __attribute__((always_inline)) {
+      const typename S::V value = S::set1(values[r][k]);
+      const T* const weights = of_run + positions[r][k] * f.fan_out;
+      static_for<NV>([&](auto v) __attribute__((always_inline)) {
+        rows[r].acc[v] = S::fma(value, S::load(weights + v * L), rows[r].acc[v]);
+      });
+    });
+  }
+  const bool relu = f.relu && part.last == x.runs;
+  static_for<R>([&](auto r) __attribute__((always_inline)) {
+    static_for<NV>([&](auto v) __attribute__((always_inline)) {
+      const typename S::V z = rows[r].acc[v];
+      S::store(chains + (r * NV + v) * L, relu ? S::relu(z) : z);
+    });
+  });
+}
+
+// Rows [n, n + rows), at most kEncodedRows, of the outputs of a group.
 template <class T, int NV>
-std::size_t encoded_forward_end(const EncodedSource& x, std::size_t first) {
-  constexpr std::size_t kInputs = kEncodedTableBytes / (2 * NV * kVectorBytes);
-  std::size_t last = first + 1;
-  while (last < x.runs && x.starts[last + 1] - x.starts[first] <= kInputs) ++last;
-  return last;
+FASTRELU_INLINE void encoded_forward_rows(const EncodedForward<T>& f, std::size_t begin,
+                                          std::size_t n, std::size_t rows) {
+  constexpr std::size_t L = Simd<T>::kLanes;
+  T* const chains = f.scratch;
+  T* const table = chains + kEncodedRows * NV * L;
+  for (EncodedPart part = encoded_part(*f.x, 0);; part = encoded_part(*f.x, part.last)) {
+    encoded_table<T, NV>(f, part, begin, table);
+    const bool is_first = part.first == 0 && begin == 0;
+    const auto advance = [&](auto together, std::size_t r) __attribute__((always_inline)) {
+      constexpr int R = decltype(together)::value;
+      for (std::size_t q = r + kEncodedAhead; is_first && q < r + kEncodedAhead + R; ++q) {
+        if (q < rows) prefetch_encoded_row<T>(*f.x, f.rows(n + q));
+      }
+      encoded_forward_part<T, NV, R>(f, part, begin, n + r, table, chains + r * (NV * L));
+    };
+    std::size_t r = 0;
+    for (; r + kEncodedTogether <= rows; r += kEncodedTogether) {
+      advance(std::integral_constant<int, kEncodedTogether>{}, r);
+    }
+    for (; r < rows; ++r) advance(std::integral_constant<int, 1>{}, r);
+    if (part.last == f.x->runs) break;
+  }
+  std::fill_n(chains + rows * (NV * L), (round_up(rows, L) - rows) * NV * L, T(0));
+  for (std::size_t r = 0; r < rows; r += L) {
+    store_transposed<T, NV>(f, chains + r * (NV * L), n + r, begin);
+  }
 }
 
 template <class T, int NV>
 __attribute__((noinline)) void encoded_forward_group(const EncodedForward<T>& f,
                                                      std::size_t begin) {
-  using S = Simd<T>;
-  constexpr std::size_t L = S::kLanes;
-  alignas(64) T chains[kEncodedRows][NV * L];
   for (std::size_t n = f.row_begin; n < f.row_end; n += kEncodedRows) {
-    const std::size_t rows = std::min(kEncodedRows, f.row_end - n);
-    for (std::size_t first = 0, last; first < f.x->runs; first = last) {
-      last = encoded_forward_end<T, NV>(*f.x, first);
-      for (std::size_t r = 0; r < rows; ++r) {
-        SparseRow<T, NV> row;
-        if (first > 0) {
-          static_for<NV>([&](auto v) __attribute__((always_inline)) {
-            row.acc[v] = S::load(chains[r] + v * L);
-          });
-        } else if (f.b != nullptr) {
-          row.load(f.b + begin, begin, f.fan_out);
-        } else {
-          row.clear();
-        }
-        encoded_forward_row<T, NV>(f, f.rows(n + r), first, last, begin, row);
-        const bool relu = f.relu && last == f.x->runs;
-        static_for<NV>([&](auto v) __attribute__((always_inline)) {
-          S::store(chains[r] + v * L, relu ? S::relu(row.acc[v]) : row.acc[v]);
-        });
-      }
-    }
-    std::fill_n(chains[0] + rows * (NV * L), (round_up(rows, L) - rows) * NV * L, T(0));
-    for (std::size_t r = 0; r < rows; r += L) {
-      store_transposed<T, NV>(f, chains[0] + r * (NV * L), n + r, begin);
-    }
+    encoded_forward_rows<T, NV>(f, begin, n, std::min(kEncodedRows, f.row_end - n));
   }
 }
 
@@ -103,30 +177,6 @@ template <class T>
 void encoded_forward(const EncodedForward<T>& f) {
   for_vector_groups<T, kEncodedForwardVectors>(f.fan_out, [&](auto nv, std::size_t begin) {
     encoded_forward_group<T, decltype(nv)::value>(f, begin);
-  });
-}
-
-// The sums of a ramp's weights for the outputs of a group.
-template <class T, int NV>
-FASTRELU_INLINE void encoded_sums_group(const T* w, std::size_t width, std::size_t fan_out, T* sums,
-                                        std::size_t begin) {
-  using Row = SparseRow<T, NV>;
-  Row sum;
-  sum.clear();
-  sum.store(sums + begin, begin, fan_out);
-  for (std::size_t u = 1; u < width; ++u) {
-    Row weights;
-    weights.load(w + (u - 1) * fan_out + begin, begin, fan_out);
-    static_for<NV>(
-        [&](auto v) __attribute__((always_inline)) { sum.acc[v] = sum.acc[v] + weights.acc[v]; });
-    sum.store(sums + u * fan_out + begin, begin, fan_out);
-  }
-}
-
-template <class T>
-void encoded_sums(const T* w, std::size_t width, std::size_t fan_out, T* sums) {
-  for_vector_groups<T>(fan_out, [&](auto nv, std::size_t begin) {
-    encoded_sums_group<T, decltype(nv)::value>(w, width, fan_out, sums, begin);
   });
 }
 
@@ -190,9 +240,6 @@ __attribute__((noinline)) void encoded_backward_group(const EncodedBackwardWeigh
     } else {
       chains.d.store(f.dw + at, begin, cols);
     }
-  }
-  if (kRamp && f.update != nullptr) {
-    encoded_sums_group<T, NV>(f.w, f.width, cols, f.sums, begin);
   }
 }
 

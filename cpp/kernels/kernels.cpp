@@ -55,7 +55,6 @@ constexpr KernelTable<T> kTable = {
     sparse_backward_bias<T>,
     encoded_forward<T>,
     encoded_backward_weights<T>,
-    encoded_sums<T>,
     few_rows_forward<T>,
     few_rows_step<T>,
     few_rows_transpose<T>,

@@ -171,21 +171,24 @@ struct SparseBackwardBias {
 };
 
 // A first layer's forward pass from encoded rows: Z'[o, n] = chain from b[o] over the runs of row
-// n, picked from X: where the run is a ramp, acc + sums[c, o], then fma(value, W[c, o], acc), with
-// c the input at the run's position; then relu if `relu`, for rows [row_begin, row_end); row_begin
-// is a multiple of a panel's width.
+// n, picked from X: where the run is a ramp, acc + P[c, o], then fma(value, W[c, o], acc), with c
+// the input at the run's position and P[c, o] the chain from +0 over the run's inputs i before c of
+// acc + W[i, o]; then relu if `relu`, for rows [row_begin, row_end); row_begin is a multiple of a
+// panel's width.
 template <class T>
 struct EncodedForward {
   const EncodedSource* x;
   RowPicker rows;
-  const T* w;     // row-major (inputs, fan_out); kSlackBytes behind it are readable
-  const T* sums;  // laid out as w: what encoded_sums makes of each ramp; the same
-  const T* b;     // or null
+  const T* w;  // row-major (inputs, fan_out); kSlackBytes behind it are readable
+  const T* b;  // or null
   std::size_t fan_out;
   Panels<T> z;  // (fan_out, rows)
   bool relu;
   std::size_t row_begin, row_end;
+  T* scratch;  // encoded_scratch values of this thread's own
 };
+// Outputs, in bytes, rows and inputs of ramps that such a pass takes on together.
+constexpr std::size_t kEncodedGroupBytes = 256, kEncodedRows = 256, kEncodedInputs = 384;
 
 // What a row of the minibatch holds at its position in a run; the row is counted from the first row
 // of dZ.
@@ -204,7 +207,7 @@ struct EncodedEntry {
 // from +0, or where `accumulate` from what dw and s hold. Unless `finish`, D and S are stored
 // there. Else, of a ramp, dW[u, o] = D[u, o] + R[u, o], R[width - 1] = +0, R[u] = R[u + 1] +
 // S[u + 1]; of other runs, which have no S, dW = D. It is stored in dw or, where `update` is given,
-// the parameters `w` take the update at once; then a ramp's sums of its new weights go to `sums`.
+// the parameters `w` take the update at once.
 template <class T>
 struct EncodedBackwardWeights {
   std::size_t width;
@@ -218,7 +221,6 @@ struct EncodedBackwardWeights {
   const UpdateArgs<T>* update;
   T* w;
   StateArrays<T> state;
-  T* sums;
 };
 
 // A whole pass over 1 .. kFewRows rows.
@@ -297,8 +299,6 @@ struct KernelTable {
   void (*sparse_backward_bias)(const SparseBackwardBias<T>&);
   void (*encoded_forward)(const EncodedForward<T>&);
   void (*encoded_backward_weights)(const EncodedBackwardWeights<T>&);
-  // sums[0, o] = +0, sums[u, o] = sums[u - 1, o] + w[u - 1, o], of a ramp of `width` inputs.
-  void (*encoded_sums)(const T* w, std::size_t width, std::size_t fan_out, T* sums);
   void (*few_rows_forward)(const FewRowsForward<T>&);
   void (*few_rows_step)(const FewRowsStep<T>&);
   void (*few_rows_transpose)(const FewRowsForward<T>&, T* out);
@@ -334,6 +334,12 @@ struct KernelTable {
 template <class T>
 constexpr std::size_t dense_scratch() {
   return 16 * (kInnerBlock + 16) + 64;
+}
+// Of an encoded_forward over runs of at most `widest` inputs: chains, and a table.
+template <class T>
+constexpr std::size_t encoded_scratch(std::size_t widest) {
+  const std::size_t group = kEncodedGroupBytes / sizeof(T);
+  return (kEncodedRows + (widest > kEncodedInputs ? widest : kEncodedInputs)) * group;
 }
 template <class T>
 constexpr std::size_t loss_scratch(std::size_t outputs) {

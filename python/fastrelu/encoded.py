@@ -72,6 +72,12 @@ class EncodedRows(_core.EncodedRows):
     >>> X.toarray()
     array([[1.  , 0.5 , 0.  , 7.  , 0.  , 1.  ],
            [1.  , 1.  , 0.25, 8.  , 0.  , 0.  ]])
+    >>> X.shape, X.dtype, X.nbytes
+    ((2, 6), dtype('float64'), 60)
+    >>> X.widths.tolist(), X.ramps.tolist()
+    ([3, 1, 2], [True, False, False])
+    >>> X[1:].positions.tolist(), X[1:].values.tolist()
+    ([[2, 0, 0]], [[0.25, 8.0, 0.0]])
     >>> net = fastrelu.Network([6, 4, 1], seed=0)
     >>> bool(abs(net(X) - net(X.toarray())).max() < 1e-6)
     True
