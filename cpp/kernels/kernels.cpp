@@ -6,6 +6,7 @@
 
 #include "dense-inl.h"
 #include "dropout-inl.h"
+#include "encoded-inl.h"
 #include "exact_fma.h"
 #include "few_rows-inl.h"
 #include "lanes-inl.h"
@@ -53,6 +54,8 @@ constexpr KernelTable<T> kTable = {
     sparse_forward<T>,
     sparse_backward_weights<T>,
     sparse_backward_bias<T>,
+    encoded_forward<T>,
+    encoded_backward_weights<T>,
     few_rows_forward<T>,
     few_rows_step<T>,
     few_rows_transpose<T>,

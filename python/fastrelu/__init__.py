@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fastrelu._version import __version__
     from fastrelu.data_set import Block, BlockSource, DataSet, Evaluation, LossSums
     from fastrelu.divergence import DivergenceError
+    from fastrelu.encoded import EncodedRows
     from fastrelu.ensemble import Ensemble
     from fastrelu.exact.maximum import maximum, minimum
     from fastrelu.exact.piecewise import PiecewiseLinear
@@ -65,6 +66,7 @@ _MODULES = {
     ),
     **dict.fromkeys(("Block", "BlockSource", "DataSet", "Evaluation", "LossSums"), "data_set"),
     **dict.fromkeys(("DivergenceError",), "divergence"),
+    **dict.fromkeys(("EncodedRows",), "encoded"),
     **dict.fromkeys(("Ensemble",), "ensemble"),
     **dict.fromkeys(("maximum", "minimum"), "exact.maximum"),
     **dict.fromkeys(("PiecewiseLinear",), "exact.piecewise"),
@@ -82,8 +84,8 @@ _MODULES = {
     **dict.fromkeys(("Trainer",), "trainer"),
 }
 _SUBMODULES = (
-    "checkpoint", "conformal", "convergence", "data_set", "divergence", "ensemble", "epoch",
-    "exact", "functional", "history", "losses", "metrics",
+    "checkpoint", "conformal", "convergence", "data_set", "divergence", "encoded", "ensemble",
+    "epoch", "exact", "functional", "history", "losses", "metrics",
     "mlp", "model_file", "network", "optimizers", "plot", "population",
     "quantiles", "random", "reference", "schedules", "selftest", "standardize", "tabular",
     "torch", "trainer", "training", "whole_files",
@@ -98,6 +100,7 @@ __all__ = [
     "Cache",
     "DataSet",
     "DivergenceError",
+    "EncodedRows",
     "Ensemble",
     "EpochRecord",
     "Evaluation",
