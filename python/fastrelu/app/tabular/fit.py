@@ -23,6 +23,7 @@ from fastrelu.app.tabular.held import Held, held_out
 from fastrelu.app.tabular.monotone import Bounds
 from fastrelu.app.tabular.recipe import MEMBERS, Candidate, candidates, piece_options
 from fastrelu.app.tabular.train import (
+    Inputs,
     Problem,
     Training,
     Trial,
