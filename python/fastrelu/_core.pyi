@@ -154,7 +154,16 @@ def maximize(
     or_equal: bool,
 ) -> tuple[NDArray[np.float64], float, float, str, int]: ...
 def fit_hinges(
-    x: NDArray[np.float64], y: NDArray[np.float64], n_hinges: int
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
+    n_hinges: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]: ...
+def fit_values(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
+    knots: list[float],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]: ...
 
 class Trainer:
