@@ -19,8 +19,8 @@ struct Run {
 
 class HingePoints {
  public:
-  // x ascending, all different; weights > 0; magnitudes of x and y at most 1. The constructor's time
-  // is linear, that of run() constant.
+  // x ascending, all different; weights > 0; magnitudes of x and y at most 1. The constructor's
+  // time is linear, that of run() constant.
   HingePoints(std::vector<double> x, std::vector<double> y, const std::vector<double>& weight);
 
   const std::vector<double>& x() const { return x_; }

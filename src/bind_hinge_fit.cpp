@@ -21,7 +21,9 @@ struct Points {
 Points as_points(const py::array& x, const py::array& y, const py::object& weight) {
   const auto n = static_cast<std::size_t>(x.size());
   Points points{as_contiguous<double>(x, "x", Shape(n), true),
-                as_contiguous<double>(y, "y", Shape(n), true), {}, {}};
+                as_contiguous<double>(y, "y", Shape(n), true),
+                {},
+                {}};
   if (!weight.is_none()) {
     points.weight = as_contiguous<double>(weight, "sample_weight", Shape(n), true);
   }

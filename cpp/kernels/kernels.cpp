@@ -11,6 +11,7 @@
 #include "loss-inl.h"
 #include "math-inl.h"
 #include "random-inl.h"
+#include "relaxation-inl.h"
 #include "rows-inl.h"
 #include "sparse-inl.h"
 #include "update-inl.h"
@@ -69,6 +70,7 @@ constexpr KernelTable<T> kTable = {
     philox_blocks,
     activate<T>,
     activation_backward<T>,
+    carry_back<T>,
 };
 
 }  // namespace

@@ -143,6 +143,15 @@ def linear_regions(
 def pre_activation_bounds(
     net: Network, lower: NDArray[np.float64], upper: NDArray[np.float64], rounding: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def bounds_of_boxes(
+    net: Network,
+    lower: NDArray[np.float64],
+    upper: NDArray[np.float64],
+    sums: NDArray[np.float64] | None,
+    count: int,
+    n_sums: int,
+    rounding: bool,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 def maximize(
     net: Network,
     lower: NDArray[np.float64],
