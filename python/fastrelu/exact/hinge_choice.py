@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastrelu import _core
 from fastrelu._arguments import whole_number
-from fastrelu.exact.hinge_fit import CRITERIA, Parts, _core, points_of
+from fastrelu.exact.hinge_fit import CRITERIA, Parts, points_of
 
 if TYPE_CHECKING:
     from fastrelu.exact.piecewise import PiecewiseLinear
@@ -96,16 +97,16 @@ def choose_hinges(
     if criterion not in CRITERIA:
         raise ValueError(f"criterion: expected 'bic' or 'cv', got {criterion!r}")
     most = whole_number("max_hinges", max_hinges, 1)
-    x, y, weight = points_of(x, y, sample_weight, outputs=False)
-    distinct = len(np.unique(x))
+    at, to, weight = points_of(x, y, sample_weight, outputs=False)
+    distinct = len(np.unique(at))
     if distinct < 10:
         raise ValueError(f"x: expected at least 10 different values, got {distinct}")
     score = {"bic": _bic, "cv": _cross_validated}[criterion]
     counts = range(1, min(most, distinct // 3) + 1)
-    scores = np.array([score(x, y, weight, k) for k in counts])
+    scores = np.array([score(at, to, weight, k) for k in counts])
     best = int(np.argmin(scores)) + 1
     return HingeChoice(
-        best, PiecewiseLinear(*_core.fit_hinges(x, y, weight, best)), scores, criterion
+        best, PiecewiseLinear(*_core.fit_hinges(at, to, weight, best)), scores, criterion
     )
 
 
@@ -208,19 +209,19 @@ def hinge_statistics(
     >>> bool(0.08 < found.sigma < 0.12), bool(0 < found.knots[0] < 0.05)
     (True, True)
     """
-    x, y, weight = points_of(x, y, sample_weight, outputs=False)
+    at, to, weight = points_of(x, y, sample_weight, outputs=False)
     if f.values.size != len(f.knots):
         raise ValueError(f"f: expected one output, got values {f.values.shape}")
-    k, n = len(f.knots), len(x)
+    k, n = len(f.knots), len(at)
     free = n - (2 * k + 2)
     if free <= 0:
         raise ValueError(f"x: expected more than {2 * k + 2} points for {k} hinges, got {n}")
     w = np.ones(n) if weight is None else weight
-    residuals = y - f(x)
+    residuals = to - f(at)
     rss = float((w * residuals**2).sum())
     variance = rss / free
-    spread = float((w * (y - np.average(y, weights=w)) ** 2).sum())
-    errors = _standard_errors(_derivatives(f, x) * np.sqrt(w)[:, None], variance)
+    spread = float((w * (to - np.average(to, weights=w)) ** 2).sum())
+    errors = _standard_errors(_derivatives(f, at) * np.sqrt(w)[:, None], variance)
     return HingeStatistics(
         n, free, rss, math.sqrt(variance), 1 - rss / spread if spread > 0 else float(rss == 0),
         errors[:k], errors[k : 2 * k], float(errors[2 * k]), float(errors[2 * k + 1]),

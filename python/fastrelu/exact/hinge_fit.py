@@ -26,31 +26,32 @@ def points_of(x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, outpu
 
     `outputs`: y may have two axes. Dates become days since 1970-01-01.
     """
-    x, y = as_numbers(x), reals("y", y)
-    if x.ndim != 1 or len(x) == 0:
-        raise ValueError(f"x: expected shape (n,), n >= 1, got {x.shape}")
-    if y.shape != x.shape and not (outputs and y.ndim == 2 and len(y) == len(x) and y.shape[1]):
-        also = f" or ({len(x)}, K)" if outputs else ""
-        raise ValueError(f"y: expected shape {x.shape}{also}, got {y.shape}")
+    at, to = as_numbers(x), reals("y", y)
+    if at.ndim != 1 or len(at) == 0:
+        raise ValueError(f"x: expected shape (n,), n >= 1, got {at.shape}")
+    several = outputs and to.ndim == 2 and len(to) == len(at) and to.shape[1] > 0
+    if to.shape != at.shape and not several:
+        also = f" or ({len(at)}, K)" if outputs else ""
+        raise ValueError(f"y: expected shape {at.shape}{also}, got {to.shape}")
     with np.errstate(over="ignore"):
-        if not np.isfinite(x.max() - x.min()):
+        if not np.isfinite(at.max() - at.min()):
             raise ValueError("x: expected a range that does not overflow float64")
     if sample_weight is None:
-        return x, y, None
+        return at, to, None
     weight = reals("sample_weight", sample_weight)
-    if weight.shape != x.shape:
-        raise ValueError(f"sample_weight: expected shape {x.shape}, got {weight.shape}")
+    if weight.shape != at.shape:
+        raise ValueError(f"sample_weight: expected shape {at.shape}, got {weight.shape}")
     if (weight < 0).any() or not weight.any():
         raise ValueError("sample_weight: expected numbers >= 0, not all 0")
     kept = weight > 0
-    x, y, weight = x[kept], y[kept], weight[kept]
+    at, to, weight = at[kept], to[kept], weight[kept]
     weight = weight * 2.0 ** -np.frexp(weight.max())[1]
     if weight.min() < LIGHTEST * weight.max():
         raise ValueError(
             "sample_weight: expected weights above 0 within a factor of 1e12, got "
             f"{float(weight.min() / weight.max()):.3g} of the largest"
         )
-    return x, y, None if (weight == weight[0]).all() else weight
+    return at, to, None if (weight == weight[0]).all() else weight
 
 
 def as_numbers(x: ArrayLike) -> Array:
@@ -74,7 +75,8 @@ def fit_hinges(
     if (n_hinges is None) == (knots is None):
         raise TypeError("n_hinges, knots: expected one of the two")
     if knots is not None:
-        return fit_given(*points_of(x, y, sample_weight, outputs=True), knots)
+        at, to, weight = points_of(x, y, sample_weight, outputs=True)
+        return fit_given(at, to, weight, knots)
     if isinstance(n_hinges, str):
         from fastrelu.exact.hinge_choice import choose_hinges
 
@@ -82,14 +84,14 @@ def fit_hinges(
             raise ValueError(f"n_hinges: expected a number, 'bic' or 'cv', got {n_hinges!r}")
         return choose_hinges(x, y, n_hinges, sample_weight=sample_weight).parts
     n_hinges = whole_number("n_hinges", n_hinges, 1)
-    x, y, weight = points_of(x, y, sample_weight, outputs=False)
-    if MANY < n_hinges < len(x):
+    at, to, weight = points_of(x, y, sample_weight, outputs=False)
+    if MANY < n_hinges < len(at):
         warnings.warn(
             f"n_hinges: {n_hinges} of them may take minutes (on 1,000 points 120 take 2 to 6 s, "
             "240 take 35 s); Ctrl-C ends the fit",
             stacklevel=3,
         )
-    return _core.fit_hinges(x, y, weight, min(n_hinges, len(x)))
+    return _core.fit_hinges(at, to, weight, min(n_hinges, len(at)))
 
 
 def fit_given(x: Array, y: Array, weight: Array | None, knots: ArrayLike) -> Parts:
