@@ -13,6 +13,7 @@
 #include "loss-inl.h"
 #include "math-inl.h"
 #include "random-inl.h"
+#include "relaxation-inl.h"
 #include "rows-inl.h"
 #include "sparse-inl.h"
 #include "update-inl.h"
@@ -74,6 +75,7 @@ constexpr KernelTable<T> kTable = {
     drop_units<T>,
     activate<T>,
     activation_backward<T>,
+    carry_back<T>,
 };
 
 }  // namespace

@@ -290,6 +290,21 @@ struct DropUnits {
   T scale;
 };
 
+// Of kCarriedLanes linear functions at once, with coefficients c (fan_out, kCarriedLanes) of a
+// layer's outputs, the coefficients of its inputs: out[i, l], (fan_in, kCarriedLanes), is the chain
+// from +0 over the `count` outputs o of `present`, in order, of + W[i, o] * c[o, l], each product
+// and each sum rounded to float64. c and out do not overlap.
+constexpr std::size_t kCarriedLanes = 16;
+template <class T>
+struct CarryBack {
+  const T* w;  // (fan_in, fan_out) row-major
+  std::size_t fan_in, fan_out;
+  const std::size_t* present;
+  std::size_t count;
+  const double* c;
+  double* out;
+};
+
 template <class T>
 struct KernelTable {
   void (*relu)(const T* z, T* out, std::size_t n);                        // out may be z
@@ -345,6 +360,7 @@ struct KernelTable {
   // dz = dz times the derivative: the one that was kept, or that at the activation a * unscale.
   void (*activation_backward)(Activation kind, const T* a, const T* derivative, T unscale, T* dz,
                               std::size_t n);
+  void (*carry_back)(const CarryBack<T>&);
 };
 
 // Values of scratch memory that a dense_* kernel needs: a strip of W.
