@@ -14,7 +14,7 @@ if not ROOT.is_dir():
 # A room imports from those before it alone.
 ROOMS = [
     {"errors", "printable", "described"}, {"kinds"}, {"usual"}, {"settings"}, {"data"},
-    {"preprocess"}, {"tabular"},
+    {"preprocess"}, {"tabular"}, {"class_rows"},
     {"metrics", "ensemble", "model", "table_model", "run_folder", "export"}, {"report"}, {"run"},
     {"cli"},
 ]  # fmt: skip

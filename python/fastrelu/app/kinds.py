@@ -6,12 +6,16 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from fastrelu import losses
+from fastrelu.ranking import THRESHOLD_RULES
+
 DIGITS_ALONE = re.compile("(?:%[YmdHMSyjf])+")  # a format of dates that look like numbers
+NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?"
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 SIZES = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
@@ -119,6 +123,35 @@ class Real(Kind):
         ):
             raise self.error(value)
         return number
+
+
+@dataclass(frozen=True)
+class Threshold(Kind):
+    """A probability, or the name of a rule by which one is chosen."""
+
+    metavar: str = "auto|balanced|f1|NUMBER"
+
+    @property
+    def expected(self) -> str:
+        """What may stand here."""
+        return "auto, balanced, f1 or a number from 0 to 1"
+
+    def from_text(self, text: str) -> str | float:
+        """Return the rule or the number written."""
+        try:
+            return self.check(float(text))
+        except ValueError:
+            return self.check(text)
+
+    def check(self, value: Any) -> str | float:
+        """Return the rule or the number."""
+        if isinstance(value, str) and value in ("auto", *THRESHOLD_RULES):
+            return value
+        if isinstance(value, (str, bool)) or not isinstance(value, (int, float)):
+            raise self.error(value)
+        if not 0 <= value <= 1:
+            raise self.error(value)
+        return float(value)
 
 
 @dataclass(frozen=True)
@@ -405,3 +438,14 @@ class Switch(Kind):
         if not isinstance(value, bool):
             raise self.error(value)
         return value
+
+
+def loss_choice(tasks: Iterable[str]) -> Choice:
+    """Return the kind of a loss's name, with a parameter if it has one: ``quantile:0.9``."""
+    patterns: dict[str, str | None] = {"auto": None}
+    shown_as = ["auto"]
+    for name in (name for task in tasks for name in losses.names(task)):
+        parameter = losses.as_loss(name).info.parameter
+        patterns[name] = None if parameter is None else f"(?:{NUMBER})?"
+        shown_as.append(name if parameter is None else f"{name}:{parameter.name.upper()}")
+    return Choice(patterns, "|".join(shown_as))

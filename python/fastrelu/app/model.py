@@ -209,7 +209,7 @@ class Model(TableModel):
         >>> net = fastrelu.Network([4, 3])
         >>> model = training.Model(net, inputs, target, "target", "cross_entropy")
         >>> sorted(model.evaluate(np.zeros((2, 4)), y=["setosa", "virginica"]).result())
-        ['accuracy', 'loss']
+        ['accuracy', 'average_precision', 'balanced_accuracy', 'brier', 'loss', 'roc_auc']
         """
         self.forget()
         table = self.as_table(data, need_target=y is None)

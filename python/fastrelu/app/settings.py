@@ -11,14 +11,13 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from fastrelu import losses, optimizers
+from fastrelu import optimizers
 from fastrelu.app import kinds
 from fastrelu.app.errors import ConfigError
-from fastrelu.app.kinds import Kind, one_of
+from fastrelu.app.kinds import NUMBER, Kind, one_of
 from fastrelu.app.usual import usual_text
 from fastrelu.network import ACTIVATIONS
 
-NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?"
 TASKS = ("classification", "regression")
 
 
@@ -45,17 +44,6 @@ DATA, SOURCE, READING, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
     "Data", "Where the rows are", "Reading of text", "Preprocessing", "Network", "Training",
     "Several trainings at once", "Running",
 )  # fmt: skip
-
-
-def _loss_choice() -> kinds.Choice:
-    """Return the kind of a loss's name, with a parameter if it has one: ``quantile:0.9``."""
-    patterns: dict[str, str | None] = {"auto": None}
-    shown_as = ["auto"]
-    for name in (name for task in TASKS for name in losses.names(task)):
-        parameter = losses.as_loss(name).info.parameter
-        patterns[name] = None if parameter is None else f"(?:{NUMBER})?"
-        shown_as.append(name if parameter is None else f"{name}:{parameter.name.upper()}")
-    return kinds.Choice(patterns, "|".join(shown_as))
 
 
 @dataclass(frozen=True)
@@ -253,12 +241,20 @@ class Settings:
     )
     loss: str = _option(
         "auto",
-        _loss_choice(),
+        kinds.loss_choice(TASKS),
         TRAINING,
         "auto: cross_entropy or squared_error.  DELTA is in standard deviations of the target.",
     )
     class_weight: str = _option(
         "none", one_of("none", "balanced"), TRAINING, "balanced: all classes have the same weight."
+    )
+    threshold: str | float | None = _option(
+        None,
+        kinds.Threshold(),
+        TRAINING,
+        "Two classes: the probability from which on the second (in sorted order) is predicted; f1, "
+        "balanced (auto): where its F1, or the balanced accuracy, of the validation rows is best.  "
+        "[default: the more probable class]",
     )
     early_stopping: int | None = _option(
         None,
@@ -338,6 +334,12 @@ class Settings:
             )
         if self.early_stopping and not self.validation and not self.split.startswith("column"):
             raise ConfigError("--early-stopping needs validation rows, and --validation is 0")
+        if isinstance(self.threshold, str) and not (
+            self.validation or self.split.startswith("column")
+        ):
+            raise ConfigError(
+                f"--threshold {self.threshold} is chosen on validation rows, and --validation is 0"
+            )
         if self.momentum is not None and self.optimizer != "sgd":
             raise ConfigError(f"--momentum goes with --optimizer sgd, not {self.optimizer}")
         if len(self.dropout) not in (1, len(self.hidden)):
