@@ -25,6 +25,8 @@ from fastrelu.app.run_folder import MODEL
 from fastrelu.app.table_model import TableModel
 from fastrelu.ensemble import FORMAT as ENSEMBLE
 
+#: Metrics that lie between 0 and 1.
+SHARES = ("accuracy", "balanced_accuracy", "roc_auc", "average_precision")
 NETWORK, PIPELINE, VERSION = "fastrelu.network", "pipeline", 1
 
 
@@ -278,7 +280,9 @@ def _metrics(plain: Any, what: str) -> dict[str, Any]:
     found = described.mapping(plain, what, described.anything)
     for name, value in found.items():
         if value is not None:
-            described.number(value, f"{what}.{name}")
+            number = described.number(value, f"{what}.{name}")
+            if name in SHARES and not 0 <= number <= 1 + 1e-9:  # up to roundings of weights
+                raise described.refused(value, f"{what}.{name}", "0 to 1")
     return found
 
 

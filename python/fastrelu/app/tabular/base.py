@@ -29,6 +29,7 @@ from fastrelu.app.tabular.clock import Clock, affordable
 from fastrelu.app.tabular.explained import Explained
 from fastrelu.app.tabular.held import Held, held_out
 from fastrelu.app.tabular.monotone import Bounds, directions_of
+from fastrelu.app.tabular.raw import Raw
 from fastrelu.app.tabular.recipe import MEMBERS, Candidate, candidates, piece_options
 from fastrelu.app.tabular.rows import further_table, training_table
 from fastrelu.app.tabular.sample import drawn
@@ -60,7 +61,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-class BaseTabular(Explained, BaseEstimator):
+class BaseTabular(Explained, Raw, BaseEstimator):
     """Not to be used itself; see `TabularClassifier` and `TabularRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
