@@ -114,6 +114,8 @@ def _run(
             click.echo(result_line(part, metrics[part]), err=to_stderr)
     for line in class_lines(metrics):
         say(line)
+    if "beside" in metrics:
+        say(metrics["beside"]["sentence"])
     if folder is not None:
         say(f"saved: {folder.path}/: model, report, metrics, history, settings, checkpoints")
         say(f"in Python: fastrelu.training.load_model({str(folder.path)!r}).predict(rows)")

@@ -381,13 +381,15 @@ class Session:
         )
         try:
             with run_folder.writing(self.folder.path / run_folder.REPORT):
-                report_run(run, self.folder.path, run_folder.MODEL)
+                found = report_run(run, self.folder.path, run_folder.MODEL)
         except TrainingError:
             raise
         except Exception as error:
             if os.environ.get("FASTRELU_DEBUG"):
                 raise
             self.say(f"warning: no {run_folder.REPORT} ({type(error).__name__}: {error})")
+            return
+        metrics |= found
 
 
 def read_as(prepared: Prepared) -> list[str]:
