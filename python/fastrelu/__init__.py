@@ -87,8 +87,8 @@ _SUBMODULES = (
     "checkpoint", "conformal", "convergence", "data_set", "divergence", "encoded", "ensemble",
     "epoch", "exact", "functional", "history", "losses", "metrics",
     "mlp", "model_file", "network", "optimizers", "plot", "population",
-    "quantiles", "random", "reference", "schedules", "selftest", "standardize", "tabular",
-    "torch", "trainer", "training", "whole_files",
+    "quantiles", "random", "ranking", "reference", "schedules", "selftest", "standardize",
+    "tabular", "torch", "trainer", "training", "whole_files",
 )  # fmt: skip
 
 __all__ = [

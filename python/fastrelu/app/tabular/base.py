@@ -29,6 +29,7 @@ from fastrelu.app.tabular.explained import Explained
 from fastrelu.app.tabular.fit import Observer, Plan, fit_members
 from fastrelu.app.tabular.held import Held
 from fastrelu.app.tabular.monotone import directions_of, rising_of
+from fastrelu.app.tabular.raw import Raw
 from fastrelu.app.tabular.recipe import MEMBERS
 from fastrelu.app.tabular.rows import further_table, training_table
 from fastrelu.app.tabular.sample import drawn
@@ -74,7 +75,7 @@ class _Teller(Observer):
         self.tell(f"{trial.candidate}: loss {loss:.5g}, epochs {trial.epochs}")
 
 
-class BaseTabular(Explained, BaseEstimator):
+class BaseTabular(Explained, Raw, BaseEstimator):
     """Not to be used itself; see `TabularClassifier` and `TabularRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
