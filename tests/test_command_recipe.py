@@ -13,7 +13,7 @@ import fastrelu
 from fastrelu.app.run import recipe
 from fastrelu.app.run.recipe_data import prepare_for_recipe
 from fastrelu.app.run.session import load_rows
-from fastrelu.app.settings import merge
+from fastrelu.app.settings_file import merge
 from fastrelu.training import load_model
 
 pd = pytest.importorskip("pandas")

@@ -12,7 +12,8 @@ from fastrelu.app.preprocess import Target
 from fastrelu.app.run.prepare import resolve
 from fastrelu.app.run.search.session import with_choice
 from fastrelu.app.run.search.space import draw, rungs, space_of
-from fastrelu.app.settings import Settings, merge
+from fastrelu.app.settings import Settings
+from fastrelu.app.settings_file import merge
 from fastrelu.training import ConfigError, load_model
 
 

@@ -22,7 +22,7 @@ from fastrelu.app.data.stream.text import TextStream
 from fastrelu.app.run.build import build
 from fastrelu.app.run.prepare import column_choice, prepare
 from fastrelu.app.run.rows import LaterExamples
-from fastrelu.app.settings import merge
+from fastrelu.app.settings_file import merge
 from fastrelu.training import TrainingError
 
 N, BAD = 600, 307

@@ -18,7 +18,7 @@ from fastrelu.app.data.stream.parquet import ParquetStream
 from fastrelu.app.data.stream.ready import ReadyRows
 from fastrelu.app.run.blocks import Block, EpochBlocks, reading_threads
 from fastrelu.app.run.prepare import column_choice, prepare
-from fastrelu.app.settings import merge
+from fastrelu.app.settings_file import merge
 
 
 @settings(deadline=None, max_examples=50)

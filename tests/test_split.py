@@ -11,7 +11,7 @@ from fastrelu.app.data import ranks, split
 from fastrelu.app.data.split import NONE, PARTS, RankedSplit, TimeKeys
 from fastrelu.app.data.table import Table
 from fastrelu.app.run.parts import learn_task, split_of
-from fastrelu.app.settings import merge
+from fastrelu.app.settings_file import merge
 from fastrelu.reference import split as reference_split
 from fastrelu.training import DataError
 

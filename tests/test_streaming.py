@@ -24,7 +24,7 @@ from fastrelu.app.errors import CheckpointError, ConfigError, DataError
 from fastrelu.app.run.build import build
 from fastrelu.app.run.prepare import column_choice, prepare
 from fastrelu.app.run.stream_feeder import StreamFeeder
-from fastrelu.app.settings import merge
+from fastrelu.app.settings_file import merge
 from fastrelu.reference.split import split
 
 MEMORY = 50_000_000

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, replace
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any
 
 from fastrelu import optimizers
@@ -27,7 +27,7 @@ from fastrelu.app.option import (
     loss_choice,
 )
 from fastrelu.app.option import option as _option
-from fastrelu.app.usual import LOSSES, PRESETS, SINGLE, usual_text
+from fastrelu.app.usual import PRESETS, SINGLE, usual_text
 from fastrelu.network import ACTIVATIONS
 
 
@@ -393,7 +393,7 @@ class Settings:
         if self.early_stopping and not self.validation and not self.split.startswith("column"):
             raise ConfigError("--early-stopping needs validation rows, and --validation is 0")
         if isinstance(self.threshold, str) and not (
-            self.validation or self.split.startswith("column")
+            self.by_recipe or self.validation or self.split.startswith("column")
         ):
             raise ConfigError(
                 f"--threshold {self.threshold} is chosen on validation rows, and --validation is 0"
@@ -434,54 +434,6 @@ def options() -> Iterator[tuple[Field[Any], Option]]:
 def flag(name: str) -> str:
     """Return a setting's flag."""
     return "DATA" if name == "data" else "--" + name.replace("_", "-")
-
-
-def merge(*layers: Mapping[str, Any]) -> Settings:
-    """Return the settings that these give, the later over the earlier, checked together.
-
-    Without a preset it is "single" if something speaks of one network; else it is None, and the
-    data decide: the default one, or "single" if they speak of one network.
-    """
-    values: dict[str, Any] = {}
-    for layer in layers:
-        values |= layer
-    preset, single = values.get("preset"), single_by(values)
-    if preset == SINGLE:
-        single = f"--preset {SINGLE}"
-    own = recipe_by(values)
-    if single and own:
-        raise ConfigError(
-            f"{own} goes with --preset {', '.join(PRESETS)}, and {single} speaks of one network; "
-            "leave one of them out"
-        )
-    if preset is None and single:
-        values["preset"] = SINGLE
-    elif preset != SINGLE and single:
-        raise ConfigError(
-            f"--preset {preset} and {single} do not go together: that speaks of one network, "
-            f"which --preset {SINGLE} trains; leave one of them out"
-        )
-    return replace(Settings(), **values).check()
-
-
-def recipe_by(values: Mapping[str, Any]) -> str | None:
-    """Return the flag, among settings that are given, that one network has not, if one does."""
-    names = (each.name for each, option in options() if option.recipe)
-    return next((flag(name) for name in names if values.get(name)), None)
-
-
-def single_by(values: Mapping[str, Any]) -> str | None:
-    """Return the flag, among settings that are given, that speaks of one network, if one does."""
-    for each, option in options():
-        value = values.get(each.name)
-        if option.single and value not in (None, False) and not (each.name, value) == (
-            "validation", 0,
-        ):  # fmt: skip
-            return f"{flag(each.name)} {shown(value)}" if value is not True else flag(each.name)
-    loss = values.get("loss")
-    if loss is not None and loss.partition(":")[0] not in ("auto", *LOSSES):
-        return f"--loss {loss}"
-    return None
 
 
 def applies(settings: Settings, option: Option) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Settings as a TOML file, and beside those of a saved run."""
+"""Settings from several places, and as a TOML file, beside those of a saved run."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import difflib
 import json
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fastrelu.app.errors import ConfigError
 from fastrelu.app.settings import Settings, applies, flag, options, shown
+from fastrelu.app.usual import LOSSES, PRESETS, SINGLE
 
 
 def load_toml(path: str | Path) -> dict[str, Any]:
@@ -103,3 +105,51 @@ def differences(saved: Settings, given: Mapping[str, Any]) -> list[str]:
             continue
         found.append(f"{flag(name)} {shown(given[name])} (it was {shown(getattr(saved, name))})")
     return found
+
+
+def merge(*layers: Mapping[str, Any]) -> Settings:
+    """Return the settings that these give, the later over the earlier, checked together.
+
+    Without a preset it is "single" if something speaks of one network; else it is None, and the
+    data decide: the default one, or "single" if they speak of one network.
+    """
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values |= layer
+    preset, single = values.get("preset"), single_by(values)
+    if preset == SINGLE:
+        single = f"--preset {SINGLE}"
+    own = recipe_by(values)
+    if single and own:
+        raise ConfigError(
+            f"{own} goes with --preset {', '.join(PRESETS)}, and {single} speaks of one network; "
+            "leave one of them out"
+        )
+    if preset is None and single:
+        values["preset"] = SINGLE
+    elif preset != SINGLE and single:
+        raise ConfigError(
+            f"--preset {preset} and {single} do not go together: that speaks of one network, "
+            f"which --preset {SINGLE} trains; leave one of them out"
+        )
+    return replace(Settings(), **values).check()
+
+
+def recipe_by(values: Mapping[str, Any]) -> str | None:
+    """Return the flag, among settings that are given, that one network has not, if one does."""
+    names = (each.name for each, option in options() if option.recipe)
+    return next((flag(name) for name in names if values.get(name)), None)
+
+
+def single_by(values: Mapping[str, Any]) -> str | None:
+    """Return the flag, among settings that are given, that speaks of one network, if one does."""
+    for each, option in options():
+        value = values.get(each.name)
+        if option.single and value not in (None, False) and not (each.name, value) == (
+            "validation", 0,
+        ):  # fmt: skip
+            return f"{flag(each.name)} {shown(value)}" if value is not True else flag(each.name)
+    loss = values.get("loss")
+    if loss is not None and loss.partition(":")[0] not in ("auto", *LOSSES):
+        return f"--loss {loss}"
+    return None

@@ -77,10 +77,10 @@ def _run(
     given: dict[str, Any], config: str | None, resume: str | None, force: bool, quiet: bool
 ) -> None:
     from fastrelu.app.run.progress import watchers
-    from fastrelu.app.run.session import resumed_settings
+    from fastrelu.app.run.resumed import resumed_settings
     from fastrelu.app.run.several import session_of
     from fastrelu.app.run_folder import RunFolder
-    from fastrelu.app.settings import merge, single_by
+    from fastrelu.app.settings_file import merge, single_by
     from fastrelu.app.usual import SINGLE
 
     folder = shown = reason = None

@@ -33,7 +33,7 @@ from fastrelu.app.run.threshold import (
     with_threshold,
 )
 from fastrelu.app.run.together import mean_history
-from fastrelu.app.settings import recipe_by
+from fastrelu.app.settings_file import recipe_by
 from fastrelu.app.tabular.clock import Clock
 from fastrelu.app.tabular.fit import Fitted, Observer, Plan, fit_members
 from fastrelu.app.tabular.monotone import directions_of, rising_of

@@ -41,12 +41,10 @@ from fastrelu.app.run_folder import RunFolder
 from fastrelu.app.settings import (
     Settings,
     as_dict,
-    merge,
     options,
     shown,
-    single_by,
 )  # fmt: skip
-from fastrelu.app.settings_file import differences, load_toml, to_toml
+from fastrelu.app.settings_file import to_toml
 from fastrelu.app.usual import SINGLE
 
 Say = Callable[[str], None]
@@ -471,44 +469,4 @@ def absolute(paths: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(path if path in kept else os.path.abspath(path) for path in paths)
 
 
-def resumed_settings(folder: RunFolder, given: Mapping[str, Any]) -> Settings:
-    """Return a saved run's settings with those given that may change on the way.
-
-    Raises
-    ------
-    CheckpointError
-        If one is given that would give another model.
-    """
-    saved = merge(_saved(folder))
-    single = single_by(given)
-    if saved.by_recipe and single:
-        raise CheckpointError(
-            f"{folder.path}: {single} speaks of one network, and this is a run of --preset "
-            f"{saved.preset}, whose members stop when they are best; leave it out, or start a new "
-            "run"
-        )
-    wrong = differences(saved, given)
-    if wrong:
-        raise CheckpointError(
-            f"{folder.path}: a resumed run keeps its settings, and {', '.join(wrong)} "
-            f"{'differs' if len(wrong) == 1 else 'differ'}; leave it out, or start a new run"
-        )
-    if saved.search and given.get("epochs", saved.epochs) != saved.epochs:
-        raise CheckpointError(
-            f"{folder.path}: a search keeps its --epochs ({saved.epochs}), as its rounds follow "
-            "from them; train the best one on as a run of its own"
-        )
-    return replace(saved, **given).check()
-
-
-def _saved(folder: RunFolder) -> dict[str, Any]:
-    try:
-        saved = load_toml(folder.path / run_folder.CONFIG)
-    except TrainingError as error:
-        raise CheckpointError(str(error)) from None
-    if "preset" not in saved:  # from before there were presets, and early stopping by default
-        saved = {"early_stopping": 0, **saved, "preset": SINGLE}
-    return saved
-
-
-__all__ = ["Session", "load_data", "resumed_settings", "shown"]
+__all__ = ["Session", "load_data", "shown"]
