@@ -191,24 +191,22 @@ OutputGradients<T>::OutputGradients(const Network<T>& net, std::size_t rows) {
 template <class T>
 std::size_t load_inputs(const Network<T>& net, const RowSource& x, RowPicker pick,
                         const Panels<T>& a_0, const Panels<T>& a_1, const Panels<T>& derivative_1,
-                        Range rows) {
-  if (x.sparse == nullptr) {
+                        Range rows, T* scratch) {
+  if (x.is_dense()) {
     kernels<T>().load_rows(x, pick, net.scale(), a_0, rows.begin, rows.end);
     return 0;
   }
   const Layer& layer = net.layers().front();
-  SparseForward<T> f;
-  f.x = x.sparse;
-  f.rows = pick;
-  f.scale = net.scale();
-  f.w = net.parameters() + layer.weight_offset;
-  f.b = net.has_bias() ? net.parameters() + layer.bias_offset : nullptr;
-  f.fan_out = layer.fan_out;
-  f.z = a_1;
-  f.relu = layer.activation == Activation::relu;
-  f.row_begin = rows.begin;
-  f.row_end = rows.end;
-  kernels<T>().sparse_forward(f);
+  const T* const w = net.parameters() + layer.weight_offset;
+  const T* const b = net.has_bias() ? net.parameters() + layer.bias_offset : nullptr;
+  const bool relu = layer.activation == Activation::relu;
+  if (x.sparse != nullptr) {
+    kernels<T>().sparse_forward(
+        {x.sparse, pick, net.scale(), w, b, layer.fan_out, a_1, relu, rows.begin, rows.end});
+  } else {
+    kernels<T>().encoded_forward(
+        {x.encoded, pick, w, b, layer.fan_out, a_1, relu, rows.begin, rows.end, scratch});
+  }
   if (is_elementwise(layer.activation)) {
     for (std::size_t p = rows.begin / kPanel<T>; p * kPanel<T> < rows.end; ++p) {
       kernels<T>().activate(layer.activation, a_1.panel(p), values_at(derivative_1, 0, p),
@@ -376,22 +374,23 @@ void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
   }
 }
 
-#define FASTRELU_INSTANTIATE(T)                                                                  \
-  template struct Activations<T>;                                                                \
-  template struct OutputGradients<T>;                                                            \
-  template std::size_t scratch_size(const Network<T>&);                                          \
-  template std::size_t load_inputs(const Network<T>&, const RowSource&, RowPicker,               \
-                                   const Panels<T>&, const Panels<T>&, const Panels<T>&, Range); \
-  template DenseForward<T> dense_forward_of(const Network<T>&, std::size_t, const Panels<T>&,    \
-                                            const Panels<T>&, T*, RowsAhead*);                   \
-  template FewRowsForward<T> few_rows_forward_of(const Network<T>&, const RowSource&, T*);       \
-  template void forward_pass(const Network<T>&, const Activations<T>&, std::size_t,              \
-                             const Worker<T>&, RowsAhead*, std::size_t, const Dropout*);         \
-  template void backward_data_pass(const Network<T>&, const Activations<T>&,                     \
-                                   const OutputGradients<T>&, const Panels<T>&, std::size_t,     \
-                                   const Worker<T>&, const Dropout*);                            \
-  template void backward_weights_pass(                                                           \
-      const Network<T>&, const Activations<T>&, const OutputGradients<T>&, std::size_t,          \
+#define FASTRELU_INSTANTIATE(T)                                                                 \
+  template struct Activations<T>;                                                               \
+  template struct OutputGradients<T>;                                                           \
+  template std::size_t scratch_size(const Network<T>&);                                         \
+  template std::size_t load_inputs(const Network<T>&, const RowSource&, RowPicker,              \
+                                   const Panels<T>&, const Panels<T>&, const Panels<T>&, Range, \
+                                   T*);                                                         \
+  template DenseForward<T> dense_forward_of(const Network<T>&, std::size_t, const Panels<T>&,   \
+                                            const Panels<T>&, T*, RowsAhead*);                  \
+  template FewRowsForward<T> few_rows_forward_of(const Network<T>&, const RowSource&, T*);      \
+  template void forward_pass(const Network<T>&, const Activations<T>&, std::size_t,             \
+                             const Worker<T>&, RowsAhead*, std::size_t, const Dropout*);        \
+  template void backward_data_pass(const Network<T>&, const Activations<T>&,                    \
+                                   const OutputGradients<T>&, const Panels<T>&, std::size_t,    \
+                                   const Worker<T>&, const Dropout*);                           \
+  template void backward_weights_pass(                                                          \
+      const Network<T>&, const Activations<T>&, const OutputGradients<T>&, std::size_t,         \
       const WeightGradients<T>&, const Worker<T>&, RowsAhead*, std::size_t);
 
 FASTRELU_INSTANTIATE(float)

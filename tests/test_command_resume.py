@@ -319,9 +319,11 @@ def test_threads_do_not_change_bits(data, tmp_path):
 
 
 def test_debug_shows_the_traceback(table, tmp_path, monkeypatch):
-    from fastrelu.app.run import session
+    from fastrelu.app.run import recipe, session
 
     monkeypatch.setattr(session, "load_data", lambda *_: 1 / 0)
+    monkeypatch.setattr(recipe, "load_rows", lambda *_: 1 / 0)
+    assert run("train", table, "--preset", "single").exit_code == 1
     result = run("train", table)
     assert result.exit_code == 1 and "unexpected ZeroDivisionError" in result.stderr
     assert "FASTRELU_DEBUG=1" in result.stderr

@@ -129,7 +129,7 @@ def test_without_signal_it_is_the_constant_that_is_best():
         np.testing.assert_allclose(model.predict(X), constant, rtol=0.01 if flat else 1e-6)
 
 
-@pytest.mark.parametrize("loss", targets.LOSSES)
+@pytest.mark.parametrize("loss", targets.VALUE_LOSSES)
 def test_losses_are_the_cores(loss):
     rng = np.random.default_rng(0)
     made = losses.as_loss(loss)

@@ -15,8 +15,9 @@ from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 from fastrelu.app.tabular.base import CONSTRAINTS, BaseTabular
 from fastrelu.app.tabular.held import Held
 from fastrelu.app.tabular.rows import exposure_of, plain_targets
-from fastrelu.app.tabular.targets import LOSSES, Unit, chosen_loss, scaled, variance_power
+from fastrelu.app.tabular.targets import Unit, chosen_loss, scaled, variance_power
 from fastrelu.app.tabular.train import Problem
+from fastrelu.app.usual import VALUE_LOSSES
 from fastrelu.conformal import SplitIntervals, rank
 from fastrelu.ensemble import Ensemble
 from fastrelu.losses import Loss
@@ -72,7 +73,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
-        "loss": [StrOptions(set(LOSSES)), Loss],
+        "loss": [StrOptions(set(VALUE_LOSSES)), Loss],
     }
     _unit: Unit
 
@@ -150,9 +151,6 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         problem: Problem
         problem, self._unit = scaled(targets, chosen_loss(self.loss), weight, exposure)
         return problem
-
-    def _rising(self, problem: Problem) -> list[int]:
-        return [1] * len(problem.start)
 
     def _calibrate(self, held: Held, problem: Problem) -> None:
         times = 1.0 if problem.exposure is None else problem.exposure[held.rows, None]

@@ -10,15 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.app.tabular.train import Problem
+from fastrelu.app.usual import VALUE_LOSSES
 from fastrelu.losses import Expectile, Loss, Quantile, Tweedie, as_loss
 from fastrelu.metrics import weighted_expectile, weighted_quantile
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
-#: Losses of numbers without a unit of their own; the delta of huber would have one.
-LOSSES = (
-    "squared_error", "absolute_error", "quantile", "expectile", "poisson", "gamma", "tweedie",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,8 +53,8 @@ class Unit:
 def chosen_loss(loss: Any) -> Loss:
     """Return the loss that a user names; ValueError or TypeError if models of tables have none."""
     found = as_loss(loss)
-    if found.name not in LOSSES:
-        raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {found.name!r}")
+    if found.name not in VALUE_LOSSES:
+        raise ValueError(f"loss: expected one of {', '.join(VALUE_LOSSES)}, got {found.name!r}")
     return found
 
 
