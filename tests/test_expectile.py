@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastrelu
-from fastrelu import losses
+from fastrelu import losses, reference
 from fastrelu.metrics import weighted_expectile
 
 
@@ -64,6 +64,9 @@ def test_the_loss_is_its_formula(tau, dtype, rng, isa):
     assert net.loss(X, y, loss, w) == pytest.approx(
         expected, rel=1e-5 if dtype == "float32" else 1e-13
     )
+    twin = reference.Network([4, 7, 3], dtype=dtype, seed=1)
+    found, own = (n.loss_and_gradient(X, y, loss, w) for n in (twin, net))
+    assert found[0] == own[0] and same_bits(found[1].flat, own[1].flat)
     # The gradient, along a direction, by differences.
     if dtype == "float64":
         _, gradient = net.loss_and_gradient(X, y, loss, w)
