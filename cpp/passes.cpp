@@ -78,14 +78,8 @@ struct Part {
   Range units, panels;
 };
 
-template <class T>
-void drop_part(const Dropout& dropout, std::size_t layer, const Panels<T>& a, Part part,
-               std::size_t rows) {
-  for (std::size_t r = part.panels.begin * kPanel<T>;
-       r < std::min(part.panels.end * kPanel<T>, rows); ++r) {
-    drop_units(dropout, layer, r, part.units.begin, part.units.end, kPanel<T>,
-               a.at(part.units.begin, r / kPanel<T>) + r % kPanel<T>);
-  }
+bool drops(const Dropout* dropout, std::size_t layer) {
+  return dropout != nullptr && dropout->threshold(layer) > 0;
 }
 
 // Values from unit `unit` on in panel p, or null where there are none.
@@ -101,7 +95,7 @@ Panels<T> derivative_of(const Activations<T>& a, std::size_t k, const Layer& lay
 // The activations that the dense pass leaves, then dropout, on outputs of layer k.
 template <class T>
 void activate_part(const Layer& layer, std::size_t k, const Activations<T>& a, Part part,
-                   std::size_t rows, const Dropout* dropout) {
+                   const Dropout* dropout) {
   if (is_elementwise(layer.activation)) {
     const Panels<T> derivative = derivative_of(a, k, layer);
     for (std::size_t p = part.panels.begin; p < part.panels.end; ++p) {
@@ -110,23 +104,35 @@ void activate_part(const Layer& layer, std::size_t k, const Activations<T>& a, P
                             (part.units.end - part.units.begin) * kPanel<T>);
     }
   }
-  if (dropout != nullptr && dropout->rate(k) > 0) drop_part(*dropout, k, a[k + 1], part, rows);
+  if (drops(dropout, k)) drop_units(*dropout, k, a[k + 1], part.units, part.panels);
 }
 
-// The gradient to layer k's (dropped) activations becomes that to its pre-activations; relu's
-// gate has been applied already.
+// The gradient to layer k's (dropped) activations, masked as these are. relu's gate has been
+// applied already, and left +0 where a unit was dropped, so that no mask need be drawn.
+template <class T>
+void drop_gradient(const Layer& layer, std::size_t k, const Panels<T>& dz, Part part,
+                   const Dropout& dropout) {
+  if (layer.activation != Activation::relu) {
+    return drop_units(dropout, k, dz, part.units, part.panels);
+  }
+  for (std::size_t p = part.panels.begin; p < part.panels.end; ++p) {
+    kernels<T>().multiply(dz.at(part.units.begin, p), static_cast<T>(dropout.scale(k)),
+                          part.units.size() * kPanel<T>);
+  }
+}
+
+// That gradient becomes the one to the pre-activations.
 template <class T>
 void activation_backward_part(const Layer& layer, std::size_t k, const Activations<T>& a,
-                              const Panels<T>& dz, Part part, std::size_t rows,
-                              const Dropout* dropout) {
-  const double rate = dropout != nullptr ? dropout->rate(k) : 0.0;
-  if (rate > 0) drop_part(*dropout, k, dz, part, rows);
+                              const Panels<T>& dz, Part part, const Dropout* dropout) {
+  if (drops(dropout, k)) drop_gradient(layer, k, dz, part, *dropout);
   if (!is_elementwise(layer.activation)) return;
+  const T unscale = static_cast<T>(dropout != nullptr ? dropout->kept(k) : 1.0);
   const Panels<T> derivative = derivative_of(a, k, layer);
   for (std::size_t p = part.panels.begin; p < part.panels.end; ++p) {
     kernels<T>().activation_backward(layer.activation, a[k + 1].at(part.units.begin, p),
-                                     values_at(derivative, part.units.begin, p),
-                                     static_cast<T>(1.0 - rate), dz.at(part.units.begin, p),
+                                     values_at(derivative, part.units.begin, p), unscale,
+                                     dz.at(part.units.begin, p),
                                      (part.units.end - part.units.begin) * kPanel<T>);
   }
 }
@@ -260,9 +266,9 @@ void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t ro
   const std::size_t panels = panel_count<T>(rows);
   Relay relay(worker.team);
   // Of a layer done already, the units to be dropped alone are left.
-  if (first > 0 && dropout != nullptr && dropout->rate(0) > 0) {
+  if (first > 0 && drops(dropout, 0)) {
     const Range units{0, net.layers().front().fan_out};
-    drop_part(*dropout, 0, a[1], {units, own_panels(panels, n, t)}, rows);
+    drop_units(*dropout, 0, a[1], units, own_panels(panels, n, t));
   }
   for (std::size_t k = first; k < net.layers().size(); ++k) {
     const Layer& layer = net.layers()[k];
@@ -283,7 +289,7 @@ void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t ro
       f.panel_begin = piece.begin;
       f.panel_end = piece.end;
       kernels<T>().dense_forward(f);
-      activate_part(layer, k, a, {outputs, piece}, rows, dropout);
+      activate_part(layer, k, a, {outputs, piece}, dropout);
     });
   }
   relay.end();
@@ -328,7 +334,7 @@ void backward_data_pass(const Network<T>& net, const Activations<T>& a,
       kernels<T>().dense_backward_data(f);
       if (k == 0) return;
       const Panels<T>& before = dz.of(k - 1);
-      activation_backward_part(layers[k - 1], k - 1, a, before, {inputs, piece}, rows, dropout);
+      activation_backward_part(layers[k - 1], k - 1, a, before, {inputs, piece}, dropout);
       transpose_part(before, dz.by_rows[k - 1], inputs, piece, rows);
     });
   }

@@ -22,6 +22,7 @@ class Model:
     metrics: dict[str, Any] = field(default_factory=dict)
     row_counts: dict[str, int] = field(default_factory=dict)
     epoch_used: int | None = None
+    about: dict[str, Any] = field(default_factory=dict)
 
     def table_outputs(self, table: Table) -> np.ndarray:
         X = self.inputs.transform(table, None, self.network.dtype.name)

@@ -12,7 +12,8 @@ ort = pytest.importorskip("onnxruntime")
 
 
 def train(folder, *arguments):
-    done = run("train", *arguments, "--epochs", 3, "--hidden", 5, "--out", folder)
+    small = [] if "--preset" in arguments else ["--epochs", 3, "--hidden", 5]
+    done = run("train", *arguments, *small, "--out", folder)
     assert done.exit_code == 0, done.stderr
 
 
@@ -29,7 +30,19 @@ FEED = {"size": np.array(ROWS["size"])[:, None],
 
 
 @pytest.mark.filterwarnings("ignore::fastrelu.app.errors.DataWarning")
-@pytest.mark.parametrize("more", [[], ["--loss", "poisson"], ["--scaling", "none"]])
+@pytest.mark.parametrize(
+    "more",
+    [
+        [],
+        ["--loss", "poisson"],
+        ["--scaling", "none"],
+        ["--seeds", 2],
+        ["--seeds", 2, "--loss", "poisson"],
+        ["--preset", "fast"],
+        ["--preset", "default"],
+        ["--preset", "fast", "--loss", "poisson"],
+    ],
+)
 def test_a_regression_of_columns(more, tmp_path, rng):
     train(tmp_path / "run", write_table(tmp_path / "d.csv", rng), "--target", "price", *more)
     (found,) = exported(tmp_path / "run", tmp_path).run(None, FEED)
@@ -37,13 +50,14 @@ def test_a_regression_of_columns(more, tmp_path, rng):
 
 
 @pytest.mark.filterwarnings("ignore::fastrelu.app.errors.DataWarning")
-def test_a_classification_of_columns(tmp_path, rng):
+@pytest.mark.parametrize("more", [[], ["--seeds", 3], ["--preset", "fast"]])
+def test_a_classification_of_columns(more, tmp_path, rng):
     lines = ["a,b,kind"] + [
         f"{rng.normal()},{'' if i % 9 == 0 else rng.normal()},{'xyz'[i % 3]}" for i in range(150)
     ]
     (tmp_path / "d.csv").write_text("\n".join(lines))
-    train(tmp_path / "run", tmp_path / "d.csv", "--target", "kind")
-    columns = {"a": np.array([0.5, -1, np.nan]), "b": np.array([np.nan, 3.0, 0.25])}
+    train(tmp_path / "run", tmp_path / "d.csv", "--target", "kind", *more)
+    columns = {"a": np.array([0.5, -1, np.nan, 99]), "b": np.array([np.nan, 3.0, 0.25, -99])}
     feed = {name: values[:, None] for name, values in columns.items()}
     label, p = exported(tmp_path / "run", tmp_path).run(None, feed)
     model = load_model(tmp_path / "run")
@@ -51,9 +65,9 @@ def test_a_classification_of_columns(tmp_path, rng):
     assert label.tolist() == model.predict(columns).tolist()
 
 
-@pytest.mark.parametrize("data", ["iris", "digits"])
+@pytest.mark.parametrize("data", [["iris"], ["digits"], ["iris", "--preset", "fast"]])
 def test_a_classification_of_a_matrix(data, tmp_path):
-    train(tmp_path / "run", data)
+    train(tmp_path / "run", *data)
     session = exported(tmp_path / "run", tmp_path)
     model = load_model(tmp_path / "run")
     inputs = {i.name: i for i in session.get_inputs()}
@@ -74,7 +88,6 @@ def test_a_classification_of_a_matrix(data, tmp_path):
     [
         (["--scaling", "quantile"], "normal scores"),
         (["--categories", "hash"], "is hashed"),
-        (["--seeds", "2"], "an ensemble"),
     ],
 )
 def test_what_cannot_be_exported_is_refused_before_anything_is_written(
@@ -83,6 +96,26 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_written(
     train(tmp_path / "run", write_table(tmp_path / "d.csv", rng), "--target", "price", *more)
     done = run("export", tmp_path / "run", "--onnx", tmp_path / "model.onnx")
     assert done.exit_code == 2 and message in done.stderr
+    assert not (tmp_path / "model.onnx").exists()
+
+
+@pytest.mark.parametrize("more", [["--seeds", 2], ["--preset", "fast"]])
+def test_an_ensemble_is_no_c_file(more, tmp_path, rng):
+    train(tmp_path / "run", write_table(tmp_path / "d.csv", rng), "--target", "price", *more)
+    done = run("export", tmp_path / "run", "--c", tmp_path / "net.c")
+    assert done.exit_code == 2 and "--preset single trains one network" in done.stderr
+    assert not (tmp_path / "net.c").exists()
+
+
+def test_dates_of_a_presets_members_are_refused(tmp_path):
+    lines = [
+        "when,x,y",
+        *(f"20{k // 12 + 10}-{k % 12 + 1:02}-03,{k % 7},{k % 5}.5" for k in range(60)),
+    ]
+    (tmp_path / "d.csv").write_text("\n".join(lines))
+    train(tmp_path / "run", tmp_path / "d.csv", "--preset", "fast")
+    done = run("export", tmp_path / "run", "--onnx", tmp_path / "model.onnx")
+    assert done.exit_code == 2 and "column 'when' is a date" in done.stderr
     assert not (tmp_path / "model.onnx").exists()
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from command_tools import environment, result_of, run, start, write_table
 
-from fastrelu import whole_files
+from fastrelu import checkpoint, model_file, whole_files
 from fastrelu.app import run_folder
+from fastrelu.app.run import checkpoint as run_checkpoint
 
 KILLS = 20
 
@@ -188,6 +189,21 @@ def test_dropout_goes_on_to_the_same_bits(table, tmp_path):
     assert result_of(plain)[0] != result_of(whole)[0]
 
 
+def test_dropout_with_the_masks_of_an_earlier_version_is_refused(table, tmp_path):
+    out = tmp_path / "out"
+    flags = ["--hidden", "16,8", "--dropout", 0.3, "--epochs", 2]
+    assert run("train", table, *flags, "--out", out).exit_code == 0
+    for path in (out / "checkpoints").iterdir():
+        arrays, metadata = model_file.read(path, checkpoint.FORMAT)
+        settings = json.loads(metadata["trainer"])
+        assert settings.pop("masks") == checkpoint.MASKS
+        metadata["trainer"] = json.dumps(settings)
+        metadata["checksum"] = run_checkpoint._checksum(arrays, metadata)
+        model_file.write(path, arrays, metadata)
+    refused = run("train", "--resume", out, "--epochs", 4)
+    assert refused.exit_code == 6 and "masks another version of fastrelu drew" in refused.stderr
+
+
 def test_damaged_checkpoints_are_passed_over(table, tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "out"
     flags = ["--epochs", 6, "--checkpoint-every", "1e"]
@@ -303,9 +319,11 @@ def test_threads_do_not_change_bits(data, tmp_path):
 
 
 def test_debug_shows_the_traceback(table, tmp_path, monkeypatch):
-    from fastrelu.app.run import session
+    from fastrelu.app.run import recipe, session
 
     monkeypatch.setattr(session, "load_data", lambda *_: 1 / 0)
+    monkeypatch.setattr(recipe, "load_rows", lambda *_: 1 / 0)
+    assert run("train", table, "--preset", "single").exit_code == 1
     result = run("train", table)
     assert result.exit_code == 1 and "unexpected ZeroDivisionError" in result.stderr
     assert "FASTRELU_DEBUG=1" in result.stderr

@@ -39,6 +39,7 @@ def table(tmp_path, rng):
 def test_regression_from_csv(table, tmp_path):
     out = tmp_path / "new" / "run"
     flags = ["--target", "price", "--hidden", "16", "--epochs", 60, "--lr", 0.01, "--out", out]
+    flags += ["--early-stopping", 0]
     result = run("train", table, *flags)
     assert result.exit_code == 0, result.output
     assert "1 of 300 rows" in result.output

@@ -40,6 +40,7 @@ MODELS = {
     "hashed": ("rows.csv", "--target", "price", "--categories", "hash:8", "--seeds", 2),
     "bytes": ("bytes.npz",),
     "sparse": ("rows.svm",),
+    "members": ("rows.csv", "--target", "price", "--preset", "fast"),
 }
 
 
@@ -53,7 +54,8 @@ def folder(tmp_path_factory):
     (made / "rows.svm").write_text("\n".join(lines) + "\n")
     for name, (data, *options) in MODELS.items():
         out = made / name.replace(" ", "")
-        done = run("train", made / data, *options, "--epochs", 1, "--hidden", 3, "--out", out)
+        small = () if "--preset" in options else ("--epochs", 1, "--hidden", 3)
+        done = run("train", made / data, *options, *small, "--out", out)
         assert done.exit_code == 0, done.output
     return made
 

@@ -13,8 +13,8 @@ if not ROOT.is_dir():
     pytest.skip("needs the sources", allow_module_level=True)
 # A room imports from those before it alone.
 ROOMS = [
-    {"errors", "printable", "described"}, {"kinds"}, {"usual"}, {"settings"}, {"data"},
-    {"preprocess"}, {"tabular"},
+    {"errors", "printable", "described"}, {"kinds"}, {"usual"}, {"option"},
+    {"settings", "settings_file"}, {"data"}, {"preprocess"}, {"tabular"},
     {"metrics", "ensemble", "model", "table_model", "run_folder", "export"}, {"report"}, {"run"},
     {"cli"},
 ]  # fmt: skip

@@ -266,6 +266,30 @@ def test_ctrl_c_and_going_on(save: bool, tmp_path: Any) -> None:
         assert history.loss == expected.loss
 
 
+@pytest.mark.parametrize("at", [1, 7, 30])
+def test_ctrl_c_between_an_epoch_and_its_record(at: int, monkeypatch: Any) -> None:
+    """The signal may be raised while a member is evaluated: the epoch is not lost."""
+    X, y = problem()
+    configs = [small(s, rows=np.arange(150), validation_rows=np.arange(150, 200)) for s in range(4)]
+    straight, cut = fastrelu.Population(configs), fastrelu.Population(configs)
+    expected = straight.fit(X, y, epochs=25, patience=6)
+    evaluated, calls = fastrelu.Trainer._evaluated, []
+
+    def interrupted(trainer: Any, data: Any) -> Any:
+        calls.append(trainer)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return evaluated(trainer, data)
+
+    monkeypatch.setattr(fastrelu.Trainer, "_evaluated", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cut.fit(X, y, epochs=25, patience=6)
+    histories = cut.fit(X, y, epochs=25, patience=6)
+    assert [h.val_loss for h in histories] == [h.val_loss for h in expected]
+    for one, other in zip(cut.networks, straight.networks, strict=True):
+        assert one.parameters.tobytes() == other.parameters.tobytes()
+
+
 def test_checkpoints_during_a_fit(tmp_path: Any) -> None:
     X, y = problem()
     path = tmp_path / "population"

@@ -9,7 +9,8 @@ from command_tools import run
 from fastrelu import _core
 from fastrelu.app import kinds
 from fastrelu.app.data.split import row_numbers
-from fastrelu.app.settings import Settings, load_toml, merge, options, to_toml
+from fastrelu.app.settings import Settings, merge, options
+from fastrelu.app.settings_file import load_toml, to_toml
 from fastrelu.training import ConfigError
 
 

@@ -5,6 +5,7 @@
 #include "kernels.h"
 
 #include "dense-inl.h"
+#include "dropout-inl.h"
 #include "encoded-inl.h"
 #include "exact_fma.h"
 #include "few_rows-inl.h"
@@ -12,6 +13,7 @@
 #include "loss-inl.h"
 #include "math-inl.h"
 #include "random-inl.h"
+#include "relaxation-inl.h"
 #include "rows-inl.h"
 #include "sparse-inl.h"
 #include "update-inl.h"
@@ -70,8 +72,10 @@ constexpr KernelTable<T> kTable = {
     log1p_array<T>,
     tanh_array<T>,
     philox_blocks,
+    drop_units<T>,
     activate<T>,
     activation_backward<T>,
+    carry_back<T>,
 };
 
 }  // namespace

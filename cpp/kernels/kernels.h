@@ -274,6 +274,37 @@ inline std::size_t few_rows_transposed_size(const Layer* layers, std::size_t cou
 template <class T>
 constexpr T kLeakySlope = static_cast<T>(info(Activation::leaky_relu).slope);
 
+// Units whose masks one block of Philox 4x32 gives.
+constexpr std::size_t kDropoutUnits = 8;
+
+// a = the unit's 16-bit number < threshold ? +0 : a * scale (docs/arithmetic.md), for units
+// [unit_begin, unit_end) and the panels of rows [panel_begin, panel_end). Rows beyond the last one
+// in its panel are treated like others. unit_begin is a multiple of kDropoutUnits.
+template <class T>
+struct DropUnits {
+  Panels<T> a;  // (units, rows)
+  std::size_t unit_begin, unit_end, panel_begin, panel_end;
+  std::uint64_t first_row;  // the number of a's first row in the minibatch
+  std::uint64_t key;        // of the step and layer
+  std::uint32_t threshold;  // at most 65535
+  T scale;
+};
+
+// Of kCarriedLanes linear functions at once, with coefficients c (fan_out, kCarriedLanes) of a
+// layer's outputs, the coefficients of its inputs: out[i, l], (fan_in, kCarriedLanes), is the chain
+// from +0 over the `count` outputs o of `present`, in order, of + W[i, o] * c[o, l], each product
+// and each sum rounded to float64. c and out do not overlap.
+constexpr std::size_t kCarriedLanes = 16;
+template <class T>
+struct CarryBack {
+  const T* w;  // (fan_in, fan_out) row-major
+  std::size_t fan_in, fan_out;
+  const std::size_t* present;
+  std::size_t count;
+  const double* c;
+  double* out;
+};
+
 template <class T>
 struct KernelTable {
   void (*relu)(const T* z, T* out, std::size_t n);                        // out may be z
@@ -322,12 +353,14 @@ struct KernelTable {
   // Blocks of random words (docs/arithmetic.md) with counters (c[0] + b, c[1], c[2], c[3]): 4 each.
   void (*philox_blocks)(const std::uint64_t* counter, const std::uint64_t* key, std::size_t blocks,
                         std::uint64_t* out);
+  void (*drop_units)(const DropUnits<T>&);
   // a = activation(a); an activation that keeps its derivative leaves it in `derivative`, unless
   // that is null.
   void (*activate)(Activation kind, T* a, T* derivative, std::size_t n);
   // dz = dz times the derivative: the one that was kept, or that at the activation a * unscale.
   void (*activation_backward)(Activation kind, const T* a, const T* derivative, T unscale, T* dz,
                               std::size_t n);
+  void (*carry_back)(const CarryBack<T>&);
 };
 
 // Values of scratch memory that a dense_* kernel needs: a strip of W.

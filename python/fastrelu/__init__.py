@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     )
     from fastrelu import plot as plot
     from fastrelu._config import (
+        get_cmake_dir,
+        get_include,
         get_isa,
         get_num_threads,
         set_num_threads,
@@ -56,7 +58,10 @@ if TYPE_CHECKING:
 _MODULES = {
     **dict.fromkeys(("__version__",), "_version"),
     **dict.fromkeys(
-        ("get_isa", "get_num_threads", "set_num_threads", "set_thread_limit", "show_config"),
+        (
+            *("get_cmake_dir", "get_include", "get_isa", "get_num_threads"),
+            *("set_num_threads", "set_thread_limit", "show_config"),
+        ),
         "_config",
     ),
     **dict.fromkeys(("Block", "BlockSource", "DataSet", "Evaluation", "LossSums"), "data_set"),
@@ -110,6 +115,8 @@ __all__ = [
     "from_jax",
     "from_onnx",
     "from_torch",
+    "get_cmake_dir",
+    "get_include",
     "get_isa",
     "get_num_threads",
     "linear_relu",

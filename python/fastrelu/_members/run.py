@@ -69,19 +69,32 @@ class MemberRun:
     def after_epoch(self, loss: float, rate: float, seconds: float) -> bool:
         """Evaluate the member, and say whether it ends here."""
         member, course = self.member, self.member.course
-        record = self._record(loss, rate, seconds)
-        if self._validation is not None:
-            evaluated = member.trainer._evaluated(self._validation)
-            record["val_loss"], record["val_metric"], _ = evaluated
-        course.note(record, member.network.parameters, self._patience)
+        record = self._noted(loss, rate, seconds)
         course.stopped = call_callbacks(self._calls, member, record) or course.stopped
         if member.epochs_left > 0:
             return False
         member.restore_best()
         return True
 
+    def _noted(self, loss: float, rate: float, seconds: float) -> EpochRecord:
+        member = self.member
+        record = self._record(loss, rate, seconds)
+        if self._validation is not None:
+            evaluated = member.trainer._evaluated(self._validation)
+            record["val_loss"], record["val_metric"], _ = evaluated
+        member.course.note(record, member.network.parameters, self._patience)
+        return record
+
     def after(self, numbers: NDArray[np.float64]) -> None:
-        """Take in what the core has left: epochs that nobody asked for, and a divergence."""
+        """Take in what the core has left: epochs that nobody asked for, and a divergence.
+
+        A signal may have been raised inside `after_epoch`, before the epoch was noted: it is noted
+        now, so that the next fit goes on as if there had been no signal.
+        """
+        course = self.member.course
+        noted = course.first_epoch + len(course.history)
+        if self._asks and len(numbers) and self.member.trainer.n_epochs == noted + 1:
+            self._noted(*numbers[-1, :3].tolist())
         if not self._asks:
             history = self.member.course.history
             loss, rate, seconds, _ = numbers.T

@@ -14,6 +14,7 @@ from fastrelu.app.errors import ConfigError
 from fastrelu.app.preprocess.categories import OneHot
 from fastrelu.app.preprocess.column_inputs import ColumnInputs
 from fastrelu.app.preprocess.matrix_inputs import ByteInputs, MatrixInputs
+from fastrelu.app.preprocess.piece_inputs import FARTHEST, PieceInputs, PieceNumber
 from fastrelu.exchange.onnx_graph import Graph, add_labels, add_link, add_network
 from fastrelu.exchange.onnx_write import Tensors, label_array, refuse_large, write_graph
 
@@ -40,10 +41,15 @@ def write_onnx(model: Model, path: Any) -> None:
     ConfigError
         If something of it is not to be had in ONNX; nothing is written then.
     """
-    net = network_of(model)
-    graph = Graph(net.dtype, PREFIX)
+    networks = networks_of(model)
+    graph = Graph(networks[0].dtype, PREFIX)
     inputs, x = _add_inputs(graph, model)
-    outputs = _add_outputs(graph, model, add_network(graph, net, x))
+    each = []
+    for k, net in enumerate(networks):
+        graph.prefix = f"{PREFIX}member_{k}/" if len(networks) > 1 else PREFIX
+        each.append(add_network(graph, net, x))
+    graph.prefix = PREFIX
+    outputs = _add_outputs(graph, model, each)
     twice = [name for name in inputs if name in outputs or name.startswith(PREFIX)]
     if twice:
         raise ConfigError(f"a column is named {twice[0]!r}, as an output of the ONNX file is")
@@ -52,14 +58,24 @@ def write_onnx(model: Model, path: Any) -> None:
 
 def network_of(model: Model) -> Network:
     """Return the network of a model that has one; ConfigError for an ensemble."""
+    if not isinstance(model.network, Network):
+        raise ConfigError(
+            "the model is an ensemble, and a C file has one network: --onnx writes all of it, and "
+            "fastrelu train --preset single trains one network"
+        )
+    return networks_of(model)[0]
+
+
+def networks_of(model: Model) -> list[Network]:
+    """Return the networks of a model; ConfigError if they are too large."""
     net = model.network
-    if not isinstance(net, Network):
-        raise ConfigError("the model is an ensemble; one network can be exported, not several")
-    try:
-        refuse_large(net, net.dtype)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    return net
+    networks = [net] if isinstance(net, Network) else net.networks
+    for each in networks:
+        try:
+            refuse_large(each, each.dtype)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+    return networks
 
 
 def _add_inputs(graph: Graph, model: Model) -> tuple[Tensors, str]:
@@ -73,9 +89,56 @@ def _add_inputs(graph: Graph, model: Model) -> tuple[Tensors, str]:
         return {"X": (np.float64, [len(inputs.column_names)])}, _joined(graph, parts)
     if isinstance(inputs, ColumnInputs):
         return _add_columns(graph, inputs)
-    what = {"SparseInputs": "sparse columns", "PieceInputs": "piecewise linear inputs"}
-    kind = type(inputs).__name__
-    raise ConfigError(f"the model has {what.get(kind, kind)}, which an ONNX export does not write")
+    if isinstance(inputs, PieceInputs):
+        return _add_pieces(graph, inputs)
+    raise ConfigError("the model has sparse columns, which an ONNX export does not write")
+
+
+def _add_pieces(graph: Graph, inputs: PieceInputs) -> tuple[Tensors, str]:
+    tensors: Tensors = {}
+    parts: list[str] = []
+    dates = [number.name for number in inputs.numbers if number.part]
+    if dates:
+        raise ConfigError(
+            f"column {dates[0]!r} is a date, which an ONNX export does not write; --ignore it, or "
+            "put its parts into columns of numbers, and train again"
+        )
+    for k, number in enumerate(inputs.numbers):
+        tensors[number.name] = (np.float64, [1])
+        parts += _add_number(graph, number, k)
+    for k, text in enumerate(inputs.texts):
+        tensors[text.name] = (np.dtype(object), [1])
+        parts.append(_add_categories(graph, text.name, text.categories, k))
+    return tensors, _joined(graph, parts)
+
+
+def _add_number(graph: Graph, number: PieceNumber, k: int) -> list[str]:
+    """Add what `PieceNumber.write` makes of a column of doubles, (n, 1)."""
+
+    def doubles(name: str, value: Any) -> str:
+        return graph.constant(f"{name}_{k}", np.asarray(value, np.float64))
+
+    def add(operator: str, *names: str, name: str, **more: Any) -> str:
+        return graph.add(operator, *names, name=f"{name}_{k}", **more)
+
+    edges, to = number.edges, FLOATS[graph.dtype.name]
+    missing = add("IsNaN", number.name, name="missing")
+    centre = doubles("centre", number.centre)
+    x = add("Where", missing, centre, number.name, name="filled")
+    x = add("Clip", x, doubles("least", edges[0]), doubles("most", edges[-1]), name="in_range")
+    scaled = add("Sub", x, centre, name="centred")
+    scaled = add("Div", scaled, doubles("width", number.width), name="scaled")
+    ends = doubles("nearest", -FARTHEST), doubles("farthest", FARTHEST)
+    made = add("Clip", scaled, *ends, name="number")
+    if number.n_pieces:
+        share = add("Sub", x, doubles("edges", edges[:-1]), name="beyond")
+        share = add("Div", share, doubles("widths", np.diff(edges)), name="share")
+        pieces = add("Clip", share, doubles("zero", 0.0), doubles("one", 1.0), name="pieces")
+        made = add("Concat", made, pieces, name="joined", axis=1)
+    if number.gap:
+        made = add("Where", missing, doubles("nothing", 0.0), made, name="there")
+    flags = [add("Cast", missing, name="is_missing", to=to)] if number.indicator else []
+    return [add("Cast", made, name="inputs", to=to), *flags]
 
 
 def _add_columns(graph: Graph, inputs: ColumnInputs) -> tuple[Tensors, str]:
@@ -140,20 +203,19 @@ def _add_categories(graph: Graph, x: str, categories: list[str], k: int) -> str:
     return graph.add("Cast", same, name=f"one_hot_{k}", to=FLOATS[graph.dtype.name])
 
 
-def _add_outputs(graph: Graph, model: Model, z: str) -> Tensors:
-    """Add what the network's outputs stand for; return the outputs of the file."""
+def _add_outputs(graph: Graph, model: Model, each: Sequence[str]) -> Tensors:
+    """Add what the networks' outputs stand for, in the mean; return the outputs of the file."""
     link = model.loss.info.link
     if model.task == "classification":
         if link != "softmax":
             raise ConfigError(f"the model's classes have the link {link}, not softmax")
         classes = label_array(np.asarray(model.classes))
-        p = add_link(graph, z, link)
+        p = _mean(graph, each, link, graph.dtype.name)
         label, p = add_labels(graph, p, classes, "multiclass", "label")
         graph.add("Identity", p, output="probabilities", name="probabilities")
         wide = [len(model.classes)]
         return {label: (classes.dtype, []), "probabilities": (graph.dtype, wide)}
-    double = graph.add("Cast", z, name="double", to=FLOATS["float64"])
-    value = add_link(graph, double, link)
+    value = _mean(graph, each, link, "float64")
     factors = {key: np.asarray(v, np.float64) for key, v in
                (("target_std", model.target.std), ("target_mean", model.target.mean))}  # fmt: skip
     names = {key: graph.constant(key, value) for key, value in factors.items()}
@@ -161,3 +223,25 @@ def _add_outputs(graph: Graph, model: Model, z: str) -> Tensors:
     value = graph.add("Add", value, names["target_mean"], name="values")
     axes = graph.constant("column_axis", np.array([1], np.int64))
     return {graph.add("Squeeze", value, axes, output="prediction", name="column"): (np.float64, [])}
+
+
+def _mean(graph: Graph, each: Sequence[str], link: str, dtype: str) -> str:
+    """Add the mean of the networks' predictions: of what comes of their outputs by the link."""
+    if len(each) == 1:
+        z = each[0] if dtype == graph.dtype.name else _cast(graph, each[0], dtype, "double")
+        return add_link(graph, z, link)
+    found = []
+    for k, z in enumerate(each):
+        graph.prefix = f"{PREFIX}member_{k}/"
+        found.append(add_link(graph, _cast(graph, z, "float64", "double"), link))
+    graph.prefix = PREFIX
+    total = found[0]
+    for k, one in enumerate(found[1:], 1):  # onnxruntime has no Mean, and no Sum, of doubles
+        total = graph.add("Add", total, one, name=f"sum_{k}")
+    count = graph.constant("members", np.asarray(len(found), np.float64))
+    mean = graph.add("Div", total, count, name="members_mean")
+    return mean if dtype == "float64" else _cast(graph, mean, dtype, "members_mean_cast")
+
+
+def _cast(graph: Graph, z: str, dtype: str, name: str) -> str:
+    return graph.add("Cast", z, name=name, to=FLOATS[dtype])

@@ -201,6 +201,31 @@ def shown_names(names: tuple[str, ...]) -> str:
 
 
 @dataclass(frozen=True)
+class Directions(Names):
+    """Columns, each with 1, -1 or 0: ``age=1,price=-1``."""
+
+    metavar: str = "COL=1|-1,..."
+
+    @property
+    def expected(self) -> str:
+        """What may stand here."""
+        return "columns, each with 1, -1 or 0, as in age=1,price=-1"
+
+    def check(self, value: Any) -> tuple[str, ...]:
+        """Return the columns with their directions as a tuple."""
+        values = super().check(value)
+        if not all(re.fullmatch(r".+=[+-]?[01]", each, re.DOTALL) for each in values):
+            raise self.error(value)
+        return tuple(each.replace("=+", "=") for each in values)
+
+
+def directions(values: tuple[str, ...]) -> dict[str, int]:
+    """Return what `Directions` holds: the direction of each column."""
+    pairs = [each.rpartition("=") for each in values]
+    return {name: int(direction) for name, _, direction in pairs}
+
+
+@dataclass(frozen=True)
 class Words(Kind):
     """Words with commas between them, or a list of them; one may be empty."""
 

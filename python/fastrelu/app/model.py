@@ -23,6 +23,7 @@ from fastrelu.app.metrics import Scores
 from fastrelu.app.preprocess import Inputs, Target
 from fastrelu.app.run_folder import MODEL
 from fastrelu.app.table_model import TableModel
+from fastrelu.app.usual import PRESETS, SINGLE
 from fastrelu.ensemble import FORMAT as ENSEMBLE
 
 NETWORK, PIPELINE, VERSION = "fastrelu.network", "pipeline", 1
@@ -291,6 +292,15 @@ def _about(plain: Any) -> dict[str, Any]:
         if about.get(key) is not None:
             described.whole(about[key], key)
     described.text(about.get("fastrelu", ""), "fastrelu")
+    settings = described.mapping(about.get("settings") or {}, "settings", described.anything)
+    described.one_of(settings.get("preset", SINGLE), "settings.preset", (*PRESETS, SINGLE))
+    for key in ("early_stopping", "epochs", "batch_size", "seed"):
+        described.whole(settings.get(key, 0), f"settings.{key}")
+    if about.get("recipe") is not None:
+        recipe = described.mapping(about["recipe"], "recipe", described.anything)
+        described.text(recipe["candidate"], "recipe.candidate")
+        described.number(recipe["shrinkage"], "recipe.shrinkage")
+        described.sequence(recipe["candidates"], "recipe.candidates", described.anything)
     if about.get("reading") is not None:
         Reading.from_description(about["reading"])
     return about

@@ -23,6 +23,7 @@ MODEL, METRICS, CONFIG = "model.safetensors", "metrics.json", "config.toml"
 HISTORY, REPORT, PREDICTIONS = "history.csv", "report.html", "predictions.npz"
 SEARCH, MEMBERS = "search.csv", "members.csv"
 CHECKPOINTS, CHECKPOINT_FILES = "checkpoints", "checkpoint-*.safetensors"
+BEGUN = "begun.json"  # among the checkpoints: of which data and settings a recipe's members are
 OWN = (MODEL, METRICS, CONFIG, HISTORY, REPORT, PREDICTIONS, SEARCH, MEMBERS)
 
 
@@ -166,6 +167,7 @@ class RunFolder:
         found = [self.path / name for name in OWN if (self.path / name).exists()]
         for folder in (self.checkpoints, *self._parts()):
             found += folder.glob(CHECKPOINT_FILES)
+        found += self.checkpoints.glob(BEGUN)
         for folder in (self.path, self.checkpoints, *self._parts()):
             found += _parts_in(folder)
         return found
@@ -187,7 +189,7 @@ class RunFolder:
 
 def _parts_in(folder: Path) -> list[Path]:
     """Return the files of runs in a folder that are not whole; nobody else's."""
-    names = (*OWN, CHECKPOINT_FILES)
+    names = (*OWN, CHECKPOINT_FILES, BEGUN)
     return [part for name in names for part in whole_files.parts_of(folder, name)]
 
 

@@ -3,59 +3,32 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, replace
-from pathlib import Path
+from dataclasses import MISSING, Field, dataclass, fields, replace
 from typing import Any
 
-from fastrelu import losses, optimizers
+from fastrelu import optimizers
 from fastrelu.app import kinds
 from fastrelu.app.errors import ConfigError
-from fastrelu.app.kinds import Kind, one_of
-from fastrelu.app.usual import usual_text
+from fastrelu.app.kinds import one_of
+from fastrelu.app.option import (
+    DATA,
+    INPUTS,
+    MODEL,
+    NETWORK,
+    NUMBER,
+    READING,
+    RUN,
+    SEVERAL,
+    SOURCE,
+    TASKS,
+    TRAINING,
+    Option,
+    loss_choice,
+)
+from fastrelu.app.option import option as _option
+from fastrelu.app.usual import LOSSES, PRESETS, SINGLE, usual_text
 from fastrelu.network import ACTIVATIONS
-
-NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?"
-TASKS = ("classification", "regression")
-
-
-@dataclass(frozen=True)
-class Option:
-    """A setting as a flag: what it may be, and what ``--help`` says.
-
-    `saved`: it belongs to the run, and so to config.toml and to what a resumed run must agree on;
-    `fixed`: another value would give another model.
-    """
-
-    kind: Kind
-    group: str
-    help: str
-    saved: bool = True
-    fixed: bool = True
-
-
-def _option(default: Any, kind: Kind, group: str, help_text: str, **more: bool) -> Any:
-    return field(default=default, metadata={"option": Option(kind, group, help_text, **more)})
-
-
-DATA, SOURCE, READING, INPUTS, NETWORK, TRAINING, SEVERAL, RUN = (
-    "Data", "Where the rows are", "Reading of text", "Preprocessing", "Network", "Training",
-    "Several trainings at once", "Running",
-)  # fmt: skip
-
-
-def _loss_choice() -> kinds.Choice:
-    """Return the kind of a loss's name, with a parameter if it has one: ``quantile:0.9``."""
-    patterns: dict[str, str | None] = {"auto": None}
-    shown_as = ["auto"]
-    for name in (name for task in TASKS for name in losses.names(task)):
-        parameter = losses.as_loss(name).info.parameter
-        patterns[name] = None if parameter is None else f"(?:{NUMBER})?"
-        shown_as.append(name if parameter is None else f"{name}:{parameter.name.upper()}")
-    return kinds.Choice(patterns, "|".join(shown_as))
 
 
 @dataclass(frozen=True)
@@ -93,7 +66,11 @@ class Settings:
         "time: test on the latest rows by COL; column: COL says train, validation or test.",
     )
     validation: float = _option(
-        0.1, kinds.Real(0, 1, open_high=True), DATA, "Share of the rows for validation."
+        0.1,
+        kinds.Real(0, 1, open_high=True),
+        DATA,
+        "Share of the rows for validation.",
+        single=True,
     )
     test: float = _option(
         0.2, kinds.Real(0, 1, open_high=True), DATA, "Share of the rows kept for the test."
@@ -164,12 +141,36 @@ class Settings:
     numeric: tuple[str, ...] = _option(
         (), kinds.Names(), READING, "Columns to read as numbers, whatever they look like."
     )
+    preset: str | None = _option(
+        None,
+        one_of(*PRESETS, SINGLE),
+        MODEL,
+        "fast, default, best: several networks by folds, of which each stops when it is best, as "
+        "fastrelu.TabularClassifier; single: one network, as flags say that speak of one.  "
+        "[default: default, or single with such a flag]",
+    )
+    time_limit: float | None = _option(
+        None,
+        kinds.Real(0, 1e9, open_low=True, metavar="SECONDS"),
+        MODEL,
+        "What a preset may take to train; results then depend on the machine's speed.",
+        recipe=True,
+    )
+    monotone: tuple[str, ...] = _option(
+        (),
+        kinds.Directions(),
+        MODEL,
+        "Columns of numbers with which predictions (the probability of the second of two classes) "
+        "only rise, 1, or only fall, -1: for certain.",
+        recipe=True,
+    )
     scaling: str = _option(
         "auto",
         one_of("auto", "standard", "quantile", "none"),
         INPUTS,
         "Scaling of numbers. standard: to mean 0 and standard deviation 1; quantile: to normal "
         "scores; auto: standard, but bytes stay.",
+        single=True,
     )
     categories: str = _option(
         "one-hot",
@@ -177,13 +178,24 @@ class Settings:
         INPUTS,
         "How text becomes numbers: one input for each value, or N (64) hashed inputs for each "
         "column.",
+        single=True,
     )
     hidden: tuple[int, ...] = _option(
-        (128, 64), kinds.Widths(), NETWORK, "Widths of the hidden layers; none: a linear model."
+        (128, 64),
+        kinds.Widths(),
+        NETWORK,
+        "Widths of the hidden layers; none: a linear model.",
+        single=True,
     )
-    activation: str = _option("relu", one_of(*ACTIVATIONS), NETWORK, "Activation of hidden layers.")
+    activation: str = _option(
+        "relu", one_of(*ACTIVATIONS), NETWORK, "Activation of hidden layers.", single=True
+    )
     dtype: str = _option(
-        "float32", one_of("float32", "float64"), NETWORK, "dtype of parameters and arithmetic."
+        "float32",
+        one_of("float32", "float64"),
+        NETWORK,
+        "dtype of parameters and arithmetic.",
+        single=True,
     )
     seed: int = _option(
         0, kinds.Whole(0, 2**63 - 1), NETWORK, "Seed of split, initial weights, row order."
@@ -194,16 +206,24 @@ class Settings:
         TRAINING,
         "Number of epochs.  [default: by the number of rows]",
         fixed=False,
+        single=True,
     )
     batch_size: int | None = _option(
-        None, kinds.Whole(1), TRAINING, "Rows of a minibatch.  [default: by the number of rows]"
+        None,
+        kinds.Whole(1),
+        TRAINING,
+        "Rows of a minibatch.  [default: by the number of rows]",
+        single=True,
     )
-    optimizer: str = _option("adam", one_of(*optimizers.names()), TRAINING, "Optimizer.")
+    optimizer: str = _option(
+        "adam", one_of(*optimizers.names()), TRAINING, "Optimizer.", single=True
+    )
     lr: float | None = _option(
         None,
         kinds.Real(0, 1e6, open_low=True),
         TRAINING,
         f"First learning rate.  [default: {usual_text('learning_rate')}]",
+        single=True,
     )
     schedule: str = _option(
         "cosine",
@@ -219,6 +239,7 @@ class Settings:
         TRAINING,
         "How the learning rate falls. cosine: to a hundredth, along half a cosine; step: by FACTOR "
         "(0.5) after each EPOCHS (a third of all); inverse-time: as 1/(2 ELL k) in step k.",
+        single=True,
     )
     sampling: str = _option(
         "shuffle",
@@ -226,34 +247,46 @@ class Settings:
         TRAINING,
         "How the rows of a step are drawn: in a shuffled order; as an independent subset of all "
         "rows; with replacement.",
+        single=True,
     )
     schedule_epochs: int | None = _option(
-        None, kinds.Whole(1, 10**9), TRAINING, "Epochs of the schedule.  [default: --epochs]"
+        None,
+        kinds.Whole(1, 10**9),
+        TRAINING,
+        "Epochs of the schedule.  [default: --epochs]",
+        single=True,
     )
     momentum: float | None = _option(
-        None, kinds.Real(0, 1, open_high=True), TRAINING, "Momentum of sgd.  [default: 0.9]"
+        None,
+        kinds.Real(0, 1, open_high=True),
+        TRAINING,
+        "Momentum of sgd.  [default: 0.9]",
+        single=True,
     )
     weight_decay: float | None = _option(
         None,
         kinds.Real(0, 1e6),
         TRAINING,
         f"L2 penalty.  [default: {usual_text('weight_decay')}]",
+        single=True,
     )
     clip_norm: float | None = _option(
         None,
         kinds.Real(0, open_low=True),
         TRAINING,
         "Largest norm of a gradient.  [default: no limit]",
+        single=True,
     )
     dropout: tuple[float, ...] = _option(
         (0.0,),
         kinds.Rates(),
         TRAINING,
         "Share of the hidden units that each step drops: for all layers, or one for each.",
+        single=True,
     )
     loss: str = _option(
         "auto",
-        _loss_choice(),
+        loss_choice(),
         TRAINING,
         "auto: cross_entropy or squared_error.  DELTA is in standard deviations of the target.",
     )
@@ -262,34 +295,42 @@ class Settings:
     )
     early_stopping: int | None = _option(
         None,
-        kinds.Whole(1, 10**9, "EPOCHS"),
+        kinds.Whole(0, 10**9, "EPOCHS"),
         TRAINING,
-        "Stop after EPOCHS epochs without a better validation loss; keep the best parameters.",
+        "Stop after EPOCHS epochs without a better validation loss; keep the best parameters. 0: "
+        "train all epochs, keep the last.  [default: a quarter of --epochs, 10 at least]",
+        single=True,
     )
     seeds: int | None = _option(
         None,
         kinds.Whole(1, 1000, "K"),
         SEVERAL,
         "Train K networks with the seeds from --seed on; the model predicts their mean.",
+        single=True,
     )
     folds: int | None = _option(
         None,
         kinds.Whole(2, 1000, "K"),
         SEVERAL,
         "Cross-validate on K folds of the rows outside the test, then train as without --folds.",
+        single=True,
     )
     search: bool = _option(
         False,
         kinds.Switch(),
         SEVERAL,
         "Try --candidates settings by successive halving; save the best.",
+        single=True,
     )
-    candidates: int = _option(16, kinds.Whole(1, 10_000), SEVERAL, "How many --search tries.")
+    candidates: int = _option(
+        16, kinds.Whole(1, 10_000), SEVERAL, "How many --search tries.", single=True
+    )
     search_space: str | None = _option(
         None,
         kinds.Text("SPACE"),
         SEVERAL,
         "The settings to search, as 'hidden=64|128,64; lr=0.0003..0.01', or a TOML file.",
+        single=True,
     )
     checkpoint_every: str = _option(
         "60s", kinds.Cadence(), RUN, "How often to save a checkpoint in --out.", fixed=False
@@ -329,6 +370,11 @@ class Settings:
         saved=False,
         fixed=False,
     )
+
+    @property
+    def by_recipe(self) -> bool:
+        """Whether the model is a preset's, if the data have no say: several networks by folds."""
+        return self.preset != SINGLE
 
     def check(self) -> Settings:
         """Return self if the settings fit together; else raise ConfigError."""
@@ -377,91 +423,56 @@ def flag(name: str) -> str:
 
 
 def merge(*layers: Mapping[str, Any]) -> Settings:
-    """Return the settings that these give, the later over the earlier, checked together."""
+    """Return the settings that these give, the later over the earlier, checked together.
+
+    Without a preset it is "single" if something speaks of one network; else it is None, and the
+    data decide: the default one, or "single" if they speak of one network.
+    """
     values: dict[str, Any] = {}
     for layer in layers:
         values |= layer
+    preset, single = values.get("preset"), single_by(values)
+    if preset == SINGLE:
+        single = f"--preset {SINGLE}"
+    own = recipe_by(values)
+    if single and own:
+        raise ConfigError(
+            f"{own} goes with --preset {', '.join(PRESETS)}, and {single} speaks of one network; "
+            "leave one of them out"
+        )
+    if preset is None and single:
+        values["preset"] = SINGLE
+    elif preset != SINGLE and single:
+        raise ConfigError(
+            f"--preset {preset} and {single} do not go together: that speaks of one network, "
+            f"which --preset {SINGLE} trains; leave one of them out"
+        )
     return replace(Settings(), **values).check()
 
 
-def load_toml(path: str | Path) -> dict[str, Any]:
-    """Return the settings in a TOML file, each checked.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read, is not TOML, or has a key or value that does not fit.
-    """
-    try:
-        content = Path(path).read_bytes()
-        raw = tomllib.loads(content.decode("utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a TOML file ({error})") from None
-    known = {each.name: option for each, option in options()}
-    values = {}
-    if isinstance(raw.get("search"), dict):
-        raw |= {"search_space": space_text(raw["search"], str(path)), "search": True}
-    for key, value in raw.items():
-        name = key.replace("-", "_")
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
-            raise ConfigError(f"{path}: unknown key {key!r}{hint}")
-        try:
-            values[name] = known[name].kind.check(value)
-        except ValueError as error:
-            raise ConfigError(f"{path}: {key}: {error}") from None
-    return values
+def recipe_by(values: Mapping[str, Any]) -> str | None:
+    """Return the flag, among settings that are given, that one network has not, if one does."""
+    names = (each.name for each, option in options() if option.recipe)
+    return next((flag(name) for name in names if values.get(name)), None)
 
 
-def space_text(table: Mapping[str, Any], path: str) -> str:
-    """Return a TOML table as --search-space has it: ``hidden=64|128,64; lr=0.001..0.01``.
-
-    Raises
-    ------
-    ConfigError
-        If a value is neither a list, a text, nor a table of low and high.
-    """
-    items = []
-    for name, value in table.items():
-        if isinstance(value, str):
-            text = value
-        elif isinstance(value, list) and value:
-            text = "|".join(shown(tuple(v)) if isinstance(v, list) else shown(v) for v in value)
-        elif isinstance(value, dict) and set(value) == {"low", "high"}:
-            text = f"{value['low']}..{value['high']}"
-        else:
-            raise ConfigError(
-                f"{path}: [search] {name}: expected a list of values or "
-                f"{{low = X, high = Y}}, got {value!r}"
-            )
-        items.append(f"{name}={text}")
-    return "; ".join(items)
-
-
-def to_toml(settings: Settings, comment: str) -> str:
-    """Return the settings that belong to a run as a TOML file's text; None is left out."""
-    lines = [f"# {comment}"]
-    group = ""
+def single_by(values: Mapping[str, Any]) -> str | None:
+    """Return the flag, among settings that are given, that speaks of one network, if one does."""
     for each, option in options():
-        value = getattr(settings, each.name)
-        if not option.saved or value is None:
-            continue
-        if option.group != group:
-            group = option.group
-            lines += ["", f"# {group}"]
-        lines.append(f"{each.name} = {_toml_value(value)}")
-    return "\n".join(lines) + "\n"
+        value = values.get(each.name)
+        if option.single and value not in (None, False) and not (each.name, value) == (
+            "validation", 0,
+        ):  # fmt: skip
+            return f"{flag(each.name)} {shown(value)}" if value is not True else flag(each.name)
+    loss = values.get("loss")
+    if loss is not None and loss.partition(":")[0] not in ("auto", *LOSSES):
+        return f"--loss {loss}"
+    return None
 
 
-def _toml_value(value: Any) -> str:
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml_value(each) for each in value) + "]"
-    if isinstance(value, str):  # JSON's escapes are TOML's, but for DEL
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return json.dumps(value)
+def applies(settings: Settings, option: Option) -> bool:
+    """Whether a setting says anything about a run: of one network, or of a preset's members."""
+    return not (option.single if settings.by_recipe else option.recipe)
 
 
 def as_dict(settings: Settings) -> dict[str, Any]:
@@ -469,19 +480,10 @@ def as_dict(settings: Settings) -> dict[str, Any]:
     return {
         each.name: list(value) if isinstance(value, tuple) else value
         for each, option in options()
-        if option.saved and (value := getattr(settings, each.name)) is not None
+        if option.saved
+        and (value := getattr(settings, each.name)) is not None
+        and applies(settings, option)
     }
-
-
-def differences(saved: Settings, given: Mapping[str, Any]) -> list[str]:
-    """Return how `given` differs from a saved run's settings, where that changes the model."""
-    found = []
-    for each, option in options():
-        name = each.name
-        if not option.fixed or name not in given or given[name] == getattr(saved, name):
-            continue
-        found.append(f"{flag(name)} {shown(given[name])} (it was {shown(getattr(saved, name))})")
-    return found
 
 
 def shown(value: Any) -> str:

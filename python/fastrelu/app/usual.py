@@ -1,9 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command's defaults for the numbers of an optimizer, where no flag sets them."""
+"""What the command takes where no flag says otherwise, and what its recipe knows."""
 
 from __future__ import annotations
 
 from fastrelu import optimizers
+
+#: How much the recipe of tables tries, the usual first.
+PRESETS = ("default", "fast", "best")
+LEFT_OUT = "left out"  # metrics of training rows, by members that left each out
+SINGLE = "single"  # the preset of one network
+#: What the recipe can minimize: losses of numbers without a unit of their own (the delta of huber
+#: would have one), and the one of classes.
+VALUE_LOSSES = (
+    "squared_error", "absolute_error", "quantile", "expectile", "poisson", "gamma", "tweedie",
+)  # fmt: skip
+LOSSES = ("cross_entropy", *VALUE_LOSSES)
 
 #: What the command changes in the catalogue's usual numbers: its SGD has momentum.
 SGD_NUMBERS = {"learning_rate": 0.01, "momentum": 0.9}

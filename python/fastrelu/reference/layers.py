@@ -19,7 +19,7 @@ from . import encoded, sparse
 from .elementary import exp, expm1_of_negative, tanh
 from .encoded import EncodedRows
 from .fma import fma
-from .random import dropout_keeps
+from .random import dropout_keeps, dropout_threshold
 from .sparse import SparseRows
 
 Array = NDArray[Any]
@@ -156,25 +156,27 @@ class Dropout:
         """Return the rate of a hidden layer."""
         return self.rates[layer] if self.rates else 0.0
 
+    def dropped(self, layer: int) -> int:
+        """Return the probability that a unit of a hidden layer is dropped, times 65536."""
+        return dropout_threshold(self.rate(layer))
+
     @np.errstate(all="ignore")
     def apply(self, layer: int, a: Array) -> Array:
         """Return a (n, units), dropped or scaled; the gradient is treated as the activation is."""
-        rate = self.rate(layer)
-        if rate == 0:
+        dropped = self.dropped(layer)
+        if dropped == 0:
             return a
-        keeps = np.array(
-            [
-                dropout_keeps(self.seed, self.step, layer, row, a.shape[1], rate)
-                for row in range(self.first_row, self.first_row + len(a))
-            ]
+        rows, units = a.shape
+        keeps = dropout_keeps(
+            self.seed, self.step, layer, self.first_row, rows, units, self.rate(layer)
         )
-        return np.where(keeps, a * a.dtype.type(1 / (1 - rate)), np.zeros_like(a))
+        return np.where(keeps, a * a.dtype.type(65536 / (65536 - dropped)), np.zeros_like(a))
 
     @np.errstate(all="ignore")
     def undo(self, layer: int, h: Array) -> Array:
         """Return the activations that were kept as they were before they were scaled."""
-        rate = self.rate(layer)
-        return h * h.dtype.type(1 - rate) if rate else h
+        dropped = self.dropped(layer)
+        return h * h.dtype.type((65536 - dropped) / 65536) if dropped else h
 
 
 NO_DROPOUT = Dropout([])

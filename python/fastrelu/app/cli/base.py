@@ -13,9 +13,10 @@ import click
 
 from fastrelu.app.errors import OutputError, TrainingError
 from fastrelu.app.kinds import Choice, Kind, Switch
+from fastrelu.app.option import READING, SOURCE
 from fastrelu.app.printable import printable
 from fastrelu.app.run.interrupt import Interrupt, Interrupted
-from fastrelu.app.settings import READING, SOURCE, default, flag, options, shown
+from fastrelu.app.settings import default, flag, options, shown
 
 if TYPE_CHECKING:
     from fastrelu.app.data.meaning import ReadOptions

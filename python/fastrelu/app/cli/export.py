@@ -22,8 +22,9 @@ def export(model: str, onnx: str | None, c: str | None, name: str, force: bool) 
 
     The ONNX file takes raw columns, each an input (n, 1) of its own name: numbers as double, NaN
     where missing; text as in the training file, "" where missing. Of an array file it takes one
-    input X. It gives label and probabilities, or prediction. Ensembles, dates, hashed categories,
-    normal scores and sparse columns are refused, and nothing is written.
+    input X, or of a preset's members an input for each column. It gives label and probabilities, or
+    prediction, of several networks in the mean. Dates, hashed categories, normal scores and sparse
+    columns are refused, and nothing is written.
 
     The C file has the network alone: what it takes is what the preprocessing makes of the columns.
 

@@ -75,16 +75,19 @@ def _run(
     from fastrelu.app.run.session import resumed_settings
     from fastrelu.app.run.several import session_of
     from fastrelu.app.run_folder import RunFolder
-    from fastrelu.app.settings import merge
+    from fastrelu.app.settings import merge, single_by
+    from fastrelu.app.usual import SINGLE
 
-    folder = shown = None
+    folder = shown = reason = None
     try:
         if resume is not None:
             folder = RunFolder(resume)
             folder.reopen()
             settings = resumed_settings(folder, given)
         else:
-            settings = merge(_from_file(config, given), given)
+            values = _from_file(config, given) | given
+            settings, reason = merge(values), single_by(values)
+            reason = None if "preset" in values else reason
             if not settings.data and settings.sql is None:
                 raise ConfigError("no DATA: name a file, or try fastrelu train digits")
             folder = RunFolder(settings.out) if settings.out is not None else None
@@ -95,6 +98,8 @@ def _run(
                 click.echo(printable(text), err=to_stderr or text.startswith("warning: "))
 
         shown = watchers(quiet, settings.log_json, settings.tensorboard, resumed=resume is not None)
+        if reason is not None:
+            say(f"one network (--preset {SINGLE}), as {reason} says")
         session = session_of(settings)(
             settings, folder, shown, say, shlex.join(["fastrelu", *sys.argv[1:]])
         )
@@ -104,11 +109,12 @@ def _run(
             shown.close()
         if folder is not None:
             folder.close()
-    for part in ("train", "validation", "test"):
+    for part in ("train", "validation", "left out", "test"):
         if part in metrics and (part == "test" or not quiet):
             click.echo(result_line(part, metrics[part]), err=to_stderr)
     if folder is not None:
-        say(f"saved: {folder.path}/: model, report, metrics, history, settings, checkpoints")
+        kept = ", checkpoints" if any(folder.checkpoints.rglob("*.safetensors")) else ""
+        say(f"saved: {folder.path}/: model, report, metrics, history, settings{kept}")
         say(f"in Python: fastrelu.training.load_model({str(folder.path)!r}).predict(rows)")
     else:
         say("nothing is saved: --out DIR saves the model, its report and its checkpoints")
@@ -116,7 +122,7 @@ def _run(
 
 def _from_file(config: str | None, given: dict[str, Any]) -> dict[str, Any]:
     """Return a file's settings; a schedule that ended with the run ends with the new --epochs."""
-    from fastrelu.app.settings import load_toml
+    from fastrelu.app.settings_file import load_toml
 
     values = load_toml(config) if config is not None else {}
     if "epochs" in given and values.get("schedule_epochs") == values.get("epochs"):

@@ -233,7 +233,7 @@ class ColumnInputs(Inputs):
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ColumnInputs:
         """Return the inputs that `describe` has described."""
-        columns = described.mapping(plain["columns"], "columns", _kind_from)
+        columns = described.mapping(plain["columns"], "columns", kind_from)
         parts = [
             (described.text(name, "numbers"), described.one_of(part, "numbers", ["", *PARTS]))
             for name, part in described.sequence(plain["numbers"], "numbers", described.anything)
@@ -252,7 +252,8 @@ class ColumnInputs(Inputs):
         return cls(parts, scaling, texts, columns)
 
 
-def _kind_from(plain: Any, what: str) -> str:
+def kind_from(plain: Any, what: str) -> str:
+    """Return the kind of a column, out of a model file."""
     return described.one_of(plain, what, ["numeric", "text", "date"])
 
 

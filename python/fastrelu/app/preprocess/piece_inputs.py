@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app import described
 from fastrelu.app.data.table import Table, kind_of
 from fastrelu.app.errors import RowsError
-from fastrelu.app.preprocess.categories import OneHot
-from fastrelu.app.preprocess.column_inputs import read_columns, values_of
+from fastrelu.app.preprocess.categories import OneHot, categories_from
+from fastrelu.app.preprocess.column_inputs import kind_from, read_columns, values_of
 from fastrelu.app.preprocess.columns import Column, as_texts, find_columns
 from fastrelu.app.preprocess.dates import PARTS
 from fastrelu.app.preprocess.inputs import Inputs, Rows, Seen, check_width
@@ -339,12 +340,35 @@ class PieceInputs(Inputs):
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> PieceInputs:
         """Return the inputs that `describe` has described."""
-        numbers = [
-            PieceNumber(**{**number, "edges": np.array(number["edges"], np.float64)})
-            for number in plain["numbers"]
-        ]
-        texts = [OneHot(text["column"], list(text["categories"])) for text in plain["categories"]]
-        return cls(numbers, texts, dict(plain["columns"]))
+        numbers = described.sequence(plain["numbers"], "numbers", _number_from)
+        texts = described.sequence(plain["categories"], "categories", categories_from)
+        columns = described.mapping(plain["columns"], "columns", kind_from)
+        kinds = [(number.name, "date" if number.part else "numeric") for number in numbers]
+        kinds += [(text.name, "text") for text in texts]
+        for name, kind in kinds:
+            described.one_of(columns.get(name), f"columns.{name}", [kind])
+        parts = [*((number.name, number.part) for number in numbers), *((t.name,) for t in texts)]
+        if len(set(parts)) < len(parts) or not all(isinstance(t, OneHot) for t in texts):
+            raise described.refused(parts, "numbers, categories", "each column once, not hashed")
+        return cls(numbers, [t for t in texts if isinstance(t, OneHot)], columns)
+
+
+def _number_from(plain: Any, what: str) -> PieceNumber:
+    """Return the number that `PieceNumber.describe` has described."""
+    own = described.mapping(plain, what, described.anything)
+    edges = described.numbers(own["edges"], f"{what}.edges")
+    width = described.number(own["width"], f"{what}.width")
+    if not len(edges) or (np.diff(edges) <= 0).any() or width <= 0:
+        raise described.refused(own, what, "ascending edges and a width above 0")
+    return PieceNumber(
+        described.text(own["name"], f"{what}.name"),
+        described.one_of(own["part"], f"{what}.part", ["", *PARTS]),
+        described.number(own["centre"], f"{what}.centre"),
+        width,
+        edges,
+        described.boolean(own["gap"], f"{what}.gap"),
+        described.boolean(own["indicator"], f"{what}.indicator"),
+    )
 
 
 def _block(table: Table, name: str, column: Column, rows: Rows, part: slice) -> Floats:

@@ -49,12 +49,21 @@ def _text(each: Treatment) -> str:
             "date": _parts(each),
             "one-hot": _categories(each),
             "hash": f"hashed into {each.n_inputs} inputs",
+            "pieces": _pieces(each),
         }[each.what]
-    if each.fill is None:
+    if each.fill is None or each.what == "pieces":
         return text
     if each.what == "date":
         return f"{text}; whether it is missing"
     return f"{text}; missing: {number(each.fill)}, and an input that says so"
+
+
+def _pieces(each: Treatment) -> str:
+    if each.kind == "date":
+        return "its parts, each as a number"
+    if each.n_inputs <= 2:  # with the one that says that a value is missing
+        return "scaled by its quartiles"
+    return "scaled by its quartiles, and its place between quantiles"
 
 
 def _categories(each: Treatment) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastrelu.app.printable import printable
 from fastrelu.app.report.columns import layers, treatments
 from fastrelu.app.report.markup import number
+from fastrelu.app.usual import LEFT_OUT, PRESETS
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -54,11 +55,17 @@ def describe_model(model: Any) -> Group:
     net = model.network
     size = net.n_parameters * net.dtype.itemsize
     about = f"{net.n_parameters:,} parameters, {net.dtype.name}, {size:,} bytes"
+    members = len(getattr(net, "networks", ()))
+    what = f"{members} networks, each as this one" if members else "Network"
     parts = [
-        _table(f"Network: {about}", ("layer", "widths", "activation", "parameters"), layers(net)),
+        _table(f"{what}: {about}", ("layer", "widths", "activation", "parameters"), layers(net)),
         _inputs(model.inputs),
         _table("Target", ("", ""), _target(model)),
     ]
+    recipe = model.about.get("recipe")
+    if recipe:
+        preset = model.about.get("settings", {}).get("preset", PRESETS[0])
+        parts.append(_table(f"Chosen (--preset {preset})", ("", ""), _recipe(recipe)))
     if model.metrics:
         parts.append(_metrics(model.metrics, model.row_counts))
     return Group(*parts)
@@ -84,8 +91,16 @@ def _target(model: Any) -> list[Sequence[Any]]:
     return [*rows, ("mean, std", f"{number(target.mean)}, {number(target.std)}")]
 
 
+def _recipe(recipe: Mapping[str, Any]) -> list[Sequence[Any]]:
+    tried = len(recipe["candidates"])
+    return [
+        (f"candidate, of {tried}" if tried > 1 else "candidate", recipe["candidate"]),
+        ("shrinkage", f"{recipe['shrinkage']:.3f}"),
+    ]
+
+
 def _metrics(metrics: Mapping[str, Any], counts: Mapping[str, Any]) -> Any:
-    parts = [p for p in ("test", "validation", "train") if p in metrics]
+    parts = [p for p in ("test", "validation", LEFT_OUT, "train") if p in metrics]
     keys = list(dict.fromkeys(key for p in parts for key in metrics[p]))
     rows = [(p, counts.get(p), *(metrics[p].get(k) for k in keys)) for p in parts]
     return _table("Metrics", ("part", "rows", *keys), rows)

@@ -151,7 +151,7 @@ def training_section(content: ReportContent) -> Html | None:
                 "metric", lines, f"validation {metric}", f"Validation {metric} by epoch.", content
             )
         )
-    if "learning_rate" in series:
+    if len({rate for _, rate in series.get("learning_rate", ())}) > 1:
         lines = {"learning rate": series["learning_rate"]}
         blocks.append(_curve("rate", lines, "learning rate", "Learning rate by epoch.", content))
     return join([element("h2", "Training"), element("div", *blocks, class_="grid three")])

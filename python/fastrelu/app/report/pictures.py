@@ -67,6 +67,7 @@ def svg(
         Width and height in inches.
     """
     import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     # A glyph missing from Matplotlib's font is the browser's to find.
@@ -75,7 +76,9 @@ def svg(
         figure = Figure(figsize=size, layout="constrained")
         draw(figure.add_subplot())
         stream = io.StringIO()
-        figure.savefig(stream, format="svg", dpi=160, metadata={"Date": None})
+        # Figure.savefig would draw all of it once more before, for nothing.
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(stream, metadata={"Date": None})
     label = f'<svg role="img" aria-label="{escape(caption)}"'
     picture = Html(_tidied(stream.getvalue(), name).replace("<svg", label, 1))
     return element("figure", picture, element("figcaption", caption))

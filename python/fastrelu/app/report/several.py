@@ -53,7 +53,7 @@ def _folds(content: ReportContent) -> Html | None:
 def _members(content: ReportContent) -> Html | None:
     """Return the seed and the metrics of each member of an ensemble."""
     members = content.metrics.get("members")
-    if not members:
+    if not members or "recipe" in content.metrics:
         return None
     parts = [part for part in PARTS if isinstance(members[0].get(part), Mapping)]
     keys = [(part, key) for part in parts for key in members[0][part] if key != "loss"]

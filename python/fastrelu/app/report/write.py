@@ -12,6 +12,7 @@ from fastrelu.app.report.content import ReportContent
 from fastrelu.app.report.influence import influence_section
 from fastrelu.app.report.overview import heading, training_section
 from fastrelu.app.report.page import page
+from fastrelu.app.report.recipe import recipe_section
 from fastrelu.app.report.reference import data_section, footer, run_section, use_section
 from fastrelu.app.report.regression import value_section
 from fastrelu.app.report.several import several_section
@@ -37,6 +38,7 @@ def report_html(content: ReportContent, *, written: str | None = None) -> str:
         heading(content),
         training_section(content),
         several_section(content),
+        recipe_section(content),
         predictions,
         influence_section(content),
         data_section(content),

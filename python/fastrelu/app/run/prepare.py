@@ -47,7 +47,7 @@ from fastrelu.app.run.parts import learn_task, refuse_absent, split_of
 from fastrelu.app.run.rows import LaterExamples, SplitRows
 from fastrelu.app.run.stream_feeder import StreamFeeder
 from fastrelu.app.settings import Settings
-from fastrelu.app.usual import usual_number
+from fastrelu.app.usual import SINGLE, usual_number
 from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
 
@@ -428,7 +428,7 @@ def choose_loss(settings: Settings, task: str) -> Loss:
 
 
 def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
-    """Return the settings with every choice that was left to the data made.
+    """Return the settings of one network with every choice that was left to the data made.
 
     A function of the user's settings and these two alone: where other settings are tried, as in a
     search, it is called again for each, so that each optimizer has its own defaults.
@@ -440,17 +440,22 @@ def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
     batch = settings.batch_size or (16 if tiny else 32 if n_train < 5000 else 128)
     most = 100 if target.task == "classification" else 60
     epochs = settings.epochs or min(most, max(10, round(1_000_000 / n_train)))
+    patience = settings.early_stopping
+    if patience is None:  # where there are no validation rows it has nothing to watch
+        patience = max(10, epochs // 4)
     usual = partial(usual_number, settings.optimizer)
     lr, momentum, decay = settings.lr, settings.momentum, settings.weight_decay
     if momentum is None and settings.optimizer == "sgd":
         momentum = usual("momentum")
     return replace(
         settings,
+        preset=SINGLE,
         task=target.task,
         loss=settings.loss if settings.loss != "auto" else losses.names(target.task)[0],
         batch_size=min(batch, n_train),
         epochs=epochs,
         schedule_epochs=settings.schedule_epochs or epochs,
+        early_stopping=patience,
         lr=lr if lr is not None else usual("learning_rate"),
         momentum=momentum,
         weight_decay=decay if decay is not None else usual("weight_decay"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,6 +41,15 @@ class Nothing:
     def epoch(self, record: EpochRecord) -> None:
         """Show an epoch."""
 
+    def status(self, text: str) -> None:
+        """Show where several trainings stand, in place of what was shown of it before."""
+
+    def candidate(self, record: dict[str, Any]) -> None:
+        """Note a candidate that has been trained."""
+
+    def history(self, records: Sequence[EpochRecord]) -> None:
+        """Note the epochs of a model whose members have been trained: their means."""
+
     def result(self, metrics: dict[str, Any]) -> None:
         """Show the final metrics."""
 
@@ -73,6 +83,14 @@ class Lines(Nothing):
             return
         self.last = now
         click.echo(f"epoch {number}/{self.epochs}  {describe(record, self.metric)}", err=True)
+
+    def status(self, text: str) -> None:
+        """Show it every ten seconds."""
+        now = time.monotonic()
+        self.shown = getattr(self, "shown", now)
+        if now - self.shown >= 10:
+            self.shown = now
+            click.echo(text, err=True)
 
 
 class Bar(Nothing):
@@ -110,10 +128,20 @@ class Bar(Nothing):
             text=describe(record, self.metric),
         )
 
+    def status(self, text: str) -> None:
+        """Write it over what was there, ten times a second at most."""
+        now = time.monotonic()
+        if now - getattr(self, "shown", 0.0) >= 0.1:
+            self.shown, self.wrote = now, True
+            click.echo(f"\r{text[:99]:<99}", err=True, nl=False)
+
     def pause(self) -> None:
-        """Leave the bar as it is."""
+        """Leave the bar as it is; wipe out a status."""
         if hasattr(self, "bar"):
             self.bar.stop()
+        if getattr(self, "wrote", False):
+            self.wrote = False
+            click.echo("\r" + " " * 99 + "\r", err=True, nl=False)
 
 
 class JsonLines(Nothing):
@@ -145,6 +173,15 @@ class JsonLines(Nothing):
     def epoch(self, record: EpochRecord) -> None:
         """Write an epoch."""
         self._write({"event": "epoch", **record})
+
+    def candidate(self, record: dict[str, Any]) -> None:
+        """Write a candidate."""
+        self._write({"event": "candidate", **record})
+
+    def history(self, records: Sequence[EpochRecord]) -> None:
+        """Write the epochs."""
+        for record in records:
+            self.epoch(record)
 
     def result(self, metrics: dict[str, Any]) -> None:
         """Write the final metrics."""
@@ -217,6 +254,12 @@ class TensorBoard(Nothing):
             if self.writer is not None and name != "epoch" and value is not None:
                 self.writer.add_scalar(name, value, record["epoch"])
 
+    def history(self, records: Sequence[EpochRecord]) -> None:
+        """Write the epochs."""
+        self.begin(len(records), 1, 0, 1, "")
+        for record in records:
+            self.epoch(record)
+
     def close(self) -> None:
         """End."""
         if self.writer is not None:
@@ -243,6 +286,21 @@ class Several(Nothing):
         """Show an epoch."""
         for one in self.each:
             one.epoch(record)
+
+    def status(self, text: str) -> None:
+        """Show where several trainings stand."""
+        for one in self.each:
+            one.status(text)
+
+    def candidate(self, record: dict[str, Any]) -> None:
+        """Note a candidate that has been trained."""
+        for one in self.each:
+            one.candidate(record)
+
+    def history(self, records: Sequence[EpochRecord]) -> None:
+        """Note the epochs of a model."""
+        for one in self.each:
+            one.history(records)
 
     def result(self, metrics: dict[str, Any]) -> None:
         """Show the final metrics."""

@@ -18,6 +18,8 @@ from fastrelu.app.data.readers import read
 from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT
 from fastrelu.app.data.split import PARTS
 from fastrelu.app.data.stream import open_stream
+from fastrelu.app.data.stream.source import Stream
+from fastrelu.app.data.table import Table
 from fastrelu.app.errors import CheckpointError, DivergedError, OutputError, TrainingError
 from fastrelu.app.kinds import size
 from fastrelu.app.metrics import Scores
@@ -33,20 +35,22 @@ from fastrelu.app.run_folder import RunFolder
 from fastrelu.app.settings import (
     Settings,
     as_dict,
-    differences,
-    load_toml,
     merge,
     options,
     shown,
-    to_toml,
+    single_by,
 )  # fmt: skip
+from fastrelu.app.settings_file import differences, load_toml, to_toml
+from fastrelu.app.usual import SINGLE
 
 Say = Callable[[str], None]
 Loaded = tuple[Any, RunState]
 
 
-def load_data(settings: Settings, began: Mapping[str, Any] | None = None) -> Prepared:
-    """Read and prepare what the settings name; as a stream, if it is larger than --memory.
+def load_rows(
+    settings: Settings, began: Mapping[str, Any] | None = None
+) -> tuple[Table | Stream, bool]:
+    """Read what the settings name; open it as a stream, if it is larger than --memory.
 
     Parameters
     ----------
@@ -55,6 +59,13 @@ def load_data(settings: Settings, began: Mapping[str, Any] | None = None) -> Pre
     began : mapping, optional
         The state of the feeder in a checkpoint of the run, which goes on as it began: in memory
         ({}), whether --memory allows it today or not, or streamed, by the split of its version.
+
+    Returns
+    -------
+    data : Table or Stream
+        The rows.
+    former : bool
+        Whether they are a stream's as of fastrelu 0.1; see `prepare`.
 
     Raises
     ------
@@ -67,14 +78,20 @@ def load_data(settings: Settings, began: Mapping[str, Any] | None = None) -> Pre
     if stream is not None:
         # A stream's checkpoint of fastrelu 0.1 does not say how its rows were split.
         former = began is not None and "split" not in began
-        return prepare(stream, settings, former=former)
+        return stream, former
     if began:
         raise CheckpointError(
             "the checkpoint does not fit: its data were larger than --memory "
             f"{settings.memory} and read in blocks, and those of today are not: they have "
             "changed; give the data that it began with, or start a new run"
         )
-    return prepare(read(list(settings.data), choice), settings)
+    return read(list(settings.data), choice), False
+
+
+def load_data(settings: Settings, began: Mapping[str, Any] | None = None) -> Prepared:
+    """Read and prepare what the settings name, for one network; see `load_rows`."""
+    data, former = load_rows(settings, began)
+    return prepare(data, settings, former=former)
 
 
 class Session:
@@ -106,6 +123,7 @@ class Session:
         self.folder = folder
         self.watcher, self.say, self.command = watcher, say, command
         self.interrupt = Interrupt("interrupted: no epoch has begun")
+        self.rows: Table | Stream | None = None  # where they have been read already
 
     def start(self, force: bool = False) -> dict[str, Any]:
         """Run from the beginning and return the metrics."""
@@ -115,6 +133,10 @@ class Session:
     def _start(self, force: bool) -> dict[str, Any]:
         if self.folder is not None:
             self.folder.take(force)
+        return self.begin()
+
+    def begin(self) -> dict[str, Any]:
+        """Run from the beginning, in a folder that has been taken, and return the metrics."""
         prepared = self._prepared()
         if self.folder is not None:
             self.folder.clear()
@@ -173,7 +195,14 @@ class Session:
     def _prepared(self, began: Mapping[str, Any] | None = None) -> Prepared:
         if self.settings.threads is not None:
             set_num_threads(self.settings.threads)
-        prepared = load_data(self.settings, began)
+        if self.rows is None:
+            prepared = load_data(self.settings, began)
+        else:
+            prepared, self.rows = prepare(self.rows, self.settings), None
+        return self._announced(prepared)
+
+    def _announced(self, prepared: Prepared) -> Prepared:
+        """Take over the choices made, and say what the data are."""
         self.settings = prepared.settings
         name, target = prepared.target_name, prepared.target
         classes = f", {len(target.classes)} classes" if target.classes else ""
@@ -186,7 +215,8 @@ class Session:
         for note in prepared.notes:
             self.say(f"note: {note}")
         counts = prepared.counts()
-        self.say("split: " + ", ".join(f"{counts[part]:,} {part}" for part in PARTS) + " rows")
+        parts = [part for part in PARTS if counts[part] or not self.settings.by_recipe]
+        self.say("split: " + ", ".join(f"{counts[part]:,} {part}" for part in parts) + " rows")
         return prepared
 
     def _save_settings(self) -> None:
@@ -388,10 +418,12 @@ def kept_reading(prepared: Prepared) -> dict[str, Any]:
 
 def compare(saved: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise CheckpointError if a checkpoint is of other data or settings, naming what differs."""
-    # A setting that the saved run's version did not have yet is what its default does.
-    after, defaults = now["settings"], as_dict(Settings())
+    # A setting that the saved run's version did not have yet is what its default does; before there
+    # were presets there was one network, and early stopping only where it was asked for.
+    older = {"preset": SINGLE, "early_stopping": 0}
+    after, defaults = older | now["settings"], as_dict(Settings(preset=SINGLE))
     before = {name: defaults[name] for name in after if name in defaults}
-    before |= saved.get("settings", {})
+    before |= older | saved.get("settings", {})
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
             raise CheckpointError(
@@ -431,6 +463,13 @@ def resumed_settings(folder: RunFolder, given: Mapping[str, Any]) -> Settings:
         If one is given that would give another model.
     """
     saved = merge(_saved(folder))
+    single = single_by(given)
+    if saved.by_recipe and single:
+        raise CheckpointError(
+            f"{folder.path}: {single} speaks of one network, and this is a run of --preset "
+            f"{saved.preset}, whose members stop when they are best; leave it out, or start a new "
+            "run"
+        )
     wrong = differences(saved, given)
     if wrong:
         raise CheckpointError(
@@ -447,9 +486,12 @@ def resumed_settings(folder: RunFolder, given: Mapping[str, Any]) -> Settings:
 
 def _saved(folder: RunFolder) -> dict[str, Any]:
     try:
-        return load_toml(folder.path / run_folder.CONFIG)
+        saved = load_toml(folder.path / run_folder.CONFIG)
     except TrainingError as error:
         raise CheckpointError(str(error)) from None
+    if "preset" not in saved:  # from before there were presets, and early stopping by default
+        saved = {"early_stopping": 0, **saved, "preset": SINGLE}
+    return saved
 
 
 __all__ = ["Session", "load_data", "resumed_settings", "shown"]

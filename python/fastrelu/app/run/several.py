@@ -31,6 +31,10 @@ COPIES = 5  # of the parameters in a checkpoint, at most
 
 def session_of(settings: Settings) -> type[Session]:
     """Return the kind of session that the settings ask for."""
+    if settings.by_recipe:
+        from fastrelu.app.run.recipe import RecipeSession
+
+        return RecipeSession
     if settings.search:
         from fastrelu.app.run.search import SearchSession
 

@@ -19,29 +19,20 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from fastrelu import get_num_threads
 from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
-from fastrelu.app.preprocess import PieceInputs, fit_pieces, warnings_of
+from fastrelu.app.preprocess import PieceInputs, warnings_of
 from fastrelu.app.preprocess.inputs import Seen
-from fastrelu.app.tabular.clock import Clock, affordable
+from fastrelu.app.tabular.clock import Clock
 from fastrelu.app.tabular.explained import Explained
-from fastrelu.app.tabular.held import Held, held_out
-from fastrelu.app.tabular.monotone import Bounds, directions_of
-from fastrelu.app.tabular.recipe import MEMBERS, Candidate, candidates, piece_options
+from fastrelu.app.tabular.fit import Observer, Plan, fit_members
+from fastrelu.app.tabular.held import Held
+from fastrelu.app.tabular.monotone import directions_of, rising_of
+from fastrelu.app.tabular.recipe import MEMBERS
 from fastrelu.app.tabular.rows import further_table, training_table
 from fastrelu.app.tabular.sample import drawn
-from fastrelu.app.tabular.train import (
-    Inputs,
-    Problem,
-    Training,
-    Trial,
-    best_of,
-    folds,
-    shrink,
-    shrunk,
-)
+from fastrelu.app.tabular.train import Problem, Trial
 from fastrelu.encoded import EncodedRows
 from fastrelu.ensemble import Ensemble
 from fastrelu.losses import Loss
@@ -50,7 +41,6 @@ from fastrelu.sklearn.threads import thread_limit
 
 Array = NDArray[Any]
 BLOCK_ROWS = 8192
-PILOT_ROWS = 2048
 CONSTRAINTS: dict[str, list[Any]] = {
     "preset": [StrOptions(set(MEMBERS))],
     "n_members": [Interval(Integral, 1, None, closed="left"), None],
@@ -60,6 +50,28 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "verbose": ["verbose"],
     "monotone": [dict, None],
 }
+
+
+class _Teller(Observer):
+    """Prints what a fit does, if it is to.
+
+    Parameters
+    ----------
+    verbose : int
+        As for the estimators.
+    """
+
+    def __init__(self, verbose: int) -> None:
+        self.verbose, self.progress = verbose, verbose > 1
+
+    def tell(self, text: str) -> None:
+        """Print a line."""
+        if self.verbose:
+            print(text, flush=True)
+
+    def end(self, number: int, trial: Trial, loss: float) -> None:
+        """Print a candidate's loss and epochs."""
+        self.tell(f"{trial.candidate}: loss {loss:.5g}, epochs {trial.epochs}")
 
 
 class BaseTabular(Explained, BaseEstimator):
@@ -100,10 +112,6 @@ class BaseTabular(Explained, BaseEstimator):
     def _row_weights(self, y: Any, weight: Array | None) -> Array | None:
         """Return the weights of the rows, with what the estimator itself puts on them."""
         return weight
-
-    def _rising(self, problem: Problem) -> list[int]:
-        """Return the direction of each output where a column of direction 1 rises."""
-        raise NotImplementedError
 
     def _calibrate(self, held: Held, problem: Problem) -> None:
         """Learn from rows left out how far predictions are from targets."""
@@ -147,80 +155,30 @@ class BaseTabular(Explained, BaseEstimator):
         """Try the candidates, keep the best one's members and inputs."""
         random = check_random_state(self.random_state)
         directions = directions_of(self.monotone, self._given_names(table), table)
-        count = self.n_members or MEMBERS[self.preset]
-        tried = candidates(self.preset, len(table), len(table.columns))
-        if clock.limited:
-            rows, count = self._within_time(table, problem, tried[0], clock, count)
-            if rows < len(table):
-                some = np.sort(random.permutation(len(table))[:rows])
-                table, problem = table.take(some), problem.take(some)
-        strata = problem.y if problem.loss.info.domain.labels else None
-        left_out = folds(strata, len(table), count, random)
-        seeds = random.randint(2**31 - 1, size=count).tolist()
-        training = Training(problem, left_out, seeds, clock, int(self.verbose) > 1)
-        trials: list[Trial] = []
-        fitted: dict[int, tuple[PieceInputs, Inputs]] = {}
-        longest = 0.0
-        for candidate in tried:
-            began = clock.spent
-            if trials and clock.left < longest:
-                self._tell("time_limit: no further candidates")
-                break
-            if candidate.pieces not in fitted:
-                fitted[candidate.pieces] = self._encoded(table, candidate)
-            inputs, X = fitted[candidate.pieces]
-            bounds = None
-            if directions:
-                bounds = Bounds(inputs, directions, candidate.hidden, self._rising(problem))
-            trials.append(training.run(X, candidate, bounds))
-            loss = best_of(problem, trials[-1:])[1][0]
-            self._tell(f"{candidate}: loss {loss:.5g}, epochs {trials[-1].epochs}")
-            longest = max(longest, clock.spent - began)
-        best, losses = best_of(problem, trials)
-        self.inputs_, X = fitted[best.candidate.pieces]
-        self.candidate_ = str(best.candidate)
-        self.candidates_ = {str(t.candidate): v for t, v in zip(trials, losses, strict=True)}
-        self.n_epochs_ = best.epochs
-        self._loss, self._bounded = problem.loss, bool(directions)
-        self.shrinkage_ = shrink(problem, best)
-        self.networks_ = [shrunk(net, self.shrinkage_, problem.start) for net in best.networks]
-        self.n_members_ = len(self.networks_)
-        held = held_out(self.networks_, left_out, X, problem)
-        self._calibrate(held, problem)
-        self._sample = drawn(table, problem, held, random)
-        self._importances = None
-
-    def _within_time(
-        self, table: Table, problem: Problem, candidate: Candidate, clock: Clock, count: int
-    ) -> tuple[int, int]:
-        """Return how many rows and members a limit of time leaves, by a measured epoch."""
-        some = table.take(slice(0, PILOT_ROWS))
-        began = clock.spent
-        X = self._encoded(some, candidate)[1]
-        encoding = (clock.spent - began) / len(some)
-        pilot = Training(problem, [], [], clock, False)
-        epoch = pilot.epoch_seconds(X, candidate)
-        n_threads = get_num_threads()
-        rows, left = affordable(clock.left, len(table), count, n_threads, encoding, epoch)
-        if (rows, left) != (len(table), count):
-            self._tell(f"time_limit: {left} of {count} members, {rows} of {len(table)} rows")
-        return rows, left
-
-    def _encoded(self, table: Table, candidate: Candidate) -> tuple[PieceInputs, Inputs]:
+        rising = rising_of(problem) if directions else []
+        plan = Plan(self.preset, self.n_members, directions, rising)
         try:
-            inputs = fit_pieces(table, None, piece_options(candidate, len(table)))
-            X = inputs.encode(table) if inputs.n_inputs else inputs.transform(table)
+            found = fit_members(table, problem, plan, clock, random, _Teller(int(self.verbose)))
         except DataError as error:
             raise ValueError(str(error)) from error
-        self._tell(f"{len(table)} rows, {len(table.columns)} columns, {X.shape[1]} inputs")
-        return inputs, X if X.shape[1] else np.zeros((len(table), 1), np.float32)
+        self.inputs_ = found.inputs
+        self.candidate_ = str(found.best.candidate)
+        pairs = zip(found.trials, found.losses, strict=True)
+        self.candidates_ = {str(trial.candidate): loss for trial, loss in pairs}
+        self.n_epochs_ = found.best.epochs
+        self._loss, self._bounded = problem.loss, bool(directions)
+        self.shrinkage_ = found.shrinkage
+        self.networks_ = found.networks
+        self.n_members_ = len(self.networks_)
+        self._calibrate(found.held, found.problem)
+        self._sample = drawn(found.table, found.problem, found.held, random)
+        self._importances = None
 
     def _given_names(self, table: Table) -> list[str]:
         return list(map(str, getattr(self, "feature_names_in_", table.columns)))
 
     def _tell(self, text: str) -> None:
-        if self.verbose:
-            print(text, flush=True)
+        _Teller(int(self.verbose)).tell(text)
 
     # Predicting
 

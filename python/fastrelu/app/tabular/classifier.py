@@ -197,14 +197,6 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         start = np.log(counts / counts.sum())
         return Problem(CrossEntropy(), labels.astype(np.int64), weight, start)
 
-    def _rising(self, problem: Problem) -> list[int]:
-        if len(self.classes_) != 2:
-            raise ValueError(
-                f"monotone: expected two classes, got {len(self.classes_)}: probabilities of more "
-                "have no order"
-            )
-        return [-1, 1]
-
     def _calibrate(self, held: Held, problem: Problem) -> None:
         self._sets = ClassSets(held.predicted, problem.y[held.rows])
 

@@ -16,8 +16,9 @@ from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess import PieceInputs
 from fastrelu.app.tabular import sample as samples
 from fastrelu.app.tabular.curves import mean_curve
+from fastrelu.app.tabular.named import column_named
 from fastrelu.app.tabular.parted import Parted
-from fastrelu.app.tabular.rows import column_named, further_table
+from fastrelu.app.tabular.rows import further_table
 from fastrelu.app.tabular.sample import Sample
 from fastrelu.network import Network
 from fastrelu.sklearn.threads import thread_limit

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from fastrelu.app.data.table import Table, kind_of
 from fastrelu.app.preprocess import PieceInputs
-from fastrelu.app.tabular.rows import column_named
+from fastrelu.app.tabular.named import column_named
+from fastrelu.history import Callback, EpochRecord, History
 from fastrelu.network import Network
 from fastrelu.population import Population
 
@@ -65,6 +66,24 @@ def directions_of(monotone: Any, names: list[str], table: Table) -> dict[str, in
             )
         found[column] = int(direction)
     return {column: direction for column, direction in found.items() if direction}
+
+
+def rising_of(problem: Problem) -> list[int]:
+    """Return the direction of each output where a column of direction 1 rises.
+
+    Raises
+    ------
+    ValueError
+        If there are more than two classes.
+    """
+    count = len(problem.start)
+    if not problem.loss.info.domain.labels:
+        return [1] * count
+    if count != 2:
+        raise ValueError(
+            f"monotone: expected two classes, got {count}: probabilities of more have no order"
+        )
+    return [-1, 1]
 
 
 class Bounds:
@@ -130,8 +149,9 @@ def fit_within(
     left_out: list[Array],
     candidate: Candidate,
     clock: Clock,
-) -> list[int]:
-    """Train members within bounds, and return the epoch whose weights each has.
+    calls: Sequence[Callback] = (),
+) -> tuple[list[int], list[History]]:
+    """Train members within bounds, and return the epoch whose weights each has, and all epochs.
 
     After each epoch the weights are put back into the bounds, and the member so made is evaluated
     on the rows that it left out: what is chosen is what is kept.
@@ -140,6 +160,7 @@ def fit_within(
     best = [math.inf] * len(members)
     kept: list[Array] = [member.network.parameters.copy() for member in members]
     epochs = [0] * len(members)
+    histories = [History(metric=problem.loss.info.metric) for _ in members]
     for member in members:
         bounds.begin(member.network)
     for epoch in range(1, candidate.epochs + 1):
@@ -150,6 +171,10 @@ def fit_within(
                 continue
             bounds.keep(member.network)
             loss = problem.mean(problem.losses(member.network(X[held]), held), held)
+            record = _record(epoch, member.course.history, loss)
+            histories[k].append(record)
+            for call in calls:
+                call(member, record)
             if loss < best[k]:
                 best[k], epochs[k] = loss, epoch
                 kept[k] = member.network.parameters.copy()
@@ -161,4 +186,16 @@ def fit_within(
     for member, parameters in zip(members, kept, strict=True):
         member.network.parameters[:] = parameters
         bounds.keep(member.network)
-    return epochs
+    return epochs, histories
+
+
+def _record(epoch: int, last: History, val_loss: float) -> EpochRecord:
+    """Return an epoch's record; `last` has that of the fit of this one epoch."""
+    return EpochRecord(
+        epoch=epoch,
+        loss=last.loss[-1],
+        val_loss=val_loss,
+        learning_rate=last.learning_rate[-1],
+        seconds=last.seconds[-1],
+        rows_per_second=last.rows_per_second[-1],
+    )

@@ -15,8 +15,9 @@ from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 from fastrelu.app.tabular.base import CONSTRAINTS, BaseTabular
 from fastrelu.app.tabular.held import Held
 from fastrelu.app.tabular.rows import exposure_of, plain_targets
-from fastrelu.app.tabular.targets import LOSSES, Unit, chosen_loss, scaled, variance_power
+from fastrelu.app.tabular.targets import Unit, chosen_loss, scaled, variance_power
 from fastrelu.app.tabular.train import Problem
+from fastrelu.app.usual import VALUE_LOSSES
 from fastrelu.conformal import SplitIntervals, rank
 from fastrelu.ensemble import Ensemble
 from fastrelu.losses import Loss
@@ -36,9 +37,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         As for `TabularClassifier`.
     loss : str or loss object
         What is minimized: squared_error for the mean; absolute_error for the median, quantile
-        (`fastrelu.losses.Quantile`) for another quantile; poisson for counts, gamma for amounts
-        > 0, tweedie (`fastrelu.losses.Tweedie`) for amounts that are often 0: these have a log
-        link, that is, effects multiply and predictions are > 0.
+        (`fastrelu.losses.Quantile`) for another quantile; expectile (`fastrelu.losses.Expectile`)
+        for an expectile; poisson for counts, gamma for amounts > 0, tweedie
+        (`fastrelu.losses.Tweedie`) for amounts that are often 0: these three have a log link, that
+        is, effects multiply and predictions are > 0.
     monotone : dict, optional
         For names, or places, of columns of numbers: 1 if predictions must not fall where the number
         rises, all else equal, -1 if they must not rise, 0 for no matter. It holds by the signs of
@@ -71,7 +73,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
-        "loss": [StrOptions(set(LOSSES)), Loss],
+        "loss": [StrOptions(set(VALUE_LOSSES)), Loss],
     }
     _unit: Unit
 
@@ -149,9 +151,6 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         problem: Problem
         problem, self._unit = scaled(targets, chosen_loss(self.loss), weight, exposure)
         return problem
-
-    def _rising(self, problem: Problem) -> list[int]:
-        return [1] * len(problem.start)
 
     def _calibrate(self, held: Held, problem: Problem) -> None:
         times = 1.0 if problem.exposure is None else problem.exposure[held.rows, None]

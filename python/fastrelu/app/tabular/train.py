@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from fastrelu.app.tabular.clock import Clock, Turns
 from fastrelu.app.tabular.monotone import Bounds, fit_within
 from fastrelu.app.tabular.recipe import FOLDS, Candidate
 from fastrelu.encoded import EncodedRows
-from fastrelu.losses import Loss, Quantile
+from fastrelu.history import Callback, History
+from fastrelu.losses import Expectile, Loss, Quantile
 from fastrelu.network import Network
 from fastrelu.optimizers import AdamW
 from fastrelu.population import Population
@@ -76,6 +78,8 @@ def _of_residuals(loss: Loss, r: Array) -> Array:
     """Return the loss of each residual, output less target."""
     if loss.name == "squared_error":
         return np.asarray(r**2 / 2)
+    if isinstance(loss, Expectile):
+        return np.asarray(np.where(r > 0, 1.0 - loss.tau, loss.tau) * r**2)
     if isinstance(loss, Quantile):
         return np.asarray(np.where(r > 0, (1.0 - loss.quantile) * r, -loss.quantile * r))
     return np.abs(r)  # absolute_error
@@ -95,6 +99,8 @@ class Trial:
         The mean outputs of those members for them.
     epochs : list of int
         The epoch whose weights each member has.
+    histories : list of History
+        The course of each member.
     """
 
     candidate: Candidate
@@ -102,6 +108,7 @@ class Trial:
     rows: Array
     outputs: NDArray[np.float64]
     epochs: list[int]
+    histories: list[History] = field(default_factory=list)
 
 
 def folds(strata: Array | None, n_rows: int, n_members: int, random: Any) -> list[Array]:
@@ -129,13 +136,38 @@ class Training:
         seeds: list[int],
         clock: Clock,
         progress: bool,
+        checkpoint_seconds: float = 60.0,
     ) -> None:
         self.problem, self.left_out, self.seeds = problem, left_out, seeds
         self.clock, self.progress = clock, progress
+        self.checkpoint_seconds = checkpoint_seconds
         self.n_rows = len(problem.y)
 
-    def run(self, X: Inputs, candidate: Candidate, bounds: Bounds | None = None) -> Trial:
-        """Return the trained members of a candidate, their weights within bounds."""
+    def run(
+        self,
+        X: Inputs,
+        candidate: Candidate,
+        bounds: Bounds | None = None,
+        calls: tuple[Callback, ...] = (),
+        checkpoint: Path | None = None,
+    ) -> Trial:
+        """Return the trained members of a candidate, their weights within bounds.
+
+        Parameters
+        ----------
+        X : EncodedRows or ndarray, (n, d_in)
+            The encoded rows.
+        candidate : Candidate
+            How they are made and trained.
+        bounds : Bounds, optional
+            What their weights are kept between.
+        calls : tuple of callables
+            Called after each epoch of each member, as for `Population.fit`, without bounds.
+        checkpoint : Path, optional
+            Where the members are saved now and then, at the end, and when an exception ends the
+            fit; if they are there already, they go on from there, to the same bits. Not with
+            bounds.
+        """
         problem = self.problem
         configs = []
         for held, seed in zip(self.left_out, self.seeds, strict=True):
@@ -145,12 +177,16 @@ class Training:
             config = self._config(X, candidate, seed)
             watched = {"validation_rows": held} if bounds is None else {}
             configs.append({**config, "rows": rows, **watched})
-        population = self._population(configs)
-        if bounds is None:
-            epochs = self._fit(population, X, candidate)
+        if bounds is None and checkpoint is not None and checkpoint.exists():
+            population = Population.from_checkpoint(checkpoint)
         else:
-            epochs = fit_within(
-                population, bounds, X, problem, self.left_out, candidate, self.clock
+            population = self._population(configs)
+        if bounds is None:
+            epochs = self._fit(population, X, candidate, calls, checkpoint)
+            histories = [member.course.history for member in population.members]
+        else:
+            epochs, histories = fit_within(
+                population, bounds, X, problem, self.left_out, candidate, self.clock, calls
             )
         sums = np.zeros((self.n_rows, len(problem.start)))
         times = np.zeros(self.n_rows, np.int64)
@@ -164,17 +200,32 @@ class Training:
             rows,
             sums[rows] / times[rows, None],
             epochs,
+            histories,
         )
 
-    def _fit(self, population: Population, X: Inputs, candidate: Candidate) -> list[int]:
+    def _fit(
+        self,
+        population: Population,
+        X: Inputs,
+        candidate: Candidate,
+        calls: tuple[Callback, ...],
+        checkpoint: Path | None,
+    ) -> list[int]:
         """Train members until they are no better, and return the epoch of each that was best."""
-        calls: tuple[Any, ...] = ()
         if self.clock.limited:
-            calls = (Turns(self.clock.end, len(population), get_num_threads()),)
-        histories = population.fit(
-            X, self.problem.y, candidate.epochs, sample_weight=self.problem.weight,
-            patience=candidate.patience, callbacks=calls, progress=self.progress,
-        )  # fmt: skip
+            calls += (Turns(self.clock.end, len(population), get_num_threads()),)
+        histories = [member.course.history for member in population.members]
+        if not _ended(population):
+            try:
+                histories = population.fit(
+                    X, self.problem.y, candidate.epochs, sample_weight=self.problem.weight,
+                    patience=candidate.patience, callbacks=calls, progress=self.progress,
+                    checkpoint=checkpoint, checkpoint_seconds=self.checkpoint_seconds,
+                )  # fmt: skip
+            except BaseException:  # a signal, above all: the next fit goes on from here
+                if checkpoint is not None:
+                    population.save_checkpoint(checkpoint)
+                raise
         return [int(np.argmin(h.val_loss)) + 1 if h.val_loss else 0 for h in histories]
 
     def _config(self, X: Inputs, candidate: Candidate, seed: int) -> dict[str, Any]:
@@ -202,6 +253,15 @@ class Training:
         began = time.perf_counter()
         pilot.fit(X, self.problem.y[rows], 1)
         return (time.perf_counter() - began) / len(X)
+
+
+def _ended(population: Population) -> bool:
+    """Whether a population, from a checkpoint, has finished its fit."""
+    return all(
+        member.diverged is not None
+        or (member.epochs_left == 0 and len(member.course.history) and member.course.best is None)
+        for member in population.members
+    )
 
 
 def shrink(problem: Problem, trial: Trial) -> float:

@@ -11,7 +11,8 @@ from typing import Any
 
 from fastrelu.app.errors import ConfigError
 from fastrelu.app.kinds import Rates, Real, Whole
-from fastrelu.app.settings import Settings, options, shown, space_text
+from fastrelu.app.settings import Settings, options, shown
+from fastrelu.app.settings_file import space_text
 from fastrelu.random import Purpose, words
 
 NAMES = (
