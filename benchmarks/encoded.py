@@ -4,9 +4,9 @@
     python -m benchmarks.encoded [--features 30] [--pieces 48] [--batch 128] [--hidden 128 64]
 
 The nets differ in their inputs alone: one for each number (raw), or `pieces` (encoded, array). Each
-time is that of a step inside `Trainer.fit` over 8,192 rows, the least of several epochs; the CPU
-time is that of all threads. Which of them runs is changed from epoch to epoch, so that a busy
-machine slows all of them alike.
+time is that of a step inside `Trainer.fit` over 8,192 rows, the least of several epochs: CPU time
+with one thread, seconds of the clock with two, which say nothing on a busy machine. Which of them
+runs is changed from epoch to epoch, so that all are slowed alike.
 """
 
 from __future__ import annotations
@@ -65,11 +65,12 @@ def main() -> None:
         fastrelu.set_num_threads(threads)
         for name, optimizer in (("SGD", fastrelu.SGD(1e-3)), ("Adam", fastrelu.Adam(1e-4))):
             best = microseconds(trainers(arguments, optimizer), arguments.epochs)
-            raw = best["raw"][0]
+            took = {kind: times[threads == 1] for kind, times in best.items()}
+            ratios = [took[kind] / took["raw"] for kind in ("encoded", "array")]
             rows.append(
                 [name, str(threads)]
-                + [f"{wall:.1f}" for wall, _ in best.values()]
-                + [f"{best[kind][0] / raw:.2f}" for kind in ("encoded", "array")]
+                + [f"{value:.0f}" for value in took.values()]
+                + [f"{value:.2f}" for value in ratios]
             )
     names = ["optimizer", "threads", "raw", "encoded", "array", "encoded / raw", "array / raw"]
     print(markdown(names, rows))

@@ -84,9 +84,8 @@ class BaseTabular(Explained, Raw, BaseEstimator):
     inputs_: PieceInputs
     _choice: ColumnChoice
     _loss: Loss
-    _bounded = (
-        False  # whether weights keep to signs; models pickled before it have `monotone` alone
-    )
+    # Whether weights keep to signs; models that were pickled before it have `monotone` alone.
+    _bounded: bool | None = None
 
     def __init__(
         self,
@@ -189,7 +188,9 @@ class BaseTabular(Explained, Raw, BaseEstimator):
         check_is_fitted(self)
         table = further_table(self, X, self._choice)
         ensemble = Ensemble(self.networks_, self._loss)
-        bounded = self._bounded or getattr(self, "monotone", None)
+        bounded = self._bounded
+        if bounded is None:
+            bounded = any(dict(getattr(self, "monotone", None) or {}).values())
         dense = bounded or not self.inputs_.n_inputs
         found: list[Array] = []
         seen: Counter[tuple[str, str]] = Counter()
