@@ -12,7 +12,7 @@ from pathlib import Path
 import nox
 
 # The quick ones first; .ci/run and .pre-commit-config.yaml have these names, and no list but this.
-GATES = ["lint", "format", "types", "stubs", "gcc", "clang", "sanitize", "instructions"]
+GATES = ["lint", "format", "types", "stubs", "docs", "gcc", "clang", "sanitize", "instructions"]
 nox.options.default_venv_backend = "none"
 nox.options.sessions = GATES
 
@@ -23,8 +23,9 @@ SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-f
 
 def cpp_sources() -> list[str]:
     """Return every C and C++ file of the core, its tests, the bindings and the benchmarks."""
-    folders = (ROOT / "cpp", ROOT / "src", ROOT / "benchmarks" / "native")
-    found = [path for folder in folders for path in folder.rglob("*.[ch]*")]
+    folders = ("cpp", "src", "benchmarks/native", "python/fastrelu/include", "examples/cpp")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    found = [path for path in files if path.suffix in (".c", ".h", ".cpp")]
     return sorted(str(path.relative_to(ROOT)) for path in found)
 
 
@@ -52,6 +53,19 @@ def stubs(session: nox.Session) -> None:
     """Hold the stub of the compiled module beside the module that is installed (stubtest)."""
     allowed = "tests/stubtest_allowlist.txt"
     session.run("python", "-m", "mypy.stubtest", "fastrelu._core", "--allowlist", allowed)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into build/site, fastrelu(1) into build/man; warnings are errors (Sphinx)."""
+    session.run(
+        "python", "-m", "sphinx", "-W", "--keep-going", "-q", "-d", "build/site-cache",
+        "docs", "build/site",
+    )  # fmt: skip
+    session.run(
+        "python", "-m", "sphinx", "-W", "-q", "-b", "man", "-d", "build/site-cache", "docs",
+        "build/man",
+    )  # fmt: skip
 
 
 def build(session: nox.Session, compiler: str, folder: str, *options: str) -> None:

@@ -40,6 +40,8 @@ PARTS: dict[str, tuple[str, str, Any, str]] = {
     ),
     "update": ("Update rules", "Microseconds per step, and over plain SGD. Decayed: state that was "
                "large and has had no gradient for 10,000 steps.", tables.update, ""),
+    "dropout": ("Dropout", "Microseconds per step of 64-128-128-10, 256 rows, one thread, and over "
+                "the step without dropout.", tables.dropout, ""),
     "odd": ("Odd sizes", "Microseconds per step.", tables.odd, ""),
     "width": ("Width", "Microseconds per step of w-w-w, 128 rows.", tables.sweep, "width.png"),
     "batch": ("Rows of a minibatch", "Microseconds per step of 256-256-256-10.", tables.sweep,

@@ -16,6 +16,7 @@ from benchmarks.sections.common import (
     roof_share,
     show,
 )
+from benchmarks.sections.dropout import RATES as DROPOUT_RATES
 from benchmarks.sections.sparse import RULES as SPARSE_RULES
 
 Found = dict[str, Any]
@@ -148,6 +149,17 @@ def update(found: Found, machine: Found) -> str:
         text += f"\n\nState of the rule moved on wide, one row, in GB/s: {', '.join(moved)}; "
         text += f"a copy of memory in the same rounds: {copy}."
     return text
+
+
+def dropout(found: Found, machine: Found) -> str:
+    labels = [f"rate {rate:g}" for rate in DROPOUT_RATES]
+    rows = []
+    for name, results in found.items():
+        plain, *masked = (microseconds(results, label) for label in labels)
+        rows.append([
+            name, *map(show, (plain, *masked)), *(times(ratio(each, plain)) for each in masked),
+        ])  # fmt: skip
+    return table(["hidden layers", *labels, *(f"{label}, over 0" for label in labels[1:])], rows)
 
 
 def odd(found: Found, machine: Found) -> str:

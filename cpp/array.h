@@ -102,9 +102,21 @@ struct CsrSource {
   }
 };
 
+// Rows of a matrix by runs of inputs (docs/arithmetic.md, "Encoded rows"): run k is inputs
+// starts[k] .. starts[k + 1] - 1, and in row r its input at position positions[r * runs + k] is
+// values[r * runs + k]; those before it are 1 where ramps[k], else 0, those behind it are 0.
+// Positions are inside their runs, which are not empty and cover all inputs.
+struct EncodedSource {
+  std::size_t runs = 0;
+  const std::uint32_t* starts = nullptr;  // runs + 1 of them
+  const std::uint8_t* ramps = nullptr;    // 0 or 1 each
+  const std::uint16_t* positions = nullptr;
+  const void* values = nullptr;  // T
+};
+
 // Rows of a matrix as the user holds it: `stride` bytes from row to row (may be negative), the
-// values of a row side by side, either T or bytes; or, with `sparse`, those of a sparse matrix, and
-// `data` and `stride` mean nothing.
+// values of a row side by side, either T or bytes; or, with `sparse`, those of a sparse matrix, or,
+// with `encoded`, encoded rows, and `data` and `stride` mean nothing.
 struct RowSource {
   const void* data = nullptr;
   std::size_t rows = 0;
@@ -112,6 +124,9 @@ struct RowSource {
   std::ptrdiff_t stride = 0;
   bool is_uint8 = false;
   const CsrSource* sparse = nullptr;
+  const EncodedSource* encoded = nullptr;
+
+  bool is_dense() const { return sparse == nullptr && encoded == nullptr; }
 };
 
 // Rows that a minibatch or a pass takes from a matrix, in its order: index[r], or first + r where

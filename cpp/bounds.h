@@ -30,4 +30,19 @@ template <class T>
 PreActivationBounds pre_activation_bounds(const Network<T>& net, const double* lower,
                                           const double* upper, Chains chains);
 
+// Boxes of inputs, (count, inputs) each.
+struct Boxes {
+  const double* lower;
+  const double* upper;
+  std::size_t count;
+};
+
+// Of each box the bounds on the outputs, (count, outputs), with the same bits as above; or with
+// `sums`, (n_sums, outputs) of finite numbers, on each sum of sums[s, o] times output o as an exact
+// sum of the outputs, (count, n_sums). On all threads. What is thrown, as above, leaves `below` and
+// `above` half written; throws Interrupted, too.
+template <class T>
+void bounds_of_boxes(const Network<T>& net, const Boxes& boxes, const std::vector<double>& sums,
+                     Chains chains, double* below, double* above);
+
 }  // namespace fastrelu

@@ -38,6 +38,7 @@ enum class LossKind : std::uint8_t {
   gamma,
   tweedie,
   quantiles,
+  expectile,
 };
 
 // The link of the generalized linear model that the outputs belong to: predictions are its inverse
@@ -112,6 +113,9 @@ constexpr LossInfo kLosses[] = {
      {"power", 1.5, 1.0, 2.0}},
     {LossKind::quantiles, "quantiles",
      Task::quantiles, Link::ordered, kReal, Metric::d2, OverOutputs::mean, 1, false, {}, true},
+    {LossKind::expectile, "expectile",
+     Task::regression, Link::identity, kReal, Metric::r2, OverOutputs::mean, 1, false,
+     {"tau", 0.5, 0.0, 1.0}},
 };
 // clang-format on
 

@@ -2,30 +2,36 @@
 #include "dropout.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "dispatch.h"
 #include "random.h"
 
 namespace fastrelu {
 
-template <class T>
-void drop_units(const Dropout& dropout, std::size_t layer, std::size_t row, std::size_t begin,
-                std::size_t end, std::size_t stride, T* values) {
-  const double rate = dropout.rate(layer);
-  const T scale = static_cast<T>(1.0 / (1.0 - rate));
-  const std::array<std::uint64_t, 2> key{dropout.seed,
-                                         static_cast<std::uint64_t>(Purpose::dropout)};
-  for (std::size_t unit = begin; unit < end; unit += 4) {
-    const auto words = philox_block({unit / 4, dropout.first_row + row, dropout.step, layer}, key);
-    for (std::size_t i = 0; i < std::min<std::size_t>(4, end - unit); ++i, values += stride) {
-      const double u = static_cast<double>(words[i] >> 11) * 0x1p-53;
-      *values = u < rate ? T(0) : *values * scale;
-    }
-  }
+std::uint32_t Dropout::threshold(std::size_t layer) const {
+  if (rates == nullptr || layer >= rates->size()) return 0;
+  // A threshold of 65536 would leave nothing to scale up.
+  return static_cast<std::uint32_t>(std::min(std::floor((*rates)[layer] * 65536.0 + 0.5), 65535.0));
 }
 
-template void drop_units(const Dropout&, std::size_t, std::size_t, std::size_t, std::size_t,
-                         std::size_t, float*);
-template void drop_units(const Dropout&, std::size_t, std::size_t, std::size_t, std::size_t,
-                         std::size_t, double*);
+template <class T>
+void drop_units(const Dropout& dropout, std::size_t layer, const Panels<T>& a, Range units,
+                Range panels) {
+  DropUnits<T> d;
+  d.a = a;
+  d.unit_begin = units.begin;
+  d.unit_end = units.end;
+  d.panel_begin = panels.begin;
+  d.panel_end = panels.end;
+  d.first_row = dropout.first_row;
+  d.key = RandomStream(dropout.seed, Purpose::dropout, layer, dropout.step).next();
+  d.threshold = dropout.threshold(layer);
+  d.scale = static_cast<T>(dropout.scale(layer));
+  kernels<T>().drop_units(d);
+}
+
+template void drop_units(const Dropout&, std::size_t, const Panels<float>&, Range, Range);
+template void drop_units(const Dropout&, std::size_t, const Panels<double>&, Range, Range);
 
 }  // namespace fastrelu

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Dropout of hidden units while training: a unit is dropped (+0) with probability `rate`, else
-// multiplied with 1 / (1 - rate). Whether it is dropped is a pure function of (seed, step, layer,
-// row of the minibatch, unit), docs/arithmetic.md, so the backward pass draws the same mask anew
-// instead of keeping it. Any thread may call it for rows of its own.
+// Dropout of hidden units while training: a unit is dropped (+0) with probability t / 65536, where
+// t, the layer's threshold, is the rate in such parts, else multiplied with 65536 / (65536 - t), so
+// that its expectation stays. Whether it is dropped is a pure function of (seed, step, layer, row
+// of the minibatch, unit), docs/arithmetic.md, so the backward pass draws the same mask anew
+// instead of keeping it. Any thread may call it for rows or units of its own.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +11,8 @@
 #include <vector>
 
 #include "array.h"
+#include "panels.h"
+#include "range.h"
 
 namespace fastrelu {
 
@@ -19,15 +22,16 @@ struct Dropout {
   std::uint64_t seed = 0, step = 0;
   std::size_t first_row = 0;
 
-  double rate(std::size_t layer) const {
-    return rates == nullptr || layer >= rates->size() ? 0.0 : (*rates)[layer];
-  }
+  // 0 to 65535; 0: the layer drops nothing.
+  std::uint32_t threshold(std::size_t layer) const;
+  // The part of its units that a layer keeps, and 1 / that.
+  double kept(std::size_t layer) const { return (65536.0 - threshold(layer)) / 65536.0; }
+  double scale(std::size_t layer) const { return 65536.0 / (65536.0 - threshold(layer)); }
 };
 
-// Masks units [begin, end) of hidden layer `layer` in row `row` (counted from the first row), which
-// lie `stride` apart from `values` on. begin is a multiple of 4.
+// Masks `units` of hidden layer `layer`, in `panels` of rows; units.begin is a multiple of 8.
 template <class T>
-void drop_units(const Dropout& dropout, std::size_t layer, std::size_t row, std::size_t begin,
-                std::size_t end, std::size_t stride, T* values);
+void drop_units(const Dropout& dropout, std::size_t layer, const Panels<T>& a, Range units,
+                Range panels);
 
 }  // namespace fastrelu

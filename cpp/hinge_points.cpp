@@ -15,8 +15,7 @@ HingePoints::HingePoints(std::vector<double> x, std::vector<double> y,
     const DoubleDouble wx = exact_product(weight[i], x_[i]), wy = exact_product(weight[i], y_[i]);
     const DoubleDouble xx = exact_product(x_[i], x_[i]), xy = exact_product(x_[i], y_[i]),
                        yy = exact_product(y_[i], y_[i]);
-    before_[i + 1] = {s.w + weight[i], s.x + wx,      s.y + wy,
-                      s.xx + w * xx,   s.xy + w * xy, s.yy + w * yy};
+    before_[i + 1] = {s.w + w, s.x + wx, s.y + wy, s.xx + w * xx, s.xy + w * xy, s.yy + w * yy};
   }
   constexpr std::size_t kFew = 128;
   if (size() > kFew) return;
@@ -32,8 +31,8 @@ std::size_t HingePoints::up_to(double at) const {
 
 Run HingePoints::sum(std::size_t begin, std::size_t end) const {
   const Sums &a = before_[begin], &b = before_[end];
-  if (end == begin + 1) return {b.w - a.w, x_[begin], y_[begin], 0, 0, 0};
-  const DoubleDouble w{b.w - a.w, 0}, x = b.x - a.x, y = b.y - a.y;
+  const DoubleDouble w = b.w - a.w, x = b.x - a.x, y = b.y - a.y;
+  if (end == begin + 1) return {w.high, x_[begin], y_[begin], 0, 0, 0};
   const DoubleDouble mean_x = x / w, mean_y = y / w;
   const DoubleDouble spread = (b.xx - a.xx) - x * mean_x;
   const DoubleDouble common = (b.xy - a.xy) - x * mean_y;

@@ -19,8 +19,8 @@ struct Run {
 
 class HingePoints {
  public:
-  // x ascending, all different; weights whole numbers; magnitudes of x and y at most 1. The
-  // constructor's time is linear, that of run() constant.
+  // x ascending, all different; weights > 0; magnitudes of x and y at most 1. The constructor's
+  // time is linear, that of run() constant.
   HingePoints(std::vector<double> x, std::vector<double> y, const std::vector<double>& weight);
 
   const std::vector<double>& x() const { return x_; }
@@ -37,8 +37,7 @@ class HingePoints {
   // Sums over all points before one. Twice float64's bits: the differences are as good as sums over
   // the run alone, and a perfect fit is known for one.
   struct Sums {
-    double w = 0;
-    DoubleDouble x, y, xx, xy, yy;
+    DoubleDouble w, x, y, xx, xy, yy;
   };
   Run sum(std::size_t begin, std::size_t end) const;
 

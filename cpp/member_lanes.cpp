@@ -54,8 +54,8 @@ bool fits_lanes(const PopulationMember<T>& member) {
   const TrainerOptions& o = member.trainer->options();
   const std::size_t parameters = network_of(member).parameter_count();
   const std::size_t rows = std::min(member.batch_size(), member.rows());
-  return member.data->x.sparse == nullptr && o.dropout.empty() && o.clip_norm == 0 &&
-         o.n_shards == 1 && parameters <= kMostParameters && parameters * rows <= kMostWork;
+  return member.data->x.is_dense() && o.dropout.empty() && o.clip_norm == 0 && o.n_shards == 1 &&
+         parameters <= kMostParameters && parameters * rows <= kMostWork;
 }
 
 template <class T>

@@ -55,7 +55,7 @@ std::vector<std::size_t> activation_widths(const Network<T>& net) {
 template <class T>
 std::vector<std::size_t> activation_widths(const Network<T>& net, const RowSource& x) {
   std::vector<std::size_t> widths = activation_widths(net);
-  if (x.sparse != nullptr) widths.front() = 0;
+  if (!x.is_dense()) widths.front() = 0;
   return widths;
 }
 
@@ -72,6 +72,11 @@ double multiply_adds(const Network<T>& net, const RowSource& x, std::size_t rows
     const auto fan_out = static_cast<double>(net.layers().front().fan_out);
     const double entries = static_cast<double>(stored_entries(x)) / static_cast<double>(x.rows);
     each += (entries - static_cast<double>(net.inputs())) * fan_out;
+  }
+  if (x.encoded != nullptr) {
+    const auto fan_out = static_cast<double>(net.layers().front().fan_out);
+    each +=
+        (2.0 * static_cast<double>(x.encoded->runs) - static_cast<double>(net.inputs())) * fan_out;
   }
   return each * static_cast<double>(rows);
 }

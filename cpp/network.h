@@ -56,7 +56,7 @@ class Network {
 template <class T>
 std::vector<std::size_t> activation_widths(const Network<T>& net);
 
-// The same for X's rows: sparse ones are not copied to A_0.
+// The same for X's rows: sparse and encoded ones are not copied to A_0.
 template <class T>
 std::vector<std::size_t> activation_widths(const Network<T>& net, const RowSource& x);
 

@@ -78,14 +78,8 @@ struct Part {
   Range units, panels;
 };
 
-template <class T>
-void drop_part(const Dropout& dropout, std::size_t layer, const Panels<T>& a, Part part,
-               std::size_t rows) {
-  for (std::size_t r = part.panels.begin * kPanel<T>;
-       r < std::min(part.panels.end * kPanel<T>, rows); ++r) {
-    drop_units(dropout, layer, r, part.units.begin, part.units.end, kPanel<T>,
-               a.at(part.units.begin, r / kPanel<T>) + r % kPanel<T>);
-  }
+bool drops(const Dropout* dropout, std::size_t layer) {
+  return dropout != nullptr && dropout->threshold(layer) > 0;
 }
 
 // Values from unit `unit` on in panel p, or null where there are none.
@@ -101,7 +95,7 @@ Panels<T> derivative_of(const Activations<T>& a, std::size_t k, const Layer& lay
 // The activations that the dense pass leaves, then dropout, on outputs of layer k.
 template <class T>
 void activate_part(const Layer& layer, std::size_t k, const Activations<T>& a, Part part,
-                   std::size_t rows, const Dropout* dropout) {
+                   const Dropout* dropout) {
   if (is_elementwise(layer.activation)) {
     const Panels<T> derivative = derivative_of(a, k, layer);
     for (std::size_t p = part.panels.begin; p < part.panels.end; ++p) {
@@ -110,23 +104,35 @@ void activate_part(const Layer& layer, std::size_t k, const Activations<T>& a, P
                             (part.units.end - part.units.begin) * kPanel<T>);
     }
   }
-  if (dropout != nullptr && dropout->rate(k) > 0) drop_part(*dropout, k, a[k + 1], part, rows);
+  if (drops(dropout, k)) drop_units(*dropout, k, a[k + 1], part.units, part.panels);
 }
 
-// The gradient to layer k's (dropped) activations becomes that to its pre-activations; relu's
-// gate has been applied already.
+// The gradient to layer k's (dropped) activations, masked as these are. relu's gate has been
+// applied already, and left +0 where a unit was dropped, so that no mask need be drawn.
+template <class T>
+void drop_gradient(const Layer& layer, std::size_t k, const Panels<T>& dz, Part part,
+                   const Dropout& dropout) {
+  if (layer.activation != Activation::relu) {
+    return drop_units(dropout, k, dz, part.units, part.panels);
+  }
+  for (std::size_t p = part.panels.begin; p < part.panels.end; ++p) {
+    kernels<T>().multiply(dz.at(part.units.begin, p), static_cast<T>(dropout.scale(k)),
+                          part.units.size() * kPanel<T>);
+  }
+}
+
+// That gradient becomes the one to the pre-activations.
 template <class T>
 void activation_backward_part(const Layer& layer, std::size_t k, const Activations<T>& a,
-                              const Panels<T>& dz, Part part, std::size_t rows,
-                              const Dropout* dropout) {
-  const double rate = dropout != nullptr ? dropout->rate(k) : 0.0;
-  if (rate > 0) drop_part(*dropout, k, dz, part, rows);
+                              const Panels<T>& dz, Part part, const Dropout* dropout) {
+  if (drops(dropout, k)) drop_gradient(layer, k, dz, part, *dropout);
   if (!is_elementwise(layer.activation)) return;
+  const T unscale = static_cast<T>(dropout != nullptr ? dropout->kept(k) : 1.0);
   const Panels<T> derivative = derivative_of(a, k, layer);
   for (std::size_t p = part.panels.begin; p < part.panels.end; ++p) {
     kernels<T>().activation_backward(layer.activation, a[k + 1].at(part.units.begin, p),
-                                     values_at(derivative, part.units.begin, p),
-                                     static_cast<T>(1.0 - rate), dz.at(part.units.begin, p),
+                                     values_at(derivative, part.units.begin, p), unscale,
+                                     dz.at(part.units.begin, p),
                                      (part.units.end - part.units.begin) * kPanel<T>);
   }
 }
@@ -185,24 +191,22 @@ OutputGradients<T>::OutputGradients(const Network<T>& net, std::size_t rows) {
 template <class T>
 std::size_t load_inputs(const Network<T>& net, const RowSource& x, RowPicker pick,
                         const Panels<T>& a_0, const Panels<T>& a_1, const Panels<T>& derivative_1,
-                        Range rows) {
-  if (x.sparse == nullptr) {
+                        Range rows, T* scratch) {
+  if (x.is_dense()) {
     kernels<T>().load_rows(x, pick, net.scale(), a_0, rows.begin, rows.end);
     return 0;
   }
   const Layer& layer = net.layers().front();
-  SparseForward<T> f;
-  f.x = x.sparse;
-  f.rows = pick;
-  f.scale = net.scale();
-  f.w = net.parameters() + layer.weight_offset;
-  f.b = net.has_bias() ? net.parameters() + layer.bias_offset : nullptr;
-  f.fan_out = layer.fan_out;
-  f.z = a_1;
-  f.relu = layer.activation == Activation::relu;
-  f.row_begin = rows.begin;
-  f.row_end = rows.end;
-  kernels<T>().sparse_forward(f);
+  const T* const w = net.parameters() + layer.weight_offset;
+  const T* const b = net.has_bias() ? net.parameters() + layer.bias_offset : nullptr;
+  const bool relu = layer.activation == Activation::relu;
+  if (x.sparse != nullptr) {
+    kernels<T>().sparse_forward(
+        {x.sparse, pick, net.scale(), w, b, layer.fan_out, a_1, relu, rows.begin, rows.end});
+  } else {
+    kernels<T>().encoded_forward(
+        {x.encoded, pick, w, b, layer.fan_out, a_1, relu, rows.begin, rows.end, scratch});
+  }
   if (is_elementwise(layer.activation)) {
     for (std::size_t p = rows.begin / kPanel<T>; p * kPanel<T> < rows.end; ++p) {
       kernels<T>().activate(layer.activation, a_1.panel(p), values_at(derivative_1, 0, p),
@@ -262,9 +266,9 @@ void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t ro
   const std::size_t panels = panel_count<T>(rows);
   Relay relay(worker.team);
   // Of a layer done already, the units to be dropped alone are left.
-  if (first > 0 && dropout != nullptr && dropout->rate(0) > 0) {
+  if (first > 0 && drops(dropout, 0)) {
     const Range units{0, net.layers().front().fan_out};
-    drop_part(*dropout, 0, a[1], {units, own_panels(panels, n, t)}, rows);
+    drop_units(*dropout, 0, a[1], units, own_panels(panels, n, t));
   }
   for (std::size_t k = first; k < net.layers().size(); ++k) {
     const Layer& layer = net.layers()[k];
@@ -285,7 +289,7 @@ void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t ro
       f.panel_begin = piece.begin;
       f.panel_end = piece.end;
       kernels<T>().dense_forward(f);
-      activate_part(layer, k, a, {outputs, piece}, rows, dropout);
+      activate_part(layer, k, a, {outputs, piece}, dropout);
     });
   }
   relay.end();
@@ -330,7 +334,7 @@ void backward_data_pass(const Network<T>& net, const Activations<T>& a,
       kernels<T>().dense_backward_data(f);
       if (k == 0) return;
       const Panels<T>& before = dz.of(k - 1);
-      activation_backward_part(layers[k - 1], k - 1, a, before, {inputs, piece}, rows, dropout);
+      activation_backward_part(layers[k - 1], k - 1, a, before, {inputs, piece}, dropout);
       transpose_part(before, dz.by_rows[k - 1], inputs, piece, rows);
     });
   }
@@ -370,22 +374,23 @@ void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
   }
 }
 
-#define FASTRELU_INSTANTIATE(T)                                                                  \
-  template struct Activations<T>;                                                                \
-  template struct OutputGradients<T>;                                                            \
-  template std::size_t scratch_size(const Network<T>&);                                          \
-  template std::size_t load_inputs(const Network<T>&, const RowSource&, RowPicker,               \
-                                   const Panels<T>&, const Panels<T>&, const Panels<T>&, Range); \
-  template DenseForward<T> dense_forward_of(const Network<T>&, std::size_t, const Panels<T>&,    \
-                                            const Panels<T>&, T*, RowsAhead*);                   \
-  template FewRowsForward<T> few_rows_forward_of(const Network<T>&, const RowSource&, T*);       \
-  template void forward_pass(const Network<T>&, const Activations<T>&, std::size_t,              \
-                             const Worker<T>&, RowsAhead*, std::size_t, const Dropout*);         \
-  template void backward_data_pass(const Network<T>&, const Activations<T>&,                     \
-                                   const OutputGradients<T>&, const Panels<T>&, std::size_t,     \
-                                   const Worker<T>&, const Dropout*);                            \
-  template void backward_weights_pass(                                                           \
-      const Network<T>&, const Activations<T>&, const OutputGradients<T>&, std::size_t,          \
+#define FASTRELU_INSTANTIATE(T)                                                                 \
+  template struct Activations<T>;                                                               \
+  template struct OutputGradients<T>;                                                           \
+  template std::size_t scratch_size(const Network<T>&);                                         \
+  template std::size_t load_inputs(const Network<T>&, const RowSource&, RowPicker,              \
+                                   const Panels<T>&, const Panels<T>&, const Panels<T>&, Range, \
+                                   T*);                                                         \
+  template DenseForward<T> dense_forward_of(const Network<T>&, std::size_t, const Panels<T>&,   \
+                                            const Panels<T>&, T*, RowsAhead*);                  \
+  template FewRowsForward<T> few_rows_forward_of(const Network<T>&, const RowSource&, T*);      \
+  template void forward_pass(const Network<T>&, const Activations<T>&, std::size_t,             \
+                             const Worker<T>&, RowsAhead*, std::size_t, const Dropout*);        \
+  template void backward_data_pass(const Network<T>&, const Activations<T>&,                    \
+                                   const OutputGradients<T>&, const Panels<T>&, std::size_t,    \
+                                   const Worker<T>&, const Dropout*);                           \
+  template void backward_weights_pass(                                                          \
+      const Network<T>&, const Activations<T>&, const OutputGradients<T>&, std::size_t,         \
       const WeightGradients<T>&, const Worker<T>&, RowsAhead*, std::size_t);
 
 FASTRELU_INSTANTIATE(float)

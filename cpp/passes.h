@@ -48,7 +48,7 @@ std::size_t scratch_size(const Network<T>& net);
 template <class T>
 struct Activations {
   Activations() = default;
-  // `rows` rows; of sparse ones A_0 is empty.
+  // `rows` rows; of sparse and encoded ones A_0 is empty.
   Activations(const Network<T>& net, const RowSource& x, std::size_t rows);
   const Panels<T>& operator[](std::size_t k) const { return values[k]; }
   // Beside A_k; without data where no activation of the network keeps its derivative.
@@ -77,13 +77,14 @@ Range own_rows(std::size_t rows, unsigned n, unsigned t) {
   return {std::min(panels.begin * kPanel<T>, rows), std::min(panels.end * kPanel<T>, rows)};
 }
 
-// A_0, or of sparse rows A_1 (and beside it derivative_1, unless that has no data), for rows
-// [rows.begin, rows.end) of a minibatch picked from x; returns how many layers that was. rows.begin
-// is a multiple of a panel's width.
+// A_0, or of sparse and of encoded rows A_1 (and beside it derivative_1, unless that has no data),
+// for rows [rows.begin, rows.end) of a minibatch picked from x; returns how many layers that was.
+// rows.begin is a multiple of a panel's width. `scratch`: for encoded rows alone (encoded.h), this
+// thread's own.
 template <class T>
 std::size_t load_inputs(const Network<T>& net, const RowSource& x, RowPicker pick,
                         const Panels<T>& a_0, const Panels<T>& a_1, const Panels<T>& derivative_1,
-                        Range rows);
+                        Range rows, T* scratch);
 
 // A_1 .. A_L from A_0, or from A_first on (with `dropout` those of training), of the first `rows`
 // rows; on entry and on return each thread may read and write its own panels. `ahead` (or null):
@@ -112,7 +113,8 @@ struct WeightGradients {
 };
 
 // This thread's part of every dW, db, after all threads' backward_data_pass (the caller waits).
-// Without the layers before the `first`: of sparse rows' a SparseGradient takes care.
+// Without the layers before the `first`: of sparse rows' a SparseGradient takes care, of encoded
+// rows' an EncodedLayer.
 template <class T>
 void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
                            const OutputGradients<T>& dz, std::size_t rows,

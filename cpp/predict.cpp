@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "dispatch.h"
+#include "encoded.h"
 #include "fp_environment.h"
 #include "passes.h"
 #include "poll.h"
@@ -53,8 +54,8 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
   const unsigned n = std::min(wanted, static_cast<unsigned>(std::max<std::size_t>(blocks, 1)));
   const std::vector<std::size_t> widths = activation_widths(net, x);
   const std::size_t widest = *std::max_element(widths.begin(), widths.end());
-  const std::size_t width = widest * block;
-  const std::size_t own = scratch_size(net);
+  const std::size_t width = widest * block, of_layers = round_up(scratch_size(net), 16);
+  const std::size_t own = of_layers + encoded_scratch_size<T>(x);
   std::atomic<std::size_t> next{0};
   PassWatch watch;
   const double block_work = multiply_adds(net, x, block);
@@ -84,9 +85,10 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
       RowsAhead ahead = block_ahead(x, std::min((b + n) * block, x.rows),
                                     std::min((b + n + 1) * block, x.rows), sizeof(T));
       ahead.lines_each = lines_each;
-      RowsAhead* const next_rows = blocks > n && x.sparse == nullptr ? &ahead : nullptr;
-      for (std::size_t l = load_inputs(net, x, pick, in, in, Panels<T>{}, {0, rows});
-           l < net.layers().size(); ++l) {
+      RowsAhead* const next_rows = blocks > n && x.is_dense() ? &ahead : nullptr;
+      std::size_t l =
+          load_inputs(net, x, pick, in, in, Panels<T>{}, {0, rows}, scratch + of_layers);
+      for (; l < net.layers().size(); ++l) {
         const Layer& layer = net.layers()[l];
         const DenseForward<T> d = dense_forward_of(net, l, in, out, scratch, next_rows);
         k.dense_forward(d);
@@ -111,7 +113,7 @@ void predict(const Network<T>& net, const RowSource& x, T* out, std::ptrdiff_t s
              const LossKind* link) {
   const KernelTable<T>& k = kernels<T>();
   if (x.rows == 0) return;
-  if (x.rows <= kFewRows && x.sparse == nullptr) {
+  if (x.rows <= kFewRows && x.is_dense()) {
     FewRowsForward<T> f = few_rows_forward_of(
         net, x, thread_scratch<T>(few_rows_workspace<T>(net.layers().data(), net.layers().size())));
     f.out = out;
@@ -175,7 +177,7 @@ Activations<T> forward_cached(const Network<T>& net, const RowSource& x) {
     do {
       block.begin = block.end;
       block.end = std::min(block.begin + kBlockRows, rows.end);
-      first = load_inputs(net, x, {nullptr, 0}, a[0], a[1], a.derivative(1), block);
+      first = load_inputs<T>(net, x, {nullptr, 0}, a[0], a[1], a.derivative(1), block, nullptr);
     } while (!watch.stop(t, block_work) && block.end < rows.end);
     const Worker<T> worker{team, t, scratch.data() + own * t, &watch};
     forward_pass(net, a, x.rows, worker, nullptr, first, nullptr);

@@ -26,7 +26,7 @@ template <class T>
 void row_losses(const Network<T>& net, const RowSource& x, const Targets<T>& targets,
                 const LossSpec<T>& loss, T* out, T* outputs);
 
-// A_0 .. A_L of all rows.
+// A_0 .. A_L of all rows, which are not encoded ones; nor are those of `backward`.
 template <class T>
 Activations<T> forward_cached(const Network<T>& net, const RowSource& x);
 // The outputs among them, (rows, outputs) row-major.

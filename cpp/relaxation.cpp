@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "dispatch.h"
+
 // The chains of the kernels once more, in plain code.
 #define FASTRELU_ISA plain
 #include "kernels/exact_fma.h"
@@ -217,7 +219,6 @@ template <class T, std::size_t kLanes>
 void BackSubstitution<T, kLanes>::through_weights(std::size_t k) {
   const Layer& layer = net_.layers()[k];
   const LayerBounds& known = layers_[k];
-  const T* weights = net_.parameters() + layer.weight_offset;
   const T* bias = net_.parameters() + layer.bias_offset;
   const double g = roundings(2 * layer.fan_out + 2);
   present_.clear();
@@ -235,17 +236,34 @@ void BackSubstitution<T, kLanes>::through_weights(std::size_t k) {
     }
   }
   for (double& slack : slack_) slack += known.underflow;
-  before_.assign(layer.fan_in * kLanes, 0.0);
-  for (std::size_t i = 0; i < layer.fan_in; ++i) {
-    double* out = before_.data() + i * kLanes;
-    const T* row = weights + i * layer.fan_out;
-    for (const std::size_t o : present_) {
-      const double w = static_cast<double>(row[o]);
-      const double* c = coefficients_.data() + o * kLanes;
-      for (std::size_t l = 0; l < kLanes; ++l) out[l] += w * c[l];
+  coefficients_before(layer);
+  std::swap(coefficients_, before_);
+}
+
+// before_ from coefficients_, whose outputs that are not all 0 are in present_: chains over those
+// from +0, products and sums rounded each.
+template <class T, std::size_t kLanes>
+void BackSubstitution<T, kLanes>::coefficients_before(const Layer& layer) {
+  before_.resize(layer.fan_in * kLanes);
+  const T* weights = net_.parameters() + layer.weight_offset;
+  if constexpr (kLanes == kCarriedLanes) {
+    kernels<T>().carry_back({weights, layer.fan_in, layer.fan_out, present_.data(), present_.size(),
+                             coefficients_.data(), before_.data()});
+  } else {
+    static_assert(kLanes == 1);
+    constexpr std::size_t kAtOnce = 8;  // chains that do not wait for each other
+    for (std::size_t i = 0; i < layer.fan_in; i += kAtOnce) {
+      const std::size_t rows = std::min(kAtOnce, layer.fan_in - i);
+      double sum[kAtOnce] = {};
+      for (const std::size_t o : present_) {
+        const T* w = weights + i * layer.fan_out + o;
+        for (std::size_t r = 0; r < rows; ++r) {
+          sum[r] += static_cast<double>(w[r * layer.fan_out]) * coefficients_[o];
+        }
+      }
+      std::copy_n(sum, rows, before_.data() + i);
     }
   }
-  std::swap(coefficients_, before_);
 }
 
 // From coefficients of activations to those of pre-activations, by the line on the safe side.

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "bounds.h"
+#include "kernels/kernels.h"
 #include "network.h"
 #include "poll.h"
 
@@ -108,6 +109,7 @@ class BackSubstitution {
   void begin();
   void carry_back(std::size_t k, std::size_t lanes, double* out);
   void through_weights(std::size_t k);
+  void coefficients_before(const Layer& layer);
   void through_activations(const LayerBounds& layer);
   void at_inputs();
 
@@ -124,7 +126,7 @@ class BackSubstitution {
 };
 
 // The bounds of a layer's units are carried back so many at once.
-constexpr std::size_t kUnitLanes = 16;
+constexpr std::size_t kUnitLanes = kCarriedLanes;
 
 // The nearest number of T that is not below, or not above x: a bound on numbers of T.
 template <class T>

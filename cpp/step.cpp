@@ -73,19 +73,21 @@ void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
   run_ = StepRun();  // should memory run out here
   data_ = data;
   sparse_ = data.x.sparse != nullptr;
+  encoded_ = data.x.encoded != nullptr;
   updates_ = run.updates;
   fused_ = updates_ && !reducer_.is_needed();
   work_ = 3.0 * multiply_adds(net_, data.x, rows);
   block_work_ = 3.0 * multiply_adds(net_, data.x, block);
   // Asked for once: the number of threads may be set meanwhile.
   threads_ = rows <= kFewRows ? 1 : threads_for(work_);
-  if (block > kFewRows || sparse_ || !options_.dropout.empty()) reserve_blocks(block);
+  if (block > kFewRows || !data.x.is_dense() || !options_.dropout.empty()) reserve_blocks(block);
   row_losses_.reserve(block);
   factors_.reserve(rows);
   scratch_.reserve(scratch_each_ * threads_);
   reducer_.reserve(!fused_ || rows > kBlockRows, run.penalised,
                    sparse_ ? &sparse_gradient_ : nullptr, !updates_);
   if (sparse_) sparse_gradient_.reserve(data.x, block, run.repeats, threads_);
+  if (encoded_) encoded_layer_.reserve(net_, data.x, block, threads_, rows > kBlockRows);
   prepare_prefetch(run.steps > kManySteps);
   prepare_few_rows(run);
   run_ = run;
@@ -100,24 +102,26 @@ void Step<T>::release_memory() {
   factors_ = RowFactors<T>();
   row_losses_ = AlignedBuffer<T>();
   scratch_ = AlignedBuffer<T>();
+  encoded_layer_.release_memory();
 }
 
 // Whether the run before was of the same kind and over a few rows in one kernel call: steps of a
 // caller's own loop, which are over sooner than a run is prepared.
 template <class T>
 bool Step<T>::is_prepared(const DataSet<T>& data, const StepRun& run) const {
-  return run == run_ && run.most_rows <= kFewRows && data.x.sparse == nullptr && !sparse_ &&
+  return run == run_ && run.most_rows <= kFewRows && data.x.is_dense() && !sparse_ && !encoded_ &&
          options_.dropout.empty() && few_.call.transposed == nullptr;
 }
 
 template <class T>
 void Step<T>::reserve_blocks(std::size_t rows) {
-  if (rows <= many_.capacity && (sparse_ || many_.inputs)) return;
+  const bool dense = data_.x.is_dense();
+  if (rows <= many_.capacity && (!dense || many_.inputs)) return;
   many_.capacity = 0;  // should memory run out here
   many_.activations = Activations<T>(net_, data_.x, rows);
   many_.gradients = OutputGradients<T>(net_, rows);
   many_.capacity = rows;
-  many_.inputs = !sparse_;
+  many_.inputs = dense;
 }
 
 // The lines of a minibatch's rows, spread over the tiles of a step. Small data sets stay in the
@@ -125,7 +129,7 @@ void Step<T>::reserve_blocks(std::size_t rows) {
 template <class T>
 void Step<T>::prepare_prefetch(bool many) {
   many_.lines_ahead = 0;
-  if (!many || sparse_ || many_.capacity == 0) return;
+  if (!many || !data_.x.is_dense() || many_.capacity == 0) return;
   const RowSource& x = data_.x;
   const std::size_t row_bytes = x.cols * (x.is_uint8 ? 1 : sizeof(T));
   if (x.rows * row_bytes <= kCachedBytes) return;
@@ -139,7 +143,7 @@ void Step<T>::prepare_few_rows(const StepRun& run) {
   FewRowsStep<T>& f = few_.call;
   f.transposed = nullptr;
   f.scalar = false;
-  if (sparse_) return;
+  if (!data_.x.is_dense()) return;
   const std::vector<Layer>& layers = net_.layers();
   if (few_.workspace.data() == nullptr) {
     const std::size_t size = few_rows_workspace<T>(layers.data(), layers.size());
@@ -231,10 +235,10 @@ double Step<T>::shard_gradient(const ReadyStep<T>& step, Range shard, WeightGrad
     out.accumulate = begin != shard.begin;
     out.update = block.end == shard.end ? update : nullptr;
     const bool dropped = updates_ && !options_.dropout.empty();
-    if (block.size() <= kFewRows && team.size() == 1 && !sparse_ && !dropped) {
+    if (block.size() <= kFewRows && team.size() == 1 && data_.x.is_dense() && !dropped) {
       few_rows_gradient(rows, block, out);
     } else {
-      many_rows_gradient(step, block, out, team, t);
+      many_rows_gradient(step, block, block.end == shard.end, out, team, t);
     }
     if (t == 0) sum = add_losses(rows, block, sum);
     // Asked before the threads meet, and seen by all of them before they meet again.
@@ -262,7 +266,7 @@ void Step<T>::few_rows_gradient(const RowPicker& rows, Range block, const Weight
 }
 
 template <class T>
-void Step<T>::many_rows_gradient(const ReadyStep<T>& step, Range block,
+void Step<T>::many_rows_gradient(const ReadyStep<T>& step, Range block, bool last_block,
                                  const WeightGradients<T>& out, Team& team, unsigned t) {
   const Network<T>& net = net_;
   const Activations<T>& a = many_.activations;
@@ -274,7 +278,8 @@ void Step<T>::many_rows_gradient(const ReadyStep<T>& step, Range block,
   const RowPicker pick = step.minibatch.rows.from(block.begin);
   const Range mine = own_rows<T>(rows, team.size(), t);
   RowsAhead ahead = rows_ahead(step.minibatch, team.size(), t);
-  const std::size_t loaded = load_inputs(net, data_.x, pick, a[0], a[1], a.derivative(1), mine);
+  const std::size_t loaded =
+      load_inputs(net, data_.x, pick, a[0], a[1], a.derivative(1), mine, encoded_layer_.scratch(t));
   forward_pass(net, a, rows, worker, &ahead, loaded, dropout);
   LossArgs<T> loss{};
   set_loss(loss, pick, block.begin);
@@ -288,6 +293,10 @@ void Step<T>::many_rows_gradient(const ReadyStep<T>& step, Range block,
   team.wait();
   if (sparse_) {
     sparse_gradient_.backward_weights(net, {data_.x.sparse, pick, rows}, out, dz.by_rows[0], t);
+  }
+  if (encoded_) {
+    encoded_layer_.backward_weights(net, {data_.x.encoded, pick, rows}, out, last_block,
+                                    dz.by_rows[0], team.size(), t);
   }
   backward_weights_pass(net, a, dz, rows, out, worker, &ahead, loaded);
 }

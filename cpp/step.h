@@ -8,7 +8,8 @@
 //                             every thread updates a share of the parameters
 //
 // Minibatches of a few rows take one kernel call a step, on one thread. With sparse rows a
-// SparseGradient has the first layer's weights (sparse.h).
+// SparseGradient has the first layer's weights (sparse.h), with encoded rows an EncodedLayer
+// (encoded.h).
 //
 // A Step knows nothing of epochs, orders or clocks: it is told the rows of a minibatch. It owns the
 // memory of a step, taken by begin_run (std::bad_alloc); nothing is allocated after that. Network
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include "array.h"
+#include "encoded.h"
 #include "kernels/kernels.h"
 #include "loss.h"
 #include "minibatch.h"
@@ -141,8 +143,8 @@ class Step {
   double shard_gradient(const ReadyStep<T>& step, Range shard, WeightGradients<T>& out, Team& team,
                         unsigned t);
   void few_rows_gradient(const RowPicker& rows, Range block, const WeightGradients<T>& out);
-  void many_rows_gradient(const ReadyStep<T>& step, Range block, const WeightGradients<T>& out,
-                          Team& team, unsigned t);
+  void many_rows_gradient(const ReadyStep<T>& step, Range block, bool last_block,
+                          const WeightGradients<T>& out, Team& team, unsigned t);
   double add_losses(const RowPicker& rows, Range block, double sum) const;
   void update(const WeightGradients<T>& out, Team& team, unsigned t);
 
@@ -156,7 +158,7 @@ class Step {
 
   DataSet<T> data_;  // of the run, and what else holds for all its steps:
   StepRun run_;      // without rows until all is prepared for it
-  bool sparse_ = false, updates_ = true;
+  bool sparse_ = false, encoded_ = false, updates_ = true;
   bool fused_ = true;  // the update follows each block of the gradient at once
   unsigned threads_ = 1;
   double work_ = 0, block_work_ = 0;
@@ -167,6 +169,7 @@ class Step {
   FewRows few_;
   ManyRows many_;
   SparseGradient<T> sparse_gradient_;
+  EncodedLayer<T> encoded_layer_;
   std::uint64_t steps_begun_ = 0;
   const std::size_t scratch_each_;  // of scratch_, for every thread
   AlignedBuffer<T> scratch_;

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A small network learns a curve: where its hinges are, from the first step to the last.
+"""
+A fit, and where its hinges go
+==============================
+
+A small network learns a curve: where its hinges are, from the first step to the last.
 
     python examples/a_fit_with_its_hinges_moving.py [--quick] [--out FILE]
 
@@ -34,7 +38,7 @@ def network_as_function(net: fastrelu.Network) -> PiecewiseLinear:
 
 def main() -> None:
     """Train, keep snapshots, draw them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a hundredth of the steps")
     parser.add_argument("--out", default="a_fit_with_its_hinges_moving.png")
     args = parser.parse_args()

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How a minibatch's size tames the noise of its gradient, and what that does for SGD.
+"""
+The noise of a minibatch's gradient
+===================================
+
+How a minibatch's size tames the noise of its gradient, and what that does for SGD.
 
 Left: the variance of the gradient, measured and as the theory has it. Right: SGD with minibatches
 of several sizes, with the same steps. Needs the extras `plot` and `train`.
@@ -16,7 +20,7 @@ from fastrelu import convergence
 
 def main() -> None:
     """Draw gradients, run SGD, draw the pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer draws, fewer and shorter runs")
     parser.add_argument("--out", metavar="FILE", default="minibatch_size_and_gradient_noise.png")
     arguments = parser.parse_args()

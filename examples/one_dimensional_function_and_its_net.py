@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The lecture's function of one variable, built by hand and as a network, and its misprint.
+"""
+A function of one variable and its network
+==========================================
+
+The lecture's function of one variable, built by hand and as a network, and its misprint.
 
     python examples/one_dimensional_function_and_its_net.py [--quick] [--out FILE]
 
@@ -35,7 +39,7 @@ def left(knot: float) -> PiecewiseLinear:
 
 def main() -> None:
     """Build the function in every way, compare, draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="check fewer points")
     parser.add_argument("--out", default="one_dimensional_function_and_its_net.png")
     args = parser.parse_args()

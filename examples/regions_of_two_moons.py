@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The linear regions of a classifier of two moons, and its decision boundary.
+"""
+The linear regions of a classifier
+==================================
+
+The linear regions of a classifier of two moons, and its decision boundary.
 
 Trains a 2-32-32-1 network on two half circles with noise, then draws the regions on each of which
 it is affine: once with the output's values, once with the length of its gradient. Both are exact:
@@ -30,7 +34,7 @@ def two_moons(n: int, noise: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def main() -> None:
     """Train, count, draw."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smaller network, fewer epochs")
     parser.add_argument("--out", metavar="FILE", default="regions_of_two_moons.png")
     arguments = parser.parse_args()

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""SGD's distance from the minimum beside the bound of its convergence proof, on two problems.
+"""
+SGD beside the bound of its proof
+=================================
+
+SGD's distance from the minimum beside the bound of its convergence proof, on two problems.
 
 200 runs of 10,000 steps each, from the same start; only the rows drawn differ. Needs the extras
 `plot` and `train`.
@@ -16,7 +20,7 @@ from fastrelu import convergence
 
 def main() -> None:
     """Run SGD, report, draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
     parser.add_argument("--out", metavar="FILE", default="sgd_against_its_bound.png")
     arguments = parser.parse_args()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Sweep exp, log, log1p and tanh and print the largest error in ulp; exit 1 if one exceeds 2.
+"""Sweep exp, log, log1p and tanh and print the largest error in ulp; exit 1 if one is too large.
 
-float32 is held against float64 functions, those against mpmath. Usage:
+float32 is held against float64 functions, those against mpmath. That float32 is rounded correctly
+to the last case is what check_rounding.py checks. Usage:
 ``python scripts/check_elementary.py [--fraction 0.01]``.
 """
 
@@ -14,6 +15,8 @@ import numpy as np
 from fastrelu import _core
 
 NAMES = ("exp", "log", "log1p", "tanh")
+# A little above a half: what float32 is held against has errors of its own.
+MOST_ULP = {np.dtype("float32"): 0.500001, np.dtype("float64"): 2.0}
 POINTS = {np.dtype("float32"): 10_000_000, np.dtype("float64"): 1_000_000}
 
 
@@ -91,13 +94,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fraction", type=float, default=1.0, help="part of the full sweep")
     fraction = parser.parse_args().fraction
-    worst = 0.0
+    failed = False
     for dtype in POINTS:
         for name in NAMES:
             ulp = worst_ulp(name, dtype, fraction)
-            worst = max(worst, ulp)
+            failed |= ulp > MOST_ULP[dtype]
             print(f"{name:6} {dtype}  {ulp:.3f} ulp", flush=True)
-    sys.exit(0 if worst <= 2.0 else 1)
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

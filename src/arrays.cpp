@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "dispatch.h"
+#include "encoded.h"
 #include "quiet_numpy.h"
 #include "sparse.h"
 
@@ -284,6 +285,15 @@ Rows as_rows(const py::handle& object, const char* name, std::size_t cols, bool 
 }
 
 template <class T>
+Rows as_rows_of_any_kind(const py::handle& object, const char* name, std::size_t cols,
+                         bool allow_row, bool check_finite) {
+  if (!py::isinstance<py::array>(object) && is_encoded(object)) {
+    return as_encoded_rows<T>(object, name, cols, check_finite);
+  }
+  return as_rows<T>(object, name, cols, allow_row, check_finite);
+}
+
+template <class T>
 Contiguous<T> as_contiguous(const py::handle& object, const char* name, const Shape& shape,
                             bool check_finite) {
   Contiguous<T> made;
@@ -375,14 +385,15 @@ Output<T> new_output(const Shape& shape) {
   return output;
 }
 
-#define FASTRELU_INSTANTIATE(T)                                                                \
-  template Rows as_rows<T>(const py::handle&, const char*, std::size_t, bool, bool);           \
-  template Contiguous<T> as_contiguous<T>(const py::handle&, const char*, const Shape&, bool); \
-  template TargetArray<T> as_targets<T>(const py::handle&, std::size_t, std::size_t, LossKind, \
-                                        bool);                                                 \
-  template WeightArray as_sample_weight<T>(const py::handle&, std::size_t, bool);              \
-  template Output<T> as_output<T>(const py::handle&, const Shape&, const py::handle&);         \
-  template void refuse_parameters<T>(const Output<T>&, const Shape&, const T*, std::size_t);   \
+#define FASTRELU_INSTANTIATE(T)                                                                  \
+  template Rows as_rows<T>(const py::handle&, const char*, std::size_t, bool, bool);             \
+  template Rows as_rows_of_any_kind<T>(const py::handle&, const char*, std::size_t, bool, bool); \
+  template Contiguous<T> as_contiguous<T>(const py::handle&, const char*, const Shape&, bool);   \
+  template TargetArray<T> as_targets<T>(const py::handle&, std::size_t, std::size_t, LossKind,   \
+                                        bool);                                                   \
+  template WeightArray as_sample_weight<T>(const py::handle&, std::size_t, bool);                \
+  template Output<T> as_output<T>(const py::handle&, const Shape&, const py::handle&);           \
+  template void refuse_parameters<T>(const Output<T>&, const Shape&, const T*, std::size_t);     \
   template Output<T> new_output<T>(const Shape&);
 
 FASTRELU_INSTANTIATE(float)

@@ -22,6 +22,7 @@ struct Rows {
   py::object keep;
   std::shared_ptr<CsrSource> csr;  // of sparse rows: `keep` has the values, `keep_places` the rest
   py::object keep_places;
+  std::shared_ptr<EncodedSource> encoded;  // of encoded rows, the same (encoded.h)
   RowSource view;
   bool one_row = false;  // came as (d,)
 };
@@ -55,6 +56,10 @@ py::array as_real_array(const py::handle& object, const char* name);
 template <class T>
 Rows as_rows(const py::handle& object, const char* name, std::size_t cols, bool allow_row,
              bool check_finite);
+// The same, or encoded rows.
+template <class T>
+Rows as_rows_of_any_kind(const py::handle& object, const char* name, std::size_t cols,
+                         bool allow_row, bool check_finite);
 
 // A contiguous copy or view of dtype T with this shape.
 template <class T>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Certified bounds over a box of inputs.
 #include <algorithm>
+#include <vector>
 
 #include "arrays.h"
 #include "bindings.h"
@@ -30,11 +31,38 @@ py::tuple bounds_in_box(PyNetwork& self, const py::object& lower, const py::obje
   });
 }
 
+// lower, upper (n, inputs); sums (m, outputs) or None -> lower, upper of (n, outputs) or (n, m)
+py::tuple bounds_in_boxes(PyNetwork& self, const py::object& lower, const py::object& upper,
+                          const py::object& sums, std::size_t count, std::size_t n_sums,
+                          bool rounding) {
+  return self.visit([&](auto& net) {
+    using T = Scalar<decltype(net)>;
+    const FpEnvironment environment;
+    const Reading reading(self.guard);
+    const auto from = as_contiguous<double>(lower, "lower", Shape(count, net.inputs()), true);
+    const auto to = as_contiguous<double>(upper, "upper", Shape(count, net.inputs()), true);
+    std::vector<double> weights;
+    if (!sums.is_none()) {
+      const auto given = as_contiguous<double>(sums, "sums", Shape(n_sums, net.outputs()), true);
+      weights.assign(given.data, given.data + n_sums * net.outputs());
+    }
+    const Shape shape(count, sums.is_none() ? net.outputs() : n_sums);
+    const Output<double> low = new_output<double>(shape), high = new_output<double>(shape);
+    without_gil([&] {
+      bounds_of_boxes(static_cast<const Network<T>&>(net), {from.data, to.data, count}, weights,
+                      rounding ? Chains::computed : Chains::exact, low.data, high.data);
+    });
+    return py::make_tuple(low.array, high.array);
+  });
+}
+
 }  // namespace
 
 void bind_bounds(py::module_& m) {
   m.def("pre_activation_bounds", &bounds_in_box, py::arg("net"), py::arg("lower"), py::arg("upper"),
         py::arg("rounding"));
+  m.def("bounds_of_boxes", &bounds_in_boxes, py::arg("net"), py::arg("lower"), py::arg("upper"),
+        py::arg("sums"), py::arg("count"), py::arg("n_sums"), py::arg("rounding"));
 }
 
 }  // namespace fastrelu::python

@@ -8,6 +8,7 @@
 
 #include "arrays.h"
 #include "bindings.h"
+#include "encoded.h"
 #include "predict.h"
 #include "sparse.h"
 
@@ -94,7 +95,8 @@ py::object forward_with(PyNetwork& self, Network<T>& net, const py::handle& X,
                         const py::handle& out, bool check_finite, const LossKind* link) {
   const FpEnvironment environment;
   const Reading reading(self.guard);
-  const Rows x = as_rows<T>(X, "X", net.inputs(), true, check_finite);
+  const Rows x = as_rows_of_any_kind<T>(X, "X", net.inputs(), true, check_finite);
+  require_unscaled(x, net);
   const Shape shape = output_shape(x, net.outputs());
   Output<T> result = out.is_none() ? new_output<T>(shape) : as_output<T>(out, shape, x.keep);
   if (!out.is_none()) refuse_parameters(result, shape, net.parameters(), net.parameter_count());

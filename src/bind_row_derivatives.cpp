@@ -53,6 +53,11 @@ py::object per_sample_gradients(PyTrainer& self, const py::object& X, const py::
     const FpEnvironment environment;
     const Reading reading(self.net->guard);
     const Data<T> data = as_data<T>(net, X, y, py::none(), loss.kind, check_finite);
+    if (data.x.encoded != nullptr) {
+      throw py::type_error(
+          "X: expected an array or a sparse matrix, got EncodedRows, for which "
+          "there are no derivatives row by row; X.toarray() makes an array");
+    }
     const std::size_t rows = data.view.x.rows;
     std::size_t most_threads = kMaxThreads;
     if (memory) {

@@ -25,6 +25,8 @@ namespace py = pybind11;
 
 void bind_bounds(py::module_& m);
 void bind_catalogue(py::module_& m);
+void bind_compiled_api(py::module_& m);
+void bind_encoded(py::module_& m);
 void bind_kernels(py::module_& m);
 void bind_network(py::module_& m);
 void bind_given_epochs(py::module_& m);

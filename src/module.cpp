@@ -16,6 +16,8 @@ PYBIND11_MODULE(_core, m) {
   fastrelu::python::prepare_for_exit();
   fastrelu::python::bind_bounds(m);
   fastrelu::python::bind_catalogue(m);
+  fastrelu::python::bind_compiled_api(m);
+  fastrelu::python::bind_encoded(m);
   fastrelu::python::bind_kernels(m);
   fastrelu::python::bind_network(m);
   fastrelu::python::bind_optimum(m);

@@ -9,6 +9,7 @@
 
 #include "arrays.h"
 #include "bindings.h"
+#include "encoded.h"
 #include "trainer.h"
 
 namespace fastrelu::python {
@@ -29,7 +30,8 @@ struct Data {
 template <class T>
 Data<T> as_data(const Network<T>& net, const py::handle& X, const py::handle& y,
                 const py::handle& sample_weight, LossKind loss, bool check_finite) {
-  Data<T> data{as_rows<T>(X, "X", net.inputs(), false, check_finite), {}, {}, {}};
+  Data<T> data{as_rows_of_any_kind<T>(X, "X", net.inputs(), false, check_finite), {}, {}, {}};
+  require_unscaled(data.x, net);
   const std::size_t rows = data.x.view.rows;
   if (rows == 0) throw py::value_error("X: expected at least one row, got none");
   data.y = as_targets<T>(y, rows, net.outputs(), loss, check_finite);

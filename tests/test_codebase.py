@@ -139,7 +139,7 @@ FLOORS = (
     {"random"},
     {"dropout", "network"},
     {"passes"},
-    {"sparse"},
+    {"encoded", "sparse"},
     {"predict", "reducer"},
     {"sampler", "step"},
     {"given_epochs", "loop", "row_derivatives"},

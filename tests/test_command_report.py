@@ -81,7 +81,7 @@ def test_a_fault_in_the_report_costs_no_model(tmp_path, monkeypatch):
 
 
 def test_a_new_run_in_the_folder_leaves_nothing_of_the_old_report(iris, monkeypatch):
-    monkeypatch.setattr(gather, "report_run", lambda *_: None)
+    monkeypatch.setattr(gather, "report_run", lambda *_: {})
     assert run("train", "iris", "--epochs", 1, "--out", iris, "--force").exit_code == 0
     assert not (iris / "report.html").exists() and not (iris / "predictions.npz").exists()
 

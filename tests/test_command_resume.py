@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from command_tools import environment, result_of, run, start, write_table
 
-from fastrelu import whole_files
+from fastrelu import checkpoint, model_file, whole_files
 from fastrelu.app import run_folder
+from fastrelu.app.run import checkpoint as run_checkpoint
 
 KILLS = 20
 
@@ -186,6 +187,21 @@ def test_dropout_goes_on_to_the_same_bits(table, tmp_path):
     assert result_of(out) == result_of(whole)
     assert run("train", table, *flags, "--epochs", 6, "--out", plain).exit_code == 0
     assert result_of(plain)[0] != result_of(whole)[0]
+
+
+def test_dropout_with_the_masks_of_an_earlier_version_is_refused(table, tmp_path):
+    out = tmp_path / "out"
+    flags = ["--hidden", "16,8", "--dropout", 0.3, "--epochs", 2]
+    assert run("train", table, *flags, "--out", out).exit_code == 0
+    for path in (out / "checkpoints").iterdir():
+        arrays, metadata = model_file.read(path, checkpoint.FORMAT)
+        settings = json.loads(metadata["trainer"])
+        assert settings.pop("masks") == checkpoint.MASKS
+        metadata["trainer"] = json.dumps(settings)
+        metadata["checksum"] = run_checkpoint._checksum(arrays, metadata)
+        model_file.write(path, arrays, metadata)
+    refused = run("train", "--resume", out, "--epochs", 4)
+    assert refused.exit_code == 6 and "masks another version of fastrelu drew" in refused.stderr
 
 
 def test_damaged_checkpoints_are_passed_over(table, tmp_path):

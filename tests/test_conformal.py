@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastrelu.conformal import ClassSets, CrossIntervals, QuantileIntervals, SplitIntervals, rank
+from fastrelu.conformal import (
+    ClassSets,
+    CrossIntervals,
+    QuantileIntervals,
+    SplitIntervals,
+    WeightedIntervals,
+    rank,
+)
 
 
 @given(n=st.integers(1, 10_000), hundredths=st.integers(1, 99))
@@ -87,6 +94,39 @@ def test_coverage_of_quantile_intervals(table: str, factor: float) -> None:
         assert np.allclose((high - low)[wide], (2 * half[100:] + 2 * margin)[wide])
         assert (high >= low).all()
     assert np.mean(hits) == pytest.approx(0.9, abs=0.02)
+
+
+@pytest.mark.parametrize("n", [9, 19, 40])
+def test_equal_weights_give_the_intervals_of_the_rank(n: int) -> None:
+    y = np.random.default_rng(n).normal(size=n)
+    plain = SplitIntervals(np.zeros(n), y)
+    weighted = WeightedIntervals(np.zeros(n), y, np.full(n, 0.3))
+    for coverage in (0.05, 0.5, 0.8, 0.9, 0.95, 0.99):
+        expected = plain.intervals([1.0, 2.0], coverage)
+        assert (weighted.intervals([1.0, 2.0], [0.3, 0.3], coverage) == expected).all()
+
+
+@pytest.mark.parametrize("n", [9, 19])
+def test_coverage_under_covariate_shift(n: int) -> None:
+    # Noise grows with x; new rows have the density 2x of x, where the calibration's is 1.
+    rng = np.random.default_rng(0)
+    weighted, plain = [], []
+    for _ in range(8000):
+        x, new = rng.random(n), np.sqrt(rng.random(1))
+        y, target = x * rng.normal(size=n), new * rng.normal(size=1)
+        shifted = WeightedIntervals(np.zeros(n), y, 2 * x)
+        low, high = shifted.intervals([0.0], 2 * new, 0.8)[0]
+        weighted.append(bool(low <= target[0] <= high))
+        low, high = SplitIntervals(np.zeros(n), y).intervals([0.0], 0.8)[0]
+        plain.append(bool(low <= target[0] <= high))
+    assert 0.79 < np.mean(weighted) < 0.8 + 2.0 / (n + 1)
+    assert np.mean(plain) < 0.77
+
+
+def test_bad_weights_are_named() -> None:
+    for wrong, message in (([1.0, -1.0], ">= 0"), ([1.0], r"expected shape \(2, 1\)")):
+        with pytest.raises(ValueError, match=f"weights: .*{message}|weights: {message}"):
+            WeightedIntervals([0.0, 0.0], [1.0, 2.0], wrong)
 
 
 def test_quantile_intervals_of_few_rows_and_bad_ones() -> None:

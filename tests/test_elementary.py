@@ -9,16 +9,58 @@ import pytest
 from conftest import same_bits
 
 from fastrelu import _core, reference
+from fastrelu.reference import elementary
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 import check_elementary
+import check_rounding
 
 NAMES = ["exp", "log", "log1p", "tanh"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_accuracy_on_a_hundredth_of_the_sweep(name, dtype):
-    assert check_elementary.worst_ulp(name, np.dtype(dtype), fraction=0.01) <= 2.0
+    most = check_elementary.MOST_ULP[np.dtype(dtype)]
+    assert check_elementary.worst_ulp(name, np.dtype(dtype), fraction=0.01) <= most
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float32_is_correctly_rounded_on_a_hundredth_of_all_inputs(name):
+    doubts = 0
+    for x in check_rounding.numbers(every=101):
+        wrong, doubted = check_rounding.wrong(name, x)
+        assert not len(wrong), wrong
+        doubts += doubted
+    assert doubts > 0  # some of them hung on mpmath
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float32_is_correctly_rounded_around_hard_inputs(name, isa):
+    """Where float64's error would decide, and next to it, on every instruction set."""
+    hard = [*elementary._HARD_LOG, *elementary._HARD_LOG1P]
+    hard += [0x3F800000, 0x33800000, 0x33000000, 0xB3000000, 0x42B17218, 0xC2CFF1B5, 0x3F0CCCCD]
+    bits = np.array(hard, np.uint32)[:, None] + np.arange(-8, 9).astype(np.uint32)
+    x = bits.ravel().view("float32")
+    x = x[x > {"log": 0, "log1p": -1}.get(name, -np.inf)]
+    expected = np.array([check_rounding.exactly(name, each) for each in x])
+    assert same_bits(_core.elementary(name, x), expected)
+    assert same_bits(getattr(reference, name)(x), expected)
+
+
+def test_a_wrong_rounding_would_be_seen(monkeypatch):
+    x = np.array([0x3C413D3A, 0x3C413D3B], np.uint32).view("float32")
+    assert check_rounding.wrong("log", x)[0].size == 0
+    careless = np.log(x.astype("float64")).astype("float32")
+    careless[1] = np.nextafter(careless[1], np.float32(0))
+    monkeypatch.setattr(_core, "elementary", lambda name, x: careless)
+    assert x[1] in check_rounding.wrong("log", x)[0]
+
+
+def test_nearest_float32():
+    nearest, mpf = check_rounding.nearest_float32, check_rounding.mpmath.mpf
+    assert nearest(mpf(1) + mpf(2) ** -24) == 1 and nearest(mpf(1) + 3 * mpf(2) ** -24) > 1
+    assert nearest(mpf(2) ** -150) == 0 and nearest(3 * mpf(2) ** -150) == np.float32(2.0**-148)
+    assert nearest(-(mpf(2) ** 128)) == -np.inf and nearest(mpf(2) ** -126) == np.float32(2.0**-126)
 
 
 @pytest.mark.parametrize("name", NAMES)

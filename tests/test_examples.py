@@ -39,6 +39,6 @@ def test_example_draws_its_picture(script, tmp_path):
 
 
 def test_the_readme_names_every_example():
-    readme = (EXAMPLES[0].parent / "README.md").read_text(encoding="utf-8")
+    readme = (EXAMPLES[0].parent / "README.rst").read_text(encoding="utf-8")
     for script in EXAMPLES:
-        assert f"`{script.name}`" in readme
+        assert f"``{script.name}``" in readme

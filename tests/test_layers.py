@@ -14,7 +14,7 @@ if not ROOT.is_dir():
 # A room imports from those before it alone.
 ROOMS = [
     {"errors", "printable", "described"}, {"kinds"}, {"usual"}, {"option"},
-    {"settings", "settings_file"}, {"data"}, {"preprocess"}, {"tabular"},
+    {"settings", "settings_file"}, {"data"}, {"preprocess"}, {"tabular"}, {"class_rows"},
     {"metrics", "ensemble", "model", "table_model", "run_folder", "export"}, {"report"}, {"run"},
     {"cli"},
 ]  # fmt: skip

@@ -29,6 +29,8 @@ def test_each_piece_is_the_share_of_its_interval(training, more, pieces):
     X = inputs.transform(table_of(a=x), None, "float64")
     assert X.shape == (len(x), inputs.n_inputs) == (len(x), len(inputs.input_names))
     assert np.isfinite(X).all()
+    if inputs.n_inputs:
+        assert np.array_equal(inputs.encode(table_of(a=x), None, "float64").toarray(), X)
     if not inputs.numbers:
         assert len(set(training)) == 1 or np.isnan(training).all()
         return
@@ -113,3 +115,30 @@ def test_rows_are_chosen_and_a_description_says_all():
     assert (inputs.transform(table, rows) == X[rows]).all()
     assert [t.what for t in again.treatments()] == ["pieces", "one-hot", "left out"]
     assert sum(t.n_inputs for t in inputs.treatments()) == inputs.n_inputs
+
+
+@pytest.mark.parametrize("rows", [None, np.arange(1, 90, 4)])
+def test_encoded_rows_are_the_same_inputs(rows):
+    """Gaps, flags, dates, categories, a column that is not there: as an array and by runs."""
+    rng = np.random.default_rng(0)
+    days = np.datetime64("2024-01-01", "us") + rng.integers(0, 900, 100) * np.timedelta64(1, "D")
+    days[5] = np.datetime64("NaT")
+    columns = {
+        "a": np.where(rng.random(100) < 0.2, np.nan, rng.normal(size=100)),
+        "flag": rng.integers(0, 2, 100).astype(float),
+        "day": days,
+        "text": rng.choice(["x", "y", "z", ""], 100).astype(object),
+        "full": rng.normal(size=100),
+    }
+    inputs = fit_pieces(table_of(**columns), None, PieceOptions(pieces=7))
+    new = {**columns, "text": rng.choice(["x", "new"], 100).astype(object)}
+    new["full"] = np.where(rng.random(100) < 0.2, np.nan, 3 * columns["full"])
+    del new["a"]
+    for table in (table_of(**columns), table_of(**new)):
+        seen, by_runs = Counter(), Counter()
+        X = inputs.transform(table, rows, "float32", seen)
+        encoded = inputs.encode(table, rows, "float32", by_runs)
+        assert (encoded.toarray() == X).all()
+        assert encoded.dtype == np.float32
+        assert encoded.nbytes == 6 * len(X) * len(encoded.widths)
+        assert seen == by_runs

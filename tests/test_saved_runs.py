@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Run folders that fastrelu 0.1 wrote load and go on to the bits they would have had then."""
+"""Run folders that fastrelu 0.1 wrote load and go on to the bits that they are due.
+
+Those of a classification have changed once since, with the rounding of float32's exp and log.
+"""
 
 import hashlib
 import shutil
@@ -15,10 +18,10 @@ from fastrelu.training import load_model
 RUNS = Path(__file__).parent / "data" / "runs"
 # Of the parameters, after as many epochs as it was to have.
 EXPECTED = {
-    "memory": "075e1fd4eeae5ac1",
+    "memory": "bcec1c26968021d0",
     "stream": "9fc00da09c782534",
-    "search": "a7b0bb8e409a9a94",
-    "text": "d64c7e3315565974",
+    "search": "c5dd09862534a58d",
+    "text": "9553197518b0deee",
 }
 
 
@@ -42,7 +45,7 @@ def test_a_finished_run_loads_and_trains_on(saved, tmp_path):
     result = run("train", table, "--resume", folder, "--epochs", 6)
     assert result.exit_code == 0, result.output
     assert bits_of(folder) == EXPECTED["memory"]
-    assert metrics_in(folder)["test"]["loss"] == 1.156914521657809
+    assert metrics_in(folder)["test"]["loss"] == 1.1569145305274424
 
 
 def test_a_streamed_run_goes_on_inside_its_epoch(saved, tmp_path):
@@ -60,7 +63,7 @@ def test_a_streamed_run_keeps_the_weights_of_its_classes(saved, tmp_path):
     result = run("train", text, "--resume", folder, "--epochs", 2)
     assert result.exit_code == 0, result.output
     assert bits_of(folder) == EXPECTED["text"]
-    assert metrics_in(folder)["test"]["loss"] == 0.8167934778840148
+    assert metrics_in(folder)["test"]["loss"] == 0.8167934688143097
 
 
 def test_a_search_goes_on_with_the_settings_that_it_began_with(saved, tmp_path):

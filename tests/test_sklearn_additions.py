@@ -12,6 +12,7 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
+import scipy.stats
 import sklearn.neural_network as sk
 from conftest import same_bits
 from sklearn import datasets
@@ -242,9 +243,11 @@ def test_losses_of_the_regressor():
     X = np.zeros((400, 1))
     wanted = {"squared_error": y.mean(), "absolute_error": np.median(y)}
     wanted["quantile"] = np.quantile(y, 0.9)
+    wanted["expectile"] = scipy.stats.expectile(y, 0.8)
     for loss, value in wanted.items():
         e = MLPRegressor(
-            loss, (4,), quantile=0.9, max_iter=3000, learning_rate=lambda k: 0.05 / (1 + k / 300),
+            loss, (4,), quantile=0.9, tau=0.8, max_iter=3000,
+            learning_rate=lambda k: 0.05 / (1 + k / 300),
             random_state=0, tol=0.0, n_iter_no_change=3000, alpha=0.0,
         ).fit(X, y)  # fmt: skip
         assert e.predict(X[:1])[0] == pytest.approx(value, rel=0.02), loss

@@ -17,6 +17,7 @@ from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
 
 import fastrelu  # noqa: E402
 from fastrelu.app.tabular import clock, recipe, train  # noqa: E402
+from fastrelu.app.tabular.rows import further_table  # noqa: E402
 
 BOTH = [fastrelu.TabularClassifier, fastrelu.TabularRegressor]
 ROWS = 240
@@ -120,6 +121,21 @@ def test_copies_predict_the_same(fitted):
     assert (again.predict_proba(frame) == model.predict_proba(frame)).all()
     assert type(model).__module__ == "fastrelu.tabular"
     assert clone(model).get_params() == model.get_params()
+
+
+def test_models_pickled_before_rows_were_encoded_predict_the_same(fitted):
+    model, frame = fitted
+    state = model.__getstate__()
+    before = type(model).__new__(type(model))
+    before.__setstate__({key: value for key, value in state.items() if key != "_bounded"})
+    assert (before.predict_proba(frame) == model.predict_proba(frame)).all()
+
+
+def test_encoded_rows_say_what_their_inputs_say(fitted):
+    model, frame = fitted
+    table = further_table(model, frame, model._choice)
+    outputs = fastrelu.Ensemble(model.networks_, model._loss).predict(model._encoded_rows(table))
+    assert np.allclose(model.predict_proba(frame), outputs, atol=1e-5)
 
 
 def test_what_training_has_not_seen(fitted):

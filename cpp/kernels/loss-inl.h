@@ -45,6 +45,17 @@ struct LossBlock {
     }
     return averaged(acc * S::set1(T(0.5)));
   }
+  // squared_error with residuals times 2 (1 - tau) where z is above y, and 2 tau elsewhere.
+  FASTRELU_INLINE V expectile() {
+    const V above = S::set1(T(2) * spec.complement), below = S::set1(T(2) * spec.parameter);
+    V acc = S::zero();
+    for (std::size_t k = 0; k < outputs; ++k) {
+      const V r = output(k) - target(k), weighted = (r > S::zero() ? above : below) * r;
+      acc = S::fma(weighted, r, acc);
+      put(k, weighted);
+    }
+    return averaged(acc * S::set1(T(0.5)));
+  }
   FASTRELU_INLINE V averaged(V sum) const {
     return spec.summed ? sum : sum / S::set1(static_cast<T>(outputs));
   }
@@ -249,6 +260,7 @@ struct LossBlock {
       case LossKind::gamma: return gamma();
       case LossKind::tweedie: return tweedie();
       case LossKind::quantiles: return quantiles();
+      case LossKind::expectile: return expectile();
     }
     return S::zero();
   }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// exp, log, log1p, tanh on vectors: range reduction and a polynomial by fma, at most 2 ulp off for
-// every input, subnormal ones and results included. Only IEEE operations lane by lane, no branch on
-// data, no table: the same bits on every instruction set. python/fastrelu/reference/elementary.py
-// is the same in readable form; scripts/elementary_coefficients.py makes the coefficients.
+// exp, log, log1p, tanh on vectors. Of float64: range reduction and a polynomial by fma, at most 2
+// ulp off for every input, subnormal ones and results included. Of float32: the correctly rounded
+// value, computed in float64 and rounded once; scripts/check_rounding.py has tried all inputs. Only
+// IEEE operations lane by lane, no branch on data, no table: the same bits on every instruction
+// set. python/fastrelu/reference/elementary.py is the same in readable form;
+// scripts/elementary_coefficients.py makes the coefficients.
 #pragma once
 
 #include <limits>
@@ -25,12 +27,7 @@ struct MathConstants<float> {
   static constexpr float kLn2High = 0.693145751953125f, kLn2Low = 1.4286068e-06f;
   static constexpr float kExpLowest = -104.0f, kExpHighest = 89.0f;
   static constexpr float kTanhHighest = 10.0f;
-  static constexpr float kSubnormalScale = 8388608.0f;  // 2^23
-  static constexpr std::uint32_t kSqrtHalfBits = 0x3f3504f3;
   static constexpr float kExp[] = {0.5f, 0.16666576f, 0.041666556f, 0.008363179f, 0.0013926184f};
-  static constexpr float kLog[] = {0.66666687f, 0.39988777f, 0.29580158f};
-  static constexpr float kTanh[] = {-0.33333334f, 0.13333324f,   -0.053964697f,
-                                    0.021818403f, -0.008526141f, 0.002526109f};
 };
 
 template <>
@@ -180,6 +177,85 @@ FASTRELU_INLINE typename Simd<T>::V vtanh(typename Simd<T>::V x) {
   const typename S::V result = S::zero() > x ? -large : large;
   const typename S::V both = a < S::set1(T(0.55)) ? small : result;
   return ((x == x) & (x != S::zero())) ? both : x;
+}
+
+// f in float64 of both halves of a vector of float32, rounded to float32.
+template <class F>
+FASTRELU_INLINE Simd<float>::V in_float64(Simd<float>::V x, F f) {
+  return rounded(f(lower_half(x)), f(upper_half(x)));
+}
+
+// A float32 whose function's value is so near to the middle between two float32 that the error of
+// float64 decides, wrongly, and the right value; as bits.
+struct HardCase {
+  std::uint32_t x, y;
+};
+constexpr HardCase kHardLog[] = {{0x3c413d3a, 0xc08e158f},
+                                 {0x41178feb, 0x400fe5e7},
+                                 {0x4c5d65a5, 0x418f034b},
+                                 {0x65d890d3, 0x4254d1f9},
+                                 {0x6f31a8ec, 0x42845a89}};
+constexpr HardCase kHardLog1p[] = {
+    {0x35400003, 0x353fffff}, {0x3710001b, 0x370ffff3}, {0x3efd81ad, 0x3ecdeee1},
+    {0x41078feb, 0x400fe5e7}, {0x65d890d3, 0x4254d1f9}, {0x6f31a8ec, 0x42845a89},
+    {0xb53ffffd, 0xb5400001}, {0xb70fffe5, 0xb710000d}, {0xbb0ec8c4, 0xbb0ef0a5}};
+
+template <std::size_t N>
+FASTRELU_INLINE Simd<float>::V mended(Simd<float>::V x, Simd<float>::V y,
+                                      const HardCase (&hard)[N]) {
+  using U = Simd<float>::U;
+  for (std::size_t i = 0; i < N; ++i) {
+    y = ((U)x == U{} + hard[i].x) ? (Simd<float>::V)(U{} + hard[i].y) : y;
+  }
+  return y;
+}
+
+template <>
+FASTRELU_INLINE Simd<float>::V vexp<float>(Simd<float>::V x) {
+  using S = Simd<float>;
+  using C = MathConstants<float>;
+  const S::V low = S::set1(C::kExpLowest), high = S::set1(C::kExpHighest);
+  S::V clamped = low > x ? low : x;
+  clamped = clamped > high ? high : clamped;
+  const S::V y = in_float64(clamped, [](Simd<double>::V wide) {
+    Simd<double>::I k;
+    const Simd<double>::V e = reduce_expm1<double>(wide, &k), power = power_of_two<double>(k);
+    return Simd<double>::fma(e, power, power);
+  });
+  return x == x ? y : x;
+}
+
+template <>
+FASTRELU_INLINE Simd<float>::V vlog<float>(Simd<float>::V x) {
+  const Simd<float>::V y = in_float64(x, [](Simd<double>::V wide) { return vlog<double>(wide); });
+  return mended(x, y, kHardLog);
+}
+
+// 1 + x is exact in float64 unless x is so small that log1p(x) is nearest to x, or so large that
+// the error does not matter.
+template <>
+FASTRELU_INLINE Simd<float>::V vlog1p<float>(Simd<float>::V x) {
+  using S = Simd<float>;
+  const S::V y = in_float64(
+      x, [](Simd<double>::V wide) { return vlog<double>(Simd<double>::set1(1.0) + wide); });
+  const S::V a = S::zero() > x ? -x : x;
+  return mended(x, a < S::set1(0x1p-29f) ? x : y, kHardLog1p);
+}
+
+// expm1(2 a) / (expm1(2 a) + 2) for a = |x|, which cancels nowhere.
+template <>
+FASTRELU_INLINE Simd<float>::V vtanh<float>(Simd<float>::V x) {
+  using S = Simd<float>;
+  using D = Simd<double>;
+  const S::V a = S::zero() > x ? -x : x, highest = S::set1(MathConstants<float>::kTanhHighest);
+  const S::V y = in_float64(a > highest ? highest : a, [](D::V wide) {
+    D::I k;
+    const D::V e = reduce_expm1<double>(wide + wide, &k), power = power_of_two<double>(k);
+    const D::V expm1 = D::fma(e, power, power - D::set1(1.0));
+    return expm1 / (expm1 + D::set1(2.0));
+  });
+  const S::V result = S::zero() > x ? -y : y;
+  return ((x == x) & (x != S::zero())) ? result : x;
 }
 
 }  // namespace

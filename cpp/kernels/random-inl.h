@@ -3,6 +3,10 @@
 // multiplies 32-bit lanes: the blocks of a stream do not depend on each other.
 #pragma once
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "kernels.h"
 #include "simd-inl.h"
 
@@ -15,8 +19,6 @@ constexpr std::uint64_t kPhiloxMultiplier1 = 0xCA5A826395121157u;
 constexpr std::uint64_t kPhiloxWeyl0 = 0x9E3779B97F4A7C15u;
 constexpr std::uint64_t kPhiloxWeyl1 = 0xBB67AE8584CAA73Bu;
 
-#if defined(FASTRELU_X86_V3) || defined(FASTRELU_X86_V4)
-
 constexpr std::size_t kWordLanes = kVectorBytes / 8;
 typedef std::uint64_t Words __attribute__((vector_size(kVectorBytes)));
 
@@ -24,10 +26,18 @@ typedef std::uint64_t Words __attribute__((vector_size(kVectorBytes)));
 FASTRELU_INLINE Words multiply_low(Words a, Words b) {
 #if defined(FASTRELU_X86_V4)
   return Words(_mm512_maskz_mul_epu32(0xFF, __m512i(a), __m512i(b)));
-#else
+#elif defined(FASTRELU_X86_V3)
   return Words(_mm256_mul_epu32(__m256i(a), __m256i(b)));
+#elif defined(__SSE2__)
+  return Words(_mm_mul_epu32(__m128i(a), __m128i(b)));
+#elif defined(__aarch64__)
+  return Words(vmull_u32(vmovn_u64(uint64x2_t(a)), vmovn_u64(uint64x2_t(b))));
+#else
+  return (a & 0xFFFFFFFFu) * (b & 0xFFFFFFFFu);
 #endif
 }
+
+#if defined(FASTRELU_X86_V3) || defined(FASTRELU_X86_V4)
 
 struct WideWords {
   Words high, low;

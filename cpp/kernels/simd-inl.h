@@ -193,6 +193,42 @@ struct Simd {
   static FASTRELU_INLINE V where_positive(V gate, V v) { return gate > zero() ? v : zero(); }
 };
 
+// The halves of a vector of float32 as float64, and a vector of float32 from such halves, rounded.
+// Through memory, a load of what two stores have written would wait for them.
+#if defined(FASTRELU_X86_V4)
+FASTRELU_INLINE Simd<double>::V lower_half(Simd<float>::V x) {
+  return Simd<double>::V(
+      _mm512_maskz_cvtps_pd(0xFF, _mm512_maskz_extractf32x8_ps(0xFF, __m512(x), 0)));
+}
+FASTRELU_INLINE Simd<double>::V upper_half(Simd<float>::V x) {
+  return Simd<double>::V(
+      _mm512_maskz_cvtps_pd(0xFF, _mm512_maskz_extractf32x8_ps(0xFF, __m512(x), 1)));
+}
+FASTRELU_INLINE Simd<float>::V rounded(Simd<double>::V lower, Simd<double>::V upper) {
+  const __m256 low = _mm512_maskz_cvtpd_ps(0xFF, __m512d(lower));
+  const __m256 high = _mm512_maskz_cvtpd_ps(0xFF, __m512d(upper));
+  return Simd<float>::V(_mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1));
+}
+#elif defined(FASTRELU_X86_V3)
+FASTRELU_INLINE Simd<double>::V lower_half(Simd<float>::V x) {
+  return Simd<double>::V(_mm256_cvtps_pd(_mm256_castps256_ps128(__m256(x))));
+}
+FASTRELU_INLINE Simd<double>::V upper_half(Simd<float>::V x) {
+  return Simd<double>::V(_mm256_cvtps_pd(_mm256_extractf128_ps(__m256(x), 1)));
+}
+FASTRELU_INLINE Simd<float>::V rounded(Simd<double>::V lower, Simd<double>::V upper) {
+  return Simd<float>::V(
+      _mm256_set_m128(_mm256_cvtpd_ps(__m256d(upper)), _mm256_cvtpd_ps(__m256d(lower))));
+}
+#else
+FASTRELU_INLINE Simd<double>::V lower_half(Simd<float>::V x) { return Simd<double>::V{x[0], x[1]}; }
+FASTRELU_INLINE Simd<double>::V upper_half(Simd<float>::V x) { return Simd<double>::V{x[2], x[3]}; }
+FASTRELU_INLINE Simd<float>::V rounded(Simd<double>::V lower, Simd<double>::V upper) {
+  return Simd<float>::V{static_cast<float>(lower[0]), static_cast<float>(lower[1]),
+                        static_cast<float>(upper[0]), static_cast<float>(upper[1])};
+}
+#endif
+
 // One element, the same operation as a lane.
 FASTRELU_INLINE float scalar_fma(float a, float b, float c) {
 #if FASTRELU_HAS_FMA

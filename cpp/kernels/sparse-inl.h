@@ -19,8 +19,8 @@ constexpr std::size_t kSparseVectors = 8;
 // Entries, or columns, ahead of the one at work: some 10 ns each against 80 ns from main memory.
 constexpr std::size_t kPrefetchAhead = 8;
 
-// f(constant<n>, first column) for groups of n vectors, n <= kSparseVectors, that cover `cols`.
-// A group begins a panel.
+// f(constant<n>, first column) for groups of n <= Most vectors that cover `cols`. A group begins a
+// panel.
 template <int N, class F>
 FASTRELU_INLINE void call_with_vectors(std::size_t vectors, std::size_t c, F f) {
   if constexpr (N > 0) {
@@ -31,12 +31,12 @@ FASTRELU_INLINE void call_with_vectors(std::size_t vectors, std::size_t c, F f) 
     }
   }
 }
-template <class T, class F>
+template <class T, std::size_t Most = kSparseVectors, class F>
 FASTRELU_INLINE void for_vector_groups(std::size_t cols, F f) {
   constexpr std::size_t L = Simd<T>::kLanes;
-  for (std::size_t c = 0; c < cols; c += kSparseVectors * L) {
-    const std::size_t vectors = std::min((cols - c + L - 1) / L, kSparseVectors);
-    call_with_vectors<kSparseVectors>(vectors, c, f);
+  for (std::size_t c = 0; c < cols; c += Most * L) {
+    const std::size_t vectors = std::min((cols - c + L - 1) / L, Most);
+    call_with_vectors<Most>(vectors, c, f);
   }
 }
 
@@ -123,25 +123,36 @@ FASTRELU_INLINE void sparse_forward_row(const SparseForward<T>& f, Index from, s
   });
 }
 
+// The outputs of a group of kLanes rows, side by side row by row, into the panels of Z' from row n
+// on.
+template <class T, int NV, class Forward>
+FASTRELU_INLINE void store_transposed(const Forward& f, const T* side_by_side, std::size_t n,
+                                      std::size_t begin) {
+  using S = Simd<T>;
+  constexpr std::size_t L = S::kLanes;
+  for (std::size_t o = begin; o < std::min(begin + NV * L, f.fan_out); o += L) {
+    typename S::V block[L];
+    for (std::size_t l = 0; l < L; ++l) {
+      block[l] = S::load(side_by_side + l * (NV * L) + (o - begin));
+    }
+    transpose<T>(block);
+    T* const z = f.z.at(o, n / kPanel<T>) + n % kPanel<T>;
+    const std::size_t outputs = std::min(L, f.fan_out - o);
+    for (std::size_t k = 0; k < outputs; ++k) S::store(z + k * kPanel<T>, block[k]);
+  }
+}
+
 // The outputs of a group for all rows: kLanes rows in turn, then transposed.
 template <class T, int NV>
 __attribute__((noinline)) void sparse_forward_group(const SparseForward<T>& f, std::size_t begin) {
-  using S = Simd<T>;
-  constexpr std::size_t L = S::kLanes;
+  constexpr std::size_t L = Simd<T>::kLanes;
   alignas(64) T side_by_side[L][NV * L] = {};
   for (std::size_t n = f.row_begin; n < f.row_end; n += L) {
     const std::size_t rows = std::min(L, f.row_end - n);
     for (std::size_t l = 0; l < rows; ++l) {
       sparse_forward_row<T, NV>(f, f.rows(n + l), begin, side_by_side[l]);
     }
-    for (std::size_t o = begin; o < std::min(begin + NV * L, f.fan_out); o += L) {
-      typename S::V block[L];
-      for (std::size_t l = 0; l < L; ++l) block[l] = S::load(side_by_side[l] + (o - begin));
-      transpose<T>(block);
-      T* const z = f.z.at(o, n / kPanel<T>) + n % kPanel<T>;
-      const std::size_t outputs = std::min(L, f.fan_out - o);
-      for (std::size_t k = 0; k < outputs; ++k) S::store(z + k * kPanel<T>, block[k]);
-    }
+    store_transposed<T, NV>(f, side_by_side[0], n, begin);
   }
 }
 

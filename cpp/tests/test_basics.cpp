@@ -12,6 +12,7 @@
 #include <unistd.h>
 #endif
 
+#include "dropout.h"
 #include "elementary_check.h"
 #include "fixtures.h"
 #include "random.h"
@@ -73,6 +74,45 @@ TEST(philox_known_answers) {  // Random123's kat_vectors, philox4x64 10
     }
   }
   select_isa(before);
+}
+
+// The masks of some rows and units, all activations being 1, on one instruction set.
+template <class T>
+std::vector<T> masked(std::size_t first_row, std::size_t units, std::size_t rows) {
+  const std::vector<double> rates{0.25, 0.625};
+  const Dropout dropout{&rates, 5, 7, first_row};
+  const std::size_t panels = panel_count<T>(rows);
+  std::vector<T> values(panels * units * kPanel<T>, T(1));
+  drop_units(dropout, 1, Panels<T>{values.data(), units * kPanel<T>, rows}, Range{0, units},
+             Range{0, panels});
+  return values;
+}
+
+TEST(masks_are_equal_everywhere_also_beyond_2_to_the_32_rows) {
+  for_each_dtype([](auto zero) {
+    using T = decltype(zero);
+    const std::size_t units = 21, beyond = std::size_t{1} << 32, near = beyond - 5;
+    const std::string before = active_isa();
+    std::vector<std::vector<T>> found;
+    for (const std::string& isa : available_isas()) {
+      select_isa(isa);
+      found.push_back(masked<T>(near, units, 40));
+      CHECK(found.back() == found.front());
+      // Row 5 of these is row 0 of those; rows 2^32 apart have masks of their own.
+      const std::vector<T> later = masked<T>(beyond, units, 8), first = masked<T>(0, units, 8);
+      std::size_t unlike = 0;
+      for (std::size_t unit = 0; unit < units; ++unit) {
+        for (std::size_t row = 0; row < 8; ++row) {
+          const std::size_t at = unit * kPanel<T> + row;
+          CHECK(found.back()[at + 5] == later[at]);
+          CHECK(later[at] == T(0) || later[at] == static_cast<T>(1 / 0.375));
+          unlike += later[at] != first[at];
+        }
+      }
+      CHECK(unlike > 0);
+    }
+    select_isa(before);
+  });
 }
 
 TEST(orders_and_subsets_are_such) {

@@ -121,13 +121,13 @@ TEST(a_fit_of_hinges_finds_the_function_again) {
     }
     y.push_back(value);
   }
-  const HingeFit fit = fit_hinges(x.data(), y.data(), x.size(), 3);
+  const HingeFit fit = fit_hinges({x.data(), y.data(), nullptr, x.size()}, 3);
   CHECK(fit.knots.size() == 3 && fit.values.size() == 3);
   for (std::size_t k = 0; k < 3; ++k) CHECK(std::abs(fit.knots[k] - knots[k]) < 1e-6);
   CHECK(std::abs(fit.left_slope - 0.25) < 1e-9);
   std::reverse(x.begin(), x.end());  // any order of the points gives the same bits
   std::reverse(y.begin(), y.end());
-  const HingeFit again = fit_hinges(x.data(), y.data(), x.size(), 3);
+  const HingeFit again = fit_hinges({x.data(), y.data(), nullptr, x.size()}, 3);
   CHECK(same_bits(fit.knots, again.knots) && same_bits(fit.values, again.values));
 }
 
@@ -139,7 +139,7 @@ TEST(a_fit_of_few_points) {
       y.push_back(static_cast<double>(whole_number(i, 48271)));
     }
     for (const std::size_t hinges : Sizes{1, 2, 8}) {
-      const HingeFit fit = fit_hinges(x.data(), y.data(), points, hinges);
+      const HingeFit fit = fit_hinges({x.data(), y.data(), nullptr, points}, hinges);
       CHECK(fit.knots.size() == fit.values.size() && fit.knots.size() <= std::max(hinges, points));
       for (const double value : fit.values) CHECK(std::isfinite(value));
     }

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     )
     from fastrelu import plot as plot
     from fastrelu._config import (
+        get_cmake_dir,
+        get_include,
         get_isa,
         get_num_threads,
         set_num_threads,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from fastrelu._version import __version__
     from fastrelu.data_set import Block, BlockSource, DataSet, Evaluation, LossSums
     from fastrelu.divergence import DivergenceError
+    from fastrelu.encoded import EncodedRows
     from fastrelu.ensemble import Ensemble
     from fastrelu.exact.maximum import maximum, minimum
     from fastrelu.exact.piecewise import PiecewiseLinear
@@ -55,11 +58,15 @@ if TYPE_CHECKING:
 _MODULES = {
     **dict.fromkeys(("__version__",), "_version"),
     **dict.fromkeys(
-        ("get_isa", "get_num_threads", "set_num_threads", "set_thread_limit", "show_config"),
+        (
+            *("get_cmake_dir", "get_include", "get_isa", "get_num_threads"),
+            *("set_num_threads", "set_thread_limit", "show_config"),
+        ),
         "_config",
     ),
     **dict.fromkeys(("Block", "BlockSource", "DataSet", "Evaluation", "LossSums"), "data_set"),
     **dict.fromkeys(("DivergenceError",), "divergence"),
+    **dict.fromkeys(("EncodedRows",), "encoded"),
     **dict.fromkeys(("Ensemble",), "ensemble"),
     **dict.fromkeys(("maximum", "minimum"), "exact.maximum"),
     **dict.fromkeys(("PiecewiseLinear",), "exact.piecewise"),
@@ -77,11 +84,11 @@ _MODULES = {
     **dict.fromkeys(("Trainer",), "trainer"),
 }
 _SUBMODULES = (
-    "checkpoint", "conformal", "convergence", "data_set", "divergence", "ensemble", "epoch",
-    "exact", "functional", "history", "losses", "metrics",
+    "checkpoint", "conformal", "convergence", "data_set", "divergence", "encoded", "ensemble",
+    "epoch", "exact", "functional", "history", "losses", "metrics",
     "mlp", "model_file", "network", "optimizers", "plot", "population",
-    "quantiles", "random", "reference", "schedules", "selftest", "standardize", "tabular",
-    "torch", "trainer", "training", "whole_files",
+    "quantiles", "random", "ranking", "reference", "schedules", "selftest", "standardize",
+    "tabular", "torch", "trainer", "training", "whole_files",
 )  # fmt: skip
 
 __all__ = [
@@ -93,6 +100,7 @@ __all__ = [
     "Cache",
     "DataSet",
     "DivergenceError",
+    "EncodedRows",
     "Ensemble",
     "EpochRecord",
     "Evaluation",
@@ -107,6 +115,8 @@ __all__ = [
     "from_jax",
     "from_onnx",
     "from_torch",
+    "get_cmake_dir",
+    "get_include",
     "get_isa",
     "get_num_threads",
     "linear_relu",

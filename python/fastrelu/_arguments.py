@@ -19,7 +19,19 @@ class SparseMatrix(Protocol):
         """Return the matrix as compressed sparse rows."""
 
 
-MatrixLike = ArrayLike | SparseMatrix
+class Encoded(Protocol):
+    """What `fastrelu.EncodedRows` is, wherever it comes from."""
+
+    @property
+    def ramps(self) -> NDArray[np.bool_]:
+        """Whether each run is a ramp."""
+
+    @property
+    def positions(self) -> NDArray[Any]:
+        """The position of each row in each run."""
+
+
+MatrixLike = ArrayLike | SparseMatrix | Encoded
 
 
 def whole_number(name: str, value: Any, low: int, high: int | None = None) -> int:

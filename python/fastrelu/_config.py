@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from fastrelu import _core
@@ -140,3 +141,42 @@ def show_config() -> dict[str, Any]:
     for key, value in config.items():
         print(f"{key + ':':<16} {', '.join(value) if isinstance(value, list) else value}")
     return config
+
+
+def get_include() -> str:
+    """Return the folder of the package's C and C++ headers.
+
+    Returns
+    -------
+    str
+        The include folder of extension modules that call the compiled functions without the GIL,
+        in C or C++ (``fastrelu/core.h``) or Cython (``cimport fastrelu.core``).
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> from pathlib import Path
+    >>> Path(fastrelu.get_include(), "fastrelu", "core.h").exists()
+    True
+    """
+    return str(Path(__file__).parent / "include")
+
+
+def get_cmake_dir() -> str:
+    """Return the folder of the package's CMake configuration.
+
+    Returns
+    -------
+    str
+        What ``fastrelu_DIR`` is to be for ``find_package(fastrelu CONFIG)``, which defines
+        ``fastrelu::fastrelu``: the core as a C++ library without Python, compiled with the project
+        that links it. Its header is ``fastrelu/model.h``.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> from pathlib import Path
+    >>> Path(fastrelu.get_cmake_dir(), "fastrelu-config.cmake").exists()
+    True
+    """
+    return str(Path(__file__).parent / "cmake")

@@ -62,6 +62,21 @@ class DataSet:
     @property
     def rows(self) -> int: ...
 
+class EncodedRows:
+    def __init__(
+        self, widths: ArrayLike, ramps: ArrayLike, positions: ArrayLike, values: ArrayLike
+    ) -> None: ...
+    @property
+    def widths(self) -> NDArray[np.int64]: ...
+    @property
+    def ramps(self) -> NDArray[np.bool_]: ...
+    @property
+    def positions(self) -> NDArray[np.uint16]: ...
+    @property
+    def values(self) -> NDArray[Any]: ...
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
 class Network:
     check_finite: bool
     def __init__(self) -> None: ...
@@ -143,6 +158,15 @@ def linear_regions(
 def pre_activation_bounds(
     net: Network, lower: NDArray[np.float64], upper: NDArray[np.float64], rounding: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def bounds_of_boxes(
+    net: Network,
+    lower: NDArray[np.float64],
+    upper: NDArray[np.float64],
+    sums: NDArray[np.float64] | None,
+    count: int,
+    n_sums: int,
+    rounding: bool,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 def maximize(
     net: Network,
     lower: NDArray[np.float64],
@@ -154,7 +178,16 @@ def maximize(
     or_equal: bool,
 ) -> tuple[NDArray[np.float64], float, float, str, int]: ...
 def fit_hinges(
-    x: NDArray[np.float64], y: NDArray[np.float64], n_hinges: int
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
+    n_hinges: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]: ...
+def fit_values(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
+    knots: list[float],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]: ...
 
 class Trainer:

@@ -14,12 +14,35 @@ if TYPE_CHECKING:
     from fastrelu.model_file import Arrays
     from fastrelu.trainer import Trainer
 
-__all__ = ["FORMAT"]
+__all__ = ["FORMAT", "OldMasksError"]
 
 FORMAT = "fastrelu.checkpoint"  # the format that the files name
+#: How dropout's masks are drawn (docs/arithmetic.md). Version 1, which files do not name, took a
+#: word of 64 bits for each unit.
+MASKS = 2
 #: Numbers whose every bit counts: written in hexadecimal.
 EXACT = ("loss_sum", "weight_sum", "power_1", "power_2", "seconds")
 AnyTrainer = TypeVar("AnyTrainer", bound="CheckpointMethods")
+
+
+class OldMasksError(ValueError):
+    """A checkpoint of a training with dropout whose masks another version drew in another way.
+
+    Examples
+    --------
+    >>> import json
+    >>> import fastrelu
+    >>> trainer = fastrelu.Trainer(fastrelu.Network([2, 4, 1]), dropout=0.5)
+    >>> arrays, metadata = trainer.checkpoint_content()
+    >>> settings = json.loads(metadata["trainer"])
+    >>> del settings["masks"]  # as earlier versions wrote it
+    >>> metadata["trainer"] = json.dumps(settings)
+    >>> try:
+    ...     fastrelu.Trainer.from_checkpoint_content(arrays, metadata)
+    ... except fastrelu.checkpoint.OldMasksError as error:
+    ...     print(str(error)[:54])
+    dropout: this checkpoint is of a training with dropout
+    """
 
 
 class CheckpointMethods:
@@ -82,7 +105,8 @@ class CheckpointMethods:
         Raises
         ------
         FileNotFoundError, ValueError
-            If there is no such file, it is not a checkpoint, or its learning rate is missing.
+            If there is no such file, it is not a checkpoint, or its learning rate is missing; an
+            `OldMasksError` if an earlier version drew its dropout's masks in another way.
 
         Warns
         -----
@@ -176,7 +200,7 @@ class CheckpointMethods:
         Raises
         ------
         ValueError
-            If something is missing or does not fit.
+            If something is missing or does not fit; an `OldMasksError` as for `from_checkpoint`.
 
         Examples
         --------
@@ -192,6 +216,7 @@ class CheckpointMethods:
             state = {"seconds": "0x0p+0"} | json.loads(metadata["state"])  # 0.1 had no seconds
             state |= {name: float.fromhex(state[name]) for name in EXACT}
             rate = learning_rate if learning_rate is not None else settings["learning_rate"]
+        _check_masks(settings)
         if rate is None:
             raise ValueError(
                 "learning_rate: expected the callable that the checkpoint was made with, got None; "
@@ -223,9 +248,22 @@ def _settings_of(trainer: Trainer) -> dict[str, Any]:
         "seed": trainer.seed,
         "clip_norm": trainer.clip_norm,
         "dropout": trainer.dropout,
+        **({"masks": MASKS} if any(trainer.dropout) else {}),
         "n_shards": trainer.n_shards,
         "check_finite": trainer.check_finite,
     }
+
+
+def _check_masks(settings: dict[str, Any]) -> None:
+    """Raise OldMasksError if the settings have dropout with masks that are not drawn any more."""
+    rates, masks = settings.get("dropout", 0.0), settings.get("masks", 1)
+    if masks != MASKS and (any(rates) if isinstance(rates, list) else rates):
+        raise OldMasksError(
+            f"dropout: this checkpoint is of a training with dropout {rates} whose masks another "
+            f"version of fastrelu drew in another way (version {masks} of the masks; this fastrelu "
+            f"draws version {MASKS}), so that it cannot go on to the same bits; train anew, or go "
+            "on with the version that wrote it"
+        )
 
 
 def _arguments(settings: dict[str, Any], rate: Any) -> dict[str, Any]:

@@ -20,8 +20,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastrelu._arguments import real_number, reals
+from fastrelu._calibration import as_columns, as_weights, joined_ends, outer_columns
 
-__all__ = ["ClassSets", "CrossIntervals", "QuantileIntervals", "SplitIntervals", "rank"]
+__all__ = [
+    "ClassSets", "CrossIntervals", "QuantileIntervals", "SplitIntervals", "WeightedIntervals",
+    "rank",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -93,12 +97,12 @@ class SplitIntervals:
     """
 
     def __init__(self, predicted: ArrayLike, y: ArrayLike, scale: ArrayLike | None = None) -> None:
-        centre = _columns("predicted", predicted)
-        target = _columns("y", y, centre.shape)
+        centre = as_columns("predicted", predicted)
+        target = as_columns("y", y, centre.shape)
         scores = np.abs(target - centre)
         self._least: Array | None = None
         if scale is not None:
-            size = _columns("scale", scale, centre.shape)
+            size = as_columns("scale", scale, centre.shape)
             self._least = 1e-3 * np.median(size, axis=0)
             # Where all are alike, even 0, they say nothing.
             self._least = np.where(self._least > 0, self._least, 1.0)
@@ -138,7 +142,7 @@ class SplitIntervals:
         [[-7.0, 9.0]]
         """
         k = rank(len(self._scores), coverage)
-        centre = _columns("predicted", predicted)
+        centre = as_columns("predicted", predicted)
         if centre.shape[1] != self._scores.shape[1]:
             raise ValueError(
                 f"predicted: expected {self._scores.shape[1]} outputs, got {centre.shape[1]}"
@@ -150,8 +154,86 @@ class SplitIntervals:
         if scale is None or self._least is None:
             margins = np.broadcast_to(margin, centre.shape)
         else:
-            margins = margin * np.maximum(_columns("scale", scale, centre.shape), self._least)
-        return _ends(centre - margins, centre + margins)
+            margins = margin * np.maximum(as_columns("scale", scale, centre.shape), self._least)
+        return joined_ends(centre - margins, centre + margins)
+
+
+class WeightedIntervals:
+    """Intervals as `SplitIntervals`' where new rows have other inputs than the calibration's.
+
+    Where the inputs of new rows come from another distribution, but targets hang on inputs as
+    before (covariate shift), rows count by weights: how many times as likely their inputs are
+    among the new rows. With weights w_i of the calibration rows and w of the new row the margin is
+    the least absolute residual r for which the w_i of residuals up to r add up to at least
+    coverage * (w + sum of w_i); it is infinite where all of them do not. For equal weights
+    that is the residual of `rank`. The coverage is an average over calibrations, as without.
+
+    Parameters
+    ----------
+    predicted, y : array_like, (n,)
+        Predictions for the calibration rows, and their targets.
+    weights : array_like, (n,)
+        Weights >= 0, up to a common factor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the shapes differ, a number is not finite, or a weight is below 0.
+
+    References
+    ----------
+    Tibshirani, Barber, Candes and Ramdas (2019), Conformal prediction under covariate shift.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import conformal
+    >>> shifted = conformal.WeightedIntervals(np.zeros(19), np.arange(19.0), np.ones(19))
+    >>> shifted.intervals([5.0, 5.0], [1.0, 0.0], 0.9).tolist()
+    [[-12.0, 22.0], [-12.0, 22.0]]
+    """
+
+    def __init__(self, predicted: ArrayLike, y: ArrayLike, weights: ArrayLike) -> None:
+        centre = as_columns("predicted", predicted)
+        scores = np.abs(as_columns("y", y, (len(centre), 1)) - centre)[:, 0]
+        w = as_weights(weights, len(centre))
+        order = np.argsort(scores, kind="stable")
+        self._scores, self._sums = scores[order], np.cumsum(w[order])
+
+    def intervals(self, predicted: ArrayLike, weights: ArrayLike, coverage: float = 0.9) -> Array:
+        """Return the intervals around predictions, (m, 2).
+
+        Parameters
+        ----------
+        predicted, weights : array_like, (m,)
+            Predictions of new rows, and their weights, by the calibration's measure.
+        coverage : float
+            The probability that an interval holds its target, in (0, 1).
+
+        Returns
+        -------
+        ndarray of float64, (m, 2)
+            Lower and upper ends.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit.
+
+        Examples
+        --------
+        >>> from fastrelu import conformal
+        >>> shifted = conformal.WeightedIntervals([0.0, 0.0], [1.0, 2.0], [9.0, 1.0])
+        >>> shifted.intervals([5.0, 5.0], [0.0, 9.0], 0.9).tolist()
+        [[4.0, 6.0], [-inf, inf]]
+        """
+        rank(len(self._scores), coverage)  # is checked as elsewhere
+        centre = as_columns("predicted", predicted)[:, 0]
+        needed = coverage * (self._sums[-1] + as_weights(weights, len(centre)))
+        # Up to roundings of the sums, which would else decide where weights are equal.
+        place = np.searchsorted(self._sums, needed * (1 - 1e-12))
+        margins = np.append(self._scores, np.inf)[place]
+        return np.stack([centre - margins, centre + margins], axis=1)
 
 
 class QuantileIntervals:
@@ -188,8 +270,8 @@ class QuantileIntervals:
     """
 
     def __init__(self, predicted: ArrayLike, y: ArrayLike) -> None:
-        low, high = _outer("predicted", predicted)
-        target = _columns("y", y, (len(low), 1))[:, 0]
+        low, high = outer_columns("predicted", predicted)
+        target = as_columns("y", y, (len(low), 1))[:, 0]
         self._scores = np.sort(np.maximum(low - target, target - high))
 
     def intervals(self, predicted: ArrayLike, coverage: float = 0.9) -> Array:
@@ -221,7 +303,7 @@ class QuantileIntervals:
         [[-7.0, 10.0]]
         """
         k = rank(len(self._scores), coverage)
-        low, high = _outer("predicted", predicted)
+        low, high = outer_columns("predicted", predicted)
         if k > len(self._scores):
             return np.tile([-np.inf, np.inf], (len(low), 1))
         margin, middle = self._scores[k - 1], 0.5 * low + 0.5 * high
@@ -268,8 +350,8 @@ class CrossIntervals:
     """
 
     def __init__(self, predicted: ArrayLike, y: ArrayLike, left_out_by: ArrayLike) -> None:
-        centre = _columns("predicted", predicted)
-        self._residuals = np.abs(_columns("y", y, centre.shape) - centre)[:, 0]
+        centre = as_columns("predicted", predicted)
+        self._residuals = np.abs(as_columns("y", y, centre.shape) - centre)[:, 0]
         if centre.shape[1] != 1:
             raise ValueError(f"predicted: expected one output, got {centre.shape[1]}")
         folds = np.asarray(left_out_by)
@@ -364,7 +446,7 @@ class ClassSets:
     """
 
     def __init__(self, probabilities: ArrayLike, labels: ArrayLike) -> None:
-        p = _columns("probabilities", probabilities)
+        p = as_columns("probabilities", probabilities)
         classes = np.asarray(labels)
         if classes.dtype.kind not in "iu" or classes.shape != (len(p),):
             raise ValueError(
@@ -407,32 +489,8 @@ class ClassSets:
         [[True, False]]
         """
         k = rank(len(self._scores), coverage)
-        p = _columns("probabilities", probabilities)
+        p = as_columns("probabilities", probabilities)
         if p.shape[1] != self._classes:
             raise ValueError(f"probabilities: expected {self._classes} classes, got {p.shape[1]}")
         margin = self._scores[k - 1] if k <= len(self._scores) else np.inf
         return np.asarray(1.0 - p <= margin)
-
-
-def _columns(name: str, values: ArrayLike, shape: tuple[int, ...] | None = None) -> Array:
-    """Return finite numbers as (n, outputs), n >= 1."""
-    array = reals(name, values)
-    if array.ndim == 1:
-        array = array[:, None]
-    if array.ndim != 2 or array.size == 0 or (shape is not None and array.shape != shape):
-        expected = "(n, outputs), n >= 1" if shape is None else str(shape)
-        raise ValueError(f"{name}: expected shape {expected}, got {np.shape(values)}")
-    return array
-
-
-def _outer(name: str, predicted: ArrayLike) -> tuple[Array, Array]:
-    """Return the first and the last column of quantiles."""
-    quantiles = _columns(name, predicted)
-    if quantiles.shape[1] < 2:
-        raise ValueError(f"{name}: expected a lower and an upper quantile, got one column")
-    return quantiles[:, 0], quantiles[:, -1]
-
-
-def _ends(low: Array, high: Array) -> Array:
-    ends = np.stack([low, high], axis=-1)
-    return ends[:, 0] if ends.shape[1] == 1 else ends

@@ -13,9 +13,9 @@ from fastrelu.loss import Array, Loss, as_loss, initial_parameter, names, with_p
 from fastrelu.quantile_losses import Quantile, Quantiles
 
 __all__ = [
-    "AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "Gamma", "Huber", "Loss", "Poisson",
-    "Quantile", "Quantiles", "SquaredError", "Tweedie", "as_loss", "core_options", "from_settings",
-    "names", "positive_weights", "with_parameter",
+    "AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "Expectile", "Gamma", "Huber", "Loss",
+    "Poisson", "Quantile", "Quantiles", "SquaredError", "Tweedie", "as_loss", "core_options",
+    "from_settings", "names", "positive_weights", "with_parameter",
 ]  # fmt: skip
 
 
@@ -279,6 +279,41 @@ class AbsoluteError(Loss):
     """
 
     name: ClassVar[str] = "absolute_error"
+
+
+@dataclass(frozen=True)
+class Expectile(Loss):
+    """The squared error times `tau` where z is below y, times 1 - `tau` above; averaged as it is.
+
+    The `tau`-expectile of y given x minimizes it: of the distances of all y from it, those of the y
+    below it have the share `tau`. With `tau` 0.5 that is the mean, and the loss `SquaredError`, to
+    the bit. Unlike a quantile, an expectile heeds how far away targets are.
+
+    Parameters
+    ----------
+    tau : float
+        The weight of targets above the prediction, above 0 and below 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `tau` is not a number between 0 and 1.
+
+    References
+    ----------
+    Newey and Powell (1987), Asymmetric least squares estimation and testing.
+
+    Examples
+    --------
+    >>> import fastrelu
+    >>> net = fastrelu.Network([1, 1])
+    >>> net.parameters[:] = [1, 0]  # net(x) = x
+    >>> net.loss([[3.0]], [1.0], fastrelu.losses.Expectile(0.75))  # 2 too high
+    1.0
+    """
+
+    tau: float = initial_parameter("expectile")
+    name: ClassVar[str] = "expectile"
 
 
 def core_options(loss: Loss, outputs: int) -> dict[str, Any]:

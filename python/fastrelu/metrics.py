@@ -21,6 +21,7 @@ __all__ = [
     "r2_score",
     "reliability",
     "top_confusions",
+    "weighted_expectile",
     "weighted_quantile",
     "wilson_interval",
 ]
@@ -396,3 +397,43 @@ def weighted_quantile(values: Floats, weight: Floats, level: float) -> float:
     sums = np.cumsum(weight[order])
     place = int(np.searchsorted(sums, level * sums[-1]))
     return float(values[order[min(place, len(order) - 1)]])
+
+
+def weighted_expectile(values: Floats, weight: Floats, tau: float) -> float:
+    """Return the number that minimizes the expectile loss of values.
+
+    It is the mean of the values, those above it with weights times `tau`, the others with weights
+    times 1 - `tau`. That is repeated from the mean on until the values above it stay the same:
+    Newton's method for a piecewise linear equation, which ends after some steps.
+
+    Parameters
+    ----------
+    values, weight : ndarray of float64, (n,)
+        The values, and their weights >= 0 with a positive sum.
+    tau : float
+        The weight of values above it, above 0 and below 1; 0.5 is the mean.
+
+    Returns
+    -------
+    float
+        The expectile.
+
+    References
+    ----------
+    Newey and Powell (1987), Asymmetric least squares estimation and testing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import metrics
+    >>> round(metrics.weighted_expectile(np.array([0.0, 1.0, 5.0]), np.ones(3), 0.8), 6)
+    3.5
+    """
+    found = float(np.average(values, weights=weight))
+    above = np.zeros(len(values), bool)
+    for _ in range(100):  # some five; rounding may let it swing around a value
+        before, above = above, values > found
+        if (above == before).all():
+            break
+        found = float(np.average(values, weights=weight * np.where(above, tau, 1.0 - tau)))
+    return found

@@ -56,7 +56,8 @@ class Trainer(EpochMethods, CheckpointMethods):
     dropout : float or sequence of float
         The probability, in [0, 1), that a hidden unit is dropped from a step: one for all hidden
         layers, or one for each. The units that stay are scaled up by 1 / (1 - dropout). Outside
-        training nothing is dropped.
+        training nothing is dropped. The probability taken is the multiple of 2**-16 that is nearest
+        (of rates below 2**-17 nothing is dropped), at most 1 - 2**-16.
     n_shards : int
         The number of contiguous runs into which the rows are cut. It changes the order of sums, and
         so the bits of the result; the number of threads does not.

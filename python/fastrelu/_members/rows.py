@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastrelu._members.member import Member, check_rows
 from fastrelu.data_set import DataSet
+from fastrelu.encoded import EncodedRows
 from fastrelu.epoch import validation_parts
 
 __all__ = ["MemberRows"]
@@ -108,4 +109,4 @@ def _length(X: Any) -> int:
 def _taken(array: Any, rows: NDArray[np.int64]) -> Any:
     if hasattr(array, "tocsr"):
         return array.tocsr()[rows]
-    return (array if isinstance(array, np.ndarray) else np.asarray(array))[rows]
+    return (array if isinstance(array, (np.ndarray, EncodedRows)) else np.asarray(array))[rows]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from fastrelu.ranking import THRESHOLD_RULES
+
 DIGITS_ALONE = re.compile("(?:%[YmdHMSyjf])+")  # a format of dates that look like numbers
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 SIZES = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -119,6 +121,35 @@ class Real(Kind):
         ):
             raise self.error(value)
         return number
+
+
+@dataclass(frozen=True)
+class Threshold(Kind):
+    """A probability, or the name of a rule by which one is chosen."""
+
+    metavar: str = "auto|balanced|f1|NUMBER"
+
+    @property
+    def expected(self) -> str:
+        """What may stand here."""
+        return "auto, balanced, f1 or a number from 0 to 1"
+
+    def from_text(self, text: str) -> str | float:
+        """Return the rule or the number written."""
+        try:
+            return self.check(float(text))
+        except ValueError:
+            return self.check(text)
+
+    def check(self, value: Any) -> str | float:
+        """Return the rule or the number."""
+        if isinstance(value, str) and value in ("auto", *THRESHOLD_RULES):
+            return value
+        if isinstance(value, (str, bool)) or not isinstance(value, (int, float)):
+            raise self.error(value)
+        if not 0 <= value <= 1:
+            raise self.error(value)
+        return float(value)
 
 
 @dataclass(frozen=True)

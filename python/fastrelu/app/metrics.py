@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import LossSums, Network, Trainer, links, losses
+from fastrelu.app.class_rows import ClassRows
 from fastrelu.app.preprocess import Examples, Target
 from fastrelu.losses import Loss
 
@@ -42,6 +43,7 @@ class Scores:
         # Of a loss with a deviance: that of the predictions, and that of one constant.
         self._deviances, self._constant = np.zeros(2), 0.0
         self._bad = False
+        self._kept = ClassRows(target, loss) if target.task == "classification" else None
 
     def add(
         self,
@@ -63,8 +65,8 @@ class Scores:
         self.rows += len(truth)
         self._bad = self._bad or not bool(np.isfinite(outputs).all())
         w = np.ones(len(truth)) if weights is None else weights
-        if self.target.task == "classification":
-            hits = outputs.argmax(axis=1) == truth
+        if self._kept is not None:
+            hits = self._kept.add(truth, outputs, weights) == truth
             self._sums[:2] += (w.sum(), (w * hits).sum())
             return
         y, mu = np.asarray(truth, np.float64), predicted(self.target, self.loss_kind, outputs)
@@ -109,16 +111,27 @@ class Scores:
     @property
     def metric(self) -> float:
         """The loss's metric."""
-        return self.result()[self.loss_kind.info.metric]
+        name = self.loss_kind.info.metric
+        return self._accuracy() if name == "accuracy" else float(self.result()[name])
 
-    def result(self) -> dict[str, float]:
-        """Return the metrics: accuracy; or r2, rmse and mae in the target's unit; and the loss.
+    def _accuracy(self) -> float:
+        weight, hits = map(float, self._sums[:2])
+        return hits / weight if weight else 0.0
 
-        With a loss that has a deviance, the share of it that is explained, d2, comes first.
+    @property
+    def class_rows(self) -> ClassRows | None:
+        """Rows with their classes and probabilities; None in regression."""
+        return self._kept
+
+    def result(self) -> dict[str, Any]:
+        """Return the metrics: those of classes; or r2, rmse and mae in the target's unit; the loss.
+
+        Of classes: accuracy, balanced_accuracy, roc_auc, average_precision and brier, as
+        `ClassRows.metrics` has them. With a loss that has a deviance, the share of it that is
+        explained, d2, comes first.
         """
-        if self.target.task == "classification":
-            weight, hits = self._sums[:2]
-            return {"accuracy": float(hits / weight) if weight else 0.0, "loss": self.loss}
+        if self._kept is not None:
+            return {"accuracy": self._accuracy(), **self._kept.metrics(), "loss": self.loss}
         weight, t, tt, error, absolute = map(float, self._sums)
         has_deviance = self.loss_kind.info.metric == "d2"
         shares = ("d2", "r2") if has_deviance else ("r2",)

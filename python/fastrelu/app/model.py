@@ -26,6 +26,8 @@ from fastrelu.app.table_model import TableModel
 from fastrelu.app.usual import PRESETS, SINGLE
 from fastrelu.ensemble import FORMAT as ENSEMBLE
 
+#: Metrics that lie between 0 and 1.
+SHARES = ("accuracy", "balanced_accuracy", "roc_auc", "average_precision")
 NETWORK, PIPELINE, VERSION = "fastrelu.network", "pipeline", 1
 
 
@@ -210,7 +212,7 @@ class Model(TableModel):
         >>> net = fastrelu.Network([4, 3])
         >>> model = training.Model(net, inputs, target, "target", "cross_entropy")
         >>> sorted(model.evaluate(np.zeros((2, 4)), y=["setosa", "virginica"]).result())
-        ['accuracy', 'loss']
+        ['accuracy', 'average_precision', 'balanced_accuracy', 'brier', 'loss', 'roc_auc']
         """
         self.forget()
         table = self.as_table(data, need_target=y is None)
@@ -279,7 +281,9 @@ def _metrics(plain: Any, what: str) -> dict[str, Any]:
     found = described.mapping(plain, what, described.anything)
     for name, value in found.items():
         if value is not None:
-            described.number(value, f"{what}.{name}")
+            number = described.number(value, f"{what}.{name}")
+            if name in SHARES and not 0 <= number <= 1 + 1e-9:  # up to roundings of weights
+                raise described.refused(value, f"{what}.{name}", "0 to 1")
     return found
 
 

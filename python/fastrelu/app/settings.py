@@ -293,6 +293,14 @@ class Settings:
     class_weight: str = _option(
         "none", one_of("none", "balanced"), TRAINING, "balanced: all classes have the same weight."
     )
+    threshold: str | float | None = _option(
+        None,
+        kinds.Threshold(),
+        TRAINING,
+        "Two classes: the probability from which on the second (in sorted order) is predicted; f1, "
+        "balanced (auto): where its F1, or the balanced accuracy, of the validation rows is best.  "
+        "[default: the more probable class]",
+    )
     early_stopping: int | None = _option(
         None,
         kinds.Whole(0, 10**9, "EPOCHS"),
@@ -384,6 +392,12 @@ class Settings:
             )
         if self.early_stopping and not self.validation and not self.split.startswith("column"):
             raise ConfigError("--early-stopping needs validation rows, and --validation is 0")
+        if isinstance(self.threshold, str) and not (
+            self.validation or self.split.startswith("column")
+        ):
+            raise ConfigError(
+                f"--threshold {self.threshold} is chosen on validation rows, and --validation is 0"
+            )
         if self.momentum is not None and self.optimizer != "sgd":
             raise ConfigError(f"--momentum goes with --optimizer sgd, not {self.optimizer}")
         if len(self.dropout) not in (1, len(self.hidden)):

@@ -11,7 +11,9 @@ LEFT_OUT = "left out"  # metrics of training rows, by members that left each out
 SINGLE = "single"  # the preset of one network
 #: What the recipe can minimize: losses of numbers without a unit of their own (the delta of huber
 #: would have one), and the one of classes.
-VALUE_LOSSES = ("squared_error", "absolute_error", "quantile", "poisson", "gamma", "tweedie")
+VALUE_LOSSES = (
+    "squared_error", "absolute_error", "quantile", "expectile", "poisson", "gamma", "tweedie",
+)  # fmt: skip
 LOSSES = ("cross_entropy", *VALUE_LOSSES)
 
 #: What the command changes in the catalogue's usual numbers: its SGD has momentum.

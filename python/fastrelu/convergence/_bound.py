@@ -28,7 +28,7 @@ def harmonic(n: Array) -> Array:
 
 
 def bound(n: ArrayLike, M: float, ell: float) -> Any:
-    """Return the bound on d_n = E|w_n - w*|^2 for SGD with the steps alpha_k = 1 / (2 ell k).
+    """Return the bound on ``d_n = E|w_n - w*|^2`` for SGD with the steps alpha_k = 1 / (2 ell k).
 
     It is ``S / (n - 1) * H_{n-1}`` with ``S = M^2 / (2 ell)^2`` and the harmonic numbers
     ``H_n = 1 + 1/2 + ... + 1/n``.

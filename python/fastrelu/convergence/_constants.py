@@ -97,8 +97,8 @@ def estimate_constants(
         The loss, as `fastrelu.losses` defines it: squared_error is half the squared error, averaged
         over the outputs.
     alpha : float
-        The ridge penalty alpha / 2 |w|^2 on all parameters, including the bias; > 0 for the cross
-        entropies.
+        The ridge penalty ``alpha / 2 |w|^2`` on all parameters, including the bias; > 0 for the
+        cross entropies.
     batch_size : int
         The rows of a minibatch, m.
     n_steps : int

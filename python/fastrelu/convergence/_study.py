@@ -36,7 +36,7 @@ class Study:
     k : ndarray of int, (n,)
         The numbers of the iterates recorded, from 2 on: step k starts from w_k.
     d : ndarray, (n,)
-        The mean of |w_k - w*|^2 over the runs.
+        The mean of ``|w_k - w*|^2`` over the runs.
     d_low, d_high : ndarray, (n,)
         The confidence limits of `d`, each with the confidence `confidence` by itself (Student's t).
     bound : ndarray, (n,), or None
@@ -55,7 +55,7 @@ class Study:
     w_star : ndarray, (n_parameters,)
         The minimum w*.
     distances : ndarray, (replicates, n)
-        |w_k - w*|^2 of each run.
+        ``|w_k - w*|^2`` of each run.
     constants : Constants
         What was known before the runs.
     batch_size, replicates, confidence, sampling
@@ -260,7 +260,7 @@ def run(
     weights_at: NDArray[np.int64],
     options: dict[str, Any],
 ) -> tuple[Array, Array]:
-    """Run SGD in the core; return |w - target|^2 (replicates, n), w (replicates, n', p, K)."""
+    """Run SGD in the core; return ``|w - target|^2`` (replicates, n), w (replicates, n', p, K)."""
     core_options = {
         "loss": problem.loss,
         "weight_decay": problem.alpha,

@@ -3,19 +3,38 @@
 
 Every module here takes a network as an argument and imports none of the library above the core;
 `Network`'s methods import what they need when they are called. `LinearRegions`, `LocalAffine`,
-`Optimum` and `Verification` are what some of them return.
+`Optimum` and `Verification` are what some of them return; `choose_hinges` and `hinge_statistics`
+stand beside `PiecewiseLinear.fit`.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastrelu.exact.hinge_choice import (
+        HingeChoice,
+        HingeStatistics,
+        choose_hinges,
+        hinge_statistics,
+    )
     from fastrelu.exact.optimum import Optimum, Verification
     from fastrelu.exact.regions import LinearRegions
     from fastrelu.exact.segment import LocalAffine
 
-__all__ = ["LinearRegions", "LocalAffine", "Optimum", "Verification"]
+__all__ = [
+    "HingeChoice",
+    "HingeStatistics",
+    "LinearRegions",
+    "LocalAffine",
+    "Optimum",
+    "Verification",
+    "choose_hinges",
+    "hinge_statistics",
+]
 _MODULES = {
+    **dict.fromkeys(
+        ("HingeChoice", "HingeStatistics", "choose_hinges", "hinge_statistics"), "hinge_choice"
+    ),
     "LinearRegions": "regions",
     "LocalAffine": "segment",
     "Optimum": "optimum",

@@ -20,11 +20,32 @@ __all__ = ["as_box", "box_corners", "output_bounds", "pre_activation_bounds"]
 
 
 def output_bounds(
-    net: Network, lower: ArrayLike, upper: ArrayLike, rounding: bool
+    net: Network, lower: ArrayLike, upper: ArrayLike, rounding: bool, sums: ArrayLike | None
 ) -> tuple[Array, Array]:
-    """Return the box around the outputs; see `Network.output_bounds`."""
-    low, high = pre_activation_bounds(net, lower, upper, rounding)[-1]
-    return low, high
+    """Return boxes around the outputs, or bounds on sums of them; see `Network.output_bounds`."""
+    many = np.ndim(lower) > 1 or np.ndim(upper) > 1
+    if not many and sums is None:
+        low, high = pre_activation_bounds(net, lower, upper, rounding)[-1]
+        return low, high
+    low, high = _corners(net, lower, upper, rounding, many)
+    weights, n_sums = None, 0
+    if sums is not None:
+        weights = reals("sums", sums)
+        d_out = net.layer_sizes[-1]
+        if weights.ndim not in (1, 2) or weights.shape[-1] != d_out:
+            raise ValueError(
+                f"sums: expected shape ({d_out},) or (m, {d_out}), got {weights.shape}"
+            )
+        n_sums = weights.size // d_out
+    count = len(low) if many else 1
+    found = _core.bounds_of_boxes(
+        net, low.reshape(count, -1), high.reshape(count, -1),
+        None if weights is None else weights.reshape(n_sums, -1), count, n_sums, bool(rounding),
+    )  # fmt: skip
+    below, above = found
+    if weights is not None and weights.ndim == 1:
+        below, above = below[:, 0], above[:, 0]
+    return (below, above) if many else (below[0], above[0])
 
 
 def pre_activation_bounds(
@@ -84,37 +105,47 @@ def as_box(bounds: ArrayLike, d_in: int, thin: bool = True) -> Array:
 
 
 def _corners(
-    net: Network, lower: ArrayLike, upper: ArrayLike, rounding: bool
+    net: Network, lower: ArrayLike, upper: ArrayLike, rounding: bool, many: bool = False
 ) -> tuple[Array, Array]:
+    """Return both corners, (d_in,), or those of many boxes, (n, d_in) each."""
     check_activations(net)
     check_parameters(net)
-    low = _corner(net, "lower", lower, -np.inf, rounding)
-    high = _corner(net, "upper", upper, np.inf, rounding)
-    wrong = np.flatnonzero(~(low <= high))
+    low = _corner(net, "lower", lower, -np.inf, rounding, many)
+    high = _corner(net, "upper", upper, np.inf, rounding, many)
+    if low.shape != high.shape:
+        raise ValueError(f"upper: expected shape {low.shape}, as lower, got {high.shape}")
+    wrong = np.argwhere(~(low <= high))
     if len(wrong):
-        i = int(wrong[0])
-        raise ValueError(f"lower[{i}]: expected at most upper[{i}] = {high[i]:g}, got {low[i]:g}")
+        at = tuple(wrong[0])
+        place = ", ".join(map(str, at))
+        raise ValueError(
+            f"lower[{place}]: expected at most upper[{place}] = {high[at]:g}, got {low[at]:g}"
+        )
     return low, high
 
 
-def _corner(net: Network, name: str, values: ArrayLike, outward: float, rounding: bool) -> Array:
-    """Return a corner of the box in float64, which is exact for what is meant.
+def _corner(
+    net: Network, name: str, values: ArrayLike, outward: float, rounding: bool, many: bool
+) -> Array:
+    """Return corners in float64, which is exact for what is meant.
 
     The network casts long integers and longdouble to its dtype with one rounding, and so does this;
     for exact arithmetic they are rounded outwards.
     """
-    corner = reals(name, values)
-    if corner.shape != (net.layer_sizes[0],):
-        raise ValueError(f"{name}: expected shape ({net.layer_sizes[0]},), got {corner.shape}")
+    corner, d_in = reals(name, values), net.layer_sizes[0]
+    if corner.shape[-1:] != (d_in,) or corner.ndim != 1 + many:
+        shape = f"(n, {d_in})" if many else f"({d_in},)"
+        raise ValueError(f"{name}: expected shape {shape}, got {corner.shape}")
     given = np.asarray(values)
     if given.dtype.kind not in "iu" and given.dtype.itemsize <= 8:
         return corner
     if rounding:
         return given.astype(net.dtype).astype(np.float64)
     whole = given.dtype.kind in "iu"
-    for i, value in enumerate(given.tolist() if whole else given):
+    flat = corner.reshape(-1)
+    for i, value in enumerate(given.reshape(-1).tolist() if whole else given.reshape(-1)):
         # Of longdouble the comparison is exact; so is that of Python's whole numbers.
-        near = int(corner[i]) if whole else corner[i]
+        near = int(flat[i]) if whole else flat[i]
         if near > value if outward < 0 else near < value:
-            corner[i] = np.nextafter(corner[i], outward)
+            flat[i] = np.nextafter(flat[i], outward)
     return corner

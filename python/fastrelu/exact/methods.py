@@ -220,25 +220,35 @@ class PieceMethods:
         return lipschitz(cast("Network", self), bounds, norm, seed)
 
     def output_bounds(
-        self, lower: ArrayLike, upper: ArrayLike, *, rounding: bool = True
+        self,
+        lower: ArrayLike,
+        upper: ArrayLike,
+        *,
+        rounding: bool = True,
+        sums: ArrayLike | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return a box that certainly contains the outputs for every input in a box.
 
         Parameters
         ----------
-        lower, upper : array_like, (d_in,)
-            The least and the greatest value of each input, in the units of X (before ``scale``).
+        lower, upper : array_like, (d_in,) or (n, d_in)
+            The least and the greatest value of each input, in the units of X (before ``scale``); of
+            one box, or of n boxes, which are shared out over the threads.
         rounding : bool
             True: the box holds for the numbers that ``net(X)`` computes, with every rounding of its
             arithmetic; for a single point it is exactly that point's outputs. False: it holds for
             the function of real numbers, which is what most verifiers bound; computed outputs can
             then lie outside.
+        sums : array_like, (d_out,) or (m, d_out), optional
+            Bounds on these sums of the outputs instead, each ``sums[s] @ outputs`` as exact
+            arithmetic has it: (1, -1) is the margin of the first output over the second. They are
+            tighter than sums of bounds.
 
         Returns
         -------
-        lower, upper : ndarray, (d_out,)
+        lower, upper : ndarray, (d_out,) or (n, d_out)
             float64, with the same bits on every machine. With ``rounding=True`` they are numbers of
-            the network's dtype.
+            the network's dtype. With `sums` the last axis is m, or there is none.
 
         Raises
         ------
@@ -265,10 +275,50 @@ class PieceMethods:
         >>> lower, upper = net.output_bounds([2, 0], [3, 1])
         >>> lower.round(6), upper.round(6)
         (array([4.]), array([6.]))
+        >>> net.output_bounds([[2, 0], [0, 0]], [[3, 1], [1, 0]])[1].round(6)
+        array([[6.],
+               [2.]])
         """
         from fastrelu.exact.bounds import output_bounds
 
-        return output_bounds(cast("Network", self), lower, upper, rounding)
+        return output_bounds(cast("Network", self), lower, upper, rounding, sums)
+
+    def layer_bounds(
+        self, lower: ArrayLike, upper: ArrayLike, *, rounding: bool = True
+    ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Return boxes that certainly contain every layer's pre-activations over a box of inputs.
+
+        Parameters
+        ----------
+        lower, upper : array_like, (d_in,)
+            The least and the greatest value of each input, in the units of X (before ``scale``).
+        rounding : bool
+            As for `output_bounds`.
+
+        Returns
+        -------
+        list of (lower, upper), each ndarray, (fan_out,)
+            One pair for each layer, float64; the last is what `output_bounds` returns. A hidden
+            unit whose upper end is at most 0 never fires in the box, one whose lower end is above
+            0 always does.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `output_bounds`.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([2, 2, 1], dtype="float64")
+        >>> net.weights[0][...] = [[1, 1], [1, -1]]
+        >>> hidden, output = net.layer_bounds([2, 0], [3, 1])
+        >>> hidden[0].round(6), hidden[1].round(6)
+        (array([2., 1.]), array([4., 3.]))
+        """
+        from fastrelu.exact.bounds import pre_activation_bounds
+
+        return pre_activation_bounds(cast("Network", self), lower, upper, rounding)
 
     def to_milp(
         self,

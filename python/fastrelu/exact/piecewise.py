@@ -408,27 +408,43 @@ class PiecewiseLinear:
         return hinge_network(self, dtype)
 
     @classmethod
-    def fit(cls, x: ArrayLike, y: ArrayLike, *, n_hinges: int) -> PiecewiseLinear:
+    def fit(
+        cls,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        n_hinges: int | str | None = None,
+        knots: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> PiecewiseLinear:
         """Fit a function to points by least squares, with free knots and free outer slopes.
 
         Parameters
         ----------
         x, y : array_like, (n,)
-            The points, in any order; several may have the same x.
-        n_hinges : int
-            The number of knots, >= 1.
+            The points, in any order; several may have the same x. x may be dates (datetime64),
+            which are days since 1970-01-01. With `knots`, y may also have shape (n, K).
+        n_hinges : int or {"bic", "cv"}
+            The number of knots, >= 1; or how it is chosen among 1 to 10: see
+            `fastrelu.exact.choose_hinges`.
+        knots : array_like, (k,)
+            Instead of `n_hinges`: the knots, in ascending order; values and slopes alone are
+            fitted.
+        sample_weight : array_like, (n,), optional
+            The points' weights in the sum of squares, >= 0; those above 0 within a factor of 1e12.
 
         Returns
         -------
         PiecewiseLinear
             It has `n_hinges` knots. If x has at most ``n_hinges + 2`` different values it has
-            fewer, and goes through the mean y of each of them. The same points give the same bits
-            on every machine.
+            fewer, and goes through the (weighted) mean y of each of them. The same points give the
+            same bits on every machine.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument does not fit.
+            If an argument does not fit, or the points do not determine a value or slope of the
+            given knots.
 
         Warns
         -----
@@ -452,10 +468,12 @@ class PiecewiseLinear:
         >>> f = PiecewiseLinear.fit(x, np.abs(x - 0.3), n_hinges=1)
         >>> f.knots.round(6), f.slopes.round(6)
         (array([0.3]), array([-1.,  1.]))
+        >>> PiecewiseLinear.fit(x, x**2, knots=[0.5]).slopes.round(2)
+        array([0.5, 1.5])
         """
         from fastrelu.exact.hinge_fit import fit_hinges
 
-        return cls(*fit_hinges(reals("x", x), reals("y", y), n_hinges))
+        return cls(*fit_hinges(x, y, n_hinges, knots, sample_weight))
 
 
 _OPERANDS = (PiecewiseLinear, numbers.Real)

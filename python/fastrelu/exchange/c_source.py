@@ -94,6 +94,55 @@ def _check_name(name: Any, language: str) -> None:
         )
 
 
+#: The C type, the ending of its literals and functions, and the integer of its size.
+_C_TYPES = {"float32": ("float", "f", "uint32_t"), "float64": ("double", "", "uint64_t")}
+
+
+def _number(x: Any, dtype: np.dtype[Any]) -> str:
+    """Return the shortest literal that is read as x again, rounded to the dtype."""
+    text = str(dtype.type(x))
+    return (text if re.search(r"[.e]", text) else text + ".0") + _C_TYPES[dtype.name][1]
+
+
+def _constants(dtype: np.dtype[Any], name: str) -> dict[str, str]:
+    """Return what the words of the templates stand for."""
+    from fastrelu.reference.elementary import constants
+
+    c = constants(dtype)
+    T, f, integer = _C_TYPES[dtype.name]
+    numbers = {
+        "magic": c.round_magic,
+        "log2e": c.log2e,
+        "ln2_high": c.ln2_high,
+        "ln2_low": c.ln2_low,
+        "lowest": c.exp_lowest,
+        "highest": c.exp_highest,
+        "tanh_highest": c.tanh_highest,
+        "expm1_lowest": -2 * c.tanh_highest,
+        "tanh_split": 0.55,
+        "leaky": _catalogue.ACTIVATIONS["leaky_relu"].slope,
+    }
+    return {
+        "N": name,
+        "T": T,
+        "f": f,
+        "U": integer,
+        "bits": str(c.mantissa_bits),
+        "bias": str(c.bias),
+        "exp": ", ".join(_number(each, dtype) for each in c.exp),
+        "n_exp": str(len(c.exp)),
+        "tanh": ", ".join(_number(each, dtype) for each in c.tanh),
+        "n_tanh": str(len(c.tanh)),
+        **{word: _number(value, dtype) for word, value in numbers.items()},
+    }
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    for word, meaning in words.items():
+        text = text.replace(f"${word}$", meaning)
+    return text
+
+
 class _Source:
     """The parts of the text; `T` is the C type, `f` the ending of its literals and functions."""
 
@@ -112,10 +161,7 @@ class _Source:
             raise ValueError(f"C source knows no activation {', '.join(sorted(unknown))}")
         self.name, self.sizes, self.activations = name, net.layer_sizes, net.activations
         self.scale, self.dtype = net.scale, net.dtype
-        single = net.dtype == np.float32
-        self.T, self.f, self.int = (
-            ("float", "f", "uint32_t") if single else ("double", "", "uint64_t")
-        )
+        self.T, self.f, _ = _C_TYPES[net.dtype.name]
 
     def in_c(self) -> str:
         name, T = self.name, self.T
@@ -165,52 +211,24 @@ class _Source:
     def _functions(self, restrict: str) -> str:
         """Return the functions that the network's layers need, and no others."""
         needed = self._elementary()
+        wide = templates.WIDE[self.dtype.name] & needed
         texts = [templates.DENSE]
         if len(self.sizes) > 2:
             texts.append(templates.BACK)
-        if needed:
+        if needed - wide:
             texts.append(templates.REDUCE)
-        texts += [templates.ELEMENTARY[key] for key in templates.ELEMENTARY if key in needed]
+        if wide:
+            wide_words = _constants(np.dtype(np.float64), f"{self.name}_wide")
+            texts.append(_filled(templates.REDUCE, wide_words))
+        elementary = templates.ELEMENTARY[self.dtype.name]
+        texts += [text for key, text in elementary.items() if key in needed]
         for kind in dict.fromkeys(self.activations):
             texts += [templates.ACTIVATIONS[kind].forward, templates.ACTIVATIONS[kind].backward]
-        text = "\n".join(t for t in texts if t)
-        for word, meaning in self._constants().items():
-            text = text.replace(f"${word}$", meaning)
-        text = text.replace("restrict ", restrict)
-        return text
-
-    def _constants(self) -> dict[str, str]:
-        from fastrelu.reference.elementary import constants
-
-        c = constants(self.dtype)
-        leaky = self._number(_catalogue.ACTIVATIONS["leaky_relu"].slope)
-        return {
-            "N": self.name,
-            "T": self.T,
-            "f": self.f,
-            "U": self.int,
-            "bits": str(c.mantissa_bits),
-            "bias": str(c.bias),
-            "magic": self._number(c.round_magic),
-            "log2e": self._number(c.log2e),
-            "ln2_high": self._number(c.ln2_high),
-            "ln2_low": self._number(c.ln2_low),
-            "lowest": self._number(c.exp_lowest),
-            "highest": self._number(c.exp_highest),
-            "tanh_highest": self._number(c.tanh_highest),
-            "expm1_lowest": self._number(-2 * c.tanh_highest),
-            "tanh_split": self._number(0.55),
-            "exp": ", ".join(map(self._number, c.exp)),
-            "n_exp": str(len(c.exp)),
-            "tanh": ", ".join(map(self._number, c.tanh)),
-            "n_tanh": str(len(c.tanh)),
-            "leaky": leaky,
-        }
+        text = _filled("\n".join(t for t in texts if t), _constants(self.dtype, self.name))
+        return text.replace("restrict ", restrict)
 
     def _number(self, x: Any) -> str:
-        """Return the shortest literal that is read as x again, rounded to the dtype."""
-        text = str(self.dtype.type(x))
-        return (text if re.search(r"[.e]", text) else text + ".0") + self.f
+        return _number(x, self.dtype)
 
     def _arrays(self) -> str:
         lines: list[str] = []

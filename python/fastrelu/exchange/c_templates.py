@@ -150,7 +150,42 @@ static inline $T$ $N$_tanh_of($T$ x)
 }
 """
 
-ELEMENTARY = {"exp": _EXP, "expm1": _EXPM1, "tanh": _TANH}
+# Of float32: computed in float64, and rounded once.
+_EXP_FLOAT32 = """\
+static inline float $N$_exp(float x)
+{
+  double e, power;
+  int k;
+  if (x != x) return x;
+  x = x < $lowest$ ? $lowest$ : x > $highest$ ? $highest$ : x;
+  e = $N$_wide_reduce_expm1((double)x, &k);
+  power = $N$_wide_power_of_two(k);
+  return (float)fma(e, power, power);
+}
+"""
+
+_TANH_FLOAT32 = """\
+static inline float $N$_tanh_of(float x)
+{
+  const float a = x < 0.0f ? -x : x;
+  double e, power, expm1;
+  float y;
+  int k;
+  if (x != x || x == 0.0f) return x;
+  e = $N$_wide_reduce_expm1(2.0 * (double)(a > $tanh_highest$ ? $tanh_highest$ : a), &k);
+  power = $N$_wide_power_of_two(k);
+  expm1 = fma(e, power, power - 1.0);
+  y = (float)(expm1 / (expm1 + 2.0));
+  return x < 0.0f ? -y : y;
+}
+"""
+
+#: For each dtype, and what of it is computed by REDUCE of float64 in float32's place.
+ELEMENTARY = {
+    "float32": {"exp": _EXP_FLOAT32, "expm1": _EXPM1, "tanh": _TANH_FLOAT32},
+    "float64": {"exp": _EXP, "expm1": _EXPM1, "tanh": _TANH},
+}
+WIDE = {"float32": {"exp", "tanh"}, "float64": set[str]()}
 
 
 class _Activation(NamedTuple):

@@ -7,7 +7,7 @@ axes.
 
 from fastrelu.plot._convergence import convergence, gradient_noise
 from fastrelu.plot._history import history
-from fastrelu.plot._piecewise import hinge_fit, piecewise
+from fastrelu.plot._piecewise import hinge_choice, hinge_fit, piecewise
 from fastrelu.plot._regions import regions, surface
 from fastrelu.plot.evaluation import (
     calibration,
@@ -22,6 +22,7 @@ __all__ = [
     "confusion_matrix",
     "convergence",
     "gradient_noise",
+    "hinge_choice",
     "hinge_fit",
     "history",
     "importance",

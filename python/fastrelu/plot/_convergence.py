@@ -18,7 +18,7 @@ _LARGEST = 1e200  # that is drawn
 
 
 def convergence(study: Study, ax: Any = None, *, label: str | None = None) -> Any:
-    """Draw the measured |w_k - w*|^2 with its confidence limits, and the bound if it applies.
+    """Draw the measured ``|w_k - w*|^2`` with its confidence limits, and the bound if it applies.
 
     Parameters
     ----------

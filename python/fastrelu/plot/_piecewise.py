@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastrelu._arguments import reals
+from fastrelu.exact.hinge_choice import HingeChoice
 from fastrelu.exact.piecewise import PiecewiseLinear
 from fastrelu.plot.axes import COLOURS, STYLES, axes_or_new
 
@@ -149,3 +150,50 @@ def _window(f: PiecewiseLinear, window: tuple[float, float] | None) -> tuple[flo
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ValueError(f"window: expected finite low < high, got {window!r}")
     return low, high
+
+
+def hinge_choice(choice: HingeChoice, ax: Any = None) -> Any:
+    """Draw the score of each number of hinges that was tried, the chosen one marked.
+
+    Parameters
+    ----------
+    choice : HingeChoice
+        What `fastrelu.exact.choose_hinges` returned.
+    ax : matplotlib Axes, optional
+        The axes to draw into; by default those of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes drawn into.
+
+    Raises
+    ------
+    ImportError
+        If Matplotlib is not installed.
+    TypeError
+        If `choice` is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastrelu
+    >>> x = np.linspace(0, 1, 40)
+    >>> choice = fastrelu.exact.choose_hinges(x, np.abs(x - 0.3))
+    >>> fastrelu.plot.hinge_choice(choice).get_xlabel()
+    'hinges'
+    """
+    if not isinstance(choice, HingeChoice):
+        raise TypeError(f"choice: expected a HingeChoice, got {type(choice).__name__}")
+    ax = axes_or_new(ax)
+    counts = range(1, len(choice.scores) + 1)
+    ax.plot(counts, choice.scores, "o-", color=COLOURS[0], label="tried")
+    chosen = choice.n_hinges
+    ax.plot(chosen, choice.scores[chosen - 1], "D", color=COLOURS[1], ms=8, label="chosen")
+    ax.set_xlabel("hinges")
+    names = {"bic": "BIC (lower is better)", "cv": "cross-validated mean squared error"}
+    ax.set_ylabel(names[choice.criterion])
+    ax.set_xticks(list(counts))
+    ax.grid(True, alpha=0.25)
+    ax.legend(frameon=False)
+    return ax

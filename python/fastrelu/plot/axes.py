@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
@@ -31,6 +32,12 @@ def short(label: Any, most: int = 24) -> str:
         return text
     head = (most - 1) * 2 // 3
     return text[:head] + "…" + text[len(text) - (most - 1 - head) :]
+
+
+def wrapped(label: Any, width: int = 24) -> str:
+    """Return a label whole, without control characters, on lines of at most `width` characters."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in str(label)).split())
+    return "\n".join(textwrap.wrap(text, width)) or text
 
 
 def thousands(*axes: Any) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastrelu import metrics
 from fastrelu._arguments import whole_number
-from fastrelu.plot.axes import COLOURS, axes_or_new, fade, short, thousands
+from fastrelu.plot.axes import COLOURS, axes_or_new, fade, short, thousands, wrapped
 
 # Beyond this many classes the cells are too small to hold their counts.
 COUNTED_CLASSES = 20
@@ -78,8 +78,9 @@ def draw_confusion(counts: NDArray[np.int64], labels: Sequence[Any], ax: Any = N
         ax.set_xlabel("predicted class, by number")
         ax.set_ylabel("true class, by number")
         return ax
-    names = [short(label, 16) for label in labels]
-    slant = max(map(len, names), default=0) * len(names) > 40
+    names = [wrapped(label, 20) for label in labels]
+    longest = max((len(line) for name in names for line in name.split("\n")), default=0)
+    slant = longest * len(names) > 40
     ax.set_xticks(range(len(names)), names, parse_math=False, rotation=90 if slant else 0)
     ax.set_yticks(range(len(names)), names, parse_math=False)
     for i, j in np.argwhere(counts):

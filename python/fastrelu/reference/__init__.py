@@ -11,7 +11,7 @@ beside lecture notes on backpropagation and SGD, in this order:
 - `network`, `gradients`: parameters, forward, backward;
 - `optimizers`: how a gradient changes the parameters;
 - `trainer`: minibatches, steps and epochs;
-- `sparse`: the first layer where most inputs are 0;
+- `sparse`: the first layer where most inputs are 0; `encoded`: where they come in runs;
 - `blocks`: data that are streamed from files;
 - `fma`, `elementary`, `random`: what all of this is built on, namely one exactly rounded operation,
   exp, log and tanh made of it, and random numbers.

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """exp, log, log1p and tanh: range reduction and a polynomial, operation by operation.
 
-Each function takes and returns an array of float32 or float64 and is at most 2 ulp off. The kernels
-compute the same operations in the same order, so the results are the same bits.
+Each function takes and returns an array of float32 or float64. Of float64 it is at most 2 ulp off;
+the kernels compute the same operations in the same order, so the results are the same bits. Of
+float32 it is the correctly rounded value: computed in float64 and rounded once, but for the few
+inputs where float64's own error would decide.
 """
 
 from __future__ import annotations
@@ -34,12 +36,12 @@ class _Constants(NamedTuple):
     tanh: tuple[float, ...]
 
 
+# Of float32, what `expm1_of_negative` takes; the rest is computed in float64.
 _FLOAT32 = _Constants(
     np.int32, 23, 127, 12582912.0, 1.44269504, 0.693145751953125, 1.4286068e-06,
     -104.0, 89.0, 10.0, 0x3F3504F3,
     exp=(0.5, 0.16666576, 0.041666556, 0.008363179, 0.0013926184),
-    log=(0.66666687, 0.39988777, 0.29580158),
-    tanh=(-0.33333334, 0.13333324, -0.053964697, 0.021818403, -0.008526141, 0.002526109),
+    log=(), tanh=(),
 )  # fmt: skip
 _FLOAT64 = _Constants(
     np.int64, 52, 1023, 6755399441055744.0, 1.4426950408889634,
@@ -99,6 +101,28 @@ def _reduce_expm1(x: Array) -> tuple[Array, Array]:
     return fma(_polynomial(r, c.exp), r * r, r), k
 
 
+# Bits of float32 numbers whose function's value is so near to the middle between two float32 that
+# float64's error decides, wrongly, and of the right values.
+_HARD_LOG = {
+    0x3C413D3A: 0xC08E158F, 0x41178FEB: 0x400FE5E7, 0x4C5D65A5: 0x418F034B,
+    0x65D890D3: 0x4254D1F9, 0x6F31A8EC: 0x42845A89,
+}  # fmt: skip
+_HARD_LOG1P = {
+    0x35400003: 0x353FFFFF, 0x3710001B: 0x370FFFF3, 0x3EFD81AD: 0x3ECDEEE1,
+    0x41078FEB: 0x400FE5E7, 0x65D890D3: 0x4254D1F9, 0x6F31A8EC: 0x42845A89,
+    0xB53FFFFD: 0xB5400001, 0xB70FFFE5: 0xB710000D, 0xBB0EC8C4: 0xBB0EF0A5,
+}  # fmt: skip
+
+
+def _mended(x: Array, y: Array, hard: dict[int, int]) -> Array:
+    """Return y, but for the hard cases among x their values."""
+    y = y.copy()
+    bits = y.view(np.uint32)
+    for case, value in hard.items():
+        bits[x.view(np.uint32) == case] = value
+    return y
+
+
 def exp(x: Array) -> Array:
     """Return e**x, computed as exp(r) * 2**k for x = k ln2 + r.
 
@@ -110,7 +134,7 @@ def exp(x: Array) -> Array:
     Returns
     -------
     ndarray
-        Of x's dtype and shape, at most 2 ulp off.
+        Of x's dtype and shape: float32 correctly rounded, float64 at most 2 ulp off.
 
     Examples
     --------
@@ -124,6 +148,10 @@ def exp(x: Array) -> Array:
         low, high = dtype(c.exp_lowest), dtype(c.exp_highest)
         clamped = np.where(low > x, low, x)
         clamped = np.where(clamped > high, high, clamped)
+        if dtype is np.float32:
+            e, k = _reduce_expm1(clamped.astype(np.float64))
+            power = _power_of_two(k, e)
+            return np.where(np.isnan(x), x, fma(e, power, power).astype(np.float32))
         p, k = _reduce_expm1(clamped)
         p = p + dtype(1)
         half = k >> 1  # two factors: 2**k alone may be out of range
@@ -198,7 +226,7 @@ def log(x: Array) -> Array:
     Returns
     -------
     ndarray
-        Of x's dtype and shape, at most 2 ulp off.
+        Of x's dtype and shape: float32 correctly rounded, float64 at most 2 ulp off.
 
     Examples
     --------
@@ -209,6 +237,8 @@ def log(x: Array) -> Array:
     """
     with np.errstate(all="ignore"):
         c, dtype = _constants(x)
+        if dtype is np.float32:
+            return _mended(x, log(x.astype(np.float64)).astype(np.float32), _HARD_LOG)
         small = x < np.finfo(dtype).tiny
         m, k = _split(np.where(small, x * dtype(2.0**c.mantissa_bits), x))
         exponent = k.astype(dtype) - np.where(small, dtype(c.mantissa_bits), dtype(0))
@@ -226,7 +256,7 @@ def log1p(x: Array) -> Array:
     Returns
     -------
     ndarray
-        Of x's dtype and shape, at most 2 ulp off.
+        Of x's dtype and shape: float32 correctly rounded, float64 at most 2 ulp off.
 
     Examples
     --------
@@ -238,6 +268,9 @@ def log1p(x: Array) -> Array:
     with np.errstate(all="ignore"):
         _, dtype = _constants(x)
         one = dtype(1)
+        if dtype is np.float32:  # 1 + x is exact in float64 unless x is the value itself
+            y = log(1.0 + x.astype(np.float64)).astype(np.float32)
+            return _mended(x, np.where(np.abs(x) < 2.0**-29, x, y), _HARD_LOG1P)
         u = x + one
         lost = np.where(x > one, one - (u - x), x - (u - one)) / u  # what the sum rounded away
         m, k = _split(u)
@@ -251,6 +284,8 @@ def log1p(x: Array) -> Array:
 def tanh(x: Array) -> Array:
     """Return tanh: an odd polynomial below 0.55, else 1 - 2 / (e**(2x) + 1).
 
+    Of float32 it is expm1(2x) / (expm1(2x) + 2) in float64.
+
     Parameters
     ----------
     x : ndarray
@@ -259,7 +294,7 @@ def tanh(x: Array) -> Array:
     Returns
     -------
     ndarray
-        Of x's dtype and shape, at most 2 ulp off.
+        Of x's dtype and shape: float32 correctly rounded, float64 at most 2 ulp off.
 
     Examples
     --------
@@ -271,6 +306,13 @@ def tanh(x: Array) -> Array:
     with np.errstate(all="ignore"):
         c, dtype = _constants(x)
         a = np.where(x < 0, -x, x)
+        if dtype is np.float32:
+            wide = np.where(a > dtype(c.tanh_highest), dtype(c.tanh_highest), a).astype(np.float64)
+            e, k = _reduce_expm1(wide + wide)
+            power = _power_of_two(k, e)
+            expm1 = fma(e, power, power - 1.0)
+            y = (expm1 / (expm1 + 2.0)).astype(np.float32)
+            return np.where(np.isnan(x) | (x == 0), x, np.where(x < 0, -y, y))
         y = a * a
         small = fma(_polynomial(y, c.tanh) * y, x, x)
         highest = dtype(c.tanh_highest)

@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import sparse
+from . import encoded, sparse
 from .elementary import exp, expm1_of_negative, tanh
+from .encoded import EncodedRows
 from .fma import fma
-from .random import dropout_keeps
+from .random import dropout_keeps, dropout_threshold
 from .sparse import SparseRows
 
 Array = NDArray[Any]
+Inputs = Array | SparseRows | EncodedRows
 
 
 def relu(z: Array) -> Array:
@@ -154,34 +156,38 @@ class Dropout:
         """Return the rate of a hidden layer."""
         return self.rates[layer] if self.rates else 0.0
 
+    def dropped(self, layer: int) -> int:
+        """Return the probability that a unit of a hidden layer is dropped, times 65536."""
+        return dropout_threshold(self.rate(layer))
+
     @np.errstate(all="ignore")
     def apply(self, layer: int, a: Array) -> Array:
         """Return a (n, units), dropped or scaled; the gradient is treated as the activation is."""
-        rate = self.rate(layer)
-        if rate == 0:
+        dropped = self.dropped(layer)
+        if dropped == 0:
             return a
-        keeps = np.array(
-            [
-                dropout_keeps(self.seed, self.step, layer, row, a.shape[1], rate)
-                for row in range(self.first_row, self.first_row + len(a))
-            ]
+        rows, units = a.shape
+        keeps = dropout_keeps(
+            self.seed, self.step, layer, self.first_row, rows, units, self.rate(layer)
         )
-        return np.where(keeps, a * a.dtype.type(1 / (1 - rate)), np.zeros_like(a))
+        return np.where(keeps, a * a.dtype.type(65536 / (65536 - dropped)), np.zeros_like(a))
 
     @np.errstate(all="ignore")
     def undo(self, layer: int, h: Array) -> Array:
         """Return the activations that were kept as they were before they were scaled."""
-        rate = self.rate(layer)
-        return h * h.dtype.type(1 - rate) if rate else h
+        dropped = self.dropped(layer)
+        return h * h.dtype.type((65536 - dropped) / 65536) if dropped else h
 
 
 NO_DROPOUT = Dropout([])
 
 
-def linear(x: Array | SparseRows, W: Array, b: Array | None = None) -> Array:
+def linear(x: Inputs, W: Array, b: Array | None = None) -> Array:
     """Return z = x W + b: for each row and unit a chain over the inputs i, from the bias."""
     if isinstance(x, SparseRows):
         return sparse.linear(x, W, b)
+    if isinstance(x, EncodedRows):
+        return encoded.linear(x, W, b)
     z = np.zeros((len(x), W.shape[1]), dtype=W.dtype)
     if b is not None:
         z[:] = b
@@ -190,12 +196,12 @@ def linear(x: Array | SparseRows, W: Array, b: Array | None = None) -> Array:
     return z
 
 
-def linear_relu(x: Array | SparseRows, W: Array, b: Array | None = None) -> Array:
+def linear_relu(x: Inputs, W: Array, b: Array | None = None) -> Array:
     """Return relu(x W + b).
 
     Parameters
     ----------
-    x : ndarray, (n, fan_in), or SparseRows
+    x : ndarray, (n, fan_in), SparseRows or EncodedRows
         Rows.
     W : ndarray, (fan_in, fan_out)
         Weights.
@@ -226,10 +232,12 @@ def linear_backward_inputs(dz: Array, W: Array) -> Array:
     return dx
 
 
-def linear_backward_weights(x: Array | SparseRows, dz: Array) -> Array:
+def linear_backward_weights(x: Inputs, dz: Array) -> Array:
     """Return dW = x^T dz: for each weight a chain over the rows n."""
     if isinstance(x, SparseRows):
         return sparse.linear_backward_weights(x, dz)
+    if isinstance(x, EncodedRows):
+        return encoded.linear_backward_weights(x, dz)
     dW = np.zeros((x.shape[1], dz.shape[1]), dtype=x.dtype)
     for n in range(len(x)):
         dW = fma(x[n, :, np.newaxis], dz[n], dW)
@@ -246,7 +254,7 @@ def linear_backward_biases(dz: Array) -> Array:
 
 
 def forward(
-    x: Array | SparseRows,
+    x: Inputs,
     weights: list[Array],
     biases: list[Array],
     activations: list[str],

@@ -22,8 +22,8 @@ from .quantile_losses import AbsoluteError, Quantile, Quantiles, ordered
 Array = NDArray[Any]
 
 __all__ = [
-    "AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "Gamma", "Huber", "Poisson", "Quantile",
-    "Quantiles", "SquaredError", "Tweedie",
+    "AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "Expectile", "Gamma", "Huber", "Poisson",
+    "Quantile", "Quantiles", "SquaredError", "Tweedie",
 ]  # fmt: skip
 
 
@@ -118,6 +118,57 @@ class Huber(Loss):
         low = np.where(-delta > r, -delta, r)
         slope = np.where(low > delta, delta, low)
         return averaged(sum_outputs(each), z, self.summed), slope
+
+
+@dataclass(frozen=True)
+class Expectile(Loss):
+    """The squared error, weighted by the residual's sign; averaged over the outputs.
+
+    Parameters
+    ----------
+    tau : float
+        The weight of targets above the output, above 0 and below 1; 1 - tau is that of others.
+    summed : bool
+        Whether to sum over the outputs instead.
+
+    References
+    ----------
+    Newey and Powell (1987), Asymmetric least squares estimation and testing.
+
+    Examples
+    --------
+    >>> from fastrelu import reference
+    >>> net = reference.Network([1, 1])
+    >>> net.set_parameters([1, 0])  # net(x) = x
+    >>> net.loss([[3.0]], [1.0], reference.Expectile(0.75))
+    1.0
+    """
+
+    tau: float = 0.5
+    summed: bool = False
+    name: ClassVar[str] = "expectile"
+    averaged: ClassVar[bool] = True
+
+    def rows(self, z: Array, y: Array) -> tuple[Array, Array]:
+        """Return (z - y)^2, times tau for z below y, times 1 - tau above; g is its derivative.
+
+        The arguments are those of `Loss.rows`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import reference
+        >>> reference.Expectile(0.75).rows(np.array([[3.0], [-1.0]]), np.array([[1.0], [1.0]]))
+        (array([1., 3.]), array([[ 1.],
+               [-3.]]))
+        """
+        T = z.dtype.type
+        r = z - y
+        g = np.where(r > 0, T(2) * T(1 - self.tau), T(2) * T(self.tau)) * r
+        acc = np.zeros_like(z[:, 0])
+        for k in range(z.shape[1]):
+            acc = fma(g[:, k], r[:, k], acc)
+        return averaged(acc * T(0.5), z, self.summed), g
 
 
 # Losses of classes

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import layers
+from .encoded import EncodedRows
 from .gradients import Cache, Gradients, in_order
 from .loss import as_loss
 from .losses import link
@@ -144,12 +145,12 @@ class Network:
 
         Parameters
         ----------
-        X : ndarray or SparseRows, (n, d_in)
-            Rows.
+        X : ndarray, SparseRows or EncodedRows, (n, d_in)
+            Rows. Encoded ones are for a network whose scale is 1.
 
         Returns
         -------
-        ndarray or SparseRows, (n, d_in)
+        ndarray, SparseRows or EncodedRows, (n, d_in)
             The inputs.
 
         Examples
@@ -161,6 +162,8 @@ class Network:
         """
         if isinstance(X, SparseRows):
             return X.times(self.scale, self.dtype)
+        if isinstance(X, EncodedRows):
+            return X.in_dtype(self.dtype)
         x = X.astype(self.dtype)
         if self.scale != 1:
             with np.errstate(all="ignore"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Random numbers: Philox 4x64 with 10 rounds, and what is drawn from it.
+"""Random numbers: Philox 4x64 and 4x32 with 10 rounds, and what is drawn from them.
 
 Philox [1] has no state to carry: a block of four 64-bit words is a function of a key and a
 counter. What a number is *for* is written into them, so the rows of epoch 7 can be drawn
@@ -129,13 +129,50 @@ def replicate_seed(seed: int, replicate: int) -> int:
     return philox_block((0, replicate, 0, 0), (seed, REPLICATE))[0]
 
 
-def dropout_keeps(seed: int, step: int, layer: int, row: int, units: int, rate: float) -> Array:
-    """Return the units of a hidden layer that a row of the minibatch keeps, (units,) bool."""
-    key = (seed, DROPOUT)
-    words: list[int] = []
-    for block in range(-(-units // 4)):
-        words += philox_block((block, row, step, layer), key)
-    return np.array([(word >> 11) * 2.0**-53 >= rate for word in words[:units]], dtype=bool)
+def philox_4x32(counter: tuple[Array, Array, Array, Array], key: int) -> list[Array]:
+    """Return the four 32-bit words of many counters (uint64 arrays below 2^32) under one key.
+
+    The key has 64 bits, of which the rounds take the lower and the upper half.
+    """
+    low, c0, c1, c2, c3 = np.uint64(2**32 - 1), *counter
+    k0, k1 = key % 2**32, key >> 32
+    for _ in range(10):
+        first, second = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
+        c0, c1, c2, c3 = (
+            (second >> np.uint64(32)) ^ c1 ^ np.uint64(k0),
+            second & low,
+            (first >> np.uint64(32)) ^ c3 ^ np.uint64(k1),
+            first & low,
+        )
+        k0, k1 = (k0 + 0x9E3779B9) % 2**32, (k1 + 0xBB67AE85) % 2**32
+    return [c0, c1, c2, c3]
+
+
+def dropout_threshold(rate: float) -> int:
+    """Return how many of the numbers 0 to 65535 mean that a unit is dropped; not all of them."""
+    return min(math.floor(rate * 65536 + 0.5), 65535)
+
+
+def dropout_keeps(
+    seed: int, step: int, layer: int, first_row: int, rows: int, units: int, rate: float
+) -> Array:
+    """Return the units of a hidden layer that rows of the minibatch keep, (rows, units) bool.
+
+    A block of random bits has the numbers of eight units, from the lowest bits up.
+    """
+    key = Stream(seed, DROPOUT, layer, step).next()
+    row = np.arange(first_row, first_row + rows, dtype=np.uint64)[:, None]
+    block = np.arange(-(-units // 8), dtype=np.uint64)[None, :]
+    zero = np.zeros((rows, block.size), dtype=np.uint64)
+    low = np.uint64(2**32 - 1)
+    counter = (zero + (row & low), zero + (row >> np.uint64(32)), zero + block, zero)
+    halves = [
+        word >> np.uint64(shift) & np.uint64(2**16 - 1)
+        for word in philox_4x32(counter, key)
+        for shift in (0, 16)
+    ]
+    numbers = np.stack(halves, axis=-1).reshape(rows, -1)[:, :units]
+    return np.asarray(numbers >= np.uint64(dropout_threshold(rate)))
 
 
 def init_weights(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .encoded import is_encoded, of_rows
 from .fma import fma
 
 Array = NDArray[Any]
@@ -51,9 +52,11 @@ class SparseRows:
 
 
 def as_rows(X: Any) -> Any:
-    """Return X as an array, or as `SparseRows` if it is a sparse matrix (has ``tocsr``)."""
+    """Return X as an array, or as `SparseRows` if it is sparse (has ``tocsr``), or encoded rows."""
     if isinstance(X, SparseRows):
         return X
+    if is_encoded(X):
+        return of_rows(X)
     if not hasattr(X, "tocsr"):
         return np.asarray(X)
     csr = X.tocsr()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastrelu import _core, losses, optimizers, random, schedules
 from fastrelu._catalogue import ACTIVATIONS, LOSSES
+from fastrelu.encoded import EncodedRows
 from fastrelu.network import Network
 from fastrelu.trainer import Trainer
 
@@ -41,6 +42,7 @@ TRAINING: dict[str, dict[str, Any]] = {
     "clipping": {"clip_norm": 0.05},
     "dropout": {"dropout": [0.25, 0.5]},
     "sparse": {"sparse": True},
+    "encoded": {"encoded": True},
     "bytes": {"bytes": True},
     "row_weights": {"row_weights": True},
     "without_bias": {"bias": False},
@@ -134,6 +136,7 @@ def _training(name: str, dtype: str, cut: int | None) -> list[Any]:
     """Three epochs in which something is not as usual."""
     how = dict(TRAINING[name])
     sparse, as_bytes = how.pop("sparse", False), how.pop("bytes", False)
+    encoded = how.pop("encoded", False)
     weights = (whole_numbers(61) + 1) / 8 if how.pop("row_weights", False) else None
     sampling, batch_size = how.pop("sampling", "shuffle"), how.pop("batch_size", 9)
     net = Network(
@@ -144,6 +147,9 @@ def _training(name: str, dtype: str, cut: int | None) -> list[Any]:
     X: Any = numbers.astype(np.uint8) if as_bytes else (numbers / 64 - 0.75).astype(dtype)
     if sparse:
         X = _Sparse(np.where(numbers % 3 == 0, X, 0).astype(dtype))
+    if encoded:
+        widths = np.array([5, 1, 4, 2])
+        X = EncodedRows(widths, [True, False, True, False], numbers[:, :4] % widths, X[:, 4:8])
     trainer = Trainer(
         net, loss="cross_entropy", optimizer=optimizers.SGD(0.05, momentum=0.5),
         batch_size=batch_size, seed=5, **how,

@@ -17,6 +17,7 @@ from fastrelu.app.cli.base import (
     target_among,
     warn_seen,
 )
+from fastrelu.app.printable import printable
 
 
 @click.command(cls=Command, context_settings=HELP)
@@ -43,6 +44,7 @@ def evaluate(
 
     from fastrelu.app.data.stream import read_tables
     from fastrelu.app.model import load_model
+    from fastrelu.app.report.columns import threshold_text
 
     required(data, reading["sql"])
     data, reading["y"] = target_among(data, reading["y"])
@@ -56,5 +58,11 @@ def evaluate(
     else:
         click.echo(f"rows: {scores.rows:,}")
         for name, value in result.items():
-            click.echo(f"{name}: {value:.6g}")
+            click.echo(f"{name}: " + ("not defined" if value is None else f"{value:.6g}"))
+        kept = scores.class_rows
+        if kept is not None and kept.absent:
+            absent = ", ".join(repr(loaded.classes[k]) for k in kept.absent)
+            click.echo(printable(f"no row is of {absent}"))
+        if loaded.target.threshold is not None:
+            click.echo(printable(f"threshold: {threshold_text(loaded.target)}"))
     warn_seen(loaded.warnings())

@@ -13,6 +13,11 @@ from fastrelu.app.cli.base import HELP, Command, Flag, setting_flags, target_amo
 from fastrelu.app.errors import ConfigError
 from fastrelu.app.printable import printable
 
+CLASS_METRICS = {
+    "balanced_accuracy": "balanced accuracy", "roc_auc": "ROC AUC",
+    "average_precision": "average precision", "brier": "Brier score",
+}  # fmt: skip
+
 
 @click.command(cls=Command, context_settings=HELP)
 @click.argument("data", nargs=-1)
@@ -117,6 +122,10 @@ def _run(
     for part in ("train", "validation", "left out", "test"):
         if part in metrics and (part == "test" or not quiet):
             click.echo(result_line(part, metrics[part]), err=to_stderr)
+    for line in class_lines(metrics):
+        say(line)
+    if "beside" in metrics:
+        say(metrics["beside"]["sentence"])
     if folder is not None:
         kept = ", checkpoints" if any(folder.checkpoints.rglob("*.safetensors")) else ""
         say(f"saved: {folder.path}/: model, report, metrics, history, settings{kept}")
@@ -141,3 +150,27 @@ def result_line(part: str, metrics: dict[str, float]) -> str:
         return f"{part} accuracy: {metrics['accuracy']:.4f}"
     explained = f"D2: {metrics['d2']:.4f}, " if "d2" in metrics else ""
     return f"{part} {explained}R2: {metrics['r2']:.4f}, RMSE: {metrics['rmse']:.6g}"
+
+
+def class_lines(metrics: dict[str, Any]) -> list[str]:
+    """Return what else is to be said of predicted classes: metrics of rare ones, a threshold."""
+    part = next((p for p in ("test", "validation", "train") if p in metrics), None)
+    if part is None or "roc_auc" not in metrics[part]:
+        return []
+    found = [
+        f"{CLASS_METRICS[name]} " + ("not defined" if value is None else f"{value:.4f}")
+        for name, value in metrics[part].items()
+        if name in CLASS_METRICS
+    ]
+    lines = [f"{part}: {', '.join(found)}"]
+    absent = metrics.get("absent_classes", {}).get(part)
+    if absent:
+        lines.append(f"{part}: no row is of {', '.join(map(repr, absent))}")
+    if "threshold" in metrics:
+        at = metrics["threshold"]
+        rule = "" if at["rule"] == "given" else f", {at['rule']} on the validation rows"
+        lines.append(
+            f"threshold: {at['class']!r} is predicted from a probability of {at['value']:.4g} on"
+            f"{rule}"
+        )
+    return lines

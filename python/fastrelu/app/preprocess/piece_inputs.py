@@ -9,7 +9,7 @@ values, x becomes T inputs (x - b_{t-1}) / (b_t - b_{t-1}), each clipped to [0, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from fastrelu.app.preprocess.columns import Column, as_texts, find_columns
 from fastrelu.app.preprocess.dates import PARTS
 from fastrelu.app.preprocess.inputs import Inputs, Rows, Seen, check_width
 from fastrelu.app.preprocess.treatment import Treatment
+from fastrelu.encoded import EncodedRows, ramp_of
 
 BLOCK_ROWS = 8192
 FARTHEST = 5.0  # robust units from the median, to which the scaled number is clipped
@@ -32,6 +33,10 @@ LARGEST = 1e300  # differences of larger numbers could overflow
 NORMAL_QUARTILES = 1.349  # the distance of a normal distribution's quartiles, in deviations
 
 Floats = NDArray[np.float64]
+
+
+Numbers = list[tuple["PieceNumber", Iterator[tuple[slice, Floats]]]]
+Texts = list[tuple[OneHot, NDArray[np.intp]]]
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,25 @@ class PieceNumber:
         if self.indicator:
             out[:, -1] = missing
 
+    @property
+    def runs(self) -> list[tuple[int, bool]]:
+        """The width of each run of its inputs, and whether it is a ramp."""
+        pieces = [(self.n_pieces, True)] if self.n_pieces else []
+        return [(1, False), *pieces, *[(1, False)] * self.indicator]
+
+    def encode(self, values: Floats, positions: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write what `write` writes, of each run its position and value: (n, runs) each."""
+        ends = np.zeros((len(values), 1 + self.indicator))
+        replace(self, edges=self.edges[[0, -1]]).write(values, ends)
+        out[:, 0] = ends[:, 0]
+        positions[...] = 0
+        if self.n_pieces:
+            missing = np.isnan(values)
+            x = values if self.gap else np.where(missing, self.centre, values)
+            positions[:, 1], out[:, 1] = ramp_of(x, self.edges)
+        if self.indicator:
+            out[:, -1] = ends[:, -1]
+
     def describe(self) -> dict[str, Any]:
         """Return it as plain values."""
         return {**vars(self), "edges": self.edges.tolist()}
@@ -202,40 +226,96 @@ class PieceInputs(Inputs):
         seen = Counter() if seen is None else seen
         n = table.n_rows if rows is None else len(rows)
         X = np.empty((n, self.n_inputs), dtype) if out is None else out
-        if not self.column_names:
-            return X
+        at = 0
+        numbers, texts = self._read(table, rows, seen)
+        for number, blocks in numbers:
+            for part, values in blocks:
+                number.write(values, X[part, at : at + number.n_inputs])
+            at += number.n_inputs
+        X[:, at:] = 0
+        for text, where in texts:
+            known = np.flatnonzero(where >= 0)
+            X[known, at + where[known]] = 1
+            at += text.n_inputs
+        return X
+
+    def encode(
+        self, table: Table, rows: Rows = None, dtype: Any = "float32", seen: Seen | None = None
+    ) -> EncodedRows:
+        """Return the same inputs as encoded rows, which take no more room for more pieces.
+
+        Parameters
+        ----------
+        table, rows, dtype, seen
+            As for `transform`.
+
+        Returns
+        -------
+        EncodedRows
+            A run for each number, its pieces and its indicator, and one for each text. There has to
+            be one run or more: `n_inputs` is not 0.
+
+        Raises
+        ------
+        DataError
+            As `transform` does.
+        """
+        seen = Counter() if seen is None else seen
+        n = table.n_rows if rows is None else len(rows)
+        runs = [run for number in self.numbers for run in number.runs]
+        runs += [(text.n_inputs, False) for text in self.texts]
+        positions = np.empty((n, len(runs)), np.uint16)
+        values = np.empty((n, len(runs)), dtype)
+        at = 0
+        numbers, texts = self._read(table, rows, seen)
+        for number, blocks in numbers:
+            own = slice(at, at + len(number.runs))
+            for part, block in blocks:
+                number.encode(block, positions[part, own], values[part, own])
+            at = own.stop
+        for _, where in texts:
+            positions[:, at], values[:, at] = where.clip(0), where >= 0
+            at += 1
+        widths, ramps = zip(*runs, strict=True)
+        return EncodedRows(widths, ramps, positions, values)
+
+    def _read(self, table: Table, rows: Rows, seen: Seen) -> tuple[Numbers, Texts]:
+        """Return each number with its values, block by block, and each text with its places."""
+        n = table.n_rows if rows is None else len(rows)
         names = self.column_names
+        if not names:
+            return [], []
         found = dict(zip(names, find_columns(table, names, self.file_order), strict=True))
         for name, column in found.items():
             if column is None:
                 seen["missing column", name] += n
         parts = [(number.name, number.part) for number in self.numbers]
-        values = values_of(read_columns(table, found, parts), parts)
-        for low in range(0, n, BLOCK_ROWS):
-            part = slice(low, min(low + BLOCK_ROWS, n))
-            at = 0
-            for number, column in zip(self.numbers, values, strict=True):
+        columns = values_of(read_columns(table, found, parts), parts)
+
+        def blocks(number: PieceNumber, column: Column) -> Iterator[tuple[slice, Floats]]:
+            for low in range(0, n, BLOCK_ROWS):
+                part = slice(low, min(low + BLOCK_ROWS, n))
                 some = _block(table, number.name, column, rows, part)
-                number.write(some, X[part, at : at + number.n_inputs])
                 if number.part in ("", PARTS[0]):  # one of a date's parts speaks for all
                     seen["far value", number.name] += number.n_far(some)
-                at += number.n_inputs
-        X[:, sum(number.n_inputs for number in self.numbers) :] = 0
-        self._write_texts(table, found, rows, X, seen)
-        return X
+                yield part, some
 
-    def _write_texts(
-        self, table: Table, found: Mapping[str, Column], rows: Rows, X: NDArray[Any], seen: Seen
-    ) -> None:
-        at = sum(number.n_inputs for number in self.numbers)
-        for text in self.texts:
-            column = as_texts(table, text.name, found[text.name])
-            if column is None:
-                column = np.full(table.n_rows, "", object)
-            where = text.places(column if rows is None else column[rows], seen)
-            known = np.flatnonzero(where >= 0)
-            X[known, at + where[known]] = 1
-            at += text.n_inputs
+        numbers = [
+            (number, blocks(number, column))
+            for number, column in zip(self.numbers, columns, strict=True)
+        ]
+        return numbers, [
+            (text, self._places(table, text, found, rows, seen)) for text in self.texts
+        ]
+
+    @staticmethod
+    def _places(
+        table: Table, text: OneHot, found: Mapping[str, Column], rows: Rows, seen: Seen
+    ) -> NDArray[np.intp]:
+        column = as_texts(table, text.name, found[text.name])
+        if column is None:
+            column = np.full(table.n_rows, "", object)
+        return text.places(column if rows is None else column[rows], seen)
 
     def treatments(self) -> list[Treatment]:
         """Return what is done to each column that training had."""

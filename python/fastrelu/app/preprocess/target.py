@@ -38,6 +38,9 @@ class Target:
         Regression: the network learns (value - mean) / std.
     counts : list of int
         Training rows of each class; [] in regression.
+    threshold : float, optional
+        Of two classes: the probability from which on the second is predicted, instead of where it
+        is the greater one.
     """
 
     task: Task
@@ -45,6 +48,7 @@ class Target:
     mean: float = 0.0
     std: float = 1.0
     counts: list[int] = field(default_factory=list)
+    threshold: float | None = None
 
     @property
     def kind(self) -> str:
@@ -114,16 +118,25 @@ class Target:
         """Return the target as a loss learns it: as it is, not standardised, with a log link."""
         return replace(self, mean=0.0, std=1.0) if loss.info.link == "log" else self
 
+    def chosen(self, probabilities: NDArray[Any]) -> NDArray[np.intp]:
+        """Return the class number that each row's probabilities, (n, n_classes), lead to."""
+        if self.threshold is not None:
+            second = np.asarray(probabilities[:, 1], np.float64)  # compared as files have it
+            return (second >= self.threshold).astype(np.intp)
+        return np.asarray(probabilities.argmax(axis=1))
+
     def decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Return labels, or values in the user's unit, for a network's outputs (n, n_outputs)."""
+        """Return labels for probabilities, or values in the user's unit for outputs, (n, K)."""
         if self.task == "classification":
-            return np.asarray(np.array(self.classes, _dtype(self.classes))[outputs.argmax(axis=1)])
+            labels = np.array(self.classes, _dtype(self.classes))
+            return np.asarray(labels[self.chosen(outputs)])
         return outputs.reshape(len(outputs)).astype(np.float64) * self.std + self.mean
 
     def describe(self) -> dict[str, Any]:
         """Return it as plain values."""
         if self.task == "classification":
-            return {"task": self.task, "classes": self.classes, "counts": self.counts}
+            plain = {"task": self.task, "classes": self.classes, "counts": self.counts}
+            return plain if self.threshold is None else {**plain, "threshold": self.threshold}
         return {"task": self.task, "mean": self.mean, "std": self.std}
 
     @classmethod
@@ -141,7 +154,12 @@ class Target:
             raise described.refused(classes, "target.classes", "classes in ascending order")
         if counts and len(counts) != len(classes):
             raise described.refused(counts, "target.counts", f"{len(classes)} numbers")
-        return cls("classification", classes, counts=counts)
+        threshold = plain.get("threshold")
+        if threshold is not None:
+            threshold = described.number(threshold, "target.threshold")
+            if len(classes) != 2 or not 0 <= threshold <= 1:
+                raise described.refused(threshold, "target.threshold", "0 to 1, of two classes")
+        return cls("classification", classes, counts=counts, threshold=threshold)
 
 
 def _class_from(plain: Any, what: str) -> Any:

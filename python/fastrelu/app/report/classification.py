@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastrelu import metrics
 from fastrelu.app.report.content import ReportContent
+from fastrelu.app.report.detection import detection
 from fastrelu.app.report.markup import Html, details, element, join, number, percent, table
 from fastrelu.app.report.pictures import picture
 
@@ -29,7 +30,7 @@ def class_section(content: ReportContent, part: str) -> Html:
     if not len(numbers):
         return join([])
     labels = [metrics.label_text(c) for c in content.classes]
-    predicted = outputs.argmax(axis=1)
+    predicted = content.model.target.chosen(outputs)
     scores = metrics.class_scores(numbers, predicted, len(labels))
     return join(
         [
@@ -37,8 +38,9 @@ def class_section(content: ReportContent, part: str) -> Html:
             _confusions(numbers, predicted, scores, labels),
             element("h3", "By class"),
             _by_class(scores, labels),
+            detection(content, numbers, outputs),
             element("h3", "Calibration"),
-            _calibration(numbers == predicted, outputs.max(axis=1)),
+            _calibration(numbers == predicted, outputs[np.arange(len(outputs)), predicted]),
         ]
     )
 
@@ -65,7 +67,6 @@ def _confusions(
         if len(labels) <= 3:
             return matrix
         return join([matrix, details("The most frequent mistakes", list_)])
-    from fastrelu.plot.axes import short
 
     def draw(ax: Any) -> None:
         from fastrelu.plot.evaluation import draw_confusion
@@ -74,7 +75,7 @@ def _confusions(
 
     caption = (
         f"Each of {len(labels)} classes by number, in the order of their labels: "
-        f"0 is {short(labels[0])}, {len(labels) - 1} is {short(labels[-1])}."
+        f"0 is {labels[0]}, {len(labels) - 1} is {labels[-1]}."
     )
     shown = picture("confusion", draw, caption, lambda: None, size=(5.2, 4.6))
     right = join([element("h3", "The most frequent mistakes"), list_])
@@ -84,12 +85,12 @@ def _confusions(
 def _matrix(counts: NDArray[np.int64], labels: list[str]) -> Html:
     longest = max(len(label) for label in labels)
     turned = "turned" if longest > 5 and longest * len(labels) > 70 else None
-    top = [element("th", element("div", _cut(name), class_=turned), title=name) for name in labels]
+    top = [element("th", element("div", name, class_=turned)) for name in labels]
     rows = []
     for i, label in enumerate(labels):
         total = max(1, int(counts[i].sum()))
         cells = [_cell(int(counts[i, j]), counts[i, j] / total, i == j) for j in range(len(labels))]
-        rows.append(element("tr", element("th", _cut(label), title=label, scope="row"), *cells))
+        rows.append(element("tr", element("th", label, scope="row"), *cells))
     head = element(
         "thead", element("tr", element("th", "true", element("br"), "class", class_="soft"), *top)
     )
@@ -108,10 +109,6 @@ def _cell(count: int, share: float, right: bool) -> Html:
         style=f"background:rgb(var(--{colour}-rgb)/{max(0.12, share):.2f})",
         title=percent(share),
     )
-
-
-def _cut(label: str) -> str:
-    return label if len(label) <= 18 else label[:17] + "…"
 
 
 def _by_class(scores: metrics.ClassScores, labels: list[str]) -> Html:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from fastrelu.app.preprocess import Inputs, Treatment
+from fastrelu import metrics
+from fastrelu.app.preprocess import Inputs, Target, Treatment
 from fastrelu.app.preprocess.dates import WEEKDAYS
 from fastrelu.app.report.markup import number
 
@@ -91,3 +92,11 @@ def layers(network: Any) -> list[tuple[str, str, str, int]]:
         )
         for k, w in enumerate(network.weights)
     ]
+
+
+def threshold_text(target: Target) -> str | None:
+    """Return which class is predicted from which probability on; None without a threshold."""
+    if target.threshold is None:
+        return None
+    label = metrics.label_text(target.classes[1])
+    return f"{label!r} is predicted from a probability of {target.threshold:.4g} on"

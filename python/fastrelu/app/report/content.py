@@ -81,6 +81,8 @@ class ReportContent:
         For the line of Python that loads the model.
     seed : int
         Seed of the shuffles by which importance is measured.
+    beside : Beside or None
+        The model beside simple ones.
     """
 
     title: str
@@ -96,6 +98,7 @@ class ReportContent:
     command: str = ""
     model_path: str = "model.safetensors"
     seed: int = 0
+    beside: Any = None
 
     @property
     def classification(self) -> bool:

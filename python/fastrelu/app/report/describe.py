@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastrelu.app.printable import printable
-from fastrelu.app.report.columns import layers, treatments
+from fastrelu.app.report.columns import layers, threshold_text, treatments
 from fastrelu.app.report.markup import number
 from fastrelu.app.usual import LEFT_OUT, PRESETS
 
@@ -87,7 +87,9 @@ def _target(model: Any) -> list[Sequence[Any]]:
     if target.task == "classification":
         few = ", ".join(str(c) for c in target.classes[:20])
         more = f" and {len(target.classes) - 20} more" if len(target.classes) > 20 else ""
-        return [*rows, (f"{len(target.classes)} classes", few + more)]
+        rows.append((f"{len(target.classes)} classes", few + more))
+        text = threshold_text(target)
+        return rows if text is None else [*rows, ("threshold", text)]
     return [*rows, ("mean, std", f"{number(target.mean)}, {number(target.std)}")]
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastrelu import whole_files
 from fastrelu.app.data.sample import evenly
 from fastrelu.app.data.table import Table
+from fastrelu.app.report.beside import beside
 from fastrelu.app.report.content import PARTS, Evaluated, ReportContent
 from fastrelu.app.report.importance import MOST_ROWS
 from fastrelu.app.report.kept import PREDICTIONS, predictions_bytes
@@ -105,6 +106,10 @@ def gather(run: Run, model_path: str) -> ReportContent:
             )
         if table.weights is not None:
             notes.append("Rows have weights: the metrics count them, pictures and tables do not.")
+    trained, rows = run.data.training_rows()
+    simple = None
+    if part is not None:
+        simple = beside(run.model, trained, rows, table, part, evaluated[part])
     return ReportContent(
         title=run.title,
         model=run.model,
@@ -112,12 +117,13 @@ def gather(run: Run, model_path: str) -> ReportContent:
         metrics=run.metrics,
         evaluated=evaluated,
         sample=sample,
-        columns=summarize_columns(*run.data.training_rows()),
+        columns=summarize_columns(trained, rows),
         config=run.config,
         notes=notes,
         command=run.command,
         model_path=model_path,
         seed=int(run.metrics.get("seed") or 0),
+        beside=simple,
     )
 
 
@@ -127,8 +133,8 @@ def _truth(model: Any, table: Table) -> NDArray[Any]:
     return np.asarray(model.target.encode(table.target), np.int64).reshape(-1)
 
 
-def report_run(run: Run, folder: Path, model_name: str) -> None:
-    """Write report.html and predictions.npz into a run's folder.
+def report_run(run: Run, folder: Path, model_name: str) -> dict[str, Any]:
+    """Write report.html and predictions.npz into a run's folder, return what metrics.json adds.
 
     Parameters
     ----------
@@ -138,6 +144,11 @@ def report_run(run: Run, folder: Path, model_name: str) -> None:
         The folder of the run.
     model_name : str
         The model's file in it.
+
+    Returns
+    -------
+    dict
+        "beside": simple models' metrics on the rows shown; {} without them.
 
     Raises
     ------
@@ -153,3 +164,4 @@ def report_run(run: Run, folder: Path, model_name: str) -> None:
     if kept is not None:
         whole_files.write_bytes(folder / PREDICTIONS, kept)
     write_report(folder / REPORT, content)
+    return {} if content.beside is None else {"beside": content.beside.describe()}

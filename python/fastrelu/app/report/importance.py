@@ -155,7 +155,7 @@ def _metric(model: Any, sample: Any) -> tuple[str, Callable[[Any], float]]:
     if model.target.task == "classification":
         numbers = metrics.class_numbers(sample.target, model.target.classes)
         return "accuracy", lambda table: float(
-            (np.asarray(model.table_outputs(table)).argmax(axis=1) == numbers).mean()
+            (model.target.chosen(np.asarray(model.table_outputs(table))) == numbers).mean()
         )
     truth = sample.target.astype(np.float64)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastrelu.app.report.content import ReportContent
+from fastrelu.app.report.effects import effects_section
 from fastrelu.app.report.importance import Importance, permutation_importance
 from fastrelu.app.report.markup import Html, details, element, join, number, table
 from fastrelu.app.report.pictures import picture
@@ -61,7 +62,9 @@ def influence_section(content: ReportContent) -> Html | None:
     size = (6.6, 1.0 + 0.24 * min(SHOWN, len(rows)))
     shown = picture("importance", draw, caption, few, size=size)
     title = f"All {len(rows)} columns" if len(rows) > SHOWN else "In numbers"
-    return join([heading, shown, details(title, table(head, rows))])
+    numbers = details(title, table(head, rows))
+    names = [found.names[k] for k in order]
+    return join([heading, shown, numbers, effects_section(content, names)])
 
 
 def _map(found: Importance, caption: str) -> Html:

@@ -32,14 +32,16 @@ def predictions_bytes(content: ReportContent) -> bytes | None:
     arrays: dict[str, NDArray[Any]]
     if content.classification:
         numbers, outputs = content.known_rows(part)
+        predicted = content.model.target.chosen(outputs)
+        sure = outputs[np.arange(len(outputs)), predicted]
         arrays = {
             "truth": numbers.astype(np.int32),
-            "predicted": outputs.argmax(axis=1).astype(np.int32),
-            "confidence": outputs.max(axis=1).astype(np.float32),
+            "predicted": predicted.astype(np.int32),
+            "confidence": sure.astype(np.float32),
         }
     else:
-        truth, predicted = content.evaluated[part].values
-        arrays = {"truth": truth, "predicted": predicted}
+        truth, values = content.evaluated[part].values
+        arrays = {"truth": truth, "predicted": values}
     n = len(arrays["truth"])
     if not n:
         return None

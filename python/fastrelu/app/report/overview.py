@@ -15,9 +15,17 @@ from fastrelu.app.report.pictures import INSTALL, available, curves, picture
 from fastrelu.app.report.remarks import baseline, remarks
 
 NAMES = {
-    "accuracy": "accuracy", "d2": "deviance explained", "r2": "R²", "rmse": "RMSE", "mae": "MAE",
-    "loss": "loss",
+    "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "roc_auc": "ROC AUC",
+    "average_precision": "average precision", "brier": "Brier score",
+    "d2": "deviance explained", "r2": "R²", "rmse": "RMSE", "mae": "MAE", "loss": "loss",
 }  # fmt: skip
+BESIDE = {
+    "r2": "1 is perfect, 0 no better than the mean",
+    "d2": "1 is perfect, 0 no better than the mean",
+    "balanced_accuracy": "mean of the classes' recalls",
+    "roc_auc": "0.5 knows nothing, 1 is perfect",
+}
+SHARES = "accuracy", "balanced_accuracy"
 # Rows of a history that stand for all of it where there are no pictures.
 FEW_EPOCHS = 12
 
@@ -55,7 +63,7 @@ def _cards(content: ReportContent) -> list[Html]:
     for key, value in (content.metrics.get(part) or {}).items() if part else ():
         if key == "loss" or not isinstance(value, int | float) or len(cards) >= 3:
             continue
-        shown = percent(value) if key == "accuracy" else number(float(value))
+        shown = percent(value) if key in SHARES else number(float(value))
         label = f"{part} {NAMES.get(key, key.replace('_', ' '))}"
         cards.append(_card(label, shown, _beside(content, key, value), main=not cards))
     if content.classification and part is not None and part == content.shown_part:
@@ -69,9 +77,10 @@ def _class_cards(content: ReportContent, part: str) -> list[Html]:
     numbers, outputs = content.known_rows(part)
     if not len(numbers):
         return []
-    predicted = outputs.argmax(axis=1)
+    predicted = content.model.target.chosen(outputs)
     macro = metrics.class_scores(numbers, predicted, len(content.classes)).macro()[2]
-    bins = metrics.reliability(predicted == numbers, outputs.max(axis=1), 10)
+    sure = outputs[np.arange(len(outputs)), predicted]
+    bins = metrics.reliability(predicted == numbers, sure, 10)
     return [
         _card(f"{part} F1, mean of the classes", percent(macro)),
         _card("calibration error", percent(bins.error), "0 is perfect"),
@@ -94,7 +103,7 @@ def _beside(content: ReportContent, key: str, value: float) -> str | None:
         )
     if key == "rmse" and guess is not None:
         return f"always the mean: {number(guess)}"
-    return "1 is perfect, 0 no better than the mean" if key in ("r2", "d2") else None
+    return BESIDE.get(key)
 
 
 def _parts(content: ReportContent) -> Html | None:
@@ -107,7 +116,7 @@ def _parts(content: ReportContent) -> Html | None:
     for p in parts:
         values = [content.metrics[p].get(key) for key in keys]
         shown = [
-            percent(v) if k == "accuracy" and v is not None else v
+            percent(v) if k in SHARES and v is not None else v
             for k, v in zip(keys, values, strict=True)
         ]
         rows.append((p, counts.get(p), *shown))

@@ -56,9 +56,13 @@ th.n, td.n { text-align: right; white-space: nowrap; padding: 4px 0 4px 14px; }
 .after { padding-left: 22px; }
 .confusion { border-collapse: separate; border-spacing: 2px; }
 .confusion th, .confusion td { border: 0; padding: 4px 6px; text-align: center; }
+.confusion th { white-space: normal; max-width: 18rem; overflow-wrap: break-word; }
+.confusion thead th { vertical-align: bottom; }
+.confusion tbody th, .confusion td { vertical-align: middle; }
 .confusion td { min-width: 2.6em; border-radius: 3px; white-space: nowrap; }
 .confusion tbody th { text-align: right; }
-.confusion .turned { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; }
+.confusion .turned { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left;
+  max-height: 15rem; }
 .confusion .strong { color: #fff; }
 .confusion .none { color: var(--line); }
 pre { background: var(--panel); border: 1px solid var(--line); border-radius: 8px;

@@ -70,7 +70,8 @@ def _column(c: Mapping[str, Any], classification: bool) -> tuple[Any, ...]:
         gaps = f"{missing:,} ({percent(missing / (n * c.get('n_columns', 1)))})"
     top = ""
     if c.get("n_categories") is not None:
-        few = ", ".join(f"{_cut(str(v))} ({k:,})" for v, k in c.get("top") or ())
+        shown = str if c.get("role") == "target" else _cut  # classes are never cut off
+        few = ", ".join(f"{shown(v)} ({k:,})" for v, k in c.get("top") or ())
         top = f"{c['n_categories']:,}: {few}"
     name = element("b", c["name"]) if c.get("role") == "target" else element("span", c["name"])
     role = c.get("role")

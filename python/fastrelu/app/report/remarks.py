@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastrelu import metrics
+from fastrelu.app.report.columns import threshold_text
 from fastrelu.app.report.content import ReportContent, points_of
 from fastrelu.app.report.markup import number, percent
 
@@ -86,7 +87,7 @@ def _metric(content: ReportContent, part: str, key: str) -> float | None:
 
 def _classes(content: ReportContent, part: str) -> list[str | None]:
     evaluated = content.evaluated[part]
-    predicted = np.asarray(evaluated.outputs).argmax(axis=1)
+    predicted = content.model.target.chosen(np.asarray(evaluated.outputs))
     numbers = evaluated.numbers(content.classes)
     right = float((predicted == numbers).mean())
     _, guess = baseline(content)
@@ -94,6 +95,13 @@ def _classes(content: ReportContent, part: str) -> list[str | None]:
     unknown = int((numbers < 0).sum())
     if unknown:
         lines.append(f"{unknown} {part} rows are of classes that training has not seen.")
+    absent = (content.metrics.get("absent_classes") or {}).get(part)
+    if absent:
+        lines.append(
+            f"No {part} row is of {', '.join(repr(metrics.label_text(c)) for c in absent)}: "
+            "metrics of classes are those of the others, or not defined."
+        )
+    lines.append(_threshold(content))
     if len(np.unique(predicted)) == 1 and len(predicted) > 1:
         label = metrics.label_text(content.classes[int(predicted[0])])
         lines.append(
@@ -105,6 +113,19 @@ def _classes(content: ReportContent, part: str) -> list[str | None]:
             f"class, {percent(guess)}."
         )
     return lines
+
+
+def _threshold(content: ReportContent) -> str | None:
+    """Tell from which probability on the second class is predicted, if not where it is greater."""
+    text = threshold_text(content.model.target)
+    if text is None:
+        return None
+    rule = (content.metrics.get("threshold") or {}).get("rule")
+    how = {
+        "f1": ", where its F1 was best on the validation rows",
+        "balanced": ", where the balanced accuracy was best on the validation rows",
+    }
+    return f"{text}{how.get('balanced' if rule == 'auto' else str(rule), '')}."
 
 
 def _values(content: ReportContent, part: str) -> list[str | None]:

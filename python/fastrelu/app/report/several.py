@@ -8,7 +8,7 @@ from typing import Any
 
 from fastrelu.app.report.content import PARTS, ReportContent
 from fastrelu.app.report.markup import Html, element, join, percent, table
-from fastrelu.app.report.overview import NAMES
+from fastrelu.app.report.overview import NAMES, SHARES
 
 MOST = 30  # rows of a table
 SEARCHED = "place", "candidate"  # of a candidate, before its settings
@@ -24,7 +24,7 @@ def several_section(content: ReportContent) -> Html | None:
 
 
 def _shown(key: str, value: Any) -> Any:
-    return percent(value) if key == "accuracy" and isinstance(value, float) else value
+    return percent(value) if key in SHARES and isinstance(value, float) else value
 
 
 def _named(keys: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from fastrelu import whole_files
+from fastrelu.app.report.beside import beside_section
 from fastrelu.app.report.classification import class_section
 from fastrelu.app.report.content import ReportContent
 from fastrelu.app.report.influence import influence_section
@@ -39,6 +40,7 @@ def report_html(content: ReportContent, *, written: str | None = None) -> str:
         predictions = (class_section if content.classification else value_section)(content, part)
     sections = [
         heading(content),
+        beside_section(content),
         training_section(content),
         several_section(content),
         recipe_section(content),

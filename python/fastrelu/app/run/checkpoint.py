@@ -122,12 +122,15 @@ class Checkpoints:
         Raises
         ------
         CheckpointError
-            If there are some, and all are damaged.
+            If there are some, and all are damaged, or their dropout's masks are an earlier
+            version's.
         """
         paths = self.paths()
         for path in paths:
             try:
                 return load(path)
+            except checkpoint.OldMasksError as error:
+                raise CheckpointError(f"{path}: {error}") from error
             except (ValueError, OSError) as error:
                 reason = getattr(error, "reason", error)
                 warn(f"{path} is damaged: the one before is taken ({reason})")

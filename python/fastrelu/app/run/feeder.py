@@ -27,8 +27,8 @@ class Feeder(Protocol):
         """Go on with the open epoch or a new one; None if `stop` ended it between two steps."""
         ...
 
-    def evaluate(self, network: Network, part: str) -> Scores:
-        """Return the scores of "train", "validation" or "test"."""
+    def evaluate(self, network: Network, part: str, target: Target | None = None) -> Scores:
+        """Return the scores of "train", "validation" or "test", for this target or the own."""
         ...
 
     def state(self) -> dict[str, Any]:
@@ -87,9 +87,9 @@ class MemoryFeeder:
             self._data = trainer.prepare(part.X, part.y, part.loss_weights, check_finite=True)
         return trainer.run_epoch(self._data, stop=stop, sampling=self.sampling)
 
-    def evaluate(self, network: Network, part: str) -> Scores:
-        """Return the scores of a part."""
-        return evaluate(network, self.parts[part].batches(), self.target, self.loss)
+    def evaluate(self, network: Network, part: str, target: Target | None = None) -> Scores:
+        """Return the scores of a part; see `Feeder.evaluate`."""
+        return evaluate(network, self.parts[part].batches(), target or self.target, self.loss)
 
     def state(self) -> dict[str, Any]:
         """Return {}: all that matters is the trainer's."""

@@ -17,6 +17,7 @@ from fastrelu.app.run.prepare import Prepared, prepare
 from fastrelu.app.run.progress import Nothing
 from fastrelu.app.run.session import Loaded
 from fastrelu.app.run.several import SeveralSession
+from fastrelu.app.run.threshold import with_threshold
 from fastrelu.app.run.together import Stop
 
 Rows = dict[str, NDArray[np.intp]]
@@ -91,7 +92,14 @@ class FoldsSession(SeveralSession):
         if not training.run(Nothing(), stop):
             return None
         training.keep_best()
-        scores = training.feeder.evaluate(training.trainer.network, "test")
+        net, feeder = training.trainer.network, training.feeder
+        target = with_threshold(
+            self.settings.threshold,
+            fold.target,
+            lambda: feeder.evaluate(net, "validation"),
+            self.say,
+        )
+        scores = feeder.evaluate(net, "test", target)
         if not scores.finite:
             raise DivergedError(f"diverged: fold {k + 1}'s outputs are not finite")
         return scores
@@ -110,11 +118,14 @@ class FoldsSession(SeveralSession):
 
 
 def summary(folds: list[dict[str, float]]) -> dict[str, Any]:
-    """Return the folds' metrics with their means and standard deviations (of a sample)."""
+    """Return the folds' metrics with their means and standard deviations (of a sample).
+
+    A metric that a fold has not, such as the area under a curve of one class alone, is left out.
+    """
     names = list(folds[0])
-    columns = {name: np.array([fold[name] for fold in folds]) for name in names}
+    columns = {name: [f[name] for f in folds if f[name] is not None] for name in names}
     return {
         "folds": folds,
-        "mean": {name: float(values.mean()) for name, values in columns.items()},
-        "std": {name: float(values.std(ddof=1)) for name, values in columns.items()},
+        "mean": {name: float(np.mean(v)) if v else None for name, v in columns.items()},
+        "std": {name: float(np.std(v, ddof=1)) if v[1:] else None for name, v in columns.items()},
     }

@@ -26,6 +26,12 @@ from fastrelu.app.run.prepare import Prepared
 from fastrelu.app.run.recipe_data import asks_for_one, prepare_for_recipe, problem_of
 from fastrelu.app.run.rows import LaterExamples
 from fastrelu.app.run.session import Session, compare, kept_reading, load_rows
+from fastrelu.app.run.threshold import (
+    absent_metrics,
+    require_two_classes,
+    threshold_metrics,
+    with_threshold,
+)
 from fastrelu.app.run.together import mean_history
 from fastrelu.app.settings import recipe_by
 from fastrelu.app.tabular.clock import Clock
@@ -107,6 +113,7 @@ class RecipeSession(Session):
         settings = self.settings
         assert settings.preset is not None
         table, problem, target = problem_of(prepared)
+        require_two_classes(settings.threshold, target)
         place = self._place()
         if place is not None:
             begun = json.dumps(self._fingerprint(prepared))
@@ -147,6 +154,14 @@ class RecipeSession(Session):
         """Judge the members and write what the folder holds."""
         own = prepared.split_rows
         both = Ensemble(fitted.networks, ensemble.link_of(own.loss))
+        settings = self.settings
+        target = with_threshold(
+            settings.threshold,
+            own.target,
+            lambda: scores_of_held(fitted, own.target, prepared),
+            self.say,
+        )
+        own = replace(own, target=target)
         test = LaterExamples(own, prepared.table, prepared.rows["test"])
         seen: Seen = Counter()
         test.check(seen)
@@ -160,7 +175,9 @@ class RecipeSession(Session):
         records = mean_history([records_of(history) for history in fitted.best.histories])
         metrics = self._recipe_metrics(prepared, fitted, both)
         parts = {"test": scores.result()} if scores.rows else {}
-        metrics = {**parts, LEFT_OUT: held.result(), **metrics}
+        absent = absent_metrics({"test": scores, LEFT_OUT: held})
+        metrics = {**parts, LEFT_OUT: held.result(), **absent, **metrics}
+        metrics |= threshold_metrics(settings.threshold, target)
         about = {
             "fastrelu": __version__,
             "metrics": {part: metrics[part] for part in (*parts, LEFT_OUT)},

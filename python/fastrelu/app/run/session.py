@@ -31,6 +31,12 @@ from fastrelu.app.run.interrupt import Interrupt, Interrupted
 from fastrelu.app.run.loop import Training
 from fastrelu.app.run.prepare import Prepared, column_choice, prepare
 from fastrelu.app.run.progress import Several
+from fastrelu.app.run.threshold import (
+    absent_metrics,
+    require_two_classes,
+    threshold_metrics,
+    with_threshold,
+)
 from fastrelu.app.run_folder import RunFolder
 from fastrelu.app.settings import (
     Settings,
@@ -214,6 +220,7 @@ class Session:
             self.say(line)
         for note in prepared.notes:
             self.say(f"note: {note}")
+        require_two_classes(self.settings.threshold, target)
         counts = prepared.counts()
         parts = [part for part in PARTS if counts[part] or not self.settings.by_recipe]
         self.say("split: " + ", ".join(f"{counts[part]:,} {part}" for part in parts) + " rows")
@@ -310,17 +317,24 @@ class Session:
         training.feeder.close()  # the memory is for judging and for the report
         used = training.keep_best()
         net = training.trainer.network
+        target = with_threshold(
+            settings.threshold,
+            prepared.target,
+            lambda: training.feeder.evaluate(net, "validation"),
+            self.say,
+        )
         scores = {}
         for part in PARTS:
-            scores[part] = training.feeder.evaluate(net, part)
+            scores[part] = training.feeder.evaluate(net, part, target)
             prepared.give_back(part)
         if not all(each.finite for each in scores.values()):
             raise DivergedError("diverged: the trained network's outputs are not finite")
         metrics = self._metrics(training, prepared, scores)
+        metrics |= threshold_metrics(settings.threshold, target)
         model = Model(
             net,
             prepared.inputs,
-            prepared.target,
+            target,
             prepared.target_name,
             prepared.loss,
             {
@@ -345,6 +359,7 @@ class Session:
         return {
             **{part: scores[part].result() for part in ("test", "validation", "train")
                if scores[part].rows},
+            **absent_metrics(scores),
             "task": prepared.target.task,
             "target": prepared.target_name,
             "rows": prepared.counts(),
@@ -396,13 +411,15 @@ class Session:
         )
         try:
             with run_folder.writing(self.folder.path / run_folder.REPORT):
-                report_run(run, self.folder.path, run_folder.MODEL)
+                found = report_run(run, self.folder.path, run_folder.MODEL)
         except TrainingError:
             raise
         except Exception as error:
             if os.environ.get("FASTRELU_DEBUG"):
                 raise
             self.say(f"warning: no {run_folder.REPORT} ({type(error).__name__}: {error})")
+            return
+        metrics |= found
 
 
 def read_as(prepared: Prepared) -> list[str]:

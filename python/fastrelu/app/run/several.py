@@ -17,12 +17,14 @@ from fastrelu.app.ensemble import Ensemble
 from fastrelu.app.errors import ConfigError, DivergedError, OutputError
 from fastrelu.app.metrics import Scores
 from fastrelu.app.model import Model
+from fastrelu.app.preprocess import Target
 from fastrelu.app.run.build import build
 from fastrelu.app.run.checkpoint import Checkpoints, RunState
 from fastrelu.app.run.interrupt import Interrupted
 from fastrelu.app.run.loop import Training
 from fastrelu.app.run.prepare import Prepared
 from fastrelu.app.run.session import Loaded, Session, compare, kept_reading
+from fastrelu.app.run.threshold import threshold_metrics, with_threshold
 from fastrelu.app.run.together import Shared, Stop, T, mean_history, run_together
 from fastrelu.app.settings import Settings
 
@@ -155,31 +157,47 @@ class EnsembleSession(SeveralSession):
                 with suppress(OutputError):
                     self.folder.write_history(records)
 
-    def _finish_ensemble(self, members: list[Training], prepared: Prepared) -> dict[str, Any]:
-        settings, loss, parts = self.settings, prepared.loss, prepared.parts
+    def _judged(
+        self, members: list[Training], both: Ensemble, prepared: Prepared
+    ) -> tuple[list[dict[str, Scores]], dict[str, Scores], Target]:
+        """Return the scores of each member and of the ensemble, by part, and its target."""
+        loss, parts = prepared.loss, prepared.parts
         assert parts is not None
+
+        def judged(part: str, target: Target) -> Scores:
+            return ensemble.evaluate(both, parts[part].batches(), target, loss)
+
+        target = with_threshold(
+            self.settings.threshold,
+            prepared.target,
+            lambda: judged("validation", prepared.target),
+            self.say,
+        )
+
+        def judge(k: int, stop: Stop) -> dict[str, Scores]:
+            if k < len(members):
+                feeder = members[k].feeder
+                return {part: feeder.evaluate(both.networks[k], part, target) for part in PARTS}
+            return {part: judged(part, target) for part in PARTS}
+
+        tasks = [partial(judge, k) for k in range(len(members) + 1)]
+        *each, scores = (found or {} for found in run_together(tasks, lambda: False))
+        return each, scores, target
+
+    def _finish_ensemble(self, members: list[Training], prepared: Prepared) -> dict[str, Any]:
+        settings, loss = self.settings, prepared.loss
         used = [each.keep_best() for each in members]
         networks = [each.trainer.network for each in members]
         link = ensemble.link_of(loss)
         both = Ensemble(networks, link)
 
-        def judge(k: int, stop: Stop) -> dict[str, Scores]:
-            if k < len(members):
-                return {part: members[k].feeder.evaluate(networks[k], part) for part in PARTS}
-            return {
-                part: ensemble.evaluate(both, parts[part].batches(), prepared.target, loss)
-                for part in PARTS
-            }
-
-        *each, scores = run_together(
-            [partial(judge, k) for k in range(len(members) + 1)], lambda: False
-        )
-        assert scores is not None
+        each, scores, target = self._judged(members, both, prepared)
         for part in PARTS:
             prepared.give_back(part)
         if not all(score.finite for score in scores.values()):
             raise DivergedError("diverged: a trained network's outputs are not finite")
         metrics = self._metrics(members[0], prepared, scores)
+        metrics |= threshold_metrics(settings.threshold, target)
         states = [member.state for member in members]
         metrics |= {
             "epochs": max(state.epochs for state in states),
@@ -189,7 +207,7 @@ class EnsembleSession(SeveralSession):
             "members": [
                 {
                     "seed": settings.seed + k,
-                    **{p: s.result() for p, s in (each[k] or {}).items() if s.rows},
+                    **{p: s.result() for p, s in each[k].items() if s.rows},
                     "epochs": states[k].epochs,
                     "epoch_used": used[k],
                 }
@@ -197,7 +215,7 @@ class EnsembleSession(SeveralSession):
             ],
         }
         model = Model(
-            both, prepared.inputs, prepared.target, prepared.target_name, loss,
+            both, prepared.inputs, target, prepared.target_name, loss,
             {
                 "fastrelu": __version__,
                 "metrics": {part: metrics[part] for part in PARTS if part in metrics},

@@ -14,7 +14,7 @@ from fastrelu.app.data.stream.budget import Share
 from fastrelu.app.data.stream.ready import ReadyRows
 from fastrelu.app.errors import CheckpointError
 from fastrelu.app.metrics import Scores, evaluate
-from fastrelu.app.preprocess import BATCH_ROWS, Examples, joined
+from fastrelu.app.preprocess import BATCH_ROWS, Examples, Target, joined
 from fastrelu.app.run.blocks import Block, EpochBlocks, reading_threads
 from fastrelu.app.run.kept_examples import KeptExamples
 from fastrelu.app.run.rows import SplitRows
@@ -62,9 +62,9 @@ class StreamFeeder:
         weights = None if block.weights is None else block.weights[:n]
         return fastrelu.Block(block.X[:n], block.y[:n], weights, block.order)
 
-    def evaluate(self, network: Network, part: str) -> Scores:
-        """Return the scores of a part."""
-        return evaluate(network, self.batches(part), self.rows.target, self.rows.loss)
+    def evaluate(self, network: Network, part: str, target: Target | None = None) -> Scores:
+        """Return the scores of a part; see `Feeder.evaluate`."""
+        return evaluate(network, self.batches(part), target or self.rows.target, self.rows.loss)
 
     def batches(self, part: str) -> Iterator[Examples]:
         """Yield the rows of a part in the order of their numbers, `BATCH_ROWS` at a time."""

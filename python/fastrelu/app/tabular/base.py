@@ -29,10 +29,12 @@ from fastrelu.app.tabular.explained import Explained
 from fastrelu.app.tabular.fit import Observer, Plan, fit_members
 from fastrelu.app.tabular.held import Held
 from fastrelu.app.tabular.monotone import directions_of, rising_of
+from fastrelu.app.tabular.raw import Raw
 from fastrelu.app.tabular.recipe import MEMBERS
 from fastrelu.app.tabular.rows import further_table, training_table
 from fastrelu.app.tabular.sample import drawn
 from fastrelu.app.tabular.train import Problem, Trial
+from fastrelu.encoded import EncodedRows
 from fastrelu.ensemble import Ensemble
 from fastrelu.losses import Loss
 from fastrelu.network import Network
@@ -73,7 +75,7 @@ class _Teller(Observer):
         self.tell(f"{trial.candidate}: loss {loss:.5g}, epochs {trial.epochs}")
 
 
-class BaseTabular(Explained, BaseEstimator):
+class BaseTabular(Explained, Raw, BaseEstimator):
     """Not to be used itself; see `TabularClassifier` and `TabularRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
@@ -82,6 +84,9 @@ class BaseTabular(Explained, BaseEstimator):
     inputs_: PieceInputs
     _choice: ColumnChoice
     _loss: Loss
+    _bounded = (
+        False  # whether weights keep to signs; models pickled before it have `monotone` alone
+    )
 
     def __init__(
         self,
@@ -163,7 +168,7 @@ class BaseTabular(Explained, BaseEstimator):
         pairs = zip(found.trials, found.losses, strict=True)
         self.candidates_ = {str(trial.candidate): loss for trial, loss in pairs}
         self.n_epochs_ = found.best.epochs
-        self._loss = problem.loss
+        self._loss, self._bounded = problem.loss, bool(directions)
         self.shrinkage_ = found.shrinkage
         self.networks_ = found.networks
         self.n_members_ = len(self.networks_)
@@ -184,18 +189,28 @@ class BaseTabular(Explained, BaseEstimator):
         check_is_fitted(self)
         table = further_table(self, X, self._choice)
         ensemble = Ensemble(self.networks_, self._loss)
+        bounded = self._bounded or getattr(self, "monotone", None)
+        dense = bounded or not self.inputs_.n_inputs
         found: list[Array] = []
         seen: Counter[tuple[str, str]] = Counter()
         with thread_limit(self.n_threads):
             for low in range(0, len(table), BLOCK_ROWS):
-                rows = self._encoded_rows(table.take(slice(low, low + BLOCK_ROWS)), seen)
-                found.append(ensemble.predict(rows))
+                some = table.take(slice(low, low + BLOCK_ROWS))
+                # Where a sum of weights stands for its terms, rounding could break an order.
+                read = self._encoded_rows if dense else self._rows_by_runs
+                found.append(ensemble.predict(read(some, seen)))
         far = Counter({key: n for key, n in seen.items() if key[0] == "far value"})
         for text in warnings_of(far):
             warnings.warn(f"X: {text}", UserWarning, stacklevel=4)
         if not found:
             return np.empty((0, self.networks_[0].layer_sizes[-1]))
         return np.concatenate(found)
+
+    def _rows_by_runs(self, table: Table, seen: Seen) -> EncodedRows:
+        try:
+            return self.inputs_.encode(table, None, "float32", seen)
+        except DataError as error:
+            raise ValueError(str(error)) from error
 
     def _encoded_rows(self, table: Table, seen: Seen | None = None) -> Array:
         try:

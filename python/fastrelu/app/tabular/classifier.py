@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils import compute_sample_weight
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
@@ -21,6 +22,7 @@ from fastrelu.app.tabular.train import Problem
 from fastrelu.conformal import ClassSets, rank
 from fastrelu.ensemble import Ensemble
 from fastrelu.losses import CrossEntropy
+from fastrelu.ranking import THRESHOLD_RULES, best_threshold
 
 Array = NDArray[Any]
 
@@ -56,6 +58,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         A factor >= 0 on the weight of each class's rows, in training, in early stopping and in the
         shares that a model begins from: the probabilities are those of classes in such shares.
         Classes that a dict does not name have 1; "balanced" makes all classes as heavy together.
+    threshold : float, "balanced", "f1" or None
+        Of two classes: the probability, 0 to 1, from which on `predict` says the second of
+        ``classes_``; "balanced" and "f1" choose the one whose balanced accuracy, or F1 of the
+        second class, is best on the rows that members left out. None says the more probable class.
     monotone : dict, optional
         For names, or places, of columns of numbers: 1 if the probability of the second class must
         not fall where the number rises, all else equal, -1 if it must not rise, 0 for no matter.
@@ -81,6 +87,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         What turns columns into the networks' inputs; ``inputs_.input_names`` says which.
     candidate_ : str
         What was chosen; ``candidates_`` has the loss of each candidate on the rows left out.
+    threshold_ : float or None
+        The probability from which on the second class is predicted; None without a threshold.
     shrinkage_ : float
         The factor, 0 to 1, of what the networks say beyond the shares of the classes, or beyond
         the mean: what the rows left out bear out. 0 predicts the shares for every row.
@@ -117,6 +125,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
         "class_weight": [dict, StrOptions({"balanced"}), None],
+        "threshold": [Interval(Real, 0, 1, closed="both"), StrOptions(set(THRESHOLD_RULES)), None],
     }
     classes_: Array
 
@@ -130,9 +139,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         verbose: int = 0,
         class_weight: Any = None,
         monotone: Any = None,
+        threshold: Any = None,
     ) -> None:
         super().__init__(preset, n_members, time_limit, random_state, n_threads, verbose, monotone)
         self.class_weight = class_weight
+        self.threshold = threshold
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> TabularClassifier:
         """Train on the rows of a table.
@@ -193,12 +204,22 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             raise ValueError(
                 f"y: expected at least two classes, got one class, {self.classes_[0]!r}"
             )
+        if self.threshold is not None and len(self.classes_) != 2:
+            raise ValueError(f"threshold: expected None, or two classes, got {len(self.classes_)}")
         counts = np.bincount(labels, weights=weight)
         start = np.log(counts / counts.sum())
         return Problem(CrossEntropy(), labels.astype(np.int64), weight, start)
 
     def _calibrate(self, held: Held, problem: Problem) -> None:
         self._sets = ClassSets(held.predicted, problem.y[held.rows])
+        self.threshold_: float | None = None
+        if isinstance(self.threshold, str):
+            weight = None if problem.weight is None else problem.weight[held.rows]
+            second, p = problem.y[held.rows] == 1, _adding_up(held.predicted)[:, 1]
+            found = best_threshold(second, p, weight, self.threshold)
+            self.threshold_ = None if math.isnan(found) else found  # all left out of one class
+        elif self.threshold is not None:
+            self.threshold_ = float(self.threshold)
 
     def _mean_of(self, X: Array) -> NDArray[np.float64]:
         return _adding_up(Ensemble(self.networks_, self._loss).predict(X))
@@ -265,7 +286,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             return np.asarray(np.log(self.predict_proba(X)))
 
     def predict(self, X: Any) -> Array:
-        """Return the most probable class of each row.
+        """Return the most probable class of each row, or by ``threshold_`` where there is one.
 
         Parameters
         ----------
@@ -284,7 +305,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         >>> model.fit([[0.0], [1.0]] * 20, ["no", "yes"] * 20).predict([[1.0]])
         array(['yes'], dtype='<U3')
         """
-        best = self.predict_proba(X).argmax(axis=1)
+        p = self.predict_proba(X)
+        by = self.threshold_
+        best = p.argmax(axis=1) if by is None else (p[:, 1] >= by).astype(np.intp)
         return np.asarray(self.classes_[best])
 
     def predict_set(self, X: Any, coverage: float = 0.9) -> NDArray[np.bool_]:

@@ -23,6 +23,7 @@ from fastrelu.app.tabular.held import Held, held_out
 from fastrelu.app.tabular.monotone import Bounds
 from fastrelu.app.tabular.recipe import MEMBERS, Candidate, candidates, piece_options
 from fastrelu.app.tabular.train import (
+    Inputs,
     Problem,
     Training,
     Trial,
@@ -172,7 +173,7 @@ def fit_members(
         problem, left_out, seeds, clock, observer.progress, observer.checkpoint_seconds
     )
     trials: list[Trial] = []
-    fitted: dict[int, tuple[PieceInputs, Array]] = {}
+    fitted: dict[int, tuple[PieceInputs, Inputs]] = {}
     longest = 0.0
     for number, candidate in enumerate(tried):
         began = clock.spent
@@ -224,8 +225,8 @@ def _within_time(
     return rows, left
 
 
-def _encoded(table: Table, candidate: Candidate, observer: Observer) -> tuple[PieceInputs, Array]:
+def _encoded(table: Table, candidate: Candidate, observer: Observer) -> tuple[PieceInputs, Inputs]:
     inputs = fit_pieces(table, None, piece_options(candidate, len(table)))
-    X = inputs.transform(table)
+    X = inputs.encode(table) if inputs.n_inputs else inputs.transform(table)
     observer.tell(f"{len(table)} rows, {len(table.columns)} columns, {X.shape[1]} inputs")
     return inputs, X if X.shape[1] else np.zeros((len(table), 1), np.float32)

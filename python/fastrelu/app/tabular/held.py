@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu.app.tabular.train import Problem
+from fastrelu.app.tabular.train import Inputs, Problem
 from fastrelu.ensemble import Ensemble
 from fastrelu.network import Network
 
@@ -35,7 +35,7 @@ class Held:
     by: NDArray[np.bool_]
 
 
-def held_out(networks: list[Network], left_out: list[Array], X: Array, problem: Problem) -> Held:
+def held_out(networks: list[Network], left_out: list[Array], X: Inputs, problem: Problem) -> Held:
     """Return what members say of the rows that each has left out.
 
     Parameters
@@ -44,7 +44,7 @@ def held_out(networks: list[Network], left_out: list[Array], X: Array, problem: 
         The members, as they predict.
     left_out : list of ndarray of int
         The rows that each left out.
-    X : ndarray, (n, d_in)
+    X : ndarray or EncodedRows, (n, d_in)
         The encoded rows.
     problem : Problem
         What was learned of them.

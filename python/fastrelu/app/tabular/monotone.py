@@ -28,7 +28,7 @@ from fastrelu.population import Population
 if TYPE_CHECKING:
     from fastrelu.app.tabular.clock import Clock
     from fastrelu.app.tabular.recipe import Candidate
-    from fastrelu.app.tabular.train import Problem
+    from fastrelu.app.tabular.train import Inputs, Problem
 
 Array = NDArray[Any]
 #: Directions of hidden units, in turn; the last two do not see the constrained columns.
@@ -144,7 +144,7 @@ class Bounds:
 def fit_within(
     population: Population,
     bounds: Bounds,
-    X: Array,
+    X: Inputs,
     problem: Problem,
     left_out: list[Array],
     candidate: Candidate,

@@ -12,7 +12,7 @@ FOLDS = 5
 MEMBERS = {"fast": 3, "default": 5, "best": 20}
 FEW_ROWS = 4000  # up to these, what is best is chosen on the rows left out
 MOST_INPUTS = 2048  # that pieces may lead to
-MOST_NUMBERS = 1 << 28  # of the encoded table, in memory: 1 GiB of float32
+MOST_RUNS = (1 << 30) // 6  # of all rows in memory: 6 bytes each, 1 GiB
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,9 @@ def candidates(preset: str, n_rows: int, n_columns: int) -> list[Candidate]:
     n_rows, n_columns : int
         The table's size.
     """
-    most = max(1, min(MOST_INPUTS, MOST_NUMBERS // n_rows) // max(1, n_columns) - 1)
+    most = max(1, MOST_INPUTS // max(1, n_columns) - 1)
+    if 2 * n_columns * n_rows > MOST_RUNS:  # a number, and its pieces
+        most = 1
     finest = 24 if preset == "fast" else 48 if n_rows >= 5000 else 32
     pieces = min(finest, max(2, math.isqrt(n_rows)), most)
     few = max(1, min(8, pieces // 4))

@@ -37,9 +37,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         As for `TabularClassifier`.
     loss : str or loss object
         What is minimized: squared_error for the mean; absolute_error for the median, quantile
-        (`fastrelu.losses.Quantile`) for another quantile; poisson for counts, gamma for amounts
-        > 0, tweedie (`fastrelu.losses.Tweedie`) for amounts that are often 0: these have a log
-        link, that is, effects multiply and predictions are > 0.
+        (`fastrelu.losses.Quantile`) for another quantile; expectile (`fastrelu.losses.Expectile`)
+        for an expectile; poisson for counts, gamma for amounts > 0, tweedie
+        (`fastrelu.losses.Tweedie`) for amounts that are often 0: these three have a log link, that
+        is, effects multiply and predictions are > 0.
     monotone : dict, optional
         For names, or places, of columns of numbers: 1 if predictions must not fall where the number
         rises, all else equal, -1 if they must not rise, 0 for no matter. It holds by the signs of

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fastrelu.app.tabular.train import Problem
 from fastrelu.app.usual import VALUE_LOSSES
-from fastrelu.losses import Loss, Quantile, Tweedie, as_loss
-from fastrelu.metrics import weighted_quantile
+from fastrelu.losses import Expectile, Loss, Quantile, Tweedie, as_loss
+from fastrelu.metrics import weighted_expectile, weighted_quantile
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -112,15 +112,12 @@ def scaled(y: Array, loss: Loss, weight: Array | None, exposure: Array | None) -
         if not (scale > 0).all():
             raise ValueError(f"y: expected targets above 0 for the loss {loss.name}, got zeros")
         return Problem(loss, y / scale, weight, start, exposure), Unit(loss, start, scale)
-    if loss.name == "squared_error":
-        location = np.asarray(np.average(y, axis=0, weights=weight))
-    else:
-        location = _quantile(y, loss.quantile if isinstance(loss, Quantile) else 0.5, weight)
+    location = _best_constants(y, loss, weight)
     beyond = y - location
     largest = np.abs(beyond).max(axis=0)  # whose squares might overflow, or vanish
     largest[largest == 0] = 1.0
     shares = beyond / largest
-    if loss.name == "squared_error":
+    if loss.name in ("squared_error", "expectile"):
         size = np.sqrt(np.average(shares**2, axis=0, weights=weight))
     else:  # a few far targets, to which the loss is robust, matter less
         size = np.average(np.abs(shares), axis=0, weights=weight)
@@ -136,6 +133,12 @@ def _mean(y: Array, weight: Array | None) -> Floats:
     return np.asarray(largest * np.average(y / largest, axis=0, weights=weight))
 
 
-def _quantile(y: Array, q: float, weight: Array | None) -> Floats:
+def _best_constants(y: Array, loss: Loss, weight: Array | None) -> Floats:
+    """Return the constant of each column that is best by a loss with the identity as its link."""
+    if loss.name == "squared_error":
+        return np.asarray(np.average(y, axis=0, weights=weight))
     weight = np.ones(len(y)) if weight is None else weight
+    if isinstance(loss, Expectile):
+        return np.array([weighted_expectile(column, weight, loss.tau) for column in y.T])
+    q = loss.quantile if isinstance(loss, Quantile) else 0.5
     return np.array([weighted_quantile(column, weight, q) for column in y.T])

@@ -16,13 +16,15 @@ from fastrelu import get_num_threads
 from fastrelu.app.tabular.clock import Clock, Turns
 from fastrelu.app.tabular.monotone import Bounds, fit_within
 from fastrelu.app.tabular.recipe import FOLDS, Candidate
+from fastrelu.encoded import EncodedRows
 from fastrelu.history import Callback, History
-from fastrelu.losses import Loss, Quantile
+from fastrelu.losses import Expectile, Loss, Quantile
 from fastrelu.network import Network
 from fastrelu.optimizers import AdamW
 from fastrelu.population import Population
 
 Array = NDArray[Any]
+Inputs = Array | EncodedRows
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def _of_residuals(loss: Loss, r: Array) -> Array:
     """Return the loss of each residual, output less target."""
     if loss.name == "squared_error":
         return np.asarray(r**2 / 2)
+    if isinstance(loss, Expectile):
+        return np.asarray(np.where(r > 0, 1.0 - loss.tau, loss.tau) * r**2)
     if isinstance(loss, Quantile):
         return np.asarray(np.where(r > 0, (1.0 - loss.quantile) * r, -loss.quantile * r))
     return np.abs(r)  # absolute_error
@@ -141,7 +145,7 @@ class Training:
 
     def run(
         self,
-        X: Array,
+        X: Inputs,
         candidate: Candidate,
         bounds: Bounds | None = None,
         calls: tuple[Callback, ...] = (),
@@ -151,7 +155,7 @@ class Training:
 
         Parameters
         ----------
-        X : ndarray, (n, d_in)
+        X : EncodedRows or ndarray, (n, d_in)
             The encoded rows.
         candidate : Candidate
             How they are made and trained.
@@ -202,7 +206,7 @@ class Training:
     def _fit(
         self,
         population: Population,
-        X: Array,
+        X: Inputs,
         candidate: Candidate,
         calls: tuple[Callback, ...],
         checkpoint: Path | None,
@@ -224,7 +228,7 @@ class Training:
                 raise
         return [int(np.argmin(h.val_loss)) + 1 if h.val_loss else 0 for h in histories]
 
-    def _config(self, X: Array, candidate: Candidate, seed: int) -> dict[str, Any]:
+    def _config(self, X: Inputs, candidate: Candidate, seed: int) -> dict[str, Any]:
         return {
             "layer_sizes": [X.shape[1], *candidate.hidden, len(self.problem.start)],
             "loss": self.problem.loss,
@@ -242,7 +246,7 @@ class Training:
             network.biases[-1][...] = self.problem.start
         return population
 
-    def epoch_seconds(self, X: Array, candidate: Candidate) -> float:
+    def epoch_seconds(self, X: Inputs, candidate: Candidate) -> float:
         """Return the seconds of one epoch of one member for each row, measured on these rows."""
         rows = np.arange(len(X))
         pilot = self._population([{**self._config(X, candidate, 0), "rows": rows}])

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The documentation as a site: `nox -s docs` builds it into build/site."""
+
+import importlib
+import inspect
+import re
+import shutil
+import tempfile
+import types
+from pathlib import Path
+from typing import Any
+
+import fastrelu
+
+ROOT = Path(__file__).parents[1]
+
+project = "fastrelu"
+author = "the fastrelu authors"
+release = version = fastrelu.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+templates_path = ["_templates"]
+root_doc = "index"
+exclude_patterns = ["_templates"]
+suppress_warnings = ["config.cache"]  # the gallery is told by a function
+
+# Pages link to files of the project as they do in a checkout, and to headings of other pages.
+myst_enable_extensions = ["colon_fence", "attrs_inline", "deflist"]
+myst_heading_anchors = 3
+
+autosummary_generate = True
+autodoc_typehints = "none"
+autodoc_member_order = "groupwise"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+numpydoc_xref_param_type = False
+default_role = "code"
+
+PICTURE = Path(tempfile.mkdtemp(), "picture.png")  # the gallery keeps its own
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "examples",
+    "filename_pattern": r"\.py$",
+    "ignore_pattern": r"(cpp|cython|serving)/",
+    "reset_argv": lambda conf, script: ["--quick", "--out", str(PICTURE)],
+    "show_memory": False,
+    "min_reported_time": 1e9,
+    "download_all_examples": False,
+    "abort_on_example_error": True,
+}
+
+man_pages = [("command-line", "fastrelu", "train networks on tables, and use them", "", 1)]
+
+html_theme = "pydata_sphinx_theme"
+html_title = "fastrelu"
+html_show_sourcelink = False
+html_theme_options = {
+    "navbar_end": ["theme-switcher"],
+    "header_links_before_dropdown": 8,
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "footer_start": [],
+    "footer_end": [],
+}
+
+
+def write_install() -> None:
+    """Write the README's section on how to install as a page of its own."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.split("\n## Install\n")[1].split("\n## ")[0]
+    (ROOT / "docs" / "install.md").write_text(f"# Install\n{section}", encoding="utf-8")
+
+
+def setup(app: Any) -> None:
+    """Have links to the README's section lead to that page, and those to source files nowhere."""
+
+    def read(app: Any, name: str, source: list[str]) -> None:
+        text = source[0].replace("](../README.md#install)", "](install.md)")
+        source[0] = re.sub(r"\[(`[^]]+`)\]\(\.\./[^)]*\)", r"\1", text)  # not on the site
+
+    def skip(app: Any, what: str, name: str, found: Any, *rest: Any) -> bool | None:
+        """Leave out what classes have from others: scikit-learn's, pybind11's, Python's own."""
+        home = getattr(found, "__module__", None) or getattr(
+            getattr(found, "fget", None), "__module__", None
+        )
+        own = home is not None and home.startswith("fastrelu")
+        return None if own and not re.fullmatch(r"set_\w+_request", name) else True
+
+    app.connect("source-read", read)
+    app.connect("autodoc-skip-member", skip)
+
+
+def write_command() -> None:
+    """Write every command's help as a page, which is also the manual page fastrelu(1)."""
+    import click
+
+    from fastrelu.app.cli import main
+
+    def body(text: str) -> str:
+        literal = "\b" in text
+        text = inspect.cleandoc(text.replace("\b\n", "\n"))
+        return f"```text\n{text}\n```" if literal else re.sub(r"([<*_])", r"\\\1", text)
+
+    group = click.Context(main, info_name="fastrelu")
+    parts = ["# The command line", body(main.help or "")]
+    for name in main.list_commands(group):
+        command = main.get_command(group, name)
+        assert command is not None
+        context = click.Context(command, info_name=name, parent=group)
+        usage = " ".join(command.collect_usage_pieces(context))
+        parts += [f"## fastrelu {name}", f"`fastrelu {name} {usage}`", body(command.help or "")]
+        options: dict[str, list[str]] = {}
+        for parameter in command.get_params(context):
+            if not isinstance(parameter, click.Option):
+                continue
+            record = parameter.get_help_record(context)
+            if record is not None:
+                title = getattr(parameter, "group", "Options")
+                flags, text = record[0], re.sub(r"([<*_|])", r"\\\1", " ".join(record[1].split()))
+                options.setdefault(title, []).append(f"`{flags}`\n: {text}\n")
+        for title, entries in options.items():
+            parts += [f"### {title} of {name}", "\n".join(entries)]
+    page = ROOT / "docs" / "command-line.md"
+    page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def there(module: str) -> bool:
+    """Return whether what a module needs is installed, as torch need not be."""
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return False
+    return True
+
+
+def has_page(module: str, name: str) -> bool:
+    """Return whether a name has a page of its own: classes and functions have."""
+    found = getattr(importlib.import_module(module), name)
+    return callable(found) and not isinstance(found, types.GenericAlias)
+
+
+def write_reference() -> None:
+    """Write a page for each module of api.md, with a page for each of its names."""
+    folder = ROOT / "docs" / "reference"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    listed = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    modules = re.split(r"^## `(fastrelu[\w.]*)`", listed, flags=re.MULTILINE)[1:]
+    pages = []
+    for module, text in zip(modules[::2], modules[1::2], strict=True):
+        if not there(module):
+            continue
+        listed_names = re.findall(r"^- `(\w+)`", text, re.MULTILINE)
+        names = [name for name in listed_names if has_page(module, name)]
+        lines = "".join(f"   {name}\n" for name in names)
+        page = module.replace(".", "_") + "_names"
+        (folder / f"{page}.rst").write_text(
+            f"{module}\n{'=' * len(module)}\n\n.. currentmodule:: {module}\n\n"
+            f".. autosummary::\n   :toctree: generated\n\n{lines}",
+            encoding="utf-8",
+        )
+        pages.append(page)
+    entries = "".join(f"   {page}\n" for page in pages)
+    (folder / "index.rst").write_text(
+        f"The reference\n=============\n\n.. toctree::\n\n{entries}", encoding="utf-8"
+    )
+
+
+write_install()
+write_command()
+write_reference()
