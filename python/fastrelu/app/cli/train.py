@@ -34,30 +34,35 @@ def train(
     quiet: bool,
     **flags: Any,
 ) -> None:
-    """Train a ReLU network on DATA and measure how good it is on rows that it has not seen.
+    """Train ReLU networks on DATA and measure how good they are on rows that they have not seen.
 
     DATA is a CSV or TSV file with a header line; a Parquet, Feather, Arrow, NPY or libsvm file; an
     NPZ file with arrays X and y; an IDX file of images and then one of labels; a DuckDB or SQLite
     file; an Excel workbook; - for standard input; or digits, iris, wine or diabetes. Files may
     be compressed. Several files of one format, a folder of them, or a quoted pattern such as
-    'part-*.csv', make one table. Text is encoded, missing values are filled, numbers are
-    standardised, and --out saves the network together with this preprocessing in one model file,
-    which takes raw rows.
+    'part-*.csv', make one table. Text, missing values and dates become numbers, and --out saves the
+    networks together with this preprocessing in one model file, which takes raw rows.
+
+    A table gets several networks by folds, each stopped when it was best: the model of
+    fastrelu.TabularClassifier and TabularRegressor. Images, sparse rows, data larger than --memory,
+    and flags that speak of one network (--hidden, --epochs, --seeds, --search and so on) get one,
+    as --preset single does.
 
     \b
     Examples:
       fastrelu train digits
       fastrelu train housing.csv --target price --out run
+      fastrelu train housing.csv --target price --preset best --time-limit 600 --out best
       fastrelu train images-idx3-ubyte.gz labels-idx1-ubyte.gz --hidden 256,128
       fastrelu train 'sales-*.parquet' --target sold --split time:day --out run
       fastrelu train --sql "SELECT * FROM 'sales/*.parquet' WHERE year > 2022" --target sold
       fastrelu train housing.csv --target price --seeds 5 --out ensemble
-      fastrelu train housing.csv --target price --search --out best
+      fastrelu train housing.csv --target price --search --out found
       fastrelu train --config run/config.toml --lr 0.003 --out run2
-      fastrelu train --resume run --epochs 100
+      fastrelu train --resume run
       fastrelu predict run new.csv --out predictions.csv
 
-    Ctrl-C finishes the minibatch, saves a checkpoint in --out, and says how to resume.
+    Ctrl-C saves a checkpoint in --out and says how to resume.
 
     Exit status: 0 done, 2 bad flags or configuration, 3 bad or missing data, 4 diverged, 5 cannot
     write, 6 the checkpoint does not fit, 130 (Ctrl-C) or 143 (SIGTERM) interrupted.

@@ -153,7 +153,7 @@ def training_section(content: ReportContent) -> Html | None:
             ", on the rows trained on and on others." if len(losses) > 1 else "."
         )
         blocks.append(_curve("loss", losses, "loss", caption, content))
-    if "val_metric" in series:
+    if "val_metric" in series and "recipe" not in content.metrics:  # its members are listed
         lines = {f"validation {metric}": series["val_metric"]}
         blocks.append(
             _curve(
