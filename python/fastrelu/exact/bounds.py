@@ -32,15 +32,15 @@ def output_bounds(
     if sums is not None:
         weights = reals("sums", sums)
         d_out = net.layer_sizes[-1]
-        if weights.ndim not in (1, 2) or weights.shape[-1] != d_out:
-            raise ValueError(
-                f"sums: expected shape ({d_out},) or (m, {d_out}), got {weights.shape}"
-            )
+        if weights.ndim not in (1, 2) or weights.shape[-1] != d_out or weights.size == 0:
+            shape = f"({d_out},) or (m, {d_out}), m >= 1"
+            raise ValueError(f"sums: expected shape {shape}, got {weights.shape}")
         n_sums = weights.size // d_out
-    count = len(low) if many else 1
+    if not many:
+        low, high = low[None], high[None]
     found = _core.bounds_of_boxes(
-        net, low.reshape(count, -1), high.reshape(count, -1),
-        None if weights is None else weights.reshape(n_sums, -1), count, n_sums, bool(rounding),
+        net, low, high,
+        None if weights is None else weights.reshape(n_sums, -1), len(low), n_sums, bool(rounding),
     )  # fmt: skip
     below, above = found
     if weights is not None and weights.ndim == 1:
