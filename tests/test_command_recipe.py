@@ -73,7 +73,8 @@ def test_a_regression_is_the_estimators_to_the_bit(table, tmp_path, preset, weig
     own.fit(X.iloc[rows], y.iloc[rows], frame["w"].iloc[rows] if weights else None)
     model = load_model(out)
     same_networks(model, own)
-    np.testing.assert_allclose(model.predict(frame), own.predict(X), rtol=1e-12)
+    # The estimator reads encoded rows by runs: sums of float32 in another order.
+    np.testing.assert_allclose(model.predict(frame), own.predict(X), rtol=1e-5)
     found = metrics_in(out)["recipe"]
     assert found["candidate"] == own.candidate_ and found["shrinkage"] == own.shrinkage_
     losses = {each["candidate"]: each["loss"] for each in found["candidates"]}
@@ -120,7 +121,8 @@ def test_the_run_says_what_it_did(table, tmp_path):
     assert "candidate 5 of 5: 1 pieces, linear" in done.output and "shrinkage" in done.output
     metrics = metrics_in(out)
     assert metrics["rows"] == {"train": 192, "validation": 0, "test": 48, "dropped": 0}
-    assert set(metrics["left out"]) == set(metrics["test"]) == {"accuracy", "loss"}
+    assert set(metrics["left out"]) == set(metrics["test"]) >= {"accuracy", "loss"}
+    assert "roc_auc" in metrics["test"]  # of two classes
     assert len(metrics["members"]) == 5 and len(metrics["recipe"]["candidates"]) == 5
     page = (out / "report.html").read_text()
     for text in ("Members", "Candidates", "shrinkage", "epoch kept", "(chosen)"):
