@@ -157,7 +157,7 @@ class Network(
 
         Parameters
         ----------
-        X : array_like or sparse matrix, (n, d_in) or (d_in,)
+        X : array_like, sparse matrix or EncodedRows, (n, d_in); or (d_in,)
             Rows, or one row. A C-contiguous array of the network's dtype or of uint8 is read in
             place.
         out : ndarray, (n, d_out) or (d_out,), optional
@@ -208,7 +208,7 @@ class Network(
 
         Parameters
         ----------
-        X : array_like or sparse matrix, (n, d_in) or (d_in,)
+        X : array_like, sparse matrix or EncodedRows, (n, d_in); or (d_in,)
             Rows, or one row.
         loss : str or loss object
             By its link: softmax gives the probabilities of the classes, logistic that of each

@@ -137,7 +137,7 @@ class Population:
 
         Parameters
         ----------
-        X : array_like or sparse matrix, (n, d_in)
+        X : array_like, sparse matrix or EncodedRows, (n, d_in)
             Rows. An array of the networks' dtype, or of uint8, is read in place; do not change it
             during the fit.
         y : array_like
@@ -276,7 +276,7 @@ class Population:
 
         Parameters
         ----------
-        X : array_like or sparse matrix, (n, d_in)
+        X : array_like, sparse matrix or EncodedRows, (n, d_in)
             Rows.
 
         Returns

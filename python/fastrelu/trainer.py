@@ -153,7 +153,7 @@ class Trainer(EpochMethods, CheckpointMethods):
 
         Parameters
         ----------
-        X : array_like or sparse matrix, (n, d_in)
+        X : array_like, sparse matrix or EncodedRows, (n, d_in)
             The minibatch, n >= 1 rows; `batch_size` does not matter here.
         y : array_like
             Targets, (n, d_out) ((n,) also for one output), or integer labels, (n,), for
@@ -208,7 +208,7 @@ class Trainer(EpochMethods, CheckpointMethods):
 
         Parameters
         ----------
-        X : array_like or sparse matrix, (n, d_in); or DataSet; or BlockSource
+        X : array_like, sparse matrix or EncodedRows, (n, d_in); or DataSet; or BlockSource
             Rows, n >= 1. A C-contiguous array of the network's dtype or of uint8 is read in place,
             and so is a CSR matrix of that dtype with int32 indices in order; do not change it
             during the fit. A `DataSet` from `prepare` and a `BlockSource` have their targets and
