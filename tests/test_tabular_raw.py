@@ -62,11 +62,11 @@ def test_it_is_the_regressor(shift):
 @pytest.mark.parametrize("hidden", ["deep", "linear"])
 def test_it_is_the_mean_of_the_classifiers_outputs(hidden, monkeypatch):
     if hidden == "linear":
-        from fastrelu.app.tabular import base
+        from fastrelu.app.tabular import fit
         from fastrelu.app.tabular.recipe import Candidate
 
         one = Candidate(1, (), 0.03, 0.002, 16, 20, 5)
-        monkeypatch.setattr(base, "candidates", lambda *_: [one])
+        monkeypatch.setattr(fit, "candidates", lambda *_: [one])
     X = frame(400, 4)
     y = np.digitize(targets(X), [5, 10])
     model = fastrelu.TabularClassifier("fast", random_state=0).fit(X, y)

@@ -35,6 +35,15 @@ class HingeChoice:
         The score with 1, 2, ... hinges: BIC, or the cross-validated mean squared error.
     criterion : {"bic", "cv"}
         Which of the two.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu.exact import choose_hinges
+    >>> x = np.linspace(0, 1, 40)
+    >>> choice = choose_hinges(x, np.abs(x - 0.3), max_hinges=3)
+    >>> choice.n_hinges, choice.scores.shape
+    (1, (3,))
     """
 
     n_hinges: int
@@ -44,7 +53,18 @@ class HingeChoice:
 
     @property
     def parts(self) -> Parts:
-        """Knots, values and outer slopes of the function."""
+        """Knots, values and outer slopes of the function, as `PiecewiseLinear` takes them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastrelu import PiecewiseLinear
+        >>> from fastrelu.exact import choose_hinges
+        >>> x = np.linspace(0, 1, 40)
+        >>> choice = choose_hinges(x, np.abs(x - 0.3), max_hinges=3)
+        >>> PiecewiseLinear(*choice.parts) == choice.function
+        True
+        """
         f = self.function
         return f.knots, f.values, f.left_slope, f.right_slope
 
@@ -159,6 +179,17 @@ class HingeStatistics:
         The standard errors of the knots, in x's unit, and of the values there.
     left_slope, right_slope : float
         Those of the outer slopes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import PiecewiseLinear
+    >>> from fastrelu.exact import hinge_statistics
+    >>> x = np.linspace(0, 1, 40)
+    >>> y = np.abs(x - 0.3) + 0.01 * np.cos(40 * x)
+    >>> found = hinge_statistics(PiecewiseLinear.fit(x, y, n_hinges=1), x, y)
+    >>> found.degrees_of_freedom, found.knots.shape
+    (36, (1,))
     """
 
     n_points: int
