@@ -28,7 +28,10 @@ extensions = [
 templates_path = ["_templates"]
 root_doc = "index"
 exclude_patterns = ["_templates"]
-suppress_warnings = ["config.cache"]  # the gallery is told by a function
+suppress_warnings = [
+    "config.cache",  # the gallery is told by a function
+    "ref.python",  # attributes of the same name in several classes
+]
 
 # Pages link to files of the project as they do in a checkout, and to headings of other pages.
 myst_enable_extensions = ["colon_fence", "attrs_inline", "deflist"]
