@@ -91,11 +91,31 @@ def test_a_threshold_is_kept_and_used_everywhere(rare, tmp_path, rule, flags):
     assert "is predicted from a probability of" in (out / "report.html").read_text()
 
 
+@pytest.mark.parametrize("rule", ["auto", "f1", "0.2"])
+def test_a_threshold_of_members_is_chosen_on_the_rows_they_left_out(rare, tmp_path, rule):
+    out = tmp_path / "run"
+    flags = ("--target", "y", "--ignore", "part", "--preset", "fast", "--threshold", rule)
+    result = run("train", rare, *flags, "--out", out)
+    assert result.exit_code == 0, result.output
+    metrics = json.loads((out / "metrics.json").read_text())
+    model, at = training.load_model(out), metrics["threshold"]["value"]
+    assert model.target.threshold == at and (rule != "0.2" or at == 0.2)
+    assert f"threshold: {model.classes[1]!r}" in result.output
+    assert metrics["left out"]["balanced_accuracy"] > 0.6 or rule != "auto"
+    rows = part_of(rare, "test")
+    second = np.asarray(model.predict_proba(rows), np.float64)[:, 1] >= at
+    assert (model.predict(rows) == np.where(second, model.classes[1], model.classes[0])).all()
+    assert "is predicted from a probability of" in (out / "report.html").read_text()
+
+
 def test_what_goes_with_two_classes_and_validation_rows_alone(tmp_path, rare):
     for flags, text in (
         (("iris", "--threshold", "0.3"), "--threshold goes with two classes, and the target has 3"),
         (("diabetes", "--threshold", "f1"), "the target has numbers"),
-        (("iris", "--threshold", "f1", "--validation", "0"), "--validation is 0"),
+        (
+                ("iris", "--threshold", "f1", "--validation", "0", "--preset", "single"),
+                "--validation is 0",
+            ),
         (("iris", "--threshold", "1.5"), "auto, balanced, f1 or a number from 0 to 1"),
     ):
         result = run("train", *flags)
