@@ -113,9 +113,9 @@ def test_what_goes_with_two_classes_and_validation_rows_alone(tmp_path, rare):
         (("iris", "--threshold", "0.3"), "--threshold goes with two classes, and the target has 3"),
         (("diabetes", "--threshold", "f1"), "the target has numbers"),
         (
-                ("iris", "--threshold", "f1", "--validation", "0", "--preset", "single"),
-                "--validation is 0",
-            ),
+            ("iris", "--threshold", "f1", "--validation", "0", "--preset", "single"),
+            "--validation is 0",
+        ),
         (("iris", "--threshold", "1.5"), "auto, balanced, f1 or a number from 0 to 1"),
     ):
         result = run("train", *flags)
