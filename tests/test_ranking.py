@@ -76,3 +76,20 @@ def test_no_other_threshold_is_better(seed, n, rule):
     reached = score(y, p[:, 1] >= found)
     best = max(score(y, p[:, 1] >= t) for t in np.r_[0, np.unique(p[:, 1])])
     assert reached == pytest.approx(best)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_threshold_of_two_classes_finds_the_rarer_one(seed):
+    rng = np.random.default_rng(seed)
+    labels = (rng.random(200) < 0.8).astype(int)
+    p = np.clip(0.8 + 0.2 * (labels - 0.8) + 0.15 * rng.normal(size=200), 0, 1).round(2)
+    at = ranking.threshold_of_two(labels, p, rule="f1")
+    found = sk.f1_score(labels, (p >= at).astype(int), pos_label=0)
+    scores = [
+        sk.f1_score(labels, (p >= t).astype(int), pos_label=0) for t in [*p, 2.0]
+    ]  # fmt: skip
+    assert found == pytest.approx(max(scores))
+    assert ranking.threshold_of_two(labels, p) == ranking.best_threshold(labels == 1, p)
+    rare = ranking.threshold_of_two(1 - labels, 1 - p, rule="f1")
+    assert rare == ranking.best_threshold(labels == 0, 1 - p, rule="f1")
+    assert np.isnan(ranking.threshold_of_two(np.ones(5, int), p[:5], rule="f1"))

@@ -22,6 +22,7 @@ __all__ = [
     "brier_score",
     "one_vs_rest",
     "rank_rows",
+    "threshold_of_two",
 ]
 
 Floats = NDArray[np.float64]
@@ -316,3 +317,42 @@ def best_threshold(
     # Sums in another order differ by roundings, which decide nothing.
     equal = np.flatnonzero(worth >= worth.max() - 1e-12)
     return float(places[equal[np.argmin(np.abs(places[equal] - 0.5))]])
+
+
+def threshold_of_two(
+    labels: NDArray[Any],
+    second: ArrayLike,
+    weight: Floats | None = None,
+    rule: str = "balanced",
+) -> float:
+    """Return the probability from which on rows are best said to be of the second of two classes.
+
+    Parameters
+    ----------
+    labels : ndarray of int, (n,)
+        The class numbers of the rows, 0 or 1.
+    second : array_like, (n,)
+        The rows' probabilities of class 1.
+    weight : ndarray of float64, (n,), optional
+        Weights >= 0 of the rows.
+    rule : {"balanced", "f1"}
+        What is best: the mean of both recalls, or the F1 of the class that fewer rows are of.
+
+    Returns
+    -------
+    float
+        As `best_threshold`; NaN unless there are rows of both classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrelu import ranking
+    >>> labels = np.array([1, 1, 1, 0])
+    >>> ranking.threshold_of_two(labels, [0.9, 0.8, 0.7, 0.6], rule="f1").__round__(2)
+    0.65
+    """
+    p, own = np.asarray(second, np.float64), np.asarray(labels) == 1
+    w = np.ones(len(p)) if weight is None else weight
+    if rule == "f1" and w[own].sum() > w[~own].sum():
+        return 1.0 - best_threshold(~own, 1.0 - p, weight, rule)
+    return best_threshold(own, p, weight, rule)

@@ -298,8 +298,8 @@ class Settings:
         kinds.Threshold(),
         TRAINING,
         "Two classes: the probability from which on the second (in sorted order) is predicted; f1, "
-        "balanced (auto): where its F1, or the balanced accuracy, of the validation rows is best.  "
-        "[default: the more probable class]",
+        "balanced (auto): where the rarer class's F1, or the balanced accuracy, is best on the "
+        "validation rows, or those that members left out.  [default: the more probable class]",
     )
     early_stopping: int | None = _option(
         None,

@@ -168,7 +168,8 @@ def class_lines(metrics: dict[str, Any]) -> list[str]:
         lines.append(f"{part}: no row is of {', '.join(map(repr, absent))}")
     if "threshold" in metrics:
         at = metrics["threshold"]
-        rule = "" if at["rule"] == "given" else f", {at['rule']} on the validation rows"
+        rows = "rows that members left out" if "left out" in metrics else "validation rows"
+        rule = "" if at["rule"] == "given" else f", {at['rule']} on the {rows}"
         lines.append(
             f"threshold: {at['class']!r} is predicted from a probability of {at['value']:.4g} on"
             f"{rule}"

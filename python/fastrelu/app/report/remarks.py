@@ -121,9 +121,10 @@ def _threshold(content: ReportContent) -> str | None:
     if text is None:
         return None
     rule = (content.metrics.get("threshold") or {}).get("rule")
+    rows = "rows that members left out" if "left out" in content.metrics else "validation rows"
     how = {
-        "f1": ", where its F1 was best on the validation rows",
-        "balanced": ", where the balanced accuracy was best on the validation rows",
+        "f1": f", where the rarer class's F1 was best on the {rows}",
+        "balanced": f", where the balanced accuracy was best on the {rows}",
     }
     return f"{text}{how.get('balanced' if rule == 'auto' else str(rule), '')}."
 

@@ -48,7 +48,7 @@ def with_threshold(
     assert kept is not None
     truth, p, weight = kept.rows
     rule = "balanced" if asked == "auto" else asked
-    found = ranking.best_threshold(truth == 1, p[:, 1], weight, rule)
+    found = ranking.threshold_of_two(truth, p[:, 1], weight, rule)
     if math.isnan(found):
         say(
             f"warning: --threshold {asked}: the validation rows are not of both classes; the more "

@@ -22,7 +22,7 @@ from fastrelu.app.tabular.train import Problem
 from fastrelu.conformal import ClassSets, rank
 from fastrelu.ensemble import Ensemble
 from fastrelu.losses import CrossEntropy
-from fastrelu.ranking import THRESHOLD_RULES, best_threshold
+from fastrelu.ranking import THRESHOLD_RULES, threshold_of_two
 
 Array = NDArray[Any]
 
@@ -61,7 +61,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     threshold : float, "balanced", "f1" or None
         Of two classes: the probability, 0 to 1, from which on `predict` says the second of
         ``classes_``; "balanced" and "f1" choose the one whose balanced accuracy, or F1 of the
-        second class, is best on the rows that members left out. None says the more probable class.
+        rarer class, is best on the rows that members left out. None says the more probable class.
     monotone : dict, optional
         For names, or places, of columns of numbers: 1 if the probability of the second class must
         not fall where the number rises, all else equal, -1 if it must not rise, 0 for no matter.
@@ -215,8 +215,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         self.threshold_: float | None = None
         if isinstance(self.threshold, str):
             weight = None if problem.weight is None else problem.weight[held.rows]
-            second, p = problem.y[held.rows] == 1, _adding_up(held.predicted)[:, 1]
-            found = best_threshold(second, p, weight, self.threshold)
+            p = _adding_up(held.predicted)[:, 1]
+            found = threshold_of_two(problem.y[held.rows], p, weight, self.threshold)
             self.threshold_ = None if math.isnan(found) else found  # all left out of one class
         elif self.threshold is not None:
             self.threshold_ = float(self.threshold)
