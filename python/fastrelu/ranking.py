@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastrelu._arguments import reals
+
 __all__ = [
     "THRESHOLD_RULES",
     "Ranking",
@@ -123,6 +125,54 @@ class Ranking:
         return float((np.diff(self.recall, prepend=0.0) * self.precision).sum())
 
 
+def _row(name: str, given: ArrayLike) -> Floats:
+    """Return finite numbers, (n,)."""
+    values = reals(name, given)
+    if values.ndim != 1:
+        raise ValueError(f"{name}: expected shape (n,), got {values.shape}")
+    return values
+
+
+def _flags(positive: ArrayLike, n: int) -> NDArray[np.bool_]:
+    """Return which rows are of a class, given as booleans or as 0 and 1."""
+    flags = np.asarray(positive)
+    if flags.shape != (n,):
+        raise ValueError(f"positive: expected shape ({n},), as the scores, got {flags.shape}")
+    if flags.dtype.kind not in "biuf" or not np.isin(flags, (0, 1)).all():
+        raise ValueError("positive: expected booleans, or 0 and 1")
+    return flags.astype(bool)
+
+
+def _weights(weight: ArrayLike | None, n: int) -> Floats:
+    if weight is None:
+        return np.ones(n)
+    w = reals("weight", weight)
+    if w.shape != (n,) or (w < 0).any():
+        raise ValueError(f"weight: expected numbers >= 0 of shape ({n},), got shape {w.shape}")
+    return w
+
+
+def _numbers(name: str, given: ArrayLike, n_classes: int, n: int | None = None) -> NDArray[np.intp]:
+    """Return class numbers, (n,)."""
+    numbers = np.asarray(given)
+    if numbers.ndim != 1 or n not in (None, len(numbers)):
+        expected = "(n,)" if n is None else f"({n},)"
+        raise ValueError(f"{name}: expected shape {expected}, got {numbers.shape}")
+    whole = numbers.dtype.kind in "biu" or (
+        numbers.dtype.kind == "f" and (numbers == np.floor(numbers)).all()
+    )
+    if not whole or ((numbers < 0) | (numbers >= n_classes)).any():
+        raise ValueError(f"{name}: expected class numbers, 0 to {n_classes - 1}")
+    return numbers.astype(np.intp)
+
+
+def _probabilities(given: ArrayLike) -> Floats:
+    p = reals("probabilities", given)
+    if p.ndim != 2 or not p.shape[1]:
+        raise ValueError(f"probabilities: expected shape (n, n_classes), got {p.shape}")
+    return p
+
+
 def _shares(sums: Floats) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(sums / sums[-1:])
@@ -151,8 +201,8 @@ def rank_rows(positive: ArrayLike, scores: ArrayLike, weight: ArrayLike | None =
     >>> ranking.rank_rows([True, False], [0.2, 0.7]).score.tolist()
     [0.7, 0.2]
     """
-    values, own = np.asarray(scores, np.float64), np.asarray(positive, bool)
-    w = np.ones(len(values)) if weight is None else np.asarray(weight, np.float64)
+    values = _row("scores", scores)
+    own, w = _flags(positive, len(values)), _weights(weight, len(values))
     if weight is not None:  # a row of no weight is none
         used = w > 0
         values, own, w = values[used], own[used], w[used]
@@ -192,9 +242,9 @@ def one_vs_rest(
     >>> ranking.one_vs_rest(np.array([0, 1]), p)
     (array([ 1.,  1., nan]), array([ 1.,  1., nan]))
     """
-    each = [
-        rank_rows(labels == k, probabilities[:, k], weight) for k in range(probabilities.shape[1])
-    ]
+    p = _probabilities(probabilities)
+    numbers = _numbers("labels", labels, p.shape[1], len(p))
+    each = [rank_rows(numbers == k, p[:, k], weight) for k in range(p.shape[1])]
     areas = np.array([ranked.roc_auc() for ranked in each])
     return areas, np.array([ranked.average_precision() for ranked in each])
 
@@ -230,9 +280,11 @@ def balanced_accuracy(
     >>> ranking.balanced_accuracy(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), 2).__round__(4)
     0.8333
     """
-    w = np.ones(len(labels)) if weight is None else weight
-    support = np.bincount(labels, w, minlength=n_classes)
-    hits = np.bincount(labels, w * (labels == predicted), minlength=n_classes)
+    numbers = _numbers("labels", labels, n_classes)
+    said = _numbers("predicted", predicted, n_classes, len(numbers))
+    w = _weights(weight, len(numbers))
+    support = np.bincount(numbers, w, minlength=n_classes)
+    hits = np.bincount(numbers, w * (numbers == said), minlength=n_classes)
     there = support > 0
     return float((hits[there] / support[there]).mean()) if there.any() else math.nan
 
@@ -268,11 +320,12 @@ def brier_score(
     >>> ranking.brier_score(np.array([0, 1]), np.array([[0.5, 0.5], [0.0, 1.0]]))
     0.125
     """
-    p = np.asarray(probabilities, np.float64)
-    if not len(p) or (weight is not None and not weight.sum() > 0):
+    p = _probabilities(probabilities)
+    numbers, w = _numbers("labels", labels, p.shape[1], len(p)), _weights(weight, len(p))
+    if not w.sum() > 0:
         return math.nan
-    squares = ((p - np.eye(p.shape[1])[labels]) ** 2).sum(axis=1)
-    return float(np.average(squares, weights=weight)) / (2.0 if p.shape[1] == 2 else 1.0)
+    squares = ((p - np.eye(p.shape[1])[numbers]) ** 2).sum(axis=1)
+    return float(np.average(squares, weights=w)) / (2.0 if p.shape[1] == 2 else 1.0)
 
 
 def best_threshold(
@@ -314,6 +367,7 @@ def best_threshold(
         worth = 2 * ranked.hits / (ranked.hits[-1] + ranked.hits + ranked.alarms)
     below = np.r_[ranked.score[1:], min(0.0, ranked.score[-1])]
     places = (ranked.score + below) / 2
+    places = np.where(places > below, places, ranked.score)  # of neighbouring doubles
     # Sums in another order differ by roundings, which decide nothing.
     equal = np.flatnonzero(worth >= worth.max() - 1e-12)
     return float(places[equal[np.argmin(np.abs(places[equal] - 0.5))]])
@@ -351,8 +405,8 @@ def threshold_of_two(
     >>> ranking.threshold_of_two(labels, [0.9, 0.8, 0.7, 0.6], rule="f1").__round__(2)
     0.65
     """
-    p, own = np.asarray(second, np.float64), np.asarray(labels) == 1
-    w = np.ones(len(p)) if weight is None else weight
+    p = _row("second", second)
+    own, w = _numbers("labels", labels, 2, len(p)) == 1, _weights(weight, len(p))
     if rule == "f1" and w[own].sum() > w[~own].sum():
         return 1.0 - best_threshold(~own, 1.0 - p, weight, rule)
     return best_threshold(own, p, weight, rule)

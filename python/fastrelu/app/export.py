@@ -15,7 +15,13 @@ from fastrelu.app.preprocess.categories import OneHot
 from fastrelu.app.preprocess.column_inputs import ColumnInputs
 from fastrelu.app.preprocess.matrix_inputs import ByteInputs, MatrixInputs
 from fastrelu.app.preprocess.piece_inputs import FARTHEST, PieceInputs, PieceNumber
-from fastrelu.exchange.onnx_graph import Graph, add_labels, add_link, add_network
+from fastrelu.exchange.onnx_graph import (
+    Graph,
+    add_label_from,
+    add_labels,
+    add_link,
+    add_network,
+)
 from fastrelu.exchange.onnx_write import Tensors, label_array, refuse_large, write_graph
 
 if TYPE_CHECKING:
@@ -210,8 +216,16 @@ def _add_outputs(graph: Graph, model: Model, each: Sequence[str]) -> Tensors:
         if link != "softmax":
             raise ConfigError(f"the model's classes have the link {link}, not softmax")
         classes = label_array(np.asarray(model.classes))
-        p = _mean(graph, each, link, graph.dtype.name)
-        label, p = add_labels(graph, p, classes, "multiclass", "label")
+        at = model.target.threshold
+        if at is None:
+            p = _mean(graph, each, link, graph.dtype.name)
+            label, p = add_labels(graph, p, classes, "multiclass", "label")
+        else:
+            exact = "float64" if len(each) > 1 else graph.dtype.name  # as predict_proba has them
+            shares = _mean(graph, each, link, exact)
+            double = _cast(graph, shares, "float64", "double_shares")
+            label = add_label_from(graph, double, classes, at, "label")
+            p = _cast(graph, shares, graph.dtype.name, "shares")
         graph.add("Identity", p, output="probabilities", name="probabilities")
         wide = [len(model.classes)]
         return {label: (classes.dtype, []), "probabilities": (graph.dtype, wide)}

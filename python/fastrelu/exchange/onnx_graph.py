@@ -158,4 +158,18 @@ def add_labels(graph: Graph, p: str, classes: Array, kind: str, output: str) -> 
     return graph.add("Gather", labels, best, output=output, name="label", axis=0), p
 
 
+def add_label_from(graph: Graph, p: str, classes: Array, threshold: float, output: str) -> str:
+    """Add the label of one of two classes: the second from a probability on; return its name.
+
+    `p` are the probabilities of both, float64, (n, 2).
+    """
+    place = graph.constant("second_place", np.asarray(1, np.int64))
+    second = graph.add("Gather", p, place, name="of_second", axis=1)
+    at = graph.constant("threshold", np.asarray(threshold, np.float64))
+    below = graph.add("Less", second, at, name="below_threshold")
+    best = graph.add("Cast", graph.add("Not", below, name="above"), name="chosen", to=_INT64)
+    labels = graph.constant("classes", classes)
+    return graph.add("Gather", labels, best, output=output, name="label", axis=0)
+
+
 _INT64 = 7  # TensorProto.INT64

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastrelu import AdamW, Network, Trainer, links, ranking, schedules
 from fastrelu.app.data.sample import evenly
 from fastrelu.app.data.table import Table
+from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess import InputOptions, fit_inputs
 from fastrelu.app.report.content import Evaluated, ReportContent
 from fastrelu.app.report.markup import Html, element, join, number, percent, table
@@ -23,6 +24,8 @@ MOST_NUMBERS = 40_000_000
 MOST_WEIGHTS = 100_000
 STEPS, BATCH_ROWS = 2000, 256
 LEAST = 1e-15  # of a probability, for the log loss
+FEW_ROWS = 10
+EQUAL = "as good as equal to"
 GUESS, LINEAR, OURS = "guess", "linear", "model"
 Floats = NDArray[np.float64]
 
@@ -44,6 +47,10 @@ class Beside:
         of the log loss, the squared or the absolute error, and the standard error of that mean.
     rival : str
         Which of the other two that is.
+    rows : int
+        How many rows there are.
+    sign : float
+        How many more rows the model loses less on than more, over the square root of their number.
     """
 
     part: str
@@ -52,18 +59,26 @@ class Beside:
     gain: float
     error: float
     rival: str
+    rows: int
+    sign: float
 
     def sentence(self) -> str:
         """Return whether the model is better, and by how much."""
         names = {"log_loss": "log loss", "rmse": "RMSE", "mae": "mean absolute error"}
         own, other = (self.metrics[which][self.measure] for which in (OURS, self.rival))
         rival = "a linear model" if self.rival == LINEAR else "a model that knows no column"
-        away = abs(1 - own / other) if other else 0.0
-        which = "lower than" if own < other else "higher than"
-        by = f"{percent(away)} {which}" if own != other else "equal to"
-        values = f"{number(own)}, {by} the {number(other)} of {rival}"
+        values = f"{number(own)}, {_apart(own, other)} the {number(other)} of {rival}"
+        if self.rows < FEW_ROWS:
+            return (
+                f"{self.rows} {self.part} rows are too few to tell the model from simple ones: its "
+                f"{names[self.measure]} is {values}."
+            )
         verdict = "better" if self.gain > 0 else "worse"
-        if abs(self.gain) <= 1.96 * self.error or not self.gain:
+        # One large error blows up the error of the mean: then most of the rows decide.
+        clear = abs(self.gain) > 1.96 * self.error or (
+            abs(self.sign) > 1.96 and self.sign * self.gain > 0
+        )
+        if not clear or _apart(own, other) == EQUAL:
             verdict = "neither clearly better nor clearly worse"
         return (
             f"On the {self.part} rows the model is {verdict} than simple ones: its "
@@ -74,6 +89,19 @@ class Beside:
         """Return it as plain values, for metrics.json."""
         both = {name: self.metrics[name] for name in (LINEAR, GUESS) if name in self.metrics}
         return {"part": self.part, **both, "sentence": self.sentence()}
+
+
+def _apart(own: float, other: float) -> str:
+    """Return how a number differs from another, in words."""
+    if own == other or not other:
+        return EQUAL if own == other else "above"
+    ratio = own / other
+    if ratio >= 2:
+        return f"{ratio:.3g} times"
+    away = percent(abs(1 - ratio))
+    if not float(away.rstrip("%")):
+        return EQUAL
+    return f"{away} {'lower' if own < other else 'higher'} than"
 
 
 def beside(
@@ -116,17 +144,28 @@ def beside(
         simple[LINEAR] = linear
     outputs = {OURS: np.asarray(own.outputs, np.float64), **simple}
     losses, metrics = {}, {}
+    counted = np.ones(len(own)) if shown.weights is None else np.asarray(shown.weights, np.float64)
+    used = counted > 0
+    if model.task == "classification":
+        numbers = own.numbers(model.classes)
+        used &= (numbers >= 0) & (numbers < model.target.n_outputs)
+    if not used.any():
+        return None
+    w = counted[used]
     for name, predicted in outputs.items():
         predicted = predicted.reshape(len(own), -1)
         judge = _of_classes if model.task == "classification" else _of_values
-        losses[name], metrics[name] = judge(model, own, predicted)
+        losses[name], metrics[name] = judge(model, own, predicted, used, w)
     if not all(np.isfinite(each).all() for each in losses.values()):
         return None
-    rival = min(simple, key=lambda name: float(losses[name].mean()))
+    rival = min(simple, key=lambda name: float(np.average(losses[name], weights=w)))
     gains = losses[rival] - losses[OURS]
-    error = float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else np.inf
+    gain, n = float(np.average(gains, weights=w)), len(gains)
+    spread = np.sqrt(float((w**2 * (gains - gain) ** 2).sum())) / float(w.sum())
+    error = float(spread * np.sqrt(n / (n - 1))) if n > 1 else np.inf
+    sign = float(np.sign(gains).sum() / np.sqrt(n))
     measure = next(iter(metrics[OURS]))
-    return Beside(part, measure, metrics, float(gains.mean()), error, rival)
+    return Beside(part, measure, metrics, gain, error, rival, n, sign)
 
 
 def _guess(
@@ -152,7 +191,10 @@ def _linear(
     model: Any, trained: Table, rows: NDArray[np.intp], weight: Floats | None, shown: Table
 ) -> Floats | None:
     """Return what a network without hidden layers predicts; None if it would be too large."""
-    inputs = fit_inputs(trained, rows, InputOptions())
+    try:
+        inputs = fit_inputs(trained, rows, InputOptions())
+    except DataError:  # such as a column that is empty, which pieces leave out
+        return None
     n_in, n_out = inputs.n_inputs, model.target.n_outputs
     if n_in * n_out > MOST_WEIGHTS or not n_in:
         return None
@@ -185,30 +227,34 @@ def _linear(
     return links.inverse("softmax", outputs) if classes else outputs * scale + centre
 
 
-def _of_classes(model: Any, own: Evaluated, p: Floats) -> tuple[Floats, dict[str, float]]:
-    """Return the log loss of each row whose class is known, and metrics."""
-    numbers = own.numbers(model.classes)
-    known = (numbers >= 0) & (numbers < p.shape[1])
-    numbers, p = numbers[known], p[known]
+def _of_classes(
+    model: Any, own: Evaluated, p: Floats, used: NDArray[np.bool_], w: Floats
+) -> tuple[Floats, dict[str, float]]:
+    """Return the log loss of each row that is used, and metrics."""
+    numbers, p = own.numbers(model.classes)[used], p[used]
     losses = -np.log(np.maximum(p[np.arange(len(p)), numbers], LEAST))
     chosen = model.target.chosen(p)
     found = {
-        "log_loss": float(losses.mean()),
-        "accuracy": float((chosen == numbers).mean()),
-        "balanced_accuracy": ranking.balanced_accuracy(numbers, chosen, p.shape[1]),
-        "brier": ranking.brier_score(numbers, p),
+        "log_loss": float(np.average(losses, weights=w)),
+        "accuracy": float(np.average(chosen == numbers, weights=w)),
+        "balanced_accuracy": ranking.balanced_accuracy(numbers, chosen, p.shape[1], w),
+        "brier": ranking.brier_score(numbers, p, w),
     }
     return losses, found
 
 
-def _of_values(model: Any, own: Evaluated, predicted: Floats) -> tuple[Floats, dict[str, float]]:
-    """Return the squared or absolute error of each row, and metrics."""
-    truth = np.asarray(own.truth, np.float64).reshape(-1)
-    error = predicted[:, 0] - truth
+def _of_values(
+    model: Any, own: Evaluated, predicted: Floats, used: NDArray[np.bool_], w: Floats
+) -> tuple[Floats, dict[str, float]]:
+    """Return the squared or absolute error of each row that is used, and metrics."""
+    truth = np.asarray(own.truth, np.float64).reshape(-1)[used]
+    error = predicted[used, 0] - truth
+    square = float(np.average(error**2, weights=w))
+    spread = float(np.average((truth - np.average(truth, weights=w)) ** 2, weights=w))
     found = {
-        "rmse": float(np.sqrt((error**2).mean())),
-        "mae": float(np.abs(error).mean()),
-        "r2": r2_score(truth, predicted[:, 0]),
+        "rmse": float(np.sqrt(square)),
+        "mae": float(np.average(np.abs(error), weights=w)),
+        "r2": 1 - square / spread if spread > 0 else r2_score(truth, predicted[used, 0]),
     }
     if _measure(model) == "mae":
         return np.abs(error), {"mae": found["mae"], **found}

@@ -108,7 +108,7 @@ def gather(run: Run, model_path: str) -> ReportContent:
             notes.append("Rows have weights: the metrics count them, pictures and tables do not.")
     trained, rows = run.data.training_rows()
     simple = None
-    if part is not None:
+    if part not in (None, "train"):  # rows that trained the model say nothing of it
         simple = beside(run.model, trained, rows, table, part, evaluated[part])
     return ReportContent(
         title=run.title,

@@ -20,7 +20,7 @@ from fastrelu.app.data.split import PARTS
 from fastrelu.app.data.stream import open_stream
 from fastrelu.app.data.stream.source import Stream
 from fastrelu.app.data.table import Table
-from fastrelu.app.errors import CheckpointError, DivergedError, OutputError, TrainingError
+from fastrelu.app.errors import CheckpointError, DivergedError, OutputError
 from fastrelu.app.kinds import size
 from fastrelu.app.metrics import Scores
 from fastrelu.app.model import Model
@@ -410,7 +410,7 @@ class Session:
         try:
             with run_folder.writing(self.folder.path / run_folder.REPORT):
                 found = report_run(run, self.folder.path, run_folder.MODEL)
-        except TrainingError:
+        except OutputError:
             raise
         except Exception as error:
             if os.environ.get("FASTRELU_DEBUG"):
