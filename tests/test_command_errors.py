@@ -148,3 +148,10 @@ def test_without_click_one_line_names_the_extra(door):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "pip install click rich" in done.stderr
+
+
+def test_a_folder_named_like_a_bundled_data_set_is_not_taken_for_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("iris", "other"):
+        result = run("train", "iris", "--epochs", "1", "--out", name)
+        assert result.exit_code == 0, result.output

@@ -141,3 +141,26 @@ def test_a_class_that_the_test_has_not_is_said(tmp_path):
     assert "No test row is of" in report
     loaded = training.load_model(tmp_path / "run")
     assert loaded.metrics["test"]["roc_auc"] is None
+
+
+@pytest.mark.parametrize("flags", [("--preset", "fast"), ("--hidden", "8", "--epochs", "3")])
+def test_a_threshold_leaves_with_the_onnx_file(rare, tmp_path, flags):
+    runtime = pytest.importorskip("onnxruntime")
+    out, file = tmp_path / "run", tmp_path / "model.onnx"
+    given = ("--target", "y", "--ignore", "part", "--threshold", "f1", "--out", out)
+    assert run("train", rare, *given, *flags).exit_code == 0
+    result = run("export", out, "--onnx", file)
+    assert result.exit_code == 0, result.output
+    rows, model = part_of(rare, None), training.load_model(out)
+    session = runtime.InferenceSession(str(file))
+    kinds = {"tensor(double)": np.float64, "tensor(float)": np.float32}
+    feed = {
+        each.name: np.asarray(rows[each.name], kinds[each.type])[:, None]
+        for each in session.get_inputs()
+    }
+    labels = np.ravel(session.run(None, feed)[0])
+    numbers = {name: np.asarray(rows[name], float) for name in ("a", "b", "c")}
+    at = model.target.threshold
+    near = abs(np.asarray(model.predict_proba(numbers), float)[:, 1] - at) < 1e-6
+    assert (labels == model.predict(numbers))[~near].all() and near.mean() < 0.05
+    assert len(set(labels)) == 2

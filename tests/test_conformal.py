@@ -222,3 +222,22 @@ def test_cross_intervals_by_blocks_are_those_of_all_rows_at_once(monkeypatch: An
         monkeypatch.setattr("fastrelu.conformal.BLOCK_NUMBERS", numbers)
         assert cross.intervals(new, 0.8).tolist() == whole.tolist()
     assert cross.intervals(new[:, :0], 0.8).shape == (0, 2)
+
+
+def test_weighted_intervals_are_of_one_output_and_of_weights_up_to_a_factor():
+    from fastrelu import conformal
+
+    zeros, y = np.zeros(9), np.arange(9.0)
+    with pytest.raises(ValueError, match="predicted: expected one output, got 2"):
+        conformal.WeightedIntervals(np.zeros((9, 2)), y, np.ones(9))
+    with pytest.raises(ValueError, match="weights: expected one above 0"):
+        conformal.WeightedIntervals(zeros, y, np.zeros(9))
+    one = conformal.WeightedIntervals(zeros, y, np.ones(9))
+    with pytest.raises(ValueError, match="predicted: expected one output"):
+        one.intervals([[0.0, 1.0]], [1.0])
+    for factor in (1e308, 1e-308):
+        scaled = conformal.WeightedIntervals(zeros, y, np.full(9, factor))
+        for coverage in (0.5, 0.9, 0.95):
+            expected = one.intervals([0.0, 0.0], [1.0, 0.0], coverage)
+            found = scaled.intervals([0.0, 0.0], [factor, 0.0], coverage)
+            assert np.array_equal(found, expected)

@@ -117,6 +117,7 @@ WRONG = [
     (BOX, {"sums": np.zeros((0, 2))}, "sums: expected shape"),
     (BOX, {"sums": 1.0}, "sums: expected shape"),
     (BOX, {"sums": [np.inf, 1]}, "sums"),
+    (BOX, {"sums": [1e308, 1e308]}, "sums: too large"),
 ]
 
 

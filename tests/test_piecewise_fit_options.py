@@ -225,3 +225,21 @@ def test_the_picture_of_the_choice():
     assert ax.get_ylabel().startswith("BIC") and len(ax.lines[0].get_xdata()) == 10
     with pytest.raises(TypeError, match="expected a HingeChoice"):
         plot.hinge_choice(3)
+
+
+@pytest.mark.parametrize("factor", [2.0**500, 2.0**-540, 2.0**-700])
+def test_targets_of_any_size_have_the_same_statistics(factor):
+    rng = np.random.default_rng(9)
+    x = np.linspace(0, 4, 100)
+    y = np.abs(x - 1) + np.maximum(0, x - 3) + rng.normal(scale=0.1, size=100)
+    for criterion in ("bic", "cv"):
+        assert choose_hinges(x, y * factor, criterion, max_hinges=4).n_hinges == (
+            choose_hinges(x, y, criterion, max_hinges=4).n_hinges
+        )
+    one = hinge_statistics(PiecewiseLinear.fit(x, y, n_hinges=2), x, y)
+    other = hinge_statistics(PiecewiseLinear.fit(x, y * factor, n_hinges=2), x, y * factor)
+    assert np.allclose(other.knots, one.knots) and np.isclose(other.r2, one.r2)
+    assert np.isclose(other.sigma / factor, one.sigma)
+    assert np.allclose(other.values / factor, one.values)
+    with pytest.raises(TypeError, match="f: expected a PiecewiseLinear, got int"):
+        hinge_statistics(3, x, y)

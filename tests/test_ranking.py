@@ -93,3 +93,38 @@ def test_the_threshold_of_two_classes_finds_the_rarer_one(seed):
     rare = ranking.threshold_of_two(1 - labels, 1 - p, rule="f1")
     assert rare == ranking.best_threshold(labels == 0, 1 - p, rule="f1")
     assert np.isnan(ranking.threshold_of_two(np.ones(5, int), p[:5], rule="f1"))
+
+
+P = np.array([[0.8, 0.2], [0.3, 0.7]])
+WRONG = [
+    (ranking.rank_rows, ([True, False, True], [0.1, 0.2]), r"positive: expected shape \(2,\)"),
+    (ranking.rank_rows, (["no", "yes"], [0.1, 0.2]), "positive: expected booleans, or 0 and 1"),
+    (ranking.rank_rows, ([1, 2], [0.1, 0.2]), "positive: expected booleans, or 0 and 1"),
+    (ranking.rank_rows, ([True, False], [0.1, np.nan]), "scores"),
+    (ranking.rank_rows, ([True, False], [0.1, 0.2], [1.0, -1.0]), "weight: expected numbers >= 0"),
+    (ranking.balanced_accuracy, ([0, 1], [0], 2), r"predicted: expected shape \(2,\)"),
+    (ranking.balanced_accuracy, ([0, 2], [0, 1], 2), "labels: expected class numbers, 0 to 1"),
+    (ranking.brier_score, ([-1, 0], P), "labels: expected class numbers"),
+    (ranking.brier_score, ([0], P), r"labels: expected shape \(2,\)"),
+    (ranking.brier_score, ([0, 1], P[0]), "probabilities: expected shape"),
+    (ranking.one_vs_rest, ([0, 3], P), "labels: expected class numbers"),
+    (ranking.threshold_of_two, ([0, 2], [0.1, 0.2]), "labels: expected class numbers, 0 to 1"),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "message"), WRONG)
+def test_bad_arguments_are_said(function, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        function(*arguments)
+
+
+def test_lists_do_as_well_as_arrays():
+    assert ranking.balanced_accuracy([0, 1, 1], [0, 1, 0], 2) == 0.75
+    assert ranking.one_vs_rest([0, 1], P)[0].tolist() == [1.0, 1.0]
+
+
+def test_a_threshold_between_neighbouring_doubles_keeps_them_apart():
+    high = np.nextafter(1.0, 0)
+    low = np.nextafter(high, 0)
+    at = ranking.best_threshold([True, False], [high, low])
+    assert low < at <= high

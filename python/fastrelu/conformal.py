@@ -158,6 +158,14 @@ class SplitIntervals:
         return joined_ends(centre - margins, centre + margins)
 
 
+def _one_column(name: str, values: ArrayLike, shape: tuple[int, int] | None = None) -> Array:
+    """Return finite numbers as (n,), n >= 1."""
+    array = as_columns(name, values, shape)
+    if array.shape[1] != 1:
+        raise ValueError(f"{name}: expected one output, got {array.shape[1]}")
+    return array[:, 0]
+
+
 class WeightedIntervals:
     """Intervals as `SplitIntervals`' where new rows have other inputs than the calibration's.
 
@@ -194,11 +202,14 @@ class WeightedIntervals:
     """
 
     def __init__(self, predicted: ArrayLike, y: ArrayLike, weights: ArrayLike) -> None:
-        centre = as_columns("predicted", predicted)
-        scores = np.abs(as_columns("y", y, (len(centre), 1)) - centre)[:, 0]
+        centre = _one_column("predicted", predicted)
+        scores = np.abs(_one_column("y", y, (len(centre), 1)) - centre)
         w = as_weights(weights, len(centre))
+        if not w.any():
+            raise ValueError("weights: expected one above 0, got zeros alone")
+        self._unit = float(w.max())  # they count up to a factor
         order = np.argsort(scores, kind="stable")
-        self._scores, self._sums = scores[order], np.cumsum(w[order])
+        self._scores, self._sums = scores[order], np.cumsum(w[order] / self._unit)
 
     def intervals(self, predicted: ArrayLike, weights: ArrayLike, coverage: float = 0.9) -> Array:
         """Return the intervals around predictions, (m, 2).
@@ -228,8 +239,10 @@ class WeightedIntervals:
         [[4.0, 6.0], [-inf, inf]]
         """
         rank(len(self._scores), coverage)  # is checked as elsewhere
-        centre = as_columns("predicted", predicted)[:, 0]
-        needed = coverage * (self._sums[-1] + as_weights(weights, len(centre)))
+        centre = _one_column("predicted", predicted)
+        with np.errstate(over="ignore"):  # an infinite weight beside the others: no finite margin
+            new = as_weights(weights, len(centre)) / self._unit
+        needed = coverage * (self._sums[-1] + new)
         # Up to roundings of the sums, which would else decide where weights are equal.
         place = np.searchsorted(self._sums, needed * (1 - 1e-12))
         margins = np.append(self._scores, np.inf)[place]

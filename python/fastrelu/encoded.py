@@ -164,6 +164,8 @@ class EncodedRows(_core.EncodedRows):
 
     def __getitem__(self, rows: Any) -> EncodedRows:
         """Return some rows: those of a slice, of a mask, or of an array of row numbers."""
+        if isinstance(rows, tuple):
+            raise TypeError(f"rows: expected rows alone, got {len(rows)} indices")
         chosen = self.positions[rows]
         if chosen.ndim != 2 or chosen.shape[1] != len(self.widths):
             raise TypeError(

@@ -386,9 +386,10 @@ class Settings:
 
     def check(self) -> Settings:
         """Return self if the settings fit together; else raise ConfigError."""
-        if self.validation + self.test >= 1:
+        kept = 0.0 if self.by_recipe else self.validation
+        if kept + self.test >= 1:
             raise ConfigError(
-                f"--validation {self.validation:g} and --test {self.test:g} leave no rows to train"
+                f"--validation {kept:g} and --test {self.test:g} leave no rows to train"
             )
         if self.early_stopping and not self.validation and not self.split.startswith("column"):
             raise ConfigError("--early-stopping needs validation rows, and --validation is 0")

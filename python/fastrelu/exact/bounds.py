@@ -43,6 +43,8 @@ def output_bounds(
         None if weights is None else weights.reshape(n_sums, -1), len(low), n_sums, bool(rounding),
     )  # fmt: skip
     below, above = found
+    if weights is not None and not (np.isfinite(below).all() and np.isfinite(above).all()):
+        raise ValueError("sums: too large, a sum may overflow float64")
     if weights is not None and weights.ndim == 1:
         below, above = below[:, 0], above[:, 0]
     return (below, above) if many else (below[0], above[0])

@@ -123,11 +123,21 @@ def choose_hinges(
         raise ValueError(f"x: expected at least 10 different values, got {distinct}")
     score = {"bic": _bic, "cv": _cross_validated}[criterion]
     counts = range(1, min(most, distinct // 3) + 1)
-    scores = np.array([score(at, to, weight, k) for k in counts])
-    best = int(np.argmin(scores)) + 1
+    unit = _unit(to)
+    found = np.array([score(at, to / unit, weight, k) for k in counts])
+    best = int(np.argmin(found)) + 1
+    with np.errstate(over="ignore", under="ignore"):
+        in_units = len(at) * 2 * math.log(unit) if criterion == "bic" else 0.0
+        scores = found + in_units if criterion == "bic" else found * unit * unit
     return HingeChoice(
         best, PiecewiseLinear(*_core.fit_hinges(at, to, weight, best)), scores, criterion
     )
+
+
+def _unit(y: Array) -> float:
+    """Return a power of two near the largest |y|, so that squares neither overflow nor vanish."""
+    largest = float(np.abs(y).max())
+    return 2.0 ** min(max(math.frexp(largest)[1], -1000), 1000) if largest > 0 else 1.0
 
 
 def _squares(parts: Parts, x: Array, y: Array, weight: Array | None) -> tuple[float, float]:
@@ -240,6 +250,8 @@ def hinge_statistics(
     >>> bool(0.08 < found.sigma < 0.12), bool(0 < found.knots[0] < 0.05)
     (True, True)
     """
+    if not hasattr(f, "left_slope"):
+        raise TypeError(f"f: expected a PiecewiseLinear, got {type(f).__name__}")
     at, to, weight = points_of(x, y, sample_weight, outputs=False)
     if f.values.size != len(f.knots):
         raise ValueError(f"f: expected one output, got values {f.values.shape}")
@@ -248,13 +260,20 @@ def hinge_statistics(
     if free <= 0:
         raise ValueError(f"x: expected more than {2 * k + 2} points for {k} hinges, got {n}")
     w = np.ones(n) if weight is None else weight
-    residuals = to - f(at)
+    unit = _unit(to)
+    residuals = (to - f(at)) / unit
     rss = float((w * residuals**2).sum())
     variance = rss / free
-    spread = float((w * (to - np.average(to, weights=w)) ** 2).sum())
-    errors = _standard_errors(_derivatives(f, at) * np.sqrt(w)[:, None], variance)
+    spread = float((w * ((to - np.average(to, weights=w)) / unit) ** 2).sum())
+    J = _derivatives(f, at)
+    J[:, :k] /= unit  # knots are in x's unit, everything else in y's
+    errors = _standard_errors(J * np.sqrt(w)[:, None], variance)
+    with np.errstate(over="ignore", under="ignore"):
+        errors[k:] *= unit
+        total = rss * unit * unit
     return HingeStatistics(
-        n, free, rss, math.sqrt(variance), 1 - rss / spread if spread > 0 else float(rss == 0),
+        n, free, total, math.sqrt(variance) * unit,
+        1 - rss / spread if spread > 0 else float(rss == 0),
         errors[:k], errors[k : 2 * k], float(errors[2 * k]), float(errors[2 * k + 1]),
     )  # fmt: skip
 

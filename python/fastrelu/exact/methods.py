@@ -242,7 +242,7 @@ class PieceMethods:
         sums : array_like, (d_out,) or (m, d_out), optional
             Bounds on these sums of the outputs instead, each ``sums[s] @ outputs`` as exact
             arithmetic has it: (1, -1) is the margin of the first output over the second. They are
-            tighter than sums of bounds.
+            mostly tighter than sums of bounds.
 
         Returns
         -------

@@ -204,6 +204,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             raise ValueError(
                 f"y: expected at least two classes, got one class, {self.classes_[0]!r}"
             )
+        if isinstance(self.threshold, bool):
+            raise ValueError(f"threshold: expected a number, a rule or None, got {self.threshold}")
         if self.threshold is not None and len(self.classes_) != 2:
             raise ValueError(f"threshold: expected None, or two classes, got {len(self.classes_)}")
         counts = np.bincount(labels, weights=weight)

@@ -51,7 +51,7 @@ def expand(paths: Sequence[str]) -> list[str]:
             if not matches:
                 raise DataError(f"{path}: no file matches this pattern")
             found += matches
-        elif "\0" not in path and Path(path).is_dir():
+        elif path not in BUNDLED and "\0" not in path and Path(path).is_dir():
             with reading(path):
                 found += files_in(path)
         else:
