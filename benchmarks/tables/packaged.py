@@ -46,7 +46,7 @@ class Source:
         if self.most is not None and len(frame) > self.most:
             frame = frame.sample(self.most, random_state=SEED)
         for name in self.dates:
-            frame[name] = pd.to_datetime(frame[name])
+            frame[name] = pd.to_datetime(frame[name], utc=True).dt.tz_localize(None)
         y = frame.pop(self.target).to_numpy()
         y = y.astype(np.float64) if self.task == "regression" else y.astype(str)
         return frame.reset_index(drop=True), y

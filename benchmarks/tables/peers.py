@@ -30,6 +30,14 @@ def _text(X: pd.DataFrame) -> list[str]:
     return [name for name in X.columns if isinstance(X[name].dtype, pd.CategoricalDtype)]
 
 
+def _without_gaps(X: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose texts are texts, `missing` where there is none."""
+    X = X.copy()
+    for name in _text(X):
+        X[name] = X[name].astype(object).where(X[name].notna(), "missing").astype(str)
+    return X
+
+
 class _Shared:
     """What the contestants share: labels as they came."""
 
@@ -115,10 +123,7 @@ class CatBoost(_Shared):
     library = "catboost"
 
     def prepared(self, X: pd.DataFrame) -> pd.DataFrame:
-        X = X.copy()
-        for name in _text(X):
-            X[name] = X[name].astype(object).where(X[name].notna(), "missing").astype(str)
-        return X
+        return _without_gaps(X)
 
     def fit(self, X: pd.DataFrame, y: Any) -> CatBoost:
         import catboost
@@ -134,7 +139,7 @@ class CatBoost(_Shared):
 
 
 class Pytabkit(_Shared):
-    """A network of `pytabkit`; missing numbers are the mean, as it takes none."""
+    """A network of `pytabkit`; missing numbers are the mean, missing texts one of their own."""
 
     library = "pytabkit"
 
@@ -143,7 +148,7 @@ class Pytabkit(_Shared):
         self.kind = kind
 
     def prepared(self, X: pd.DataFrame) -> pd.DataFrame:
-        X = X.copy()
+        X = _without_gaps(X)
         for name, mean in self.means.items():
             X[name] = X[name].astype(np.float64).fillna(mean)
         return X
