@@ -250,7 +250,7 @@ def _mean(graph: Graph, each: Sequence[str], link: str, dtype: str) -> str:
         found.append(add_link(graph, _cast(graph, z, "float64", "double"), link))
     graph.prefix = PREFIX
     total = found[0]
-    for k, one in enumerate(found[1:], 1):  # onnxruntime has no Mean, and no Sum, of doubles
+    for k, one in enumerate(found[1:], 1):  # onnxruntime has no Mean of doubles
         total = graph.add("Add", total, one, name=f"sum_{k}")
     count = graph.constant("members", np.asarray(len(found), np.float64))
     mean = graph.add("Div", total, count, name="members_mean")
