@@ -22,6 +22,14 @@ def as_columns(name: str, values: ArrayLike, shape: tuple[int, ...] | None = Non
     return array
 
 
+def one_column(name: str, values: ArrayLike, shape: tuple[int, int] | None = None) -> Array:
+    """Return finite numbers as (n,), n >= 1."""
+    array = as_columns(name, values, shape)
+    if array.shape[1] != 1:
+        raise ValueError(f"{name}: expected one output, got {array.shape[1]}")
+    return array[:, 0]
+
+
 def as_weights(weights: ArrayLike, n: int) -> Array:
     """Return weights, (n,), none of them below 0."""
     w = as_columns("weights", weights, (n, 1))[:, 0]

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastrelu._arguments import real_number, reals
-from fastrelu._calibration import as_columns, as_weights, joined_ends, outer_columns
+from fastrelu._calibration import as_columns, as_weights, joined_ends, one_column, outer_columns
 
 __all__ = [
     "ClassSets", "CrossIntervals", "QuantileIntervals", "SplitIntervals", "WeightedIntervals",
@@ -158,14 +158,6 @@ class SplitIntervals:
         return joined_ends(centre - margins, centre + margins)
 
 
-def _one_column(name: str, values: ArrayLike, shape: tuple[int, int] | None = None) -> Array:
-    """Return finite numbers as (n,), n >= 1."""
-    array = as_columns(name, values, shape)
-    if array.shape[1] != 1:
-        raise ValueError(f"{name}: expected one output, got {array.shape[1]}")
-    return array[:, 0]
-
-
 class WeightedIntervals:
     """Intervals as `SplitIntervals`' where new rows have other inputs than the calibration's.
 
@@ -202,8 +194,8 @@ class WeightedIntervals:
     """
 
     def __init__(self, predicted: ArrayLike, y: ArrayLike, weights: ArrayLike) -> None:
-        centre = _one_column("predicted", predicted)
-        scores = np.abs(_one_column("y", y, (len(centre), 1)) - centre)
+        centre = one_column("predicted", predicted)
+        scores = np.abs(one_column("y", y, (len(centre), 1)) - centre)
         w = as_weights(weights, len(centre))
         if not w.any():
             raise ValueError("weights: expected one above 0, got zeros alone")
@@ -239,7 +231,7 @@ class WeightedIntervals:
         [[4.0, 6.0], [-inf, inf]]
         """
         rank(len(self._scores), coverage)  # is checked as elsewhere
-        centre = _one_column("predicted", predicted)
+        centre = one_column("predicted", predicted)
         with np.errstate(over="ignore"):  # an infinite weight beside the others: no finite margin
             new = as_weights(weights, len(centre)) / self._unit
         needed = coverage * (self._sums[-1] + new)
