@@ -234,9 +234,8 @@ class WeightedIntervals:
         centre = one_column("predicted", predicted)
         with np.errstate(over="ignore"):  # an infinite weight beside the others: no finite margin
             new = as_weights(weights, len(centre)) / self._unit
-        needed = coverage * (self._sums[-1] + new)
         # Up to roundings of the sums, which would else decide where weights are equal.
-        place = np.searchsorted(self._sums, needed * (1 - 1e-12))
+        place = np.searchsorted(self._sums, coverage * (self._sums[-1] + new) * (1 - 1e-12))
         margins = np.append(self._scores, np.inf)[place]
         return np.stack([centre - margins, centre + margins], axis=1)
 
