@@ -127,8 +127,8 @@ def choose_hinges(
     found = np.array([score(at, to / unit, weight, k) for k in counts])
     best = int(np.argmin(found)) + 1
     with np.errstate(over="ignore", under="ignore"):
-        in_units = len(at) * 2 * math.log(unit) if criterion == "bic" else 0.0
-        scores = found + in_units if criterion == "bic" else found * unit * unit
+        of_unit = 2 * len(at) * math.log(unit)
+        scores = found + of_unit if criterion == "bic" else found * unit * unit
     return HingeChoice(
         best, PiecewiseLinear(*_core.fit_hinges(at, to, weight, best)), scores, criterion
     )
