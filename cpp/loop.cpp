@@ -32,7 +32,7 @@ class BetweenSteps {
       close();
       const Poll& after = options_.after_step;
       if (after.call != nullptr && after.call(after.context)) return Next::end;
-      if (diverged()) return Next::end;
+      if (diverged() || step_.must_stop()) return Next::end;
     }
     if (left_ == 0) return Next::end;
     if (watch_.due(work_)) return Next::pause;
@@ -45,7 +45,10 @@ class BetweenSteps {
 
   // In a pause, when no thread is at work: whether to go on.
   Next resume() {
-    if (watch_.stop()) return Next::end;
+    if (watch_.stop()) {
+      if (!step_.is_shared()) return Next::end;
+      step_.ask_to_stop();
+    }
     step_.parameters_changed();  // perhaps, by a view of them
     return Next::step;
   }

@@ -23,6 +23,10 @@ struct DataSet {
   RowSource x;
   Targets<T> targets;
   const double* weights = nullptr;  // (rows,), or null
+  // Of all processes that share the data set (communicator.h); 0: x has them all.
+  std::size_t all_rows = 0;
+
+  std::size_t rows() const { return all_rows != 0 ? all_rows : x.rows; }
 };
 
 struct Minibatch {
@@ -65,11 +69,14 @@ class RowFactors {
       }
       return sum;
     }
+    return set(m.count, outputs, [&](std::size_t r) { return data.weights[m.rows(r)]; });
+  }
+  // Those of `count` rows with the weights weight(0), weight(1), ...
+  template <class F>
+  double set(std::size_t count, double outputs, F weight) {
     double sum = 0;
-    for (std::size_t r = 0; r < m.count; ++r) sum += data.weights[m.rows(r)];
-    for (std::size_t r = 0; r < m.count; ++r) {
-      values_[r] = row_factor<T>(data.weights[m.rows(r)], outputs, sum);
-    }
+    for (std::size_t r = 0; r < count; ++r) sum += weight(r);
+    for (std::size_t r = 0; r < count; ++r) values_[r] = row_factor<T>(weight(r), outputs, sum);
     equal_ = 0;
     return sum;
   }

@@ -11,19 +11,8 @@
 // Where nothing comes between gradient and update, `is_needed` is false, and a step may let the
 // update follow each block of the weights at once and store no gradient.
 //
-// A communicator of several processes belongs here, and nowhere else: each process has a run of
-// the shards, those of rank r before those of rank r + 1. Then begin_shard gives every shard a flat
-// buffer of its own (parameter_count values, laid out as the parameters), end_shard does nothing,
-// and `finish` begins with one collective call of thread 0 between two team.wait(),
-//
-//   sum_in_order(shards, count, parameter_count, sum)
-//       sum = the chain g_0 + g_1 + ... over all processes' shards that have rows, in the order of
-//       rank and then of `shards`; every process gets the same bits
-//
-// which a ring (each rank goes on from the sum of those before it) or an exchange of slices (each
-// rank adds one slice of all shards, in order) gives alike. Norm and clipping follow as they are.
-// Two float64 chains run over the rows of all processes too: the sum of the weights, before the
-// factors (Step::begin), and the losses (Step::take).
+// Where several processes share the shards, the sum over them comes from shared_shards.h, and a step
+// calls `finish` alone: norm and clipping are as they are.
 //
 // A reducer owns its buffers, taken by `reserve` (std::bad_alloc). One step at a time uses it.
 #pragma once

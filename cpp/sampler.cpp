@@ -24,6 +24,7 @@ void Sampler::begin(Way way, std::size_t rows, std::size_t batch, std::size_t st
   subset_ = {};
   epoch_ = 0;
   rows_ = rows;
+  first_ = static_cast<Index>(rows_of(own_.begin).begin);
   batch_ = std::min(batch, rows);
   steps_ = steps;
   place_ = place;
@@ -32,6 +33,14 @@ void Sampler::begin(Way way, std::size_t rows, std::size_t batch, std::size_t st
   drawn_.reserve(2 * batch_);
   if (way != Way::shards_in_order) grouped_.reserve(2 * batch_);
   if (way == Way::subset) taken_.reserve(rows);
+}
+
+std::size_t Sampler::most_own_rows() const {
+  if (own_.size() == n_shards_ || way_ == Way::subset || way_ == Way::with_replacement) {
+    return batch_;
+  }
+  return shard_of(batch_, n_shards_, own_.end - 1).end -
+         shard_of(batch_, n_shards_, own_.begin).begin;
 }
 
 void Sampler::begin_whole(std::size_t rows) {
@@ -56,7 +65,7 @@ void Sampler::begin_epoch(Sampling sampling, std::size_t rows, std::uint64_t epo
   epoch_ = epoch;
   repeats_ = repeats_ || subset.rows != nullptr;
   if (!shuffles) return;
-  shuffled_.reserve(rows);
+  shuffled_.reserve(rows_of(own_.end - 1).end - rows_of(own_.begin).begin);
   if (like != nullptr) {
     std::copy_n(like->shuffled_.data(), rows, shuffled_.data());
   } else {
@@ -78,12 +87,14 @@ bool Sampler::is_like(const Sampler& other) const {
 
 // Every shard's rows in an order of their own, shard after shard.
 void Sampler::shuffle() {
-  for (std::size_t s = 0; s < n_shards_; ++s) {
-    const Range r = shard_of(rows_, n_shards_, s);
-    draw_order(seed_, Purpose::row_order, s, epoch_, static_cast<Index>(r.begin), r.size(),
-               shuffled_.data() + r.begin);
+  std::size_t count = 0;
+  for (std::size_t s = own_.begin; s < own_.end; ++s) {
+    const Range r = rows_of(s);
+    draw_order(seed_, Purpose::row_order, s, epoch_, static_cast<Index>(r.begin) - first_, r.size(),
+               shuffled_.data() + count);
+    count += r.size();
   }
-  subset_.pick(shuffled_.data(), rows_);
+  subset_.pick(shuffled_.data(), count);
 }
 
 void Sampler::next(std::uint64_t step, Minibatch& m) {
@@ -105,7 +116,7 @@ void Sampler::next(std::uint64_t step, Minibatch& m) {
 
 // A run of the order; of all rows as they lie, cut into shards as the data set is.
 void Sampler::cut(Minibatch& m) const {
-  const RowPicker rows{order_.rows, 0};
+  const RowPicker rows{order_.rows, -first_};
   const std::size_t begin = place_ * order_.batch_size;
   const std::size_t end = std::min(begin + order_.batch_size, order_.count);
   m.rows = rows.from(begin);
@@ -119,12 +130,15 @@ void Sampler::cut(Minibatch& m) const {
 void Sampler::cut_shards(Index* rows, Minibatch& m) const {
   std::size_t count = 0;
   for (std::size_t s = 0; s < n_shards_; ++s) {
-    const Range all = shard_of(rows_, n_shards_, s);
+    const Range all = rows_of(s);
     const std::size_t each = shard_of(batch_size_, n_shards_, s).size();
     const std::size_t begin = std::min(all.begin + place_ * each, all.end);
     const std::size_t end = std::min(begin + each, all.end);
     m.shards[s] = {count, count + end - begin};
-    std::copy(shuffled_.data() + begin, shuffled_.data() + end, rows + count);
+    if (s >= own_.begin && s < own_.end) {
+      const Index* const own = shuffled_.data() - first_;
+      std::copy(own + begin, own + end, rows + count);
+    }
     count += end - begin;
   }
   m.rows = {rows, 0};
@@ -141,11 +155,11 @@ void Sampler::draw(std::uint64_t step, Index* drawn, Index* grouped, Minibatch& 
   }
   std::size_t count = 0;
   for (std::size_t s = 0; s < n_shards_; ++s) {
-    const Range all = shard_of(rows_, n_shards_, s);
+    const Range all = rows_of(s);
     const std::size_t begin = count;
     for (std::size_t r = 0; r < m.count; ++r) {
       const auto row = static_cast<std::size_t>(drawn[r]);
-      if (row >= all.begin && row < all.end) grouped[count++] = drawn[r];
+      if (row >= all.begin && row < all.end) grouped[count++] = drawn[r] - first_;
     }
     m.shards[s] = {begin, count};
   }

@@ -43,8 +43,10 @@ struct Subset {
 
 class Sampler {
  public:
-  Sampler(std::size_t batch_size, std::size_t n_shards, std::uint64_t seed)
-      : batch_size_(batch_size), n_shards_(n_shards), seed_(seed) {}
+  // `own`: the shards whose rows this process has (communicator.h). Only their rows' places in a
+  // minibatch are set, to their numbers in the data set at hand, which has those shards alone.
+  Sampler(std::size_t batch_size, std::size_t n_shards, std::uint64_t seed, Range own)
+      : batch_size_(batch_size), n_shards_(n_shards), own_(own), seed_(seed) {}
 
   // Minibatches of an epoch over so many rows.
   std::size_t steps_in_epoch(std::size_t rows, Sampling sampling) const;
@@ -65,6 +67,7 @@ class Sampler {
   std::size_t place() const { return place_; }
   std::size_t left() const { return steps_ - place_; }  // minibatches of the run
   std::size_t most_rows() const { return batch_; }      // of a minibatch
+  std::size_t most_own_rows() const;                    // of them in the shards of this process
   bool repeats() const { return repeats_; }             // one may hold a row more than once
   double penalty() const { return order_.penalty; }
 
@@ -81,12 +84,17 @@ class Sampler {
   void cut_shards(Index* rows, Minibatch& m) const;
   void draw(std::uint64_t step, Index* drawn, Index* grouped, Minibatch& m);
 
+  // The rows of a shard, of the data set of all processes.
+  Range rows_of(std::size_t shard) const { return shard_of(rows_, n_shards_, shard); }
+
   std::size_t batch_size_, n_shards_;
+  Range own_;
   std::uint64_t seed_;
 
   Way way_ = Way::in_order;
   GivenOrder order_;      // what `in_order` cuts; its penalty is every way's
   std::size_t rows_ = 0;  // that are drawn from
+  Index first_ = 0;       // of them in own_
   Subset subset_;
   std::uint64_t epoch_ = 0;  // of an epoch
   std::size_t batch_ = 0;    // min(batch_size, rows_)

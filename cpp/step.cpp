@@ -48,6 +48,7 @@ Step<T>::Step(Network<T>& net, Optimizer<T>& optimizer, const StepOptions& optio
       optimizer_(optimizer),
       options_(options),
       reducer_(net, options.clip_norm, options.n_shards),
+      shared_(net, options.communicator, options.n_shards),
       scratch_each_(round_up(scratch_size(net), 16)) {
   const FpEnvironment environment;
   const LossOptions& o = options_.loss;
@@ -64,7 +65,8 @@ Step<T>::Step(Network<T>& net, Optimizer<T>& optimizer, const StepOptions& optio
 
 template <class T>
 void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
-  const std::size_t rows = run.most_rows, block = std::min(rows, kBlockRows);
+  const std::size_t rows = run.own_rows != 0 ? run.own_rows : run.most_rows;
+  const std::size_t block = std::min(rows, kBlockRows);
   if (is_prepared(data, run)) {
     data_ = data;
     few_.call.loss.targets = data.targets;
@@ -82,10 +84,11 @@ void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
   threads_ = rows <= kFewRows ? 1 : threads_for(work_);
   if (block > kFewRows || !data.x.is_dense() || !options_.dropout.empty()) reserve_blocks(block);
   row_losses_.reserve(block);
-  factors_.reserve(rows);
+  factors_.reserve(run.most_rows);
   scratch_.reserve(scratch_each_ * threads_);
   reducer_.reserve(!fused_ || rows > kBlockRows, run.penalised,
                    sparse_ ? &sparse_gradient_ : nullptr, !updates_);
+  shared_.reserve(run.most_rows, data.weights != nullptr, sparse_ ? &sparse_gradient_ : nullptr);
   if (sparse_) sparse_gradient_.reserve(data.x, block, run.repeats, threads_);
   if (encoded_) encoded_layer_.reserve(net_, data.x, block, threads_, rows > kBlockRows);
   prepare_prefetch(run.steps > kManySteps);
@@ -110,7 +113,7 @@ void Step<T>::release_memory() {
 template <class T>
 bool Step<T>::is_prepared(const DataSet<T>& data, const StepRun& run) const {
   return run == run_ && run.most_rows <= kFewRows && data.x.is_dense() && !sparse_ && !encoded_ &&
-         options_.dropout.empty() && few_.call.transposed == nullptr;
+         options_.dropout.empty() && few_.call.transposed == nullptr && !shared_.is_shared();
 }
 
 template <class T>
@@ -176,7 +179,13 @@ void Step<T>::parameters_changed() {
 template <class T>
 void Step<T>::begin(ReadyStep<T>& step, double learning_rate) {
   const Minibatch& m = step.minibatch;
-  step.weight_sum = factors_.set(data_, m, averaged_outputs(loss_spec_, net_.outputs()));
+  const double outputs = averaged_outputs(loss_spec_, net_.outputs());
+  if (data_.weights != nullptr && shared_.is_shared()) {
+    const double* const weights = shared_.gather_weights(data_, m);
+    step.weight_sum = factors_.set(m.count, outputs, [&](std::size_t r) { return weights[r]; });
+  } else {
+    step.weight_sum = factors_.set(data_, m, outputs);
+  }
   step.number = ++steps_begun_;
   if (updates_) optimizer_.next(learning_rate, step.update);
   step.time = optimizer_.progress.step;
@@ -189,6 +198,10 @@ void Step<T>::begin(ReadyStep<T>& step, double learning_rate) {
 
 template <class T>
 void Step<T>::take(const ReadyStep<T>& step, Team& team, unsigned t) {
+  if (shared_.is_shared()) {
+    take_shared(step, team, t);
+    return;
+  }
   const double penalty = step.minibatch.penalty, weight = step.weight_sum;
   WeightGradients<T> out{nullptr, false, fused_ ? &step.update : nullptr, net_.parameters(),
                          optimizer_.state()};
@@ -208,6 +221,28 @@ void Step<T>::take(const ReadyStep<T>& step, Team& team, unsigned t) {
   }
   if (t == 0) result_.loss = total;
   if (!updates_ || fused_) return;
+  UpdateArgs<T> reduced = step.update;
+  reducer_.finish(reduced, team, t);
+  out.gradient = reducer_.gradient();
+  out.update = &reduced;
+  update(out, team, t);
+}
+
+// The same where other processes have some of the shards; such steps have no penalty.
+template <class T>
+void Step<T>::take_shared(const ReadyStep<T>& step, Team& team, unsigned t) {
+  WeightGradients<T> out{nullptr, false, nullptr, net_.parameters(), optimizer_.state()};
+  if (sparse_) sparse_gradient_.begin(step.number, team.size(), t);
+  const Range own = shared_.own();
+  std::size_t k = 0;
+  for (std::size_t s = own.begin; s < own.end; ++s) {
+    const Range shard = step.minibatch.shards[s];
+    if (shard.begin == shard.end) continue;
+    out.gradient = shared_.part(k++);
+    const double loss = shard_gradient(step, shard, out, team, t);
+    if (t == 0) shared_.note_loss(s, loss);
+  }
+  if (!shared_.finish(step.minibatch, reducer_.gradient(), &result_.loss, team, t)) return;
   UpdateArgs<T> reduced = step.update;
   reducer_.finish(reduced, team, t);
   out.gradient = reducer_.gradient();
@@ -350,7 +385,8 @@ void Step<T>::update(const WeightGradients<T>& out, Team& team, unsigned t) {
                         out.state.from(at), mine.size());
   };
   for (const Layer& layer : net_.layers()) {
-    if (sparse_ && layer.weight_offset == 0) {
+    // The columns that other processes have touched are not known here.
+    if (sparse_ && layer.weight_offset == 0 && !shared_.is_shared()) {
       sparse_gradient_.update(net_, out, t);
     } else {
       update_run(layer.weight_offset, layer.fan_in * layer.fan_out, true);

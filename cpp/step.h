@@ -4,8 +4,9 @@
 //   forward, loss, backward   each thread takes rows or features (passes.h)
 //   weights                   each thread takes blocks of the weights: dW, db and, where nothing
 //                             else needs the whole gradient first, the update
-//   reduce, update            else: shards summed and the gradient clipped (reducer.h), then
-//                             every thread updates a share of the parameters
+//   reduce, update            else: shards summed (reducer.h; those of several processes:
+//                             shared_shards.h) and the gradient clipped, then every thread updates
+//                             a share of the parameters
 //
 // Minibatches of a few rows take one kernel call a step, on one thread. With sparse rows a
 // SparseGradient has the first layer's weights (sparse.h), with encoded rows an EncodedLayer
@@ -32,6 +33,7 @@
 #include "passes.h"
 #include "poll.h"
 #include "reducer.h"
+#include "shared_shards.h"
 #include "sparse.h"
 #include "thread_pool.h"
 
@@ -51,19 +53,21 @@ struct StepOptions {
   std::size_t n_shards = 1;
   std::vector<double> dropout;  // a rate for each hidden layer, or empty
   std::uint64_t seed = 0;       // of the dropout masks
+  Communicator communicator;    // with n_shards >= its size
 };
 
 // What all steps of a run share.
 struct StepRun {
   std::size_t most_rows = 0;  // of a minibatch
   std::size_t steps = 1;
-  bool repeats = false;    // a minibatch may hold a row more than once
-  bool penalised = false;  // minibatches have a penalty
-  bool updates = true;     // false: the gradient alone is wanted, without dropout
+  bool repeats = false;      // a minibatch may hold a row more than once
+  bool penalised = false;    // minibatches have a penalty
+  bool updates = true;       // false: the gradient alone is wanted, without dropout
+  std::size_t own_rows = 0;  // the most of a minibatch that are this process's; 0: all
 
   friend bool operator==(const StepRun& a, const StepRun& b) {
     return a.most_rows == b.most_rows && a.steps == b.steps && a.repeats == b.repeats &&
-           a.penalised == b.penalised && a.updates == b.updates;
+           a.penalised == b.penalised && a.updates == b.updates && a.own_rows == b.own_rows;
   }
 };
 
@@ -110,6 +114,12 @@ class Step {
   void take(const ReadyStep<T>& step, Team& team, unsigned t);
   // For the thread that was t = 0 in take: of the last step.
   const StepResult& result() const { return result_; }
+  // Of a run that several processes share: to stop after the step that all have taken then, whether
+  // to stop now, and whether because an exchange has failed; the last step is not taken then.
+  bool is_shared() const { return shared_.is_shared(); }
+  void ask_to_stop() { shared_.ask_to_stop(); }
+  bool must_stop() const { return shared_.must_stop(); }
+  bool failed() const { return shared_.failed(); }
   // The gradient of the last step of a run without updates.
   const T* gradient() { return reducer_.gradient(); }
   // Before another step of such a run, by a team of one: what sparse rows have left in the first
@@ -140,6 +150,7 @@ class Step {
   void prepare_few_rows(const StepRun& run);
   void set_loss(LossArgs<T>& loss, const RowPicker& rows, std::size_t first);
   RowsAhead rows_ahead(const Minibatch& m, unsigned n, unsigned t) const;
+  void take_shared(const ReadyStep<T>& step, Team& team, unsigned t);
   double shard_gradient(const ReadyStep<T>& step, Range shard, WeightGradients<T>& out, Team& team,
                         unsigned t);
   void few_rows_gradient(const RowPicker& rows, Range block, const WeightGradients<T>& out);
@@ -155,6 +166,7 @@ class Step {
   std::vector<T> slopes_;
   LossSpec<T> loss_spec_;
   Reducer<T> reducer_;
+  SharedShards<T> shared_;
 
   DataSet<T> data_;  // of the run, and what else holds for all its steps:
   StepRun run_;      // without rows until all is prepared for it

@@ -34,14 +34,16 @@ Trainer<T>::Trainer(std::shared_ptr<Network<T>> net, TrainerOptions options)
       net_(std::move(net)),
       optimizer_(options_.optimizer, net_->parameter_count()),
       step_(*net_, optimizer_, options_),
-      sampler_(options_.batch_size, options_.n_shards, options_.seed),
+      sampler_(options_.batch_size, options_.n_shards, options_.seed,
+               options_.communicator.shards(options_.n_shards, options_.communicator.rank)),
       loop_(options_.n_shards) {}
 
 // The run that the sampler has begun.
 template <class T>
 void Trainer<T>::begin_run(const DataSet<T>& data, bool updates) {
-  step_.begin_run(data, {sampler_.most_rows(), sampler_.left(), sampler_.repeats(),
-                         sampler_.penalty() > 0, updates});
+  step_.begin_run(
+      data, {sampler_.most_rows(), sampler_.left(), sampler_.repeats(), sampler_.penalty() > 0,
+             updates, step_.is_shared() ? sampler_.most_own_rows() : 0});
 }
 
 template <class T>
@@ -98,6 +100,8 @@ bool Trainer<T>::keep_before_run() {
 
 template <class T>
 bool Trainer<T>::is_time_to_keep() const {
+  // Where others take part, one that fails leaves all where they were before this run.
+  if (step_.is_shared()) return true;
   const std::uint64_t rows = (optimizer_.progress.step - kept_.progress.step) * options_.batch_size;
   return rows >= kRowsBetween * (1 + optimizer_.spec().state_count());
 }
@@ -106,19 +110,21 @@ template <class T>
 bool Trainer<T>::run_guarded(LoopOptions options, Totals& totals) {
   options.divergence = &divergence_;
   const bool finished = run(options, totals);
-  if (divergence_.happened) go_back();
-  return finished && !divergence_.happened;
+  if (divergence_.happened || step_.failed()) go_back();
+  return finished && !divergence_.happened && !step_.failed();
 }
 
 template <class T>
 double Trainer<T>::step(const DataSet<T>& data, double learning_rate) {
   const FpEnvironment environment;
-  sampler_.begin_whole(data.x.rows);
+  const OptimizerProgress before = optimizer_.progress;
+  sampler_.begin_whole(data.rows());
   begin_run(data, true);
   LoopOptions options;
   options.learning_rates = &learning_rate;
   Totals totals;
   run(options, totals);
+  if (step_.failed()) optimizer_.progress = before;
   return mean(totals);
 }
 
@@ -178,7 +184,7 @@ void Trainer<T>::begin_sampling(const DataSet<T>& data, Sampling sampling, Subse
                                 const Sampler* like) {
   const std::uint64_t epoch = state.in_epoch ? state.epoch : state.epoch + 1;
   const std::size_t place = state.in_epoch ? state.totals.steps : 0;
-  sampler_.begin_epoch(sampling, subset.of(data.x.rows), epoch, place, subset, like);
+  sampler_.begin_epoch(sampling, subset.of(data.rows()), epoch, place, subset, like);
 }
 
 template <class T>
@@ -189,10 +195,10 @@ bool Trainer<T>::run_epoch(const DataSet<T>& data, Sampling sampling, const doub
   if (guarded && !keep_before_run()) return false;
   begin_sampling(data, sampling, subset, nullptr);
   begin_run(data, true);
-  open_epoch(subset.of(data.x.rows), sampling);
+  open_epoch(subset.of(data.rows()), sampling);
   const LoopOptions options{learning_rates, poll, after_step, false, nullptr};
   const bool finished = guarded ? run_guarded(options, state.totals) : run(options, state.totals);
-  if (!divergence_.happened) state.in_epoch = !finished;
+  if (!divergence_.happened && !step_.failed()) state.in_epoch = !finished;
   return finished;
 }
 
@@ -201,7 +207,7 @@ bool Trainer<T>::begin_epoch(const DataSet<T>& data, Sampling sampling, Subset s
                              const Sampler* like) {
   if (!keep_before_run()) return false;
   begin_sampling(data, sampling, subset, like);
-  open_epoch(subset.of(data.x.rows), sampling);
+  open_epoch(subset.of(data.rows()), sampling);
   return true;
 }
 

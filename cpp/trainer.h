@@ -100,6 +100,12 @@ class Trainer {
   void undo_divergence() { go_back(); }
   const LossSpec<T>& loss_spec() const { return step_.loss_spec(); }
 
+  // Whether the last run has ended because an exchange with other processes has failed
+  // (communicator.h); all is then as it was before that run, and another thread's or process's may
+  // not be.
+  bool failed() const { return step_.failed(); }
+  bool is_shared() const { return step_.is_shared(); }
+
   // Gives up the memory of a step; the next run takes it again.
   void release_memory() { step_.release_memory(); }
 

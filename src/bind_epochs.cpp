@@ -44,7 +44,8 @@ void own_places(Data<T>& data) {
 }
 
 std::unique_ptr<PyDataSet> make_data(PyTrainer& self, const py::object& X, const py::object& y,
-                                     const py::object& sample_weight, bool check_finite) {
+                                     const py::object& sample_weight, bool check_finite,
+                                     std::size_t all_rows) {
   return self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
     const FpEnvironment environment;
@@ -52,7 +53,8 @@ std::unique_ptr<PyDataSet> make_data(PyTrainer& self, const py::object& X, const
     Data<T> data = as_data<T>(*trainer.network(), X, y, sample_weight, trainer.options().loss.kind,
                               check_finite);
     own_places(data);
-    made->rows = data.view.x.rows;
+    data.view.all_rows = all_rows;
+    made->rows = data.view.rows();
     made->data = std::move(data);
     return made;
   });
@@ -84,6 +86,7 @@ bool run_epoch(PyTrainer& self, PyDataSet& data, const std::string& sampling,
       const GilReleased release;
       finished = trainer.run_epoch(view, kind, rates, signals.as_poll());
     }
+    self.raise_failed();
     signals.raise();
     return finished;
   });
@@ -162,6 +165,20 @@ py::tuple run_ordered(PyTrainer& self, PyDataSet& data, const py::object& order,
   });
 }
 
+// One step on exactly the rows of a data set -> its loss.
+double step_on(PyTrainer& self, const PyDataSet& data, double learning_rate) {
+  const Working working(self);
+  return self.visit([&](auto& trainer) {
+    using T = ScalarT<decltype(trainer)>;
+    const FpEnvironment environment;
+    const Writing writing(self.net->guard);
+    const DataSet<T>& view = std::get<Data<T>>(data.data).view;
+    const double loss = without_gil([&] { return trainer.step(view, learning_rate); });
+    self.raise_failed();
+    return loss;
+  });
+}
+
 // The loss and gradient of a data set made before, as loss_and_gradient; the gradient goes into
 // `gradient`, a flat array of the network's dtype.
 template <class T>
@@ -179,6 +196,7 @@ double data_gradient(PyTrainer& self, PyDataSet& data, const py::array& gradient
   const Working working(self);
   return self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
+    if (trainer.is_shared()) throw std::logic_error("comm: these rows are not all processes'");
     const FpEnvironment environment;
     const Reading reading(self.net->guard);
     return gradient_of<T>(trainer, std::get<Data<T>>(data.data), gradient);
@@ -218,13 +236,18 @@ py::tuple evaluate_part(PyTrainer& self, const PyDataSet& data, double loss_sum,
 }  // namespace
 
 void bind_data_set(py::module_& m) {
-  py::class_<PyDataSet>(m, "DataSet").def_readonly("rows", &PyDataSet::rows);
+  py::class_<PyDataSet>(m, "DataSet")
+      .def_readonly("rows", &PyDataSet::rows)
+      .def_property_readonly("shared", [](const PyDataSet& self) {
+        return std::visit([](const auto& data) { return data.view.all_rows != 0; }, self.data);
+      });
 }
 
 void bind_epochs(py::class_<PyTrainer>& trainer) {
   trainer
       .def("data", &make_data, py::arg("X"), py::arg("y"), py::arg("sample_weight"),
-           py::arg("check_finite"))
+           py::arg("check_finite"), py::arg("all_rows") = 0)
+      .def("step_on", &step_on, py::arg("data"), py::arg("learning_rate"))
       .def("run_epoch", &run_epoch, py::arg("data"), py::arg("sampling"), py::arg("learning_rates"),
            py::arg("on_poll"))
       .def(

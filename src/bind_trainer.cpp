@@ -54,6 +54,13 @@ std::unique_ptr<PyTrainer> make_trainer(const py::object& network, const py::dic
   if (o.contains("loss_parameter")) options.loss.parameter = o["loss_parameter"].cast<double>();
   if (o.contains("summed")) options.loss.summed = o["summed"].cast<bool>();
   if (o.contains("clipped")) options.loss.clipped = o["clipped"].cast<bool>();
+  if (o.contains("comm")) {
+    self->communicator = std::make_unique<PyCommunicator>(o["comm"]);
+    options.communicator = self->communicator->view();
+    if (options.communicator.size > options.n_shards) {
+      throw py::value_error("n_shards: expected at least the communicator's size");
+    }
+  }
   if (o.contains("dropout")) options.dropout = o["dropout"].cast<std::vector<double>>();
   std::visit(
       [&](auto& net) {
@@ -70,6 +77,7 @@ template <class Use, class T, class F>
 double on_minibatch(PyTrainer& self, const Trainer<T>& trainer, const py::handle& X,
                     const py::handle& y, const py::handle& sample_weight, bool check_finite, F f) {
   const Network<T>& net = *trainer.network();
+  if (trainer.is_shared()) throw std::logic_error("comm: these rows are not all processes'");
   const FpEnvironment environment;
   const Use use(self.net->guard);
   const Data<T> data =
@@ -184,6 +192,8 @@ py::tuple loss_and_gradient(PyTrainer& self, const py::object& X, const py::obje
 }
 
 }  // namespace
+
+bool is_shared(const PyTrainer& self) { return self.communicator != nullptr; }
 
 double step(PyTrainer& self, const py::handle& X, const py::handle& y,
             const py::handle& sample_weight, double learning_rate, bool check_finite) {

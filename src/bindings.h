@@ -139,6 +139,7 @@ struct PyTrainer;
 py::object forward(PyNetwork& self, const py::handle& X, const py::handle& out, bool check_finite);
 double step(PyTrainer& self, const py::handle& X, const py::handle& y,
             const py::handle& sample_weight, double learning_rate, bool check_finite);
+bool is_shared(const PyTrainer& self);  // other processes have some of the rows
 void bind_fast_calls(py::module_& m);
 
 }  // namespace fastrelu::python

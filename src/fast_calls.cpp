@@ -198,6 +198,7 @@ PyObject* step_fast(PyObject* const* args, Py_ssize_t count, PyObject* keywords)
         attribute(attribute(args[0], known.optimizer).ptr(), known.learning_rate);
     PyTrainer* const trainer = held<PyTrainer>(core.ptr(), known.trainer);
     if (trainer == nullptr || !PyBool_Check(finite.ptr())) return nullptr;
+    if (is_shared(*trainer)) return nullptr;
     if (!PyFloat_CheckExact(rate.ptr()) && !PyLong_CheckExact(rate.ptr())) return nullptr;
     const double value = PyFloat_AsDouble(rate.ptr());
     if (value == -1.0 && PyErr_Occurred() != nullptr) return nullptr;

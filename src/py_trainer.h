@@ -10,6 +10,7 @@
 #include "arrays.h"
 #include "bindings.h"
 #include "encoded.h"
+#include "py_communicator.h"
 #include "trainer.h"
 
 namespace fastrelu::python {
@@ -43,7 +44,7 @@ Data<T> as_data(const Network<T>& net, const py::handle& X, const py::handle& y,
 // A fit's data set, checked once for all its epochs.
 struct PyDataSet {
   std::variant<Data<float>, Data<double>> data;
-  std::size_t rows;
+  std::size_t rows;  // of all processes that share it
 };
 
 // Rows of a data set, checked.
@@ -54,7 +55,13 @@ struct PyTrainer {
   py::object network;  // keeps the Python network, and its guard, alive
   PyNetwork* net = nullptr;
   std::variant<std::unique_ptr<Trainer<float>>, std::unique_ptr<Trainer<double>>> impl;
+  std::unique_ptr<PyCommunicator> communicator;  // null: this process has all rows
   bool working = false;
+
+  // Throws what an exchange with other processes has raised in the last run.
+  void raise_failed() {
+    if (communicator != nullptr) communicator->raise();
+  }
 
   template <class F>
   decltype(auto) visit(F&& f) {

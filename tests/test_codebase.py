@@ -132,7 +132,7 @@ def test_the_core_knows_nothing_of_python(path: Path) -> None:
 # bounds, ...) may include any floor, and no floor includes them.
 FLOORS = (
     {"array", "catalogue", "fp_environment", "poll", "range"},
-    {"cores", "update"},
+    {"communicator", "cores", "update"},
     {"layer", "loss", "optimizer", "panels", "thread_pool"},
     {"independent_runs", "kernels", "minibatch", "panel_stack", "thread_choice"},
     {"dispatch"},
@@ -140,7 +140,7 @@ FLOORS = (
     {"dropout", "network"},
     {"passes"},
     {"encoded", "sparse"},
-    {"predict", "reducer"},
+    {"predict", "reducer", "shared_shards"},
     {"sampler", "step"},
     {"given_epochs", "loop", "row_derivatives"},
     {"trainer"},

@@ -16,7 +16,7 @@ NETWORK = {
     "network", "optimizers", "quantile_losses", "row_derivatives",
 }  # fmt: skip
 TRAINER = NETWORK | {
-    "checkpoint", "data_set", "divergence", "epoch", "history", "links", "trainer",
+    "_shared", "checkpoint", "data_set", "divergence", "epoch", "history", "links", "trainer",
 }  # fmt: skip
 LOADED = {
     "": {"_core"},

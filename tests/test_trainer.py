@@ -241,7 +241,7 @@ def test_weights_scale_like_repeated_rows():
         ({"batch_size": 2, "n_shards": 3}, ValueError, "batch_size"),
         ({"clip_norm": 0}, ValueError, "clip_norm"),
         ({"seed": "x"}, TypeError, "seed"),
-        ({"comm": object()}, ValueError, "comm"),
+        ({"comm": object()}, TypeError, "comm"),
         ({"dropout": 1.0}, ValueError, "dropout: expected a rate from 0 and below 1"),
         ({"dropout": -0.1}, ValueError, "dropout"),
         ({"dropout": float("nan")}, ValueError, "dropout"),

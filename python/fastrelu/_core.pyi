@@ -61,6 +61,8 @@ class DataSet:
     def __init__(self, *args: Any, **kwargs: Any) -> NoReturn: ...
     @property
     def rows(self) -> int: ...
+    @property
+    def shared(self) -> bool: ...
 
 class EncodedRows:
     def __init__(
@@ -203,8 +205,14 @@ class Trainer:
         check_finite: bool,
     ) -> float: ...
     def data(
-        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None, check_finite: bool
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        check_finite: bool,
+        all_rows: int = 0,
     ) -> DataSet: ...
+    def step_on(self, data: DataSet, learning_rate: float) -> float: ...
     def run_epoch(
         self, data: DataSet, sampling: str, learning_rates: NDArray[np.float64], on_poll: Any
     ) -> bool: ...

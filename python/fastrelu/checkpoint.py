@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from fastrelu import losses, optimizers
+from fastrelu import _shared, losses, optimizers
 from fastrelu.optimizers import LearningRate
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class CheckpointMethods:
 
     @classmethod
     def from_checkpoint(
-        cls: type[AnyTrainer], path: Any, *, learning_rate: LearningRate | None = None
+        cls: type[AnyTrainer], path: Any, *, learning_rate: LearningRate | None = None, comm: Any = None
     ) -> AnyTrainer:
         """Return the trainer that `save_checkpoint` wrote, with a network of its own.
 
@@ -96,6 +96,9 @@ class CheckpointMethods:
         learning_rate : float or callable, optional
             Needed if the learning rate was a function of your own, which a checkpoint cannot hold;
             otherwise it replaces the one saved.
+        comm : Communicator or mpi4py.MPI.Comm, optional
+            As for `Trainer`: any number of ranks up to n_shards, whoever wrote the checkpoint. Each
+            rank reads it.
 
         Returns
         -------
@@ -130,7 +133,7 @@ class CheckpointMethods:
         from fastrelu import model_file
 
         content = model_file.read(path, FORMAT)
-        trainer = cls.from_checkpoint_content(*content, learning_rate=learning_rate)
+        trainer = cls.from_checkpoint_content(*content, learning_rate=learning_rate, comm=comm)
         model_file.warn_unless_finite(path, cast("Trainer", trainer).network)
         return trainer
 
@@ -182,6 +185,7 @@ class CheckpointMethods:
         metadata: dict[str, str],
         *,
         learning_rate: LearningRate | None = None,
+        comm: Any = None,
     ) -> AnyTrainer:
         """Return the trainer that `checkpoint_content` described, with a network of its own.
 
@@ -190,6 +194,8 @@ class CheckpointMethods:
         arrays, metadata : dict
             The results of `checkpoint_content`.
         learning_rate : float or callable, optional
+            As for `from_checkpoint`.
+        comm : Communicator or mpi4py.MPI.Comm, optional
             As for `from_checkpoint`.
 
         Returns
@@ -217,6 +223,7 @@ class CheckpointMethods:
             state |= {name: float.fromhex(state[name]) for name in EXACT}
             rate = learning_rate if learning_rate is not None else settings["learning_rate"]
         _check_masks(settings)
+        comm = None if comm is None else _shared.communicator(comm, settings["n_shards"])
         if rate is None:
             raise ValueError(
                 "learning_rate: expected the callable that the checkpoint was made with, got None; "
@@ -224,7 +231,7 @@ class CheckpointMethods:
             )
         network = model_file.network_from(arrays, metadata)
         with model_file._damaged("the checkpoint"):
-            made = cast("Any", cls)(network, **_arguments(settings, rate))
+            made = cast("Any", cls)(network, comm=comm, **_arguments(settings, rate))
             trainer = cast("Trainer", made)
             count = len(trainer._core.optimizer_arrays)
             trainer._core.optimizer_arrays = [arrays[f"optimizer.{i}"] for i in range(count)]

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from numpy.typing import ArrayLike, NDArray
 
-from fastrelu import _core, optimizers
+from fastrelu import _core, _shared, optimizers
 from fastrelu._arguments import MatrixLike, whole_number
 from fastrelu._core import Trainer as CoreTrainer
 from fastrelu.data_set import BlockSource, DataSet, Evaluation, Shape, is_block_source
@@ -18,6 +18,9 @@ from fastrelu.history import EpochRecord
 from fastrelu.losses import Loss
 from fastrelu.network import Network
 from fastrelu.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from fastrelu.distributed.communicator import Communicator
 
 __all__ = ["SAMPLINGS", "Sampling"]
 
@@ -41,6 +44,7 @@ class EpochMethods:
     _shape: Shape
     _seconds: float  # spent in the open epoch
     _rates: Rates
+    comm: Communicator | None
 
     # Where it stands
 
@@ -142,6 +146,32 @@ class EpochMethods:
         with _core.DefaultFloatingPoint():
             return self._prepared(X, y, sample_weight, check_finite)
 
+    def own_rows(self, n_rows: int) -> range:
+        """Return the rows of a data set that this process has, as `comm` shares them.
+
+        Parameters
+        ----------
+        n_rows : int
+            The number of rows of the whole data set, >= 0.
+
+        Returns
+        -------
+        range
+            Contiguous rows; all without `comm`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the argument is not as described.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> fastrelu.Trainer(fastrelu.Network([1, 1])).own_rows(10)
+        range(0, 10)
+        """
+        return _shared.own_rows(self.comm, whole_number("n_rows", n_rows, 0), self.n_shards)
+
     def run_epoch(
         self,
         data: DataSet | BlockSource,
@@ -202,7 +232,7 @@ class EpochMethods:
         """
         check_data(self, "data", data)
         if validation is not None:
-            check_data(self, "validation", validation)
+            check_data(self, "validation", validation, whole=True)
         checked_sampling(sampling)
         require_same_epoch(self, data, sampling)
         self.network._begin_use()
@@ -232,9 +262,20 @@ class EpochMethods:
 
     # Inside
 
-    def _prepared(self, X: Any, y: Any, sample_weight: Any, check_finite: bool | None) -> DataSet:
+    def _prepared(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        check_finite: bool | None,
+        whole: bool = False,
+    ) -> DataSet:
+        """Return rows to train on, this process's own; `whole`: all rows of a set to judge by."""
         finite = self.check_finite if check_finite is None else bool(check_finite)
-        core = self._core.data(X, y, sample_weight, finite)
+        if self.comm is None or whole:
+            core = self._core.data(X, y, sample_weight, finite)
+        else:
+            core = _shared.data(self, self.comm, X, y, sample_weight, finite)
         return DataSet(core, self._shape, y, sample_weight)
 
     def _one_epoch(
@@ -288,10 +329,18 @@ def checked_sampling(sampling: Any) -> Sampling:
     return kind
 
 
-def check_data(trainer: EpochMethods, name: str, data: Any) -> None:
-    """Raise an error that names the argument if a trainer cannot run over these rows."""
+def check_data(trainer: EpochMethods, name: str, data: Any, whole: bool = False) -> None:
+    """Raise an error that names the argument if a trainer cannot run over these rows.
+
+    `whole`: it is to judge by them, for which each process needs all of them.
+    """
     if isinstance(data, DataSet):
         data.require(name, trainer._shape)
+        if data.core.shared != (trainer.comm is not None and not whole):
+            raise ValueError(
+                f"{name}: expected {'all rows' if whole else 'rows'} prepared "
+                f"{'without comm' if whole else 'by this trainer, with its comm'}, got {data!r}"
+            )
         return
     if not is_block_source(data):
         raise TypeError(f"{name}: expected a DataSet from prepare, got {type(data).__name__}")
@@ -305,17 +354,23 @@ def check_data(trainer: EpochMethods, name: str, data: Any) -> None:
 
 
 def as_data(
-    trainer: EpochMethods, name: str, X: Any, y: Any, sample_weight: Any, check_finite: bool | None
+    trainer: EpochMethods,
+    name: str,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    check_finite: bool | None,
+    whole: bool = False,
 ) -> DataSet | BlockSource:
     """Return arrays as a data set; one that is there already as it is, if it fits."""
     if not isinstance(X, DataSet) and not is_block_source(X):
         if y is None:
             raise TypeError("y: expected targets, got None")
-        return trainer._prepared(X, y, sample_weight, check_finite)
+        return trainer._prepared(X, y, sample_weight, check_finite, whole)
     for other, value in (("y", y), ("sample_weight", sample_weight)):
         if value is not None:
             raise ValueError(f"{other}: expected None, as {name} has its own, got {value!r}")
-    check_data(trainer, name, X)
+    check_data(trainer, name, X, whole)
     data: DataSet | BlockSource = X
     return data
 
@@ -324,11 +379,11 @@ def as_validation(trainer: EpochMethods, data: Any, check_finite: bool | None) -
     """Return what `Trainer.fit` takes as validation_data as a data set."""
     if data is None or isinstance(data, DataSet):
         if data is not None:
-            check_data(trainer, "validation_data", data)
+            check_data(trainer, "validation_data", data, whole=True)
         return data
     X, y, weight = validation_parts(data)
     try:
-        return trainer._prepared(X, y, weight, check_finite)
+        return trainer._prepared(X, y, weight, check_finite, whole=True)
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation_data: {error}") from error
 

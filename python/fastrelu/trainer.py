@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastrelu import _core, epoch, losses, optimizers
+from fastrelu import _core, _shared, epoch, losses, optimizers
 from fastrelu._arguments import (
     MatrixLike,
     dropout_rates,
@@ -61,8 +61,9 @@ class Trainer(EpochMethods, CheckpointMethods):
     n_shards : int
         The number of contiguous runs into which the rows are cut. It changes the order of sums, and
         so the bits of the result; the number of threads does not.
-    comm : None
-        Reserved for runs of several processes.
+    comm : Communicator or mpi4py.MPI.Comm, optional
+        The processes that share the shards: each has a run of them, and their rows. The result has
+        the bits of one process with the same `n_shards`; `fastrelu.distributed` says more.
     check_finite : bool
         Whether infinities and NaN in X, y and sample_weight are refused by default.
 
@@ -108,16 +109,13 @@ class Trainer(EpochMethods, CheckpointMethods):
         clip_norm: float | None = None,
         dropout: float | Sequence[float] = 0.0,
         n_shards: int = 1,
-        comm: None = None,
+        comm: Any = None,
         check_finite: bool = True,
     ) -> None:
         if not isinstance(network, Network):
             raise TypeError(f"network: expected a fastrelu.Network, got {network!r}")
-        if comm is not None:
-            raise ValueError(
-                f"comm: expected None, as runs of several processes are not there yet, got {comm!r}"
-            )
         self.network = network
+        self.comm = None if comm is None else _shared.communicator(comm, n_shards)
         self.loss = losses.as_loss(loss)
         self.optimizer = optimizers.as_optimizer("sgd" if optimizer is None else optimizer)
         self.n_shards = whole_number("n_shards", n_shards, 1, 2**31 - 1)
@@ -127,6 +125,8 @@ class Trainer(EpochMethods, CheckpointMethods):
                 f"batch_size: expected at least n_shards={self.n_shards}, got {batch_size}"
             )
         self.seed = seed_number(seed)
+        if seed is None and self.comm is not None:
+            self.seed = self.comm.broadcast(self.seed)
         self.clip_norm = (
             None if clip_norm is None else real_number("clip_norm", clip_norm, 0.0, above=True)
         )
@@ -140,12 +140,15 @@ class Trainer(EpochMethods, CheckpointMethods):
             "seed": self.seed,
             "clip_norm": self.clip_norm or 0.0,
             "dropout": list(self.dropout) if any(self.dropout) else [],
+            **({} if self.comm is None else {"comm": self.comm}),
         }
         self._core = _core.Trainer(network, options)
         sizes = network.layer_sizes
         self._shape = Shape(sizes[0], sizes[-1], network.dtype, self.loss.name)
         self._seconds = 0.0  # spent in the open epoch
         self._rates: epoch.Rates = (0.0, 0), np.empty(0)  # constant rate, steps; so many of it
+        if self.comm is not None:
+            _shared.begin(self, self.comm)
 
     @_core.fast_step
     def step(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -187,6 +190,10 @@ class Trainer(EpochMethods, CheckpointMethods):
             with _core.DefaultFloatingPoint():
                 k = self._core.step_count + 1
                 rate = float(optimizers.learning_rates(self.optimizer, k, 1)[0])
+        if self.comm is not None:
+            with _core.DefaultFloatingPoint():
+                data = self._prepared(X, y, sample_weight, None)
+            return self._core.step_on(data.core, rate)
         return self._core.step(X, y, sample_weight, rate, self.check_finite)
 
     # Whole fits
@@ -277,9 +284,10 @@ class Trainer(EpochMethods, CheckpointMethods):
                 try:
                     for _ in range(epochs + self.epoch_open):
                         record = self._one_epoch(data, None, sampling, validation, check_finite)
-                        assert record is not None
+                        if record is None:  # nobody here has asked for it
+                            raise RuntimeError("comm: the fit was stopped on another rank")
                         history.append(record)
-                        if call_callbacks(calls, self, record):
+                        if _shared.any_rank(self.comm, call_callbacks(calls, self, record)):
                             break
                     epoch.end_run(self._core)
                 finally:
@@ -324,7 +332,7 @@ class Trainer(EpochMethods, CheckpointMethods):
         ((2, 3), 0.5)
         """
         with _core.DefaultFloatingPoint():
-            data = epoch.as_data(self, "X", X, y, sample_weight, None)
+            data = epoch.as_data(self, "X", X, y, sample_weight, None, whole=True)
         if not isinstance(data, DataSet):
             raise TypeError("X: expected rows or a DataSet, got blocks, which are for training")
         return self._evaluated(data)
@@ -361,7 +369,7 @@ class Trainer(EpochMethods, CheckpointMethods):
         >>> sums.loss  # the mean of 1**2 / 2 and 2**2 / 2
         1.25
         """
-        epoch.check_data(self, "data", data)
+        epoch.check_data(self, "data", data, whole=True)
         if self.n_shards != 1:
             raise ValueError(f"n_shards: expected 1 to add losses, got {self.n_shards}")
         sums.loss_sum, sums.weight_sum, outputs = self._core.evaluate_part(

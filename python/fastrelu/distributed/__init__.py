@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Training by several processes that share the rows: communicators, and who has which rows."""
+
+from __future__ import annotations
+
+from fastrelu.distributed.communicator import Communicator, RankError, as_communicator
+from fastrelu.distributed.shares import rows_of_rank
+from fastrelu.distributed.threads import run_threads
+
+__all__ = ["Communicator", "RankError", "as_communicator", "rows_of_rank", "run_threads"]

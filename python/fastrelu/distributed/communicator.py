@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a training asks of those who take part in it: the communicator, and its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+from numpy.typing import NDArray
+
+__all__ = ["Communicator", "RankError", "as_communicator"]
+
+T = TypeVar("T")
+
+
+class RankError(RuntimeError):
+    """Another rank of a training has failed or stopped, so that this one cannot go on.
+
+    Parameters
+    ----------
+    text : str
+        What has happened there.
+    rank : int
+        Where.
+    exit_code : int
+        The exit status of a program that ends because of it.
+    """
+
+    def __init__(self, text: str, rank: int, exit_code: int = 1) -> None:
+        super().__init__(text)
+        self.rank, self.exit_code = rank, exit_code
+
+
+class Communicator(Protocol):
+    """Ranks 0 to size - 1, each a process (or a thread) with a run of the shards.
+
+    All methods are collective: every rank calls the same ones in the same order.
+
+    Attributes
+    ----------
+    rank : int
+        The number of this rank.
+    size : int
+        The number of ranks.
+    """
+
+    @property
+    def rank(self) -> int:
+        """The number of this rank."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """The number of ranks."""
+        ...
+
+    def broadcast(self, value: T) -> T:
+        """Return rank 0's value, on every rank; it can be pickled."""
+        ...
+
+    def gather(self, value: T) -> list[T]:
+        """Return the value of every rank, in the order of ranks, on every rank."""
+        ...
+
+    def gather_numbers(self, values: NDArray[Any], counts: Sequence[int]) -> None:
+        """Complete the numbers of all ranks.
+
+        Parameters
+        ----------
+        values : ndarray of float64, (sum(counts),)
+            ``counts[r]`` numbers of each rank r, one rank after another. This rank's are there;
+            the others' are put there.
+        counts : sequence of int
+            The same on every rank.
+        """
+        ...
+
+    def sum_in_order(
+        self, parts: NDArray[Any], counts: Sequence[int], total: NDArray[Any], notes: NDArray[Any]
+    ) -> None:
+        """Sum the parts of all ranks, those of rank 0 first.
+
+        Parameters
+        ----------
+        parts : ndarray of float32 or float64, (counts[rank], n)
+            This rank's parts, in their order.
+        counts : sequence of int
+            The number of each rank's parts, the same on every rank; their sum is at least 1.
+        total : ndarray, (n,)
+            Becomes the first part, then that plus the second, and so on: the same bits on every
+            rank, whatever `counts`.
+        notes : ndarray of float64, (size, k)
+            Row `rank` is this rank's; the others' are put there.
+        """
+        ...
+
+
+def as_communicator(comm: Any) -> Communicator | None:
+    """Return a communicator, or None where one process has all shards.
+
+    Parameters
+    ----------
+    comm : None, Communicator or mpi4py.MPI.Comm
+        What the user has given. The first call for one of MPI's is collective.
+
+    Raises
+    ------
+    TypeError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> from fastrelu.distributed import as_communicator
+    >>> as_communicator(None) is None
+    True
+    """
+    if comm is None:
+        return None
+    if type(comm).__module__.partition(".")[0] == "mpi4py":
+        from fastrelu.distributed.mpi import MpiCommunicator
+
+        found: Communicator = MpiCommunicator.of(comm)
+    elif all(hasattr(comm, name) for name in ("rank", "size", "gather_numbers", "sum_in_order")):
+        found = comm
+    else:
+        raise TypeError(
+            "comm: expected None, a communicator of mpi4py such as MPI.COMM_WORLD, or a "
+            f"fastrelu.distributed.Communicator, got {comm!r}"
+        )
+    return found if found.size > 1 else None
+
+
+def require_same(comm: Communicator, what: Mapping[str, Any]) -> None:
+    """Raise ValueError on every rank, with what differs, unless all ranks have the same values."""
+    first, *others = comm.gather(dict(what))
+    for rank, other in enumerate(others, 1):
+        for name in {**first, **other}:
+            if first.get(name) != other.get(name):
+                raise ValueError(
+                    f"comm: expected the same {name} on every rank, got {first.get(name)!r} on "
+                    f"rank 0 and {other.get(name)!r} on rank {rank}"
+                )
+
+
+@contextmanager
+def together(comm: Communicator, kinds: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Raise on every rank what the body has raised on one, so that none waits for it."""
+    error: Exception | None = None
+    try:
+        yield
+    except kinds as raised:
+        error = raised
+    found = comm.gather(None if error is None else (type(error).__name__, str(error)))
+    if error is not None:
+        raise error
+    for rank, other in enumerate(found):
+        if other is not None:
+            raise RankError(f"rank {rank}: {other[0]}: {other[1]}", rank)
