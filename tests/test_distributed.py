@@ -2,12 +2,8 @@
 """Ranks that share the shards end in the bits of one process: threads here, MPI in test_mpi."""
 
 import numpy as np
-import pytest
-from scipy import sparse
 
-import fastrelu
 from fastrelu import losses
-from fastrelu.distributed import RankError, rows_of_rank, run_threads
 
 N, D = 61, 5
 

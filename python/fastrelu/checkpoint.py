@@ -85,7 +85,11 @@ class CheckpointMethods:
 
     @classmethod
     def from_checkpoint(
-        cls: type[AnyTrainer], path: Any, *, learning_rate: LearningRate | None = None, comm: Any = None
+        cls: type[AnyTrainer],
+        path: Any,
+        *,
+        learning_rate: LearningRate | None = None,
+        comm: Any = None,
     ) -> AnyTrainer:
         """Return the trainer that `save_checkpoint` wrote, with a network of its own.
 

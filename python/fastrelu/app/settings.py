@@ -215,6 +215,15 @@ class Settings:
         "Rows of a minibatch.  [default: by the number of rows]",
         single=True,
     )
+    shards: int | None = _option(
+        None,
+        kinds.Whole(1, 2**31 - 1),
+        TRAINING,
+        "Contiguous runs into which the training rows are cut, which up to so many processes of "
+        "mpiexec share; it enters the bits of the result, the number of processes does not.  "
+        "[default: 1]",
+        single=True,
+    )
     optimizer: str = _option(
         "adam", one_of(*optimizers.names()), TRAINING, "Optimizer.", single=True
     )

@@ -131,16 +131,29 @@ def as_communicator(comm: Any) -> Communicator | None:
     return found if found.size > 1 else None
 
 
-def require_same(comm: Communicator, what: Mapping[str, Any]) -> None:
-    """Raise ValueError on every rank, with what differs, unless all ranks have the same values."""
+def differences(comm: Communicator, what: Mapping[str, Any]) -> str | None:
+    """Return, on every rank, the first of these values that is not the same on all of them."""
     first, *others = comm.gather(dict(what))
     for rank, other in enumerate(others, 1):
         for name in {**first, **other}:
             if first.get(name) != other.get(name):
-                raise ValueError(
-                    f"comm: expected the same {name} on every rank, got {first.get(name)!r} on "
-                    f"rank 0 and {other.get(name)!r} on rank {rank}"
+                return (
+                    f"{name} is {_short(first.get(name))} on rank 0 and {_short(other.get(name))} "
+                    f"on rank {rank}"
                 )
+    return None
+
+
+def require_same(comm: Communicator, what: Mapping[str, Any]) -> None:
+    """Raise ValueError on every rank, with what differs, unless all ranks have the same values."""
+    found = differences(comm, what)
+    if found is not None:
+        raise ValueError(f"comm: expected the same on every rank, but {found}")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else text[:100] + "..."
 
 
 @contextmanager

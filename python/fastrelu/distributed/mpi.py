@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu import _core
 from fastrelu.distributed.communicator import RankError
 from fastrelu.distributed.shares import run_of
 
@@ -47,6 +48,8 @@ class MpiCommunicator:
         self._rank, self._size = int(comm.Get_rank()), int(comm.Get_size())
         self._buffers: dict[str, NDArray[Any]] = {}
         self._told: RankError | None = None
+        # The ranks of a machine share its cores, unless somebody has said a number of threads.
+        _core.set_usual_threads(max(1, _core.num_threads() // self.local_size()))
 
     @classmethod
     def of(cls, comm: Any) -> MpiCommunicator:
@@ -83,7 +86,7 @@ class MpiCommunicator:
         self._wait(self._comm.Ibcast(length, 0))
         content = data.copy() if self.rank == 0 else np.empty(int(length[0]), np.uint8)
         self._wait(self._comm.Ibcast(content, 0))
-        found: T = value if self.rank == 0 else pickle.loads(content)
+        found: T = value if self.rank == 0 else pickle.loads(content.data)
         return found
 
     def gather(self, value: T) -> list[T]:
@@ -94,7 +97,9 @@ class MpiCommunicator:
         every = np.empty(int(lengths.sum()), np.uint8)
         self._wait(self._comm.Iallgatherv(own, [every, lengths.tolist()]))
         ends = np.cumsum(lengths)
-        return [pickle.loads(every[end - n : end]) for end, n in zip(ends, lengths, strict=True)]
+        return [
+            pickle.loads(every[end - n : end].data) for end, n in zip(ends, lengths, strict=True)
+        ]
 
     def gather_numbers(self, values: NDArray[Any], counts: Sequence[int]) -> None:
         """Complete the numbers of all ranks."""

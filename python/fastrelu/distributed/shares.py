@@ -15,6 +15,16 @@ def run_of(count: int, n: int, k: int) -> tuple[int, int]:
     return begin, begin + each + (k < longer)
 
 
+def steps_in_epoch(n_rows: int, batch_size: int, n_shards: int) -> int:
+    """Return the steps of an epoch of shuffled rows, as `Trainer.steps_in_epoch` does."""
+    steps = 0
+    for k in range(n_shards):
+        begin, end = run_of(n_rows, n_shards, k)
+        first, last = run_of(batch_size, n_shards, k)
+        steps = max(steps, -(-(end - begin) // (last - first)))
+    return steps
+
+
 def rows_of_rank(n_rows: int, n_shards: int, size: int, rank: int) -> range:
     """Return the rows that a rank has: those of its run of the shards.
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastrelu.app.cli.base import HELP, Command, Flag, setting_flags, target_among
 from fastrelu.app.errors import ConfigError
 from fastrelu.app.printable import printable
+
+if TYPE_CHECKING:
+    from fastrelu.app.run_folder import RunFolder
+    from fastrelu.app.settings import Settings
+    from fastrelu.distributed import Communicator
 
 CLASS_METRICS = {
     "balanced_accuracy": "balanced accuracy", "roc_auc": "ROC AUC",
@@ -75,50 +82,91 @@ def train(
         for name, value in (("--config", config), ("--out", given.get("out")), ("--force", force)):
             if value:
                 raise click.UsageError(f"{name} does not go with --resume, which names the run")
-    _run(given, config, resume, force, quiet)
+    from fastrelu.app.cli.ranks import ending_together
+    from fastrelu.app.run.ranks import communicator
+
+    comm = communicator()
+    with ending_together(comm):
+        _run(given, config, resume, force, quiet, comm)
 
 
 def _run(
-    given: dict[str, Any], config: str | None, resume: str | None, force: bool, quiet: bool
+    given: dict[str, Any],
+    config: str | None,
+    resume: str | None,
+    force: bool,
+    quiet: bool,
+    comm: Communicator | None,
 ) -> None:
     from fastrelu.app.run.progress import watchers
-    from fastrelu.app.run.resumed import resumed_settings
+    from fastrelu.app.run.ranks import SharedSession, check_settings
     from fastrelu.app.run.several import session_of
-    from fastrelu.app.run_folder import RunFolder
-    from fastrelu.app.settings_file import merge, single_by
-    from fastrelu.app.usual import SINGLE
 
-    folder = shown = reason = None
+    folder = shown = None
+    leads = comm is None or comm.rank == 0  # the others say and write nothing
     try:
-        if resume is not None:
-            folder = RunFolder(resume)
-            folder.reopen()
-            settings = resumed_settings(folder, given)
-        else:
-            values = _from_file(config, given) | given
-            settings, reason = merge(values), single_by(values)
-            reason = None if "preset" in values else reason
-            if not settings.data and settings.sql is None:
-                raise ConfigError("no DATA: name a file, or try fastrelu train digits")
-            folder = RunFolder(settings.out) if settings.out is not None else None
+        settings, reason, folder = _begun(given, config, resume, comm)
+        if comm is not None:
+            check_settings(comm, settings)
         to_stderr = settings.log_json == "-"
 
         def say(text: str) -> None:
-            if not quiet or text.startswith("warning: "):
+            if leads and (not quiet or text.startswith("warning: ")):
                 click.echo(printable(text), err=to_stderr or text.startswith("warning: "))
 
-        shown = watchers(quiet, settings.log_json, settings.tensorboard, resumed=resume is not None)
+        told = (quiet, settings.log_json, settings.tensorboard) if leads else (True, None, None)
+        shown = watchers(*told, resumed=resume is not None)
         if reason is not None:
-            say(f"one network (--preset {SINGLE}), as {reason} says")
-        session = session_of(settings)(
-            settings, folder, shown, say, shlex.join(["fastrelu", *sys.argv[1:]])
-        )
+            say(reason)
+        kind = session_of(settings) if comm is None else partial(SharedSession, comm)
+        session = kind(settings, folder, shown, say, shlex.join(["fastrelu", *sys.argv[1:]]))
         metrics = session.resume() if resume is not None else session.start(force)
     finally:
         if shown is not None:
             shown.close()
         if folder is not None:
             folder.close()
+    if leads:
+        _tell(metrics, quiet, to_stderr, say, folder)
+
+
+def _begun(
+    given: dict[str, Any], config: str | None, resume: str | None, comm: Communicator | None
+) -> tuple[Settings, str | None, RunFolder | None]:
+    """Return the settings, why they are of one network, and the folder, which rank 0 alone has."""
+    from fastrelu.app.run.resumed import resumed_settings
+    from fastrelu.app.run_folder import RunFolder
+    from fastrelu.app.settings_file import merge, single_by
+    from fastrelu.app.usual import SINGLE
+
+    leads = comm is None or comm.rank == 0
+    if resume is not None:
+        folder = RunFolder(resume) if leads else None
+        settings = None
+        if folder is not None:
+            folder.reopen()
+            settings = resumed_settings(folder, given)
+        settings = settings if comm is None else comm.broadcast(settings)
+        assert settings is not None
+        return settings, None, folder
+    values = _from_file(config, given) | given
+    settings, reason = merge(values), single_by(values)
+    if not settings.data and settings.sql is None:
+        raise ConfigError("no DATA: name a file, or try fastrelu train digits")
+    folder = RunFolder(settings.out) if leads and settings.out is not None else None
+    if reason is not None and "preset" not in values:
+        return settings, f"one network (--preset {SINGLE}), as {reason} says", folder
+    return settings, None, folder
+
+
+def _tell(
+    metrics: dict[str, Any],
+    quiet: bool,
+    to_stderr: bool,
+    say: Callable[[str], None],
+    folder: RunFolder | None,
+) -> None:
+    """Say how good the model is and where it is."""
     for part in ("train", "validation", "left out", "test"):
         if part in metrics and (part == "test" or not quiet):
             click.echo(result_line(part, metrics[part]), err=to_stderr)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from fastrelu import Network, Trainer, schedules
 from fastrelu.app.errors import ConfigError
@@ -14,7 +15,12 @@ from fastrelu.optimizers import Optimizer, as_optimizer
 
 
 def build(
-    settings: Settings, inputs: Inputs, target: Target, loss: Loss, steps_in_epoch: int
+    settings: Settings,
+    inputs: Inputs,
+    target: Target,
+    loss: Loss,
+    steps_in_epoch: int,
+    comm: Any = None,
 ) -> Trainer:
     """Return a trainer with a fresh network.
 
@@ -28,6 +34,8 @@ def build(
         What is minimised.
     steps_in_epoch : int
         For schedules, which count steps.
+    comm : Communicator, optional
+        The processes that share the shards.
     """
     assert settings.batch_size is not None
     net = Network(
@@ -45,6 +53,8 @@ def build(
         batch_size=settings.batch_size,
         seed=settings.seed,
         clip_norm=settings.clip_norm,
+        n_shards=settings.shards or 1,
+        comm=comm,
         dropout=settings.dropout if len(settings.dropout) > 1 else settings.dropout[0],
     )
 

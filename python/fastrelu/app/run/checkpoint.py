@@ -69,10 +69,12 @@ class Checkpoints:
         How often they are written; see `kinds.Cadence`.
     keep : int
         How many are kept.
+    each_epoch : bool
+        Whether one is written after each epoch, too.
     """
 
-    def __init__(self, folder: Path, every: str, keep: int) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, every: str, keep: int, each_epoch: bool = False) -> None:
+        self.folder, self.each_epoch = folder, each_epoch
         self.seconds, self.epochs = cadence(every)
         self.keep = keep
         self._last = time.monotonic()
@@ -83,7 +85,7 @@ class Checkpoints:
 
     def due_after(self, epoch: int) -> bool:
         """Whether the next one is to be written after this epoch."""
-        return self.due() or (self.epochs > 0 and epoch % self.epochs == 0)
+        return self.each_epoch or self.due() or (self.epochs > 0 and epoch % self.epochs == 0)
 
     def save(self, trainer: Trainer, state: RunState) -> Path:
         """Write one, and remove those beyond the last `keep`.

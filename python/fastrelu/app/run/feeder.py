@@ -10,6 +10,7 @@ from fastrelu import DataSet, EpochRecord, Network, Trainer
 from fastrelu.app.metrics import Scores, evaluate
 from fastrelu.app.preprocess import Examples, Target
 from fastrelu.app.run.rows import LaterExamples
+from fastrelu.distributed import shares
 from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
 
@@ -60,6 +61,8 @@ class MemoryFeeder:
         Rows of a step.
     sampling : {"shuffle", "subset", "with_replacement"}
         Where a step's rows come from, as for ``Trainer.fit``.
+    n_shards : int
+        Into how many shards the rows are cut.
     """
 
     def __init__(
@@ -69,22 +72,28 @@ class MemoryFeeder:
         loss: Loss,
         batch_size: int,
         sampling: Sampling = "shuffle",
+        n_shards: int = 1,
     ) -> None:
         self.parts, self.target, self.loss = parts, target, loss
         self.n_train = len(parts["train"])
-        self.batch_size, self.sampling = batch_size, sampling
+        self.batch_size, self.sampling, self.n_shards = batch_size, sampling, n_shards
         self._data: DataSet | None = None
 
     def steps_in_epoch(self) -> int:
         """Return the steps of one epoch."""
-        return -(-self.n_train // min(self.batch_size, self.n_train))
+        if self.sampling != "shuffle":
+            return -(-self.n_train // self.batch_size)
+        return shares.steps_in_epoch(self.n_train, self.batch_size, self.n_shards)
 
     def run_epoch(self, trainer: Trainer, stop: Callable[[], bool]) -> EpochRecord | None:
         """Go on with the open epoch or a new one."""
         if self._data is None:
             part = self.parts["train"]
             assert isinstance(part, Examples)
-            self._data = trainer.prepare(part.X, part.y, part.loss_weights, check_finite=True)
+            own = trainer.own_rows(self.n_train)
+            mine = slice(own.start, own.stop)
+            weights = None if part.loss_weights is None else part.loss_weights[mine]
+            self._data = trainer.prepare(part.X[mine], part.y[mine], weights, check_finite=True)
         return trainer.run_epoch(self._data, stop=stop, sampling=self.sampling)
 
     def evaluate(self, network: Network, part: str, target: Target | None = None) -> Scores:

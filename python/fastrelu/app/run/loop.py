@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fastrelu import DivergenceError, EpochRecord, Trainer
 from fastrelu.app.errors import DataError, DivergedError
@@ -25,6 +25,15 @@ class Watcher(Protocol):
     def epoch(self, record: EpochRecord) -> None:
         """Note an epoch's record."""
         ...
+
+
+class Judgement(NamedTuple):
+    """How good a network is on some rows: their number, loss, metric; whether all is finite."""
+
+    rows: int
+    loss: float = 0.0
+    metric: float = 0.0
+    finite: bool = True
 
 
 @dataclass
@@ -48,6 +57,24 @@ class Training:
     settings: Settings
     state: RunState
     checkpoints: Checkpoints | None = None
+
+    def agreed(self, wish: bool) -> bool:
+        """Return whether this process wishes it, or another that shares the training."""
+        comm = self.trainer.comm
+        return wish if comm is None else any(comm.gather(wish))
+
+    def judged(self) -> Judgement:
+        """Return how good the network is on the validation rows; of several processes one looks."""
+        comm = self.trainer.comm
+        if comm is None:
+            return self._judged()
+        return comm.broadcast(self._judged() if comm.rank == 0 else Judgement(0))
+
+    def _judged(self) -> Judgement:
+        scores = self.feeder.evaluate(self.trainer.network, "validation")
+        if not scores.rows:
+            return Judgement(0)
+        return Judgement(scores.rows, scores.loss, scores.metric, scores.finite)
 
     @property
     def finished(self) -> bool:
@@ -89,7 +116,7 @@ class Training:
                 return False
             record = self.state.records[-1]
             watcher.epoch(record)
-            stop = asked()
+            stop = self.agreed(asked())
             if self.checkpoints is not None and not self.finished:
                 if stop or self.checkpoints.due_after(record.epoch):
                     self.save()
@@ -117,7 +144,7 @@ class Training:
                 raise DataError(str(error)) from error
             if record is not None:
                 break
-            if asked():
+            if self.agreed(asked()):
                 return False
             self.save()
         self._judge(record)
@@ -126,7 +153,7 @@ class Training:
     def _judge(self, record: EpochRecord) -> None:
         """Complete the epoch's record; note the best, and whether to stop early."""
         state, settings = self.state, self.settings
-        scores = self.feeder.evaluate(self.trainer.network, "validation")
+        scores = self.judged()
         if scores.rows:
             record["val_loss"], record["val_metric"] = scores.loss, scores.metric
             if not (scores.finite and math.isfinite(scores.loss)):

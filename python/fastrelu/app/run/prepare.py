@@ -167,7 +167,10 @@ class Prepared:
             assert self.share is not None
             return StreamFeeder(self.split_rows, self.share, settings.batch_size, settings.seed)
         sampling = cast(Sampling, settings.sampling)
-        return MemoryFeeder(self.parts, self.target, self.loss, settings.batch_size, sampling)
+        shards = settings.shards or 1
+        return MemoryFeeder(
+            self.parts, self.target, self.loss, settings.batch_size, sampling, shards
+        )
 
     def give_back(self, part: str) -> None:
         """Give back a part's examples in memory, when it is trained on and judged no more."""
@@ -270,6 +273,11 @@ def prepare(
     """
     source: Source = TableSource(data) if isinstance(data, Table) else data
     streamed = not isinstance(source, TableSource)
+    if streamed and settings.shards is not None:
+        raise ConfigError(
+            "--shards cuts rows in memory, and the data are larger than --memory; give more "
+            "--memory, or leave --shards out"
+        )
     if streamed and settings.sampling != "shuffle":
         raise ConfigError(
             f"--sampling {settings.sampling} draws from all rows, and the data are larger than "
@@ -447,6 +455,11 @@ def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
     lr, momentum, decay = settings.lr, settings.momentum, settings.weight_decay
     if momentum is None and settings.optimizer == "sgd":
         momentum = usual("momentum")
+    if min(batch, n_train) < (settings.shards or 1):
+        raise ConfigError(
+            f"--shards {settings.shards} needs as many rows in a minibatch, and --batch-size is "
+            f"{min(batch, n_train)} ({n_train} training rows)"
+        )
     return replace(
         settings,
         preset=SINGLE,

@@ -46,6 +46,7 @@ from fastrelu.app.settings import (
 )  # fmt: skip
 from fastrelu.app.settings_file import to_toml
 from fastrelu.app.usual import SINGLE
+from fastrelu.distributed import Communicator
 
 Say = Callable[[str], None]
 Loaded = tuple[Any, RunState]
@@ -128,6 +129,7 @@ class Session:
         self.watcher, self.say, self.command = watcher, say, command
         self.interrupt = Interrupt("interrupted: no epoch has begun")
         self.rows: Table | Stream | None = None  # where they have been read already
+        self.comm: Communicator | None = None  # the processes that share the training
 
     def start(self, force: bool = False) -> dict[str, Any]:
         """Run from the beginning and return the metrics."""
@@ -259,14 +261,15 @@ class Session:
         steps = feeder.steps_in_epoch()
         if loaded is None:
             state = RunState(fingerprint=self._fingerprint(prepared))
-            trainer = build(settings, prepared.inputs, prepared.target, prepared.loss, steps)
+            parts = prepared.inputs, prepared.target, prepared.loss
+            trainer = build(settings, *parts, steps, self.comm)
         else:
             trainer, state = loaded
             feeder.restore(state.feeder)
         checkpoints = None
         if self.folder is not None:
             checkpoints = Checkpoints(
-                self.folder.checkpoints, settings.checkpoint_every, settings.keep
+                self.folder.checkpoints, settings.checkpoint_every, settings.keep, bool(self.comm)
             )
             size = checkpoints.size(trainer, bool(settings.early_stopping))
             self.folder.require_space(size * (settings.keep + 2))  # also the model, about
@@ -300,9 +303,13 @@ class Session:
         where = f"{training.state.epochs} of {self.settings.epochs} epochs are done"
         text = f"interrupted: {where}; {self._how_to_resume()}"
         if not finished:
-            assert interrupt.asked is not None
-            raise Interrupted(interrupt.asked, text)
+            raise Interrupted(self._asked(), text)
         interrupt.text = text  # every file is written whole, or not at all
+
+    def _asked(self) -> int:
+        """Return the signal that has stopped the run."""
+        assert self.interrupt.asked is not None
+        return self.interrupt.asked
 
     def _how_to_resume(self, saved: str = "a checkpoint is saved") -> str:
         if self.folder is None:
