@@ -13,7 +13,7 @@ from fastrelu.app.run.checkpoint import Checkpoints
 from fastrelu.app.run.loop import Training
 from fastrelu.app.run.prepare import Prepared
 from fastrelu.app.run.session import Loaded, Session, compare
-from fastrelu.app.settings import Settings, as_dict, shown
+from fastrelu.app.settings import Settings, as_dict, flag, shown
 from fastrelu.distributed import Communicator, as_communicator
 from fastrelu.distributed.communicator import differences
 
@@ -71,7 +71,7 @@ def check_settings(comm: Communicator, settings: Settings) -> None:
 
 def _compared(settings: Settings) -> dict[str, Any]:
     """Return the settings that all processes need to have alike, by their flags."""
-    return {f"--{name.replace('_', '-')}": value for name, value in as_dict(settings).items()}
+    return {flag(name): value for name, value in as_dict(settings).items()}
 
 
 class SharedSession(Session):
