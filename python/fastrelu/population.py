@@ -129,6 +129,7 @@ class Population:
         progress: bool = False,
         checkpoint: Any = None,
         checkpoint_seconds: float = 60.0,
+        client: Any = None,
     ) -> list[History]:
         """Train all members, each for `epochs` epochs.
 
@@ -162,6 +163,10 @@ class Population:
             A file to which a checkpoint is written every so often, and at the end.
         checkpoint_seconds : float
             The seconds between two of them.
+        client : distributed.Client, optional
+            A Dask cluster whose workers train the members: the data are sent once to each worker,
+            and what a lost worker had is done again on another. The result has the same bits. The
+            members come back in parts, so that `callbacks` cannot be called meanwhile.
 
         Returns
         -------
@@ -206,6 +211,8 @@ class Population:
         epochs = whole_number("epochs", epochs, 0)
         patience = None if patience is None else whole_number("patience", patience, 1)
         calls = checked_callbacks(callbacks)
+        if calls and client is not None:
+            raise ValueError("callbacks: expected none with a client, whose workers train, got some")
         every = real_number("checkpoint_seconds", checkpoint_seconds, 0.0)
         with _core.DefaultFloatingPoint():
             rows = MemberRows(X, y, sample_weight, validation_data)
@@ -215,7 +222,11 @@ class Population:
             for run in runs:
                 run.begin(epochs, self._unfinished)
             self._unfinished = True
-            self._run(runs, progress, checkpoint, every)
+            if client is None:
+                self._run(runs, progress, checkpoint, every)
+            else:
+                sent = X, y, sample_weight, validation_data
+                self._run_on_workers(client, sent, (epochs, patience), progress, checkpoint, every)
             self._unfinished = False
             if checkpoint is not None:
                 self.save_checkpoint(checkpoint)
@@ -258,6 +269,39 @@ class Population:
         finally:
             if bar is not None:
                 bar.close(made, sum(m.epochs_left == 0 for m in members) - ended_before)
+
+    def _run_on_workers(
+        self,
+        client: Any,
+        rows: tuple[Any, Any, Any, Any],
+        task: tuple[int, int | None],
+        progress: bool,
+        checkpoint: Any,
+        every: float,
+    ) -> None:
+        """Have the workers of a cluster train the members, with checkpoints as they come back."""
+        from fastrelu._members.workers import Task, run_on_workers
+
+        left = [member for member in self.members if member.epochs_left > 0]
+        epochs = sum(member.epochs_left for member in left)
+        bar = MembersProgress(self.members, epochs) if progress else None
+        saved = time.monotonic()
+
+        def ended() -> None:
+            nonlocal saved
+            if bar is not None:
+                still = [member.epochs_left for member in left]
+                bar(epochs - sum(still), still.count(0))
+            if checkpoint is not None and time.monotonic() >= saved + every:
+                self.save_checkpoint(checkpoint)
+                saved = time.monotonic()
+
+        try:
+            if left:
+                run_on_workers(client, left, rows, Task(*task), ended)
+        finally:
+            if bar is not None:
+                bar.close(epochs, sum(member.epochs_left == 0 for member in left))
 
     def _warn_of_divergence(self) -> None:
         diverged = [member for member in self.members if member.diverged is not None]

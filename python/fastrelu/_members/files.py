@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -22,34 +23,44 @@ __all__ = ["FORMAT"]
 FORMAT = "fastrelu.population"  # the format that the files name
 
 
-def write(path: Any, members: list[Member], unfinished: bool) -> None:
+Content = tuple[Arrays, dict[str, str]]
+
+
+def write(path: Any, members: Sequence[Member], unfinished: bool) -> None:
     """Write a checkpoint of these members."""
+    model_file.write(path, *content(members, unfinished))
+
+
+def content(members: Sequence[Member], unfinished: bool) -> Content:
+    """Return what a checkpoint of these members holds, numbered from 0."""
     arrays: Arrays = {}
     described = []
-    for member in members:
+    for index, member in enumerate(members):
         own, metadata = member.trainer.checkpoint_content()
         for key in ("rows", "validation_rows", "sample_weight"):
             if getattr(member, key) is not None:
                 own[key] = getattr(member, key)
         if member.course.best is not None:
             own["best"] = member.course.best
-        arrays |= {f"{member.index}.{name}": array for name, array in own.items()}
+        arrays |= {f"{index}.{name}": array for name, array in own.items()}
         described.append({"trainer": metadata, **_description(member)})
-    model_file.write(
-        path,
-        arrays,
-        {
-            "format": FORMAT,
-            "format_version": str(model_file.FORMAT_VERSION),
-            "members": json.dumps(described),
-            "unfinished": json.dumps(unfinished),
-        },
-    )
+    return arrays, {
+        "format": FORMAT,
+        "format_version": str(model_file.FORMAT_VERSION),
+        "members": json.dumps(described),
+        "unfinished": json.dumps(unfinished),
+    }
 
 
 def read(path: Any, rates: dict[int, LearningRate]) -> tuple[list[Member], bool]:
     """Return the members of a checkpoint, and whether a fit was under way."""
-    arrays, metadata = model_file.read(path, FORMAT)
+    return members_of(*model_file.read(path, FORMAT), rates)
+
+
+def members_of(
+    arrays: Arrays, metadata: dict[str, str], rates: dict[int, LearningRate]
+) -> tuple[list[Member], bool]:
+    """Return the members that `content` has described, and whether a fit was under way."""
     with model_file._damaged("the checkpoint"):
         described = json.loads(metadata["members"])
         unfinished = bool(json.loads(metadata["unfinished"]))

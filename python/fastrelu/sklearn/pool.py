@@ -162,3 +162,13 @@ def search_threads(n_threads: int, most: int) -> Iterator[Together]:
         finally:
             stop.set()
             join_search(before)
+
+
+@contextmanager
+def search_workers(client: Any, *rows: Any) -> Iterator[Together]:
+    """Let joblib's calls of this thread run their tasks on the workers of a Dask cluster.
+
+    `rows` are sent once to each worker. The fits there do not wait for each other.
+    """
+    with joblib.parallel_config("dask", client=client, scatter=list(rows), n_jobs=-1):
+        yield Together(1, 1, threading.Event())

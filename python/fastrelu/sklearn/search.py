@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ from fastrelu.sklearn.checks import (
     epochs_name,
     named,
 )
-from fastrelu.sklearn.pool import search_threads
+from fastrelu.sklearn.pool import search_threads, search_workers
 from fastrelu.sklearn.together import Together, most_begun
 
 Candidate = dict[str, Any]
@@ -73,6 +74,9 @@ class PopulationSearchCV(BaseSearchCV):
         on it.
     verbose : int
         How much to print, as in scikit-learn.
+    client : distributed.Client or None
+        A Dask cluster whose workers do the fits, each as a task of its own; the data are sent once
+        to each worker. Results are the same to the bit.
 
     Attributes
     ----------
@@ -140,6 +144,7 @@ class PopulationSearchCV(BaseSearchCV):
         "factor": [Interval(Real, 1, None, closed="neither")],
         "random_state": ["random_state"],
         "n_threads": [Interval(Integral, 1, 1024, closed="both"), None],
+        "client": "no_validation",
     }
 
     def __init__(
@@ -159,6 +164,7 @@ class PopulationSearchCV(BaseSearchCV):
         return_train_score: bool = False,
         n_threads: int | None = None,
         verbose: int = 0,
+        client: Any = None,
     ) -> None:
         super().__init__(
             estimator,
@@ -176,6 +182,7 @@ class PopulationSearchCV(BaseSearchCV):
         self.factor = factor
         self.random_state = random_state
         self.n_threads = n_threads
+        self.client = client
 
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> PopulationSearchCV:
         """Fit all candidates on all folds, and the best one on all rows.
@@ -232,12 +239,23 @@ class PopulationSearchCV(BaseSearchCV):
         self._candidates = candidates
         threads = int(get_num_threads() if self.n_threads is None else self.n_threads)
         try:
-            with search_threads(threads, most_begun(self.estimator, X, threads)) as self._together:
+            with self._fits_by(threads, X, y) as self._together:
                 super().fit(X, y, **fit_params)
         finally:
             for name in ("_together", "_n_splits", "_candidates"):
                 self.__dict__.pop(name, None)
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled, as workers get it: all but the cluster and the fits under way."""
+        state: dict[str, Any] = super().__getstate__()
+        return {k: v for k, v in state.items() if k != "_together"} | {"client": None}
+
+    def _fits_by(self, threads: int, X: Any, y: Any) -> AbstractContextManager[Together]:
+        """Return what has the fits run: threads of this process, or the workers of a cluster."""
+        if self.client is not None:
+            return search_workers(self.client, X, y)
+        return search_threads(threads, most_begun(self.estimator, X, threads))
 
     def _drawn_candidates(self) -> list[Candidate]:
         """Return the candidates, in scikit-learn's order."""

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Members that are trained by the workers of a Dask cluster: who gets which, and what comes back."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastrelu import set_thread_limit
+from fastrelu._members import files
+from fastrelu._members.member import Member
+from fastrelu.optimizers import LearningRate
+
+__all__ = ["Task", "run_on_workers"]
+
+#: Parts of the members for each thread of the workers, at most: the last ones then end together.
+PARTS_EACH = 3
+#: Losses of all copies of the rows, each of which sends them anew, before the fit is given up.
+MOST_LOSSES = 5
+
+
+class Task(NamedTuple):
+    """What a worker does with its members: train them for so many epochs."""
+
+    epochs: int
+    patience: int | None
+
+
+def run_on_workers(
+    client: Any,
+    members: Sequence[Member],
+    rows: tuple[Any, Any, Any, Any],
+    task: Task,
+    ended: Callable[[], None],
+) -> None:
+    """Train members on a cluster; each is as if it had been trained here.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        The cluster.
+    members : sequence of Member
+        Those to train, begun; they change as their results come.
+    rows : tuple (X, y, sample_weight, validation_data)
+        The data, sent once to each worker.
+    task : Task
+        What to do.
+    ended : callable
+        Called each time that members have ended.
+    """
+    from distributed import as_completed
+    from distributed.client import FutureCancelledError
+
+    threads = max(1, sum(client.nthreads().values()))
+    waiting = dict(enumerate(cut(members, PARTS_EACH * threads, len(rows[0]), task.epochs)))
+    for attempt in range(MOST_LOSSES):
+        (sent,) = client.scatter([rows], broadcast=True, hash=False)
+        futures = {}
+        for number, part in waiting.items():
+            content = files.content(part, unfinished=True)
+            futures[client.submit(train, content, rates_of(part), sent, task, pure=False)] = number
+        try:
+            for future in as_completed(list(futures)):
+                content = future.result()
+                part = waiting.pop(futures[future])
+                for member, other in zip(part, back(content, rates_of(part)), strict=True):
+                    adopt(member, other)
+                ended()
+            return
+        except FutureCancelledError:  # the workers that had the rows are gone
+            if attempt + 1 == MOST_LOSSES:
+                raise
+        finally:
+            client.cancel(list(futures))
+
+
+def rates_of(members: Sequence[Member]) -> dict[int, LearningRate]:
+    """Return the learning rates that are functions, which a checkpoint may not hold."""
+    rates = enumerate(member.trainer.optimizer.learning_rate for member in members)
+    return {k: rate for k, rate in rates if callable(rate)}
+
+
+def back(content: files.Content, rates: dict[int, LearningRate]) -> list[Member]:
+    """Return members from where they were sent."""
+    return files.members_of(*content, rates)[0]
+
+
+def train(
+    content: files.Content, rates: dict[int, LearningRate], rows: Any, task: Task
+) -> files.Content:
+    """Train members, on a worker, and return them."""
+    from fastrelu.population import Population
+
+    X, y, sample_weight, validation_data = rows
+    population = Population.__new__(Population)
+    population._take(*files.members_of(*content, rates))
+    before = set_thread_limit(1)  # a worker has a thread for each of its tasks
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # told where the fit was asked for
+            population.fit(
+                X, y, task.epochs, sample_weight=sample_weight, patience=task.patience,
+                validation_data=validation_data,
+            )  # fmt: skip
+    finally:
+        set_thread_limit(before)
+    return files.content(population.members, unfinished=True)
+
+
+def adopt(member: Member, other: Member) -> None:
+    """Take over what another member has become."""
+    member.network.parameters[...] = other.network.parameters
+    member.trainer._core.optimizer_arrays = other.trainer._core.optimizer_arrays
+    member.trainer._core.state = other.trainer._core.state
+    member.trainer._seconds = other.trainer._seconds
+    member.course, member.diverged = other.course, other.diverged
+
+
+def cut(members: Sequence[Member], parts: int, n_rows: int, epochs: int) -> list[list[Member]]:
+    """Return the members in parts of about the same cost, those of a shape side by side."""
+
+    def cost(member: Member) -> float:
+        rows = n_rows if member.rows is None else len(member.rows)
+        return float(member.network.n_parameters) * rows * (member.epochs or epochs) + 1.0
+
+    ordered = sorted(members, key=lambda each: (-cost(each), each.network.layer_sizes, each.index))
+    ends = np.cumsum([cost(member) for member in ordered])
+    which = np.minimum((ends - ends[0] / 2) / ends[-1] * parts, parts - 1).astype(int)
+    return [
+        [member for member, part in zip(ordered, which, strict=True) if part == k]
+        for k in np.unique(which)
+    ]
