@@ -212,7 +212,7 @@ class Population:
         patience = None if patience is None else whole_number("patience", patience, 1)
         calls = checked_callbacks(callbacks)
         if calls and client is not None:
-            raise ValueError("callbacks: expected none with a client, whose workers train, got some")
+            raise ValueError("callbacks: expected none with a client, got some")
         every = real_number("checkpoint_seconds", checkpoint_seconds, 0.0)
         with _core.DefaultFloatingPoint():
             rows = MemberRows(X, y, sample_weight, validation_data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Members that are trained by the workers of a Dask cluster: who gets which, and what comes back."""
+"""Members that the workers of a Dask cluster train: who gets which, and what comes back."""
 
 from __future__ import annotations
 

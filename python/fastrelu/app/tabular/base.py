@@ -50,6 +50,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "n_threads": [Interval(Integral, 1, 1024, closed="both"), None],
     "verbose": ["verbose"],
     "monotone": [dict, None],
+    "client": "no_validation",
 }
 
 
@@ -96,6 +97,7 @@ class BaseTabular(Explained, Raw, BaseEstimator):
         n_threads: int | None = None,
         verbose: int = 0,
         monotone: Any = None,
+        client: Any = None,
     ) -> None:
         self.preset = preset
         self.n_members = n_members
@@ -104,6 +106,12 @@ class BaseTabular(Explained, Raw, BaseEstimator):
         self.n_threads = n_threads
         self.verbose = verbose
         self.monotone = monotone
+        self.client = client
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: all but the cluster that has trained it."""
+        state: dict[str, Any] = super().__getstate__()
+        return state | {"client": None}
 
     # What the two classes add
 
@@ -157,7 +165,12 @@ class BaseTabular(Explained, Raw, BaseEstimator):
         random = check_random_state(self.random_state)
         directions = directions_of(self.monotone, self._given_names(table), table)
         rising = rising_of(problem) if directions else []
-        plan = Plan(self.preset, self.n_members, directions, rising)
+        if self.client is not None and (directions or clock.limited):
+            raise ValueError(
+                "client: expected None with monotone or time_limit, whose members are trained "
+                f"here, got {self.client!r}"
+            )
+        plan = Plan(self.preset, self.n_members, directions, rising, self.client)
         try:
             found = fit_members(table, problem, plan, clock, random, _Teller(int(self.verbose)))
         except DataError as error:

@@ -68,6 +68,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         It holds by the signs of the networks' weights, for all values and not only those of the
         rows; probabilities are then monotone up to a rounding of float32. Missing values have no
         order. For two classes alone.
+    client : distributed.Client, optional
+        A Dask cluster whose workers train the members; the encoded rows are sent once to each. The
+        model has the same bits. Not with `time_limit` or `monotone`.
 
     Attributes
     ----------
@@ -140,8 +143,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         class_weight: Any = None,
         monotone: Any = None,
         threshold: Any = None,
+        client: Any = None,
     ) -> None:
-        super().__init__(preset, n_members, time_limit, random_state, n_threads, verbose, monotone)
+        super().__init__(
+            preset, n_members, time_limit, random_state, n_threads, verbose, monotone, client
+        )
         self.class_weight = class_weight
         self.threshold = threshold
 

@@ -79,12 +79,15 @@ class Plan:
         1 or -1 for the columns with which predictions only rise, or only fall.
     rising : list of int
         The direction of each output where a column of direction 1 rises; needed with `directions`.
+    client : distributed.Client or None
+        The Dask cluster whose workers train the members; without `directions` and a limit of time.
     """
 
     preset: str = "default"
     n_members: int | None = None
     directions: dict[str, int] = field(default_factory=dict)
     rising: list[int] = field(default_factory=list)
+    client: Any = None
 
     @property
     def members(self) -> int:
@@ -170,7 +173,7 @@ def fit_members(
     left_out = folds(strata, len(table), count, random)
     seeds = random.randint(2**31 - 1, size=count).tolist()
     training = Training(
-        problem, left_out, seeds, clock, observer.progress, observer.checkpoint_seconds
+        problem, left_out, seeds, clock, observer.progress, observer.checkpoint_seconds, plan.client
     )
     trials: list[Trial] = []
     fitted: dict[int, tuple[PieceInputs, Inputs]] = {}

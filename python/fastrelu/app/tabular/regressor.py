@@ -47,6 +47,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         the networks' weights, to the bit where the link is the identity, for all values and not
         only those of the rows, for any loss; with a log link up to a rounding of float32. Missing
         values have no order.
+    client : distributed.Client, optional
+        As for `TabularClassifier`.
 
     Attributes
     ----------
@@ -87,8 +89,11 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         verbose: int = 0,
         loss: Any = "squared_error",
         monotone: Any = None,
+        client: Any = None,
     ) -> None:
-        super().__init__(preset, n_members, time_limit, random_state, n_threads, verbose, monotone)
+        super().__init__(
+            preset, n_members, time_limit, random_state, n_threads, verbose, monotone, client
+        )
         self.loss = loss
 
     def fit(

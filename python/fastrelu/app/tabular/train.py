@@ -137,10 +137,11 @@ class Training:
         clock: Clock,
         progress: bool,
         checkpoint_seconds: float = 60.0,
+        client: Any = None,
     ) -> None:
         self.problem, self.left_out, self.seeds = problem, left_out, seeds
         self.clock, self.progress = clock, progress
-        self.checkpoint_seconds = checkpoint_seconds
+        self.checkpoint_seconds, self.client = checkpoint_seconds, client
         self.n_rows = len(problem.y)
 
     def run(
@@ -215,12 +216,15 @@ class Training:
         if self.clock.limited:
             calls += (Turns(self.clock.end, len(population), get_num_threads()),)
         histories = [member.course.history for member in population.members]
+        if self.client is not None:
+            calls = ()  # workers tell of whole members alone
         if not _ended(population):
             try:
                 histories = population.fit(
                     X, self.problem.y, candidate.epochs, sample_weight=self.problem.weight,
                     patience=candidate.patience, callbacks=calls, progress=self.progress,
                     checkpoint=checkpoint, checkpoint_seconds=self.checkpoint_seconds,
+                    client=self.client,
                 )  # fmt: skip
             except BaseException:  # a signal, above all: the next fit goes on from here
                 if checkpoint is not None:
