@@ -12,14 +12,13 @@ import numpy as np
 from fastrelu import set_thread_limit
 from fastrelu._members import files
 from fastrelu._members.member import Member
+from fastrelu.distributed.dask import run_tasks
 from fastrelu.optimizers import LearningRate
 
 __all__ = ["Task", "run_on_workers"]
 
 #: Parts of the members for each thread of the workers, at most: the last ones then end together.
 PARTS_EACH = 3
-#: Losses of all copies of the rows, each of which sends them anew, before the fit is given up.
-MOST_LOSSES = 5
 
 
 class Task(NamedTuple):
@@ -51,30 +50,20 @@ def run_on_workers(
     ended : callable
         Called each time that members have ended.
     """
-    from distributed import as_completed
-    from distributed.client import FutureCancelledError
-
     threads = max(1, sum(client.nthreads().values()))
-    waiting = dict(enumerate(cut(members, PARTS_EACH * threads, len(rows[0]), task.epochs)))
-    for attempt in range(MOST_LOSSES):
-        (sent,) = client.scatter([rows], broadcast=True, hash=False)
-        futures = {}
-        for number, part in waiting.items():
-            content = files.content(part, unfinished=True)
-            futures[client.submit(train, content, rates_of(part), sent, task, pure=False)] = number
-        try:
-            for future in as_completed(list(futures)):
-                content = future.result()
-                part = waiting.pop(futures[future])
-                for member, other in zip(part, back(content, rates_of(part)), strict=True):
-                    adopt(member, other)
-                ended()
-            return
-        except FutureCancelledError:  # the workers that had the rows are gone
-            if attempt + 1 == MOST_LOSSES:
-                raise
-        finally:
-            client.cancel(list(futures))
+    parts = dict(enumerate(cut(members, PARTS_EACH * threads, n_rows_of(rows[0]), task.epochs)))
+
+    def take(number: int, content: files.Content) -> None:
+        part = parts[number]
+        for member, other in zip(part, back(content, rates_of(part)), strict=True):
+            adopt(member, other)
+        ended()
+
+    tasks = {
+        number: (files.content(part, unfinished=True), rates_of(part), task)
+        for number, part in parts.items()
+    }
+    run_tasks(client, train, rows, tasks, take)
 
 
 def rates_of(members: Sequence[Member]) -> dict[int, LearningRate]:
@@ -89,7 +78,7 @@ def back(content: files.Content, rates: dict[int, LearningRate]) -> list[Member]
 
 
 def train(
-    content: files.Content, rates: dict[int, LearningRate], rows: Any, task: Task
+    rows: Any, content: files.Content, rates: dict[int, LearningRate], task: Task
 ) -> files.Content:
     """Train members, on a worker, and return them."""
     from fastrelu.population import Population
@@ -117,6 +106,11 @@ def adopt(member: Member, other: Member) -> None:
     member.trainer._core.state = other.trainer._core.state
     member.trainer._seconds = other.trainer._seconds
     member.course, member.diverged = other.course, other.diverged
+
+
+def n_rows_of(X: Any) -> int:
+    """Return the number of rows, of a sparse matrix too."""
+    return int(X.shape[0]) if hasattr(X, "shape") else len(X)
 
 
 def cut(members: Sequence[Member], parts: int, n_rows: int, epochs: int) -> list[list[Member]]:

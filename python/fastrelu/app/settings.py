@@ -349,6 +349,14 @@ class Settings:
         "The settings to search, as 'hidden=64|128,64; lr=0.0003..0.01', or a TOML file.",
         single=True,
     )
+    dask: str | None = _option(
+        None,
+        kinds.Text("ADDRESS"),
+        SEVERAL,
+        "Scheduler of a Dask cluster (extra dask), whose workers train the candidates of --search.",
+        saved=False,
+        fixed=False,
+    )
     checkpoint_every: str = _option(
         "60s", kinds.Cadence(), RUN, "How often to save a checkpoint in --out.", fixed=False
     )
@@ -424,6 +432,8 @@ class Settings:
             raise ConfigError("--search chooses by validation rows, and --validation is 0")
         if self.search_space is not None and not self.search:
             raise ConfigError("--search-space goes with --search")
+        if self.dask is not None and not self.search:
+            raise ConfigError("--dask goes with --search, whose candidates its workers train")
         if self.no_header and self.header_line is not None:
             raise ConfigError("--no-header and --header-line do not go together")
         both = sorted(set(self.numeric) & set(self.categorical))

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.model_selection import ParameterGrid, ParameterSampler, check_cv
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import HasMethods, Interval
 
 from fastrelu._config import get_num_threads
 from fastrelu.sklearn import halving as successive
@@ -144,7 +144,7 @@ class PopulationSearchCV(BaseSearchCV):
         "factor": [Interval(Real, 1, None, closed="neither")],
         "random_state": ["random_state"],
         "n_threads": [Interval(Integral, 1, 1024, closed="both"), None],
-        "client": "no_validation",
+        "client": [HasMethods(["submit", "scatter"]), None],
     }
 
     def __init__(

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -88,14 +88,20 @@ class SeveralSession(Session):
 
     def together(self, tasks: Sequence[Callable[[Stop], T]], where: Callable[[], str]) -> list[T]:
         """Run tasks in threads; a signal stops them and raises Interrupted."""
+        with self.interruptible(where) as stop:
+            results = run_together(tasks, stop)
+        return results  # type: ignore[return-value] # None only where asked to stop
+
+    @contextmanager
+    def interruptible(self, where: Callable[[], str]) -> Iterator[Stop]:
+        """Yield what says whether a signal has come, and raise Interrupted in the end if so."""
         interrupt = self.interrupt
         interrupt.text = None
-        results = run_together(tasks, lambda: interrupt.asked is not None)
+        yield lambda: interrupt.asked is not None
         text = f"interrupted: {where()}; {self._how_to_resume('checkpoints are saved')}"
         if interrupt.asked is not None:
             raise Interrupted(interrupt.asked, text)
         interrupt.text = text
-        return results  # type: ignore[return-value] # None only where asked to stop
 
 
 class EnsembleSession(SeveralSession):

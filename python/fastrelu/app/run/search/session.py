@@ -18,6 +18,7 @@ from fastrelu.app.run.loop import Training
 from fastrelu.app.run.prepare import Prepared, resolve
 from fastrelu.app.run.progress import Nothing
 from fastrelu.app.run.search.space import draw, rungs, space_of
+from fastrelu.app.run.search.workers import cluster, train_on_workers
 from fastrelu.app.run.session import Loaded
 from fastrelu.app.run.several import COPIES, SeveralSession
 from fastrelu.app.run.together import Stop
@@ -113,27 +114,40 @@ class SearchSession(SeveralSession):
         """Train each candidate on to `epochs`; a rung that a checkpoint is beyond is looked up."""
         done = [False] * len(racing)
 
-        def task(k: int, stop: Stop) -> None:
-            each = racing[k]
+        def begun(each: Candidate) -> Training:
             if each.training is None:
                 each.training = self.training(
                     f"candidate-{each.number:04d}", each.settings, prepared, fingerprint
                 )
                 self._require_space(each.training, len(racing))
             each.training.settings = replace(each.settings, epochs=epochs)
-            try:
-                if not each.training.run(Nothing(), stop):
-                    return
-            except DivergedError:
-                each.diverged = True
+            return each.training
+
+        def ended(k: int, diverged: bool) -> None:
+            each = racing[k]
+            assert each.training is not None
             records = each.training.state.records
             each.record = records[min(epochs, len(records)) - 1] if records else None
-            each.rung, done[k] = rung + 1, True
+            each.rung, each.diverged, done[k] = rung + 1, diverged, True
+
+        def task(k: int, stop: Stop) -> None:
+            diverged = False
+            try:
+                if not begun(racing[k]).run(Nothing(), stop):
+                    return
+            except DivergedError:
+                diverged = True
+            ended(k, diverged)
 
         def where() -> str:
             return f"{sum(done)} of {len(racing)} candidates of round {rung + 1} are done"
 
-        self.together([partial(task, k) for k in range(len(racing))], where)
+        if self.settings.dask is None:
+            self.together([partial(task, k) for k in range(len(racing))], where)
+            return
+        trainings = {k: begun(each) for k, each in enumerate(racing)}
+        with cluster(self.settings.dask) as client, self.interruptible(where) as stop:
+            train_on_workers(client, prepared, trainings, ended, stop)
 
     def _require_space(self, training: Training, count: int) -> None:
         if self.folder is not None:
