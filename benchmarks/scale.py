@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How steps scale over processes: measured here, fitted, and predicted for up to 1,024 ranks.
+
+    python -m benchmarks.scale --out scale        # needs mpi4py, mpiexec and matplotlib
+
+measures, for each net, a step of one process with one and two threads and of two processes with one
+thread each, and the exchange of sums of several sizes between two processes. To the exchanges it
+fits a latency and a bandwidth,
+
+    t(P, n) = latency * ((P - 1) + log2 P) + 2 (P - 1) / P * n bytes / bandwidth
+
+(an all-to-all, P - 1 messages, and an all-gather, log2 P rounds, that both move (P - 1) / P of the
+gradient), and from it and the step of one process, whose work is shared evenly, predicts the time
+of a step on P ranks of this machine's kind, joined by networks of given latency and bandwidth. The
+crossover is the least P whose step is faster than one rank's. It writes scale.json, scale.md and
+scale.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.nets import net_of
+
+NETS = {"digits": 40, "mnist": 40, "wide": 4}  # and the steps of an epoch
+LENGTHS = (100, 1_000, 10_000, 100_000, 1_000_000)
+RANKS = tuple(2**k for k in range(11))
+#: Seconds from a rank to another, and bytes a second.
+NETWORKS = {
+    "1 Gb/s, 50 us": (50e-6, 1.25e8),
+    "10 Gb/s, 20 us": (20e-6, 1.25e9),
+    "100 Gb/s, 2 us": (2e-6, 1.25e10),
+}
+
+
+def best(call, repeats: int, count: int) -> float:
+    """Return the seconds of a call: of several runs of `count` calls the best mean."""
+    found = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        for _ in range(count):
+            call()
+        found.append((time.perf_counter() - began) / count)
+    return min(found)
+
+
+def seconds_of_step(name: str, comm, epochs: int = 3) -> float:
+    """Return the seconds of a step inside `fit`, its exchange included."""
+    import fastrelu
+
+    spec = net_of({"net": name})
+    size = 1 if comm is None else comm.size
+    network = fastrelu.Network(list(spec.widths), seed=0)
+    trainer = fastrelu.Trainer(network, batch_size=spec.batch, n_shards=size, comm=comm)
+    rng = np.random.default_rng(0)
+    n = NETS[name] * spec.batch
+    own = trainer.own_rows(n)
+    X = rng.normal(size=(n, spec.widths[0])).astype(np.float32)[own.start : own.stop]
+    y = rng.normal(size=(n, spec.widths[-1])).astype(np.float32)[own.start : own.stop]
+    data = trainer.prepare(X, y)
+    trainer.run_epoch(data)
+    return min(trainer.run_epoch(data).seconds for _ in range(epochs)) / NETS[name]
+
+
+def seconds_of_exchange(comm, length: int) -> float:
+    """Return the seconds of one sum in order of a part of each rank."""
+    part, total = np.ones((1, length), np.float32), np.empty(length, np.float32)
+    notes, counts = np.zeros((comm.size, 2)), (1,) * comm.size
+    count = max(5, min(200, 2_000_000 // length))
+    return best(lambda: comm.sum_in_order(part, counts, total, notes), 5, count)
+
+
+def measured() -> dict:
+    """Return what this process, or each of those of mpiexec, measures."""
+    comm = None
+    if "mpi4py" in sys.modules:
+        from mpi4py import MPI
+
+        from fastrelu.distributed import as_communicator
+
+        comm = as_communicator(MPI.COMM_WORLD)
+    found = {"steps": {name: seconds_of_step(name, comm) for name in NETS}}
+    if comm is not None:
+        found["exchanges"] = {n: seconds_of_exchange(comm, n) for n in LENGTHS}
+        found["rank"] = comm.rank
+    return found
+
+
+def run(threads: int, ranks: int) -> dict:
+    """Return what `measured` says with so many ranks and threads for each."""
+    command = [sys.executable, "-m", "benchmarks.scale", "--measure"]
+    if ranks > 1:
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+        mpiexec = shutil.which("mpiexec", path=path)
+        if mpiexec is None:
+            sys.exit("mpiexec is not there: pip install mpi4py mpich")
+        command = [mpiexec, "-n", str(ranks), sys.executable, "-m", "mpi4py", *command[1:]]
+    environment = {**os.environ, "FASTRELU_NUM_THREADS": str(threads)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    (line,) = [each for each in done.stdout.splitlines() if each.startswith("{")]
+    return json.loads(line)
+
+
+def fitted(exchanges: dict[str, float], ranks: int = 2) -> tuple[float, float]:
+    """Return the latency and the bandwidth that suit the exchanges, by relative least squares."""
+    lengths = np.array([int(n) for n in exchanges], float)
+    seconds = np.array(list(exchanges.values()))
+    terms = np.stack(
+        [
+            np.full(len(lengths), (ranks - 1) + math.log2(ranks)),
+            2 * (ranks - 1) / ranks * 4 * lengths,
+        ],
+        axis=1,
+    )
+    (latency, each), *_ = np.linalg.lstsq(terms / seconds[:, None], np.ones(len(seconds)), None)
+    return max(latency, 1e-9), 1 / max(each, 1e-13)
+
+
+def exchange(ranks: int, n_bytes: float, latency: float, bandwidth: float) -> float:
+    """Return the seconds of an exchange in the model."""
+    if ranks == 1:
+        return 0.0
+    messages = (ranks - 1) + math.log2(ranks)
+    return latency * messages + 2 * (ranks - 1) / ranks * n_bytes / bandwidth
+
+
+def predicted(one: float, n_bytes: float, batch: int, latency: float, bandwidth: float) -> dict:
+    """Return the seconds of a step by rank, for as many ranks as a minibatch has rows."""
+    ranks = [p for p in RANKS if p <= batch]
+    return {p: one / p + exchange(p, n_bytes, latency, bandwidth) for p in ranks}
+
+
+def report(results: dict) -> tuple[str, dict]:
+    """Return the tables, and the predicted efficiencies by network and net."""
+    latency, bandwidth = results["fit"]
+    lines = [
+        "| net | 1 process, 1 thread | 1 process, 2 threads | 2 processes | predicted |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    curves: dict = {}
+    for name in NETS:
+        one, two, shared = (results[key]["steps"][name] for key in ("one", "threads", "ranks"))
+        spec = net_of({"net": name})
+        n_bytes = 4 * sum((a + 1) * b for a, b in zip(spec.widths, spec.widths[1:], strict=False))
+        here = one / 2 + exchange(2, n_bytes, latency, bandwidth)
+        cells = " | ".join(f"{1e6 * t:.0f} us" for t in (one, two, shared, here))
+        lines.append(f"| {name} | {cells} |")
+        links = {"this machine": (latency, bandwidth), **NETWORKS}
+        for link, (wait, width) in links.items():
+            for factor in (1, 16):
+                batch = factor * spec.batch
+                times = predicted(factor * one, n_bytes, batch, wait, width)
+                curves[f"{name}, {batch} rows", link] = {
+                    p: factor * one / (p * t) for p, t in times.items()
+                }
+    lines += ["", f"latency {1e6 * latency:.1f} us, bandwidth {bandwidth / 1e9:.2f} GB/s", ""]
+    lines += ["| net, minibatch | network | pays from | fastest at | efficiency at 2, 8, 64, 512 |"]
+    lines += ["|---|---|---:|---:|---|"]
+    for (name, link), curve in curves.items():
+        faster = [p for p, e in curve.items() if p > 1 and p * e > 1]
+        top = max(curve, key=lambda p, curve=curve: p * curve[p])
+        shares = ", ".join(f"{100 * curve[p]:.0f} %" for p in (2, 8, 64, 512) if p in curve)
+        lines.append(f"| {name} | {link} | {min(faster, default='-')} | {top} | {shares} |")
+    return "\n".join(lines) + "\n", curves
+
+
+def draw(curves: dict, path: Path) -> None:
+    """Draw the efficiencies, a picture for each network."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    links = list(dict.fromkeys(link for _, link in curves))
+    figure, axes = plt.subplots(1, len(links), figsize=(4 * len(links), 3.5), sharey=True)
+    for ax, link in zip(axes, links, strict=True):
+        for (name, of), curve in curves.items():
+            if of == link:
+                ax.plot(list(curve), list(curve.values()), marker=".", label=name)
+        ax.set(xscale="log", title=link, xlabel="ranks", ylim=(0, 1.05))
+    axes[0].set_ylabel("efficiency")
+    axes[0].legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, default=Path("scale"), help="folder for the results")
+    arguments = parser.parse_args()
+    if arguments.measure:
+        found = measured()
+        if found.pop("rank", 0) == 0:
+            print(json.dumps(found))
+        return
+    results: dict = {"one": run(1, 1), "threads": run(2, 1), "ranks": run(1, 2)}
+    results["fit"] = fitted(results["ranks"]["exchanges"])
+    text, curves = report(results)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "scale.json").write_text(json.dumps(results, indent=1))
+    (arguments.out / "scale.md").write_text(text)
+    draw(curves, arguments.out / "scale.png")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
