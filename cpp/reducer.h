@@ -11,8 +11,8 @@
 // Where nothing comes between gradient and update, `is_needed` is false, and a step may let the
 // update follow each block of the weights at once and store no gradient.
 //
-// Where several processes share the shards, the sum over them comes from shared_shards.h, and a step
-// calls `finish` alone: norm and clipping are as they are.
+// Where several processes share the shards, the sum over them comes from shared_shards.h, and a
+// step calls `finish` alone: norm and clipping are as they are.
 //
 // A reducer owns its buffers, taken by `reserve` (std::bad_alloc). One step at a time uses it.
 #pragma once

@@ -51,6 +51,22 @@ def test_any_shape(n, shards, more, weighted, data):
     assert run_threads(size, train) == [train(None)] * size
 
 
+@pytest.mark.parametrize("kind", ["dense", "sparse", "uint8"])
+def test_rows_of_other_ranks_move_to_them(kind):
+    case = {"kind": kind, "weighted": True}
+    one = trainer_and_rows(case, None)[1]
+    cuts = [0, 3, 40, 43, 59]
+
+    def train(comm):
+        trainer, rows = trainer_and_rows(case, comm)
+        if comm is not None:
+            rows = tuple(part[cuts[comm.rank] : cuts[comm.rank + 1]] for part in one)
+        trainer.fit(*rows[:2], epochs=2, sample_weight=rows[2])
+        return trainer.network.parameters.tobytes()
+
+    assert run_threads(4, train) == [train(None)] * 4
+
+
 def test_an_epoch_is_stopped_on_all_ranks_and_finished_by_other_ones():
     label = "weights"
     one = outcome(label, None)
@@ -152,7 +168,7 @@ def raised(work, size=2):
         except Exception as error:
             found[comm.rank] = error
 
-    thread = threading.Thread(target=lambda: run_threads(size, caught))
+    thread = threading.Thread(target=lambda: run_threads(size, caught), daemon=True)
     thread.start()
     thread.join(30)
     assert not thread.is_alive()
@@ -179,10 +195,10 @@ def raised(work, size=2):
             "comm: .*layer_sizes",
         ),
         (
-            lambda comm: trainer_and_rows({}, comm)[0].prepare(
-                *[part[2 * comm.rank :] for part in trainer_and_rows({}, None)[1][:2]]
+            lambda comm: trainer_and_rows({"kind": "encoded"}, comm)[0].prepare(
+                *[p[2 * comm.rank :] for p in trainer_and_rows({"kind": "encoded"}, None)[1][:2]]
             ),
-            "X: expected the 58 rows 0 to 57 of all 116 on rank 0 of 2",
+            "X: expected encoded rows to be those of the rank's own shards",
         ),
         (
             lambda comm: trainer_and_rows({}, comm)[0].prepare(
@@ -192,9 +208,10 @@ def raised(work, size=2):
         ),
         (
             lambda comm: trainer_and_rows({"n": SHARDS - 1}, comm)[0].prepare(
-                *[part[: 1 + comm.rank] for part in trainer_and_rows({"n": 3}, None)[1][:2]]
+                *[part[:1] for part in trainer_and_rows({"n": 3}, None)[1][:2]]
             ),
-            "rows",
+            "X: expected a row or more in the shards of each rank, got 2 rows in 4 shards, of which "
+            "rank 1 of 2 has none",
         ),
         (
             lambda comm: trainer_and_rows({}, comm)[0].evaluate(

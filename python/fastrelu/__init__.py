@@ -84,8 +84,8 @@ _MODULES = {
     **dict.fromkeys(("Trainer",), "trainer"),
 }
 _SUBMODULES = (
-    "checkpoint", "conformal", "convergence", "data_set", "distributed", "divergence", "encoded", "ensemble",
-    "epoch", "exact", "functional", "history", "losses", "metrics",
+    "checkpoint", "conformal", "convergence", "data_set", "distributed", "divergence",
+    "encoded", "ensemble", "epoch", "exact", "functional", "history", "losses", "metrics",
     "mlp", "model_file", "network", "optimizers", "plot", "population",
     "quantiles", "random", "ranking", "reference", "schedules", "selftest", "standardize",
     "tabular", "torch", "trainer", "training", "whole_files",

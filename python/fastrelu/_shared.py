@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastrelu import _core
 
 if TYPE_CHECKING:
@@ -54,43 +56,73 @@ def data(
 ) -> _core.DataSet:
     """Return the rows of this process as a part of the data set of all.
 
+    Rows that are in the shards of another rank move there.
+
     Raises
     ------
     ValueError
-        On all ranks, if one has none, or other rows than its shards'.
+        On all ranks, if the shards of one have none.
     """
     from fastrelu.distributed.communicator import together
 
-    counts: list[int] = []
     with together(comm, (TypeError, ValueError)):
-        own = trainer._core.data(X, y, sample_weight, finite)
-    counts = comm.gather(own.rows)
+        own = trainer._core.data(X, y, sample_weight, finite).rows
+    counts = comm.gather(own)
     weighted = comm.gather(sample_weight is not None)
     if len(set(weighted)) > 1:
         raise ValueError(
             "sample_weight: expected weights on every rank or on none, got them on ranks "
             f"{[rank for rank, has in enumerate(weighted) if has]} of {comm.size}"
         )
-    _require_shards(trainer, comm, counts)
+    runs = _runs_of_ranks(trainer, comm, sum(counts))
+    if [len(run) for run in runs] != counts:
+        with together(comm, (TypeError, ValueError)):
+            parts = [None if each is None else _sliceable(each) for each in (X, y, sample_weight)]
+        X, y, sample_weight = (_moved(comm, each, counts, runs) for each in parts)
     return trainer._core.data(X, y, sample_weight, False, sum(counts))
 
 
-def _require_shards(trainer: EpochMethods, comm: Communicator, counts: list[int]) -> None:
+def _runs_of_ranks(trainer: EpochMethods, comm: Communicator, n: int) -> list[range]:
+    """Return the rows of each rank's shards; ValueError where one has none."""
     from fastrelu.distributed.shares import rows_of_rank
 
-    n = sum(counts)
-    for rank, count in enumerate(counts):
-        rows = rows_of_rank(n, trainer.n_shards, comm.size, rank)
-        if not rows:
+    runs = [rows_of_rank(n, trainer.n_shards, comm.size, rank) for rank in range(comm.size)]
+    for rank, run in enumerate(runs):
+        if not run:
             raise ValueError(
                 f"X: expected a row or more in the shards of each rank, got {n} rows in "
                 f"{trainer.n_shards} shards, of which rank {rank} of {comm.size} has none"
             )
-        if count != len(rows):
-            raise ValueError(
-                f"X: expected the {len(rows)} rows {rows.start} to {rows.stop - 1} of all {n} on "
-                f"rank {rank} of {comm.size} (own_rows says which), got {count} rows"
-            )
+    return runs
+
+
+def _sliceable(part: Any) -> Any:
+    """Return an array or a matrix of which rows can be taken and put together."""
+    if hasattr(part, "tocsr"):
+        return part.tocsr()
+    if hasattr(part, "ramps"):
+        raise ValueError(
+            "X: expected encoded rows to be those of the rank's own shards (own_rows), as they "
+            "cannot be put together, got others"
+        )
+    return np.asarray(part)
+
+
+def _moved(comm: Communicator, part: Any, counts: list[int], runs: list[range]) -> Any:
+    """Return the rows of this rank's run, from the ranks that have them; each had some in turn."""
+    if part is None:
+        return None
+    first = sum(counts[: comm.rank])
+    given = []
+    for run in runs:
+        begin, end = max(run.start - first, 0), min(run.stop - first, counts[comm.rank])
+        given.append(part[begin : max(begin, end)])
+    got = comm.trade(given)
+    if hasattr(part, "tocsr"):
+        from scipy.sparse import vstack
+
+        return vstack(got, format="csr")
+    return np.concatenate(got)
 
 
 def any_rank(comm: Communicator | None, value: bool) -> bool:

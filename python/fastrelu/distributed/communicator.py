@@ -63,6 +63,10 @@ class Communicator(Protocol):
         """Return the value of every rank, in the order of ranks, on every rank."""
         ...
 
+    def trade(self, values: Sequence[T]) -> list[T]:
+        """Give each rank the value at its place, and return what each rank has given this one."""
+        ...
+
     def gather_numbers(self, values: NDArray[Any], counts: Sequence[int]) -> None:
         """Complete the numbers of all ranks.
 
@@ -103,6 +107,11 @@ def as_communicator(comm: Any) -> Communicator | None:
     ----------
     comm : None, Communicator or mpi4py.MPI.Comm
         What the user has given. The first call for one of MPI's is collective.
+
+    Returns
+    -------
+    Communicator or None
+        That, or one that uses it.
 
     Raises
     ------

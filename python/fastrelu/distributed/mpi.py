@@ -101,6 +101,18 @@ class MpiCommunicator:
             pickle.loads(every[end - n : end].data) for end, n in zip(ends, lengths, strict=True)
         ]
 
+    def trade(self, values: Sequence[T]) -> list[T]:
+        """Give each rank a value, and return what each has given this one."""
+        given = [np.frombuffer(pickle.dumps(value), np.uint8) for value in values]
+        lengths, got = np.array([len(each) for each in given], np.int64), np.empty(self.size, "i8")
+        self._wait(self._comm.Ialltoall(lengths, got))
+        every = np.empty(int(got.sum()), np.uint8)
+        sent = [np.concatenate(given), lengths.tolist()]
+        self._wait(self._comm.Ialltoallv(sent, [every, got.tolist()]))
+        ends = np.cumsum(got)
+        runs = zip(ends - got, ends, strict=True)
+        return [pickle.loads(every[begin:end].data) for begin, end in runs]
+
     def gather_numbers(self, values: NDArray[Any], counts: Sequence[int]) -> None:
         """Complete the numbers of all ranks."""
         self._wait(self._comm.Iallgatherv(self._mpi.IN_PLACE, [values, list(counts)]))

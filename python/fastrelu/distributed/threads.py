@@ -41,6 +41,10 @@ class ThreadCommunicator:
         """Return the value of every rank."""
         return self._exchanged(value, list)
 
+    def trade(self, values: Sequence[T]) -> list[T]:
+        """Give each rank a value, and return what each has given this one."""
+        return [each[self.rank] for each in self.gather(list(values))]
+
     def gather_numbers(self, values: NDArray[Any], counts: Sequence[int]) -> None:
         """Complete the numbers of all ranks."""
         bounds = np.cumsum([0, *counts])
@@ -112,7 +116,7 @@ def run_threads(size: int, work: Callable[[Communicator], T]) -> list[T]:
             errors.append(error)
             barrier.abort()
 
-    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(size)]
+    threads = [threading.Thread(target=run, args=(rank,), daemon=True) for rank in range(size)]
     for thread in threads:
         thread.start()
     for thread in threads:
