@@ -210,8 +210,8 @@ def raised(work, size=2):
             lambda comm: trainer_and_rows({"n": SHARDS - 1}, comm)[0].prepare(
                 *[part[:1] for part in trainer_and_rows({"n": 3}, None)[1][:2]]
             ),
-            "X: expected a row or more in the shards of each rank, got 2 rows in 4 shards, of which "
-            "rank 1 of 2 has none",
+            "X: expected a row or more in the shards of each rank, got 2 rows in 4 shards, of "
+            "which rank 1 of 2 has none",
         ),
         (
             lambda comm: trainer_and_rows({}, comm)[0].evaluate(
