@@ -195,6 +195,7 @@ def fit_members(
         longest = max(longest, clock.spent - began)
     best, losses = best_of(problem, trials)
     inputs, X = fitted[best.candidate.pieces]
+    inputs.ordered = bool(plan.directions)
     factor = shrink(problem, best)
     networks = [shrunk(net, factor, problem.start) for net in best.networks]
     held = held_out(networks, left_out, X, problem)
