@@ -75,9 +75,7 @@ def test_threads_change_no_bit():
         for threads in (1, 2, 3, 8):
             fastrelu.set_num_threads(threads)
             net = fastrelu.Network([40, 128, 64, 1], seed=1)
-            trainer = fastrelu.Trainer(
-                net, optimizer="adamw", batch_size=256, input_scale_rate=6.0
-            )
+            trainer = fastrelu.Trainer(net, optimizer="adamw", batch_size=256, input_scale_rate=6.0)
             trainer.fit(X, y, 3)
             found.append(net.parameters.tobytes())
     finally:
@@ -122,9 +120,9 @@ def test_a_member_of_a_population_is_the_network_alone():
     population.fit(X, y, 3)
     for member, rate in zip(population.members, (6.0, 0.0), strict=True):
         net = fastrelu.Network([40, 9, 1], seed=3)
-        fastrelu.Trainer(
-            net, optimizer="adam", batch_size=16, seed=4, input_scale_rate=rate
-        ).fit(X, y, 3)
+        fastrelu.Trainer(net, optimizer="adam", batch_size=16, seed=4, input_scale_rate=rate).fit(
+            X, y, 3
+        )
         assert member.network.parameters.tobytes() == net.parameters.tobytes()
 
 
