@@ -3,9 +3,9 @@
 
 import numpy as np
 import pytest
+from catalogue_tools import OPTIMIZERS, optimizer_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from catalogue_tools import OPTIMIZERS, optimizer_of
 from test_encoded import random_rows
 
 import fastrelu
