@@ -35,6 +35,7 @@ CASES = (
     | {
         "weights": {"weighted": True, "dropout": 0.3},
         "clipped": {"clip_norm": 0.01},
+        "input scales": {"input_scale_rate": 5.0, "optimizer": "adam"},
         "float64": {"dtype": "float64", "weighted": True},
         "subset": {"sampling": "subset", "weighted": True},
         "with replacement": {"sampling": "with_replacement", "dropout": 0.5},
@@ -71,6 +72,7 @@ def trainer_and_rows(case, comm):
         n_shards=SHARDS,
         dropout=case.get("dropout", 0.0),
         clip_norm=case.get("clip_norm"),
+        input_scale_rate=case.get("input_scale_rate", 0.0),
         comm=comm,
     )
     own = trainer.own_rows(n)

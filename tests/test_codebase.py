@@ -140,7 +140,7 @@ FLOORS = (
     {"dropout", "network"},
     {"passes"},
     {"encoded", "sparse"},
-    {"predict", "reducer", "shared_shards"},
+    {"input_scales", "predict", "reducer", "shared_shards"},
     {"sampler", "step"},
     {"given_epochs", "loop", "row_derivatives"},
     {"trainer"},

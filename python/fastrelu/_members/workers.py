@@ -103,6 +103,8 @@ def adopt(member: Member, other: Member) -> None:
     """Take over what another member has become."""
     member.network.parameters[...] = other.network.parameters
     member.trainer._core.optimizer_arrays = other.trainer._core.optimizer_arrays
+    if member.trainer.input_scale_rate:
+        member.trainer._core.input_scales = other.trainer._core.input_scales
     member.trainer._core.state = other.trainer._core.state
     member.trainer._seconds = other.trainer._seconds
     member.course, member.diverged = other.course, other.diverged
