@@ -124,3 +124,19 @@ def test_a_tables_model_has_the_same_bits(client, rows):
     assert pickle.loads(pickle.dumps(there)).client is None
     with pytest.raises(ValueError, match="client: expected None with monotone or time_limit"):
         fastrelu.TabularRegressor(time_limit=5, client=client).fit(table, rows[1][:300])
+
+
+def test_the_commands_search_saves_the_same_model(client, tmp_path):
+    pytest.importorskip("click")
+    from command_tools import run
+
+    flags = ("--search", "--candidates", "3", "--epochs", "3", "--quiet", "--search-space",
+             "hidden=8|4; lr=0.001..0.01; class_weight=none|balanced")  # fmt: skip
+    address = client.scheduler.address
+    for name, more in (("here", ()), ("there", ("--dask", address))):
+        done = run("train", "iris", *flags, *more, "--out", tmp_path / name)
+        assert done.exit_code == 0, done.output
+    models = [tmp_path / name / "model.safetensors" for name in ("here", "there")]
+    assert models[0].read_bytes() == models[1].read_bytes()
+    done = run("train", "iris", "--epochs", "1", "--dask", address)
+    assert done.exit_code == 2 and "--dask goes with --search" in done.output

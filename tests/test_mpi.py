@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fastrelu
+
 HERE = Path(__file__).parent
 MPIEXEC = shutil.which(
     "mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -39,7 +41,9 @@ def ranks(size, *arguments, folders=None, **options):
 
 
 def finished(command, **options):
-    environment = {**os.environ, "FASTRELU_NUM_THREADS": "1"}
+    # Ranks may work in other folders, from which a relative path would lead elsewhere.
+    here = str(Path(fastrelu.__file__).parents[1])
+    environment = {**os.environ, "FASTRELU_NUM_THREADS": "1", "PYTHONPATH": here}
     return subprocess.run(
         command, capture_output=True, text=True, timeout=120, check=False, env=environment,
         **options,
