@@ -49,6 +49,13 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def distributed(session: nox.Session) -> None:
+    """Run the tests of MPI, with up to four processes, and of Dask (extras mpi, dask); no gate."""
+    ranks = {"FASTRELU_MPI_RANKS": "4"}
+    session.run("python", "-m", "pytest", "tests/test_mpi.py", "tests/test_dask.py", env=ranks)
+
+
+@nox.session
 def stubs(session: nox.Session) -> None:
     """Hold the stub of the compiled module beside the module that is installed (stubtest)."""
     allowed = "tests/stubtest_allowlist.txt"
