@@ -86,6 +86,7 @@ def test_scores_are_those_of_grid_search(options):
     assert_equal(ours, theirs)
     assert set(vars(ours)) - set(vars(theirs)) == {
         "param_distributions", "n_iter", "halving", "factor", "random_state", "n_threads",
+        "client",
     }  # fmt: skip
     if options.get("refit") is not False:
         assert ours.score(X, LABELS) == theirs.score(X, LABELS)
