@@ -3,8 +3,8 @@
 
 Every module here takes a network as an argument and imports none of the library above the core;
 `Network`'s methods import what they need when they are called. `LinearRegions`, `LocalAffine`,
-`Optimum` and `Verification` are what some of them return; `choose_hinges` and `hinge_statistics`
-stand beside `PiecewiseLinear.fit`.
+`Optimum`, `ShapeVerification` and `Verification` are what some of them return; `choose_hinges` and
+`hinge_statistics` stand beside `PiecewiseLinear.fit`.
 """
 
 import importlib
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fastrelu.exact.optimum import Optimum, Verification
     from fastrelu.exact.regions import LinearRegions
     from fastrelu.exact.segment import LocalAffine
+    from fastrelu.exact.shape import ShapeVerification
 
 __all__ = [
     "HingeChoice",
@@ -27,6 +28,7 @@ __all__ = [
     "LinearRegions",
     "LocalAffine",
     "Optimum",
+    "ShapeVerification",
     "Verification",
     "choose_hinges",
     "hinge_statistics",
@@ -38,6 +40,7 @@ _MODULES = {
     "LinearRegions": "regions",
     "LocalAffine": "segment",
     "Optimum": "optimum",
+    "ShapeVerification": "shape",
     "Verification": "optimum",
 }
 
