@@ -3,8 +3,8 @@
 
 Every module here takes a network as an argument and imports none of the library above the core;
 `Network`'s methods import what they need when they are called. `LinearRegions`, `LocalAffine`,
-`Optimum`, `ShapeVerification` and `Verification` are what some of them return; `choose_hinges` and
-`hinge_statistics` stand beside `PiecewiseLinear.fit`.
+`Optimum`, `Regions`, `ShapeVerification` and `Verification` are what some of them return;
+`choose_hinges` and `hinge_statistics` stand beside `PiecewiseLinear.fit`.
 """
 
 import importlib
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         hinge_statistics,
     )
     from fastrelu.exact.optimum import Optimum, Verification
+    from fastrelu.exact.polytopes import Regions
     from fastrelu.exact.regions import LinearRegions
     from fastrelu.exact.segment import LocalAffine
     from fastrelu.exact.shape import ShapeVerification
@@ -28,6 +29,7 @@ __all__ = [
     "LinearRegions",
     "LocalAffine",
     "Optimum",
+    "Regions",
     "ShapeVerification",
     "Verification",
     "choose_hinges",
@@ -40,6 +42,7 @@ _MODULES = {
     "LinearRegions": "regions",
     "LocalAffine": "segment",
     "Optimum": "optimum",
+    "Regions": "polytopes",
     "ShapeVerification": "shape",
     "Verification": "optimum",
 }

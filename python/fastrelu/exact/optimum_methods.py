@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     from fastrelu.exact.optimum import Optimum, Verification
+    from fastrelu.exact.polytopes import Regions
     from fastrelu.exact.shape import ShapeVerification
     from fastrelu.network import Network
 
@@ -183,6 +184,47 @@ class OptimumMethods:
         from fastrelu.exact.optimum import verify
 
         return verify(cast("Network", self), bounds, property, time_limit, ball)
+
+    def regions(self, bounds: ArrayLike, *, max_regions: int = 100_000) -> Regions:
+        """Return the network's linear regions in a box of one to six inputs, as polytopes.
+
+        Parameters
+        ----------
+        bounds : array_like, (d_in, 2)
+            One (low, high) for each input, low < high, in the units of X (before ``scale``).
+        max_regions : int
+            The most regions to make.
+
+        Returns
+        -------
+        Regions
+            Polytopes that fill the box, each with the pattern of its active units, its affine map,
+            corners, half-spaces and neighbours, in a defined order. A corner that polytopes share
+            is the same in each of them. All is computed in float64 from the present parameters; a
+            unit counts as 0 at a corner where it is within some roundings of 0 there, so slivers
+            thinner than that are not told apart. For two inputs `linear_regions` is much faster.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument does not fit, there are more than six inputs or `max_regions` regions, an
+            activation is none of relu, leaky_relu and identity, or a parameter is not finite.
+
+        Examples
+        --------
+        >>> import fastrelu
+        >>> net = fastrelu.Network([3, 2, 1], dtype="float64")
+        >>> net.weights[0][...] = [[1, 1], [1, -1], [0, 0]]
+        >>> net.weights[1][...] = 1  # net(x) = max(0, x1 + x2) + max(0, x1 - x2)
+        >>> regions = net.regions([(-1, 1)] * 3)
+        >>> len(regions), regions.A[:, 0].tolist()
+        (4, [[2.0, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, -1.0, 0.0], [0.0, 0.0, 0.0]])
+        >>> sorted(regions.neighbours[0].tolist())  # two regions, and three sides of the box
+        [-1, -1, -1, 1, 2]
+        """
+        from fastrelu.exact.polytopes import regions
+
+        return regions(cast("Network", self), bounds, max_regions)
 
     def derivative_bounds(
         self, bounds: ArrayLike
