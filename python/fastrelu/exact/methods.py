@@ -96,6 +96,33 @@ class PieceMethods:
 
         return along(cast("Network", self), x0, x1)
 
+    def to_piecewise_linear(self) -> PiecewiseLinear:
+        """Return a network with one input as a piecewise-linear function on the whole line.
+
+        Returns
+        -------
+        PiecewiseLinear
+            Its knots are 0 and every x at which a hidden unit has its kink (``.simplify()`` drops
+            those at which no output bends); its values are (n_knots, d_out). In float64; kinks
+            nearer together than some roundings count as one.
+
+        Raises
+        ------
+        ValueError
+            If the network has several inputs, an activation is none of relu, leaky_relu and
+            identity, a parameter is not finite, or numbers overflow float64.
+
+        Examples
+        --------
+        >>> from fastrelu import PiecewiseLinear
+        >>> f = PiecewiseLinear([2, 3], [0, 1], right_slope=4)
+        >>> f.to_network().to_piecewise_linear().knots
+        array([0., 2., 3.])
+        """
+        from fastrelu.exact.segment import whole_line
+
+        return whole_line(cast("Network", self))
+
     def linear_regions(
         self,
         window: ArrayLike,

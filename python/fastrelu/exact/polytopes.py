@@ -86,8 +86,8 @@ class Corners:
             p, q = self.X[at[:, 0]], self.X[at[:, 1]]
             a, a_error = self._heights(p, unit)
             b, b_error = self._heights(q, unit)
-            share = (a / (a - b))[:, None]
-            X = np.where(share <= 0.5, p + share * (q - p), q - (1 - share) * (q - p))
+            share, rest = (a / (a - b))[:, None], (b / (b - a))[:, None]
+            X = np.where(share <= 0.5, p + share * (q - p), q - rest * (q - p))
             along = ((a_error + b_error) / (np.abs(a) + np.abs(b)))[:, None] + 4 * EPS
             off = np.maximum(*self.off[at.T]) + 4 * EPS * (np.abs(p) + np.abs(q))
             ids = self.add(
