@@ -61,7 +61,10 @@ def real_number(
         expected += f" and {'<' if below else '<='} {high:g}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected {expected}, got {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        number = math.inf
     outside = number < low or number > high
     outside |= (above and number == low) or (below and number == high)
     if outside or not math.isfinite(number):
@@ -86,7 +89,7 @@ def dropout_rates(dropout: Any, layers: int) -> list[float]:
     for rate in each if listed else [dropout]:
         if isinstance(rate, bool) or not isinstance(rate, numbers.Real):
             raise TypeError(f"dropout: expected {what}, got {dropout!r}")
-        if not 0.0 <= float(rate) < 1.0:
+        if not 0.0 <= rate < 1.0:
             raise ValueError(f"dropout: expected {what}, got {dropout!r}")
     return [float(rate) for rate in each]
 

@@ -126,7 +126,10 @@ class EncodedRows(_core.EncodedRows):
                [1. , 0.5],
                [1. , 1. ]], dtype=float32)
         """
-        numbers = np.asarray(X, np.float64)
+        try:
+            numbers = np.asarray(X, np.float64)
+        except OverflowError:  # an integer of more than 308 digits
+            raise ValueError("X: expected numbers that float64 holds") from None
         if numbers.ndim != 2:
             raise ValueError(f"X: expected shape (n, k), got {numbers.shape}")
         if len(edges) != numbers.shape[1]:
