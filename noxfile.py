@@ -75,11 +75,16 @@ def build(session: nox.Session, compiler: str, folder: str, *options: str) -> No
         session.error(f"{compiler} is not there (Debian: apt-get install {package})")
     out = f"build/{folder}"
     flags = [f"-DCMAKE_CXX_COMPILER={compiler}", "-DFASTRELU_WERROR=ON", "-DFASTRELU_CPP_TESTS=ON"]
-    if shutil.which("ccache") is not None:
-        flags.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
-    session.run("cmake", "-S", ".", "-B", out, "-G", "Ninja", *flags, *options, silent=True)
+    flags += [*with_cache(), *options]
+    session.run("cmake", "-S", ".", "-B", out, "-G", "Ninja", *flags, silent=True)
     session.run("cmake", "--build", out, "-j", str(os.cpu_count() or 1))
     session.run(f"{out}/core_tests")
+
+
+def with_cache() -> list[str]:
+    """Return the options that keep what is compiled, where ccache is there."""
+    found = shutil.which("ccache") is not None
+    return ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if found else []
 
 
 def with_python(session: nox.Session) -> list[str]:
@@ -115,18 +120,18 @@ def sanitize(session: nox.Session) -> None:
 @nox.session
 def sanitize_threads(session: nox.Session) -> None:
     """Run the core's tests of threads under ThreadSanitizer."""
-    options = ["-DFASTRELU_PYTHON=OFF", "-DCMAKE_BUILD_TYPE=None", "-DFASTRELU_OPTIMIZE=-O1"]
+    options = ["-DFASTRELU_PYTHON=OFF", "-DCMAKE_BUILD_TYPE=None", "-DFASTRELU_OPTIMIZE=-O0"]
     flags = "-DCMAKE_CXX_FLAGS=-O1 -g1 -fsanitize=thread"
     build(session, "g++", "sanitize-threads", *options, flags)
 
 
 @nox.session
 def sanitize_python(session: nox.Session) -> None:
-    """Run Python's tests, or those named, with the module under both sanitizers (half an hour)."""
+    """Run Python's tests, or those named, with the module under both sanitizers (an hour)."""
     out, package = ROOT / "build" / "sanitize-python", ROOT / "build" / "sanitized" / "fastrelu"
     session.run(
         "cmake", "-S", ".", "-B", str(out), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=None",
-        "-DFASTRELU_OPTIMIZE=-O1", *with_python(session),
+        "-DFASTRELU_OPTIMIZE=-O0", *with_python(session), *with_cache(),
         f"-DCMAKE_CXX_FLAGS=-O1 -g1 {SANITIZERS}", silent=True,
     )  # fmt: skip
     session.run("cmake", "--build", str(out), "-j", str(os.cpu_count() or 1))
