@@ -72,6 +72,7 @@ def execution(name: str, folder: Path) -> Callable[[int], tuple[bool, bytes]]:
 
     if name in fuzz_arrays.CALLS:
         return lambda k: (fuzz_arrays.called(name, f"{name} {k}"), b"")
+    import fuzz_changes
     import fuzz_files
 
     target = fuzz_files.TARGETS[name]
@@ -81,7 +82,7 @@ def execution(name: str, folder: Path) -> Callable[[int], tuple[bool, bytes]]:
     memory = Memory()
 
     def one(k: int) -> tuple[bool, bytes]:
-        data = fuzz_files.mutated(random.Random(f"{name} {k}"), seeds)
+        data = fuzz_changes.mutated(random.Random(f"{name} {k}"), seeds)
         memory.begin()
         loaded = fuzz_files.tried(target, folder / "file", data)
         grown = memory.grown()
@@ -121,6 +122,7 @@ def guided(name: str, corpus: str) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["fastrelu"]):
+        import fuzz_changes
         import fuzz_files
     target = fuzz_files.TARGETS[name]
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
@@ -134,7 +136,7 @@ def guided(name: str, corpus: str) -> None:
     def change(data: bytes, most: int, seed: int) -> bytes:
         if seed % 2:
             return atheris.Mutate(data, most)
-        return fuzz_files.mutated(random.Random(seed), [data or b" "])[:most]
+        return fuzz_changes.mutated(random.Random(seed), [data or b" "])[:most]
 
     arguments = [sys.argv[0], corpus, "-timeout=60", "-rss_limit_mb=4096", "-max_len=65536"]
     atheris.Setup([*arguments, *guided_options], one, custom_mutator=change)

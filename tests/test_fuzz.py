@@ -18,7 +18,8 @@ pytest.importorskip("onnx")
 pytest.importorskip("openpyxl")
 pytest.importorskip("python_calamine")
 from fuzz_arrays import CALLS, called
-from fuzz_files import TARGETS, mutated, tried
+from fuzz_changes import mutated
+from fuzz_files import TARGETS, tried
 
 import fastrelu
 from fastrelu import model_file
