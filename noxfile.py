@@ -81,6 +81,12 @@ def build(session: nox.Session, compiler: str, folder: str, *options: str) -> No
     session.run(f"{out}/core_tests")
 
 
+def imported(session: nox.Session, folder: str) -> None:
+    """Load the module that was built: a linker lets a module lack what no other library has."""
+    code = "import _core; print(_core.available_isas())"
+    session.run("python", "-c", code, env={"PYTHONPATH": str(ROOT / "build" / folder)})
+
+
 def with_cache() -> list[str]:
     """Return the options that keep what is compiled, where ccache is there."""
     found = shutil.which("ccache") is not None
@@ -100,6 +106,7 @@ def with_python(session: nox.Session) -> list[str]:
 def gcc(session: nox.Session) -> None:
     """Build all of the C++ with GCC, as it is released, and run the core's tests."""
     build(session, "g++", "gcc", *with_python(session))
+    imported(session, "gcc")
 
 
 @nox.session
@@ -107,6 +114,7 @@ def clang(session: nox.Session) -> None:
     """Build all of the C++ with Clang and run the core's tests."""
     # Its warnings come before optimization, which would take most of the time.
     build(session, "clang++", "clang", *with_python(session), "-DFASTRELU_OPTIMIZE=-O1")
+    imported(session, "clang")
 
 
 @nox.session
@@ -115,6 +123,21 @@ def sanitize(session: nox.Session) -> None:
     # The kernels' checks take minutes to optimize and a minute to run as they are.
     options = ["-DFASTRELU_PYTHON=OFF", "-DCMAKE_BUILD_TYPE=None", "-DFASTRELU_OPTIMIZE=-O0"]
     build(session, "g++", "sanitize", *options, f"-DCMAKE_CXX_FLAGS=-O1 -g1 {SANITIZERS}")
+
+
+@nox.session
+def valgrind(session: nox.Session) -> None:
+    """Run the core's tests under valgrind's memcheck."""
+    if shutil.which("valgrind") is None:
+        session.error("valgrind is not there (Debian: apt-get install valgrind)")
+    build(session, "g++", "gcc", *with_python(session))
+    # Not the test of fma, of which valgrind makes its own. A child of a fork abandons the threads
+    # that it has not, and what they had: by design, so it is silent.
+    session.run(
+        "valgrind", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite",
+        "--child-silent-after-fork=yes", "build/gcc/core_tests",
+        "-the_emulated_fma_is_the_processors", external=True,
+    )  # fmt: skip
 
 
 @nox.session

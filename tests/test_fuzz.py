@@ -68,6 +68,7 @@ def test_numbers_that_no_float_holds_are_value_errors():
         lambda: fastrelu.Network([2, 1], scale=huge),
         lambda: fastrelu.Trainer(fastrelu.Network([2, 3, 1]), dropout=huge),
         lambda: fastrelu.EncodedRows.from_edges([[huge]], [[0, 1]]),
+        lambda: fastrelu.EncodedRows.from_edges([[1.0]], [[0, huge]]),
     ):
         with pytest.raises(ValueError):
             refused()
