@@ -98,6 +98,7 @@ void Ascent<T>::climb(const std::vector<double>& lower, const std::vector<double
                 : slope[i] < 0 ? std::max(x[i] - step, lower[i])
                                : x[i];
     }
+    if (ball_) move_into(ball_, lower, upper, next.data());
     const double there = this->value(next.data());
     if (there > value) {
       value = there;

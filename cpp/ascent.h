@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "ball.h"
 #include "network.h"
 
 namespace fastrelu {
@@ -14,15 +15,16 @@ namespace fastrelu {
 template <class T>
 class Ascent {
  public:
-  Ascent(const Network<T>& net, const std::vector<double>& weight) : net_(net), weight_(weight) {}
+  Ascent(const Network<T>& net, const std::vector<double>& weight, const Ball& ball)
+      : net_(net), weight_(weight), ball_(ball) {}
 
   // Of the sum at `rows` points, (rows, inputs): of a single output with weight 1 or -1 its bits,
   // else a number that is not above the exact sum of the computed outputs.
   void values(const double* points, std::size_t rows, std::vector<double>& out);
   double value(const double* point);
 
-  // Moves x, of this value, to a higher place in the box if steps along the gradient's signs lead
-  // to one.
+  // Moves x, of this value, to a higher place in box and ball if steps along the gradient's signs
+  // lead to one.
   void climb(const std::vector<double>& lower, const std::vector<double>& upper,
              std::vector<double>& x, double& value);
 
@@ -31,6 +33,7 @@ class Ascent {
 
   const Network<T>& net_;
   const std::vector<double>& weight_;
+  const Ball ball_;
   std::vector<T> rows_, outputs_;
   std::vector<double> one_;
 };

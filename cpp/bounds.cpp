@@ -5,6 +5,7 @@
 #include <atomic>
 #include <numeric>
 
+#include "ball.h"
 #include "independent_runs.h"
 #include "linear_rows.h"
 #include "relaxation.h"
@@ -28,14 +29,17 @@ class Passage {
   Passage& operator=(const Passage&) = delete;
 
   // Bounds all layers; the outputs by intervals alone if `tight_outputs` is false.
-  void run(const double* lower, const double* upper, bool tight_outputs) {
+  void run(const double* lower, const double* upper, const Ball& ball, bool tight_outputs) {
     x_ = scaled_inputs(net_, lower, upper, chains_);
+    ball_ = scaled_ball(net_, ball, chains_);
+    back_.set_ball(ball ? &ball_ : nullptr, &in_ball_);
     for (std::size_t k = 0; k < layers_.size(); ++k) {
       LayerBounds& layer = layers_[k];
       const Interval& x = k == 0 ? x_ : layers_[k - 1].a;
       propagate(net_, k, x, rounding_, chains_ == Chains::computed, layer);
       const bool last = k + 1 == layers_.size();
-      if (k > 0 && (!last || tight_outputs)) {
+      // Of a box the first layer's intervals are as tight as can be.
+      if ((k > 0 || ball) && (!last || tight_outputs)) {
         std::vector<std::size_t> units = open_units(layer);
         if (last) {
           units.resize(layer.size.size());
@@ -77,6 +81,8 @@ class Passage {
   Interval x_;
   std::vector<LayerBounds> layers_;
   BackSubstitution<T, kUnitLanes> back_;
+  ScaledBall ball_;
+  BallBound in_ball_;
   PassWatch watch_;
   Vector signed_;
 };
@@ -85,9 +91,9 @@ class Passage {
 
 template <class T>
 PreActivationBounds pre_activation_bounds(const Network<T>& net, const double* lower,
-                                          const double* upper, Chains chains) {
+                                          const double* upper, Chains chains, const Ball* ball) {
   Passage<T> passage(net, chains);
-  passage.run(lower, upper, true);
+  passage.run(lower, upper, ball == nullptr ? Ball{} : *ball, true);
   PreActivationBounds out;
   for (std::size_t k = 0; k < net.layers().size(); ++k) {
     const Interval& z = passage.layer(k).z;
@@ -109,7 +115,9 @@ void bounds_of_boxes(const Network<T>& net, const Boxes& boxes, const std::vecto
     Passage<T> passage(net, chains);
     for (std::size_t b = next++; b < boxes.count && !stop.stopped(is_caller); b = next++) {
       const std::size_t first = b * net.inputs();
-      passage.run(boxes.lower + first, boxes.upper + first, sums.empty());
+      Ball ball;
+      if (boxes.center != nullptr) ball = {boxes.center + first, boxes.radius[b]};
+      passage.run(boxes.lower + first, boxes.upper + first, ball, sums.empty());
       if (sums.empty()) {
         const Interval& z = passage.outputs().z;
         std::copy(z.lower.begin(), z.lower.end(), below + b * width);
@@ -124,7 +132,7 @@ void bounds_of_boxes(const Network<T>& net, const Boxes& boxes, const std::vecto
 
 #define FASTRELU_INSTANTIATE(T)                                                              \
   template PreActivationBounds pre_activation_bounds(const Network<T>&, const double*,       \
-                                                     const double*, Chains);                 \
+                                                     const double*, Chains, const Ball*);    \
   template void bounds_of_boxes(const Network<T>&, const Boxes&, const std::vector<double>&, \
                                 Chains, double*, double*);
 

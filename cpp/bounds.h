@@ -16,6 +16,8 @@
 
 namespace fastrelu {
 
+struct Ball;
+
 enum class Chains : std::uint8_t { exact, computed };
 
 // Of Z_0, Z_1, ...: layer after layer, the outputs last.
@@ -23,18 +25,23 @@ struct PreActivationBounds {
   std::vector<double> lower, upper;
 };
 
-// lower, upper: net.inputs() finite numbers each, lower <= upper. Parameters must be finite.
+// lower, upper: net.inputs() finite numbers each, lower <= upper; only inputs of `ball` (ball.h)
+// count, if it is not null. Parameters must be finite.
 // std::invalid_argument if a number of T may overflow somewhere in the box. Activations are the
 // caller's to check.
 template <class T>
 PreActivationBounds pre_activation_bounds(const Network<T>& net, const double* lower,
-                                          const double* upper, Chains chains);
+                                          const double* upper, Chains chains,
+                                          const Ball* ball = nullptr);
 
-// Boxes of inputs, (count, inputs) each.
+// Boxes of inputs, (count, inputs) each; with centers of balls, (count, inputs), and their radii,
+// (count,), only inputs in the box and the ball of the same place count.
 struct Boxes {
   const double* lower;
   const double* upper;
   std::size_t count;
+  const double* center = nullptr;
+  const double* radius = nullptr;
 };
 
 // Of each box the bounds on the outputs, (count, outputs), with the same bits as above; or with

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "linear_rows.h"
 
@@ -35,11 +36,13 @@ std::size_t only_unit_weight(const std::vector<double>& weight) {
 }  // namespace
 
 template <class T>
-BoxBounds<T>::BoxBounds(const Network<T>& net, const std::vector<double>& weight)
+BoxBounds<T>::BoxBounds(const Network<T>& net, const std::vector<double>& weight, const Ball& ball)
     : net_(net),
       negated_(negative_of(weight)),
       only_output_(only_unit_weight(weight)),
       rounding_(rounding_of<T>(Chains::computed)),
+      ball_(ball),
+      scaled_ball_(scaled_ball(net, ball, Chains::computed)),
       x_(net.inputs()),
       units_(net, x_, layers_),
       sum_(net, x_, layers_),
@@ -61,10 +64,19 @@ BoxBounds<T>::BoxBounds(const Network<T>& net, const std::vector<double>& weight
     }
   }
   sum_.set_trace(true);
+  if (!ball) return;
+  units_.set_ball(&scaled_ball_, &in_ball_);
+  sum_.set_ball(&scaled_ball_, &in_ball_);
 }
 
 template <class T>
 void BoxBounds<T>::evaluate(Box& box, double target, bool first) {
+  if (ball_ && is_outside(ball_, box.lower, box.upper)) {
+    box.bound = -std::numeric_limits<double>::infinity();
+    box.settled = true;
+    box.point.assign(ball_.center, ball_.center + net_.inputs());
+    return;
+  }
   x_ = scaled_inputs(net_, box.lower.data(), box.upper.data(), Chains::computed);
   box.is_point = x_.lower == x_.upper;
   hidden_layers(box, first);
@@ -74,11 +86,22 @@ void BoxBounds<T>::evaluate(Box& box, double target, bool first) {
   box.slack = sum_.slack(0);
   box.settled = box.is_point || looseness(box) <= 2 * box.slack;
   box.longest = to_halve();
+  suggest_point(box);
+}
+
+// Where the bound is taken on: at a corner, or on the ball's edge.
+template <class T>
+void BoxBounds<T>::suggest_point(Box& box) {
   box.point.resize(net_.inputs());
   const double* slope = sum_.input_coefficients();
   for (std::size_t i = 0; i < net_.inputs(); ++i) {
-    const bool at_upper = (slope[i] < 0) == (net_.scale() > 0);
-    box.point[i] = at_upper ? box.upper[i] : box.lower[i];
+    if (ball_) {
+      const double at = in_ball_.point()[i] / static_cast<double>(net_.scale());
+      box.point[i] = std::min(std::max(at, box.lower[i]), box.upper[i]);
+    } else {
+      const bool at_upper = (slope[i] < 0) == (net_.scale() > 0);
+      box.point[i] = at_upper ? box.upper[i] : box.lower[i];
+    }
   }
 }
 
@@ -101,7 +124,7 @@ void BoxBounds<T>::hidden_layers(Box& box, bool first) {
     LayerBounds& layer = layers_[k];
     propagate(net_, k, k == 0 ? x_ : layers_[k - 1].a, rounding_, first, layer);
     know_signs(sign, layer);
-    if (k > 0) {
+    if (k > 0 || ball_) {
       tighten(net_, k, open_units(layer), Chains::computed, units_, watch_, layer,
               sensitivity_[k].data());
     }
@@ -181,6 +204,7 @@ double BoxBounds<T>::slopes_to_change(const Box& box) {
   const double* slope = sum_.input_coefficients();
   Vector h(net_.inputs());
   for (std::size_t i = 0; i < h.size(); ++i) h[i] = slope[i] < 0 ? x_.upper[i] : x_.lower[i];
+  if (ball_) h = in_ball_.point();
   double square = 0;
   const std::int8_t* sign = box.sign.data();
   for (std::size_t k = 0; k + 1 < layers_.size(); ++k) {

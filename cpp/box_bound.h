@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "ball.h"
 #include "network.h"
 #include "relaxation.h"
 
@@ -30,8 +31,8 @@ struct Box {
 template <class T>
 class BoxBounds {
  public:
-  // weight: (outputs,), finite.
-  BoxBounds(const Network<T>& net, const std::vector<double>& weight);
+  // weight: (outputs,), finite. Only inputs in `ball` count, if it is one.
+  BoxBounds(const Network<T>& net, const std::vector<double>& weight, const Ball& ball);
   BoxBounds(const BoxBounds&) = delete;
   BoxBounds& operator=(const BoxBounds&) = delete;
 
@@ -51,11 +52,15 @@ class BoxBounds {
   void change_lines(double step);
   double looseness(const Box& box);
   std::size_t to_halve() const;
+  void suggest_point(Box& box);
 
   const Network<T>& net_;
   const std::vector<double> negated_;  // the weights
   std::size_t only_output_;            // the one output of weight 1 or -1, or none
   const Rounding rounding_;
+  const Ball ball_;
+  const ScaledBall scaled_ball_;
+  BallBound in_ball_;
   Interval x_;
   std::vector<LayerBounds> layers_;
   BackSubstitution<T, kUnitLanes> units_;

@@ -34,13 +34,15 @@ bool comes_later(const std::unique_ptr<OpenBox>& a, const std::unique_ptr<OpenBo
 template <class T>
 class Search {
  public:
-  Search(const Network<T>& net, const std::vector<double>& weight, const SearchLimits& limits)
+  Search(const Network<T>& net, const Ball& ball, const std::vector<double>& weight,
+         const SearchLimits& limits)
       : net_(net),
+        ball_(ball),
         weight_(weight),
         limits_(limits),
         start_(Clock::now()),
         stop_(thread_poll),
-        ascent_(net, weight) {
+        ascent_(net, weight, ball) {
     for (std::size_t k = 0; k + 1 < net.layers().size(); ++k) hidden_ += net.layers()[k].fan_out;
     for (const Layer& layer : net.layers()) {
       work_ += 4 * static_cast<double>(layer.fan_in) * static_cast<double>(layer.fan_out);
@@ -68,6 +70,7 @@ class Search {
     high_ = box.upper;
     worker(0).evaluate(box, kInfinity, true);
     best_.boxes = 1;
+    into_ball(box);
     best_.x = box.point;
     best_.value = ascent_.value(box.point.data());
     settle(box, best_.value);
@@ -82,14 +85,15 @@ class Search {
     std::vector<double> negated(weight_);
     for (double& w : negated) w = -w;
     box.bound = kInfinity;
-    BoxBounds<T>(net_, negated).evaluate(box, kInfinity, true);
+    BoxBounds<T>(net_, negated, ball_).evaluate(box, kInfinity, true);
     return box.bound;
   }
 
   // With the value at the point that the bound suggests: a bound that is above it by roundings
   // alone comes down no more.
-  static void settle(Box& box, double value) {
-    if (box.is_point) box.bound = value;
+  void settle(Box& box, double value) const {
+    // Of a ball the point may have been moved.
+    if (box.is_point && !ball_) box.bound = value;
     if (box.bound - value <= 4 * box.slack) box.settled = true;
   }
 
@@ -132,9 +136,13 @@ class Search {
 
   BoxBounds<T>& worker(std::size_t w) {
     while (workers_.size() <= w) {
-      workers_.push_back(std::make_unique<BoxBounds<T>>(net_, weight_));
+      workers_.push_back(std::make_unique<BoxBounds<T>>(net_, weight_, ball_));
     }
     return *workers_[w];
+  }
+
+  void into_ball(Box& box) const {
+    if (ball_) move_into(ball_, low_, high_, box.point.data());
   }
 
   void keep(std::unique_ptr<OpenBox> open) {
@@ -201,6 +209,7 @@ class Search {
   void evaluate_points() {
     points_.clear();
     for (const auto& part : parts_) {
+      into_ball(part->box);
       points_.insert(points_.end(), part->box.point.begin(), part->box.point.end());
     }
     ascent_.values(points_.data(), parts_.size(), values_);
@@ -218,6 +227,7 @@ class Search {
   }
 
   const Network<T>& net_;
+  const Ball ball_;
   const std::vector<double>& weight_;
   const SearchLimits& limits_;
   const Clock::time_point start_;
@@ -238,13 +248,14 @@ class Search {
 
 template <class T>
 Optimum maximize_over_box(const Network<T>& net, const double* lower, const double* upper,
-                          const std::vector<double>& weight, const SearchLimits& limits) {
-  return Search<T>(net, weight, limits).run(lower, upper);
+                          const Ball& ball, const std::vector<double>& weight,
+                          const SearchLimits& limits) {
+  return Search<T>(net, ball, weight, limits).run(lower, upper);
 }
 
-template Optimum maximize_over_box(const Network<float>&, const double*, const double*,
+template Optimum maximize_over_box(const Network<float>&, const double*, const double*, const Ball&,
                                    const std::vector<double>&, const SearchLimits&);
 template Optimum maximize_over_box(const Network<double>&, const double*, const double*,
-                                   const std::vector<double>&, const SearchLimits&);
+                                   const Ball&, const std::vector<double>&, const SearchLimits&);
 
 }  // namespace fastrelu

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "ball.h"
 #include "network.h"
 
 namespace fastrelu {
@@ -45,11 +46,13 @@ struct Optimum {
   std::size_t boxes = 0;
 };
 
-// lower, upper: (inputs,), finite, lower <= upper; weight: (outputs,), finite. Parameters must be
+// lower, upper: (inputs,), finite, lower <= upper; ball: none, or one with its center in the box,
+// and only inputs in it count; weight: (outputs,), finite. Parameters must be
 // finite and activations piecewise linear. std::invalid_argument if a number of T may overflow in
 // the box. Allocates up to limits.bytes, and what a round and a thread need.
 template <class T>
 Optimum maximize_over_box(const Network<T>& net, const double* lower, const double* upper,
-                          const std::vector<double>& weight, const SearchLimits& limits);
+                          const Ball& ball, const std::vector<double>& weight,
+                          const SearchLimits& limits);
 
 }  // namespace fastrelu

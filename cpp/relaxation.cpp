@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "ball.h"
 #include "dispatch.h"
 
 // The chains of the kernels once more, in plain code.
@@ -206,7 +207,7 @@ void BackSubstitution<T, kLanes>::carry_back(std::size_t k, std::size_t lanes, d
     through_activations(layers_[j]);
     through_weights(j);
   }
-  at_inputs();
+  at_inputs(lanes);
   for (std::size_t l = 0; l < lanes; ++l) {
     const double own = roundings(terms_) * magnitude_[l] + kTiny * (1 + magnitude_[l]);
     slack_[l] = 1.02 * (slack_[l] + own);
@@ -286,7 +287,16 @@ void BackSubstitution<T, kLanes>::through_activations(const LayerBounds& layer) 
 }
 
 template <class T, std::size_t kLanes>
-void BackSubstitution<T, kLanes>::at_inputs() {
+void BackSubstitution<T, kLanes>::at_inputs(std::size_t lanes) {
+  if (ball_ != nullptr) {
+    for (std::size_t l = 0; l < lanes; ++l) {
+      const LeastSum least = finder_->least(coefficients_.data() + l, kLanes, x_, *ball_);
+      constant_[l] += least.value;
+      magnitude_[l] += least.magnitude;
+      slack_[l] += least.roundings;
+    }
+    return;
+  }
   for (std::size_t i = 0; i < net_.inputs(); ++i) {
     const double* c = coefficients_.data() + i * kLanes;
     const double size = x_.size(i);

@@ -83,6 +83,9 @@ void propagate(const Network<T>& net, std::size_t k, const Interval& x, const Ro
 template <class T>
 void activate(double slope, const Rounding& rounding, Chains chains, LayerBounds& layer);
 
+class BallBound;
+struct ScaledBall;
+
 // Several linear functions at once (lanes), bounded from below over the box: their coefficients
 // with respect to a layer's values, (n, kLanes), are carried back to the inputs.
 template <class T, std::size_t kLanes>
@@ -105,19 +108,27 @@ class BackSubstitution {
   const double* trace(std::size_t k) const { return traces_[k].data(); }
   void set_trace(bool trace) { trace_ = trace; }
 
+  // The inputs are in a ball, too: `ball` and `finder`, which must outlive this, or null.
+  void set_ball(const ScaledBall* ball, BallBound* finder) {
+    ball_ = ball;
+    finder_ = finder;
+  }
+
  private:
   void begin();
   void carry_back(std::size_t k, std::size_t lanes, double* out);
   void through_weights(std::size_t k);
   void coefficients_before(const Layer& layer);
   void through_activations(const LayerBounds& layer);
-  void at_inputs();
+  void at_inputs(std::size_t lanes);
 
   const Network<T>& net_;
   const Interval& x_;
   const std::vector<LayerBounds>& layers_;
   std::size_t terms_ = 0;
   bool trace_ = false;
+  const ScaledBall* ball_ = nullptr;
+  BallBound* finder_ = nullptr;
   Vector coefficients_, before_;
   std::vector<Vector> traces_;
   std::vector<std::size_t> present_;

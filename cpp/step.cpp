@@ -74,8 +74,7 @@ void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
     if (data.x.sparse != nullptr || run.penalised) {
       throw std::invalid_argument(
           "input_scale_rate: expected rows that are not sparse, and no penalty, since every "
-          "input's "
-          "factor changes with each step");
+          "input's factor changes with each step");
     }
     scales_.begin(net_);
   }

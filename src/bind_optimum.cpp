@@ -20,10 +20,11 @@ const char* name_of(SearchEnd end) {
   return "";
 }
 
-// -> x (d_in,), value, bound, how the search ended, boxes
+// center (d_in,) and radius, or None -> x (d_in,), value, bound, how the search ended, boxes
 py::tuple maximize(PyNetwork& self, const py::object& lower, const py::object& upper,
                    const py::object& weight, double gap, double seconds,
-                   const py::object& threshold, bool or_equal) {
+                   const py::object& threshold, bool or_equal, const py::object& center,
+                   double radius) {
   return self.visit([&](auto& net) {
     using T = Scalar<decltype(net)>;
     const FpEnvironment environment;
@@ -31,6 +32,11 @@ py::tuple maximize(PyNetwork& self, const py::object& lower, const py::object& u
     const auto from = as_contiguous<double>(lower, "lower", Shape(net.inputs()), true);
     const auto to = as_contiguous<double>(upper, "upper", Shape(net.inputs()), true);
     const auto weights = as_contiguous<double>(weight, "weight", Shape(net.outputs()), true);
+    Contiguous<double> middle;
+    if (!center.is_none()) {
+      middle = as_contiguous<double>(center, "center", Shape(net.inputs()), true);
+    }
+    const Ball ball{middle.data, radius};
     SearchLimits limits;
     limits.relative_gap = gap;
     limits.seconds = seconds;
@@ -39,7 +45,7 @@ py::tuple maximize(PyNetwork& self, const py::object& lower, const py::object& u
     limits.or_equal = or_equal;
     const Optimum found = without_gil([&] {
       const std::vector<double> sum(weights.data, weights.data + net.outputs());
-      return maximize_over_box(static_cast<const Network<T>&>(net), from.data, to.data, sum,
+      return maximize_over_box(static_cast<const Network<T>&>(net), from.data, to.data, ball, sum,
                                limits);
     });
     const Output<double> x = new_output<double>(Shape(found.x.size()));
@@ -53,7 +59,7 @@ py::tuple maximize(PyNetwork& self, const py::object& lower, const py::object& u
 void bind_optimum(py::module_& m) {
   m.def("maximize", &maximize, py::arg("net"), py::arg("lower"), py::arg("upper"),
         py::arg("weight"), py::arg("gap"), py::arg("seconds"), py::arg("threshold"),
-        py::arg("or_equal"));
+        py::arg("or_equal"), py::arg("center"), py::arg("radius"));
 }
 
 }  // namespace fastrelu::python

@@ -7,6 +7,7 @@
 #include "bounds.h"
 #include "fixtures.h"
 #include "hinge_fit.h"
+#include "optimum.h"
 #include "regions.h"
 #include "segment.h"
 #include "study.h"
@@ -107,6 +108,24 @@ TEST(bounds_hold_what_is_computed) {
       CHECK(throws<std::invalid_argument>(
           [&] { pre_activation_bounds(*net, lower.data(), far.data(), Chains::computed); }));
     }
+  });
+}
+
+TEST(a_search_without_room_for_its_boxes_ends_with_a_bound_that_holds) {
+  for_each_dtype([](auto zero) {
+    using T = decltype(zero);
+    const auto net = make_network<T>({3, 10, 6, 2}, Activation::relu);
+    const std::vector<double> lower{-0.75, -0.75, -0.75}, upper{0.75, 0.75, 0.75};
+    SearchLimits limits;
+    limits.relative_gap = 0;
+    const Optimum all =
+        maximize_over_box(*net, lower.data(), upper.data(), Ball{}, {1.0, 0.0}, limits);
+    limits.bytes = 1;  // any box that is left is too much
+    const Optimum found =
+        maximize_over_box(*net, lower.data(), upper.data(), Ball{}, {1.0, 0.0}, limits);
+    CHECK(found.end == SearchEnd::memory_limit && found.boxes < all.boxes);
+    CHECK(found.value <= all.value && all.value <= found.bound && all.bound <= found.bound);
+    CHECK(values_at(*net, found.x)[0] == found.value);
   });
 }
 

@@ -158,7 +158,12 @@ def linear_regions(
     NDArray[np.bool_],
 ]: ...
 def pre_activation_bounds(
-    net: Network, lower: NDArray[np.float64], upper: NDArray[np.float64], rounding: bool
+    net: Network,
+    lower: NDArray[np.float64],
+    upper: NDArray[np.float64],
+    rounding: bool,
+    center: NDArray[np.float64] | None,
+    radius: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 def bounds_of_boxes(
     net: Network,
@@ -168,6 +173,8 @@ def bounds_of_boxes(
     count: int,
     n_sums: int,
     rounding: bool,
+    center: NDArray[np.float64] | None,
+    radius: NDArray[np.float64] | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 def maximize(
     net: Network,
@@ -178,6 +185,8 @@ def maximize(
     seconds: float,
     threshold: float | None,
     or_equal: bool,
+    center: NDArray[np.float64] | None,
+    radius: float,
 ) -> tuple[NDArray[np.float64], float, float, str, int]: ...
 def fit_hinges(
     x: NDArray[np.float64],

@@ -3,8 +3,8 @@
 
 Every module here takes a network as an argument and imports none of the library above the core;
 `Network`'s methods import what they need when they are called. `LinearRegions`, `LocalAffine`,
-`Optimum` and `Verification` are what some of them return; `choose_hinges` and `hinge_statistics`
-stand beside `PiecewiseLinear.fit`.
+`Optimum`, `Regions`, `ShapeVerification` and `Verification` are what some of them return;
+`choose_hinges` and `hinge_statistics` stand beside `PiecewiseLinear.fit`.
 """
 
 import importlib
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
         hinge_statistics,
     )
     from fastrelu.exact.optimum import Optimum, Verification
+    from fastrelu.exact.polytopes import Regions
     from fastrelu.exact.regions import LinearRegions
     from fastrelu.exact.segment import LocalAffine
+    from fastrelu.exact.shape import ShapeVerification
 
 __all__ = [
     "HingeChoice",
@@ -27,6 +29,8 @@ __all__ = [
     "LinearRegions",
     "LocalAffine",
     "Optimum",
+    "Regions",
+    "ShapeVerification",
     "Verification",
     "choose_hinges",
     "hinge_statistics",
@@ -38,6 +42,8 @@ _MODULES = {
     "LinearRegions": "regions",
     "LocalAffine": "segment",
     "Optimum": "optimum",
+    "Regions": "polytopes",
+    "ShapeVerification": "shape",
     "Verification": "optimum",
 }
 

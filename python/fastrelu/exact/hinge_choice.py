@@ -124,14 +124,17 @@ def choose_hinges(
     score = {"bic": _bic, "cv": _cross_validated}[criterion]
     counts = range(1, min(most, distinct // 3) + 1)
     unit = _unit(to)
-    found = np.array([score(at, to / unit, weight, k) for k in counts])
+    # A unit that is a power of two changes no digit of a fit, so BIC's own fits serve.
+    tried = [score(at, to / unit, weight, k) for k in counts]
+    found = np.array([value for value, _ in tried])
     best = int(np.argmin(found)) + 1
+    parts = tried[best - 1][1] or _core.fit_hinges(at, to / unit, weight, best)
     with np.errstate(over="ignore", under="ignore"):
         of_unit = 2 * len(at) * math.log(unit)
         scores = found + of_unit if criterion == "bic" else found * unit * unit
-    return HingeChoice(
-        best, PiecewiseLinear(*_core.fit_hinges(at, to, weight, best)), scores, criterion
-    )
+        knots, values, left, right = parts
+        function = PiecewiseLinear(knots, values * unit, left * unit, right * unit)
+    return HingeChoice(best, function, scores, criterion)
 
 
 def _unit(y: Array) -> float:
@@ -150,15 +153,18 @@ def _squares(parts: Parts, x: Array, y: Array, weight: Array | None) -> tuple[fl
     return float((weight * residuals).sum()), float(weight.sum())
 
 
-def _bic(x: Array, y: Array, weight: Array | None, k: int) -> float:
+def _bic(x: Array, y: Array, weight: Array | None, k: int) -> tuple[float, Parts | None]:
     n = len(x)
-    total, weights = _squares(_core.fit_hinges(x, y, weight, k), x, y, weight)
+    parts = _core.fit_hinges(x, y, weight, k)
+    total, weights = _squares(parts, x, y, weight)
     # Of a perfect fit what is left is rounding, which tells nothing.
     least = (np.abs(y).max() * 2.0**-48) ** 2
-    return n * math.log(max(total / weights, least, 5e-324)) + (2 * k + 2) * math.log(n)
+    return n * math.log(max(total / weights, least, 5e-324)) + (2 * k + 2) * math.log(n), parts
 
 
-def _cross_validated(x: Array, y: Array, weight: Array | None, k: int) -> float:
+def _cross_validated(
+    x: Array, y: Array, weight: Array | None, k: int
+) -> tuple[float, Parts | None]:
     order = np.argsort(x, kind="stable")
     total = weights = 0.0
     for fold in range(FOLDS):
@@ -168,7 +174,7 @@ def _cross_validated(x: Array, y: Array, weight: Array | None, k: int) -> float:
         parts = _core.fit_hinges(x[~out], y[~out], inner, min(k, int((~out).sum())))
         squares, counted = _squares(parts, x[out], y[out], outer)
         total, weights = total + squares, weights + counted
-    return total / weights
+    return total / weights, None
 
 
 @dataclass(frozen=True)

@@ -70,10 +70,14 @@ def fit_hinges(
     n_hinges: int | str | None,
     knots: ArrayLike | None,
     sample_weight: ArrayLike | None,
+    through: Any,
+    outer_slopes: Any,
 ) -> Parts:
     """Return knots, values, left and right slope; see `PiecewiseLinear.fit`."""
     if (n_hinges is None) == (knots is None):
         raise TypeError("n_hinges, knots: expected one of the two")
+    if through is not None or outer_slopes is not None:
+        return _fit_constrained(x, y, n_hinges, knots, sample_weight, through, outer_slopes)
     if knots is not None:
         at, to, weight = points_of(x, y, sample_weight, outputs=True)
         return fit_given(at, to, weight, knots)
@@ -94,11 +98,40 @@ def fit_hinges(
     return _core.fit_hinges(at, to, weight, min(n_hinges, len(at)))
 
 
-def fit_given(x: Array, y: Array, weight: Array | None, knots: ArrayLike) -> Parts:
-    """Return the best function with given knots."""
+def _fit_constrained(
+    x: ArrayLike,
+    y: ArrayLike,
+    n_hinges: int | str | None,
+    knots: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+    through: Any,
+    outer_slopes: Any,
+) -> Parts:
+    from fastrelu.exact.hinge_constraints import constraints_of, fit_constrained
+
+    given = constraints_of(through, outer_slopes)
+    assert given is not None
+    at, to, weight = points_of(x, y, sample_weight, outputs=False)
+    if knots is not None:
+        return fit_constrained(at, to, weight, _knots(knots), given)
+    if isinstance(n_hinges, str):
+        raise ValueError(
+            f"n_hinges: expected a number with through or outer_slopes, got {n_hinges!r}"
+        )
+    count = whole_number("n_hinges", n_hinges, 1, max(1, len(np.unique(at)) - 2))
+    return fit_constrained(at, to, weight, count, given)
+
+
+def _knots(knots: ArrayLike) -> Array:
     at = as_numbers(knots) if np.asarray(knots).dtype.kind == "M" else reals("knots", knots)
     if at.ndim != 1 or len(at) == 0 or not (np.diff(at) > 0).all():
         raise ValueError("knots: expected shape (k,), k >= 1, in strictly ascending order")
+    return at
+
+
+def fit_given(x: Array, y: Array, weight: Array | None, knots: ArrayLike) -> Parts:
+    """Return the best function with given knots."""
+    at = _knots(knots)
     _check_determined(np.unique(x), at)
     if y.ndim == 1:
         return _core.fit_values(x, y, weight, at.tolist())

@@ -67,9 +67,12 @@ class Points:
     error: list[Array]
 
 
-def evaluate(layers: Layers, X: Array) -> Points:
-    """Return the patterns of the rows of X, with a running bound on the rounding errors."""
-    h, e = X, np.zeros_like(X)
+def evaluate(layers: Layers, X: Array, error: Array | None = None) -> Points:
+    """Return the patterns of the rows of X, with a running bound on the rounding errors.
+
+    `error`, like X: bounds on what the rows themselves are off.
+    """
+    h, e = X, np.zeros_like(X) if error is None else error
     pattern, all_z, all_e = [], [], []
     certain = np.ones(len(X), dtype=bool)
     for k, (W, b) in enumerate(zip(layers.weights, layers.biases, strict=True)):

@@ -96,6 +96,33 @@ class PieceMethods:
 
         return along(cast("Network", self), x0, x1)
 
+    def to_piecewise_linear(self) -> PiecewiseLinear:
+        """Return a network with one input as a piecewise-linear function on the whole line.
+
+        Returns
+        -------
+        PiecewiseLinear
+            Its knots are 0 and every x at which a hidden unit has its kink (``.simplify()`` drops
+            those at which no output bends); its values are (n_knots, d_out). In float64; kinks
+            nearer together than some roundings count as one.
+
+        Raises
+        ------
+        ValueError
+            If the network has several inputs, an activation is none of relu, leaky_relu and
+            identity, a parameter is not finite, or numbers overflow float64.
+
+        Examples
+        --------
+        >>> from fastrelu import PiecewiseLinear
+        >>> f = PiecewiseLinear([2, 3], [0, 1], right_slope=4)
+        >>> f.to_network().to_piecewise_linear().knots
+        array([0., 2., 3.])
+        """
+        from fastrelu.exact.segment import whole_line
+
+        return whole_line(cast("Network", self))
+
     def linear_regions(
         self,
         window: ArrayLike,
@@ -221,11 +248,12 @@ class PieceMethods:
 
     def output_bounds(
         self,
-        lower: ArrayLike,
-        upper: ArrayLike,
+        lower: ArrayLike | None = None,
+        upper: ArrayLike | None = None,
         *,
         rounding: bool = True,
         sums: ArrayLike | None = None,
+        ball: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return a box that certainly contains the outputs for every input in a box.
 
@@ -243,6 +271,10 @@ class PieceMethods:
             Bounds on these sums of the outputs instead, each ``sums[s] @ outputs`` as exact
             arithmetic has it: (1, -1) is the margin of the first output over the second. They are
             mostly tighter than sums of bounds.
+        ball : (array_like, (d_in,), float), optional
+            The center and the radius of a ball in the Euclidean norm that the inputs are in, too,
+            or instead of a box; centers of shape (n, d_in) and radii (n,) or a number for n of
+            them. A center must be in its box.
 
         Returns
         -------
@@ -278,13 +310,20 @@ class PieceMethods:
         >>> net.output_bounds([[2, 0], [0, 0]], [[3, 1], [1, 0]])[1].round(6)
         array([[6.],
                [2.]])
+        >>> net.output_bounds(ball=([2, 0], 1))[1].round(6)  # 2 x1 in a disc
+        array([6.])
         """
         from fastrelu.exact.bounds import output_bounds
 
-        return output_bounds(cast("Network", self), lower, upper, rounding, sums)
+        return output_bounds(cast("Network", self), lower, upper, rounding, sums, ball)
 
     def layer_bounds(
-        self, lower: ArrayLike, upper: ArrayLike, *, rounding: bool = True
+        self,
+        lower: ArrayLike | None = None,
+        upper: ArrayLike | None = None,
+        *,
+        rounding: bool = True,
+        ball: tuple[ArrayLike, float] | None = None,
     ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """Return boxes that certainly contain every layer's pre-activations over a box of inputs.
 
@@ -292,7 +331,7 @@ class PieceMethods:
         ----------
         lower, upper : array_like, (d_in,)
             The least and the greatest value of each input, in the units of X (before ``scale``).
-        rounding : bool
+        rounding, ball
             As for `output_bounds`.
 
         Returns
@@ -318,7 +357,7 @@ class PieceMethods:
         """
         from fastrelu.exact.bounds import pre_activation_bounds
 
-        return pre_activation_bounds(cast("Network", self), lower, upper, rounding)
+        return pre_activation_bounds(cast("Network", self), lower, upper, rounding, ball)
 
     def to_milp(
         self,

@@ -118,27 +118,34 @@ class Verification:
 
 
 def optimum(
-    net: Network, bounds: ArrayLike, output: int, time_limit: float | None, gap: float, sign: float
+    net: Network,
+    bounds: ArrayLike | None,
+    output: int,
+    time_limit: float | None,
+    gap: float,
+    ball: Any,
+    sign: float,
 ) -> Optimum:
     """Return the greatest (sign 1) or the least (-1) value; see `Network.maximize`."""
     start = time.perf_counter()
-    low, high = box_corners(net, bounds)
+    inputs = box_corners(net, bounds, ball)
     weight = np.zeros(net.layer_sizes[-1])
     weight[whole_number("output", output, 0, len(weight) - 1)] = sign
     gap = real_number("gap", gap, 0)
     seconds = _seconds(time_limit)
     x, value, bound, status, n_boxes = _core.maximize(
-        net, low, high, weight, gap, seconds, None, False
-    )
+        net, inputs.lower, inputs.upper, weight, gap, seconds, None, False,
+        inputs.center, inputs.radius,
+    )  # fmt: skip
     return Optimum(x, sign * value, sign * bound, status, n_boxes, time.perf_counter() - start)
 
 
 def verify(
-    net: Network, bounds: ArrayLike, property: Any, time_limit: float | None
+    net: Network, bounds: ArrayLike | None, property: Any, time_limit: float | None, ball: Any
 ) -> Verification:
     """Return whether a property holds in a box; see `Network.verify`."""
     start = time.perf_counter()
-    low, high = box_corners(net, bounds)
+    inputs = box_corners(net, bounds, ball)
     weights, limits, strict = _inequalities(property, net.layer_sizes[-1])
     seconds = _seconds(time_limit)
     found = np.full(len(weights), np.nan)
@@ -146,7 +153,10 @@ def verify(
     for i, (weight, limit) in enumerate(zip(weights, limits, strict=True)):
         # Of a limit that is used up a moment is left: the first bounds are often enough.
         left = seconds and max(seconds - (time.perf_counter() - start), 1e-3)
-        x, _, bound, _, boxes = _core.maximize(net, low, high, weight, 0.0, left, limit, strict)
+        x, _, bound, _, boxes = _core.maximize(
+            net, inputs.lower, inputs.upper, weight, 0.0, left, limit, strict,
+            inputs.center, inputs.radius,
+        )  # fmt: skip
         n_boxes += boxes
         y = net(x)
         exact = sum(

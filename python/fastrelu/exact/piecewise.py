@@ -416,6 +416,8 @@ class PiecewiseLinear:
         n_hinges: int | str | None = None,
         knots: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
+        through: Any = None,
+        outer_slopes: Any = None,
     ) -> PiecewiseLinear:
         """Fit a function to points by least squares, with free knots and free outer slopes.
 
@@ -432,6 +434,10 @@ class PiecewiseLinear:
             fitted.
         sample_weight : array_like, (n,), optional
             The points' weights in the sum of squares, >= 0; those above 0 within a factor of 1e12.
+        through : (array_like, array_like), optional
+            x and y of points that the function must go through.
+        outer_slopes : (float or None, float or None), optional
+            The slope before the first and after the last knot, where given.
 
         Returns
         -------
@@ -454,11 +460,10 @@ class PiecewiseLinear:
         Notes
         -----
         The sum of squares has many local minima. The search picks the best knots among some hundred
-        places, then refines them on finer and finer places, until neither a joint step of all knots
-        nor a move of one knot lowers it. With up to 12 different x, or up to 3 hinges and 256
-        different x, all choices are enumerated and the sum of squares is the least of all; beyond,
-        nothing guarantees that. The time grows about with the square of the hinges and hardly with
-        the points; above 250 hinges a warning says so. Ctrl-C ends a fit.
+        places, then refines them until neither a joint step nor a move of one knot lowers it. With
+        up to 12 different x, or up to 3 hinges and 256 different x, the sum of squares is the least
+        of all; beyond, nothing guarantees that, nor with `through` or `outer_slopes`. The time
+        grows about with the square of the hinges, hardly with the points. Ctrl-C ends a fit.
 
         Examples
         --------
@@ -473,7 +478,8 @@ class PiecewiseLinear:
         """
         from fastrelu.exact.hinge_fit import fit_hinges
 
-        return cls(*fit_hinges(x, y, n_hinges, knots, sample_weight))
+        given = (through, outer_slopes)
+        return cls(*fit_hinges(x, y, n_hinges, knots, sample_weight, *given))
 
 
 _OPERANDS = (PiecewiseLinear, numbers.Real)

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastrelu import _core
+from fastrelu.exact.jacobians import EPS, Layers, evaluate
 from fastrelu.exact.network_parameters import (
     check_activations,
+    check_parameters,
     input_scale,
     layer_network,
     negative_slope,
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from fastrelu.network import Network
 
 Array = NDArray[np.float64]
-__all__ = ["LocalAffine", "along", "local_affine"]
+__all__ = ["LocalAffine", "along", "local_affine", "whole_line"]
 
 
 @dataclass(frozen=True)
@@ -108,3 +110,56 @@ def along(net: Network, x0: ArrayLike, x1: ArrayLike) -> PiecewiseLinear:
     t, values = _core.along(net, *ends)
     first, last = values[1] - values[0], values[-1] - values[-2]
     return PiecewiseLinear(t, values, first / (t[1] - t[0]), last / (t[-1] - t[-2]))
+
+
+def whole_line(net: Network) -> PiecewiseLinear:
+    """Return a one-input network as a function; see `Network.to_piecewise_linear`."""
+    check_activations(net)
+    check_parameters(net)
+    if net.layer_sizes[0] != 1:
+        raise ValueError(f"network: expected one input, got {net.layer_sizes[0]}")
+    layers = Layers(net)
+    knots = np.zeros(1)
+    # Of each layer's inputs, the slopes before the first knot and after the last.
+    outer = np.array([[1.0], [1.0]])
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for k, slope in enumerate(layers.slopes):
+            outer = outer @ layers.weights[k].T
+            z, doubt = _at(layers, knots, k)
+            if slope != 1:
+                knots = np.union1d(knots, _crossings(knots, z, doubt, outer))
+                z, doubt = _at(layers, knots, k)
+            sign = np.where(np.abs(z) <= doubt, 0.0, np.sign(z))[[0, -1]]
+            away = np.array([[-1.0], [1.0]]) * np.sign(outer)
+            # Beyond the last knot a unit that is 0 there goes where its slope leads.
+            active = np.where(sign == 0, away, sign) > 0
+            outer = np.where(active, outer, slope * outer)
+        outer = outer @ layers.weights[-1].T
+        values = _at(layers, knots, len(layers.slopes))[0]
+    if not (np.isfinite(values).all() and np.isfinite(outer).all() and np.isfinite(knots).all()):
+        raise ValueError("network: its numbers overflow float64 on the line")
+    return PiecewiseLinear(knots, values, outer[0], outer[1])
+
+
+def _at(layers: Layers, x: Array, k: int) -> tuple[Array, Array]:
+    """Return layer k's pre-activations at each x, and bounds on what roundings make of them."""
+    found = evaluate(layers, x[:, None], 2 * EPS * np.abs(x[:, None]))
+    return found.z[k], found.error[k]
+
+
+def _crossings(x: Array, z: Array, doubt: Array, outer: Array) -> Array:
+    """Return where units cross 0 between knots and outside of them."""
+    sign = np.where(np.abs(z) <= doubt, 0.0, np.sign(z))
+    i, o = np.nonzero(sign[1:] * sign[:-1] < 0)
+    a, b = z[i, o], z[i + 1, o]
+    share = a / (a - b)
+    # From the nearer end: there the rounding of the share counts least.
+    width = x[i + 1] - x[i]
+    between = np.where(share <= 0.5, x[i] + share * width, x[i + 1] - b / (b - a) * width)
+    found = [between]
+    for end, way in ((0, -1.0), (-1, 1.0)):
+        step = -z[end] / outer[end]
+        meets = (sign[end] != 0) & (outer[end] != 0) & (way * step > 0)
+        found.append(x[end] + step[meets])
+    new = np.concatenate(found)
+    return np.asarray(new[np.isfinite(new)])
