@@ -54,6 +54,7 @@ sphinx_gallery_conf = {
     "reset_argv": lambda conf, script: ["--quick", "--out", str(PICTURE)],
     "show_memory": False,
     "min_reported_time": 1e9,
+    "write_computation_times": False,  # its page would load scripts from elsewhere
     "download_all_examples": False,
     "abort_on_example_error": True,
 }
