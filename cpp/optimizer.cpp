@@ -59,11 +59,18 @@ Optimizer<T>::Optimizer(const OptimizerSpec& spec, std::size_t parameter_count)
 template <class T>
 void Optimizer<T>::next(double learning_rate, UpdateArgs<T>& u) {
   ++progress.step;
-  u = constants_;
-  u.learning_rate = static_cast<T>(learning_rate);
   if (info(spec_.kind).corrects_moments) {
     progress.power_1 *= spec_.beta_1;
     progress.power_2 *= spec_.beta_2;
+  }
+  same(learning_rate, u);
+}
+
+template <class T>
+void Optimizer<T>::same(double learning_rate, UpdateArgs<T>& u) const {
+  u = constants_;
+  u.learning_rate = static_cast<T>(learning_rate);
+  if (info(spec_.kind).corrects_moments) {
     u.learning_rate = static_cast<T>((learning_rate * std::sqrt(1.0 - progress.power_2)) /
                                      (1.0 - progress.power_1));
   }

@@ -48,6 +48,8 @@ class Optimizer {
 
   // Begins the next update, at this learning rate; it is written to u.
   void next(double learning_rate, UpdateArgs<T>& u);
+  // The update that has begun, at another learning rate.
+  void same(double learning_rate, UpdateArgs<T>& u) const;
   // What is the same in every update.
   const UpdateArgs<T>& constants() const { return constants_; }
   // Every update is w = fma(-lr, g, w) and nothing else.

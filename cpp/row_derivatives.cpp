@@ -30,7 +30,8 @@ class OneRowGradients {
       : net_(net),
         data_{data.x, data.targets, nullptr},
         optimizer_(OptimizerSpec(OptimizerKind::sgd), net.parameter_count()),
-        step_(net, optimizer_, options(loss)) {
+        scales_(net, {}, 0),
+        step_(net, optimizer_, scales_, options(loss)) {
     ready_.minibatch.count = 1;
     ready_.minibatch.shards = {Range{0, 1}};
     step_.begin_run(data_, {1, data_.x.rows, false, false, false});
@@ -54,6 +55,7 @@ class OneRowGradients {
   Network<T>& net_;
   const DataSet<T> data_;
   Optimizer<T> optimizer_;
+  InputScales<T> scales_;  // none
   Step<T> step_;
   ReadyStep<T> ready_;
   Team team_{1};

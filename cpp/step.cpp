@@ -2,6 +2,7 @@
 #include "step.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "dispatch.h"
 #include "fp_environment.h"
@@ -43,9 +44,11 @@ constexpr std::size_t kManySteps = 3;
 }  // namespace
 
 template <class T>
-Step<T>::Step(Network<T>& net, Optimizer<T>& optimizer, const StepOptions& options)
+Step<T>::Step(Network<T>& net, Optimizer<T>& optimizer, InputScales<T>& scales,
+              const StepOptions& options)
     : net_(net),
       optimizer_(optimizer),
+      scales_(scales),
       options_(options),
       reducer_(net, options.clip_norm, options.n_shards),
       scratch_each_(round_up(scratch_size(net), 16)) {
@@ -65,6 +68,14 @@ Step<T>::Step(Network<T>& net, Optimizer<T>& optimizer, const StepOptions& optio
 template <class T>
 void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
   const std::size_t rows = run.most_rows, block = std::min(rows, kBlockRows);
+  if (run.updates && scales_.any()) {
+    if (data.x.sparse != nullptr || run.penalised) {
+      throw std::invalid_argument(
+          "input_scale_rate: expected rows that are not sparse, and no penalty, since every input's "
+          "factor changes with each step");
+    }
+    scales_.begin(net_);
+  }
   if (is_prepared(data, run)) {
     data_ = data;
     few_.call.loss.targets = data.targets;
@@ -75,7 +86,7 @@ void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
   sparse_ = data.x.sparse != nullptr;
   encoded_ = data.x.encoded != nullptr;
   updates_ = run.updates;
-  fused_ = updates_ && !reducer_.is_needed();
+  fused_ = updates_ && !reducer_.is_needed() && !scales_.any();
   work_ = 3.0 * multiply_adds(net_, data.x, rows);
   block_work_ = 3.0 * multiply_adds(net_, data.x, block);
   // Asked for once: the number of threads may be set meanwhile.
@@ -169,6 +180,7 @@ void Step<T>::prepare_few_rows(const StepRun& run) {
 
 template <class T>
 void Step<T>::parameters_changed() {
+  if (updates_) scales_.begin(net_);
   if (few_.call.transposed == nullptr) return;
   kernels<T>().few_rows_transpose(few_.call.forward, few_.call.transposed);
 }
@@ -180,6 +192,9 @@ void Step<T>::begin(ReadyStep<T>& step, double learning_rate) {
   step.number = ++steps_begun_;
   if (updates_) optimizer_.next(learning_rate, step.update);
   step.time = optimizer_.progress.step;
+  if (updates_ && scales_.any()) {
+    optimizer_.same(learning_rate * scales_.rate(), step.of_scales);
+  }
   if (m.penalty > 0) {
     step.update.weight_decay =
         step.weight_sum == 0 ? T(0) : static_cast<T>(m.penalty / step.weight_sum);
@@ -212,7 +227,7 @@ void Step<T>::take(const ReadyStep<T>& step, Team& team, unsigned t) {
   reducer_.finish(reduced, team, t);
   out.gradient = reducer_.gradient();
   out.update = &reduced;
-  update(out, team, t);
+  update(out, step.of_scales, team, t);
 }
 
 template <class T>
@@ -342,7 +357,8 @@ double Step<T>::add_losses(const RowPicker& rows, Range block, double sum) const
 
 // This thread's share of the update by the whole gradient.
 template <class T>
-void Step<T>::update(const WeightGradients<T>& out, Team& team, unsigned t) {
+void Step<T>::update(const WeightGradients<T>& out, const UpdateArgs<T>& of_scales, Team& team,
+                     unsigned t) {
   const auto update_run = [&](std::size_t offset, std::size_t count, bool is_weight) {
     const Range mine = share(count, team.size(), t);
     const std::size_t at = offset + mine.begin;
@@ -350,8 +366,12 @@ void Step<T>::update(const WeightGradients<T>& out, Team& team, unsigned t) {
                         out.state.from(at), mine.size());
   };
   for (const Layer& layer : net_.layers()) {
-    if (sparse_ && layer.weight_offset == 0) {
+    const bool first = &layer == &net_.layers().front();
+    if (first && sparse_) {
       sparse_gradient_.update(net_, out, t);
+    } else if (first && scales_.any()) {
+      scales_.update(net_, *out.update, of_scales, out.gradient, out.state,
+                     share(layer.fan_in, team.size(), t));
     } else {
       update_run(layer.weight_offset, layer.fan_in * layer.fan_out, true);
     }

@@ -5,7 +5,8 @@
 //   weights                   each thread takes blocks of the weights: dW, db and, where nothing
 //                             else needs the whole gradient first, the update
 //   reduce, update            else: shards summed and the gradient clipped (reducer.h), then
-//                             every thread updates a share of the parameters
+//                             every thread updates a share of the parameters, and of the inputs
+//                             where these have learned factors (input_scales.h)
 //
 // Minibatches of a few rows take one kernel call a step, on one thread. With sparse rows a
 // SparseGradient has the first layer's weights (sparse.h), with encoded rows an EncodedLayer
@@ -14,7 +15,7 @@
 // A Step knows nothing of epochs, orders or clocks: it is told the rows of a minibatch. It owns the
 // memory of a step, taken by begin_run (std::bad_alloc); nothing is allocated after that. Network
 // and optimizer are its owner's, must outlive it, and change by its steps alone while a run goes
-// on; data are views that must outlive the run. begin_run, begin and result are for one thread at a
+// on (the factors of the inputs too); data are views that must outlive the run. begin_run, begin and result are for one thread at a
 // time, take for all threads of a team at once, with the same arguments.
 #pragma once
 
@@ -24,6 +25,7 @@
 
 #include "array.h"
 #include "encoded.h"
+#include "input_scales.h"
 #include "kernels/kernels.h"
 #include "loss.h"
 #include "minibatch.h"
@@ -47,7 +49,8 @@ struct LossOptions {
 
 struct StepOptions {
   LossOptions loss;
-  double clip_norm = 0;  // 0: none
+  double clip_norm = 0;         // 0: none
+  double input_scale_rate = 0;  // of learned factors of the inputs, 0: there are none
   std::size_t n_shards = 1;
   std::vector<double> dropout;  // a rate for each hidden layer, or empty
   std::uint64_t seed = 0;       // of the dropout masks
@@ -75,6 +78,7 @@ struct ReadyStep {
   std::uint64_t number = 0;  // among all that this Step ever took, from 1
   std::uint64_t time = 0;    // the optimizer's step, from 1
   UpdateArgs<T> update;
+  UpdateArgs<T> of_scales;  // of the factors of the inputs, where there are any
 };
 
 // A step's rows, the sum of their weights and of their weighted losses, and the penalty before the
@@ -86,9 +90,11 @@ struct StepResult {
 template <class T>
 class Step {
  public:
-  Step(Network<T>& net, Optimizer<T>& optimizer, const StepOptions& options);
+  Step(Network<T>& net, Optimizer<T>& optimizer, InputScales<T>& scales,
+       const StepOptions& options);
 
-  // Takes the memory for steps over minibatches of `data`.
+  // Takes the memory for steps over minibatches of `data`. With factors of the inputs it throws
+  // std::invalid_argument for sparse rows and penalties, before anything has changed.
   void begin_run(const DataSet<T>& data, const StepRun& run);
   // Gives all of it up; the next run takes it again.
   void release_memory();
@@ -146,10 +152,12 @@ class Step {
   void many_rows_gradient(const ReadyStep<T>& step, Range block, bool last_block,
                           const WeightGradients<T>& out, Team& team, unsigned t);
   double add_losses(const RowPicker& rows, Range block, double sum) const;
-  void update(const WeightGradients<T>& out, Team& team, unsigned t);
+  void update(const WeightGradients<T>& out, const UpdateArgs<T>& of_scales, Team& team,
+              unsigned t);
 
   Network<T>& net_;
   Optimizer<T>& optimizer_;
+  InputScales<T>& scales_;
   const StepOptions options_;
   std::vector<T> pos_weight_;
   std::vector<T> slopes_;

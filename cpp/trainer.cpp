@@ -33,7 +33,8 @@ Trainer<T>::Trainer(std::shared_ptr<Network<T>> net, TrainerOptions options)
     : options_(std::move(options)),
       net_(std::move(net)),
       optimizer_(options_.optimizer, net_->parameter_count()),
-      step_(*net_, optimizer_, options_),
+      scales_(*net_, options_.optimizer, options_.input_scale_rate),
+      step_(*net_, optimizer_, scales_, options_),
       sampler_(options_.batch_size, options_.n_shards, options_.seed),
       loop_(options_.n_shards) {}
 
@@ -60,11 +61,12 @@ bool Trainer<T>::keep_finite() {
     return false;
   }
   kept_.any = false;  // should memory run out here
-  kept_.values.reserve(n * (1 + arrays));
+  kept_.values.reserve(n * (1 + arrays) + scales_.size());
   std::copy_n(net_->parameters(), n, kept_.values.data());
   for (std::size_t k = 0; k < arrays; ++k) {
     std::copy_n(optimizer_.state().array(k), n, kept_.values.data() + (1 + k) * n);
   }
+  std::copy_n(scales_.values(), scales_.size(), kept_.values.data() + (1 + arrays) * n);
   kept_.progress = optimizer_.progress;
   kept_.state = state;
   kept_.any = true;
@@ -79,6 +81,7 @@ void Trainer<T>::go_back() {
   for (std::size_t k = 0; k < arrays; ++k) {
     std::copy_n(kept_.values.data() + (1 + k) * n, n, optimizer_.state().array(k));
   }
+  std::copy_n(kept_.values.data() + (1 + arrays) * n, scales_.size(), scales_.values());
   optimizer_.progress = kept_.progress;
   state = kept_.state;
   ++net_->version;

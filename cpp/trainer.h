@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "input_scales.h"
 #include "loop.h"
 #include "minibatch.h"
 #include "network.h"
@@ -127,6 +128,7 @@ class Trainer {
   const TrainerOptions& options() const { return options_; }
   const std::shared_ptr<Network<T>>& network() const { return net_; }
   Optimizer<T>& optimizer() { return optimizer_; }
+  InputScales<T>& input_scales() { return scales_; }
 
  private:
   void begin_run(const DataSet<T>& data, bool updates);
@@ -143,11 +145,12 @@ class Trainer {
   const TrainerOptions options_;
   const std::shared_ptr<Network<T>> net_;
   Optimizer<T> optimizer_;
+  InputScales<T> scales_;
   Step<T> step_;
   Sampler sampler_;
   Loop<T> loop_;
   Divergence divergence_;
-  // Parameters and optimizer state when they were last known to be finite.
+  // Parameters, optimizer state and factors of the inputs when they were last known to be finite.
   struct {
     bool any = false;
     AlignedBuffer<T> values;

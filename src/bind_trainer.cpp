@@ -45,6 +45,9 @@ std::unique_ptr<PyTrainer> make_trainer(const py::object& network, const py::dic
   options.n_shards = o["n_shards"].cast<std::size_t>();
   options.seed = o["seed"].cast<std::uint64_t>();
   options.clip_norm = o["clip_norm"].cast<double>();
+  if (o.contains("input_scale_rate")) {
+    options.input_scale_rate = o["input_scale_rate"].cast<double>();
+  }
   if (o.contains("levels")) {
     options.loss.levels = o["levels"].cast<std::vector<double>>();
     if (options.loss.levels.size() != outputs) {
@@ -146,6 +149,28 @@ void set_optimizer_arrays(PyTrainer& self, const py::list& arrays) {
   });
 }
 
+// A copy of what the factors of the inputs are, one array; empty where there are none.
+py::object get_input_scales(PyTrainer& self) {
+  const Reading reading(self.net->guard);
+  return self.visit([](auto& trainer) -> py::object {
+    using T = ScalarT<decltype(trainer)>;
+    auto& scales = trainer.input_scales();
+    return py::array_t<T>(static_cast<py::ssize_t>(scales.size()), scales.values());
+  });
+}
+
+void set_input_scales(PyTrainer& self, const py::object& values) {
+  const Working working(self);
+  const Writing writing(self.net->guard);
+  self.visit([&](auto& trainer) {
+    using T = ScalarT<decltype(trainer)>;
+    auto& scales = trainer.input_scales();
+    const Contiguous<T> from =
+        as_contiguous<T>(values, "input scales", Shape(scales.size()), false);
+    std::memcpy(scales.values(), from.data, scales.size() * sizeof(T));
+  });
+}
+
 // (step, loss) of the last run, or None.
 py::object divergence(PyTrainer& self) {
   return self.visit([](auto& trainer) -> py::object {
@@ -215,6 +240,7 @@ void bind_trainer(py::module_& m) {
              const Working working(self);
              self.visit([](auto& trainer) { trainer.forget_kept(); });
            })
+      .def_property("input_scales", &get_input_scales, &set_input_scales)
       .def_property("optimizer_arrays", &get_optimizer_arrays, &set_optimizer_arrays)
       .def("data_loss", &data_loss, py::arg("X"), py::arg("y"), py::arg("sample_weight"),
            py::arg("check_finite"))

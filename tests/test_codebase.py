@@ -140,7 +140,7 @@ FLOORS = (
     {"dropout", "network"},
     {"passes"},
     {"encoded", "sparse"},
-    {"predict", "reducer"},
+    {"input_scales", "predict", "reducer"},
     {"sampler", "step"},
     {"given_epochs", "loop", "row_derivatives"},
     {"trainer"},

@@ -111,6 +111,7 @@ ABLATIONS: dict[str, Callable[[], Any]] = {
     "members: one": one_member,
     "candidates: the usual": lambda: of_candidates(lambda found: found[:1]),
     "weight decay": lambda: each(weight_decay=0.0),
+    "input factors": lambda: each(input_scale_rate=0.0),
     "hidden layers": lambda: each(hidden=()),
     "early stopping (60 epochs)": lambda: each(patience=10_000, epochs=60),
     "best weights": last_weights,

@@ -192,6 +192,7 @@ def fit_values(
 
 class Trainer:
     state: dict[str, Any]
+    input_scales: NDArray[Any]
     optimizer_arrays: list[NDArray[Any]]
     def __init__(self, network: Network, options: dict[str, Any]) -> None: ...
     def step(

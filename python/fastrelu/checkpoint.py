@@ -165,6 +165,8 @@ class CheckpointMethods:
             arrays, metadata = model_file.network_content(trainer.network)
             for i, array in enumerate(trainer._core.optimizer_arrays):
                 arrays[f"optimizer.{i}"] = array
+            if trainer.input_scale_rate:
+                arrays["input_scales"] = trainer._core.input_scales
             state = trainer._core.state
         state["seconds"] = trainer._seconds if state["in_epoch"] else 0.0
         state |= {name: float(state[name]).hex() for name in EXACT}
@@ -228,6 +230,8 @@ class CheckpointMethods:
             trainer = cast("Trainer", made)
             count = len(trainer._core.optimizer_arrays)
             trainer._core.optimizer_arrays = [arrays[f"optimizer.{i}"] for i in range(count)]
+            if trainer.input_scale_rate:
+                trainer._core.input_scales = arrays["input_scales"]
             trainer._seconds = state.pop("seconds")
             trainer._core.state = state
         return cast(AnyTrainer, made)
@@ -249,6 +253,7 @@ def _settings_of(trainer: Trainer) -> dict[str, Any]:
         "clip_norm": trainer.clip_norm,
         "dropout": trainer.dropout,
         **({"masks": MASKS} if any(trainer.dropout) else {}),
+        **({"input_scale_rate": trainer.input_scale_rate} if trainer.input_scale_rate else {}),
         "n_shards": trainer.n_shards,
         "check_finite": trainer.check_finite,
     }
@@ -280,6 +285,7 @@ def _arguments(settings: dict[str, Any], rate: Any) -> dict[str, Any]:
         "seed": settings["seed"],
         "clip_norm": settings["clip_norm"],
         "dropout": settings.get("dropout", 0.0),  # 0.1 had none
+        "input_scale_rate": settings.get("input_scale_rate", 0.0),
         "n_shards": settings["n_shards"],
         "check_finite": settings["check_finite"],
     }

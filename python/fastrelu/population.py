@@ -42,7 +42,8 @@ class Population:
         What each member is. The keys are the arguments of `Network` (``layer_sizes``, which is
         needed, ``activation``, ``bias``, ``dtype``, ``init``, ``scale`` and ``seed``, that of the
         weights) and of `Trainer` (``loss``, ``optimizer``, ``batch_size``, ``clip_norm``,
-        ``dropout``, ``n_shards`` and ``shuffle_seed``, the trainer's seed). Further keys:
+        ``dropout``, ``input_scale_rate``, ``n_shards`` and ``shuffle_seed``, the trainer's seed).
+        Further keys:
 
         - ``rows``: the numbers of the rows that it is trained on, which may repeat (bootstraps), or
           a mask; None for all.

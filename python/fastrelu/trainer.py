@@ -58,6 +58,11 @@ class Trainer(EpochMethods, CheckpointMethods):
         layers, or one for each. The units that stay are scaled up by 1 / (1 - dropout). Outside
         training nothing is dropped. The probability taken is the multiple of 2**-16 that is nearest
         (of rates below 2**-17 nothing is dropped), at most 1 - 2**-16.
+    input_scale_rate : float
+        How many times the learning rate that of learned factors of the inputs is, 0 to 1e6; 0:
+        there are none. With them the first layer's weights are each input's factor, 1 at first,
+        times weights that are trained as always, so that the weights of an input that matters grow
+        together. The network holds the products. Not for sparse rows.
     n_shards : int
         The number of contiguous runs into which the rows are cut. It changes the order of sums, and
         so the bits of the result; the number of threads does not.
@@ -68,7 +73,8 @@ class Trainer(EpochMethods, CheckpointMethods):
 
     Attributes
     ----------
-    network, loss, optimizer, batch_size, seed, clip_norm, dropout, n_shards, check_finite
+    network, loss, optimizer, batch_size, seed, clip_norm, dropout, input_scale_rate, n_shards,
+    check_finite
         The arguments; `loss` is always an object, `dropout` a tuple.
 
     Raises
@@ -80,7 +86,8 @@ class Trainer(EpochMethods, CheckpointMethods):
     ----------
     Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov (2014), Dropout: a simple way to
     prevent neural networks from overfitting. Pascanu, Mikolov and Bengio (2013), On the difficulty
-    of training recurrent neural networks (clip_norm).
+    of training recurrent neural networks (clip_norm). Holzmüller, Grinsztajn and Steinwart (2024),
+    Better by default (input_scale_rate: a scaling layer with a rate of its own).
 
     Examples
     --------
@@ -107,6 +114,7 @@ class Trainer(EpochMethods, CheckpointMethods):
         seed: int | None = 0,
         clip_norm: float | None = None,
         dropout: float | Sequence[float] = 0.0,
+        input_scale_rate: float = 0.0,
         n_shards: int = 1,
         comm: None = None,
         check_finite: bool = True,
@@ -131,6 +139,7 @@ class Trainer(EpochMethods, CheckpointMethods):
             None if clip_norm is None else real_number("clip_norm", clip_norm, 0.0, above=True)
         )
         self.dropout = tuple(dropout_rates(dropout, len(network.layer_sizes) - 2))
+        self.input_scale_rate = real_number("input_scale_rate", input_scale_rate, 0.0, 1e6)
         self.check_finite = bool(check_finite)
         options = {
             **losses.core_options(self.loss, network.layer_sizes[-1]),
@@ -139,6 +148,7 @@ class Trainer(EpochMethods, CheckpointMethods):
             "n_shards": self.n_shards,
             "seed": self.seed,
             "clip_norm": self.clip_norm or 0.0,
+            "input_scale_rate": self.input_scale_rate,
             "dropout": list(self.dropout) if any(self.dropout) else [],
         }
         self._core = _core.Trainer(network, options)

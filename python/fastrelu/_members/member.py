@@ -20,7 +20,9 @@ from fastrelu.trainer import Trainer
 __all__ = ["Member"]
 
 NETWORK_KEYS = ("layer_sizes", "bias", "dtype", "activation", "init", "scale", "seed")
-TRAINER_KEYS = ("loss", "optimizer", "batch_size", "clip_norm", "dropout", "n_shards")
+TRAINER_KEYS = (
+    "loss", "optimizer", "batch_size", "clip_norm", "dropout", "input_scale_rate", "n_shards",
+)  # fmt: skip
 #: What fit needs to know of a member, beside its network and trainer.
 FIT_KEYS = ("epochs", "patience", "sampling", "rows", "validation_rows", "sample_weight")
 KEYS = ("name", *NETWORK_KEYS, *TRAINER_KEYS, "shuffle_seed", *FIT_KEYS)

@@ -19,7 +19,7 @@ from fastrelu.app.data.table import Table
 from fastrelu.app.ensemble import Ensemble
 from fastrelu.app.errors import DataError
 from fastrelu.app.metrics import Scores, predicted
-from fastrelu.app.preprocess import Inputs, Target
+from fastrelu.app.preprocess import Inputs, PieceInputs, Target
 from fastrelu.app.preprocess.inputs import Seen, warnings_of
 from fastrelu.app.preprocess.target import require_domain
 from fastrelu.losses import Loss
@@ -47,6 +47,8 @@ class TableModel:
         self.target_name = target_name
         self.loss = losses.as_loss(loss)
         self.about = about or {}
+        if isinstance(inputs, PieceInputs) and (self.about.get("settings") or {}).get("monotone"):
+            inputs.ordered = True
         self.seen: Seen = Counter()
         self.nearest: dict[str, str] = {}
 
@@ -185,7 +187,7 @@ class TableModel:
                 self.nearest[column] = other
         for first in range(0, table.n_rows, BLOCK_ROWS):
             rows = slice(first, min(first + BLOCK_ROWS, table.n_rows))
-            X = self.inputs.transform(table.take(rows), None, name, self.seen)
+            X = self.inputs.for_network(table.take(rows), None, name, self.seen)
             try:
                 yield rows, self.network.forward(X)
             except ValueError as error:

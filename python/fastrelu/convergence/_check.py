@@ -80,6 +80,11 @@ def check(
         reasons.append(f"the steps are not plain SGD: {optimizer!r}")
     if trainer.clip_norm is not None:
         reasons.append("clip_norm shortens some gradients, so that their mean is not grad f")
+    if trainer.input_scale_rate:
+        reasons.append(
+            "the inputs have learned factors (input_scale_rate): the loss is not convex in a "
+            "factor and a weight that are multiplied"
+        )
     if len(trainer.network.layer_sizes) > 2:
         reasons.append(
             "hidden layers are trained: the loss is not convex in their weights, and neither ell "

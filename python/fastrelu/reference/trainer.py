@@ -14,6 +14,7 @@ from fastrelu._arguments import dropout_rates
 
 from . import random
 from .blocks import epoch_blocks
+from .input_scales import InputScales
 from .layers import Dropout
 from .loss import as_loss
 from .minibatch import check_outputs, reported_loss
@@ -54,6 +55,9 @@ class Trainer:
     dropout : float or sequence of float
         The probability that a hidden unit is dropped from a step: one for all hidden layers, or
         one for each.
+    input_scale_rate : float
+        How many times the learning rate that of learned factors of the inputs is; 0: there are
+        none.
     n_shards : int
         The number of contiguous runs into which the rows are cut.
 
@@ -78,6 +82,7 @@ class Trainer:
         seed: int = 0,
         clip_norm: float | None = None,
         dropout: float | Sequence[float] = 0.0,
+        input_scale_rate: float = 0.0,
         n_shards: int = 1,
     ) -> None:
         if batch_size < n_shards:
@@ -90,6 +95,7 @@ class Trainer:
         self.clip_norm, self.n_shards = clip_norm, n_shards
         self.dropout = dropout_rates(dropout, len(network.layer_sizes) - 2)
         self.state = State(network.arrays)
+        self.scales = InputScales(network, input_scale_rate) if input_scale_rate else None
         self.k = 0  # steps made
         self.epoch = 0  # epochs begun
 
@@ -288,7 +294,10 @@ class Trainer:
             net, X, y, self.loss, sample_weight, shards, masks
         )
         clip(g.weights, g.biases, self.clip_norm)
-        self.optimizer.apply(net.arrays, g.arrays, self.state, self.k)
+        if self.scales is None:
+            self.optimizer.apply(net.arrays, g.arrays, self.state, self.k)
+        else:
+            self.scales.apply(net, g.arrays, self.optimizer, self.state, self.k)
         return total, weight_sum
 
     # The rows of an epoch's minibatches, each a list of its shards' rows

@@ -41,6 +41,7 @@ TRAINING: dict[str, dict[str, Any]] = {
     "shards": {"n_shards": 3},
     "clipping": {"clip_norm": 0.05},
     "dropout": {"dropout": [0.25, 0.5]},
+    "input_scales": {"input_scale_rate": 4.0},
     "sparse": {"sparse": True},
     "encoded": {"encoded": True},
     "bytes": {"bytes": True},

@@ -101,6 +101,27 @@ class Inputs(ABC):
             If the table has none of the columns, or a value cannot be what it was in training.
         """
 
+    def for_network(
+        self, table: Table, rows: Rows = None, dtype: Any = "float32", seen: Seen | None = None
+    ) -> Any:
+        """Return what `transform` does, in the form in which a network reads it at the least cost.
+
+        Parameters
+        ----------
+        table, rows, dtype, seen
+            As for `transform`.
+
+        Returns
+        -------
+        ndarray, CSR matrix or EncodedRows, (n, n_inputs)
+
+        Raises
+        ------
+        DataError
+            As `transform` does.
+        """
+        return self.transform(table, rows, dtype, seen)
+
     @abstractmethod
     def treatments(self) -> list[Treatment]:
         """Return what is done to each column, or to all of a matrix's."""

@@ -169,7 +169,12 @@ class PieceInputs(Inputs):
         The columns of categories.
     columns : dict of str to str
         The kind of every column that training had, those left out included.
+    ordered : bool
+        Whether predictions must not fall, not even by a rounding, where an input rises. The sums
+        of weights by which encoded rows are read do not promise that; False unless it is set.
     """
+
+    ordered = False
 
     def __init__(
         self,
@@ -278,6 +283,14 @@ class PieceInputs(Inputs):
             at += 1
         widths, ramps = zip(*runs, strict=True)
         return EncodedRows(widths, ramps, positions, values)
+
+    def for_network(
+        self, table: Table, rows: Rows = None, dtype: Any = "float32", seen: Seen | None = None
+    ) -> Any:
+        """Return encoded rows, or `transform`'s if there are no inputs or their order matters."""
+        if self.ordered or not self.n_inputs:
+            return self.transform(table, rows, dtype, seen)
+        return self.encode(table, rows, dtype, seen)
 
     def _read(self, table: Table, rows: Rows, seen: Seen) -> tuple[Numbers, Texts]:
         """Return each number with its values, block by block, and each text with its places."""

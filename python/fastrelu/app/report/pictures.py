@@ -126,6 +126,8 @@ def curves(ax: Any, lines: Mapping[str, Sequence[tuple[float, float]]], label: s
     values = values[np.isfinite(values)]
     if len(values) and values.min() > 0 and values.max() > 20 * values.min():
         ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(_plain_number)
+        ax.yaxis.set_minor_formatter(_plain_two_or_five)
     if ax.get_xlim()[1] - ax.get_xlim()[0] < 1:  # a single epoch
         ax.set_xlim(x[0] - 1, x[0] + 1)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -134,6 +136,15 @@ def curves(ax: Any, lines: Mapping[str, Sequence[tuple[float, float]]], label: s
     ax.grid(True, alpha=0.6)
     if len(lines) > 1:
         ax.legend(frameon=False, loc="upper right")
+
+
+def _plain_number(value: float, _: Any = None) -> str:
+    """Return a tick's label as text: setting powers of ten costs more than all else drawn."""
+    return f"{value:g}"
+
+
+def _plain_two_or_five(value: float, _: Any = None) -> str:
+    return _plain_number(value) if f"{value:e}"[0] in "25" else ""
 
 
 def picture(

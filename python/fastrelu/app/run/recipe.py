@@ -334,7 +334,7 @@ def member_losses(fitted: Fitted) -> list[float]:
     """Return the loss of each member on the rows that it left out, before it was shrunk."""
     problem, found = fitted.problem, []
     for network, rows in zip(fitted.best.networks, fitted.left_out, strict=True):
-        X = fitted.inputs.transform(fitted.table, rows)
+        X = fitted.inputs.for_network(fitted.table, rows)
         found.append(problem.mean(problem.losses(network(X), rows), rows))
     return found
 

@@ -104,7 +104,10 @@ class SplitRows:
             Gets the inputs.
         """
         assert table.target is not None
-        X = self.inputs.transform(table, rows, self.dtype, seen, out)
+        if out is None:
+            X = self.inputs.for_network(table, rows, self.dtype, seen)
+        else:
+            X = self.inputs.transform(table, rows, self.dtype, seen, out)
         values = table.target[rows]
         y = self.target.encode(values, self.dtype)
         truth = y if self.target.task == "classification" else np.asarray(values, np.float64)

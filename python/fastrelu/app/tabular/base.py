@@ -33,8 +33,7 @@ from fastrelu.app.tabular.raw import Raw
 from fastrelu.app.tabular.recipe import MEMBERS
 from fastrelu.app.tabular.rows import further_table, training_table
 from fastrelu.app.tabular.sample import drawn
-from fastrelu.app.tabular.train import Problem, Trial
-from fastrelu.encoded import EncodedRows
+from fastrelu.app.tabular.train import Inputs, Problem, Trial
 from fastrelu.ensemble import Ensemble
 from fastrelu.losses import Loss
 from fastrelu.network import Network
@@ -191,15 +190,13 @@ class BaseTabular(Explained, Raw, BaseEstimator):
         bounded = self._bounded
         if bounded is None:
             bounded = any(dict(getattr(self, "monotone", None) or {}).values())
-        dense = bounded or not self.inputs_.n_inputs
+        self.inputs_.ordered = bounded
         found: list[Array] = []
         seen: Counter[tuple[str, str]] = Counter()
         with thread_limit(self.n_threads):
             for low in range(0, len(table), BLOCK_ROWS):
                 some = table.take(slice(low, low + BLOCK_ROWS))
-                # Where a sum of weights stands for its terms, rounding could break an order.
-                read = self._encoded_rows if dense else self._rows_by_runs
-                found.append(ensemble.predict(read(some, seen)))
+                found.append(ensemble.predict(self._network_rows(some, seen)))
         far = Counter({key: n for key, n in seen.items() if key[0] == "far value"})
         for text in warnings_of(far):
             warnings.warn(f"X: {text}", UserWarning, stacklevel=4)
@@ -207,11 +204,12 @@ class BaseTabular(Explained, Raw, BaseEstimator):
             return np.empty((0, self.networks_[0].layer_sizes[-1]))
         return np.concatenate(found)
 
-    def _rows_by_runs(self, table: Table, seen: Seen) -> EncodedRows:
+    def _network_rows(self, table: Table, seen: Seen) -> Inputs:
         try:
-            return self.inputs_.encode(table, None, "float32", seen)
+            rows: Inputs = self.inputs_.for_network(table, None, "float32", seen)
         except DataError as error:
             raise ValueError(str(error)) from error
+        return rows if rows.shape[1] else np.zeros((len(table), 1), np.float32)
 
     def _encoded_rows(self, table: Table, seen: Seen | None = None) -> Array:
         try:

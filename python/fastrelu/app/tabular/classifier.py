@@ -39,8 +39,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     ----------
     preset : {"fast", "default", "best"}
         How much is tried: 3, 5 or 20 members, with more patience each; on tables of up to 4,000
-        rows "default" and "best" choose the number of pieces and the weight decay on the rows left
-        out.
+        rows "default" and "best" choose the number of pieces, the weight decay and whether inputs
+        have learned factors on the rows left out.
     n_members : int, optional
         How many networks predict together, instead of the preset's number.
     time_limit : float, optional

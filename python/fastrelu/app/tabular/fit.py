@@ -8,7 +8,7 @@ word is borne out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +160,8 @@ def fit_members(
     """
     count = plan.members
     tried = candidates(plan.preset, len(table), len(table.columns))
+    if plan.directions:  # weights are kept within bounds, which products with factors would leave
+        tried = list(dict.fromkeys(replace(each, input_scale_rate=0.0) for each in tried))
     rows: Array = np.arange(len(table))
     if clock.limited:
         left, count = _within_time(table, problem, tried[0], clock, count, observer)
@@ -195,6 +197,7 @@ def fit_members(
         longest = max(longest, clock.spent - began)
     best, losses = best_of(problem, trials)
     inputs, X = fitted[best.candidate.pieces]
+    inputs.ordered = bool(plan.directions)
     factor = shrink(problem, best)
     networks = [shrunk(net, factor, problem.start) for net in best.networks]
     held = held_out(networks, left_out, X, problem)

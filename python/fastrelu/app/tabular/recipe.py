@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is tried on a table, by its size and the preset: widths, pieces, decay, rate, epochs."""
+"""What is tried on a table, by its size and the preset: widths, pieces, decay, factors, epochs."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastrelu.app.preprocess import PieceOptions
 
@@ -12,6 +12,7 @@ FOLDS = 5
 MEMBERS = {"fast": 3, "default": 5, "best": 20}
 FEW_ROWS = 4000  # up to these, what is best is chosen on the rows left out
 MOST_INPUTS = 2048  # that pieces may lead to
+INPUT_SCALE_RATE = 6.0  # how much faster than weights the factors of inputs are learned
 MOST_RUNS = (1 << 30) // 6  # of all rows in memory: 6 bytes each, 1 GiB
 
 
@@ -29,6 +30,8 @@ class Candidate:
         Of AdamW.
     batch_size, epochs, patience : int
         As for `fastrelu.Population`.
+    input_scale_rate : float
+        As for `fastrelu.Trainer`; 0: inputs have no factors.
     """
 
     pieces: int
@@ -38,10 +41,12 @@ class Candidate:
     batch_size: int
     epochs: int
     patience: int
+    input_scale_rate: float = 0.0
 
     def __str__(self) -> str:
         widths = "-".join(map(str, self.hidden)) or "linear"
-        return f"{self.pieces} pieces, {widths}, decay {self.weight_decay:g}"
+        factors = ", input factors" if self.input_scale_rate else ""
+        return f"{self.pieces} pieces, {widths}, decay {self.weight_decay:g}{factors}"
 
 
 def candidates(preset: str, n_rows: int, n_columns: int) -> list[Candidate]:
@@ -67,23 +72,29 @@ def candidates(preset: str, n_rows: int, n_columns: int) -> list[Candidate]:
 
     rate = 0.004 if n_rows > FEW_ROWS else 0.002
 
-    def candidate(pieces: int, hidden: tuple[int, ...], decay: float) -> Candidate:
+    def plain(pieces: int, hidden: tuple[int, ...], decay: float) -> Candidate:
         return Candidate(pieces, hidden, decay, rate, batch, epochs, patience)
 
-    usual = candidate(pieces, wide, 0.03)
-    if preset == "fast" or n_rows > FEW_ROWS:
-        if preset != "best":
-            return [usual]
-        return [usual, candidate(max(1, pieces // 3), (256, 128), 0.03)]
+    def scaled(pieces: int, hidden: tuple[int, ...], decay: float) -> Candidate:
+        return replace(plain(pieces, hidden, decay), input_scale_rate=INPUT_SCALE_RATE)
+
+    if n_rows > FEW_ROWS:
+        found = [scaled(pieces, wide, 0.03)]
+        if preset == "best":
+            found += [plain(pieces, wide, 0.03), scaled(max(1, pieces // 3), (256, 128), 0.03)]
+        return found
+    if preset == "fast":
+        return [plain(pieces, wide, 0.03)]
     found = [
-        usual,
-        candidate(pieces, wide, 1.0),
-        candidate(few, wide, 0.03),
-        candidate(few, wide, 1.0),
-        candidate(1, (), 0.03),
+        plain(pieces, wide, 0.03),
+        scaled(pieces, wide, 1.0),
+        scaled(few, wide, 0.03),
+        scaled(few, wide, 1.0),
+        plain(1, (), 0.03),
     ]
     if preset == "best":
-        found += [candidate(pieces, (), 1.0), candidate(1, wide, 0.3)]
+        found += [plain(pieces, wide, 1.0), plain(few, wide, 0.03), plain(few, wide, 1.0)]
+        found += [scaled(pieces, wide, 0.03), plain(pieces, (), 1.0), plain(1, wide, 0.3)]
     return list(dict.fromkeys(found))
 
 

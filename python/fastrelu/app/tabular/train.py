@@ -234,6 +234,7 @@ class Training:
             "loss": self.problem.loss,
             "optimizer": AdamW(candidate.learning_rate, weight_decay=candidate.weight_decay),
             "batch_size": candidate.batch_size,
+            "input_scale_rate": candidate.input_scale_rate,
             "seed": seed,
             "shuffle_seed": seed,
         }
