@@ -180,7 +180,8 @@ def write_reference() -> None:
         pages.append(page)
     entries = "".join(f"   {page}\n" for page in pages)
     (folder / "index.rst").write_text(
-        f"The reference\n=============\n\n.. toctree::\n\n{entries}", encoding="utf-8"
+        f"The reference\n=============\n\n.. toctree::\n   :maxdepth: 1\n\n{entries}",
+        encoding="utf-8",
     )
 
 
