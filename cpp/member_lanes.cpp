@@ -55,8 +55,7 @@ bool fits_lanes(const PopulationMember<T>& member) {
   const std::size_t parameters = network_of(member).parameter_count();
   const std::size_t rows = std::min(member.batch_size(), member.rows());
   return member.data->x.is_dense() && o.dropout.empty() && o.clip_norm == 0 && o.n_shards == 1 &&
-         o.input_scale_rate == 0 &&
-         parameters <= kMostParameters && parameters * rows <= kMostWork;
+         o.input_scale_rate == 0 && parameters <= kMostParameters && parameters * rows <= kMostWork;
 }
 
 template <class T>

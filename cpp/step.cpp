@@ -71,8 +71,8 @@ void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
   if (run.updates && scales_.any()) {
     if (data.x.sparse != nullptr || run.penalised) {
       throw std::invalid_argument(
-          "input_scale_rate: expected rows that are not sparse, and no penalty, since every input's "
-          "factor changes with each step");
+          "input_scale_rate: expected rows that are not sparse, and no penalty, since every "
+          "input's factor changes with each step");
     }
     scales_.begin(net_);
   }

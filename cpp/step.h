@@ -15,8 +15,9 @@
 // A Step knows nothing of epochs, orders or clocks: it is told the rows of a minibatch. It owns the
 // memory of a step, taken by begin_run (std::bad_alloc); nothing is allocated after that. Network
 // and optimizer are its owner's, must outlive it, and change by its steps alone while a run goes
-// on (the factors of the inputs too); data are views that must outlive the run. begin_run, begin and result are for one thread at a
-// time, take for all threads of a team at once, with the same arguments.
+// on (the factors of the inputs too); data are views that must outlive the run. begin_run, begin
+// and result are for one thread at a time, take for all threads of a team at once, with the same
+// arguments.
 #pragma once
 
 #include <cstddef>

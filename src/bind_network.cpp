@@ -114,6 +114,10 @@ py::object predict_proba(PyNetwork& self, const py::object& X, const std::string
   });
 }
 
+// Out of the generic lambda below, in which Clang 14 forgets what this makes of the standard
+// library's templates: the module could not be loaded.
+py::object as_object(std::unique_ptr<Cache> cache) { return py::cast(std::move(cache)); }
+
 py::tuple forward_with_cache(PyNetwork& self, const py::object& X, bool check_finite) {
   return self.visit([&](auto& net) -> py::tuple {
     using T = Scalar<decltype(net)>;
@@ -135,7 +139,7 @@ py::tuple forward_with_cache(PyNetwork& self, const py::object& X, bool check_fi
       store_outputs(net, a, x.view.rows, out.data);
       cache->activations = std::move(a);
     });
-    return py::make_tuple(out.array, std::move(cache));
+    return py::make_tuple(out.array, as_object(std::move(cache)));
   });
 }
 

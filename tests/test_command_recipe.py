@@ -259,6 +259,16 @@ def test_other_data_are_refused_on_the_way(table, tmp_path, monkeypatch):
     assert done.exit_code == 6 and "the data have changed" in done.output
 
 
+def test_another_recipe_does_not_go_on_with_a_run(table, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    monkeypatch.setattr(recipe, "scores_of_held", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    assert run("train", table, "--target", "price", "--preset", "fast", "--out", out).exit_code
+    monkeypatch.undo()
+    monkeypatch.setattr(recipe, "candidates", lambda *_: ["another"])
+    done = run("train", "--resume", out)
+    assert done.exit_code == 6 and "tries other candidates than this one" in done.output
+
+
 def test_the_runs_configuration_makes_the_same_run(table, tmp_path):
     first, second = tmp_path / "a", tmp_path / "b"
     flags = ["--target", "kind", "--preset", "fast", "--seed", 2**40 + 1]

@@ -61,12 +61,20 @@ def real_number(
         expected += f" and {'<' if below else '<='} {high:g}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected {expected}, got {value!r}")
-    number = float(value)
+    number = _as_float(value)
     outside = number < low or number > high
     outside |= (above and number == low) or (below and number == high)
     if outside or not math.isfinite(number):
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
     return number
+
+
+def _as_float(value: Any) -> float:
+    """Return `value` as a float; infinity for an integer of more than 308 digits."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def seed_number(value: Any) -> int:
@@ -86,7 +94,7 @@ def dropout_rates(dropout: Any, layers: int) -> list[float]:
     for rate in each if listed else [dropout]:
         if isinstance(rate, bool) or not isinstance(rate, numbers.Real):
             raise TypeError(f"dropout: expected {what}, got {dropout!r}")
-        if not 0.0 <= float(rate) < 1.0:
+        if not 0.0 <= _as_float(rate) < 1.0:
             raise ValueError(f"dropout: expected {what}, got {dropout!r}")
     return [float(rate) for rate in each]
 

@@ -29,9 +29,12 @@ def register(threadpoolctl: Any) -> None:
         def set_num_threads(self, num_threads: int) -> None:
             self.dynlib.fastrelu_set_num_threads(num_threads)
 
-        def get_version(self) -> str:
-            from fastrelu._version import __version__
-
+        def get_version(self) -> str | None:
+            # None is its "unknown": an error here would end what others do with their threads.
+            try:
+                from fastrelu._version import __version__
+            except ImportError:  # PackageNotFoundError: run from its folder, and not installed
+                return None
             return __version__
 
     threadpoolctl.register(CoreController)

@@ -126,7 +126,7 @@ class EncodedRows(_core.EncodedRows):
                [1. , 0.5],
                [1. , 1. ]], dtype=float32)
         """
-        numbers = np.asarray(X, np.float64)
+        numbers = _float64("X", X)
         if numbers.ndim != 2:
             raise ValueError(f"X: expected shape (n, k), got {numbers.shape}")
         if len(edges) != numbers.shape[1]:
@@ -249,8 +249,15 @@ def _float_dtype(dtype: Any) -> np.dtype[Any]:
     return made
 
 
+def _float64(name: str, given: ArrayLike) -> NDArray[np.float64]:
+    try:
+        return np.asarray(given, np.float64)
+    except OverflowError:  # an integer of more than 308 digits
+        raise ValueError(f"{name}: expected numbers that float64 holds") from None
+
+
 def _checked_edges(name: str, given: ArrayLike) -> NDArray[np.float64]:
-    edges = np.asarray(given, np.float64)
+    edges = _float64(name, given)
     if edges.ndim != 1 or len(edges) < 2:
         raise ValueError(f"{name}: expected at least 2 edges, got shape {edges.shape}")
     with np.errstate(over="ignore", invalid="ignore"):

@@ -52,14 +52,15 @@ def read(path: Any, rates: dict[int, LearningRate]) -> tuple[list[Member], bool]
     arrays, metadata = model_file.read(path, FORMAT)
     with model_file._damaged("the checkpoint"):
         described = json.loads(metadata["members"])
+        trainers = [each["trainer"] for each in described]
         unfinished = bool(json.loads(metadata["unfinished"]))
     members = []
-    for index, each in enumerate(described):
+    for index, (each, its_trainer) in enumerate(zip(described, trainers, strict=True)):
         prefix = f"{index}."
         own = {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
         try:
             trainer = Trainer.from_checkpoint_content(
-                own, each["trainer"], learning_rate=rates.get(index)
+                own, its_trainer, learning_rate=rates.get(index)
             )
         except ValueError as error:
             raise type(error)(f"member {index}: {error}") from error

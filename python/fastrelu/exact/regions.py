@@ -212,7 +212,7 @@ def check_window(window: ArrayLike) -> Array:
     expected = "four numbers (s from, s to, t from, t to)"
     try:
         edges = [real_number("window", edge) for edge in window]  # type: ignore[union-attr]
-    except TypeError:
+    except (TypeError, NotImplementedError):  # the second from formats of sparse matrices
         raise TypeError(f"window: expected {expected}, got {window!r}") from None
     if len(edges) != 4:
         raise ValueError(f"window: expected {expected}, got {window!r}")

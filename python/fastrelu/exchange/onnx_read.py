@@ -102,6 +102,8 @@ def _loaded(path: Any) -> Any:
             raise FileNotFoundError(f"path: no such file: {name!r}")
         try:
             model = onnx.load(name)
+        except MemoryError:
+            raise
         except Exception as error:  # what protobuf raises differs by its version
             raise ValueError(f"path: {name!r} is not an ONNX file ({error})") from error
     if not model.HasField("graph") or not model.graph.output:

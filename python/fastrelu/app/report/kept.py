@@ -74,6 +74,8 @@ def load_predictions(path: Path) -> dict[str, NDArray[Any]]:
             fits = fits and bool(((both >= 0) & (both < len(arrays["classes"]))).all())
         if not fits or not len(truth) or truth.ndim != 1:
             raise ValueError("its arrays do not fit together")
+    except MemoryError:
+        raise
     except Exception as error:  # zipfile's, zlib's and NumPy's own kinds
         raise DataError(f"{path}: damaged ({error})") from None
     return arrays

@@ -16,14 +16,19 @@ from fastrelu import EpochRecord, __version__, get_isa, get_num_threads, set_num
 from fastrelu.app import ensemble, kinds, run_folder
 from fastrelu.app.data.table import Table
 from fastrelu.app.ensemble import Ensemble
-from fastrelu.app.errors import ConfigError, DivergedError
+from fastrelu.app.errors import CheckpointError, ConfigError, DivergedError
 from fastrelu.app.metrics import Scores
 from fastrelu.app.model import Model
 from fastrelu.app.preprocess import Target
 from fastrelu.app.preprocess.inputs import Seen, warnings_of
 from fastrelu.app.run.checkpoint import RunState
 from fastrelu.app.run.prepare import Prepared
-from fastrelu.app.run.recipe_data import asks_for_one, prepare_for_recipe, problem_of
+from fastrelu.app.run.recipe_data import (
+    asks_for_one,
+    by_columns,
+    prepare_for_recipe,
+    problem_of,
+)
 from fastrelu.app.run.rows import LaterExamples
 from fastrelu.app.run.session import Session, compare, kept_reading, load_rows
 from fastrelu.app.run.threshold import (
@@ -37,9 +42,9 @@ from fastrelu.app.settings_file import recipe_by
 from fastrelu.app.tabular.clock import Clock
 from fastrelu.app.tabular.fit import Fitted, Observer, Plan, fit_members
 from fastrelu.app.tabular.monotone import directions_of, rising_of
-from fastrelu.app.tabular.recipe import Candidate
+from fastrelu.app.tabular.recipe import Candidate, candidates
 from fastrelu.app.tabular.train import Problem, Trial
-from fastrelu.app.usual import LEFT_OUT, SINGLE
+from fastrelu.app.usual import LEFT_OUT, PRESETS, SINGLE
 from fastrelu.history import History
 from fastrelu.population import Member, Population
 
@@ -105,7 +110,14 @@ class RecipeSession(Session):
             why = f" (a run with {asked} keeps none)" if asked else ""
             self.say(f"no checkpoint yet{why}: the run starts from its beginning")
         else:
-            compare(json.loads(begun.read_text(encoding="utf-8")), self._fingerprint(prepared))
+            saved, now = json.loads(begun.read_text(encoding="utf-8")), self._fingerprint(prepared)
+            compare(saved, now)
+            if saved.get("recipe") != now["recipe"]:
+                raise CheckpointError(
+                    "the checkpoint does not fit: the version of fastrelu that began this run "
+                    "tries other candidates than this one; go on with that version, or train anew "
+                    "(--force)"
+                )
         self._save_settings()
         return self._train(prepared, None)
 
@@ -130,6 +142,13 @@ class RecipeSession(Session):
         prepared = replace(prepared, split_rows=own)
         metrics = self._judged_recipe(prepared, fitted)
         return metrics
+
+    def _fingerprint(self, prepared: Prepared) -> dict[str, Any]:
+        """Return what a run that goes on must have in common with the one that began."""
+        preset = self.settings.preset or PRESETS[0]
+        columns = len(by_columns(prepared.table).columns)
+        tried = candidates(preset, len(prepared.rows["train"]), columns)
+        return {**super()._fingerprint(prepared), "recipe": [str(each) for each in tried]}
 
     def _place(self) -> Path | None:
         """Return where members are saved; nowhere without a folder, or if none could go on.

@@ -136,7 +136,8 @@ class Source:
         self.compression = None
         try:
             with self._plain() as file, zipfile.ZipFile(file) as archive:
-                names = [info.filename for info in archive.infolist() if not info.is_dir()]
+                # Not `is_dir`, which CPython before 3.12 cannot tell of a member without a name.
+                names = [name for name in archive.namelist() if not name.endswith("/")]
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
             return  # for the reader of arrays to tell
         names = [name for name in names if not is_marker(name)]

@@ -64,6 +64,8 @@ def read_libsvm(source: Source, need_target: bool = True) -> Table:
     labelled = _checked(source.path, content, need_target)
     try:
         X, y = load_svmlight_file(io.BytesIO(labelled), zero_based=True)
+    except MemoryError:
+        raise
     except Exception as error:  # its parser raises what it meets
         raise _damaged(source.path, content, error) from None
     if not len(y):

@@ -66,6 +66,8 @@ def read_header(file: Any, path: str) -> Header:
         if read is None:
             raise ValueError(f"NPY version {version}: save it again with names of ASCII letters")
         shape, fortran, dtype = read(file)
+    except MemoryError:
+        raise
     except Exception as error:  # a damaged header raises nearly anything
         raise DataError(f"{path}: cannot be read as NPY ({_reason(error)})") from None
     if dtype.hasobject:
@@ -182,7 +184,7 @@ class Npz:
                 header = read_header(member, path)
                 content = announced(member, header.n_bytes, path, _what(header))  # type: ignore[arg-type]
                 return _array(header, content)
-        except DataError:
+        except (DataError, MemoryError):
             raise
         except Exception as error:  # zipfile and its decompressors raise what they meet
             raise DataError(f"{path}: damaged or cut short ({_reason(error)})") from None

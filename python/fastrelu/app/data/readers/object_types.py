@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import enum
 import numbers
+import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -75,6 +76,10 @@ class ObjectColumn(ColumnReader):
             return self.dates(plain.view(np.int64), unit, np.isnat(plain))
         if kind == "m":
             return self.numbers(_seconds(array))
+        if kind == "U" and beyond_unicode(array):
+            raise RowsError(
+                f"{self.source}: {self.what}: expected text, got numbers that are no characters"
+            )
         if kind in "USTO":
             return self._objects(array.astype(object).tolist())
         raise RowsError(
@@ -259,3 +264,12 @@ def _in_seconds(value: Any) -> float:
     if isinstance(value, time):
         value = datetime.combine(date(1970, 1, 1), value) - datetime(1970, 1, 1)
     return float(np.timedelta64(value) / np.timedelta64(1, "s"))
+
+
+def beyond_unicode(array: NDArray[Any]) -> bool:
+    """Return whether texts of NumPy's hold numbers that Python has no characters for.
+
+    Files can say so, and NumPy makes strings of them that Python cannot work with.
+    """
+    native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    return array.dtype.itemsize > 0 and bool((native.view(np.uint32) > sys.maxunicode).any())

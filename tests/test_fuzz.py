@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Good files changed at random, and arrays of all kinds: taken, or refused as documented.
+
+FASTRELU_MUTANTS says how many of each; scripts/fuzz.py goes on for as long as it is told, watches
+the memory, and shows what a mutant's number stands for.
+"""
+
+import os
+import random
+import zipfile
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pyarrow")
+pytest.importorskip("click")
+pytest.importorskip("onnx")
+pytest.importorskip("openpyxl")
+pytest.importorskip("python_calamine")
+from fuzz_arrays import CALLS, called
+from fuzz_changes import mutated
+from fuzz_files import TARGETS, tried
+
+import fastrelu
+from fastrelu import model_file
+from fastrelu.app.data.readers import read
+from fastrelu.training import DataError
+
+MUTANTS = int(os.environ.get("FASTRELU_MUTANTS", "300"))
+SLOW = {"model": 4, "text": 4}  # test_damaged_models.py and test_fuzz_csv.py have more of these
+SLOW_CALLS = {"lipschitz": 10, "estimate_constants": 10}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_files_with_bytes_changed(name, tmp_path):
+    target = TARGETS[name]
+    seeds = target.seeds(tmp_path)
+    ends = [tried(target, tmp_path / "file", seed) for seed in seeds]
+    assert ends[0]
+    ends = []
+    for number in range(MUTANTS // SLOW.get(name, 1)):
+        data = mutated(random.Random(f"{name} {number}"), seeds)
+        try:
+            ends.append(tried(target, tmp_path / "file", data))
+        except Exception as error:
+            pytest.fail(f"{name} {number}: {error!r} for {data[:300]!r}")
+    assert 0 < sum(ends) < len(ends)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_calls_with_any_arrays(name):
+    ends = []
+    for number in range(MUTANTS // 3 // SLOW_CALLS.get(name, 1)):
+        try:
+            ends.append(called(name, f"{name} {number}"))
+        except Exception as error:
+            pytest.fail(f"{name} {number}: {error!r}")
+    assert sum(ends) < len(ends)
+
+
+# What fuzzing has found
+
+
+def test_numbers_that_no_float_holds_are_value_errors():
+    huge = 10**400
+    for refused in (
+        lambda: fastrelu.SGD(huge),
+        lambda: fastrelu.Network([2, 1], scale=huge),
+        lambda: fastrelu.Trainer(fastrelu.Network([2, 3, 1]), dropout=huge),
+        lambda: fastrelu.EncodedRows.from_edges([[huge]], [[0, 1]]),
+        lambda: fastrelu.EncodedRows.from_edges([[1.0]], [[0, huge]]),
+    ):
+        with pytest.raises(ValueError):
+            refused()
+
+
+def test_a_window_of_rows_without_places_is_a_type_error():
+    sp = pytest.importorskip("scipy.sparse")
+    for form in ("dia", "bsr", "coo", "csc"):
+        with pytest.raises(TypeError, match="window"):
+            fastrelu.Network([2, 3, 1]).linear_regions(sp.eye(2).asformat(form))
+
+
+@pytest.mark.parametrize("members", ["[{}]", "[1]", "3", "null", '[{"trainer": 1}]'])
+def test_a_population_without_its_trainers_is_a_value_error(members, tmp_path):
+    fastrelu.Population([{"layer_sizes": [2, 1]}]).save_checkpoint(tmp_path / "file")
+    arrays, metadata = model_file.read(tmp_path / "file", "fastrelu.population")
+    model_file.write(tmp_path / "file", arrays, metadata | {"members": members})
+    with pytest.raises(ValueError):
+        fastrelu.Population.from_checkpoint(tmp_path / "file")
+
+
+def test_numbers_that_are_no_characters_are_a_data_error(tmp_path):
+    rows = np.array([("ab", 1.0), ("c", 2.0)], dtype=[("a", "U2"), ("y", "f8")])
+    np.save(tmp_path / "rows.npy", rows)
+    good = (tmp_path / "rows.npy").read_bytes()
+    (tmp_path / "rows.npy").write_bytes(good.replace(b"b\0\0\0", b"b\0\0\x7f"))
+    with pytest.raises(DataError, match=r"column 'a': .*no characters"):
+        read([str(tmp_path / "rows.npy")])
+
+
+def test_an_archive_with_a_member_without_a_name_is_a_data_error(tmp_path):
+    with zipfile.ZipFile(tmp_path / "rows.zip", "w") as file:
+        file.writestr("rows.csv", "a,y\n1,2\n")
+        file.writestr("QQQQ", "")
+    path = tmp_path / "rows.zip"
+    path.write_bytes(path.read_bytes().replace(b"QQQQ", b"\0QQQ"))  # a name ends at its NUL
+    with pytest.raises(DataError):
+        read([str(path)])
