@@ -82,12 +82,11 @@ struct SparseRow {
     });
   }
   // The update of the parameters at `w`, with their state, by the gradient `acc`.
-  FASTRELU_INLINE void update(const UpdateArgs<T>& u, bool decay, T* w,
-                              const StateArrays<T>& state, std::size_t begin,
-                              std::size_t cols) const {
+  FASTRELU_INLINE void update(const UpdateArgs<T>& u, bool decay, T* w, const StateArrays<T>& state,
+                              std::size_t begin, std::size_t cols) const {
     alignas(64) T gradient[NV * L];
-    static_for<NV>(
-        [&](auto v) __attribute__((always_inline)) { S::store(gradient + v * L, acc[v]); });
+    static_for<NV>([&](auto v)
+                       __attribute__((always_inline)) { S::store(gradient + v * L, acc[v]); });
     update_row(u, decay, w, gradient, state, std::min(NV * L, cols - begin));
   }
 };
