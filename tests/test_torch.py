@@ -213,6 +213,9 @@ def test_moves_copies_and_pickles_keep_it_whole():
         with torch.no_grad():
             other.flat.zero_()
         assert (other.network.parameters == 0).all() and torch.equal(mlp(x), expected)
+    old = pickle.loads(pickle.dumps(mlp))
+    del old.__dict__["_address"]  # as modules pickled by earlier versions are
+    assert torch.equal(old(x), expected)
     double = copy.deepcopy(mlp).double()
     assert double(x.double()).dtype == torch.float64 and double.network.dtype == np.float64
     torch.testing.assert_close(double(x.double()).float(), expected)

@@ -167,15 +167,16 @@ void dense_backward_data(const DenseBackwardData<T>& f) {
   }
 }
 
-// A tile of gradients, row by row side by side, into the parameters.
-template <class T, int MR, int NV>
-FASTRELU_INLINE void update_tile(const DenseBackwardWeights<T>& f, const T* g, std::size_t i,
-                                 std::size_t o) {
+// A tile of gradients, `rows` of `vectors` side by side, into the parameters.
+template <class T>
+__attribute__((noinline)) void update_tile(const DenseBackwardWeights<T>& f, const T* g,
+                                           std::size_t i, std::size_t o, std::size_t rows,
+                                           std::size_t vectors) {
   using S = Simd<T>;
   const UpdateArgs<T>& u = *f.update;
-  for (std::size_t r = 0; r < MR; ++r) {
+  for (std::size_t r = 0; r < rows; ++r) {
     const bool decay = i + r < f.fan_in && u.weight_decay != 0;
-    for (std::size_t v = 0; v < NV; ++v, g += S::kLanes) {
+    for (std::size_t v = 0; v < vectors; ++v, g += S::kLanes) {
       const std::size_t lanes = lanes_inside<T>(f.fan_out, o + v * S::kLanes);
       const std::size_t at = (i + r) * f.fan_out + o + v * S::kLanes;
       update_lanes(u, decay, S::load(g), f.w + at, f.state.from(at), lanes);
@@ -245,7 +246,7 @@ __attribute__((noinline)) void backward_weights_tile(const DenseBackwardWeights<
     tile.each([&](auto r, auto v) __attribute__((always_inline)) {
       S::store(g + (r * NV + v) * S::kLanes, tile.acc[r][v]);
     });
-    update_tile<T, MR, NV>(f, g, i, o);
+    update_tile<T>(f, g, i, o, MR, NV);
   }
 }
 

@@ -82,11 +82,12 @@ struct SparseRow {
     });
   }
   // The update of the parameters at `w`, with their state, by the gradient `acc`.
-  FASTRELU_INLINE void update(const UpdateArgs<T>& u, bool decay, T* w, StateArrays<T> state,
+  FASTRELU_INLINE void update(const UpdateArgs<T>& u, bool decay, T* w, const StateArrays<T>& state,
                               std::size_t begin, std::size_t cols) const {
-    static_for<NV>([&](auto v) __attribute__((always_inline)) {
-      update_lanes(u, decay, acc[v], w + v * L, state.from(v * L), lanes(begin, cols, v));
-    });
+    alignas(64) T gradient[NV * L];
+    static_for<NV>([&](auto v)
+                       __attribute__((always_inline)) { S::store(gradient + v * L, acc[v]); });
+    update_row(u, decay, w, gradient, state, std::min(NV * L, cols - begin));
   }
 };
 

@@ -122,6 +122,8 @@ class FusedMLP(nn.Module):
     <fastrelu.Network 2-8-1 float32, 33 parameters>
     """
 
+    _address = 0  # of the network's parameters; 0 before it is known, as in pickles of old
+
     def __init__(self, network: Network | Sequence[int], **settings: Any) -> None:
         super().__init__()
         if isinstance(network, Network):
@@ -131,6 +133,7 @@ class FusedMLP(nn.Module):
         else:
             net = Network(network, **settings)
         self._net = net
+        self._address = net.parameters.ctypes.data
         self.flat = nn.Parameter(torch.from_numpy(net.parameters))
 
     @property
@@ -140,8 +143,8 @@ class FusedMLP(nn.Module):
 
     def _attached(self) -> Network:
         """Return the network, whose memory the parameter is again if it was moved or copied."""
-        net, flat = self._net, self.flat
-        if flat.data_ptr() == net.parameters.ctypes.data:
+        net, flat = self._net, self._parameters["flat"]  # faster than the module's own look-up
+        if flat.data_ptr() == self._address:
             return net
         if flat.device.type != "cpu":
             raise ValueError(f"FusedMLP computes on the CPU; its parameters are on {flat.device}")
@@ -157,14 +160,17 @@ class FusedMLP(nn.Module):
                 scale=net.scale,
             )
         net.parameters[:] = values
-        self._net = net
+        self._net, self._address = net, net.parameters.ctypes.data
         flat.data = torch.from_numpy(net.parameters)
         return net
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_address": 0}  # what is unpickled lies elsewhere
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FusedMLP:
         made = FusedMLP(self.network.copy())
         for name, value in self.__dict__.items():
-            if name not in ("_net", "_parameters"):
+            if name not in ("_net", "_address", "_parameters"):
                 made.__dict__[name] = copy.deepcopy(value, memo)
         made.flat.requires_grad_(self.flat.requires_grad)
         memo[id(self)], memo[id(self.flat)] = made, made.flat
@@ -187,7 +193,6 @@ class FusedMLP(nn.Module):
         kinds = list(dict.fromkeys(net.activations))
         return ", ".join(["-".join(map(str, net.layer_sizes)), *kinds])
 
-    @torch.compiler.disable
     def forward(self, x: Any) -> Any:
         """Return the outputs for rows of inputs.
 
@@ -212,19 +217,36 @@ class FusedMLP(nn.Module):
         >>> fastrelu.torch.FusedMLP([2, 1]).forward(torch.ones(3, 5, 2)).shape
         torch.Size([3, 5, 1])
         """
-        net = self._attached()
+        if torch.compiler.is_compiling():
+            return _uncompiled(self, x)
+        return self._outputs(x)
+
+    def _outputs(self, x: Any) -> Any:
+        net, flat, rows = self._attached(), self._parameters["flat"], self._rows(x)
+        out = _Passes.apply(rows, flat, net)
+        return out if x.ndim == 2 else out.reshape(*x.shape[:-1], out.shape[-1])
+
+    def _rows(self, x: Any) -> Any:
+        """Return a tensor of inputs as (n, d_in); an error if it is none."""
+        dtype, width = self._parameters["flat"].dtype, self._net.layer_sizes[0]
         if not isinstance(x, torch.Tensor):
             raise TypeError(f"x: expected a torch.Tensor, got {type(x).__name__}")
         if x.device.type != "cpu":
             raise ValueError(f"x: expected a tensor on the CPU, got one on {x.device}")
-        if x.dtype not in (self.flat.dtype, torch.uint8):
-            raise TypeError(f"x: expected {self.flat.dtype} or torch.uint8, got {x.dtype}")
-        width = net.layer_sizes[0]
+        if x.dtype not in (dtype, torch.uint8):
+            raise TypeError(f"x: expected {dtype} or torch.uint8, got {x.dtype}")
         if x.ndim == 0 or x.shape[-1] != width:
             raise ValueError(f"x: expected shape (..., {width}), got {tuple(x.shape)}")
-        rows = x if x.ndim == 2 else x.reshape(-1, width)
-        out = _Passes.apply(rows, self.flat, net)
-        return out if x.ndim == 2 else out.reshape(*x.shape[:-1], out.shape[-1])
+        return x if x.ndim == 2 else x.reshape(-1, width)
+
+
+@torch.compiler.disable
+def _uncompiled(module: FusedMLP, x: Any) -> Any:
+    """Return a module's outputs, outside of the graph that ``torch.compile`` makes.
+
+    The decorator's wrapper takes microseconds at each call: only what is being compiled needs it.
+    """
+    return module._outputs(x)
 
 
 class _Passes(torch.autograd.Function):

@@ -57,8 +57,10 @@ class Chain:
         self._activations.append(None)
 
     def add_bias(self, where: str, b: Array) -> None:
-        """Add ``x + b`` to a layer that has no biases yet and no activation."""
+        """Add ``x + b`` to a layer that has no biases yet and no activation; + 0 anywhere."""
         if not self._weights or self._activations[-1] is not None or self._biases[-1] is not None:
+            if not b.any() and b.size == (b.shape[-1] if b.ndim else 1):
+                return  # Keras writes a rescaling as a product and a sum, also of 0
             raise ValueError(
                 f"{where}: adds a constant, but not to a product with weights; a network of "
                 "fastrelu has no layer for that"
