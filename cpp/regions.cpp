@@ -12,6 +12,7 @@
 #include "linear_rows.h"
 #include "plane_point.h"
 #include "polygon_mesh.h"
+#include "regions_once.h"
 
 namespace fastrelu {
 namespace {
@@ -259,6 +260,7 @@ Regions Cutter<T>::run(bool with_doubts) {
     out.offsets.push_back(static_cast<std::int64_t>(out.vertices.size() / 2));
     add_map(out);
   }
+  list_once(out);
   if (with_doubts) out.doubts = find_doubts(net_, rows_, mesh_, patterns, is_listed, poll_);
   return out;
 }

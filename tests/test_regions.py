@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from adversarial_networks import KINDS, box, network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -219,6 +220,18 @@ def test_far_out_and_very_small_windows(rng):
         points, owner = points_inside(regions, rng)
         want = net(points)
         assert np.abs(values(regions, points, owner) - want).max() < 1e-9 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("seed", [498, 1584, 1689, 1869, 5097, 6237])
+def test_a_thin_polygon_that_roundings_cut_twice_is_listed_once(seed):
+    rng = np.random.default_rng([7, seed])
+    sizes = [2, *rng.integers(1, 14, size=rng.integers(1, 4)).tolist(), 1]
+    net = network(KINDS[(seed + 1) % len(KINDS)], rng, sizes)
+    (u0, u1), (v0, v1) = box(net, rng)
+    regions = net.linear_regions((u0, u1, v0, v1))
+    assert len(np.unique(regions.pattern, axis=0)) == len(regions)
+    assert regions.areas.sum() == pytest.approx((u1 - u0) * (v1 - v0), rel=1e-9)
+    assert (regions.areas > 0).all()
 
 
 def test_ctrl_c_ends_it(rng):
