@@ -1,10 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Fixtures: every instruction set that this processor runs, both dtypes."""
 
+import signal
+
 import numpy as np
 import pytest
 
 from fastrelu import _core
+
+
+def pytest_configure():
+    # A background job ("&", nohup) ignores SIGINT: what tests raise would never come.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=_core.available_isas())
