@@ -143,11 +143,16 @@ def _begun(
     if resume is not None:
         folder = RunFolder(resume) if leads else None
         settings = None
-        if folder is not None:
-            folder.reopen()
-            settings = resumed_settings(folder, given)
-        settings = settings if comm is None else comm.broadcast(settings)
-        assert settings is not None
+        try:
+            if folder is not None:
+                folder.reopen()
+                settings = resumed_settings(folder, given)
+            settings = settings if comm is None else comm.broadcast(settings)
+            assert settings is not None
+        except BaseException:
+            if folder is not None:
+                folder.close()  # it is locked
+            raise
         return settings, None, folder
     values = _from_file(config, given) | given
     settings, reason = merge(values), single_by(values)

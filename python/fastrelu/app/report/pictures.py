@@ -45,6 +45,7 @@ def style(name: str) -> Any:
         "figure.facecolor": "none",
         "axes.facecolor": "none",
         "savefig.facecolor": "none",
+        "text.parse_math": False,  # names of columns and classes are drawn as they are
     }
     inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
     return settings | {key: INK for key in inked}
