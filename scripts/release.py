@@ -53,9 +53,9 @@ def zig_compiler(folder: Path, machine: str) -> Path:
     """Return a C++ compiler for an old glibc."""
     compiler = folder / "zig-c++"
     target = f"{machine}-linux-gnu.{GLIBC}"
-    compiler.write_text(
-        f'#!/bin/sh\nexec "{sys.executable}" -m ziglang c++ -target {target} "$@"\n'
-    )
+    # pip's build environment hides packages from the interpreter that it runs, by PYTHONPATH.
+    python = f'env -u PYTHONPATH "{sys.executable}"'
+    compiler.write_text(f'#!/bin/sh\nexec {python} -m ziglang c++ -target {target} "$@"\n')
     compiler.chmod(0o755)
     return compiler
 

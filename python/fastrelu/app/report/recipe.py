@@ -69,7 +69,8 @@ def _candidates(found: Mapping[str, Any]) -> Html:
     ]
     text = (
         "Pieces are what a number's column is divided into, at its quantiles; decay is that of the "
-        "weights. The loss is that of the mean of the members on the rows that they left out."
+        "weights; with input factors all weights of an input are multiplied by a number that is "
+        "learned. The loss is that of the mean of the members on the rows that they left out."
     )
     head = ("candidate", "loss on the rows left out", "epochs kept")
     made = table(head, rows)
