@@ -42,8 +42,8 @@ class Plain:
     ----------
     numbers : list of ndarray
         What is trained.
-    rates, decays : list of float
-        The factors on the rate and on the decay of each.
+    decays : list of float
+        The factor on the decay of each.
     """
 
     members = 1
@@ -52,12 +52,10 @@ class Plain:
         self.net = net
         self.numbers = [w.copy() for w in net.weights] + [b.copy() for b in net.biases]
         self.n_layers = len(net.weights)
-        self.rates = [1.0] * len(self.numbers)
         self.decays = [1.0] * self.n_layers + [0.0] * self.n_layers
 
-    def add(self, value: Array, rate: float = 1.0) -> None:
+    def add(self, value: Array) -> None:
         self.numbers.append(value.astype(np.float32))
-        self.rates.append(rate)
         self.decays.append(0.0)
 
     def network(self, member: int = 0) -> Network:
@@ -170,7 +168,7 @@ class SharedWeights(Plain):
     def __init__(self, net: Network, X: Any, random: Any) -> None:
         self.net, self.n_layers = net, len(net.weights)
         shared = [w.copy() for w in net.weights[:-1]]
-        self.numbers, self.rates = list(shared), [1.0] * len(shared)
+        self.numbers = list(shared)
         self.decays = [1.0] * len(shared)
         for _ in range(self.members):
             for k, w in enumerate(shared):
@@ -315,7 +313,7 @@ def _adamw(
         first[k] += 0.1 * (g - first[k])
         second[k] += 0.001 * (g * g - second[k])
         w *= np.float32(1 - rate * decay * made.decays[k])
-        w -= np.float32(rate * made.rates[k] * scale) * first[k] / (np.sqrt(second[k]) + 1e-8)
+        w -= np.float32(rate * scale) * first[k] / (np.sqrt(second[k]) + 1e-8)
 
 
 WHAT: dict[str, Callable[[], Slow]] = {

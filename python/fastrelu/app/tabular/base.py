@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -218,24 +219,25 @@ class BaseTabular(Explained, Raw, BaseEstimator):
         return np.concatenate(found)
 
     def _network_rows(self, table: Table, seen: Seen) -> Inputs:
-        try:
-            rows: Inputs = self.inputs_.for_network(table, None, "float32", seen)
-        except DataError as error:
-            raise ValueError(str(error)) from error
-        return rows if rows.shape[1] else np.zeros((len(table), 1), np.float32)
+        return _read(self.inputs_.for_network, table, seen)
 
-    def _encoded_rows(self, table: Table, seen: Seen | None = None) -> Array:
-        try:
-            rows = self.inputs_.transform(table, None, "float32", seen)
-        except DataError as error:
-            raise ValueError(str(error)) from error
-        return rows if rows.shape[1] else np.zeros((len(rows), 1), np.float32)
+    def _encoded_rows(self, table: Table) -> Array:
+        return np.asarray(_read(self.inputs_.transform, table, None))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.sparse = False
         return tags
+
+
+def _read(read: Callable[..., Inputs], table: Table, seen: Seen | None) -> Inputs:
+    """Return the members' inputs of a table: a column of zeros where there are none."""
+    try:
+        rows = read(table, None, "float32", seen)
+    except DataError as error:
+        raise ValueError(str(error)) from error
+    return rows if rows.shape[1] else np.zeros((len(table), 1), np.float32)
 
 
 def _of_weight(
