@@ -184,8 +184,18 @@ OutputGradients<T>::OutputGradients(const Network<T>& net, std::size_t rows) {
   std::vector<std::size_t> widths = activation_widths(net);
   widths.erase(widths.begin());
   const std::size_t widest = *std::max_element(widths.begin(), widths.end());
+  std::vector<std::size_t> narrow_widths;
+  for (std::size_t k = 0; k < widths.size(); ++k) {
+    if (!is_narrow(net.layers()[k], k)) continue;
+    narrow_widths.push_back(widths[k]);
+    widths[k] = 0;
+  }
   in_turn = PanelStack<T>::transposed({widest, widest}, rows, false);
+  narrow = PanelStack<T>::transposed(narrow_widths, rows, false);
   by_rows = PanelStack<T>::row_major(widths, rows);
+  for (std::size_t k = 0, next = 0; k < widths.size(); ++k) {
+    of_layer.push_back(widths[k] == 0 ? narrow[next++] : in_turn[k % 2]);
+  }
 }
 
 template <class T>
@@ -303,8 +313,10 @@ void backward_data_pass(const Network<T>& net, const Activations<T>& a,
   const std::vector<Layer>& layers = net.layers();
   const std::size_t panels = panel_count<T>(rows);
   Relay relay(worker.team);
-  transpose_part(dz.of(layers.size() - 1), dz.by_rows[layers.size() - 1],
-                 {0, layers.back().fan_out}, own_panels(panels, n, t), rows);
+  const auto keep_by_rows = [&](std::size_t k, Range features, Range mine) {
+    if (!is_narrow(layers[k], k)) transpose_part(dz.of(k), dz.by_rows[k], features, mine, rows);
+  };
+  keep_by_rows(layers.size() - 1, {0, layers.back().fan_out}, own_panels(panels, n, t));
   for (std::size_t k = layers.size(); k-- > 0;) {
     if (k == 0 && dx.data == nullptr) break;
     const Layer& layer = layers[k];
@@ -333,9 +345,8 @@ void backward_data_pass(const Network<T>& net, const Activations<T>& a,
       f.panel_end = piece.end;
       kernels<T>().dense_backward_data(f);
       if (k == 0) return;
-      const Panels<T>& before = dz.of(k - 1);
-      activation_backward_part(layers[k - 1], k - 1, a, before, {inputs, piece}, dropout);
-      transpose_part(before, dz.by_rows[k - 1], inputs, piece, rows);
+      activation_backward_part(layers[k - 1], k - 1, a, dz.of(k - 1), {inputs, piece}, dropout);
+      keep_by_rows(k - 1, inputs, piece);
     });
   }
   relay.end();
@@ -352,7 +363,8 @@ void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
     const auto at = [&](T* base) { return base == nullptr ? nullptr : base + layer.weight_offset; };
     DenseBackwardWeights<T> f;
     f.x = read_only(a[k]);
-    f.dz = read_only(dz.by_rows[k]);
+    f.narrow = is_narrow(layer, k);
+    f.dz = read_only(f.narrow ? dz.of(k) : dz.by_rows[k]);
     f.fan_in = layer.fan_in;
     f.fan_out = layer.fan_out;
     f.inputs = layer.fan_in + (net.has_bias() ? 1 : 0);

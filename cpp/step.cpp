@@ -138,6 +138,13 @@ void Step<T>::reserve_blocks(std::size_t rows) {
   many_.inputs = dense;
 }
 
+// Of one row.
+template <class T>
+std::size_t Step<T>::target_bytes() const {
+  if (data_.targets.labels != nullptr) return sizeof(*data_.targets.labels);
+  return data_.targets.values == nullptr ? 0 : net_.outputs() * sizeof(T);
+}
+
 // The lines of a minibatch's rows, spread over the tiles of a step. Small data sets stay in the
 // caches.
 template <class T>
@@ -146,7 +153,7 @@ void Step<T>::prepare_prefetch(bool many) {
   if (!many || !data_.x.is_dense() || many_.capacity == 0) return;
   const RowSource& x = data_.x;
   const std::size_t row_bytes = x.cols * (x.is_uint8 ? 1 : sizeof(T));
-  if (x.rows * row_bytes <= kCachedBytes) return;
+  if (x.rows * (row_bytes + target_bytes()) <= kCachedBytes) return;
   const std::size_t lines = std::min(many_.capacity, x.rows) * (row_bytes / 64 + 1);
   const std::size_t tiles = forward_tiles(net_, many_.capacity) + gradient_tiles(net_);
   many_.lines_ahead = static_cast<unsigned>(lines / tiles + 1);
@@ -373,6 +380,10 @@ RowsAhead Step<T>::rows_ahead(const Minibatch& m, unsigned n, unsigned t) const 
   a.base = static_cast<const char*>(data_.x.data);
   a.stride = data_.x.stride;
   a.row_bytes = data_.x.cols * (data_.x.is_uint8 ? 1 : sizeof(T));
+  const Targets<T>& y = data_.targets;
+  a.targets = y.labels != nullptr ? reinterpret_cast<const char*>(y.labels)
+                                  : reinterpret_cast<const char*>(y.values);
+  a.target_bytes = target_bytes();
   a.pick = m.ahead;
   a.row = mine.begin;
   a.end = mine.end;

@@ -153,6 +153,7 @@ class Step {
 
   bool is_prepared(const DataSet<T>& data, const StepRun& run) const;
   void reserve_blocks(std::size_t rows);
+  std::size_t target_bytes() const;
   void prepare_prefetch(bool many);
   void prepare_few_rows(const StepRun& run);
   void set_loss(LossArgs<T>& loss, const RowPicker& rows, std::size_t first);

@@ -3,6 +3,7 @@
 // over W as it lies, with a strip of it copied side by side where several tiles reuse it.
 #pragma once
 
+#include "narrow-inl.h"
 #include "tile-inl.h"
 #include "update-inl.h"
 
@@ -37,18 +38,6 @@ FASTRELU_INLINE void pack_rows(const T* w, std::size_t ldw, std::size_t count, T
   using S = Simd<T>;
   for (int r = 0; r < MR; ++r, w += ldw, out += kStripStride) {
     for (std::size_t k = 0; k < count; k += S::kLanes) S::store(out + k, S::load(w + k));
-  }
-}
-
-FASTRELU_INLINE void prefetch_ahead(RowsAhead* a) {
-  if (a == nullptr) return;
-  for (unsigned line = 0; line < a->lines_each && a->row != a->end; ++line) {
-    __builtin_prefetch(a->base + a->pick(a->row) * a->stride + a->byte, 0, 2);
-    a->byte += 64;
-    if (a->byte >= a->row_bytes) {
-      a->byte = 0;
-      ++a->row;
-    }
   }
 }
 
@@ -252,6 +241,7 @@ __attribute__((noinline)) void backward_weights_tile(const DenseBackwardWeights<
 
 template <class T>
 void dense_backward_weights(const DenseBackwardWeights<T>& f) {
+  if (f.narrow) return narrow_backward_weights(f);
   const std::size_t runs = (f.inputs + kGradientUnit - 1) / kGradientUnit;
   const std::size_t row_bytes = std::max<std::size_t>(f.rows, 1) * sizeof(T);
   const std::size_t block_runs =

@@ -332,7 +332,13 @@ void loss(const LossArgs<T>& f) {
       load_targets(f, from, y);
     }
     const typename S::V losses = block.run();
-    if (f.row_loss != nullptr) S::store_partial(f.row_loss + row, losses, count);
+    if (f.row_loss != nullptr) {
+      if (count == L) {  // a masked store is not forwarded to the loads that follow
+        S::store(f.row_loss + row, losses);
+      } else {
+        S::store_partial(f.row_loss + row, losses, count);
+      }
+    }
     if (f.dz.data != nullptr) {
       const typename S::V factor = S::load_partial(f.factor + row, count);
       for (std::size_t k = 0; k < K; ++k) block.put(k, block.gradient(k) * factor);

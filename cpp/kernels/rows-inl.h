@@ -58,13 +58,27 @@ FASTRELU_INLINE void load_block(const E* const* rows, std::size_t row_count, std
   }
 }
 
+// Rows wider than this are fetched while those before them are transposed: prefetched a step ago,
+// they may have left the L2 cache again, and more streams than a processor follows are read at once.
+constexpr std::size_t kWideRowBytes = 512;
+// So far ahead.
+constexpr std::size_t kBytesAhead = 128;
+
+// A line of each of up to kLanes rows, from `column` on.
+template <class T, class E>
+FASTRELU_INLINE void prefetch_block(const E* const* rows, std::size_t row_count,
+                                    std::size_t column) {
+  for (std::size_t l = 0; l < row_count; ++l) __builtin_prefetch(rows[l] + column, 0, 3);
+}
+
 template <class T, class E>
 void load_rows_of(const RowSource& x, RowPicker pick, T scale, const Panels<T>& out,
                   std::size_t row_begin, std::size_t row_end) {
   using S = Simd<T>;
-  constexpr std::size_t L = S::kLanes;
+  constexpr std::size_t L = S::kLanes, kAhead = kBytesAhead / sizeof(E);
   const char* const base = static_cast<const char*>(x.data);
   const typename S::V factor = S::set1(scale);
+  const bool wide = x.cols * sizeof(E) > kWideRowBytes;
   const E* rows[L];
   for (std::size_t n = row_begin; n < row_end; n += L) {
     const std::size_t count = std::min(L, row_end - n);
@@ -72,9 +86,29 @@ void load_rows_of(const RowSource& x, RowPicker pick, T scale, const Panels<T>& 
       rows[l] = reinterpret_cast<const E*>(base + pick(n + l) * x.stride);
     }
     T* const to = out.at(0, n / kPanel<T>) + n % kPanel<T>;
+    if (wide) {
+      for (std::size_t c = 0; c < kAhead; c += 64 / sizeof(E)) prefetch_block<T>(rows, count, c);
+    }
     for (std::size_t c = 0; c < x.cols; c += L) {
+      if (wide && c + kAhead < x.cols) prefetch_block<T>(rows, count, c + kAhead);
       load_block<T, E>(rows, count, c, x.cols, scale != T(1), factor, to + c * kPanel<T>);
     }
+  }
+}
+
+// A few lines of the rows that will be loaded next, and of their targets.
+FASTRELU_INLINE void prefetch_ahead(RowsAhead* a) {
+  if (a == nullptr) return;
+  for (unsigned line = 0; line < a->lines_each && a->row != a->end; ++line) {
+    __builtin_prefetch(a->base + a->pick(a->row) * a->stride + a->byte, 0, 2);
+    a->byte += 64;
+    if (a->byte < a->row_bytes) continue;
+    for (std::size_t byte = 0; byte < a->target_bytes; byte += 64) {
+      __builtin_prefetch(a->targets + static_cast<std::size_t>(a->pick(a->row)) * a->target_bytes +
+                             byte, 0, 2);
+    }
+    a->byte = 0;
+    ++a->row;
   }
 }
 
