@@ -42,15 +42,16 @@ Cut unless_few(Cut cut, std::size_t features, std::size_t rows, unsigned n) {
 // one reads what others wrote.
 class Relay {
  public:
-  explicit Relay(Team& team) : team_(team) {}
+  Relay(Team& team, unsigned t) : team_(team), t_(t) {}
   void begin(Cut cut) {
-    if (cut == Cut::features || last_ == Cut::features) team_.wait();
+    if (cut == Cut::features || last_ == Cut::features) team_.wait(t_);
     last_ = cut;
   }
   void end() { begin(Cut::rows); }
 
  private:
   Team& team_;
+  unsigned t_;
   Cut last_ = Cut::rows;
 };
 
@@ -159,6 +160,18 @@ template <class T>
 constexpr std::size_t kPiecePanels = 256 / kPanel<T>;
 // Units of the weight gradient in a piece.
 constexpr std::size_t kPieceUnits = 64;
+
+template <class T>
+std::size_t unit_count(const DenseBackwardWeights<T>& f, std::size_t unit) {
+  return (f.inputs + unit - 1) / unit * panel_count<T>(f.fan_out);
+}
+// Few units are not cut evenly: smaller ones are, for shorter tiles. Narrow layers' inputs fill
+// vectors.
+template <class T>
+std::size_t gradient_unit(const DenseBackwardWeights<T>& f, unsigned n) {
+  if (n == 1 || unit_count<T>(f, kGradientUnit) >= 6 * n) return kGradientUnit;
+  return f.narrow ? 4 * kSmallGradientUnit : kSmallGradientUnit;
+}
 
 template <class T>
 Panels<T> first_rows(Panels<T> a, std::size_t rows) {
@@ -274,7 +287,7 @@ void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t ro
                   const Dropout* dropout) {
   const unsigned n = worker.team.size(), t = worker.t;
   const std::size_t panels = panel_count<T>(rows);
-  Relay relay(worker.team);
+  Relay relay(worker.team, t);
   // Of a layer done already, the units to be dropped alone are left.
   if (first > 0 && drops(dropout, 0)) {
     const Range units{0, net.layers().front().fan_out};
@@ -312,7 +325,7 @@ void backward_data_pass(const Network<T>& net, const Activations<T>& a,
   const unsigned n = worker.team.size(), t = worker.t;
   const std::vector<Layer>& layers = net.layers();
   const std::size_t panels = panel_count<T>(rows);
-  Relay relay(worker.team);
+  Relay relay(worker.team, t);
   const auto keep_by_rows = [&](std::size_t k, Range features, Range mine) {
     if (!is_narrow(layers[k], k)) transpose_part(dz.of(k), dz.by_rows[k], features, mine, rows);
   };
@@ -374,10 +387,10 @@ void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
     f.update = out.update;
     f.w = at(out.parameters);
     f.state = out.state.from(layer.weight_offset);
-    const std::size_t runs = (f.inputs + kGradientUnit - 1) / kGradientUnit;
-    const Range units = share(runs * panel_count<T>(layer.fan_out), n, t);
+    f.unit = gradient_unit<T>(f, n);
+    const Range units = share(unit_count<T>(f, f.unit), n, t);
     f.ahead = ahead;
-    const double work = multiply_adds(rows * kPanel<T>, kGradientUnit);
+    const double work = multiply_adds(rows * kPanel<T>, f.unit);
     in_pieces(worker, units, kPieceUnits, work, [&](Range piece) {
       f.unit_begin = piece.begin;
       f.unit_end = piece.end;

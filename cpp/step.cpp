@@ -92,7 +92,11 @@ void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
   work_ = 3.0 * multiply_adds(net_, data.x, rows);
   block_work_ = 3.0 * multiply_adds(net_, data.x, block);
   // Asked for once: the number of threads may be set meanwhile.
-  threads_ = rows <= kFewRows ? 1 : threads_for(work_);
+  if (rows <= kFewRows) {
+    threads_ = 1;
+  } else {
+    threads_ = run.steps > kManySteps ? threads_for_steps(work_) : threads_for(work_);
+  }
   if (block > kFewRows || !data.x.is_dense() || !options_.dropout.empty()) reserve_blocks(block);
   row_losses_.reserve(block);
   factors_.reserve(run.most_rows);
@@ -300,7 +304,7 @@ double Step<T>::shard_gradient(const ReadyStep<T>& step, Range shard, WeightGrad
     if (t == 0) sum = add_losses(rows, block, sum);
     // Asked before the threads meet, and seen by all of them before they meet again.
     if (watch_ != nullptr && t == 0) watch_->stop(t, block_work_);
-    if (out.update == nullptr) team.wait();
+    if (out.update == nullptr) team.wait(t);
     if (watch_ != nullptr && watch_->stopped()) break;
   }
   return sum;
@@ -347,7 +351,7 @@ void Step<T>::many_rows_gradient(const ReadyStep<T>& step, Range block, bool las
   loss.scratch = worker.scratch;
   kernels<T>().loss(loss);
   backward_data_pass(net, a, dz, Panels<T>{}, rows, worker, dropout);
-  team.wait();
+  team.wait(t);
   if (sparse_) {
     sparse_gradient_.backward_weights(net, {data_.x.sparse, pick, rows}, out, dz.by_rows[0], t);
   }

@@ -242,18 +242,18 @@ __attribute__((noinline)) void backward_weights_tile(const DenseBackwardWeights<
 template <class T>
 void dense_backward_weights(const DenseBackwardWeights<T>& f) {
   if (f.narrow) return narrow_backward_weights(f);
-  const std::size_t runs = (f.inputs + kGradientUnit - 1) / kGradientUnit;
+  const std::size_t runs = (f.inputs + f.unit - 1) / f.unit;
   const std::size_t row_bytes = std::max<std::size_t>(f.rows, 1) * sizeof(T);
   const std::size_t block_runs =
-      std::max<std::size_t>(1, kGradientBlockBytes / (kGradientUnit * row_bytes));
+      std::max<std::size_t>(1, kGradientBlockBytes / (f.unit * row_bytes));
   for (std::size_t r0 = 0; r0 < runs; r0 += block_runs) {
     const std::size_t r1 = std::min(r0 + block_runs, runs);
     for (std::size_t p = f.unit_begin / runs; p * runs < f.unit_end; ++p) {
       const std::size_t begin = std::max(p * runs + r0, f.unit_begin);
       const std::size_t end = std::min(p * runs + r1, f.unit_end);
       if (begin >= end) continue;
-      const std::size_t i0 = (begin - p * runs) * kGradientUnit;
-      const std::size_t i1 = std::min((end - p * runs) * kGradientUnit, f.inputs);
+      const std::size_t i0 = (begin - p * runs) * f.unit;
+      const std::size_t i1 = std::min((end - p * runs) * f.unit, f.inputs);
       for_row_tiles<kTileRows>(i0, i1, [&](auto mr, std::size_t i) {
         for_column_tiles<T>(panel_columns<T>(f.fan_out, p), [&](auto nv, std::size_t c) {
           prefetch_ahead(f.ahead);

@@ -83,8 +83,8 @@ struct DenseBackwardData {
 // holds when `accumulate`. X' has a last row of ones where there are biases: b lies behind W like
 // one more row of it, and db = dW's last row (fma(1, dz, acc) is acc + dz). Where `update` is
 // given, the gradient is not stored: the parameters `w` take the update at once (update.h), with
-// their state. Work is the units [unit_begin, unit_end) of panels(fan_out) x runs of kGradientUnit
-// inputs, output panel by panel. `narrow`, where there are at most kNarrowOutputs of them: dZ comes
+// their state. Work is the units [unit_begin, unit_end) of panels(fan_out) x runs of `unit` inputs,
+// output panel by panel. `narrow`, where there are at most kNarrowOutputs of them: dZ comes
 // transposed, since lanes are inputs then.
 template <class T>
 struct DenseBackwardWeights {
@@ -98,10 +98,11 @@ struct DenseBackwardWeights {
   const UpdateArgs<T>* update;
   T* w;                  // laid out as dw
   StateArrays<T> state;  // the same
+  std::size_t unit;      // kGradientUnit, or less where that would not cut evenly
   std::size_t unit_begin, unit_end;
   RowsAhead* ahead;  // or null
 };
-constexpr std::size_t kGradientUnit = 24;
+constexpr std::size_t kGradientUnit = 24, kSmallGradientUnit = 4;
 constexpr std::size_t kNarrowOutputs = 4;
 
 // Row losses and output gradients of rows [row_begin, row_end) of a minibatch; row_begin is a

@@ -76,8 +76,8 @@ __attribute__((noinline)) void backward_weights_narrow(const DenseBackwardWeight
 template <class T>
 void narrow_backward_weights(const DenseBackwardWeights<T>& f) {
   static_assert(kNarrowOutputs == 4, "the cases below");
-  const std::size_t begin = f.unit_begin * kGradientUnit;
-  const std::size_t end = std::min(f.unit_end * kGradientUnit, f.inputs);
+  const std::size_t begin = f.unit_begin * f.unit;
+  const std::size_t end = std::min(f.unit_end * f.unit, f.inputs);
   switch (f.fan_out) {
     case 1: return backward_weights_narrow<T, 1>(f, begin, end);
     case 2: return backward_weights_narrow<T, 2>(f, begin, end);

@@ -59,7 +59,8 @@ FASTRELU_INLINE void load_block(const E* const* rows, std::size_t row_count, std
 }
 
 // Rows wider than this are fetched while those before them are transposed: prefetched a step ago,
-// they may have left the L2 cache again, and more streams than a processor follows are read at once.
+// they may have left the L2 cache again, and more streams than a processor follows are read at
+// once.
 constexpr std::size_t kWideRowBytes = 512;
 // So far ahead.
 constexpr std::size_t kBytesAhead = 128;
@@ -104,8 +105,8 @@ FASTRELU_INLINE void prefetch_ahead(RowsAhead* a) {
     a->byte += 64;
     if (a->byte < a->row_bytes) continue;
     for (std::size_t byte = 0; byte < a->target_bytes; byte += 64) {
-      __builtin_prefetch(a->targets + static_cast<std::size_t>(a->pick(a->row)) * a->target_bytes +
-                             byte, 0, 2);
+      __builtin_prefetch(
+          a->targets + static_cast<std::size_t>(a->pick(a->row)) * a->target_bytes + byte, 0, 2);
     }
     a->byte = 0;
     ++a->row;

@@ -252,9 +252,9 @@ TEST(threads_meet_at_barriers) {
       ran += t < team.size() ? 1 : 100;
       for (int round = 1; round <= 50; ++round) {
         ++arrived;
-        team.wait();
+        team.wait(t);
         if (arrived < round * static_cast<int>(team.size())) right = false;
-        team.wait();
+        team.wait(t);
       }
     });
     CHECK(right && ran == threads);
@@ -268,7 +268,7 @@ TEST(threads_of_several_callers) {
     callers.emplace_back([&] {
       for (int i = 0; i < 200; ++i) {
         run_parallel(2, [&](Team& team, unsigned t) {
-          team.wait();
+          team.wait(t);
           if (t == 0) ++sum;
         });
       }
@@ -288,12 +288,12 @@ TEST(threads_of_several_callers) {
 
 #if defined(__unix__)
 TEST(threads_after_a_fork) {
-  run_parallel(2, [](Team& team, unsigned) { team.wait(); });
+  run_parallel(2, [](Team& team, unsigned t) { team.wait(t); });
   const pid_t child = fork();
   if (child == 0) {
     std::atomic<unsigned> ran{0};
-    run_parallel(2, [&](Team& team, unsigned) {
-      team.wait();
+    run_parallel(2, [&](Team& team, unsigned t) {
+      team.wait(t);
       ++ran;
     });
     _exit(ran == 2 ? 0 : 1);
