@@ -42,11 +42,12 @@ constexpr int kForwardVectors = R == 1   ? 8
                                 : R <= 6 ? 3
                                          : 2;
 
-// z[r] = b + the chain over k of x[r][k] w[k], NV vectors of each row.
+// z[r] = b + the chain over k of x[r][k] w[k], NV vectors of each row. Rows of x are x_step apart,
+// their values x_next.
 template <class T>
 struct FewProduct {
   const T* x;
-  std::size_t x_step, count;
+  std::size_t x_step, x_next, count;
   const T* w;
   std::size_t ldw;
   const T* b;  // or null
@@ -65,8 +66,8 @@ FASTRELU_INLINE void few_product_block(const FewProduct<T>& f, std::size_t colum
   });
   const T* w = f.w + column;
   const T* x = f.x;
-  const std::size_t ldw = f.ldw, x_step = f.x_step;
-  for (std::size_t k = 0; k < f.count; ++k, w += ldw, ++x) {
+  const std::size_t ldw = f.ldw, x_step = f.x_step, x_next = f.x_next;
+  for (std::size_t k = 0; k < f.count; ++k, w += ldw, x += x_next) {
     typename S::V row[NV];
     static_for<NV>([&](auto v)
                        __attribute__((always_inline)) { row[v] = S::load(w + v * S::kLanes); });
@@ -109,7 +110,7 @@ __attribute__((noinline)) void few_product(const FewProduct<T>& f, std::size_t c
 template <class T, int R>
 FASTRELU_INLINE void few_forward(const T* x, const T* parameters, bool bias, const Layer& layer,
                                  T* z) {
-  few_product<T, R>({x, padded(layer.fan_in), layer.fan_in, parameters + layer.weight_offset,
+  few_product<T, R>({x, padded(layer.fan_in), 1, layer.fan_in, parameters + layer.weight_offset,
                      layer.fan_out, bias ? parameters + layer.bias_offset : nullptr,
                      layer.activation == Activation::relu, z, padded(layer.fan_out)},
                     layer.fan_out);
@@ -121,8 +122,9 @@ FASTRELU_INLINE void few_backward_data_transposed(const T* dz, const T* wt, cons
                                                   const T* gate, bool gated, T* dx) {
   using S = Simd<T>;
   const std::size_t step = padded(layer.fan_in);
-  few_product<T, R>({dz, padded(layer.fan_out), layer.fan_out, wt, step, nullptr, false, dx, step},
-                    layer.fan_in);
+  few_product<T, R>(
+      {dz, padded(layer.fan_out), 1, layer.fan_out, wt, step, nullptr, false, dx, step},
+      layer.fan_in);
   if (!gated) return;
   for (std::size_t r = 0; r < R; ++r, dx += step, gate += step) {
     for (std::size_t i = 0; i < layer.fan_in; i += S::kLanes) {

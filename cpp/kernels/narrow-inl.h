@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The weight gradient of a layer with a few outputs (kernels.h, DenseBackwardWeights): lanes of
-// outputs would be empty, so lanes are inputs. A block of activations is transposed in registers,
-// and its rows are the next terms of the chains at once.
+// The weight gradient of a few outputs (kernels.h, DenseBackwardWeights), all of a layer or those
+// that it has beyond whole vectors: lanes of outputs would be empty, so lanes are inputs. A block
+// of activations is transposed in registers, and its rows are the next terms of the chains at once.
 #pragma once
 
 #include <algorithm>
@@ -13,10 +13,29 @@ namespace fastrelu {
 namespace FASTRELU_ISA {
 namespace {
 
-// The gradients of up to kLanes inputs from input i on, (inputs, K) as in dw, after what g holds.
-template <class T, int K>
-FASTRELU_INLINE void narrow_chains(const DenseBackwardWeights<T>& f, std::size_t i,
-                                   std::size_t inputs, T* g) {
+// dZ of K outputs: of row n + r, which lie in one panel, and output o.
+template <class T>
+struct TransposedGradients {
+  const Panels<const T>& dz;
+  FASTRELU_INLINE const T* at(std::size_t n) const {
+    return dz.at(0, n / kPanel<T>) + n % kPanel<T>;
+  }
+  static constexpr std::size_t kRow = 1, kOutput = kPanel<T>;
+};
+template <class T>
+struct GradientsByRows {
+  const Panels<const T>& dz;
+  std::size_t first;  // output
+  FASTRELU_INLINE const T* at(std::size_t n) const {
+    return dz.at(n, first / kPanel<T>) + first % kPanel<T>;
+  }
+  static constexpr std::size_t kRow = kPanel<T>, kOutput = 1;
+};
+
+// The gradients of up to kLanes inputs from input i on, (inputs, K), after what g holds.
+template <class T, int K, class Gradients>
+FASTRELU_INLINE void narrow_chains(const DenseBackwardWeights<T>& f, const Gradients& gradients,
+                                   std::size_t i, std::size_t inputs, T* g) {
   using S = Simd<T>;
   constexpr std::size_t L = S::kLanes;
   alignas(64) T chains[K * L];
@@ -28,9 +47,9 @@ FASTRELU_INLINE void narrow_chains(const DenseBackwardWeights<T>& f, std::size_t
   typename S::V acc[K];
   static_for<K>([&](auto o) __attribute__((always_inline)) { acc[o] = S::load(chains + o * L); });
   for (std::size_t n = 0; n < f.rows; n += L) {
-    const std::size_t panel = n / kPanel<T>, lane = n % kPanel<T>, rows = std::min(L, f.rows - n);
-    const T* const x = f.x.at(i, panel) + lane;
-    const T* const dz = f.dz.at(0, panel) + lane;
+    const std::size_t rows = std::min(L, f.rows - n);
+    const T* const x = f.x.at(i, n / kPanel<T>) + n % kPanel<T>;
+    const T* const dz = gradients.at(n);
     typename S::V block[L];
     static_for<L>([&](auto j) __attribute__((always_inline)) {
       block[j] = S::load(x + std::min<std::size_t>(j, inputs - 1) * kPanel<T>);
@@ -39,7 +58,8 @@ FASTRELU_INLINE void narrow_chains(const DenseBackwardWeights<T>& f, std::size_t
     static_for<L>([&](auto r) __attribute__((always_inline)) {
       if (r < rows) {
         static_for<K>([&](auto o) __attribute__((always_inline)) {
-          acc[o] = S::fma(block[r], S::set1(dz[o * kPanel<T> + r]), acc[o]);
+          const T d = dz[o * Gradients::kOutput + r * Gradients::kRow];
+          acc[o] = S::fma(block[r], S::set1(d), acc[o]);
         });
       }
     });
@@ -50,26 +70,59 @@ FASTRELU_INLINE void narrow_chains(const DenseBackwardWeights<T>& f, std::size_t
   }
 }
 
+// All outputs of a layer that has K: its weights lie side by side.
 template <class T, int K>
 __attribute__((noinline)) void backward_weights_narrow(const DenseBackwardWeights<T>& f,
                                                        std::size_t begin, std::size_t end) {
   constexpr std::size_t L = Simd<T>::kLanes;
+  const TransposedGradients<T> dz{f.dz};
   for (std::size_t i = begin; i < end; i += L) {
     prefetch_ahead(f.ahead);
     const std::size_t inputs = std::min(L, end - i), at = i * K;
     if (f.update == nullptr) {
-      narrow_chains<T, K>(f, i, inputs, f.dw + at);
+      narrow_chains<T, K>(f, dz, i, inputs, f.dw + at);
       continue;
     }
-    alignas(64) T g[K * L];
+    alignas(64) T g[K * L] = {};
     if (f.accumulate) std::copy_n(f.dw + at, inputs * K, g);
-    narrow_chains<T, K>(f, i, inputs, g);
+    narrow_chains<T, K>(f, dz, i, inputs, g);
     const UpdateArgs<T>& u = *f.update;
     // The biases, which no decay touches, lie behind the last input's weights.
     const std::size_t weights = std::min(inputs, f.fan_in - std::min(i, f.fan_in)) * K;
     update_row(u, u.weight_decay != 0, f.w + at, g, f.state.from(at), weights);
     const std::size_t bias = at + weights;
     update_row(u, false, f.w + bias, g + weights, f.state.from(bias), inputs * K - weights);
+  }
+}
+
+// K outputs from output o on.
+template <class T, int K>
+__attribute__((noinline)) void backward_weights_rest(const DenseBackwardWeights<T>& f,
+                                                     std::size_t begin, std::size_t end,
+                                                     std::size_t first) {
+  constexpr std::size_t L = Simd<T>::kLanes;
+  const GradientsByRows<T> dz{f.dz, first};
+  for (std::size_t i = begin; i < end; i += L) {
+    prefetch_ahead(f.ahead);
+    const std::size_t inputs = std::min(L, end - i);
+    alignas(64) T g[K * L] = {};
+    for (std::size_t j = 0; f.accumulate && j < inputs; ++j) {
+      std::copy_n(f.dw + (i + j) * f.fan_out + first, K, g + j * K);
+    }
+    narrow_chains<T, K>(f, dz, i, inputs, g);
+    for (std::size_t j = 0; j < inputs; ++j) {
+      const std::size_t at = (i + j) * f.fan_out + first;
+      if (f.update == nullptr) {
+        std::copy_n(g + j * K, K, f.dw + at);
+      } else if (is_plain_sgd(*f.update)) {
+        for (std::size_t o = 0; o < K; ++o) {
+          f.w[at + o] = scalar_fma(-f.update->learning_rate, g[j * K + o], f.w[at + o]);
+        }
+      } else {
+        const bool decay = i + j < f.fan_in && f.update->weight_decay != 0;
+        update_row(*f.update, decay, f.w + at, g + j * K, f.state.from(at), K);
+      }
+    }
   }
 }
 
