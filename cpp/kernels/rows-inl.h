@@ -13,11 +13,30 @@ namespace fastrelu {
 namespace FASTRELU_ISA {
 namespace {
 
+// The first `count` lanes from memory that may be far away, the others 0: what lies behind them
+// is not touched, since its line may be in no cache, where a masked load waits for it all the same.
+template <class T>
+FASTRELU_INLINE typename Simd<T>::V load_short(const T* x, std::size_t count) {
+#if defined(FASTRELU_X86_V4)
+  if (count > Simd<T>::kLanes / 2) return Simd<T>::load_partial(x, count);
+  const auto mask = static_cast<__mmask8>((1u << count) - 1u);
+  if constexpr (sizeof(T) == 4) {
+    using V = typename Simd<T>::V;
+    if (count > 4) return V(_mm512_maskz_broadcast_f32x8(0xFF, _mm256_maskz_loadu_ps(mask, x)));
+    return V(_mm512_maskz_broadcast_f32x4(0xF, _mm_maskz_loadu_ps(mask, x)));
+  } else {
+    return typename Simd<T>::V(_mm512_maskz_broadcast_f64x4(0xF, _mm256_maskz_loadu_pd(mask, x)));
+  }
+#else
+  return Simd<T>::load_partial(x, count);
+#endif
+}
+
 // Lanes values from `x` (the first `count` of them; the others 0), as T.
 template <class T>
 FASTRELU_INLINE typename Simd<T>::V load_values(const T* x, std::size_t count) {
   using S = Simd<T>;
-  return count >= S::kLanes ? S::load(x) : S::load_partial(x, count);
+  return count >= S::kLanes ? S::load(x) : load_short<T>(x, count);
 }
 template <class T>
 FASTRELU_INLINE typename Simd<T>::V load_values(const std::uint8_t* x, std::size_t count) {
