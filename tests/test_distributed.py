@@ -2,11 +2,10 @@
 """Ranks that share the shards end in the bits of one process; threads here, MPI in test_mpi."""
 
 import re
-import threading
 
 import numpy as np
 import pytest
-from distributed_cases import CASES, SHARDS, outcome, trainer_and_rows
+from distributed_cases import CASES, SHARDS, outcome, raised, trainer_and_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -156,23 +155,6 @@ def test_validation_rows_are_the_same_on_all_ranks():
         return trainer.fit(*rows[:2], validation_data=(X, y)).val_loss
 
     assert run_threads(2, train) == [train(None)] * 2
-
-
-def raised(work, size=2):
-    """The errors that the ranks see, each its own; none may wait for another."""
-    found = [None] * size
-
-    def caught(comm):
-        try:
-            work(comm)
-        except Exception as error:
-            found[comm.rank] = error
-
-    thread = threading.Thread(target=lambda: run_threads(size, caught), daemon=True)
-    thread.start()
-    thread.join(30)
-    assert not thread.is_alive()
-    return found
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,18 @@ def communicator(comm: Any, n_shards: Any) -> Communicator | None:
     return found
 
 
+def ranks_of_members(comm: Any, calls: Any, checkpoint: Any, client: Any) -> Communicator | None:
+    """Return what the user has given as `comm` of a population, if it fits the rest."""
+    if comm is None:
+        return None
+    from fastrelu.distributed.communicator import as_communicator
+
+    for name, given in (("callbacks", calls), ("checkpoint", checkpoint), ("client", client)):
+        if given:
+            raise ValueError(f"{name}: expected none with comm, whose ranks share the members")
+    return as_communicator(comm)
+
+
 def begin(trainer: Trainer, comm: Communicator) -> None:
     """Compare the ranks' trainers, and give all of them the parameters of rank 0's network."""
     from fastrelu import model_file
