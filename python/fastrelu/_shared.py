@@ -78,7 +78,9 @@ def data(
     from fastrelu.distributed.communicator import together
 
     with together(comm, (TypeError, ValueError)):
-        own = trainer._core.data(X, y, sample_weight, finite).rows
+        shape: tuple[int, ...] = getattr(X, "shape", ())
+        empty = shape[:1] == (0,)  # a rank may get its rows from others alone
+        own = 0 if empty else trainer._core.data(X, y, sample_weight, finite).rows
     counts = comm.gather(own)
     weighted = comm.gather(sample_weight is not None)
     if len(set(weighted)) > 1:
