@@ -49,6 +49,7 @@ def begin(trainer: Trainer, comm: Communicator) -> None:
 
     _, network = model_file.network_content(trainer.network)
     settings = {"version of fastrelu": __version__, **network, **_settings_of(trainer)}
+    settings["reduction"] = getattr(comm, "reduction", "in_order")
     require_same(comm, settings)
     parameters = comm.broadcast(trainer.network.parameters.copy())
     trainer.network.parameters[...] = parameters
