@@ -79,6 +79,23 @@ def test_a_population_is_trained_by_workers_one_of_which_dies(client, rows):
     same(here, there)
 
 
+def test_members_are_cut_by_what_they_cost():
+    from fastrelu._members.workers import cut, kind_of, measured
+
+    optimizers = [fastrelu.SGD(0.1), fastrelu.SGD(1e30)]  # the second diverges when it is tried
+    members = fastrelu.Population(
+        [{"layer_sizes": [6, w, 1], "optimizer": o, "batch_size": 8 * (1 + k)}
+         for w in (2, 4) for k, o in enumerate(optimizers)]
+    ).members  # fmt: skip
+    X = np.random.default_rng(0).normal(size=(300, 6))
+    seconds = measured(members, X, X[:, 0])
+    assert seconds and all(0 < each < 1 for each in seconds.values())
+    # The last takes as long as the others together, whatever its parameters.
+    told = {kind_of(m): s for m, s in zip(members, (1e-3, 1e-3, 1e-3, 3e-3), strict=True)}
+    assert [[m.index for m in part] for part in cut(members, 2, 300, 1, told)] == [[3], [0, 1, 2]]
+    assert sum(map(len, cut(members, 3, 300, 1, {}))) == 4
+
+
 def test_members_with_rates_of_ones_own_and_members_that_diverge(client, rows):
     def made():
         optimizers = [fastrelu.SGD(lambda k: 0.1 / k), fastrelu.SGD(1e30)]
