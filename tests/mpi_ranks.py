@@ -16,6 +16,7 @@ import numpy as np
 from distributed_cases import CASES, outcome, trainer_and_rows
 
 import fastrelu
+from fastrelu.distributed import as_communicator
 
 #: Cases of the usual run: each kind of exchange.
 SOME = ["loss cross_entropy", "optimizer adam", "weights", "clipped", "float64", "sparse",
@@ -60,6 +61,10 @@ def main(labels):
             for label in labels:
                 for rank, each in enumerate(comm.allgather(digest(label, comm))):
                     found[f"{label}/{size}/{rank}"] = each
+    # Once more by messages, as between machines, and not in memory that the ranks share.
+    as_communicator(world)._sums = None
+    for rank, each in enumerate(world.allgather(digest(labels[0], world))):
+        found[f"{labels[0]}/messages/{rank}"] = each
     if world.rank == 0:
         print(json.dumps(found))
 

@@ -125,11 +125,15 @@ def test_a_search_has_the_same_scores(client, rows):
 
 
 @needs_all
-@pytest.mark.parametrize("backend", ["loky", "dask"])
+@pytest.mark.parametrize("backend", ["loky", "dask", "ray"])
 def test_scikit_learns_own_search_by_joblib(client, rows, backend):
     import joblib
     from sklearn.model_selection import GridSearchCV
 
+    if backend == "ray":
+        ray = pytest.importorskip("ray")
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        pytest.importorskip("ray.util.joblib").register_ray()
     mlp = fastrelu.MLPRegressor(hidden_layer_sizes=(4,), max_iter=5, random_state=0)
     search = GridSearchCV(mlp, {"alpha": [1e-4, 1e-1]}, cv=2)
     alone = search.fit(*rows).cv_results_["mean_test_score"]

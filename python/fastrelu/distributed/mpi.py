@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastrelu import _core
 from fastrelu.distributed.communicator import RankError
+from fastrelu.distributed.one_machine import SharedSums
 from fastrelu.distributed.shares import run_of
 
 __all__ = ["MpiCommunicator"]
@@ -59,8 +60,11 @@ class MpiCommunicator:
         self._rank, self._size = int(comm.Get_rank()), int(comm.Get_size())
         self._buffers: dict[str, NDArray[Any]] = {}
         self._told: RankError | None = None
+        local = self.local_size()
         # The ranks of a machine share its cores, unless somebody has said a number of threads.
-        _core.set_usual_threads(max(1, _core.num_threads() // self.local_size()))
+        _core.set_usual_threads(max(1, _core.num_threads() // local))
+        alone = min(self.gather(local)) == self._size
+        self._sums = SharedSums(self, self._comm) if alone and self._size > 1 else None
 
     @classmethod
     def of(cls, comm: Any) -> MpiCommunicator:
@@ -138,10 +142,12 @@ class MpiCommunicator:
         """Sum the parts of all ranks.
 
         Each rank gets its slice of all parts (all-to-all), adds them in their order, and gives the
-        sum to all (all-gather).
+        sum to all (all-gather); on one machine, where there is memory that all see, through that.
         """
         if self.reduction == "mpi_sum":
             self._sum_in_any_order(parts, total, notes)
+            return
+        if self._sums is not None and self._sums.sum_in_order(parts, counts, total, notes):
             return
         length, own = len(total), len(parts)
         slices = [run_of(length, self.size, rank) for rank in range(self.size)]
