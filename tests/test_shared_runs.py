@@ -49,9 +49,11 @@ def finished(prepared, comm):
 
 def learned(prepared):
     """What has been learned of the rows."""
+    reading = prepared.reading
     return (
-        prepared.inputs.describe(), dataclasses.asdict(prepared.target), prepared.counts(),
-        prepared.fingerprint, prepared.settings, sorted(prepared.notes),
+        reading and reading.describe(), prepared.inputs.describe(),
+        dataclasses.asdict(prepared.target), prepared.counts(), prepared.fingerprint,
+        prepared.settings, sorted(prepared.notes),
     )  # fmt: skip
 
 
@@ -86,6 +88,20 @@ def test_the_bits_of_one_process(tmp_path, label):
         assert [found for found, _ in every] == [known] * size
         assert [each[:2] for _, each in every] == [one[:2]] * size
         assert every[0][1] == one
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_columns_that_folders_name(tmp_path, kind):
+    for part in ("1", "2"):
+        folder = tmp_path / f"shop={part}"
+        folder.mkdir()
+        write(folder, kind, columns(np.random.default_rng(int(part))))
+    more = {"target": "y", "ignore": ("kind", "part")}
+    settings = settings_of(str(tmp_path / "*" / f"t.{kind}"), more)
+    alone = prepare(read(list(settings.data), column_choice(settings)), settings)
+    assert "shop" in alone.reading.columns
+    every = run_threads(3, lambda comm: learned(prepare_shared(comm, settings)))
+    assert every == [learned(alone)] * 3
 
 
 def test_rank_0_sees_all_rows_a_piece_at_a_time(tmp_path, monkeypatch):
