@@ -24,6 +24,8 @@ T = TypeVar("T")
 NOTICE, ANSWER = 1, 2  # tags of messages beside the collective calls
 SPINS = 200  # tests of a request before the processor is given to others
 PATIENT = 0.002  # seconds of waiting after which it sleeps between two tests
+# Large messages move in pieces, one at each test: it sleeps only if they are slower than this.
+SLOWEST = 5e7  # bytes a second
 
 
 class MpiCommunicator:
@@ -104,7 +106,7 @@ class MpiCommunicator:
         length[0] = len(data)
         self._wait(self._comm.Ibcast(length, 0))
         content = data.copy() if self.rank == 0 else np.empty(int(length[0]), np.uint8)
-        self._wait(self._comm.Ibcast(content, 0))
+        self._wait(self._comm.Ibcast(content, 0), n_bytes=len(content))
         found: T = value if self.rank == 0 else pickle.loads(content.data)
         return found
 
@@ -114,7 +116,7 @@ class MpiCommunicator:
         lengths = np.empty(self.size, np.int64)
         self._wait(self._comm.Iallgather(np.array([len(own)], np.int64), lengths))
         every = np.empty(int(lengths.sum()), np.uint8)
-        self._wait(self._comm.Iallgatherv(own, [every, lengths.tolist()]))
+        self._wait(self._comm.Iallgatherv(own, [every, lengths.tolist()]), n_bytes=len(every))
         ends = np.cumsum(lengths)
         return [
             pickle.loads(every[end - n : end].data) for end, n in zip(ends, lengths, strict=True)
@@ -127,7 +129,10 @@ class MpiCommunicator:
         self._wait(self._comm.Ialltoall(lengths, got))
         every = np.empty(int(got.sum()), np.uint8)
         sent = [np.concatenate(given), lengths.tolist()]
-        self._wait(self._comm.Ialltoallv(sent, [every, got.tolist()]))
+        self._wait(
+            self._comm.Ialltoallv(sent, [every, got.tolist()]),
+            n_bytes=max(map(len, (sent[0], every))),
+        )
         ends = np.cumsum(got)
         runs = zip(ends - got, ends, strict=True)
         return [pickle.loads(every[begin:end].data) for begin, end in runs]
@@ -159,7 +164,8 @@ class MpiCommunicator:
             self._comm.Ialltoallv(
                 [self._packed(parts, slices), [own * width for width in widths]],
                 [received, [count * (end - begin) for count in counts]],
-            )
+            ),
+            n_bytes=sum(counts) * total.nbytes,
         )
         rows = received.reshape(sum(counts), end - begin)
         mine = total[begin:end]
@@ -167,7 +173,7 @@ class MpiCommunicator:
         for row in rows[1:]:
             np.add(mine, row, out=mine)
         summed = self._comm.Iallgatherv(self._mpi.IN_PLACE, [total, widths])
-        self._wait(summed, noted)
+        self._wait(summed, noted, n_bytes=total.nbytes)
 
     def _sum_in_any_order(
         self, parts: NDArray[Any], total: NDArray[Any], notes: NDArray[Any]
@@ -176,7 +182,8 @@ class MpiCommunicator:
         np.copyto(total, parts[0] if len(parts) else 0)
         for part in parts[1:]:
             np.add(total, part, out=total)
-        self._wait(self._comm.Iallreduce(self._mpi.IN_PLACE, total, self._mpi.SUM), noted)
+        summed = self._comm.Iallreduce(self._mpi.IN_PLACE, total, self._mpi.SUM)
+        self._wait(summed, noted, n_bytes=2 * total.nbytes)
 
     def fail(self, text: str, exit_code: int, seconds: float = 10.0) -> bool:
         """Tell the other ranks that this one ends, and wait until they have said so to the user.
@@ -233,9 +240,16 @@ class MpiCommunicator:
             found = self._buffers[name] = np.empty(size, dtype)
         return found[:size]
 
-    def _wait(self, *requests: Any) -> None:
-        """Wait until the requests are done; raise RankError if a rank has failed meanwhile."""
+    def _wait(self, *requests: Any, n_bytes: int = 0) -> None:
+        """Wait until the requests, of about so many bytes, are done.
+
+        Raises
+        ------
+        RankError
+            If a rank has failed meanwhile.
+        """
         pending, spins, began = list(requests), 0, 0.0
+        patient = PATIENT + n_bytes / SLOWEST
         while not self._mpi.Request.Testall(pending):
             spins += 1
             if spins < SPINS:
@@ -244,7 +258,7 @@ class MpiCommunicator:
                 began = time.monotonic()
             waited = time.monotonic() - began
             self._look_for_notice()
-            if waited < PATIENT:
+            if waited < patient:
                 os.sched_yield() if hasattr(os, "sched_yield") else time.sleep(0)
             else:
                 time.sleep(min(0.001, waited / 50))
