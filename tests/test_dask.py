@@ -94,6 +94,9 @@ def test_members_are_cut_by_what_they_cost():
     told = {kind_of(m): s for m, s in zip(members, (1e-3, 1e-3, 1e-3, 3e-3), strict=True)}
     assert [[m.index for m in part] for part in cut(members, 2, 300, 1, told)] == [[3], [0, 1, 2]]
     assert sum(map(len, cut(members, 3, 300, 1, {}))) == 4
+    many = fastrelu.Population([{"layer_sizes": [6, 2, 1]} for _ in range(100)]).members
+    # As many as lie side by side in the lanes of a vector, or twice as many.
+    assert [len(part) for part in cut(many, 3, 300, 1)] == [32, 32, 36]
 
 
 def test_members_with_rates_of_ones_own_and_members_that_diverge(client, rows):
