@@ -161,15 +161,16 @@ def check_contents(path: Path) -> None:
         raise SystemExit(f"release: {path.name} shows {shown}, expected {SHOWN} alone")
 
 
-def seconds_of(python: Path, statement: str) -> float:
-    """Return the least CPU time, in seconds, that a statement takes in a process of its own."""
-    times = []
+def least_seconds(python: Path, *statements: str) -> list[float]:
+    """Return the least CPU time, in seconds, of each statement in a process of its own, in turns."""
+    times: list[list[float]] = [[] for _ in statements]
     for _ in range(7):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([python, "-c", statement], check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return min(times)
+        for statement, found in zip(statements, times, strict=True):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([python, "-c", statement], check=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            found.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return [min(found) for found in times]
 
 
 def check_instruction_sets(python: Path, home: Path) -> None:
@@ -191,7 +192,8 @@ def check_installed(python: str, path: Path, tests: list[str]) -> None:
         own = home / "venv" / "bin" / "python"
         run(own, "-m", "pip", "install", "-q", path, cwd=home)
         run(own, "-c", "import fastrelu", cwd=home)  # once, for the compiled sources
-        longer = seconds_of(own, "import fastrelu") - seconds_of(own, "import numpy")
+        numpy, fastrelu = least_seconds(own, "import numpy", "import fastrelu")
+        longer = fastrelu - numpy
         print(f"  import: {1000 * longer:.0f} ms beyond NumPy's")
         if longer > MOST_IMPORT_SECONDS:
             raise SystemExit(f"release: the import takes {longer:.3f} s beyond NumPy's")
