@@ -162,7 +162,7 @@ def check_contents(path: Path) -> None:
 
 
 def least_seconds(python: Path, *statements: str) -> list[float]:
-    """Return the least CPU time, in seconds, of each statement in a process of its own, in turns."""
+    """Return the least CPU seconds of each statement in a process of its own, in turns."""
     times: list[list[float]] = [[] for _ in statements]
     for _ in range(7):
         for statement, found in zip(statements, times, strict=True):
