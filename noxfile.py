@@ -151,6 +151,7 @@ def sanitize_threads(session: nox.Session) -> None:
     """Run the core's tests of threads under ThreadSanitizer."""
     options = ["-DFASTRELU_PYTHON=OFF", "-DCMAKE_BUILD_TYPE=None", "-DFASTRELU_OPTIMIZE=-O0"]
     flags = "-DCMAKE_CXX_FLAGS=-O1 -g1 -fsanitize=thread"
+    session.env["TSAN_OPTIONS"] = "die_after_fork=0"  # a child of a fork starts threads of its own
     build(session, "g++", "sanitize-threads", *options, flags)
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import faulthandler
+import os
 import random
 import re
 import resource
@@ -43,11 +44,14 @@ class Memory:
     def __init__(self) -> None:
         self.known = Path("/proc/self/clear_refs").exists()
         self.before = 0
+        if self.known:  # opened once: two short system calls for each execution are left
+            self.status = os.open("/proc/self/status", os.O_RDONLY)
+            self.forget = os.open("/proc/self/clear_refs", os.O_WRONLY)
 
     def begin(self) -> None:
         """Forget the largest so far."""
         if self.known:
-            Path("/proc/self/clear_refs").write_text("5")
+            os.pwrite(self.forget, b"5", 0)
             self.before = self._peak()
 
     def grown(self) -> int:
@@ -55,8 +59,32 @@ class Memory:
         return self._peak() - self.before if self.known else 0
 
     def _peak(self) -> int:
-        status = Path("/proc/self/status").read_text()
-        return 1024 * int(re.search(r"VmHWM:\s+(\d+)", status)[1])
+        status = os.pread(self.status, 4096, 0)
+        return 1024 * int(re.search(rb"VmHWM:\s+(\d+)", status)[1])
+
+
+class Watch:
+    """Ends the process, with a traceback, where an execution takes more than a minute.
+
+    The watching thread is a new one every second, not for each execution, which often takes less
+    time than the start of a thread.
+    """
+
+    def __init__(self) -> None:
+        self.since = -1.0
+
+    def begin(self) -> None:
+        """Say that an execution begins now."""
+        now = time.monotonic()
+        if now > self.since + 1:
+            faulthandler.dump_traceback_later(HANGS + 1, exit=True)
+            self.since = now
+
+
+def in_memory() -> str | None:
+    """Return a folder whose files lie in memory, where there is one: a disk takes most time."""
+    folder = "/dev/shm"
+    return folder if os.access(folder, os.W_OK) else None
 
 
 def limit_addresses() -> None:
@@ -74,7 +102,9 @@ def execution(name: str, folder: Path) -> Callable[[int], tuple[bool, bytes]]:
         return lambda k: (fuzz_arrays.called(name, f"{name} {k}"), b"")
     import fuzz_changes
     import fuzz_files
+    import pyarrow
 
+    pyarrow.set_cpu_count(1)  # small files; more threads would wait for each other
     target = fuzz_files.TARGETS[name]
     seeds = target.seeds(folder)
     for seed in seeds:
@@ -95,12 +125,12 @@ def execution(name: str, folder: Path) -> Callable[[int], tuple[bool, bytes]]:
 
 def work(name: str, start: int, executions: int, seconds: float, kept: Path) -> int:
     """Try the mutants of one kind from number `start` on; say how many, and what was wrong."""
-    with tempfile.TemporaryDirectory() as made:
-        one = execution(name, Path(made))
+    with tempfile.TemporaryDirectory(dir=in_memory()) as made:
+        one, watch = execution(name, Path(made)), Watch()
         limit_addresses()
         begun, loaded, wrong, k = time.monotonic(), 0, 0, start
         while k < start + executions and time.monotonic() < begun + seconds:
-            faulthandler.dump_traceback_later(HANGS, exit=True)
+            watch.begin()
             try:
                 loaded += one(k)[0]
             except Exception:
@@ -125,7 +155,7 @@ def guided(name: str, corpus: str) -> None:
         import fuzz_changes
         import fuzz_files
     target = fuzz_files.TARGETS[name]
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=in_memory()))
     Path(corpus).mkdir(exist_ok=True)
     for k, seed in enumerate(target.seeds(folder)):
         Path(corpus, f"seed{k}").write_bytes(seed)

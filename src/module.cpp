@@ -1,10 +1,33 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/pybind11.h>
 
+#include <string>
+
 #include "array_views.h"
 #include "bindings.h"
 #include "dispatch.h"
 #include "without_gil.h"
+
+namespace fastrelu::python {
+namespace {
+
+// The old protocols of pickle, which pickle.dumps(object, 0) and object.__reduce__() take, ask
+// pybind11's base class for an object, and it ends the process. So each class says that it cannot
+// be pickled, unless it (or a class of Python's above it) says how.
+void refuse_old_pickles(py::module_& m) {
+  const auto refuse = [](const py::object& self) -> py::object {
+    throw py::type_error("cannot pickle '" + std::string(Py_TYPE(self.ptr())->tp_name) +
+                         "' object");
+  };
+  for (const auto& [name, value] : m.attr("__dict__").cast<py::dict>()) {
+    if (PyType_Check(value.ptr()) == 0 || PyExceptionClass_Check(value.ptr()) != 0) continue;
+    if (value.attr("__dict__").contains("__reduce__")) continue;
+    value.attr("__reduce__") = py::cpp_function(refuse, py::is_method(value));
+  }
+}
+
+}  // namespace
+}  // namespace fastrelu::python
 
 // pybind11's own beginning of the module waits for ever in a sub-interpreter; see below.
 #define PyInit__core PyInit__core_of_the_main_interpreter
@@ -33,6 +56,7 @@ PYBIND11_MODULE(_core, m) {
   fastrelu::python::bind_population(m);
   fastrelu::python::bind_row_derivatives(m);
   fastrelu::python::bind_fast_calls(m);
+  fastrelu::python::refuse_old_pickles(m);
   m.attr("compiler") = FASTRELU_COMPILER;
 }
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import random
+import re
 import struct
 import zipfile
 
@@ -15,6 +16,7 @@ TOKENS = [
     b"\x1b[31m", b"-0.0", b"5e-324", b"2024-01-31", b"0x1p-1074", b"%s", b"../..", b"F64", b"relu",
     struct.pack("<q", 2**62), struct.pack("<i", 2**31 - 1), struct.pack("<q", -1), b"<f8", b"|O",
 ]  # fmt: skip
+_DIGIT = re.compile(rb"[0-9]")
 
 
 def mutated(choose: random.Random, seeds: list[bytes]) -> bytes:
@@ -57,7 +59,7 @@ def _changed(choose: random.Random, data: bytes, seeds: list[bytes]) -> bytes:
                 token = choose.choice(TOKENS)
                 changed[at : at + choose.choice((0, len(token)))] = token
             case 6:  # a number of the text
-                digits = [i for i, c in enumerate(changed[:4000]) if 48 <= c <= 57]
+                digits = [found.start() for found in _DIGIT.finditer(changed[:4000])]
                 if digits:
                     k = choose.choice(digits)
                     changed[k : k + 1] = choose.choice(

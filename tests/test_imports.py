@@ -2,6 +2,7 @@
 """What is imported when: a name brings what it needs, nothing else."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +78,19 @@ def test_the_names_for_type_checkers_are_those_that_are_found():
     }
     modules = {name: "" for name in fastrelu._SUBMODULES if found.get(name) == ""}
     assert found == fastrelu._MODULES | modules
+
+
+@pytest.mark.parametrize("command", [["-m", "fastrelu", "train", "-h"], ["-c", "import fastrelu"]])
+def test_an_interrupt_during_the_first_import(command, tmp_path):
+    """The command says so in a word; a program of Python's gets what it gets anywhere."""
+    (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt")
+    path = os.pathsep.join([str(tmp_path), str(Path(fastrelu.__file__).parents[1])])
+    done = subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    if command[0] == "-m":
+        assert (done.returncode, done.stderr) == (130, "interrupted\n")
+    else:
+        assert done.stderr.rstrip().endswith("KeyboardInterrupt"), done.stderr
+        assert "ImportError" not in done.stderr

@@ -339,7 +339,9 @@ def changed(path, **metadata):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits address space")
-@pytest.mark.parametrize("sizes", ["[6000, 6000]", "[60000, 60000]", "[16000, 16000, 16000]"])
+@pytest.mark.parametrize(
+    "sizes", ["[6000, 6000]", "[60000, 60000]", "[16000, 16000, 16000]", f"[8{', 1' * 60000}]"]
+)
 def test_no_memory_is_taken_for_what_a_file_only_claims(sizes, tmp_path):
     path = tmp_path / "net.safetensors"
     fastrelu.Network([8, 16, 3]).save(path)

@@ -59,7 +59,7 @@ def iris_run(tmp_path_factory):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-@pytest.mark.parametrize("command", ["predict", "info", "inspect"])
+@pytest.mark.parametrize("command", ["predict", "info", "inspect", "--help", "--version"])
 def test_a_full_standard_output_is_status_5(command, iris_run):
 
     with open("/dev/full", "w") as full:

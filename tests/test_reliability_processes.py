@@ -4,6 +4,7 @@
 import importlib
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -161,3 +162,27 @@ print(used() - before)
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 1000  # kB
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_what_cannot_be_pickled_says_so(protocol):
+    """In a process of its own, since the old protocols ended it."""
+    code = f"""
+import pickle, fastrelu
+from fastrelu import _core
+net = fastrelu.Network([2, 3, 1])
+trainer = fastrelu.Trainer(net)
+data = trainer.prepare([[1.0, 2.0]], [[3.0]])
+cache = net.forward_cached([[1.0, 2.0]])[1]
+for made in (trainer, data, cache, _core.DefaultFloatingPoint()):
+    try:
+        pickle.dumps(made, {protocol})
+    except TypeError as error:
+        assert "pickle" in str(error), error
+    else:
+        raise AssertionError(made)
+again = pickle.loads(pickle.dumps(net, {protocol}))
+assert again.parameters.tobytes() == net.parameters.tobytes()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

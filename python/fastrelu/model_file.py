@@ -249,6 +249,8 @@ def network_from(arrays: Arrays, metadata: dict[str, str]) -> Network:
 
 def _parts(arrays: Arrays, sizes: list[Any], bias: bool, dtype: str) -> list[NDArray[Any]]:
     """Return the arrays of a network of these sizes, looked at before memory is taken."""
+    if len(sizes) - 1 > len(arrays):
+        raise FileError(f"{len(sizes) - 1} layers, but {len(arrays)} arrays")
     shapes: dict[str, tuple[Any, ...]] = {
         f"weights.{k}": shape for k, shape in enumerate(pairwise(sizes))
     }

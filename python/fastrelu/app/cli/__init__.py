@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import click
 
@@ -21,6 +22,16 @@ SUBCOMMANDS = {
 
 class Lazy(click.Group):
     """A group whose commands are imported when they are called or asked for help."""
+
+    def main(self, *args: Any, **given: Any) -> Any:
+        """Run the command; what --help and --version cannot write is an error as any output's."""
+        try:
+            return super().main(*args, **given)
+        except OSError as error:
+            from fastrelu.app.cli.base import stop_for_lack_of_room
+
+            stop_for_lack_of_room(error)
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names."""

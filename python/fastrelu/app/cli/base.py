@@ -48,10 +48,7 @@ class Command(click.Command):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(141) from None
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is None:
-                # Not the run folder's files, whose errors are TrainingErrors. What is left is lost.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                stop(OutputError.exit_code, f"standard output: {error.strerror}")
+            stop_for_lack_of_room(error)
             if os.environ.get("FASTRELU_DEBUG"):
                 raise
             stop(getattr(error, "exit_code", 1), unexpected(error))
@@ -85,6 +82,14 @@ def stop(code: int, text: str) -> NoReturn:
     """Say what went wrong in one line, and end."""
     click.echo(f"error: {printable(text)}", err=True)
     raise SystemExit(code)
+
+
+def stop_for_lack_of_room(error: Exception) -> None:
+    """Say that standard output takes no more, and end, if it is that; what is left is lost."""
+    # Not the run folder's files, whose errors are TrainingErrors.
+    if isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        stop(OutputError.exit_code, f"standard output: {error.strerror}")
 
 
 class Setting(click.ParamType):  # type: ignore[type-arg]
