@@ -7,6 +7,7 @@ import copy
 import inspect
 import warnings
 from itertools import chain, pairwise
+from operator import is_
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,8 +23,8 @@ from fastrelu.history import checked_callbacks
 from fastrelu.network import Network
 from fastrelu.sklearn import losses, parameters
 from fastrelu.sklearn.lbfgs import fit_lbfgs
-from fastrelu.sklearn.outputs import as_csr, outputs
-from fastrelu.sklearn.plain import checked_data, checked_rows
+from fastrelu.sklearn.outputs import QUICK_VALUES, as_csr, link_outputs, outputs
+from fastrelu.sklearn.plain import checked_data, checked_rows, is_plain
 from fastrelu.sklearn.progress import CallbackSupportMixin
 from fastrelu.sklearn.stochastic import Targets, fit_stochastic
 from fastrelu.sklearn.threads import thread_limit
@@ -127,7 +128,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         if arrays is None:
             raise AttributeError(f"{name}: this {type(self).__name__} is not fitted yet")
         live = self._views[which] if self.__dict__.get("_net") is not None else ()
-        if len(live) == len(arrays) and not all(map(_is, arrays, live)):
+        if len(live) == len(arrays) and not all(map(is_, arrays, live)):
             if [np.shape(a) for a in arrays] == [a.shape for a in live]:
                 for own, view in zip(arrays, live, strict=True):
                     if own is not view:
@@ -145,7 +146,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         if net is not None and self.activation == self._net_activation:
             weights, biases = self._views
             same = len(coefs) == len(weights) and len(intercepts) == len(biases)
-            if same and all(map(_is, coefs, weights)) and all(map(_is, intercepts, biases)):
+            if same and all(map(is_, coefs, weights)) and all(map(is_, intercepts, biases)):
                 return net
         sizes = [coefs[0].shape[0], *(c.shape[1] for c in coefs)]
         hidden = parameters.hidden_activations(self.activation, len(coefs) - 1)
@@ -331,6 +332,27 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     # Predicting
 
+    def _quick_outputs(self, X: Any) -> Array | None:
+        """Return the outputs of a few plain rows, each thing that could be unusual looked at once.
+
+        None where something is: the usual way then converts the rows, warns or raises.
+        """
+        own = self.__dict__
+        net: Network | None = own.get("_net")
+        if net is None or own["n_threads"] is not None or "feature_names_in_" in own:
+            return None
+        if not is_plain(X, QUICK_VALUES) or own["activation"] != own["_net_activation"]:
+            return None
+        (weights, biases), coefs, intercepts = own["_views"], own["coefs_"], own["intercepts_"]
+        if len(coefs) != len(weights) or len(intercepts) != len(biases):
+            return None
+        if not (all(map(is_, coefs, weights)) and all(map(is_, intercepts, biases))):
+            return None
+        try:
+            return link_outputs(net, X, losses.link_of(self), check_finite=True)
+        except ValueError:  # the number of columns, or a value that is not finite
+            return None
+
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self)
         if "_checked_input" in self.__dict__:
@@ -338,7 +360,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return checked_rows(self, X)
 
     def _outputs(self, X: Any) -> Array:
-        """Return the outputs of checked rows, (n, n_outputs)."""
+        """Return the outputs of rows that are checked here, (n, n_outputs)."""
+        quick = self._quick_outputs(X)
+        if quick is not None:
+            return quick
+        X = self._checked(X)
         with thread_limit(self.n_threads):
             return outputs(self._live_network(), X, self._link())
 
@@ -481,10 +507,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _is(a: Any, b: Any) -> bool:
-    return a is b
 
 
 def _version(text: str) -> tuple[int, ...]:

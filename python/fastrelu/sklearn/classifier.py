@@ -345,6 +345,9 @@ class MLPClassifier(ScoreMixin, BaseMLP):
         >>> clf.predict([[0.05], [0.95]]).tolist()
         ['low', 'high']
         """
+        quick = self._quick_outputs(X)
+        if quick is not None:
+            return self._labels(quick)
         X = self._checked(X)
         net = self._live_network()
         with thread_limit(self.n_threads):
@@ -381,7 +384,7 @@ class MLPClassifier(ScoreMixin, BaseMLP):
         >>> clf.predict_proba([[0.95]]).round(2)
         array([[1., 0.]])
         """
-        p = self._outputs(self._checked(X))
+        p = self._outputs(X)
         if self.n_outputs_ != 1:
             return p
         both = np.empty((len(p), 2), p.dtype)

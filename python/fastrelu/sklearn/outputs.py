@@ -14,6 +14,9 @@ from fastrelu.network import Network
 
 #: Bytes of a chunk of rows, its conversion and its outputs.
 CHUNK_BYTES = 2**23
+#: Values of rows that are predicted at once without a look at their chunks: that many bytes of
+#: float64.
+QUICK_VALUES = CHUNK_BYTES // 8
 
 
 def row_chunks(net: Network, X: Any, whole: bool) -> Iterator[Any]:
@@ -66,8 +69,8 @@ def outputs(net: Network, X: Any, link: str) -> NDArray[Any]:
     return result
 
 
-def link_outputs(net: Network, X: Any, link: str) -> NDArray[Any]:
+def link_outputs(net: Network, X: Any, link: str, check_finite: bool = False) -> NDArray[Any]:
     """Return `outputs` of one chunk."""
     if LOSSES[link].link == "identity":
-        return net.forward(X, check_finite=False)
-    return net._predict_proba(X, link, False)
+        return net.forward(X, check_finite=check_finite)
+    return net._predict_proba(X, link, check_finite)
