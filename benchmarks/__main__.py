@@ -41,7 +41,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="short turns, fewer rows")
     parser.add_argument("--also", type=environments.other_build, action="append", default=[],
                         metavar="[NAME=]WHEEL_OR_DIRECTORY",
-                        help="measure another build of fastrelu, too, in the same turns")  # fmt: skip
+                        help="another build of fastrelu, measured in the same turns")  # fmt: skip
     parser.add_argument("--machine", help="name of the results' file (made of the processor's "
                         "kind and the number of cores)")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("benchmarks/build"),

@@ -141,8 +141,10 @@ def record(run: Run) -> dict[str, Any]:
         "caches": caches(),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
         "fastrelu": {k: v for k, v in run.core.items() if k not in ("python", "numpy")},
-        "also": {name: run.pool.get("core", place).ask(do="info").get("fastrelu", "?")
-                 for name, place in run.builds.items()},
+        "also": {
+            name: run.pool.get("core", place).ask(do="info").get("fastrelu", "?")
+            for name, place in run.builds.items()
+        },
         "environments": other_environments(run),
         "versions": versions(),
         "limits": limits(run),

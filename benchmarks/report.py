@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Pages and pictures from the machines' files: `python -m benchmarks.report FOLDER [--readme FILE]`.
+"""Pages and pictures from the machines' files: `python -m benchmarks.report FOLDER`.
 
 Every machine has a file of results in the folder, and gets a page of its own; results.md shows all
 of them side by side. With --readme, the table in that file is made anew from the slowest of them.
@@ -75,8 +75,8 @@ def machine_text(results: dict[str, Any]) -> str:
     blas = machine.get("blas")
     kernel = ", ".join(b["architecture"] for b in blas) if isinstance(blas, list) else blas
     lines = [
-        f"- {machine['date']}: {machines.cpu_text(machine)}, {machine['cores']} cores ({kind}governor "
-        f"{machine['governor']}), {caches}, {machine['memory_gib']} GiB",
+        f"- {machine['date']}: {machines.cpu_text(machine)}, {machine['cores']} cores ({kind}"
+        f"governor {machine['governor']}), {caches}, {machine['memory_gib']} GiB",
         f"- fastrelu {core['fastrelu']}, {core['isa']}, {core['compiler']}",
         "- " + ", ".join(f"{name} {version}" for name, version in versions.items()),
         f"- OpenBLAS kernel of NumPy: {kernel}",
