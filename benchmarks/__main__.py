@@ -37,7 +37,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--peers", type=names(PEERS), default=list(PEERS),
                         help=f"comma list of {', '.join(PEERS)}; or none")  # fmt: skip
     parser.add_argument("--rounds", type=int, help="turns of each contestant (5; quick: 3)")
-    parser.add_argument("--seconds", type=float, help="length of a turn (0.15; quick: 0.06)")
+    parser.add_argument("--seconds", type=float, help="length of a turn (0.12; quick: 0.06)")
     parser.add_argument("--quick", action="store_true", help="short turns, fewer rows")
     parser.add_argument("--also", type=environments.other_build, action="append", default=[],
                         metavar="[NAME=]WHEEL_OR_DIRECTORY",
@@ -56,7 +56,7 @@ def main() -> int:
     options = Options(
         nets=chosen.nets,
         rounds=chosen.rounds or (3 if chosen.quick else 5),
-        seconds=chosen.seconds or (0.06 if chosen.quick else 0.15),
+        seconds=chosen.seconds or (0.06 if chosen.quick else 0.12),
         quick=chosen.quick,
         peers=chosen.peers,
         also=[name for name, _ in chosen.also],

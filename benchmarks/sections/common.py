@@ -27,7 +27,6 @@ PEERS: dict[str, tuple[str, dict[str, Any], Place]] = {
     "torch.compile, tuned": ("torch_compile", {"mode": "max-autotune"}, HERE),
     "jax jit": ("jax_jit", {}, HERE),
     "jax scan 64": ("jax_scan", {}, HERE),
-    "jax scan, unroll 4": ("jax_scan", UNROLLED_4, HERE),
     "jax scan, unroll 8": ("jax_scan", UNROLLED_8, HERE),
     "jax 0.4.31, unroll 4": ("jax_scan", UNROLLED_4, OLD_JAX),
     "jax 0.4.31, unroll 8": ("jax_scan", UNROLLED_8, OLD_JAX),

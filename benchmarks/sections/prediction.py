@@ -29,7 +29,6 @@ MANY_ROWS = {
     "NumPy, chunks": ("numpy_user", True, HERE),
     "NumPy, MKL, chunks": ("numpy_user", True, environments.mkl()),
     "torch eager, chunks": ("torch_eager", True, HERE),
-    "torch.compile, frozen": ("torch_compile", False, HERE),
     "torch.compile, frozen, chunks": ("torch_compile", True, HERE),
     "jax jit": ("jax_jit", False, HERE),
 }
