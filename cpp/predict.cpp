@@ -43,10 +43,28 @@ std::size_t block_rows(std::size_t rows, unsigned threads) {
   return std::max<std::size_t>(1, (rows + threads * turns - 1) / (threads * turns));
 }
 
+// Whether those rows hold finite values alone.
+template <class T>
+bool are_finite(const RowSource& x, std::size_t first, std::size_t rows) {
+  if (x.is_uint8) return true;
+  const KernelTable<T>& k = kernels<T>();
+  const auto row = [&](std::size_t r) {
+    return reinterpret_cast<const T*>(static_cast<const char*>(x.data) +
+                                      static_cast<std::ptrdiff_t>(first + r) * x.stride);
+  };
+  if (x.stride == static_cast<std::ptrdiff_t>(x.cols * sizeof(T))) {
+    return k.all_finite(row(0), rows * x.cols);
+  }
+  std::size_t r = 0;
+  while (r < rows && k.all_finite(row(r), x.cols)) ++r;
+  return r == rows;
+}
+
 // Calls f(first row, rows, panels of the outputs, scratch) for each block of rows of x, on as
-// many threads as pay.
+// many threads as pay. With `finite` as in predict, which costs little while a block's rows are
+// on their way to the nearest caches anyway.
 template <class T, class F>
-void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
+void for_output_blocks(const Network<T>& net, const RowSource& x, bool* finite, F f) {
   const KernelTable<T>& k = kernels<T>();
   const unsigned wanted = threads_for(multiply_adds(net, x, x.rows));
   const std::size_t block = round_up(block_rows(x.rows, wanted), kPanel<T>);
@@ -57,6 +75,7 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
   const std::size_t width = widest * block, of_layers = round_up(scratch_size(net), 16);
   const std::size_t own = of_layers + encoded_scratch_size<T>(x);
   std::atomic<std::size_t> next{0};
+  std::atomic<bool> refused{false};
   PassWatch watch;
   const double block_work = multiply_adds(net, x, block);
   // Every thread's memory is taken here, where running out of it can be reported.
@@ -78,6 +97,8 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
     T* const scratch = mine + 2 * width;
     for (std::size_t b; (b = next.fetch_add(1, std::memory_order_relaxed)) < blocks;) {
       const std::size_t first = b * block, rows = std::min(block, x.rows - first);
+      if (finite != nullptr && !are_finite<T>(x, first, rows)) refused = true;
+      if (refused.load(std::memory_order_relaxed)) return;
       Panels<T> in{mine, widest * kPanel<T>, rows};
       Panels<T> out{mine + width, widest * kPanel<T>, rows};
       const RowPicker pick{nullptr, static_cast<Index>(first)};
@@ -104,16 +125,18 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
     }
   });
   watch.throw_if_stopped();
+  if (refused) *finite = false;
 }
 
 }  // namespace
 
 template <class T>
 void predict(const Network<T>& net, const RowSource& x, T* out, std::ptrdiff_t stride,
-             const LossKind* link) {
+             const LossKind* link, bool* finite) {
   const KernelTable<T>& k = kernels<T>();
   if (x.rows == 0) return;
   if (x.rows <= kFewRows && x.is_dense()) {
+    if (finite != nullptr && !(*finite = are_finite<T>(x, 0, x.rows))) return;
     FewRowsForward<T> f = few_rows_forward_of(
         net, x, thread_scratch<T>(few_rows_workspace<T>(net.layers().data(), net.layers().size())));
     f.out = out;
@@ -122,7 +145,7 @@ void predict(const Network<T>& net, const RowSource& x, T* out, std::ptrdiff_t s
     return k.few_rows_forward(f);
   }
   for_output_blocks(
-      net, x, [&](std::size_t first, std::size_t rows, const Panels<T>& z, T* scratch) {
+      net, x, finite, [&](std::size_t first, std::size_t rows, const Panels<T>& z, T* scratch) {
         if (link != nullptr) {
           LossArgs<T> f{};
           f.spec.kind = *link;
@@ -142,7 +165,7 @@ template <class T>
 void row_losses(const Network<T>& net, const RowSource& x, const Targets<T>& targets,
                 const LossSpec<T>& loss, T* out, T* outputs) {
   const KernelTable<T>& k = kernels<T>();
-  for_output_blocks(net, x,
+  for_output_blocks(net, x, nullptr,
                     [&](std::size_t first, std::size_t rows, const Panels<T>& z, T* scratch) {
                       LossArgs<T> f{};
                       f.spec = loss;
@@ -251,7 +274,8 @@ void linear_relu(const RowSource& x, const T* w, const T* b, std::size_t fan_out
 }
 
 #define FASTRELU_INSTANTIATE(T)                                                                    \
-  template void predict(const Network<T>&, const RowSource&, T*, std::ptrdiff_t, const LossKind*); \
+  template void predict(const Network<T>&, const RowSource&, T*, std::ptrdiff_t, const LossKind*,  \
+                        bool*);                                                                    \
   template void row_losses(const Network<T>&, const RowSource&, const Targets<T>&,                 \
                            const LossSpec<T>&, T*, T*);                                            \
   template Activations<T> forward_cached(const Network<T>&, const RowSource&);                     \

@@ -77,6 +77,11 @@ void import_numpy() {
   if (_import_array() < 0) throw pybind11::error_already_set();
 }
 
+bool has_many_values(PyObject* object) {
+  constexpr npy_intp kMany = 1 << 16;
+  return PyArray_CheckExact(object) && PyArray_SIZE(as_array(object)) >= kMany;
+}
+
 template <class T>
 bool view_rows(PyObject* object, std::size_t cols, bool allow_row, RowSource& view, bool& one_row) {
   const bool is_uint8 = is_exact<std::uint8_t>(object);
@@ -185,5 +190,6 @@ PyObject* new_array(const Shape& shape, T*& data) {
 
 FASTRELU_INSTANTIATE(float)
 FASTRELU_INSTANTIATE(double)
+#undef FASTRELU_INSTANTIATE
 
 }  // namespace fastrelu::python
