@@ -91,6 +91,7 @@ def build_cython(cc: str) -> list[str]:
 
 def build_mkl() -> str | None:
     """Compile what leads NumPy's calls to MKL; return what went wrong."""
+    BUILD.mkdir(exist_ok=True)
     source, cc = HERE / "native" / "mkl_numpy.c", compiler()
     if cc is None:
         return "no C compiler found (set CC)"

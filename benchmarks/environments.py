@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Where contestants run that this interpreter cannot hold: `python -m benchmarks.environments`.
 
-Makes what the suite's peers need in benchmarks/build/, once: a virtual environment with the last
+Makes what the suite's peers need in build/peers/, once: a virtual environment with the last
 jax that compiled a scan to one function, and MKL, which NumPy's own code is made to call. A run
 passes over what is not there.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks import build
 
-BUILD = Path(__file__).parent / "build"
+BUILD = Path(__file__).parent.parent / "build" / "peers"  # beside what tests and releases read
 OLD_JAX = "0.4.31"  # later releases run a loop's operations one after the other on the CPU
 MKL = "2026.2.0"
 
@@ -115,7 +115,7 @@ def main() -> None:
     unknown = [name for name in chosen if name not in MAKERS]
     if unknown:
         parser.error(f"expected some of {', '.join(MAKERS)}, got {' '.join(unknown)}")
-    BUILD.mkdir(exist_ok=True)
+    BUILD.mkdir(parents=True, exist_ok=True)
     for name in chosen:
         MAKERS[name]()
 

@@ -26,14 +26,24 @@ T* thread_scratch(std::size_t size) {
   return buffer.data();
 }
 
+// Those of the rows [begin, end) that x has.
 RowsAhead block_ahead(const RowSource& x, std::size_t begin, std::size_t end, std::size_t item) {
   RowsAhead a{};
   a.base = static_cast<const char*>(x.data);
   a.stride = x.stride;
-  a.row = begin;
-  a.end = end;
+  a.row = std::min(begin, x.rows);
+  a.end = std::min(end, x.rows);
   a.row_bytes = x.cols * (x.is_uint8 ? 1 : item);
   return a;
+}
+
+// An activation that the product of a layer has not applied itself.
+template <class T>
+void activate_panels(const Layer& layer, const Panels<T>& z, std::size_t count) {
+  if (!is_elementwise(layer.activation)) return;
+  for (std::size_t p = 0; p < count; ++p) {
+    kernels<T>().activate(layer.activation, z.panel(p), nullptr, layer.fan_out * kPanel<T>);
+  }
 }
 
 // As many blocks for each thread, all of a size.
@@ -103,8 +113,7 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, bool* finite, 
       Panels<T> out{mine + width, widest * kPanel<T>, rows};
       const RowPicker pick{nullptr, static_cast<Index>(first)};
       // Most likely this thread's next block.
-      RowsAhead ahead = block_ahead(x, std::min((b + n) * block, x.rows),
-                                    std::min((b + n + 1) * block, x.rows), sizeof(T));
+      RowsAhead ahead = block_ahead(x, (b + n) * block, (b + n + 1) * block, sizeof(T));
       ahead.lines_each = lines_each;
       RowsAhead* const next_rows = blocks > n && x.is_dense() ? &ahead : nullptr;
       std::size_t l =
@@ -113,11 +122,7 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, bool* finite, 
         const Layer& layer = net.layers()[l];
         const DenseForward<T> d = dense_forward_of(net, l, in, out, scratch, next_rows);
         k.dense_forward(d);
-        if (is_elementwise(layer.activation)) {
-          for (std::size_t p = 0; p < d.panel_end; ++p) {
-            k.activate(layer.activation, out.panel(p), nullptr, layer.fan_out * kPanel<T>);
-          }
-        }
+        activate_panels(layer, out, d.panel_end);
         std::swap(in, out);
       }
       f(first, rows, in, scratch);

@@ -23,9 +23,10 @@ from fastrelu.history import checked_callbacks
 from fastrelu.network import Network
 from fastrelu.sklearn import losses, parameters
 from fastrelu.sklearn.lbfgs import fit_lbfgs
-from fastrelu.sklearn.outputs import QUICK_VALUES, as_csr, link_outputs, outputs
-from fastrelu.sklearn.plain import checked_data, checked_rows, is_plain
+from fastrelu.sklearn.outputs import as_csr, outputs
+from fastrelu.sklearn.plain import checked_data, checked_rows
 from fastrelu.sklearn.progress import CallbackSupportMixin
+from fastrelu.sklearn.quick import quick_outputs
 from fastrelu.sklearn.stochastic import Targets, fit_stochastic
 from fastrelu.sklearn.threads import thread_limit
 from fastrelu.sklearn.validation import Validation, require_known_classes
@@ -332,27 +333,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     # Predicting
 
-    def _quick_outputs(self, X: Any) -> Array | None:
-        """Return the outputs of a few plain rows, each thing that could be unusual looked at once.
-
-        None where something is: the usual way then converts the rows, warns or raises.
-        """
-        own = self.__dict__
-        net: Network | None = own.get("_net")
-        if net is None or own["n_threads"] is not None or "feature_names_in_" in own:
-            return None
-        if not is_plain(X, QUICK_VALUES) or own["activation"] != own["_net_activation"]:
-            return None
-        (weights, biases), coefs, intercepts = own["_views"], own["coefs_"], own["intercepts_"]
-        if len(coefs) != len(weights) or len(intercepts) != len(biases):
-            return None
-        if not (all(map(is_, coefs, weights)) and all(map(is_, intercepts, biases))):
-            return None
-        try:
-            return link_outputs(net, X, losses.link_of(self), check_finite=True)
-        except ValueError:  # the number of columns, or a value that is not finite
-            return None
-
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self)
         if "_checked_input" in self.__dict__:
@@ -361,7 +341,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _outputs(self, X: Any) -> Array:
         """Return the outputs of rows that are checked here, (n, n_outputs)."""
-        quick = self._quick_outputs(X)
+        quick = quick_outputs(self, X)
         if quick is not None:
             return quick
         X = self._checked(X)

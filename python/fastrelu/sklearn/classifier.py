@@ -24,6 +24,7 @@ from fastrelu.sklearn.labels import ScoreMixin, fitted_binarizer, label_columns,
 from fastrelu.sklearn.outputs import as_csr, link_outputs, row_chunks
 from fastrelu.sklearn.plain import are_plain_labels, checked_data
 from fastrelu.sklearn.progress import with_callbacks
+from fastrelu.sklearn.quick import quick_outputs
 from fastrelu.sklearn.stochastic import Targets
 from fastrelu.sklearn.threads import thread_limit
 from fastrelu.sklearn.validation import Validation, accuracy
@@ -345,7 +346,7 @@ class MLPClassifier(ScoreMixin, BaseMLP):
         >>> clf.predict([[0.05], [0.95]]).tolist()
         ['low', 'high']
         """
-        quick = self._quick_outputs(X)
+        quick = quick_outputs(self, X)
         if quick is not None:
             return self._labels(quick)
         X = self._checked(X)

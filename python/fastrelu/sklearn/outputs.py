@@ -14,9 +14,6 @@ from fastrelu.network import Network
 
 #: Bytes of a chunk of rows, its conversion and its outputs.
 CHUNK_BYTES = 2**23
-#: Values of rows that are predicted at once without a look at their chunks: that many bytes of
-#: float64.
-QUICK_VALUES = CHUNK_BYTES // 8
 
 
 def row_chunks(net: Network, X: Any, whole: bool) -> Iterator[Any]:
