@@ -4,7 +4,9 @@
     python -m benchmarks.scale --out scale        # needs mpi4py, mpiexec and matplotlib
 
 measures, for each net, a step of one process with one and two threads and of two processes with one
-thread each, and the exchange of sums of several sizes between two processes. To the exchanges it
+thread each (and with twice the minibatch), and the exchange of sums of several sizes between two
+processes; with ``--hosts 2 4``, as root, the same on hosts that links of a given rate and round
+trip join (benchmarks.hosts). To the exchanges it
 fits a latency and a bandwidth,
 
     t(P, n) = latency * ((P - 1) + log2 P) + 2 (P - 1) / P * n bytes / bandwidth
@@ -19,6 +21,7 @@ scale.png.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -30,6 +33,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.hosts import joined
 from benchmarks.nets import net_of
 
 NETS = {"digits": 40, "mnist": 40, "wide": 4}  # and the steps of an epoch
@@ -54,16 +58,20 @@ def best(call, repeats: int, count: int) -> float:
     return min(found)
 
 
-def seconds_of_step(name: str, comm, epochs: int = 3) -> float:
-    """Return the seconds of a step inside `fit`, its exchange included."""
+def seconds_of_step(name: str, comm, grown: bool = False, epochs: int = 3) -> float:
+    """Return the seconds of a step inside `fit`, its exchange included.
+
+    `grown`: the minibatch grows with the ranks, so that each has as many rows as one alone.
+    """
     import fastrelu
 
     spec = net_of({"net": name})
     size = 1 if comm is None else comm.size
     network = fastrelu.Network(list(spec.widths), seed=0)
-    trainer = fastrelu.Trainer(network, batch_size=spec.batch, n_shards=size, comm=comm)
+    batch = spec.batch * (size if grown else 1)
+    trainer = fastrelu.Trainer(network, batch_size=batch, n_shards=size, comm=comm)
     rng = np.random.default_rng(0)
-    n = NETS[name] * spec.batch
+    n = NETS[name] * batch
     own = trainer.own_rows(n)
     X = rng.normal(size=(n, spec.widths[0])).astype(np.float32)[own.start : own.stop]
     y = rng.normal(size=(n, spec.widths[-1])).astype(np.float32)[own.start : own.stop]
@@ -76,8 +84,13 @@ def seconds_of_exchange(comm, length: int) -> float:
     """Return the seconds of one sum in order of a part of each rank."""
     part, total = np.ones((1, length), np.float32), np.empty(length, np.float32)
     notes, counts = np.zeros((comm.size, 2)), (1,) * comm.size
-    count = max(5, min(200, 2_000_000 // length))
-    return best(lambda: comm.sum_in_order(part, counts, total, notes), 5, count)
+
+    def call() -> None:
+        comm.sum_in_order(part, counts, total, notes)
+
+    call()
+    once = comm.broadcast(best(call, 1, 2))  # all make as many calls
+    return best(call, 3, max(1, min(200, int(0.3 / once))))
 
 
 def measured() -> dict:
@@ -91,20 +104,23 @@ def measured() -> dict:
         comm = as_communicator(MPI.COMM_WORLD)
     found = {"steps": {name: seconds_of_step(name, comm) for name in NETS}}
     if comm is not None:
+        found["grown"] = {name: seconds_of_step(name, comm, True) for name in NETS}
         found["exchanges"] = {n: seconds_of_exchange(comm, n) for n in LENGTHS}
         found["rank"] = comm.rank
     return found
 
 
-def run(threads: int, ranks: int) -> dict:
-    """Return what `measured` says with so many ranks and threads for each."""
+def run(threads: int, ranks: int, mpiexec: list[str] | None = None) -> dict:
+    """Return what `measured` says with so many ranks and threads for each, begun by `mpiexec`."""
     command = [sys.executable, "-m", "benchmarks.scale", "--measure"]
-    if ranks > 1:
+    if mpiexec is not None:
+        command = [*mpiexec, sys.executable, "-m", "mpi4py", *command[1:]]
+    elif ranks > 1:
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-        mpiexec = shutil.which("mpiexec", path=path)
-        if mpiexec is None:
+        found = shutil.which("mpiexec", path=path)
+        if found is None:
             sys.exit("mpiexec is not there: pip install mpi4py mpich")
-        command = [mpiexec, "-n", str(ranks), sys.executable, "-m", "mpi4py", *command[1:]]
+        command = [found, "-n", str(ranks), sys.executable, "-m", "mpi4py", *command[1:]]
     environment = {**os.environ, "FASTRELU_NUM_THREADS": str(threads)}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     (line,) = [each for each in done.stdout.splitlines() if each.startswith("{")]
@@ -140,21 +156,66 @@ def predicted(one: float, n_bytes: float, batch: int, latency: float, bandwidth:
     return {p: one / p + exchange(p, n_bytes, latency, bandwidth) for p in ranks}
 
 
+def hidden(one: float, widths: tuple[int, ...], ranks: int, link: tuple[float, float]) -> float:
+    """Return the share of an exchange that could run behind the backward pass, in the model.
+
+    Two thirds of a step's arithmetic are the backward pass, from the last layer to the first; a
+    layer's gradient can leave when it is there and the one before has left. Nothing is left for
+    the first layer's to hide behind.
+    """
+    sizes = [(a + 1) * b for a, b in itertools.pairwise(widths)]
+    computed = sent = whole = 0.0
+    for n in reversed(sizes):
+        computed += 2 / 3 * one / ranks * n / sum(sizes)
+        takes = exchange(ranks, 4 * n, *link)
+        sent, whole = max(sent, computed) + takes, whole + takes
+    return 1 - (sent - computed) / whole
+
+
+def hosts_report(results: dict) -> list[str]:
+    """Return what hosts of their own have needed, beside the model of their links."""
+    lines = [
+        "", "| hosts, link | net | a step | in the model | minibatch grown | exchange of 4 MB |",
+        "|---|---|---:|---:|---:|---:|",
+    ]  # fmt: skip
+    for label, found in results["hosts"].items():
+        ranks, (delay, rate) = found["ranks"], found["link"]
+        for name in NETS:
+            spec = net_of({"net": name})
+            n_bytes = 4 * parameters(spec.widths)
+            model = results["one"]["steps"][name] / ranks + exchange(
+                ranks, n_bytes, delay / 2, rate / 8
+            )
+            times = found["steps"][name], model, found["grown"][name]
+            cells = " | ".join(f"{1e3 * t:.1f} ms" for t in times)
+            big = 1e3 * found["exchanges"]["1000000"]
+            lines.append(f"| {label} | {name} | {cells} | {big:.0f} ms |")
+    return lines
+
+
+def parameters(widths) -> int:
+    """Return the number of a network's parameters."""
+    return sum((a + 1) * b for a, b in itertools.pairwise(widths))
+
+
 def report(results: dict) -> tuple[str, dict]:
     """Return the tables, and the predicted efficiencies by network and net."""
     latency, bandwidth = results["fit"]
     lines = [
-        "| net | 1 process, 1 thread | 1 process, 2 threads | 2 processes | predicted |",
-        "|---|---:|---:|---:|---:|",
+        "| net | 1 process, 1 thread | 1 process, 2 threads | 2 processes | predicted | "
+        "twice the minibatch, 2 processes | could hide at 10 Gb/s |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     curves: dict = {}
     for name in NETS:
         one, two, shared = (results[key]["steps"][name] for key in ("one", "threads", "ranks"))
         spec = net_of({"net": name})
-        n_bytes = 4 * sum((a + 1) * b for a, b in zip(spec.widths, spec.widths[1:], strict=False))
+        n_bytes = 4 * parameters(spec.widths)
         here = one / 2 + exchange(2, n_bytes, latency, bandwidth)
-        cells = " | ".join(f"{1e6 * t:.0f} us" for t in (one, two, shared, here))
-        lines.append(f"| {name} | {cells} |")
+        grown = results["ranks"]["grown"][name]
+        cells = " | ".join(f"{1e6 * t:.0f} us" for t in (one, two, shared, here, grown))
+        share = hidden(one, spec.widths, 2, NETWORKS["10 Gb/s, 20 us"])
+        lines.append(f"| {name} | {cells} | {100 * share:.0f} % |")
         links = {"this machine": (latency, bandwidth), **NETWORKS}
         for link, (wait, width) in links.items():
             for factor in (1, 16):
@@ -171,6 +232,8 @@ def report(results: dict) -> tuple[str, dict]:
         top = max(curve, key=lambda p, curve=curve: p * curve[p])
         shares = ", ".join(f"{100 * curve[p]:.0f} %" for p in (2, 8, 64, 512) if p in curve)
         lines.append(f"| {name} | {link} | {min(faster, default='-')} | {top} | {shares} |")
+    if results["hosts"]:
+        lines += hosts_report(results)
     return "\n".join(lines) + "\n", curves
 
 
@@ -198,6 +261,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("scale"), help="folder for the results")
+    parser.add_argument("--hosts", type=int, nargs="*", default=[], help="also on so many hosts "
+                        "of benchmarks.hosts, as root: 2 4")  # fmt: skip
+    parser.add_argument("--rate", type=float, default=1e9, help="of their links, bits a second")
+    parser.add_argument("--delay", type=float, default=10e-3, help="seconds of a round trip")
     arguments = parser.parse_args()
     if arguments.measure:
         found = measured()
@@ -206,6 +273,12 @@ def main() -> None:
         return
     results: dict = {"one": run(1, 1), "threads": run(2, 1), "ranks": run(1, 2)}
     results["fit"] = fitted(results["ranks"]["exchanges"])
+    results["hosts"] = {}
+    for count in arguments.hosts:
+        with joined(count, arguments.rate, arguments.delay) as mpiexec:
+            label = f"{count}, {arguments.rate / 1e9:g} Gb/s, {1e3 * arguments.delay:g} ms"
+            link = arguments.delay, arguments.rate
+            results["hosts"][label] = {**run(1, count, mpiexec), "ranks": count, "link": link}
     text, curves = report(results)
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "scale.json").write_text(json.dumps(results, indent=1))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Trainings that ranks share: every loss, optimizer and activation, every kind of rows."""
 
+import threading
+
 import numpy as np
 from catalogue_tools import (
     ACTIVATION_NAMES,
@@ -13,6 +15,7 @@ from catalogue_tools import (
 from scipy import sparse
 
 import fastrelu
+from fastrelu.distributed import run_threads
 
 N, D, SHARDS = 59, 6, 4
 
@@ -89,3 +92,20 @@ def outcome(label, comm):
     step = trainer.step(X, y, weight)
     state = b"".join(array.tobytes() for array in trainer._core.optimizer_arrays)
     return trainer.network.parameters.tobytes(), state, history.loss, step, trainer.n_steps
+
+
+def raised(work, size=2):
+    """The errors that the ranks see, each its own; none may wait for another."""
+    found = [None] * size
+
+    def caught(comm):
+        try:
+            work(comm)
+        except Exception as error:
+            found[comm.rank] = error
+
+    thread = threading.Thread(target=lambda: run_threads(size, caught), daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    return found

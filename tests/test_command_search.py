@@ -9,7 +9,7 @@ from saved_runs import write_table
 
 import fastrelu
 from fastrelu.app.preprocess import Target
-from fastrelu.app.run.prepare import resolve
+from fastrelu.app.run.choices import resolve
 from fastrelu.app.run.search.session import with_choice
 from fastrelu.app.run.search.space import draw, rungs, space_of
 from fastrelu.app.settings import Settings

@@ -28,6 +28,18 @@ def communicator(comm: Any, n_shards: Any) -> Communicator | None:
     return found
 
 
+def ranks_of_members(comm: Any, calls: Any, checkpoint: Any, client: Any) -> Communicator | None:
+    """Return what the user has given as `comm` of a population, if it fits the rest."""
+    if comm is None:
+        return None
+    from fastrelu.distributed.communicator import as_communicator
+
+    for name, given in (("callbacks", calls), ("checkpoint", checkpoint), ("client", client)):
+        if given:
+            raise ValueError(f"{name}: expected none with comm, whose ranks share the members")
+    return as_communicator(comm)
+
+
 def begin(trainer: Trainer, comm: Communicator) -> None:
     """Compare the ranks' trainers, and give all of them the parameters of rank 0's network."""
     from fastrelu import model_file
@@ -37,6 +49,7 @@ def begin(trainer: Trainer, comm: Communicator) -> None:
 
     _, network = model_file.network_content(trainer.network)
     settings = {"version of fastrelu": __version__, **network, **_settings_of(trainer)}
+    settings["reduction"] = getattr(comm, "reduction", "in_order")
     require_same(comm, settings)
     parameters = comm.broadcast(trainer.network.parameters.copy())
     trainer.network.parameters[...] = parameters
@@ -66,7 +79,9 @@ def data(
     from fastrelu.distributed.communicator import together
 
     with together(comm, (TypeError, ValueError)):
-        own = trainer._core.data(X, y, sample_weight, finite).rows
+        shape: tuple[int, ...] = getattr(X, "shape", ())
+        empty = shape[:1] == (0,)  # a rank may get its rows from others alone
+        own = 0 if empty else trainer._core.data(X, y, sample_weight, finite).rows
     counts = comm.gather(own)
     weighted = comm.gather(sample_weight is not None)
     if len(set(weighted)) > 1:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastrelu import _core
+from fastrelu import _core, _shared
 from fastrelu._arguments import MatrixLike, real_number, whole_number
 from fastrelu._members import files
 from fastrelu._members.member import Member, as_member
@@ -23,6 +23,7 @@ from fastrelu.network import Network
 from fastrelu.optimizers import LearningRate
 
 if TYPE_CHECKING:
+    from fastrelu.distributed.communicator import Communicator
     from fastrelu.ensemble import Ensemble
 
 __all__ = ["Member", "Population"]
@@ -131,6 +132,7 @@ class Population:
         checkpoint: Any = None,
         checkpoint_seconds: float = 60.0,
         client: Any = None,
+        comm: Any = None,
     ) -> list[History]:
         """Train all members, each for `epochs` epochs.
 
@@ -168,6 +170,10 @@ class Population:
             A Dask cluster whose workers train the members: the data are sent once to each worker,
             and what a lost worker had is done again on another. The result has the same bits. The
             members come back in parts, so that `callbacks` cannot be called meanwhile.
+        comm : mpi4py.MPI.Comm or Communicator, optional
+            Ranks that all make this call, with the same configurations and all rows: each trains
+            some of the members, all then have all, with the same bits. Without `callbacks`,
+            `checkpoint` and `client`.
 
         Returns
         -------
@@ -214,6 +220,7 @@ class Population:
         calls = checked_callbacks(callbacks)
         if calls and client is not None:
             raise ValueError("callbacks: expected none with a client, got some")
+        ranks = _shared.ranks_of_members(comm, calls, checkpoint, client)
         every = real_number("checkpoint_seconds", checkpoint_seconds, 0.0)
         with _core.DefaultFloatingPoint():
             rows = MemberRows(X, y, sample_weight, validation_data)
@@ -223,7 +230,9 @@ class Population:
             for run in runs:
                 run.begin(epochs, self._unfinished)
             self._unfinished = True
-            if client is None:
+            if ranks is not None:
+                self._run_on_ranks(ranks, runs, X, epochs, progress)
+            elif client is None:
                 self._run(runs, progress, checkpoint, every)
             else:
                 sent = X, y, sample_weight, validation_data
@@ -303,6 +312,22 @@ class Population:
         finally:
             if bar is not None:
                 bar.close(epochs, sum(member.epochs_left == 0 for member in left))
+
+    def _run_on_ranks(
+        self, comm: Communicator, runs: list[MemberRun], X: Any, epochs: int, progress: bool
+    ) -> None:
+        """Train this rank's share of the members, and take over what the others have made."""
+        from fastrelu._members.ranks import run_on_ranks
+        from fastrelu._members.workers import n_rows_of
+
+        def train(own: Sequence[Member]) -> None:
+            mine = {id(member) for member in own}
+            some = [run for run in runs if id(run.member) in mine]
+            self._run(some, progress and comm.rank == 0, None, 0.0)
+
+        left = [run.member for run in runs if run.member.epochs_left > 0]
+        if left:
+            run_on_ranks(comm, left, n_rows_of(X), epochs, train)
 
     def _warn_of_divergence(self) -> None:
         diverged = [member for member in self.members if member.diverged is not None]

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ __all__ = ["Task", "run_on_workers"]
 
 #: Parts of the members for each thread of the workers, at most: the last ones then end together.
 PARTS_EACH = 3
+#: Members in the lanes of a vector, at most: a part with one more takes as long as with twice.
+SIDE_BY_SIDE = 16
 
 
 class Task(NamedTuple):
@@ -51,7 +54,9 @@ def run_on_workers(
         Called each time that members have ended.
     """
     threads = max(1, sum(client.nthreads().values()))
-    parts = dict(enumerate(cut(members, PARTS_EACH * threads, n_rows_of(rows[0]), task.epochs)))
+    seconds = measured(members, *rows[:2])
+    count = PARTS_EACH * threads
+    parts = dict(enumerate(cut(members, count, n_rows_of(rows[0]), task.epochs, seconds)))
 
     def take(number: int, content: files.Content) -> None:
         part = parts[number]
@@ -96,7 +101,14 @@ def train(
             )  # fmt: skip
     finally:
         set_thread_limit(before)
-    return files.content(population.members, unfinished=True)
+    return result(population.members)
+
+
+def result(members: Sequence[Member]) -> files.Content:
+    """Return what members have become, without the numbers of their rows, which nobody misses."""
+    arrays, metadata = files.content(members, unfinished=True)
+    given = ("rows", "validation_rows", "sample_weight")
+    return {k: v for k, v in arrays.items() if k.partition(".")[2] not in given}, metadata
 
 
 def adopt(member: Member, other: Member) -> None:
@@ -115,17 +127,88 @@ def n_rows_of(X: Any) -> int:
     return int(X.shape[0]) if hasattr(X, "shape") else len(X)
 
 
-def cut(members: Sequence[Member], parts: int, n_rows: int, epochs: int) -> list[list[Member]]:
-    """Return the members in parts of about the same cost, those of a shape side by side."""
+Kind = tuple[Any, ...]
+#: Rows on which a step of each kind of members is measured, and the most kinds of which it is.
+PILOT_ROWS, MOST_KINDS = 256, 64
+
+
+def kind_of(member: Member) -> Kind:
+    """Return what members have in common that cost the same for each row."""
+    trainer = member.trainer
+    return (
+        *member.network.layer_sizes, trainer.batch_size, type(trainer.optimizer).__name__,
+        trainer.loss.name, any(trainer.dropout), str(member.network.dtype),
+    )  # fmt: skip
+
+
+def measured(members: Sequence[Member], X: Any, y: Any) -> dict[Kind, float]:
+    """Return the seconds of a row in an epoch of each kind of members, tried on some rows here.
+
+    Kinds that cannot be tried, or are too many, have none.
+    """
+    from fastrelu.trainer import Trainer
+
+    found: dict[Kind, float] = {}
+    examples = {kind_of(member): member for member in members}
+    if not 1 < len(examples) <= MOST_KINDS:
+        return found
+    some = np.arange(min(PILOT_ROWS, n_rows_of(X)))
+    rows = X if hasattr(X, "shape") else np.asarray(X)
+    before = set_thread_limit(1)
+    try:
+        for kind, member in examples.items():
+            own = member.trainer
+            trainer = Trainer(
+                member.network.copy(), loss=own.loss, optimizer=own.optimizer,
+                batch_size=own.batch_size, n_shards=own.n_shards, dropout=own.dropout,
+            )  # fmt: skip
+            try:
+                data = trainer.prepare(rows[some], np.asarray(y)[some])
+                seconds = [trainer.run_epoch(data) for _ in range(3)]
+            except (ArithmeticError, IndexError, TypeError, ValueError):  # not of these rows
+                continue
+            found[kind] = min(each.seconds for each in seconds if each is not None) / len(some)
+    finally:
+        set_thread_limit(before)
+    return found
+
+
+def cut(
+    members: Sequence[Member],
+    parts: int,
+    n_rows: int,
+    epochs: int,
+    seconds: Mapping[Kind, float] | None = None,
+) -> list[list[Member]]:
+    """Return the members in parts of about the same cost, those of a shape side by side.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        All of them.
+    parts : int
+        How many parts there are at most.
+    n_rows, epochs : int
+        Of the fit.
+    seconds : mapping, optional
+        From `measured`; kinds without are taken to cost as much as the others by parameter.
+    """
+    seconds = seconds or {}
+    sizes = {kind_of(member): float(member.network.n_parameters) for member in members}
+    rates = [each / sizes[kind] for kind, each in seconds.items() if kind in sizes]
+    each = float(np.median(rates)) if rates else 1.0
 
     def cost(member: Member) -> float:
         rows = n_rows if member.rows is None else len(member.rows)
-        return float(member.network.n_parameters) * rows * (member.epochs or epochs) + 1.0
+        kind = kind_of(member)
+        return seconds.get(kind, each * sizes[kind]) * rows * (member.epochs or epochs) + 1e-12
 
     ordered = sorted(members, key=lambda each: (-cost(each), each.network.layer_sizes, each.index))
-    ends = np.cumsum([cost(member) for member in ordered])
-    which = np.minimum((ends - ends[0] / 2) / ends[-1] * parts, parts - 1).astype(int)
-    return [
-        [member for member, part in zip(ordered, which, strict=True) if part == k]
-        for k in np.unique(which)
-    ]
+    costs = np.array([cost(member) for member in ordered])
+    middles = np.cumsum(costs) - costs / 2
+    which = np.minimum(middles / costs.sum() * parts, parts - 1).astype(int)
+    ends = np.flatnonzero(np.diff(which)) + 1
+    if len(members) >= 2 * SIDE_BY_SIDE * parts:  # else whole groups would be too coarse a cut
+        ends = np.unique((ends + SIDE_BY_SIDE // 2) // SIDE_BY_SIDE * SIDE_BY_SIDE)
+    bounds = [0, *(end for end in ends.tolist() if 0 < end < len(ordered)), len(ordered)]
+    return [ordered[begin:end] for begin, end in itertools.pairwise(bounds)]

@@ -153,7 +153,11 @@ class Scores:
 
 
 def evaluate(
-    network: Network, batches: Iterable[Examples], target: Target, loss: str | Loss
+    network: Network,
+    batches: Iterable[Examples],
+    target: Target,
+    loss: str | Loss,
+    check_finite: bool = True,
 ) -> Scores:
     """Return the scores of a network on rows that come in batches.
 
@@ -167,6 +171,8 @@ def evaluate(
         What the network predicts.
     loss : str or Loss
         What it was trained with.
+    check_finite : bool
+        Whether inputs that are not finite are refused.
     """
     chosen = losses.as_loss(loss)
     trainer, scores = Trainer(network, loss=chosen), Scores(target, chosen)
@@ -174,6 +180,6 @@ def evaluate(
         weights = rows.loss_weights
         if weights is not None and not float(weights.sum()) > 0:
             weights = None
-        data = trainer.prepare(rows.X, rows.y, weights, check_finite=True)
+        data = trainer.prepare(rows.X, rows.y, weights, check_finite=check_finite)
         scores.add(rows.truth, trainer.add_losses(data, scores.sums), rows.weights)
     return scores

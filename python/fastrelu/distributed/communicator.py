@@ -173,9 +173,15 @@ def together(comm: Communicator, kinds: tuple[type[Exception], ...]) -> Iterator
         yield
     except kinds as raised:
         error = raised
-    found = comm.gather(None if error is None else (type(error).__name__, str(error)))
+    found = comm.gather(None if error is None else _told(error))
     if error is not None:
         raise error
     for rank, other in enumerate(found):
         if other is not None:
-            raise RankError(f"rank {rank}: {other[0]}: {other[1]}", rank)
+            raise RankError(f"rank {rank}: {other[0]}", rank, other[1])
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """Return what another rank says of an error, and the exit status of its program."""
+    code = getattr(error, "exit_code", None)
+    return (f"{type(error).__name__}: {error}", 1) if code is None else (str(error), int(code))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastrelu import _core
 from fastrelu.distributed.communicator import RankError
+from fastrelu.distributed.one_machine import SharedSums
 from fastrelu.distributed.shares import run_of
 
 __all__ = ["MpiCommunicator"]
@@ -23,6 +24,8 @@ T = TypeVar("T")
 NOTICE, ANSWER = 1, 2  # tags of messages beside the collective calls
 SPINS = 200  # tests of a request before the processor is given to others
 PATIENT = 0.002  # seconds of waiting after which it sleeps between two tests
+# Large messages move in pieces, one at each test: it sleeps only if they are slower than this.
+SLOWEST = 5e7  # bytes a second
 
 
 class MpiCommunicator:
@@ -35,12 +38,23 @@ class MpiCommunicator:
     ----------
     comm : mpi4py.MPI.Intracomm
         The ranks. Making this is collective: it is duplicated, so that no message meets others'.
+    reduction : {"in_order", "mpi_sum"}
+        How gradients are summed. "mpi_sum" leaves it to MPI's own allreduce, which may be faster on
+        its network, and gives up the contract: the bits then depend on the number of ranks, on the
+        MPI and perhaps on the run.
     """
+
+    #: How gradients are summed.
+    reduction: str
 
     _known: dict[int, MpiCommunicator] = {}  # noqa: RUF012 (one for the process)
 
-    def __init__(self, comm: Any) -> None:
+    def __init__(self, comm: Any, reduction: str = "in_order") -> None:
         from mpi4py import MPI
+
+        if reduction not in ("in_order", "mpi_sum"):
+            raise ValueError(f"reduction: expected 'in_order' or 'mpi_sum', got {reduction!r}")
+        self.reduction = reduction
 
         self._mpi: Any = MPI
         self._comm: Any = comm.Dup()
@@ -48,8 +62,11 @@ class MpiCommunicator:
         self._rank, self._size = int(comm.Get_rank()), int(comm.Get_size())
         self._buffers: dict[str, NDArray[Any]] = {}
         self._told: RankError | None = None
+        local = self.local_size()
         # The ranks of a machine share its cores, unless somebody has said a number of threads.
-        _core.set_usual_threads(max(1, _core.num_threads() // self.local_size()))
+        _core.set_usual_threads(max(1, _core.num_threads() // local))
+        alone = min(self.gather(local)) == self._size
+        self._sums = SharedSums(self, self._comm) if alone and self._size > 1 else None
 
     @classmethod
     def of(cls, comm: Any) -> MpiCommunicator:
@@ -60,6 +77,10 @@ class MpiCommunicator:
         if key not in cls._known:
             cls._known[key] = cls(comm)
         return cls._known[key]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MpiCommunicator:
+        """Return itself, also to scikit-learn's `clone` of an estimator that has it."""
+        return self
 
     @property
     def rank(self) -> int:
@@ -85,7 +106,7 @@ class MpiCommunicator:
         length[0] = len(data)
         self._wait(self._comm.Ibcast(length, 0))
         content = data.copy() if self.rank == 0 else np.empty(int(length[0]), np.uint8)
-        self._wait(self._comm.Ibcast(content, 0))
+        self._wait(self._comm.Ibcast(content, 0), n_bytes=len(content))
         found: T = value if self.rank == 0 else pickle.loads(content.data)
         return found
 
@@ -95,7 +116,7 @@ class MpiCommunicator:
         lengths = np.empty(self.size, np.int64)
         self._wait(self._comm.Iallgather(np.array([len(own)], np.int64), lengths))
         every = np.empty(int(lengths.sum()), np.uint8)
-        self._wait(self._comm.Iallgatherv(own, [every, lengths.tolist()]))
+        self._wait(self._comm.Iallgatherv(own, [every, lengths.tolist()]), n_bytes=len(every))
         ends = np.cumsum(lengths)
         return [
             pickle.loads(every[end - n : end].data) for end, n in zip(ends, lengths, strict=True)
@@ -108,7 +129,10 @@ class MpiCommunicator:
         self._wait(self._comm.Ialltoall(lengths, got))
         every = np.empty(int(got.sum()), np.uint8)
         sent = [np.concatenate(given), lengths.tolist()]
-        self._wait(self._comm.Ialltoallv(sent, [every, got.tolist()]))
+        self._wait(
+            self._comm.Ialltoallv(sent, [every, got.tolist()]),
+            n_bytes=max(map(len, (sent[0], every))),
+        )
         ends = np.cumsum(got)
         runs = zip(ends - got, ends, strict=True)
         return [pickle.loads(every[begin:end].data) for begin, end in runs]
@@ -123,8 +147,13 @@ class MpiCommunicator:
         """Sum the parts of all ranks.
 
         Each rank gets its slice of all parts (all-to-all), adds them in their order, and gives the
-        sum to all (all-gather).
+        sum to all (all-gather); on one machine, where there is memory that all see, through that.
         """
+        if self.reduction == "mpi_sum":
+            self._sum_in_any_order(parts, total, notes)
+            return
+        if self._sums is not None and self._sums.sum_in_order(parts, counts, total, notes):
+            return
         length, own = len(total), len(parts)
         slices = [run_of(length, self.size, rank) for rank in range(self.size)]
         widths = [end - begin for begin, end in slices]
@@ -135,7 +164,8 @@ class MpiCommunicator:
             self._comm.Ialltoallv(
                 [self._packed(parts, slices), [own * width for width in widths]],
                 [received, [count * (end - begin) for count in counts]],
-            )
+            ),
+            n_bytes=sum(counts) * total.nbytes,
         )
         rows = received.reshape(sum(counts), end - begin)
         mine = total[begin:end]
@@ -143,7 +173,17 @@ class MpiCommunicator:
         for row in rows[1:]:
             np.add(mine, row, out=mine)
         summed = self._comm.Iallgatherv(self._mpi.IN_PLACE, [total, widths])
-        self._wait(summed, noted)
+        self._wait(summed, noted, n_bytes=total.nbytes)
+
+    def _sum_in_any_order(
+        self, parts: NDArray[Any], total: NDArray[Any], notes: NDArray[Any]
+    ) -> None:
+        noted = self._comm.Iallgather(self._mpi.IN_PLACE, notes)
+        np.copyto(total, parts[0] if len(parts) else 0)
+        for part in parts[1:]:
+            np.add(total, part, out=total)
+        summed = self._comm.Iallreduce(self._mpi.IN_PLACE, total, self._mpi.SUM)
+        self._wait(summed, noted, n_bytes=2 * total.nbytes)
 
     def fail(self, text: str, exit_code: int, seconds: float = 10.0) -> bool:
         """Tell the other ranks that this one ends, and wait until they have said so to the user.
@@ -200,9 +240,16 @@ class MpiCommunicator:
             found = self._buffers[name] = np.empty(size, dtype)
         return found[:size]
 
-    def _wait(self, *requests: Any) -> None:
-        """Wait until the requests are done; raise RankError if a rank has failed meanwhile."""
+    def _wait(self, *requests: Any, n_bytes: int = 0) -> None:
+        """Wait until the requests, of about so many bytes, are done.
+
+        Raises
+        ------
+        RankError
+            If a rank has failed meanwhile.
+        """
         pending, spins, began = list(requests), 0, 0.0
+        patient = PATIENT + n_bytes / SLOWEST
         while not self._mpi.Request.Testall(pending):
             spins += 1
             if spins < SPINS:
@@ -211,7 +258,7 @@ class MpiCommunicator:
                 began = time.monotonic()
             waited = time.monotonic() - began
             self._look_for_notice()
-            if waited < PATIENT:
+            if waited < patient:
                 os.sched_yield() if hasattr(os, "sched_yield") else time.sleep(0)
             else:
                 time.sleep(min(0.001, waited / 50))

@@ -23,6 +23,10 @@ class ThreadCommunicator:
     def __init__(self, rank: int, barrier: threading.Barrier, places: list[Any]) -> None:
         self._rank, self._barrier, self._places = rank, barrier, places
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> ThreadCommunicator:
+        """Return itself, also to scikit-learn's `clone` of an estimator that has it."""
+        return self
+
     @property
     def rank(self) -> int:
         """The number of this rank."""

@@ -27,7 +27,7 @@ def build(
     Parameters
     ----------
     settings : Settings
-        With every choice made; see `prepare.resolve`.
+        With every choice made; see `choices.resolve`.
     inputs, target : Inputs, Target
         What goes in and comes out.
     loss : Loss

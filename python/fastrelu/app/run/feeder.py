@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from fastrelu import DataSet, EpochRecord, Network, Trainer
 from fastrelu.app.metrics import Scores, evaluate
@@ -19,6 +19,8 @@ class Feeder(Protocol):
     """One training's way through its data; the data themselves may be shared by many."""
 
     n_train: int
+    #: Whether all processes that share a training call `evaluate`, or one of them does.
+    collective: ClassVar[bool]
 
     def steps_in_epoch(self) -> int:
         """Return the steps of one epoch."""
@@ -64,6 +66,8 @@ class MemoryFeeder:
     n_shards : int
         Into how many shards the rows are cut.
     """
+
+    collective: ClassVar[bool] = False
 
     def __init__(
         self,

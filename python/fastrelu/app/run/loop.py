@@ -64,11 +64,12 @@ class Training:
         return wish if comm is None else any(comm.gather(wish))
 
     def judged(self) -> Judgement:
-        """Return how good the network is on the validation rows; of several processes one looks."""
+        """Return how good the network is on the validation rows; of several, one says it."""
         comm = self.trainer.comm
         if comm is None:
             return self._judged()
-        return comm.broadcast(self._judged() if comm.rank == 0 else Judgement(0))
+        looks = comm.rank == 0 or self.feeder.collective
+        return comm.broadcast(self._judged() if looks else Judgement(0))
 
     def _judged(self) -> Judgement:
         scores = self.feeder.evaluate(self.trainer.network, "validation")

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import losses
 from fastrelu.app.data.meaning import Reading, ReadOptions
 from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.sample import evenly, spread_sample
@@ -26,9 +25,16 @@ from fastrelu.app.data.split import (
     ThresholdSplit,
     rows_of,
 )
+from fastrelu.app.data.stream import plain_files
 from fastrelu.app.data.stream.budget import Share, share
 from fastrelu.app.data.stream.memory import TableSource
-from fastrelu.app.data.stream.source import Source, Stream, every_target, numbered
+from fastrelu.app.data.stream.source import (
+    Source,
+    Stream,
+    every_target,
+    files_fingerprint,
+    numbered,
+)
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import ConfigError, DataError
 from fastrelu.app.kinds import size
@@ -42,12 +48,12 @@ from fastrelu.app.preprocess import (
 )
 from fastrelu.app.preprocess.inputs import Seen, warnings_of
 from fastrelu.app.preprocess.target import require_domain
+from fastrelu.app.run.choices import choose_loss, resolve
 from fastrelu.app.run.feeder import Feeder, MemoryFeeder
 from fastrelu.app.run.parts import learn_task, refuse_absent, split_of
 from fastrelu.app.run.rows import LaterExamples, SplitRows
 from fastrelu.app.run.stream_feeder import StreamFeeder
 from fastrelu.app.settings import Settings
-from fastrelu.app.usual import SINGLE, usual_number
 from fastrelu.epoch import Sampling
 from fastrelu.losses import Loss
 
@@ -125,8 +131,15 @@ class Prepared:
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
-        """What tells the data from others."""
-        return self.split_rows.source.fingerprint()
+        """What tells the data from others.
+
+        With shards that of the files, where there are some: no process may have all rows.
+        """
+        source = self.split_rows.source
+        paths = plain_files(self.given.data) if self.given.shards is not None else []
+        if not paths:
+            return source.fingerprint()
+        return files_fingerprint(source.n_rows, source.names[:1000], source.target_name, paths)
 
     @property
     def table(self) -> Table:
@@ -295,20 +308,9 @@ def prepare(
         split = split_of(settings, source.source, source.n_rows, targets, task, most)
     loss = choose_loss(settings, task[0].task)
     learned = _learn(source, settings, split, task[0].task, loss)
-    if rows is None:
-        refuse_absent(source.source, source.target_name, learned.target)
-    target = learned.target.for_loss(loss)
-    n_train = int(learned.counts[:, NUMBER["train"]].sum())
-    chosen = resolve(settings, target, n_train)
-    own = SplitRows(
-        source, split, learned.counts[:, :NONE], learned.inputs, target, loss, chosen.dtype,
-        learned.weighted, class_factors(chosen, source, split, target, former), former,
-    )  # fmt: skip
-    dropped = int(learned.counts[:, NONE].sum())
-    notes = list(source.notes)
-    if dropped:
-        notes.append(f"{dropped} of {source.n_rows} rows have no target or weight: left out")
-    notes += learned.inputs.notes
+    own, chosen, dropped, notes = made_ready(
+        source, settings, split, loss, learned, given=rows is not None, former=former
+    )
     if not streamed:
         parts = _examples(own, notes)
         return Prepared(settings, chosen, own, parts, None, dropped, notes)
@@ -325,7 +327,52 @@ def prepare(
     return Prepared(settings, chosen, own, None, shared, dropped, notes)
 
 
-class _Learned(NamedTuple):
+def made_ready(
+    source: Source,
+    settings: Settings,
+    split: Split,
+    loss: Loss,
+    learned: Learned,
+    given: bool = False,
+    former: bool = False,
+) -> tuple[SplitRows, Settings, int, list[str]]:
+    """Return what is done to the rows, the settings with every choice made, and what to tell.
+
+    Parameters
+    ----------
+    source, settings, split, loss, learned
+        The rows, the user's choices, and what has been made of them.
+    given : bool
+        Whether the parts were given: then classes may be in no training row.
+    former : bool
+        As for `prepare`.
+
+    Returns
+    -------
+    own : SplitRows
+    chosen : Settings
+    dropped : int
+        Rows without a target or weight.
+    notes : list of str
+        What the user should know.
+    """
+    if not given:
+        refuse_absent(source.source, source.target_name, learned.target)
+    target = learned.target.for_loss(loss)
+    n_train = int(learned.counts[:, NUMBER["train"]].sum())
+    chosen = resolve(settings, target, n_train)
+    own = SplitRows(
+        source, split, learned.counts[:, :NONE], learned.inputs, target, loss, chosen.dtype,
+        learned.weighted, class_factors(chosen, source, split, target, former), former,
+    )  # fmt: skip
+    dropped = int(learned.counts[:, NONE].sum())
+    notes = list(source.notes)
+    if dropped:
+        notes.append(f"{dropped} of {source.n_rows} rows have no target or weight: left out")
+    return own, chosen, dropped, [*notes, *learned.inputs.notes]
+
+
+class Learned(NamedTuple):
     """What two passes over a source have learned.
 
     `counts` are (chunks, parts and none); `large`: whether rows of a stream that are not trained on
@@ -339,7 +386,7 @@ class _Learned(NamedTuple):
     large: bool
 
 
-def _learn(source: Source, settings: Settings, split: Split, task: str, loss: Loss) -> _Learned:
+def _learn(source: Source, settings: Settings, split: Split, task: str, loss: Loss) -> Learned:
     inputs, target = Accumulator(input_options(settings)), TargetAccumulator(task)
     counts = np.zeros((len(source.chunks), NONE + 1), np.int64)
     weighted = False
@@ -360,7 +407,7 @@ def _learn(source: Source, settings: Settings, split: Split, task: str, loss: Lo
         inputs.second(table, train)
         target.second(table, train)
         large = large or (not held and _large(table, ~np.isin(numbers, (NUMBER["train"], NONE))))
-    return _Learned(inputs.finish(), target.finish(), counts, weighted, large)
+    return Learned(inputs.finish(), target.finish(), counts, weighted, large)
 
 
 def _large(table: Table, which: NDArray[np.bool_]) -> bool:
@@ -411,65 +458,3 @@ def class_factors(
         np.add.at(n, target.encode(table.target[train]), weights)  # row after row
     factors: NDArray[np.float64] = n.sum() / (len(n) * np.maximum(n, 1e-300))
     return factors
-
-
-def choose_loss(settings: Settings, task: str) -> Loss:
-    """Return the loss that the settings name, or the task's own.
-
-    Raises
-    ------
-    ConfigError
-        If it does not fit the task.
-    """
-    name, _, parameter = settings.loss.partition(":")
-    known = losses.names(task)
-    if name == "auto":
-        name = known[0]
-    if name not in known:
-        raise ConfigError(f"--loss {name} does not go with {task}; it is one of {', '.join(known)}")
-    if settings.class_weight != "none" and task == "regression":
-        raise ConfigError("--class-weight goes with classification, and this is regression")
-    try:
-        return losses.with_parameter(name, float(parameter)) if parameter else losses.as_loss(name)
-    except ValueError as error:
-        raise ConfigError(f"--loss {settings.loss}: {error}") from None
-
-
-def resolve(settings: Settings, target: Target, n_train: int) -> Settings:
-    """Return the settings of one network with every choice that was left to the data made.
-
-    A function of the user's settings and these two alone: where other settings are tried, as in a
-    search, it is called again for each, so that each optimizer has its own defaults.
-
-    Small minibatches for few rows; about a million rows seen, in 10 passes or more and 100 at most
-    (60 in regression, which overfits sooner).
-    """
-    tiny = n_train < 1000 and target.task == "classification"
-    batch = settings.batch_size or (16 if tiny else 32 if n_train < 5000 else 128)
-    most = 100 if target.task == "classification" else 60
-    epochs = settings.epochs or min(most, max(10, round(1_000_000 / n_train)))
-    patience = settings.early_stopping
-    if patience is None:  # where there are no validation rows it has nothing to watch
-        patience = max(10, epochs // 4)
-    usual = partial(usual_number, settings.optimizer)
-    lr, momentum, decay = settings.lr, settings.momentum, settings.weight_decay
-    if momentum is None and settings.optimizer == "sgd":
-        momentum = usual("momentum")
-    if min(batch, n_train) < (settings.shards or 1):
-        raise ConfigError(
-            f"--shards {settings.shards} needs as many rows in a minibatch, and --batch-size is "
-            f"{min(batch, n_train)} ({n_train} training rows)"
-        )
-    return replace(
-        settings,
-        preset=SINGLE,
-        task=target.task,
-        loss=settings.loss if settings.loss != "auto" else losses.names(target.task)[0],
-        batch_size=min(batch, n_train),
-        epochs=epochs,
-        schedule_epochs=settings.schedule_epochs or epochs,
-        early_stopping=patience,
-        lr=lr if lr is not None else usual("learning_rate"),
-        momentum=momentum,
-        weight_decay=decay if decay is not None else usual("weight_decay"),
-    )

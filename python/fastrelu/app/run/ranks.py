@@ -8,11 +8,13 @@ import sys
 from typing import Any
 
 from fastrelu import Trainer, __version__
+from fastrelu.app.data.stream.runs import SharedRuns
 from fastrelu.app.errors import ConfigError, DataError
 from fastrelu.app.run.checkpoint import Checkpoints
 from fastrelu.app.run.loop import Training
 from fastrelu.app.run.prepare import Prepared
 from fastrelu.app.run.session import Loaded, Session, compare
+from fastrelu.app.run.shared_rows import SharedPrepared, prepare_shared
 from fastrelu.app.settings import Settings, as_dict, flag, shown
 from fastrelu.distributed import Communicator, as_communicator
 from fastrelu.distributed.communicator import differences
@@ -88,6 +90,7 @@ class SharedSession(Session):
     """
 
     comm: Communicator
+    runs: SharedRuns | None = None  # where each process has a run of the rows alone
 
     def __init__(self, comm: Communicator, settings: Settings, *more: Any) -> None:
         super().__init__(settings, *more)
@@ -115,6 +118,15 @@ class SharedSession(Session):
         if self.folder is not None:
             self._save_settings()
         return self._train(prepared, (trainer, state))
+
+    def _loaded(self, began: Any) -> Prepared:
+        """Read this process's run of the rows; the whole of a format that has no runs."""
+        self.runs = None
+        prepared = prepare_shared(self.comm, self.settings)
+        if isinstance(prepared, SharedPrepared):
+            self.runs = prepared.runs
+            return prepared
+        return super()._loaded(began)
 
     def _prepared(self, began: Any = None) -> Prepared:
         prepared = super()._prepared(began)
@@ -150,8 +162,13 @@ class SharedSession(Session):
 
     def _finish(self, training: Training, prepared: Prepared) -> dict[str, Any]:
         if self.comm.rank == 0:
-            return super()._finish(training, prepared)
+            metrics = super()._finish(training, prepared)
+            if self.runs is not None:
+                self.runs.end()
+            return metrics
         training.feeder.close()
+        while self.runs is not None and self.runs.serve_one():
+            pass
         return {}
 
 

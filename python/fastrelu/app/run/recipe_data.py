@@ -21,8 +21,9 @@ from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 from fastrelu.app.preprocess import PieceInputs, Target, fit_pieces, fit_target
 from fastrelu.app.preprocess.target import require_domain
+from fastrelu.app.run.choices import choose_loss
 from fastrelu.app.run.parts import learn_task, refuse_absent, split_of
-from fastrelu.app.run.prepare import Prepared, choose_loss, class_factors
+from fastrelu.app.run.prepare import Prepared, class_factors
 from fastrelu.app.run.rows import SplitRows
 from fastrelu.app.settings import Settings
 from fastrelu.app.tabular.recipe import candidates, piece_options

@@ -202,10 +202,14 @@ class Session:
         if self.settings.threads is not None:
             set_num_threads(self.settings.threads)
         if self.rows is None:
-            prepared = load_data(self.settings, began)
+            prepared = self._loaded(began)
         else:
             prepared, self.rows = prepare(self.rows, self.settings), None
         return self._announced(prepared)
+
+    def _loaded(self, began: Mapping[str, Any] | None) -> Prepared:
+        """Read and prepare the data."""
+        return load_data(self.settings, began)
 
     def _announced(self, prepared: Prepared) -> Prepared:
         """Take over the choices made, and say what the data are."""

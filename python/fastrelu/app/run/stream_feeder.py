@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import fastrelu
 from fastrelu import EpochRecord, Network, Trainer, get_num_threads
@@ -32,6 +32,8 @@ class StreamFeeder:
     batch_size, seed : int
         The trainer's.
     """
+
+    collective: ClassVar[bool] = False
 
     def __init__(self, rows: SplitRows, share: Share, batch_size: int, seed: int) -> None:
         self.rows, self.block_rows = rows, share.block_rows

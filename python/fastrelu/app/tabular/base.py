@@ -35,6 +35,7 @@ from fastrelu.app.tabular.recipe import MEMBERS
 from fastrelu.app.tabular.rows import further_table, training_table
 from fastrelu.app.tabular.sample import drawn
 from fastrelu.app.tabular.train import Inputs, Problem, Trial
+from fastrelu.distributed import Communicator, as_communicator
 from fastrelu.ensemble import Ensemble
 from fastrelu.losses import Loss
 from fastrelu.network import Network
@@ -51,6 +52,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "verbose": ["verbose"],
     "monotone": [dict, None],
     "client": [HasMethods(["submit", "scatter"]), None],
+    "comm": [HasMethods(["gather"]), None],
 }
 
 
@@ -87,6 +89,7 @@ class BaseTabular(Explained, Raw, BaseEstimator):
     _loss: Loss
     # Whether weights keep to signs; models that were pickled before it have `monotone` alone.
     _bounded: bool | None = None
+    _ranks: Communicator | None = None  # those that make a fit, while they do
 
     def __init__(
         self,
@@ -98,6 +101,7 @@ class BaseTabular(Explained, Raw, BaseEstimator):
         verbose: int = 0,
         monotone: Any = None,
         client: Any = None,
+        comm: Any = None,
     ) -> None:
         self.preset = preset
         self.n_members = n_members
@@ -107,11 +111,12 @@ class BaseTabular(Explained, Raw, BaseEstimator):
         self.verbose = verbose
         self.monotone = monotone
         self.client = client
+        self.comm = comm
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled: all but the cluster that has trained it."""
+        """Return what is pickled: all but the cluster, or the ranks, that have trained it."""
         state: dict[str, Any] = super().__getstate__()
-        return state | {"client": None}
+        return state | {"client": None, "comm": None}
 
     # What the two classes add
 
@@ -130,6 +135,22 @@ class BaseTabular(Explained, Raw, BaseEstimator):
         raise NotImplementedError
 
     # Fitting
+
+    def _given(self, X: Any, **parts: Any) -> tuple[Any, ...]:
+        """Return what a fit is given, of all ranks of `comm`: X and the parts, in their order."""
+        self._ranks = as_communicator(self.comm)
+        if self._ranks is None:
+            return (X, *parts.values())
+        from fastrelu.app.tabular.ranks import check_options, rows_of_all
+
+        check_options(self._ranks, self)
+        if self.client is not None or self.time_limit is not None:
+            raise ValueError(
+                "comm: expected None with a client, or with time_limit, as clocks differ between "
+                "ranks"
+            )
+        X, joined = rows_of_all(self._ranks, X, parts)
+        return (X, *joined.values())
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, exposure: Array | None = None) -> None:
         self._validate_params()
@@ -153,16 +174,29 @@ class BaseTabular(Explained, Raw, BaseEstimator):
                 f"X: expected at least 2 rows to train on, got n_samples = {len(table)}"
             )
         problem = self._problem(targets, weight, exposure)
+        teller, comm = self._teller(), self._ranks
+        self._ranks = None  # is not pickled, nor kept if the fit fails
         with thread_limit(self.n_threads):
-            self._train(table, problem, clock)
+            self._train(table, problem, clock, teller, comm)
         self._choice = choice
-        self._tell(
+        teller.tell(
             f"{self.n_members_} members, shrinkage {self.shrinkage_:.3f}, {clock.spent:.1f} s"
         )
 
-    def _train(self, table: Table, problem: Problem, clock: Clock) -> None:
+    def _train(
+        self,
+        table: Table,
+        problem: Problem,
+        clock: Clock,
+        teller: _Teller,
+        comm: Communicator | None,
+    ) -> None:
         """Try the candidates, keep the best one's members and inputs."""
         random = check_random_state(self.random_state)
+        if comm is not None:
+            state = comm.broadcast(random.get_state(legacy=False))
+            random = np.random.RandomState()
+            random.set_state(state)
         directions = directions_of(self.monotone, self._given_names(table), table)
         rising = rising_of(problem) if directions else []
         if self.client is not None and (directions or clock.limited):
@@ -170,9 +204,9 @@ class BaseTabular(Explained, Raw, BaseEstimator):
                 "client: expected None with monotone or time_limit, whose members are trained "
                 f"here, got {self.client!r}"
             )
-        plan = Plan(self.preset, self.n_members, directions, rising, self.client)
+        plan = Plan(self.preset, self.n_members, directions, rising, self.client, comm)
         try:
-            found = fit_members(table, problem, plan, clock, random, _Teller(int(self.verbose)))
+            found = fit_members(table, problem, plan, clock, random, teller)
         except DataError as error:
             raise ValueError(str(error)) from error
         self.inputs_ = found.inputs
@@ -191,8 +225,9 @@ class BaseTabular(Explained, Raw, BaseEstimator):
     def _given_names(self, table: Table) -> list[str]:
         return list(map(str, getattr(self, "feature_names_in_", table.columns)))
 
-    def _tell(self, text: str) -> None:
-        _Teller(int(self.verbose)).tell(text)
+    def _teller(self) -> _Teller:
+        leads = self._ranks is None or self._ranks.rank == 0
+        return _Teller(int(self.verbose) if leads else 0)
 
     # Predicting
 

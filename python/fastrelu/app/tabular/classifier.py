@@ -71,6 +71,12 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     client : distributed.Client, optional
         A Dask cluster whose workers train the members; the encoded rows are sent once to each. The
         model has the same bits. Not with `time_limit` or `monotone`.
+    comm : mpi4py.MPI.Comm or fastrelu.distributed.Communicator, optional
+        Ranks that make the fit together. Each gives `fit` rows of its own, as many as it has, or
+        None for X and y if it has none; the model is that of one process with the rows of all, in
+        the order of ranks, to the bit, and every rank has it in the end. The ranks share the
+        members: more than there are members gain nothing, and each needs the memory for all rows.
+        `random_state` is rank 0's. Not with `time_limit` or `client`.
 
     Attributes
     ----------
@@ -144,9 +150,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         monotone: Any = None,
         threshold: Any = None,
         client: Any = None,
+        comm: Any = None,
     ) -> None:
         super().__init__(
-            preset, n_members, time_limit, random_state, n_threads, verbose, monotone, client
+            preset, n_members, time_limit, random_state, n_threads, verbose, monotone, client, comm
         )
         self.class_weight = class_weight
         self.threshold = threshold
@@ -184,7 +191,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         >>> model.fit(frame, ["a", "b"] * 18).predict(frame[:2])
         array(['a', 'b'], dtype='<U1')
         """
-        self._fit(X, y, sample_weight)
+        self._fit(*self._given(X, y=y, sample_weight=sample_weight))
         return self
 
     def _checked_targets(self, y: Any) -> Array:

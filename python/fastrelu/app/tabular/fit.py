@@ -32,6 +32,7 @@ from fastrelu.app.tabular.train import (
     shrink,
     shrunk,
 )
+from fastrelu.distributed import Communicator
 from fastrelu.history import EpochRecord
 from fastrelu.network import Network
 from fastrelu.population import Member
@@ -81,6 +82,8 @@ class Plan:
         The direction of each output where a column of direction 1 rises; needed with `directions`.
     client : distributed.Client or None
         The Dask cluster whose workers train the members; without `directions` and a limit of time.
+    comm : Communicator or None
+        The ranks that share the members, each with all rows; without a limit of time.
     """
 
     preset: str = "default"
@@ -88,6 +91,7 @@ class Plan:
     directions: dict[str, int] = field(default_factory=dict)
     rising: list[int] = field(default_factory=list)
     client: Any = None
+    comm: Communicator | None = None
 
     @property
     def members(self) -> int:
@@ -175,8 +179,9 @@ def fit_members(
     left_out = folds(strata, len(table), count, random)
     seeds = random.randint(2**31 - 1, size=count).tolist()
     training = Training(
-        problem, left_out, seeds, clock, observer.progress, observer.checkpoint_seconds, plan.client
-    )
+        problem, left_out, seeds, clock, observer.progress, observer.checkpoint_seconds,
+        plan.client, plan.comm,
+    )  # fmt: skip
     trials: list[Trial] = []
     fitted: dict[int, tuple[PieceInputs, Inputs]] = {}
     longest = 0.0

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from fastrelu.app.data.table import Table, kind_of
 from fastrelu.app.preprocess import PieceInputs
 from fastrelu.app.tabular.named import column_named
+from fastrelu.distributed import Communicator
 from fastrelu.history import Callback, EpochRecord, History
 from fastrelu.network import Network
 from fastrelu.population import Population
@@ -150,6 +151,7 @@ def fit_within(
     candidate: Candidate,
     clock: Clock,
     calls: Sequence[Callback] = (),
+    comm: Communicator | None = None,
 ) -> tuple[list[int], list[History]]:
     """Train members within bounds, and return the epoch whose weights each has, and all epochs.
 
@@ -165,7 +167,7 @@ def fit_within(
         bounds.begin(member.network)
     for epoch in range(1, candidate.epochs + 1):
         began = clock.spent
-        population.fit(X, problem.y, 1, sample_weight=problem.weight)
+        population.fit(X, problem.y, 1, sample_weight=problem.weight, comm=comm)
         for k, (member, held) in enumerate(zip(members, left_out, strict=True)):
             if member.epochs == 0:
                 continue

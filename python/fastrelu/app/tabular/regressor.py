@@ -47,7 +47,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         the networks' weights, to the bit where the link is the identity, for all values and not
         only those of the rows, for any loss; with a log link up to a rounding of float32. Missing
         values have no order.
-    client : distributed.Client, optional
+    client, comm
         As for `TabularClassifier`.
 
     Attributes
@@ -90,9 +90,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         loss: Any = "squared_error",
         monotone: Any = None,
         client: Any = None,
+        comm: Any = None,
     ) -> None:
         super().__init__(
-            preset, n_members, time_limit, random_state, n_threads, verbose, monotone, client
+            preset, n_members, time_limit, random_state, n_threads, verbose, monotone, client, comm
         )
         self.loss = loss
 
@@ -133,6 +134,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         >>> model.fit([[0.0], [1.0]] * 20, [5.0, 7.0] * 20).predict([[1.0]]).round(0)
         array([7.])
         """
+        X, y, sample_weight, exposure, offset = self._given(
+            X, y=y, sample_weight=sample_weight, exposure=exposure, offset=offset
+        )
         times = exposure_of(exposure, offset)
         if times is not None and chosen_loss(self.loss).info.link != "log":
             raise ValueError(

@@ -16,6 +16,7 @@ from fastrelu import get_num_threads
 from fastrelu.app.tabular.clock import Clock, Turns
 from fastrelu.app.tabular.monotone import Bounds, fit_within
 from fastrelu.app.tabular.recipe import FOLDS, Candidate
+from fastrelu.distributed import Communicator
 from fastrelu.encoded import EncodedRows
 from fastrelu.history import Callback, History
 from fastrelu.losses import Expectile, Loss, Quantile
@@ -138,10 +139,11 @@ class Training:
         progress: bool,
         checkpoint_seconds: float = 60.0,
         client: Any = None,
+        comm: Communicator | None = None,
     ) -> None:
         self.problem, self.left_out, self.seeds = problem, left_out, seeds
         self.clock, self.progress = clock, progress
-        self.checkpoint_seconds, self.client = checkpoint_seconds, client
+        self.checkpoint_seconds, self.client, self.comm = checkpoint_seconds, client, comm
         self.n_rows = len(problem.y)
 
     def run(
@@ -187,8 +189,9 @@ class Training:
             histories = [member.course.history for member in population.members]
         else:
             epochs, histories = fit_within(
-                population, bounds, X, problem, self.left_out, candidate, self.clock, calls
-            )
+                population, bounds, X, problem, self.left_out, candidate, self.clock, calls,
+                self.comm,
+            )  # fmt: skip
         sums = np.zeros((self.n_rows, len(problem.start)))
         times = np.zeros(self.n_rows, np.int64)
         for network, held in zip(population.networks, self.left_out, strict=True):
@@ -216,15 +219,15 @@ class Training:
         if self.clock.limited:
             calls += (Turns(self.clock.end, len(population), get_num_threads()),)
         histories = [member.course.history for member in population.members]
-        if self.client is not None:
-            calls = ()  # workers tell of whole members alone
+        if self.client is not None or self.comm is not None:
+            calls = ()  # workers and ranks tell of whole members alone
         if not _ended(population):
             try:
                 histories = population.fit(
                     X, self.problem.y, candidate.epochs, sample_weight=self.problem.weight,
                     patience=candidate.patience, callbacks=calls, progress=self.progress,
                     checkpoint=checkpoint, checkpoint_seconds=self.checkpoint_seconds,
-                    client=self.client,
+                    client=self.client, comm=self.comm,
                 )  # fmt: skip
             except BaseException:  # a signal, above all: the next fit goes on from here
                 if checkpoint is not None:

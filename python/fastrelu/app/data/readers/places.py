@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app.data.meaning import Reading
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.column import ColumnReader, Found
 from fastrelu.app.data.readers.texts import as_objects
@@ -149,15 +150,17 @@ class FolderColumns:
         if not (self.inputs or self.extra or self.kept):
             return table
         which = np.repeat([self._numbers[path] for path in rows], list(rows.values()))
-        reading = table.reading
-        if reading is not None:
-            meanings = {**reading.columns, **self.found.meanings}
-            reading = replace(reading, columns=meanings)
         return replace(
             table,
             columns={**table.columns, **{n: v[which] for n, v in self.inputs.items()}},
             extra={**table.extra, **{n: v[which] for n, v in self.extra.items()}},
             kept={**table.kept, **{n: v[which] for n, v in self.kept.items()}},
             notes=[*table.notes, *(n for n in self.found.all_notes() if n not in table.notes)],
-            reading=reading,
+            reading=self.known_to(table.reading),
         )
+
+    def known_to(self, reading: Reading | None) -> Reading | None:
+        """Return how texts were taken, what the columns mean included."""
+        if reading is None or not self.found.meanings:
+            return reading
+        return replace(reading, columns={**reading.columns, **self.found.meanings})

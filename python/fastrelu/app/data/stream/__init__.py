@@ -17,7 +17,7 @@ from fastrelu.app.data.stream.text import TextStream, cells_at_most
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 
-__all__ = ["Stream", "open_stream", "read_tables"]
+__all__ = ["Stream", "open_stream", "plain_files", "read_tables", "stream_of"]
 
 COPIES = 2.5  # what data in memory take: as read, and as the network reads them
 
@@ -87,7 +87,7 @@ def open_stream(
     """
     if choice.sql is not None or choice.table is not None:
         return None
-    found = _files(paths)
+    found = plain_files(paths)
     if not found:
         return None  # for the reader of whole files, also to tell what is wrong
     total = sum(os.path.getsize(path) for path in found)
@@ -111,6 +111,40 @@ def open_stream(
     return None
 
 
+def stream_of(paths: Sequence[str], choice: ColumnChoice, memory: int) -> Stream | None:
+    """Return files as a stream, however small they are; None for formats that are read as a whole.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Paths and globs, as for `readers.read`.
+    choice : ColumnChoice
+        What each column is.
+    memory : int
+        Bytes that reading may take.
+
+    Raises
+    ------
+    DataError
+        If something about them is wrong.
+    """
+    if choice.sql is not None or choice.table is not None or not (found := plain_files(paths)):
+        return None
+    sources = [Source(path) for path in found]
+    kinds = {format_of(source) for source in sources}
+    if len(kinds) > 1:
+        return None  # for the reader of whole files, to tell what is wrong
+    refuse_flags(sources[0], kinds.copy().pop(), choice)
+    if all(source.head.startswith(PARQUET) for source in sources):
+        return ParquetStream(found, choice, memory)
+    if kinds == {"csv"} and all(source.mappable for source in sources):
+        return TextStream(found, choice, memory, keep=False).look()
+    files = [npy_file(path) for path in found]
+    if None in files:
+        return None
+    return NpyStream([file for file in files if file is not None], choice, memory)
+
+
 def _text_stream(
     paths: Sequence[str],
     choice: ColumnChoice,
@@ -119,7 +153,7 @@ def _text_stream(
     keep: bool = True,
 ) -> TextStream | None:
     """Return text files as a stream, not looked at yet; None if they are none or fit."""
-    found = _files(paths)
+    found = plain_files(paths)
     if COPIES * sum(map(os.path.getsize, found)) <= memory / 4:
         return None
     sources = [Source(path) for path in found]
@@ -132,7 +166,7 @@ def _text_stream(
     return text if COPIES * text.estimated_rows * text.raw_row_bytes > memory else None
 
 
-def _files(paths: Sequence[str]) -> list[str]:
+def plain_files(paths: Sequence[str]) -> list[str]:
     """Return the files among what is named, without empty ones; [] if something else is there."""
     found = expand(paths)
     if any(path in BUNDLED or path == STANDARD_INPUT or not os.path.isfile(path) for path in found):

@@ -96,8 +96,8 @@ class ParquetStream:
         self.part_rows = part_rows(self.raw_row_bytes, memory)
         self.found = Found(list(self.roles.notes))
         self.choice = replace(choice, decided=self._decided(choice))
-        self.reading = self.found.reading("arrow", self.choice)
         self.folders = FolderColumns(paths, self.choice, self.columns.names)
+        self.reading = self.folders.known_to(self.found.reading("arrow", self.choice))
         self.target_name = self.roles.target
         self.names: Sequence[str] = [*self.roles.inputs, *self.folders.inputs]
         self.notes = self.found.all_notes()

@@ -115,9 +115,9 @@ class TextStream:
             if n
         ]
         self.n_rows = text.n_rows
-        self.reading = text.reading()
+        warnings = text.reading().warnings.items()
+        self.reading = self.folders.known_to(text.reading())
         self.names = [*text.roles.inputs, *self.folders.inputs]
-        warnings = self.reading.warnings.items()
         said = [f"column {name!r}: {text}" for name, texts in warnings for text in texts]
         self.notes = list(dict.fromkeys([*text.notes, *said]))
         return self

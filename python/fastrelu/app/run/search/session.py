@@ -14,8 +14,9 @@ from fastrelu import get_num_threads
 from fastrelu.app import run_folder
 from fastrelu.app.errors import ConfigError, DivergedError, OutputError
 from fastrelu.app.metrics import Scores
+from fastrelu.app.run.choices import resolve
 from fastrelu.app.run.loop import Training
-from fastrelu.app.run.prepare import Prepared, resolve
+from fastrelu.app.run.prepare import Prepared
 from fastrelu.app.run.progress import Nothing
 from fastrelu.app.run.search.space import draw, rungs, space_of
 from fastrelu.app.run.search.workers import cluster, train_on_workers

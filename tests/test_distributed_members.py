@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Ranks that share the members of a population, or of a table's model: the bits of one process."""
+
+import pickle
+
+import numpy as np
+import pytest
+from distributed_cases import raised
+
+import fastrelu
+from fastrelu.distributed import RankError, run_threads
+
+pd = pytest.importorskip("pandas")
+clone = pytest.importorskip("sklearn.base").clone
+
+N = 120
+CUTS = {2: [0, 50, N], 3: [0, 7, 7, N]}  # rows of each rank: [begin, end); one has none
+
+
+def table():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(N, 3)), columns=["a", "b", "c"])
+    frame["colour"] = np.where(frame["a"] > 0, "red", "blue")
+    frame.loc[3, "b"] = np.nan
+    return frame, np.where(frame["a"] * frame["c"] > 0, "x", "y"), rng.random(N) + 0.5
+
+
+def own_rows(comm, *parts):
+    """This rank's rows of each part; None where it has none."""
+    if comm is None:
+        return parts
+    begin, end = CUTS[comm.size][comm.rank : comm.rank + 2]
+    return tuple(part[begin:end] if begin < end else None for part in parts)
+
+
+def test_a_tables_model_is_that_of_one_process():
+    frame, y, weight = table()
+
+    def fit(comm):
+        # random_state is rank 0's.
+        random = np.random.RandomState(0 if comm is None else comm.rank)
+        model = fastrelu.TabularClassifier("fast", random_state=random, comm=comm)
+        model = clone(model)
+        X, labels, weights = own_rows(comm, frame, y, weight)
+        model.fit(X, labels, weights)
+        again = pickle.loads(pickle.dumps(model))
+        assert again.comm is None
+        return again.predict_proba(frame).tobytes(), again.predict_set(frame).tobytes()
+
+    one = fit(None)
+    assert run_threads(2, fit) == [one] * 2
+    assert run_threads(3, fit) == [one] * 3
+
+
+def test_a_monotone_model_of_arrays_with_exposures():
+    X = np.random.default_rng(1).random((60, 2))
+    y, times = np.round(4 * X[:, 0]), 1 + X[:, 1]
+
+    def fit(comm):
+        model = fastrelu.TabularRegressor(
+            "fast", n_members=2, random_state=3, loss="poisson", monotone={"x0": 1}, comm=comm
+        )
+        cut = slice(None) if comm is None else slice(30 * comm.rank, 30 * comm.rank + 30)
+        return model.fit(X[cut], y[cut], exposure=times[cut]).predict(X, exposure=times).tobytes()
+
+    assert run_threads(2, fit) == [fit(None)] * 2
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_frames_of_other_libraries_are_joined(library):
+    pytest.importorskip(library)
+    from fastrelu.app.tabular.ranks import rows_of_all
+
+    frame, y, _ = table()
+
+    def converted(some):
+        if library == "polars":
+            import polars
+
+            return polars.from_pandas(some)
+        import pyarrow
+
+        return pyarrow.Table.from_pandas(some, preserve_index=False)
+
+    def join(comm):
+        X, labels = own_rows(comm, frame, y)
+        X = None if X is None else converted(X)
+        joined, parts = rows_of_all(comm, X, {"y": labels, "sample_weight": None})
+        assert parts["sample_weight"] is None and (parts["y"] == y).all()
+        return joined.equals(converted(frame))
+
+    assert run_threads(3, join) == [True] * 3
+
+
+@pytest.mark.filterwarnings("ignore:.*diverged:RuntimeWarning")
+def test_a_population_is_trained_by_ranks_to_the_same_bits():
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    y = X[:, 0] * X[:, 1]
+    fold = np.arange(200) % 5
+
+    def fit(comm):
+        # Seeds that are not given are those of the rank that trains the member; these are.
+        rates = [fastrelu.SGD(lambda k: 0.1 / k), fastrelu.Adam(1e-2), fastrelu.SGD(1e30)]
+        population = fastrelu.Population(
+            [
+                {"layer_sizes": [3, 4 + k, 1], "seed": k, "shuffle_seed": k, "optimizer": rate,
+                 "rows": fold != k, "validation_rows": fold == k}
+                for k, rate in enumerate(rates)
+            ]
+        )  # fmt: skip
+        population.fit(X, y, epochs=4, patience=2, comm=comm)
+        histories = population.fit(X, y, epochs=2, comm=comm)
+        return [
+            (str(member.diverged), member.network.parameters.tobytes(), history.loss,
+             history.val_loss)
+            for member, history in zip(population.members, histories, strict=True)
+        ]  # fmt: skip
+
+    one = fit(None)
+    assert one[2][0] != "None"
+    for size in (2, 4):
+        assert run_threads(size, fit) == [one] * size
+
+
+def classifier(**options):
+    return lambda comm, X, y, w=None: fastrelu.TabularClassifier(
+        "fast", random_state=0, comm=comm, **options
+    ).fit(X, y, w)
+
+
+@pytest.mark.parametrize(
+    ("work", "text"),
+    [
+        (
+            lambda comm, X, y: fastrelu.TabularClassifier(
+                "fast", n_members=2 + comm.rank, comm=comm
+            ).fit(X, y),
+            "comm: expected the same on every rank, but n_members is 2 on rank 0 and 3 on rank 1",
+        ),
+        (
+            lambda comm, X, y: classifier()(comm, X if comm.rank else X.drop(columns="a"), y),
+            "X, y: expected the same columns on every rank",
+        ),
+        (
+            lambda comm, X, y: classifier()(comm, X if comm.rank else X.to_numpy(), y),
+            "X, y: expected the same type on every rank, got ndarray on rank 0 and DataFrame",
+        ),
+        (
+            lambda comm, X, y: classifier()(comm, X, y, np.ones(len(y)) if comm.rank else None),
+            "sample_weight: expected it on every rank with rows, or on none, got [1]",
+        ),
+        (
+            lambda comm, X, y: classifier()(comm, None, None),
+            "X: expected the rows of this rank, or None if others have some, got None",
+        ),
+        (
+            lambda comm, X, y: classifier(time_limit=5)(comm, X, y),
+            "comm: expected None with a client, or with time_limit",
+        ),
+        (
+            lambda comm, X, y: fastrelu.Population([{"layer_sizes": [1, 1]}]).fit(
+                [[1.0]], [1.0], callbacks=[lambda member, record: None], comm=comm
+            ),
+            "callbacks: expected none with comm",
+        ),
+        (
+            lambda comm, X, y: fastrelu.Population([{"layer_sizes": [1, 1 + comm.rank]}]).fit(
+                [[1.0]], np.ones((1, 1 + comm.rank)), comm=comm
+            ),
+            "comm: expected the same on every rank, but members is",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_told_on_every_rank(work, text):
+    frame, y, _ = table()
+    for error in raised(lambda comm: work(comm, frame, y)):
+        assert isinstance(error, (ValueError, RankError)) and text in str(error), error
+
+
+def test_a_member_that_cannot_be_trained_ends_all_ranks(monkeypatch):
+    population = [{"layer_sizes": [1, 1], "seed": k, "epochs": 3 - k} for k in range(2)]
+
+    def fit(comm):
+        members = fastrelu.Population(population)
+        if comm.rank == 1:
+            monkeypatch.setattr(members, "_run", fail, raising=False)
+        members.fit([[1.0], [2.0]], [1.0, 2.0], comm=comm)
+
+    def fail(*_):
+        raise MemoryError("no memory")
+
+    found = raised(fit)
+    assert isinstance(found[1], MemoryError)
+    assert isinstance(found[0], RankError) and "rank 1: MemoryError" in str(found[0])
