@@ -79,7 +79,8 @@ void import_numpy() {
 
 bool has_many_values(PyObject* object) {
   constexpr npy_intp kMany = 1 << 16;
-  return PyArray_CheckExact(object) && PyArray_SIZE(as_array(object)) >= kMany;
+  if (!PyArray_CheckExact(object) || PyArray_NDIM(as_array(object)) != 2) return false;
+  return PyArray_DIM(as_array(object), 0) * PyArray_DIM(as_array(object), 1) >= kMany;
 }
 
 template <class T>
