@@ -46,7 +46,7 @@ void run_independently(unsigned threads, SharedStop& stop, F work) {
     const FpEnvironment environment;
     const unsigned before = set_thread_limit(1);
     if (t != 0) at_work.fetch_add(1);
-    team.wait();
+    team.wait(t);
     try {
       work(t == 0);
     } catch (...) {

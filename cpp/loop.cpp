@@ -93,7 +93,7 @@ bool Loop<T>::run(Sampler& sampler, Step<T>& step, const LoopOptions& options, T
   const unsigned most = options.after_step.call != nullptr ? 1 : step.threads();
   Next asked = Next::step;
   while (asked != Next::end) {
-    const unsigned n = thread_choice_.begin_stretch(most);
+    const unsigned n = thread_choice_.begin_stretch(most, step.work());
     const std::uint64_t steps = thread_choice_.stretch_steps();
     std::uint64_t taken = 0;
     bool go = true;
@@ -106,7 +106,7 @@ bool Loop<T>::run(Sampler& sampler, Step<T>& step, const LoopOptions& options, T
           go = taken < steps && (asked = between.next(ready)) == Next::step;
           taken += go ? 1 : 0;
         }
-        team.wait();
+        team.wait(t);
         if (!go) return;
         step.take(ready, team, t);
       }

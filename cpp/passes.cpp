@@ -42,15 +42,16 @@ Cut unless_few(Cut cut, std::size_t features, std::size_t rows, unsigned n) {
 // one reads what others wrote.
 class Relay {
  public:
-  explicit Relay(Team& team) : team_(team) {}
+  Relay(Team& team, unsigned t) : team_(team), t_(t) {}
   void begin(Cut cut) {
-    if (cut == Cut::features || last_ == Cut::features) team_.wait();
+    if (cut == Cut::features || last_ == Cut::features) team_.wait(t_);
     last_ = cut;
   }
   void end() { begin(Cut::rows); }
 
  private:
   Team& team_;
+  unsigned t_;
   Cut last_ = Cut::rows;
 };
 
@@ -161,6 +162,18 @@ constexpr std::size_t kPiecePanels = 256 / kPanel<T>;
 constexpr std::size_t kPieceUnits = 64;
 
 template <class T>
+std::size_t unit_count(const DenseBackwardWeights<T>& f, std::size_t unit) {
+  return (f.inputs + unit - 1) / unit * panel_count<T>(f.fan_out);
+}
+// Few units are not cut evenly: smaller ones are, for shorter tiles. Narrow layers' inputs fill
+// vectors.
+template <class T>
+std::size_t gradient_unit(const DenseBackwardWeights<T>& f, unsigned n) {
+  if (n == 1 || unit_count<T>(f, kGradientUnit) >= 6 * n) return kGradientUnit;
+  return f.narrow ? 4 * kSmallGradientUnit : kSmallGradientUnit;
+}
+
+template <class T>
 Panels<T> first_rows(Panels<T> a, std::size_t rows) {
   a.cols = rows;
   return a;
@@ -184,8 +197,18 @@ OutputGradients<T>::OutputGradients(const Network<T>& net, std::size_t rows) {
   std::vector<std::size_t> widths = activation_widths(net);
   widths.erase(widths.begin());
   const std::size_t widest = *std::max_element(widths.begin(), widths.end());
+  std::vector<std::size_t> narrow_widths;
+  for (std::size_t k = 0; k < widths.size(); ++k) {
+    if (!is_narrow(net.layers()[k], k)) continue;
+    narrow_widths.push_back(widths[k]);
+    widths[k] = 0;
+  }
   in_turn = PanelStack<T>::transposed({widest, widest}, rows, false);
+  narrow = PanelStack<T>::transposed(narrow_widths, rows, false);
   by_rows = PanelStack<T>::row_major(widths, rows);
+  for (std::size_t k = 0, next = 0; k < widths.size(); ++k) {
+    of_layer.push_back(widths[k] == 0 ? narrow[next++] : in_turn[k % 2]);
+  }
 }
 
 template <class T>
@@ -264,7 +287,7 @@ void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t ro
                   const Dropout* dropout) {
   const unsigned n = worker.team.size(), t = worker.t;
   const std::size_t panels = panel_count<T>(rows);
-  Relay relay(worker.team);
+  Relay relay(worker.team, t);
   // Of a layer done already, the units to be dropped alone are left.
   if (first > 0 && drops(dropout, 0)) {
     const Range units{0, net.layers().front().fan_out};
@@ -302,9 +325,11 @@ void backward_data_pass(const Network<T>& net, const Activations<T>& a,
   const unsigned n = worker.team.size(), t = worker.t;
   const std::vector<Layer>& layers = net.layers();
   const std::size_t panels = panel_count<T>(rows);
-  Relay relay(worker.team);
-  transpose_part(dz.of(layers.size() - 1), dz.by_rows[layers.size() - 1],
-                 {0, layers.back().fan_out}, own_panels(panels, n, t), rows);
+  Relay relay(worker.team, t);
+  const auto keep_by_rows = [&](std::size_t k, Range features, Range mine) {
+    if (!is_narrow(layers[k], k)) transpose_part(dz.of(k), dz.by_rows[k], features, mine, rows);
+  };
+  keep_by_rows(layers.size() - 1, {0, layers.back().fan_out}, own_panels(panels, n, t));
   for (std::size_t k = layers.size(); k-- > 0;) {
     if (k == 0 && dx.data == nullptr) break;
     const Layer& layer = layers[k];
@@ -333,9 +358,8 @@ void backward_data_pass(const Network<T>& net, const Activations<T>& a,
       f.panel_end = piece.end;
       kernels<T>().dense_backward_data(f);
       if (k == 0) return;
-      const Panels<T>& before = dz.of(k - 1);
-      activation_backward_part(layers[k - 1], k - 1, a, before, {inputs, piece}, dropout);
-      transpose_part(before, dz.by_rows[k - 1], inputs, piece, rows);
+      activation_backward_part(layers[k - 1], k - 1, a, dz.of(k - 1), {inputs, piece}, dropout);
+      keep_by_rows(k - 1, inputs, piece);
     });
   }
   relay.end();
@@ -352,7 +376,8 @@ void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
     const auto at = [&](T* base) { return base == nullptr ? nullptr : base + layer.weight_offset; };
     DenseBackwardWeights<T> f;
     f.x = read_only(a[k]);
-    f.dz = read_only(dz.by_rows[k]);
+    f.narrow = is_narrow(layer, k);
+    f.dz = read_only(f.narrow ? dz.of(k) : dz.by_rows[k]);
     f.fan_in = layer.fan_in;
     f.fan_out = layer.fan_out;
     f.inputs = layer.fan_in + (net.has_bias() ? 1 : 0);
@@ -362,10 +387,10 @@ void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
     f.update = out.update;
     f.w = at(out.parameters);
     f.state = out.state.from(layer.weight_offset);
-    const std::size_t runs = (f.inputs + kGradientUnit - 1) / kGradientUnit;
-    const Range units = share(runs * panel_count<T>(layer.fan_out), n, t);
+    f.unit = gradient_unit<T>(f, n);
+    const Range units = share(unit_count<T>(f, f.unit), n, t);
     f.ahead = ahead;
-    const double work = multiply_adds(rows * kPanel<T>, kGradientUnit);
+    const double work = multiply_adds(rows * kPanel<T>, f.unit);
     in_pieces(worker, units, kPieceUnits, work, [&](Range piece) {
       f.unit_begin = piece.begin;
       f.unit_end = piece.end;

@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <vector>
 
 #include "array.h"
 #include "dropout.h"
@@ -58,14 +59,21 @@ struct Activations {
   PanelStack<T> values, derivatives;
 };
 
-// dZ of a minibatch while it runs backward: of two layers in turn transposed, and of every layer
-// by rows for the weight gradient. Owns the memory.
+// Whether the weight gradient of layer k reads dZ transposed, as the passes before it leave it. The
+// first layer's rows may be sparse or encoded, and their kernels read it by rows.
+inline bool is_narrow(const Layer& layer, std::size_t k) {
+  return k > 0 && layer.fan_out <= kNarrowOutputs;
+}
+
+// dZ of a minibatch while it runs backward: of every narrow layer, and of two others in turn,
+// transposed; of the others by rows, too, for the weight gradient. Owns the memory.
 template <class T>
 struct OutputGradients {
   OutputGradients() = default;
   OutputGradients(const Network<T>& net, std::size_t rows);
-  const Panels<T>& of(std::size_t k) const { return in_turn[k % 2]; }
-  PanelStack<T> in_turn, by_rows;
+  const Panels<T>& of(std::size_t k) const { return of_layer[k]; }
+  PanelStack<T> in_turn, narrow, by_rows;
+  std::vector<Panels<T>> of_layer;
 };
 
 // The panels of rows that thread t of n owns between two passes.

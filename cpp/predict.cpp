@@ -255,7 +255,7 @@ void backward(const Network<T>& net, const RowSource& x, const Activations<T>& a
                    (mine.end - mine.begin) * net.inputs());
       }
     }
-    team.wait();
+    team.wait(t);
     const WeightGradients<T> out{gradient, false, nullptr, nullptr, {}};
     if (sparse) {
       first_gradient.begin(1, team.size(), t);

@@ -39,7 +39,7 @@ void Reducer<T>::add_shard(Team& team, unsigned t) {
     sparse_->for_touched(t, [&](std::size_t c) { add(c * layer.fan_out, layer.fan_out); });
     sparse_->clear(t, shard_.data(), layer.fan_out);
   }
-  team.wait();
+  team.wait(t);
 }
 
 template <class T>
@@ -49,7 +49,7 @@ void Reducer<T>::clip(UpdateArgs<T>& update, Team& team, unsigned t) {
     clipped_ = norm > clip_norm_;
     clip_ = clipped_ ? static_cast<T>(clip_norm_ / norm) : T(1);
   }
-  team.wait();
+  team.wait(t);
   update.clipped = clipped_;
   update.clip = clip_;
 }

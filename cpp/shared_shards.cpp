@@ -52,7 +52,7 @@ const double* SharedShards<T>::gather_weights(const DataSet<T>& data, const Mini
 template <class T>
 bool SharedShards<T>::finish(const Minibatch& m, T* sum, double* loss, Team& team, unsigned t) {
   if (t == 0 && !failed_) exchange(m, sum, loss);
-  team.wait();
+  team.wait(t);
   const Layer& first = net_.layers().front();
   for (std::size_t k = 0; sparse_ != nullptr && k < own_.size(); ++k) {
     sparse_->clear(t, part(k) + first.weight_offset, first.fan_out);

@@ -92,7 +92,11 @@ void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
   work_ = 3.0 * multiply_adds(net_, data.x, rows);
   block_work_ = 3.0 * multiply_adds(net_, data.x, block);
   // Asked for once: the number of threads may be set meanwhile.
-  threads_ = rows <= kFewRows ? 1 : threads_for(work_);
+  if (rows <= kFewRows) {
+    threads_ = 1;
+  } else {
+    threads_ = run.steps > kManySteps ? threads_for_steps(work_) : threads_for(work_);
+  }
   if (block > kFewRows || !data.x.is_dense() || !options_.dropout.empty()) reserve_blocks(block);
   row_losses_.reserve(block);
   factors_.reserve(run.most_rows);
@@ -138,6 +142,23 @@ void Step<T>::reserve_blocks(std::size_t rows) {
   many_.inputs = dense;
 }
 
+// Of one row.
+template <class T>
+std::size_t Step<T>::row_size(const RowSource& x) {
+  return x.cols * (x.is_uint8 ? 1 : sizeof(T));
+}
+template <class T>
+const char* Step<T>::target_data() const {
+  const Targets<T>& y = data_.targets;
+  return y.labels != nullptr ? reinterpret_cast<const char*>(y.labels)
+                             : reinterpret_cast<const char*>(y.values);
+}
+template <class T>
+std::size_t Step<T>::target_bytes() const {
+  if (data_.targets.labels != nullptr) return sizeof(*data_.targets.labels);
+  return data_.targets.values == nullptr ? 0 : net_.outputs() * sizeof(T);
+}
+
 // The lines of a minibatch's rows, spread over the tiles of a step. Small data sets stay in the
 // caches.
 template <class T>
@@ -145,8 +166,8 @@ void Step<T>::prepare_prefetch(bool many) {
   many_.lines_ahead = 0;
   if (!many || !data_.x.is_dense() || many_.capacity == 0) return;
   const RowSource& x = data_.x;
-  const std::size_t row_bytes = x.cols * (x.is_uint8 ? 1 : sizeof(T));
-  if (x.rows * row_bytes <= kCachedBytes) return;
+  const std::size_t row_bytes = row_size(x);
+  if (x.rows * (row_bytes + target_bytes()) <= kCachedBytes) return;
   const std::size_t lines = std::min(many_.capacity, x.rows) * (row_bytes / 64 + 1);
   const std::size_t tiles = forward_tiles(net_, many_.capacity) + gradient_tiles(net_);
   many_.lines_ahead = static_cast<unsigned>(lines / tiles + 1);
@@ -286,6 +307,7 @@ double Step<T>::shard_gradient(const ReadyStep<T>& step, Range shard, WeightGrad
     out.update = block.end == shard.end ? update : nullptr;
     const bool dropped = updates_ && !options_.dropout.empty();
     if (block.size() <= kFewRows && team.size() == 1 && data_.x.is_dense() && !dropped) {
+      fetch_ahead(step.minibatch);
       few_rows_gradient(rows, block, out);
     } else {
       many_rows_gradient(step, block, block.end == shard.end, out, team, t);
@@ -293,10 +315,25 @@ double Step<T>::shard_gradient(const ReadyStep<T>& step, Range shard, WeightGrad
     if (t == 0) sum = add_losses(rows, block, sum);
     // Asked before the threads meet, and seen by all of them before they meet again.
     if (watch_ != nullptr && t == 0) watch_->stop(t, block_work_);
-    if (out.update == nullptr) team.wait();
+    if (out.update == nullptr) team.wait(t);
     if (watch_ != nullptr && watch_->stopped()) break;
   }
   return sum;
+}
+
+// A few rows and their targets are over before they would have come from far away.
+template <class T>
+void Step<T>::fetch_ahead(const Minibatch& m) const {
+  constexpr std::size_t kMostBytes = 1024;  // of a row: the processor foresees the rest
+  const RowSource& x = data_.x;
+  const std::size_t row_bytes = std::min(kMostBytes, row_size(x)), of_target = target_bytes();
+  const char* const targets = target_data();
+  for (std::size_t r = 0; r < std::min(m.ahead_count, kFewRows); ++r) {
+    const Index row = m.ahead(r);
+    const char* const at = static_cast<const char*>(x.data) + row * x.stride;
+    for (std::size_t b = 0; b < row_bytes; b += 64) __builtin_prefetch(at + b);
+    if (of_target > 0) __builtin_prefetch(targets + static_cast<std::size_t>(row) * of_target);
+  }
 }
 
 template <class T>
@@ -340,7 +377,7 @@ void Step<T>::many_rows_gradient(const ReadyStep<T>& step, Range block, bool las
   loss.scratch = worker.scratch;
   kernels<T>().loss(loss);
   backward_data_pass(net, a, dz, Panels<T>{}, rows, worker, dropout);
-  team.wait();
+  team.wait(t);
   if (sparse_) {
     sparse_gradient_.backward_weights(net, {data_.x.sparse, pick, rows}, out, dz.by_rows[0], t);
   }
@@ -372,7 +409,9 @@ RowsAhead Step<T>::rows_ahead(const Minibatch& m, unsigned n, unsigned t) const 
   const Range mine = own_rows<T>(m.ahead_count, n, t);
   a.base = static_cast<const char*>(data_.x.data);
   a.stride = data_.x.stride;
-  a.row_bytes = data_.x.cols * (data_.x.is_uint8 ? 1 : sizeof(T));
+  a.row_bytes = row_size(data_.x);
+  a.targets = target_data();
+  a.target_bytes = target_bytes();
   a.pick = m.ahead;
   a.row = mine.begin;
   a.end = mine.end;

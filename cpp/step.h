@@ -153,6 +153,10 @@ class Step {
 
   bool is_prepared(const DataSet<T>& data, const StepRun& run) const;
   void reserve_blocks(std::size_t rows);
+  static std::size_t row_size(const RowSource& x);
+  const char* target_data() const;
+  std::size_t target_bytes() const;
+  void fetch_ahead(const Minibatch& m) const;
   void prepare_prefetch(bool many);
   void prepare_few_rows(const StepRun& run);
   void set_loss(LossArgs<T>& loss, const RowPicker& rows, std::size_t first);

@@ -234,14 +234,25 @@ unsigned untold_threads(bool now) {
 
 }  // namespace
 
+void Team::meet(unsigned t) {
+  std::atomic<unsigned>&mine = lines_[t].value, &other = lines_[1 - t].value;
+  const unsigned times = mine.load(std::memory_order_relaxed) + 1;
+  mine.store(times, std::memory_order_release);
+  // The other one may be here already, or at the next meeting.
+  wait_until([&other, times] {
+    return static_cast<int>(other.load(std::memory_order_acquire) - times) >= 0;
+  });
+}
+
 void Team::wait_for_others() {
-  const unsigned phase = phase_.load(std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
-    arrived_.store(0, std::memory_order_relaxed);
-    phase_.store(phase + 1, std::memory_order_release);
+  std::atomic<unsigned>&arrived = lines_[0].value, &phases = lines_[1].value;
+  const unsigned phase = phases.load(std::memory_order_relaxed);
+  if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
+    arrived.store(0, std::memory_order_relaxed);
+    phases.store(phase + 1, std::memory_order_release);
     return;
   }
-  wait_until([this, phase] { return phase_.load(std::memory_order_acquire) != phase; });
+  wait_until([&phases, phase] { return phases.load(std::memory_order_acquire) != phase; });
 }
 
 void run_job(unsigned n, JobFunction job, void* context) {

@@ -4,7 +4,7 @@
 // run(n, job) calls job(team, t) for t = 0..n-1 at once, t = 0 on the caller, and returns when all
 // have returned. Jobs must not throw. If the pool is already at work for another thread, the job
 // runs on the caller alone, with n = 1, and where the system refuses threads with those that there
-// are: results never depend on n. Inside a job, team.wait() is a
+// are: results never depend on n. Inside a job, team.wait(t) is a
 // barrier for its n threads. A waiting thread spins for some microseconds (waking a parked thread
 // costs 30 us), then yields to whatever the scheduler wants to run, then sleeps. Each pool thread
 // holds the default floating-point state while a job runs, and stays on the caller's cores.
@@ -20,15 +20,25 @@ class Team {
  public:
   explicit Team(unsigned size) : size_(size) {}
   unsigned size() const { return size_; }
-  void wait() {
-    if (size_ > 1) wait_for_others();
+  // For thread t of the team: until all have come here.
+  void wait(unsigned t) {
+    if (size_ == 2) {
+      meet(t);
+    } else if (size_ > 2) {
+      wait_for_others();
+    }
   }
 
  private:
+  // Two threads meet by a line that each of them writes alone: one crossing between the cores. More
+  // of them count themselves on one line and wait for another.
+  struct alignas(64) Line {
+    std::atomic<unsigned> value{0};
+  };
+  void meet(unsigned t);
   void wait_for_others();
   const unsigned size_;
-  alignas(64) std::atomic<unsigned> arrived_{0};
-  alignas(64) std::atomic<unsigned> phase_{0};
+  Line lines_[2];
 };
 
 constexpr unsigned kMaxThreads = 1024;

@@ -3,6 +3,8 @@
 // over W as it lies, with a strip of it copied side by side where several tiles reuse it.
 #pragma once
 
+#include "narrow-inl.h"
+#include "rest-inl.h"
 #include "tile-inl.h"
 #include "update-inl.h"
 
@@ -37,18 +39,6 @@ FASTRELU_INLINE void pack_rows(const T* w, std::size_t ldw, std::size_t count, T
   using S = Simd<T>;
   for (int r = 0; r < MR; ++r, w += ldw, out += kStripStride) {
     for (std::size_t k = 0; k < count; k += S::kLanes) S::store(out + k, S::load(w + k));
-  }
-}
-
-FASTRELU_INLINE void prefetch_ahead(RowsAhead* a) {
-  if (a == nullptr) return;
-  for (unsigned line = 0; line < a->lines_each && a->row != a->end; ++line) {
-    __builtin_prefetch(a->base + a->pick(a->row) * a->stride + a->byte, 0, 2);
-    a->byte += 64;
-    if (a->byte >= a->row_bytes) {
-      a->byte = 0;
-      ++a->row;
-    }
   }
 }
 
@@ -108,6 +98,7 @@ void dense_forward(const DenseForward<T>& f) {
   const bool pack =
       f.panel_end - f.panel_begin >= kPackPanels && fan_in * fan_out * sizeof(T) > kSmallWeights;
   const std::size_t inner = inner_block(fan_in);
+  const std::size_t rest = rest_columns<T>(f.x.cols), cols = f.x.cols - rest;
   for (std::size_t k = 0; k < fan_in; k += inner) {
     const std::size_t count = std::min(inner, fan_in - k);
     const bool last = k + count == fan_in;
@@ -116,7 +107,7 @@ void dense_forward(const DenseForward<T>& f) {
       const T* const w = f.w + k * fan_out + o;
       if (pack) pack_columns<T, MR>(w, fan_out, count, f.scratch);
       for (std::size_t p = f.panel_begin; p < f.panel_end; ++p) {
-        for_column_tiles<T>(panel_columns<T>(f.x.cols, p), [&](auto nv, std::size_t c) {
+        for_column_tiles<T>(panel_columns<T>(cols, p), [&](auto nv, std::size_t c) {
           constexpr int NV = decltype(nv)::value;
           const ProductTile<T> tile{
               f.x.at(k, p) + c, count,  f.z.at(o, p) + c, f.b == nullptr ? nullptr : f.b + o, k > 0,
@@ -131,6 +122,11 @@ void dense_forward(const DenseForward<T>& f) {
       }
     });
   }
+  if (rest > 0 && cols / kPanel<T> < f.panel_end) {
+    with_rest<T>(rest, [&](auto rows) {
+      rest_forward<T, decltype(rows)::value>(f, cols / kPanel<T>, cols % kPanel<T>);
+    });
+  }
 }
 
 template <class T>
@@ -139,6 +135,8 @@ void dense_backward_data(const DenseBackwardData<T>& f) {
   const bool pack =
       f.panel_end - f.panel_begin >= kPackPanels && fan_in * fan_out * sizeof(T) > kSmallWeights;
   const std::size_t inner = inner_block(fan_out);
+  const std::size_t rest = rest_fits<T>(fan_out) ? rest_columns<T>(f.dz.cols) : 0;
+  const std::size_t cols = f.dz.cols - rest;
   for (std::size_t k = 0; k < fan_out; k += inner) {
     const std::size_t count = std::min(inner, fan_out - k);
     const bool gated = f.gate.data != nullptr && k + count == fan_out;
@@ -147,7 +145,7 @@ void dense_backward_data(const DenseBackwardData<T>& f) {
       const T* const w = f.w + i * fan_out + k;
       if (pack) pack_rows<T, MR>(w, fan_out, count, f.scratch);
       for (std::size_t p = f.panel_begin; p < f.panel_end; ++p) {
-        for_column_tiles<T>(panel_columns<T>(f.dz.cols, p), [&](auto nv, std::size_t c) {
+        for_column_tiles<T>(panel_columns<T>(cols, p), [&](auto nv, std::size_t c) {
           constexpr int NV = decltype(nv)::value;
           const ProductTile<T> tile{f.dz.at(k, p) + c,
                                     count,
@@ -163,6 +161,11 @@ void dense_backward_data(const DenseBackwardData<T>& f) {
           }
         });
       }
+    });
+  }
+  if (rest > 0 && cols / kPanel<T> < f.panel_end) {
+    with_rest<T>(rest, [&](auto rows) {
+      rest_backward_data<T, decltype(rows)::value>(f, cols / kPanel<T>, cols % kPanel<T>);
     });
   }
 }
@@ -252,24 +255,30 @@ __attribute__((noinline)) void backward_weights_tile(const DenseBackwardWeights<
 
 template <class T>
 void dense_backward_weights(const DenseBackwardWeights<T>& f) {
-  const std::size_t runs = (f.inputs + kGradientUnit - 1) / kGradientUnit;
+  if (f.narrow) return narrow_backward_weights(f);
+  const std::size_t runs = (f.inputs + f.unit - 1) / f.unit;
+  const std::size_t rest = rest_columns<T>(f.fan_out), cols = f.fan_out - rest;
   const std::size_t row_bytes = std::max<std::size_t>(f.rows, 1) * sizeof(T);
   const std::size_t block_runs =
-      std::max<std::size_t>(1, kGradientBlockBytes / (kGradientUnit * row_bytes));
+      std::max<std::size_t>(1, kGradientBlockBytes / (f.unit * row_bytes));
   for (std::size_t r0 = 0; r0 < runs; r0 += block_runs) {
     const std::size_t r1 = std::min(r0 + block_runs, runs);
     for (std::size_t p = f.unit_begin / runs; p * runs < f.unit_end; ++p) {
       const std::size_t begin = std::max(p * runs + r0, f.unit_begin);
       const std::size_t end = std::min(p * runs + r1, f.unit_end);
       if (begin >= end) continue;
-      const std::size_t i0 = (begin - p * runs) * kGradientUnit;
-      const std::size_t i1 = std::min((end - p * runs) * kGradientUnit, f.inputs);
+      const std::size_t i0 = (begin - p * runs) * f.unit;
+      const std::size_t i1 = std::min((end - p * runs) * f.unit, f.inputs);
       for_row_tiles<kTileRows>(i0, i1, [&](auto mr, std::size_t i) {
-        for_column_tiles<T>(panel_columns<T>(f.fan_out, p), [&](auto nv, std::size_t c) {
+        for_column_tiles<T>(panel_columns<T>(cols, p), [&](auto nv, std::size_t c) {
           prefetch_ahead(f.ahead);
           backward_weights_tile<T, decltype(mr)::value, decltype(nv)::value>(f, i,
                                                                              p * kPanel<T> + c);
         });
+      });
+      if (rest == 0 || cols / kPanel<T> != p) continue;
+      with_rest<T>(rest, [&](auto outputs) {
+        backward_weights_rest<T, decltype(outputs)::value>(f, i0, i1, cols);
       });
     }
   }

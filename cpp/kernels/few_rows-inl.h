@@ -84,7 +84,7 @@ FASTRELU_INLINE void few_from_panel(const T* panel, std::size_t outputs, T* z) {
 }
 
 // Up to so many outputs, the squared error of a few rows runs along the rows.
-constexpr std::size_t kFewOutputs = 16;
+constexpr std::size_t kFewOutputs = 64;
 
 // z becomes dz; the row losses' chains run one multiply-add at a time.
 template <class T, int R>

@@ -42,11 +42,12 @@ constexpr int kForwardVectors = R == 1   ? 8
                                 : R <= 6 ? 3
                                          : 2;
 
-// z[r] = b + the chain over k of x[r][k] w[k], NV vectors of each row.
+// z[r] = b + the chain over k of x[r][k] w[k], NV vectors of each row. Rows of x are x_step apart,
+// their values x_next.
 template <class T>
 struct FewProduct {
   const T* x;
-  std::size_t x_step, count;
+  std::size_t x_step, x_next, count;
   const T* w;
   std::size_t ldw;
   const T* b;  // or null
@@ -65,8 +66,8 @@ FASTRELU_INLINE void few_product_block(const FewProduct<T>& f, std::size_t colum
   });
   const T* w = f.w + column;
   const T* x = f.x;
-  const std::size_t ldw = f.ldw, x_step = f.x_step;
-  for (std::size_t k = 0; k < f.count; ++k, w += ldw, ++x) {
+  const std::size_t ldw = f.ldw, x_step = f.x_step, x_next = f.x_next;
+  for (std::size_t k = 0; k < f.count; ++k, w += ldw, x += x_next) {
     typename S::V row[NV];
     static_for<NV>([&](auto v)
                        __attribute__((always_inline)) { row[v] = S::load(w + v * S::kLanes); });
@@ -109,7 +110,7 @@ __attribute__((noinline)) void few_product(const FewProduct<T>& f, std::size_t c
 template <class T, int R>
 FASTRELU_INLINE void few_forward(const T* x, const T* parameters, bool bias, const Layer& layer,
                                  T* z) {
-  few_product<T, R>({x, padded(layer.fan_in), layer.fan_in, parameters + layer.weight_offset,
+  few_product<T, R>({x, padded(layer.fan_in), 1, layer.fan_in, parameters + layer.weight_offset,
                      layer.fan_out, bias ? parameters + layer.bias_offset : nullptr,
                      layer.activation == Activation::relu, z, padded(layer.fan_out)},
                     layer.fan_out);
@@ -121,8 +122,9 @@ FASTRELU_INLINE void few_backward_data_transposed(const T* dz, const T* wt, cons
                                                   const T* gate, bool gated, T* dx) {
   using S = Simd<T>;
   const std::size_t step = padded(layer.fan_in);
-  few_product<T, R>({dz, padded(layer.fan_out), layer.fan_out, wt, step, nullptr, false, dx, step},
-                    layer.fan_in);
+  few_product<T, R>(
+      {dz, padded(layer.fan_out), 1, layer.fan_out, wt, step, nullptr, false, dx, step},
+      layer.fan_in);
   if (!gated) return;
   for (std::size_t r = 0; r < R; ++r, dx += step, gate += step) {
     for (std::size_t i = 0; i < layer.fan_in; i += S::kLanes) {
@@ -198,6 +200,8 @@ struct OuterUpdate {
   std::size_t ldw, columns;
 };
 
+// From the last row up: what the pass before has read last is in the L1 cache still, where all of
+// it is not.
 template <class T, int R, int NV>
 FASTRELU_INLINE void few_outer_columns(const OuterUpdate<T>& f, std::size_t column) {
   using S = Simd<T>;
@@ -208,10 +212,12 @@ FASTRELU_INLINE void few_outer_columns(const OuterUpdate<T>& f, std::size_t colu
       d[r][v] = S::load(f.right + r * f.right_step + column + v * S::kLanes);
     });
   });
-  T* to = f.w + column;
-  const T* left = f.left;
   const std::size_t ldw = f.ldw, left_step = f.left_step;
-  for (std::size_t i = 0; i < f.count; ++i, to += ldw, ++left) {
+  T* to = f.w + column + f.count * ldw;
+  const T* left = f.left + f.count;
+  for (std::size_t i = f.count; i > 0; --i) {
+    to -= ldw;
+    --left;
     typename S::V x[R];
     static_for<R>([&](auto r)
                       __attribute__((always_inline)) { x[r] = S::set1(left[r * left_step]); });
@@ -287,9 +293,61 @@ FASTRELU_INLINE std::size_t few_outer_rows(const OuterUpdate<T>& f) {
   return columns;
 }
 
+// Lane l of a vector of a matrix of C columns, row after row, is row l / C of those in the vector,
+// column l % C.
+template <std::size_t C>
+struct RowOfLane {
+  static constexpr std::size_t of(std::size_t lane) { return lane / C; }
+};
+template <std::size_t C>
+struct ColumnOfLane {
+  static constexpr std::size_t of(std::size_t lane) { return lane % C; }
+};
+
+// A matrix of C columns without gaps, C a divisor of kLanes, in whole vectors.
+template <class T, int R, std::size_t C>
+FASTRELU_INLINE void few_outer_flat(const OuterUpdate<T>& f) {
+  using S = Simd<T>;
+  constexpr std::size_t L = S::kLanes;
+  constexpr auto kLaneNumbers = std::make_index_sequence<L>{};
+  const typename S::V scale = S::set1(f.step);
+  typename S::V d[R];
+  static_for<R>([&](auto r) __attribute__((always_inline)) {
+    const typename S::V right = S::load_partial(f.right + r * f.right_step, C);
+    d[r] = shuffle<T, ColumnOfLane<C>>(right, right, kLaneNumbers);
+  });
+  for (std::size_t i = 0; i < f.count; i += L / C) {
+    const std::size_t rows = std::min(L / C, f.count - i);
+    typename S::V g = S::zero();
+    static_for<R>([&](auto r) __attribute__((always_inline)) {
+      const typename S::V x = S::load_partial(f.left + r * f.left_step + i, rows);
+      g = S::fma(shuffle<T, RowOfLane<C>>(x, x, kLaneNumbers), d[r], g);
+    });
+    T* const to = f.w + i * C;
+    if (rows * C == L) {
+      S::store(to, S::fma(scale, g, S::load(to)));
+    } else {
+      S::store_partial(to, S::fma(scale, g, S::load_partial(to, rows * C)), rows * C);
+    }
+  }
+}
+
+// Whether it was such a matrix, of less columns than a vector has lanes.
+template <class T, int R, std::size_t C = Simd<T>::kLanes / 2>
+FASTRELU_INLINE bool few_outer_narrow(const OuterUpdate<T>& f) {
+  if constexpr (C == 0) {
+    return false;
+  } else {
+    if (f.columns != C || f.ldw != C) return few_outer_narrow<T, R, C / 2>(f);
+    few_outer_flat<T, R, C>(f);
+    return true;
+  }
+}
+
 template <class T, int R>
 __attribute__((noinline)) void few_outer_update(const OuterUpdate<T>& f) {
   constexpr std::size_t L = Simd<T>::kLanes;
+  if (few_outer_narrow<T, R>(f)) return;
   constexpr int kTogether = R <= 2 ? 4 : 2;
   constexpr std::size_t kCachedValues = std::size_t{1} << 16;
   std::size_t c = f.count * f.columns > kCachedValues ? few_outer_rows<T, R>(f) : 0;
@@ -339,11 +397,12 @@ FASTRELU_INLINE void few_update_weights(const FewRowsStep<T>& f, const Layer& la
   const std::size_t x_step = padded(layer.fan_in), dz_step = padded(layer.fan_out);
   const T step = -f.update->learning_rate;
   T* const w = f.parameters + layer.weight_offset;
-  few_outer_update<T, R>(
-      {x, x_step, layer.fan_in, dz, dz_step, step, w, layer.fan_out, layer.fan_out});
+  // W' first, which the pass before has read; the next step begins with W.
   if (wt != nullptr) {
     few_outer_update<T, R>({dz, dz_step, layer.fan_out, x, x_step, step, wt, x_step, x_step});
   }
+  few_outer_update<T, R>(
+      {x, x_step, layer.fan_in, dz, dz_step, step, w, layer.fan_out, layer.fan_out});
   if (f.forward.bias) {
     T ones[R];
     std::fill_n(ones, R, T(1));

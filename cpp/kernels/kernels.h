@@ -37,14 +37,17 @@ constexpr std::size_t kFewRows = 8;
 // term, the right operand of a tile then stays in the L1 cache.
 constexpr std::size_t kInnerBlock = 256;
 
-// Rows of the user's matrix that a thread will load next, to be prefetched into the L2 cache a few
-// lines at every tile: fetched all at once they would wait for each other. row == end: none left.
+// Rows of the user's matrix that a thread will load next, and their targets, side by side (0 bytes
+// a row: none), to be prefetched into the L2 cache a few lines at every tile: fetched all at once
+// they would wait for each other. row == end: none left.
 struct RowsAhead {
   const char* base;
   std::ptrdiff_t stride;
   RowPicker pick;
   std::size_t row, end;
   std::size_t row_bytes, byte;
+  const char* targets;
+  std::size_t target_bytes;
   unsigned lines_each;
 };
 
@@ -80,12 +83,14 @@ struct DenseBackwardData {
 // holds when `accumulate`. X' has a last row of ones where there are biases: b lies behind W like
 // one more row of it, and db = dW's last row (fma(1, dz, acc) is acc + dz). Where `update` is
 // given, the gradient is not stored: the parameters `w` take the update at once (update.h), with
-// their state. Work is the units [unit_begin, unit_end) of panels(fan_out) x runs of kGradientUnit
-// inputs, output panel by panel.
+// their state. Work is the units [unit_begin, unit_end) of panels(fan_out) x runs of `unit` inputs,
+// output panel by panel. `narrow`, where there are at most kNarrowOutputs of them: dZ comes
+// transposed, since lanes are inputs then.
 template <class T>
 struct DenseBackwardWeights {
   Panels<const T> x;   // (inputs, rows)
-  Panels<const T> dz;  // (rows, fan_out)
+  Panels<const T> dz;  // (rows, fan_out); if `narrow` (fan_out, rows)
+  bool narrow;
   std::size_t inputs;  // fan_in, with biases fan_in + 1
   std::size_t fan_in, fan_out, rows;
   T* dw;  // (inputs, fan_out) row-major; null where `update` is given and nothing is accumulated
@@ -93,10 +98,12 @@ struct DenseBackwardWeights {
   const UpdateArgs<T>* update;
   T* w;                  // laid out as dw
   StateArrays<T> state;  // the same
+  std::size_t unit;      // kGradientUnit, or less where that would not cut evenly
   std::size_t unit_begin, unit_end;
   RowsAhead* ahead;  // or null
 };
-constexpr std::size_t kGradientUnit = 24;
+constexpr std::size_t kGradientUnit = 24, kSmallGradientUnit = 4;
+constexpr std::size_t kNarrowOutputs = 4;
 
 // Row losses and output gradients of rows [row_begin, row_end) of a minibatch; row_begin is a
 // multiple of a panel's width. Row r belongs to the targets' row index[r], or first + r where

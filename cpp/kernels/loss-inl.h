@@ -9,7 +9,7 @@
 #include "activation-inl.h"
 #include "kernels.h"
 #include "math-inl.h"
-#include "transpose-inl.h"
+#include "rows-inl.h"
 
 namespace fastrelu {
 namespace FASTRELU_ISA {
@@ -300,7 +300,7 @@ FASTRELU_INLINE void load_targets(const LossArgs<T>& f, const Index* from, T* y)
     typename S::V block[L];
     for (std::size_t l = 0; l < L; ++l) {
       const T* const target = f.targets.values + static_cast<std::size_t>(from[l]) * K + k;
-      block[l] = count == L ? S::load(target) : S::load_partial(target, count);
+      block[l] = load_values<T>(target, count);
     }
     transpose<T>(block);
     for (std::size_t j = 0; j < count; ++j) S::store(y + (k + j) * L, block[j]);
@@ -332,7 +332,13 @@ void loss(const LossArgs<T>& f) {
       load_targets(f, from, y);
     }
     const typename S::V losses = block.run();
-    if (f.row_loss != nullptr) S::store_partial(f.row_loss + row, losses, count);
+    if (f.row_loss != nullptr) {
+      if (count == L) {  // a masked store is not forwarded to the loads that follow
+        S::store(f.row_loss + row, losses);
+      } else {
+        S::store_partial(f.row_loss + row, losses, count);
+      }
+    }
     if (f.dz.data != nullptr) {
       const typename S::V factor = S::load_partial(f.factor + row, count);
       for (std::size_t k = 0; k < K; ++k) block.put(k, block.gradient(k) * factor);

@@ -8,7 +8,7 @@
 #endif
 
 #include "kernels.h"
-#include "simd-inl.h"
+#include "transpose-inl.h"
 
 namespace fastrelu {
 namespace FASTRELU_ISA {
@@ -51,26 +51,38 @@ FASTRELU_INLINE WideWords multiply_wide(Words x, std::uint64_t factor) {
   return {p11 + (p01 >> 32) + (middle >> 32), (middle << 32) | (p00 & mask)};
 }
 
+// Vectors of blocks at once: the ten rounds of one wait for each other.
+constexpr std::size_t kPhiloxVectors = 2;
+
 inline void philox_blocks(const std::uint64_t* counter, const std::uint64_t* key,
                           std::size_t blocks, std::uint64_t* out) {
-  for (std::size_t b = 0; b < blocks; b += kWordLanes) {
-    Words c[4];
-    for (std::size_t l = 0; l < kWordLanes; ++l) c[0][l] = counter[0] + b + l;
-    for (int i = 1; i < 4; ++i) c[i] = Words{} + counter[i];
+  constexpr std::size_t G = kPhiloxVectors;
+  Words lane;
+  for (std::size_t l = 0; l < kWordLanes; ++l) lane[l] = l;
+  for (std::size_t b = 0; b < blocks; b += G * kWordLanes) {
+    Words c[G][4];
+    static_for<G>([&](auto g) __attribute__((always_inline)) {
+      c[g][0] = lane + (counter[0] + b + g * kWordLanes);
+      for (int i = 1; i < 4; ++i) c[g][i] = Words{} + counter[i];
+    });
     std::uint64_t k0 = key[0], k1 = key[1];
     for (int round = 0; round < 10; ++round) {
-      const WideWords p = multiply_wide(c[0], kPhiloxMultiplier0);
-      const WideWords q = multiply_wide(c[2], kPhiloxMultiplier1);
-      c[0] = q.high ^ c[1] ^ k0;
-      c[1] = q.low;
-      c[2] = p.high ^ c[3] ^ k1;
-      c[3] = p.low;
+      static_for<G>([&](auto g) __attribute__((always_inline)) {
+        const WideWords p = multiply_wide(c[g][0], kPhiloxMultiplier0);
+        const WideWords q = multiply_wide(c[g][2], kPhiloxMultiplier1);
+        c[g][0] = q.high ^ c[g][1] ^ k0;
+        c[g][1] = q.low;
+        c[g][2] = p.high ^ c[g][3] ^ k1;
+        c[g][3] = p.low;
+      });
       k0 += kPhiloxWeyl0;
       k1 += kPhiloxWeyl1;
     }
-    const std::size_t count = blocks - b < kWordLanes ? blocks - b : kWordLanes;
+    const std::size_t count = blocks - b < G * kWordLanes ? blocks - b : G * kWordLanes;
     for (std::size_t l = 0; l < count; ++l) {
-      for (std::size_t i = 0; i < 4; ++i) out[4 * (b + l) + i] = c[i][l];
+      for (std::size_t i = 0; i < 4; ++i) {
+        out[4 * (b + l) + i] = c[l / kWordLanes][i][l % kWordLanes];
+      }
     }
   }
 }

@@ -13,11 +13,30 @@ namespace fastrelu {
 namespace FASTRELU_ISA {
 namespace {
 
+// The first `count` lanes from memory that may be far away, the others 0: what lies behind them
+// is not touched, since its line may be in no cache, where a masked load waits for it all the same.
+template <class T>
+FASTRELU_INLINE typename Simd<T>::V load_short(const T* x, std::size_t count) {
+#if defined(FASTRELU_X86_V4)
+  if (count > Simd<T>::kLanes / 2) return Simd<T>::load_partial(x, count);
+  const auto mask = static_cast<__mmask8>((1u << count) - 1u);
+  if constexpr (sizeof(T) == 4) {
+    using V = typename Simd<T>::V;
+    if (count > 4) return V(_mm512_maskz_broadcast_f32x8(0xFF, _mm256_maskz_loadu_ps(mask, x)));
+    return V(_mm512_maskz_broadcast_f32x4(0xF, _mm_maskz_loadu_ps(mask, x)));
+  } else {
+    return typename Simd<T>::V(_mm512_maskz_broadcast_f64x4(0xF, _mm256_maskz_loadu_pd(mask, x)));
+  }
+#else
+  return Simd<T>::load_partial(x, count);
+#endif
+}
+
 // Lanes values from `x` (the first `count` of them; the others 0), as T.
 template <class T>
 FASTRELU_INLINE typename Simd<T>::V load_values(const T* x, std::size_t count) {
   using S = Simd<T>;
-  return count >= S::kLanes ? S::load(x) : S::load_partial(x, count);
+  return count >= S::kLanes ? S::load(x) : load_short<T>(x, count);
 }
 template <class T>
 FASTRELU_INLINE typename Simd<T>::V load_values(const std::uint8_t* x, std::size_t count) {
@@ -58,13 +77,28 @@ FASTRELU_INLINE void load_block(const E* const* rows, std::size_t row_count, std
   }
 }
 
+// Rows wider than this are fetched while those before them are transposed: prefetched a step ago,
+// they may have left the L2 cache again, and more streams than a processor follows are read at
+// once.
+constexpr std::size_t kWideRowBytes = 512;
+// So far ahead.
+constexpr std::size_t kBytesAhead = 128;
+
+// A line of each of up to kLanes rows, from `column` on.
+template <class T, class E>
+FASTRELU_INLINE void prefetch_block(const E* const* rows, std::size_t row_count,
+                                    std::size_t column) {
+  for (std::size_t l = 0; l < row_count; ++l) __builtin_prefetch(rows[l] + column, 0, 3);
+}
+
 template <class T, class E>
 void load_rows_of(const RowSource& x, RowPicker pick, T scale, const Panels<T>& out,
                   std::size_t row_begin, std::size_t row_end) {
   using S = Simd<T>;
-  constexpr std::size_t L = S::kLanes;
+  constexpr std::size_t L = S::kLanes, kAhead = kBytesAhead / sizeof(E);
   const char* const base = static_cast<const char*>(x.data);
   const typename S::V factor = S::set1(scale);
+  const bool wide = x.cols * sizeof(E) > kWideRowBytes;
   const E* rows[L];
   for (std::size_t n = row_begin; n < row_end; n += L) {
     const std::size_t count = std::min(L, row_end - n);
@@ -72,9 +106,29 @@ void load_rows_of(const RowSource& x, RowPicker pick, T scale, const Panels<T>& 
       rows[l] = reinterpret_cast<const E*>(base + pick(n + l) * x.stride);
     }
     T* const to = out.at(0, n / kPanel<T>) + n % kPanel<T>;
+    if (wide) {
+      for (std::size_t c = 0; c < kAhead; c += 64 / sizeof(E)) prefetch_block<T>(rows, count, c);
+    }
     for (std::size_t c = 0; c < x.cols; c += L) {
+      if (wide && c + kAhead < x.cols) prefetch_block<T>(rows, count, c + kAhead);
       load_block<T, E>(rows, count, c, x.cols, scale != T(1), factor, to + c * kPanel<T>);
     }
+  }
+}
+
+// A few lines of the rows that will be loaded next, and of their targets.
+FASTRELU_INLINE void prefetch_ahead(RowsAhead* a) {
+  if (a == nullptr) return;
+  for (unsigned line = 0; line < a->lines_each && a->row != a->end; ++line) {
+    __builtin_prefetch(a->base + a->pick(a->row) * a->stride + a->byte, 0, 2);
+    a->byte += 64;
+    if (a->byte < a->row_bytes) continue;
+    for (std::size_t byte = 0; byte < a->target_bytes; byte += 64) {
+      __builtin_prefetch(
+          a->targets + static_cast<std::size_t>(a->pick(a->row)) * a->target_bytes + byte, 0, 2);
+    }
+    a->byte = 0;
+    ++a->row;
   }
 }
 

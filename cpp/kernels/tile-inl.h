@@ -139,7 +139,8 @@ FASTRELU_INLINE void for_column_tiles(std::size_t cols, F f) {
 
 template <class T>
 FASTRELU_INLINE std::size_t panel_columns(std::size_t cols, std::size_t p) {
-  return std::min(kPanel<T>, cols - p * kPanel<T>);
+  const std::size_t before = p * kPanel<T>;
+  return cols <= before ? 0 : std::min(kPanel<T>, cols - before);
 }
 
 // Lanes of the vector at column c that lie inside `cols`.

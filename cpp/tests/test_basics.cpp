@@ -17,6 +17,7 @@
 #include "fixtures.h"
 #include "random.h"
 #include "standardize.h"
+#include "thread_choice.h"
 
 namespace fastrelu::tests {
 namespace {
@@ -252,13 +253,45 @@ TEST(threads_meet_at_barriers) {
       ran += t < team.size() ? 1 : 100;
       for (int round = 1; round <= 50; ++round) {
         ++arrived;
-        team.wait();
+        team.wait(t);
         if (arrived < round * static_cast<int>(team.size())) right = false;
-        team.wait();
+        team.wait(t);
       }
     });
     CHECK(right && ran == threads);
   }
+}
+
+// Goes on until `seconds` are over, with steps that take each(threads), and returns the seconds
+// spent on `wanted` threads.
+template <class F>
+double spent_on(ThreadChoice& choice, double work, double seconds, unsigned wanted, F each) {
+  double on_wanted = 0;
+  while (seconds > 0) {
+    const unsigned threads = choice.begin_stretch(2, work);
+    const std::uint64_t steps = choice.stretch_steps();
+    const double took = each(threads) * static_cast<double>(steps);
+    choice.end_stretch(took, steps);
+    seconds -= took;
+    if (threads == wanted) on_wanted += took;
+  }
+  return on_wanted;
+}
+
+TEST(the_number_of_threads_is_the_faster_one) {
+  const auto two_are_faster = [](unsigned threads) { return threads == 2 ? 11e-6 : 17e-6; };
+  const auto one_is_faster = [](unsigned threads) { return threads == 2 ? 30e-6 : 17e-6; };
+  const double work = 909'312;
+  ThreadChoice choice;
+  CHECK(spent_on(choice, work, 20e-3, 2, two_are_faster) > 15e-3);
+  // Another library's threads spin, then sleep.
+  CHECK(spent_on(choice, work, 50e-3, 1, one_is_faster) > 30e-3);
+  CHECK(spent_on(choice, work, 100e-3, 2, two_are_faster) > 60e-3);
+  CHECK(spent_on(choice, work, 10, 2, two_are_faster) > 9.9);
+  // The next loop over such steps begins with what the last one has found.
+  CHECK(spent_on(choice, work, 5, 1, one_is_faster) > 4.8);
+  ThreadChoice next;
+  CHECK(spent_on(next, 1.01 * work, 2e-3, 1, one_is_faster) > 1.9e-3);
 }
 
 TEST(threads_of_several_callers) {
@@ -268,7 +301,7 @@ TEST(threads_of_several_callers) {
     callers.emplace_back([&] {
       for (int i = 0; i < 200; ++i) {
         run_parallel(2, [&](Team& team, unsigned t) {
-          team.wait();
+          team.wait(t);
           if (t == 0) ++sum;
         });
       }
@@ -288,12 +321,12 @@ TEST(threads_of_several_callers) {
 
 #if defined(__unix__)
 TEST(threads_after_a_fork) {
-  run_parallel(2, [](Team& team, unsigned) { team.wait(); });
+  run_parallel(2, [](Team& team, unsigned t) { team.wait(t); });
   const pid_t child = fork();
   if (child == 0) {
     std::atomic<unsigned> ran{0};
-    run_parallel(2, [&](Team& team, unsigned) {
-      team.wait();
+    run_parallel(2, [&](Team& team, unsigned t) {
+      team.wait(t);
       ++ran;
     });
     _exit(ran == 2 ? 0 : 1);
