@@ -2,8 +2,13 @@
 #include "dispatch.h"
 
 #include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <stdexcept>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
 
 namespace fastrelu {
 
@@ -25,12 +30,47 @@ namespace {
 
 bool always() { return true; }
 #if defined(__x86_64__)
-bool has_x86_v4() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+// What the processor computes and the operating system keeps of it. The compilers' own
+// __builtin_cpu_supports asks their run-time library, and that of Zig's Clang says no to
+// everything.
+struct Processor {
+  bool x86_v3 = false;
+  bool x86_v4 = false;
+};
+
+__attribute__((target("xsave"))) std::uint64_t kept_registers() { return _xgetbv(0); }
+
+Processor asked() {
+  constexpr auto bit = [](unsigned place) { return 1u << place; };
+  constexpr unsigned kFma = bit(12), kXsave = bit(27), kAvx = bit(28);           // leaf 1, ecx
+  constexpr unsigned kAvx2 = bit(5);                                             // leaf 7, ebx
+  constexpr unsigned kAvx512 = bit(16) | bit(17) | bit(28) | bit(30) | bit(31);  // F DQ CD BW VL
+  constexpr std::uint64_t kYmm = 0x6, kZmm = 0xe6;
+  const auto all = [](auto of, auto wanted) { return (of & wanted) == wanted; };
+
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  Processor found;
+  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || !all(ecx, kFma | kXsave | kAvx)) return found;
+  const std::uint64_t kept = kept_registers();
+  if (!all(kept, kYmm) || __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return found;
+#if defined(__APPLE__)
+  const bool keeps_zmm = true;  // from the first use on
+#else
+  const bool keeps_zmm = all(kept, kZmm);
+#endif
+  found.x86_v3 = all(ebx, kAvx2);
+  found.x86_v4 = found.x86_v3 && keeps_zmm && all(ebx, kAvx512);
+  return found;
 }
-bool has_x86_v3() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
+// Asked once: a virtual machine takes microseconds for each answer.
+const Processor& this_processor() {
+  static const Processor found = asked();
+  return found;
+}
+
+bool has_x86_v4() { return this_processor().x86_v4; }
+bool has_x86_v3() { return this_processor().x86_v3; }
 #endif
 
 struct Isa {
@@ -52,9 +92,6 @@ const Isa kIsas[] = {
 };
 
 const Isa* best() {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-#endif
   for (const Isa& isa : kIsas) {
     if (isa.runs_here()) return &isa;
   }

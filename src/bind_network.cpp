@@ -148,6 +148,17 @@ py::tuple forward_with_cache(PyNetwork& self, const py::object& X, bool check_fi
   });
 }
 
+void require_current(const Cache& cache, const std::shared_ptr<void>& parameters,
+                     std::uint64_t version) {
+  if (cache.parameters != parameters) {
+    throw py::value_error("cache: expected one made by this network's forward_cached");
+  }
+  if (cache.version != version) {
+    throw py::value_error(
+        "cache: a step, fit or load has changed the parameters since forward_cached");
+  }
+}
+
 // -> (flat gradient or None, gradient to X or None)
 py::tuple backward_from(PyNetwork& self, const Cache& cache, const py::object& d_out,
                         bool parameters_wanted, bool inputs_wanted) {
@@ -155,13 +166,7 @@ py::tuple backward_from(PyNetwork& self, const Cache& cache, const py::object& d
     using T = Scalar<decltype(net)>;
     const FpEnvironment environment;
     const Reading reading(self.guard);
-    if (cache.parameters != std::shared_ptr<void>(net.buffer())) {
-      throw py::value_error("cache: expected one made by this network's forward_cached");
-    }
-    if (cache.version != net.version) {
-      throw py::value_error(
-          "cache: a step, fit or load has changed the parameters since forward_cached");
-    }
+    require_current(cache, net.buffer(), net.version);
     const std::size_t rows = cache.x.view.rows;
     const auto shape = [&](std::size_t cols) {
       return cache.x.one_row ? Shape(cols) : Shape(rows, cols);
@@ -175,6 +180,45 @@ py::tuple backward_from(PyNetwork& self, const Cache& cache, const py::object& d
                std::get<Activations<T>>(cache.activations), d.data, flat.data, dx.data);
     });
     return py::make_tuple(flat.array, dx.array);
+  });
+}
+
+// The same two for the memory of tensors, which python/fastrelu/torch.py has checked: addresses of
+// contiguous numbers of the network's dtype, x (rows, inputs), d_out and out (rows, outputs), flat
+// as the parameters, dx as x; null for a gradient that is not wanted. A NumPy array made for each
+// would take as long as a pass of a small network.
+py::object forward_at(PyNetwork& self, std::uintptr_t x, std::size_t rows, std::uintptr_t out) {
+  return self.visit([&](auto& net) {
+    using T = Scalar<decltype(net)>;
+    const FpEnvironment environment;
+    const Reading reading(self.guard);
+    auto cache = std::make_unique<Cache>();
+    cache->parameters = net.buffer();
+    cache->version = net.version;
+    cache->x.view.rows = rows;
+    const auto stride = static_cast<std::ptrdiff_t>(net.inputs() * sizeof(T));
+    const RowSource source{reinterpret_cast<const T*>(x), rows, net.inputs(), stride, false};
+    without_gil(forward_work(net, rows), [&] {
+      Activations<T> a = forward_cached(static_cast<const Network<T>&>(net), source);
+      store_outputs(net, a, rows, reinterpret_cast<T*>(out));
+      cache->activations = std::move(a);
+    });
+    return as_object(std::move(cache));
+  });
+}
+
+void backward_at(PyNetwork& self, const Cache& cache, std::uintptr_t d_out, std::uintptr_t flat,
+                 std::uintptr_t dx) {
+  self.visit([&](auto& net) {
+    using T = Scalar<decltype(net)>;
+    const FpEnvironment environment;
+    const Reading reading(self.guard);
+    require_current(cache, net.buffer(), net.version);
+    without_gil(2 * forward_work(net, cache.x.view.rows), [&] {
+      backward(static_cast<const Network<T>&>(net), cache.x.view,
+               std::get<Activations<T>>(cache.activations), reinterpret_cast<const T*>(d_out),
+               reinterpret_cast<T*>(flat), reinterpret_cast<T*>(dx));
+    });
   });
 }
 
@@ -296,7 +340,10 @@ array([1., 1., 1.], dtype=float32)
       .def("_predict_proba", &predict_proba, py::arg("X"), py::arg("loss"), py::arg("check_finite"))
       .def("_forward_cached", &forward_with_cache, py::arg("X"), py::arg("check_finite"))
       .def("_backward", &backward_from, py::arg("cache"), py::arg("d_out"), py::arg("parameters"),
-           py::arg("inputs"));
+           py::arg("inputs"))
+      .def("_forward_at", &forward_at, py::arg("x"), py::arg("rows"), py::arg("out"))
+      .def("_backward_at", &backward_at, py::arg("cache"), py::arg("d_out"), py::arg("flat"),
+           py::arg("dx"));
 }
 
 }  // namespace fastrelu::python

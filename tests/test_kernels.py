@@ -1,14 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import same_bits
 
-from fastrelu import linear_relu, reference, relu, relu_backward
+from fastrelu import _core, linear_relu, reference, relu, relu_backward
 
 
 def corners(dtype):
     tiny = np.finfo(dtype).smallest_subnormal
     return np.array([0.0, -0.0, 1, -1, tiny, -tiny, np.inf, -np.inf, np.nan] * 5, dtype)
+
+
+def test_every_instruction_set_of_the_processor_is_found():
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        pytest.skip("no /proc/cpuinfo")
+    found = _core.available_isas()
+    for name, flag in (("x86_v3", "avx2"), ("x86_v4", "avx512vl"), ("neon", "asimd")):
+        assert (name in found) == (flag in flags), f"{name}: the processor's flags say otherwise"
+    assert found[-1] == "baseline"
 
 
 def test_relu_and_its_derivative(dtype, isa):

@@ -9,6 +9,7 @@ import pytest
 from conftest import same_bits
 
 import fastrelu
+from fastrelu import model_file
 
 
 def test_parameters_are_live_views(dtype):
@@ -54,6 +55,38 @@ def test_save_load_pickle_copy(tmp_path, dtype, bias, rng):
         assert other.bias == bias and other.dtype == net.dtype
         assert same_bits(other(X), net(X))
         assert not np.shares_memory(other.parameters, net.parameters)
+
+
+def test_cloudpickle_and_joblib_keep_it_whole(dtype, tmp_path):
+    joblib = pytest.importorskip("joblib")
+    cloudpickle = pytest.importorskip("cloudpickle")  # what MLflow and Dask send objects with
+    net = fastrelu.Network([3, 4, 2], dtype=dtype, seed=7)
+    joblib.dump(net, tmp_path / "net.joblib")
+    for other in (
+        pickle.loads(cloudpickle.dumps(net)),
+        joblib.load(tmp_path / "net.joblib"),
+    ):
+        assert same_bits(other.parameters, net.parameters)
+        other.parameters[:] = 1
+        assert (other.weights[1] == 1).all() and (other.biases[0] == 1).all()
+
+
+def test_arrays_of_any_strides_are_written_in_their_order(tmp_path):
+    square = np.arange(12.0).reshape(3, 4)
+    arrays = {
+        "columns first": np.asfortranarray(square),
+        "turned": square.T,
+        "every other": square[:, ::2],
+        "backwards": square[::-1],
+        "repeated": np.broadcast_to(square[0], (3, 4)),
+        "empty": square[:0],
+        "one number": np.array(2.0),
+    }
+    model_file.write(tmp_path / "a", arrays, {"format": "table", "format_version": "1"})
+    found, _ = model_file.read(tmp_path / "a", "table")
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert np.array_equal(found[name], array) and found[name].shape == array.shape
 
 
 def test_bad_model_files(tmp_path):

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Settings as flags and as TOML, and the rows that a split gives."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 pytest.importorskip("click")
@@ -78,6 +82,21 @@ def test_every_setting_is_in_the_help():
         assert group in text
     for command in ("predict", "evaluate", "info", "plot"):
         assert run(command, "--help").exit_code == 0 and command in run("--help").output
+
+
+def completion(**environment):
+    done = subprocess.run(
+        [sys.executable, "-m", "fastrelu"], env=os.environ | environment, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_completion_is_turned_on_by_the_line_in_the_help():
+    assert "_FASTRELU_COMPLETE=bash_source" in run("--help").output
+    assert "_fastrelu_completion" in completion(_FASTRELU_COMPLETE="bash_source")
+    begun = {"COMP_WORDS": "fastrelu tr", "COMP_CWORD": "1"}
+    assert completion(_FASTRELU_COMPLETE="bash_complete", **begun) == "plain,train\n"
 
 
 def test_cadences_and_sizes():

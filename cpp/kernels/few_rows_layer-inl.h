@@ -67,7 +67,7 @@ FASTRELU_INLINE void few_product_block(const FewProduct<T>& f, std::size_t colum
   const T* w = f.w + column;
   const T* x = f.x;
   const std::size_t ldw = f.ldw, x_step = f.x_step, x_next = f.x_next;
-  for (std::size_t k = 0; k < f.count; ++k, w += ldw, x += x_next) {
+  for (const T* const end = x + f.count * x_next; x != end; w += ldw, x += x_next) {
     typename S::V row[NV];
     static_for<NV>([&](auto v)
                        __attribute__((always_inline)) { row[v] = S::load(w + v * S::kLanes); });

@@ -85,7 +85,9 @@ def write(path: Any, arrays: Arrays, metadata: dict[str, str]) -> None:
     """
     from safetensors.numpy import save
 
-    whole_files.write_bytes(path, _in_order(save(arrays, metadata)))
+    # safetensors writes an array as its memory lies, whatever its strides are.
+    rows = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    whole_files.write_bytes(path, _in_order(save(rows, metadata)))
 
 
 def _in_order(data: bytes) -> bytes:

@@ -10,8 +10,6 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from fastrelu.exchange.extras import need
 from fastrelu.network import Network
 
@@ -122,7 +120,10 @@ class FusedMLP(nn.Module):
     <fastrelu.Network 2-8-1 float32, 33 parameters>
     """
 
-    _address = 0  # of the network's parameters; 0 before it is known, as in pickles of old
+    # Of the network's parameters, and the numbers of its inputs and outputs, which each call asks
+    # for; 0 before they are known, as in pickles of old.
+    _address = 0
+    _ends = (0, 0)
 
     def __init__(self, network: Network | Sequence[int], **settings: Any) -> None:
         super().__init__()
@@ -132,9 +133,14 @@ class FusedMLP(nn.Module):
             net = network
         else:
             net = Network(network, **settings)
-        self._net = net
-        self._address = net.parameters.ctypes.data
+        self._keep(net)
         self.flat = nn.Parameter(torch.from_numpy(net.parameters))
+
+    def _keep(self, net: Network) -> None:
+        """Take a network, with what each call asks of it."""
+        sizes = net.layer_sizes
+        self._net, self._ends = net, (sizes[0], sizes[-1])
+        self._address = net.parameters.ctypes.data
 
     @property
     def network(self) -> Network:
@@ -160,7 +166,7 @@ class FusedMLP(nn.Module):
                 scale=net.scale,
             )
         net.parameters[:] = values
-        self._net, self._address = net, net.parameters.ctypes.data
+        self._keep(net)
         flat.data = torch.from_numpy(net.parameters)
         return net
 
@@ -222,13 +228,25 @@ class FusedMLP(nn.Module):
         return self._outputs(x)
 
     def _outputs(self, x: Any) -> Any:
-        net, flat, rows = self._attached(), self._parameters["flat"], self._rows(x)
-        out = _Passes.apply(rows, flat, net)
+        self._attached()
+        flat = self._parameters["flat"]
+        # The usual tensor, seen as such by few look-ups: each takes longer than it looks in a loop
+        # whose other parts have filled the caches.
+        usual = (
+            type(x) is torch.Tensor
+            and x.ndim == 2
+            and x.dtype is flat.dtype
+            and x.is_cpu
+            and x.shape[1] == self._ends[0]
+        )
+        if usual:
+            return _Passes.apply(x, flat, self)
+        out = _Passes.apply(self._rows(x), flat, self)
         return out if x.ndim == 2 else out.reshape(*x.shape[:-1], out.shape[-1])
 
     def _rows(self, x: Any) -> Any:
         """Return a tensor of inputs as (n, d_in); an error if it is none."""
-        dtype, width = self._parameters["flat"].dtype, self._net.layer_sizes[0]
+        dtype, width = self._parameters["flat"].dtype, self._ends[0]
         if not isinstance(x, torch.Tensor):
             raise TypeError(f"x: expected a torch.Tensor, got {type(x).__name__}")
         if x.device.type != "cpu":
@@ -249,28 +267,45 @@ def _uncompiled(module: FusedMLP, x: Any) -> Any:
     return module._outputs(x)
 
 
+def _gradients(ctx: Any, d_out: Any) -> tuple[Any, Any, None]:
+    """Return the derivatives by inputs and parameters, those that are wanted."""
+    x, flat = ctx.saved_tensors  # an error if one was changed
+    to_x, to_parameters, _ = ctx.needs_input_grad
+    d_out = d_out.contiguous()
+    dx = torch.empty(x.shape, dtype=flat.dtype) if to_x else None
+    d_flat = torch.empty(flat.shape, dtype=flat.dtype) if to_parameters else None
+    ctx.net._backward_at(
+        ctx.cache,
+        d_out.data_ptr(),
+        d_flat.data_ptr() if to_parameters else 0,
+        dx.data_ptr() if to_x else 0,
+    )
+    return dx, d_flat, None
+
+
+_gradients_once = torch.autograd.function.once_differentiable(_gradients)
+
+
 class _Passes(torch.autograd.Function):
     """The two passes. Tensors are saved so that torch sees if they are changed in between."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, flat: Any, net: Network) -> Any:
-        rows = x.detach().numpy()
+    def forward(ctx: Any, x: Any, flat: Any, module: FusedMLP) -> Any:
+        net = module._net
         if not any(ctx.needs_input_grad):
-            return torch.from_numpy(net.forward(rows, check_finite=False))
-        out, ctx.cache = net.forward_cached(rows, check_finite=False)
+            return torch.from_numpy(net.forward(x.numpy(), check_finite=False))
+        if x.dtype is flat.dtype and x.is_contiguous():
+            out = torch.empty((x.shape[0], module._ends[1]), dtype=flat.dtype)
+            ctx.cache = net._forward_at(x.data_ptr(), x.shape[0], out.data_ptr())
+        else:
+            outputs, ctx.cache = net._forward_cached(x.numpy(), False)
+            out = torch.from_numpy(outputs)
         ctx.net = net
         ctx.save_for_backward(x, flat)
-        return torch.from_numpy(out)
+        return out
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, d_out: Any) -> tuple[Any, Any, None]:
-        ctx.saved_tensors  # noqa: B018  (an error if one was changed)
-        to_x, to_parameters, _ = ctx.needs_input_grad
-        d = np.ascontiguousarray(d_out.numpy())
-        flat, dx = ctx.net._backward(ctx.cache, d, to_parameters, to_x)
-        return (
-            torch.from_numpy(dx) if to_x else None,
-            torch.from_numpy(flat) if to_parameters else None,
-            None,
-        )
+        # A graph of the gradient is made only where somebody asks for second derivatives: then
+        # the decorator makes their use an error. Without one it would take 5 us for nothing.
+        return (_gradients_once if torch.is_grad_enabled() else _gradients)(ctx, d_out)
