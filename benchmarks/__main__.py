@@ -10,7 +10,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import build, machine, report
+from benchmarks import build, environments, machine, report
 from benchmarks.nets import GRID
 from benchmarks.sections import SECTIONS
 from benchmarks.sections.common import PEERS, Options, Run
@@ -36,9 +36,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
                         help=f"comma list of {', '.join(GRID)}")  # fmt: skip
     parser.add_argument("--peers", type=names(PEERS), default=list(PEERS),
                         help=f"comma list of {', '.join(PEERS)}; or none")  # fmt: skip
-    parser.add_argument("--rounds", type=int, help="turns of each contestant (7; quick: 3)")
-    parser.add_argument("--seconds", type=float, help="length of a turn (0.25; quick: 0.08)")
+    parser.add_argument("--rounds", type=int, help="turns of each contestant (5; quick: 3)")
+    parser.add_argument("--seconds", type=float, help="length of a turn (0.12; quick: 0.06)")
     parser.add_argument("--quick", action="store_true", help="short turns, fewer rows")
+    parser.add_argument("--also", type=environments.other_build, action="append", default=[],
+                        metavar="[NAME=]WHEEL_OR_DIRECTORY",
+                        help="another build of fastrelu, measured in the same turns")  # fmt: skip
+    parser.add_argument("--machine", help="name of the results' file (made of the processor's "
+                        "kind and the number of cores)")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("benchmarks/build"),
                         help="folder for results and report (benchmarks/build)")  # fmt: skip
     return parser.parse_args(arguments)
@@ -50,26 +55,30 @@ def main() -> int:
         print(f"not built: {problem}", file=sys.stderr)
     options = Options(
         nets=chosen.nets,
-        rounds=chosen.rounds or (3 if chosen.quick else 7),
-        seconds=chosen.seconds or (0.08 if chosen.quick else 0.25),
+        rounds=chosen.rounds or (3 if chosen.quick else 5),
+        seconds=chosen.seconds or (0.06 if chosen.quick else 0.12),
         quick=chosen.quick,
         peers=chosen.peers,
+        also=[name for name, _ in chosen.also],
     )
     results = {"sections": {}}
     chosen.out.mkdir(parents=True, exist_ok=True)
     with Pool() as pool:
-        run = Run(options, pool)
+        run = Run(options, pool, dict(chosen.also))
         results["settings"] = {**asdict(options), "sections": chosen.only}
         results["machine"] = machine.record(run)
         print(json.dumps(results["machine"], indent=1), flush=True)
+        path = chosen.out / f"{chosen.machine or machine.name_of(results['machine'])}.json"
+        started = time.perf_counter()
         for name in chosen.only:
             began = time.perf_counter()
             print(f"== {name}", flush=True)
             results["sections"][name] = SECTIONS[name](run)
             print(f"== {name}: {time.perf_counter() - began:.0f} s", flush=True)
-            (chosen.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+            results["seconds"] = round(time.perf_counter() - started)
+            path.write_text(json.dumps(results, indent=1) + "\n")
     try:
-        print(report.write(results, chosen.out))
+        print(*report.write(chosen.out), sep="\n")
     except ImportError as error:
         print(f"no report: {error} (extra bench)", file=sys.stderr)
     return 0

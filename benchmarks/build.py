@@ -42,6 +42,10 @@ def mark_library() -> Path:
     return BUILD / "callgrind_mark.so"
 
 
+def mkl_library() -> Path:
+    return BUILD / "mkl_numpy.so"
+
+
 def newer(source: Path, result: Path) -> bool:
     return not result.exists() or source.stat().st_mtime > result.stat().st_mtime
 
@@ -83,6 +87,17 @@ def build_cython(cc: str) -> list[str]:
         [cc, *flags, *include, str(c_file), "-o", str(result)], capture_output=True, text=True
     )
     return [f"the Cython baseline: {done.stderr.strip()}"] if done.returncode else []
+
+
+def build_mkl() -> str | None:
+    """Compile what leads NumPy's calls to MKL; return what went wrong."""
+    BUILD.mkdir(exist_ok=True)
+    source, cc = HERE / "native" / "mkl_numpy.c", compiler()
+    if cc is None:
+        return "no C compiler found (set CC)"
+    command = [cc, "-O2", "-fPIC", "-shared", str(source), "-o", str(mkl_library())]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return f"mkl_numpy.c: {done.stderr.strip()}" if done.returncode else None
 
 
 def build_mark() -> str | None:

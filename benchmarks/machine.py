@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from benchmarks import environments
 from benchmarks.implementations import UnavailableError
 from benchmarks.sections.common import Run, roof
 from benchmarks.turns import race
@@ -25,6 +26,38 @@ def cpu_model() -> str:
             if text.startswith("model name"):
                 return text.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+# Vendor, family -> (last model, name) in ascending order: names of CPUs hide their kind.
+KINDS = {
+    ("AuthenticAMD", 23): ((0x2F, "Zen 1"), (0xFF, "Zen 2")),
+    ("AuthenticAMD", 25): ((0x0F, "Zen 3"), (0x1F, "Zen 4"), (0x5F, "Zen 3"), (0xFF, "Zen 4")),
+    ("AuthenticAMD", 26): ((0xFF, "Zen 5"),),
+    ("GenuineIntel", 6): (
+        (0x3B, "Intel"), (0x3F, "Haswell"), (0x4F, "Broadwell"), (0x5E, "Skylake"),
+        (0x6C, "Ice Lake"), (0x8A, "Ice Lake"), (0x8F, "Sapphire Rapids"), (0xA5, "Skylake"),
+        (0xAA, "Alder Lake"), (0xAD, "Granite Rapids"), (0xCE, "Alder Lake"),
+        (0xCF, "Emerald Rapids"), (0xFF, "Intel"),
+    ),
+}  # fmt: skip
+
+
+def cpu_kind() -> dict[str, Any]:
+    """Return vendor, family and model of the processor, and what their kind is called."""
+    text = read(Path("/proc/cpuinfo")) or ""
+    fields = dict(line.split(":", 1) for line in text.split("\n\n")[0].splitlines() if ":" in line)
+    of = {name.strip(): value.strip() for name, value in fields.items()}
+    vendor, family, model = of.get("vendor_id", ""), of.get("cpu family"), of.get("model")
+    if family is None or model is None:
+        return {"kind": platform.machine()}
+    models = KINDS.get((vendor, int(family)), ())
+    kind = next((name for last, name in models if int(model) <= last), vendor or "unknown")
+    return {"vendor": vendor, "family": int(family), "model": int(model), "kind": kind}
+
+
+def name_of(machine: dict[str, Any]) -> str:
+    """Return what a machine's file of results is called, such as zen4-2."""
+    return f"{machine['kind']}-{machine['cores']}".replace(" ", "").lower()
 
 
 def read(path: Path) -> str | None:
@@ -81,11 +114,26 @@ def limits(run: Run) -> dict[str, Any]:
     }
 
 
+def other_environments(run: Run) -> dict[str, Any]:
+    """Return what the peers in environments of their own say about themselves."""
+    found: dict[str, Any] = {}
+    for label, implementation, place in (
+        ("jax", "jax_scan", environments.old_jax()),
+        ("NumPy, MKL", "numpy_user", environments.mkl()),
+    ):
+        try:
+            found[label] = run.pool.get(implementation, place).ask(do="info")
+        except (UnavailableError, RuntimeError) as reason:
+            found[label] = str(reason)
+    return found
+
+
 def record(run: Run) -> dict[str, Any]:
     """Return the whole record; rates in GFLOP/s and GB/s."""
     found = {
         "date": datetime.date.today().isoformat(),
         "cpu": cpu_model(),
+        **cpu_kind(),
         "architecture": platform.machine(),
         "cores": run.cores,
         "virtual": "hypervisor" in (read(Path("/proc/cpuinfo")) or ""),
@@ -93,6 +141,11 @@ def record(run: Run) -> dict[str, Any]:
         "caches": caches(),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
         "fastrelu": {k: v for k, v in run.core.items() if k not in ("python", "numpy")},
+        "also": {
+            name: run.pool.get("core", place).ask(do="info").get("fastrelu", "?")
+            for name, place in run.builds.items()
+        },
+        "environments": other_environments(run),
         "versions": versions(),
         "limits": limits(run),
     }

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.nets import GRID
 from benchmarks.sections import shapes, updates
 from benchmarks.sections.common import (
+    FAMILIES,
     PEERS,
     fastest_peer,
+    is_also,
     microseconds,
     ratio,
     roof_share,
@@ -20,8 +23,16 @@ from benchmarks.sections.dropout import RATES as DROPOUT_RATES
 from benchmarks.sections.sparse import RULES as SPARSE_RULES
 
 Found = dict[str, Any]
-SKLEARN = [label for label in PEERS if label.startswith("sklearn")]
+SKLEARN = FAMILIES["scikit-learn"]
 OTHERS = [label for label in PEERS if label not in SKLEARN]
+
+
+def own(section: Found) -> Found:
+    """Return a section without what other builds of fastrelu did."""
+    return {
+        case: {label: result for label, result in results.items() if not is_also(label)}
+        for case, results in section.items()
+    }
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -47,16 +58,17 @@ def net_title(name: str) -> str:
 def fit(found: Found, machine: Found) -> str:
     """Time a step and the ratio to the fastest peer; then what the ratio consists of."""
     rows = []
+    others = [label for label in OTHERS if any(label in results for results in found.values())]
     for name, results in found.items():
         ours = microseconds(results, "fit")
-        best, sklearn = fastest_peer(results, OTHERS), fastest_peer(results, SKLEARN)
+        best, sklearn = fastest_peer(results, list(PEERS)), fastest_peer(results, SKLEARN)
         rows.append([
-            net_title(name), show(ours), *(show(microseconds(results, p)) for p in OTHERS),
+            net_title(name), show(ours), *(show(microseconds(results, p)) for p in others),
             show(sklearn[1] if sklearn else None),
             f"**{times(best[1] / ours)}** {best[0]}" if ours and best else "-",
             times(sklearn[1] / ours) if ours and sklearn else "-",
         ])  # fmt: skip
-    head = ["net", "fastrelu fit", *OTHERS, "scikit-learn", "fastest peer", "scikit-learn"]
+    head = ["net", "fastrelu fit", *others, "scikit-learn", "fastest peer", "scikit-learn"]
     return table(head, rows) + "\n\n" + roofs_and_calls(found, machine["cores"])
 
 
@@ -79,13 +91,27 @@ def roofs_and_calls(found: Found, cores: int) -> str:
     return table(head, rows)
 
 
+def one_core(found: Found, machine: Found) -> str:
+    labels = list(dict.fromkeys(label for results in found.values() for label in results))
+    rows = []
+    for name, results in found.items():
+        best = fastest_peer(results, [label for label in labels if label in PEERS])
+        cells = [show(microseconds(results, label)) for label in labels]
+        rows.append([name, *cells, times(ratio(best[1] if best else None,
+                                               microseconds(results, "fit")))])  # fmt: skip
+    return table(["net", *labels, "fastest peer to fit"], rows)
+
+
 def float64(found: Found, machine: Found) -> str:
     rows = []
     for name, results in found.items():
-        ours, numpy = microseconds(results, "fit"), microseconds(results, "NumPy")
+        ours, best = microseconds(results, "fit"), fastest_peer(results, FAMILIES["NumPy"])
         share = roof_share(GRID[name], results["fit"], results.get(f"roof {machine['cores']}", {}))
-        rows.append([name, show(ours), show(numpy), times(ratio(numpy, ours)), percent(share)])
-    return table(["net", "fastrelu fit", "NumPy", "ratio", "of the float64 tile roof"], rows)
+        numpy = [show(microseconds(results, label)) for label in FAMILIES["NumPy"]]
+        over = times(ratio(best[1] if best else None, ours))
+        rows.append([name, show(ours), *numpy, over, percent(share)])
+    head = ["net", "fastrelu fit", *FAMILIES["NumPy"], "ratio", "of the float64 tile roof"]
+    return table(head, rows)
 
 
 def isa(found: Found, machine: Found) -> str:
@@ -115,17 +141,13 @@ def forward(found: Found, machine: Found) -> str:
     labels = list(dict.fromkeys(label for results in found.values() for label in results))
     rows = []
     for name, results in found.items():
-        ours, onnx = (
-            microseconds(results, "fastrelu"),
-            fastest_peer(results, [label for label in labels if label.startswith("onnx")]),
-        )
-        numpy = fastest_peer(results, [label for label in labels if label.startswith("NumPy")])
+        ours = microseconds(results, "fastrelu")
+        best = fastest_peer(results, [label for label in labels if label != "fastrelu"])
         rows.append([
             name, *(show(microseconds(results, label)) for label in labels),
-            times(ratio(onnx[1] if onnx else None, ours)),
-            times(ratio(numpy[1] if numpy else None, ours)),
+            times(ratio(best[1] if best else None, ours)),
         ])  # fmt: skip
-    return table(["net", *labels, "to onnxruntime", "to NumPy"], rows)
+    return table(["net", *labels, "fastest peer to fastrelu"], rows)
 
 
 def update(found: Found, machine: Found) -> str:
@@ -193,6 +215,24 @@ def sparse(found: Found, machine: Found) -> str:
         parts.append(table(["", *labels], [row]))
     parts.append(sweep({rule: found[rule] for rule in SPARSE_RULES}, machine, "step"))
     return "\n\n".join(parts)
+
+
+def builds(sections: Found) -> str:
+    """Return another build's time over this one's, a row a section and contestant."""
+    ratios: dict[tuple[str, str], list[float]] = {}
+    for name, section in sections.items():
+        for results in section.values():
+            for label in filter(is_also, results):
+                mine = label.rpartition(" [")[0]
+                value = ratio(microseconds(results, label), microseconds(results, mine))
+                if value:
+                    ratios.setdefault((name, label), []).append(value)
+    rows = []
+    for (name, label), values in ratios.items():
+        mean = math.exp(sum(map(math.log, values)) / len(values))
+        each = [times(value) for value in (mean, min(values), max(values))]
+        rows.append([f"{name}: {label}", *each, str(len(values))])
+    return table(["section: contestant", "mean", "least", "most", "cases"], rows)
 
 
 def skipped(section: Found) -> list[str]:

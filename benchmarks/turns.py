@@ -19,34 +19,40 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.environments import HERE, Place
 from benchmarks.implementations import UnavailableError
 from benchmarks.quiet import Watch, settle
 
 ROOT = Path(__file__).parent.parent
+SLOW = 2.5  # times the fastest peer's time: nobody's comparison hangs on these
 # Settings that make NumPy's OpenBLAS run other kernels than it would choose for this CPU.
 BLAS_OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS")
 
 
-def clean_environment(**extra: str) -> dict[str, str]:
+def clean_environment(place: Place, **extra: str) -> dict[str, str]:
     """Return this process's environment without what would slow a contestant down."""
     env = {k: v for k, v in os.environ.items() if k not in BLAS_OVERRIDES}
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "FASTRELU_ISA", "FASTRELU_NUM_THREADS"):
         env.pop(name, None)
-    paths = [str(ROOT), *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**env, "PYTHONPATH": os.pathsep.join(paths), **extra}
+    given = filter(None, env.get("PYTHONPATH", "").split(os.pathsep))
+    paths = [*place.paths, str(ROOT), *(given if place.python == sys.executable else ())]
+    return {**env, "PYTHONPATH": os.pathsep.join(paths), **place.env, **extra}
 
 
 class Process:
     """A worker process and its pipe."""
 
-    def __init__(self, implementation: str, **env: str) -> None:
+    def __init__(self, implementation: str, place: Place, **env: str) -> None:
+        missing = place.missing()
+        if missing:
+            raise UnavailableError(missing)
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker"],
+            [place.python, "-m", "benchmarks.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if os.environ.get("BENCHMARKS_VERBOSE") else subprocess.DEVNULL,
             text=True,
-            env=clean_environment(**env),
+            env=clean_environment(place, **env),
             cwd=ROOT,
         )
         self.made = 0
@@ -75,15 +81,15 @@ class Process:
 
 
 class Pool:
-    """The worker processes of a run, one for each implementation and environment."""
+    """The worker processes of a run, one for each implementation, place and environment."""
 
     def __init__(self) -> None:
         self.processes: dict[tuple[Any, ...], Process] = {}
 
-    def get(self, implementation: str, **env: str) -> Process:
-        key = (implementation, *sorted(env.items()))
+    def get(self, implementation: str, place: Place = HERE, **env: str) -> Process:
+        key = (implementation, place, *sorted(env.items()))
         if key not in self.processes:
-            self.processes[key] = Process(implementation, **env)
+            self.processes[key] = Process(implementation, place, **env)
         return self.processes[key]
 
     def settle(self) -> None:
@@ -107,15 +113,17 @@ class Pool:
 
 @dataclass
 class Contestant:
-    """What is to be measured, under a label: a task of an implementation in an environment."""
+    """What is to be measured, under a label: a task of an implementation, somewhere."""
 
     label: str
     implementation: str
     task: str
     spec: dict[str, Any]
     env: dict[str, str] = field(default_factory=dict)
+    place: Place = HERE
     at_most: float = math.inf  # seconds a turn, where the general time would be too long
     neighbour: bool = False  # measured beside a process that keeps one core busy
+    is_peer: bool = False
 
 
 @dataclass
@@ -127,6 +135,7 @@ class Entry:
     key: str
     steps: int
     count: int = 1
+    us: float = math.inf  # a step, while its count was chosen
     answers: list[dict[str, Any]] = field(default_factory=list)
 
     def turn(self) -> dict[str, Any]:
@@ -141,6 +150,7 @@ class Entry:
             if spent >= 0.3 * seconds:
                 break
             self.count = math.ceil(self.count * min(20.0, 0.6 * seconds / max(spent, 1e-7)))
+        self.us = 1e6 * spent / (self.count * self.steps)
         self.count = max(1, round(self.count * seconds / spent))
 
     def result(self) -> dict[str, Any]:
@@ -151,6 +161,7 @@ class Entry:
             "high": max(per_step),
             "rounds": per_step,
         }
+        found["cpus"] = sorted({a["cpu"] for a in self.answers if "cpu" in a})
         if "others" in self.answers[0]:  # cores that other programs took, at the worst
             found["others"] = round(max(a["others"] for a in self.answers), 3)
         if "epoch_seconds" in self.answers[0]:
@@ -178,7 +189,7 @@ class Neighbour:
 
 
 def prepare(pool: Pool, contestant: Contestant) -> Entry:
-    process = pool.get(contestant.implementation, **contestant.env)
+    process = pool.get(contestant.implementation, contestant.place, **contestant.env)
     process.made += 1
     key = f"{contestant.label} {process.made}"
     answer = process.ask(do="make", key=key, task=contestant.task, spec=contestant.spec)
@@ -203,6 +214,8 @@ def race(
 ) -> dict[str, dict[str, Any]]:
     """Measure all contestants in turns.
 
+    A peer that is SLOW times slower than the fastest one takes part in the first rounds alone.
+
     Returns
     -------
     dict
@@ -220,8 +233,11 @@ def race(
         except RuntimeError as error:
             results[contestant.label] = {"skip": f"failed: {error}"}
         pool.settle()
+    fastest = min((e.us for e in entries if e.contestant.is_peer), default=math.inf)
     for number in range(rounds):
         for entry in entries if number % 2 == 0 else reversed(entries):
+            if number >= 2 and entry.contestant.is_peer and entry.us > SLOW * fastest:
+                continue
             if entry.contestant.neighbour:
                 with Neighbour():
                     entry.answers.append(entry.turn())

@@ -14,6 +14,7 @@ import os
 import sys
 import time
 import traceback
+from pathlib import Path
 
 from benchmarks.implementations import UnavailableError, load
 
@@ -41,8 +42,9 @@ class Worker:
         began = time.perf_counter()
         extra = task.run(count)
         seconds = time.perf_counter() - began
+        cpu = last_cpu()
         gc.enable()
-        return {"seconds": seconds, **(extra or {})}
+        return {"seconds": seconds, "cpu": cpu, **(extra or {})}
 
     def drop(self, key: str) -> dict:
         check = getattr(self.tasks[key], "check", None)
@@ -53,7 +55,16 @@ class Worker:
         return {}
 
 
+def last_cpu() -> int:
+    """Return the number of the processor that this thread runs on; -1 where nobody says so."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[36])
+    return -1
+
+
 def main() -> None:
+    if "BENCHMARKS_CPU" in os.environ:  # before a library counts the cores it may use
+        os.sched_setaffinity(0, {int(os.environ["BENCHMARKS_CPU"])})
     # The pipe is ours alone: what a library prints goes to standard error.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

@@ -138,5 +138,6 @@ void bounds_of_boxes(const Network<T>& net, const Boxes& boxes, const std::vecto
 
 FASTRELU_INSTANTIATE(float)
 FASTRELU_INSTANTIATE(double)
+#undef FASTRELU_INSTANTIATE
 
 }  // namespace fastrelu

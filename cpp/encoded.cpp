@@ -125,5 +125,6 @@ void EncodedLayer<T>::backward_weights(const Network<T>& net, const EncodedBlock
 
 FASTRELU_INSTANTIATE(float)
 FASTRELU_INSTANTIATE(double)
+#undef FASTRELU_INSTANTIATE
 
 }  // namespace fastrelu

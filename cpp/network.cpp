@@ -90,5 +90,6 @@ double multiply_adds(const Network<T>& net, const RowSource& x, std::size_t rows
 
 FASTRELU_INSTANTIATE(float)
 FASTRELU_INSTANTIATE(double)
+#undef FASTRELU_INSTANTIATE
 
 }  // namespace fastrelu

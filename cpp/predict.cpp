@@ -26,14 +26,24 @@ T* thread_scratch(std::size_t size) {
   return buffer.data();
 }
 
+// Those of the rows [begin, end) that x has.
 RowsAhead block_ahead(const RowSource& x, std::size_t begin, std::size_t end, std::size_t item) {
   RowsAhead a{};
   a.base = static_cast<const char*>(x.data);
   a.stride = x.stride;
-  a.row = begin;
-  a.end = end;
+  a.row = std::min(begin, x.rows);
+  a.end = std::min(end, x.rows);
   a.row_bytes = x.cols * (x.is_uint8 ? 1 : item);
   return a;
+}
+
+// An activation that the product of a layer has not applied itself.
+template <class T>
+void activate_panels(const Layer& layer, const Panels<T>& z, std::size_t count) {
+  if (!is_elementwise(layer.activation)) return;
+  for (std::size_t p = 0; p < count; ++p) {
+    kernels<T>().activate(layer.activation, z.panel(p), nullptr, layer.fan_out * kPanel<T>);
+  }
 }
 
 // As many blocks for each thread, all of a size.
@@ -43,10 +53,28 @@ std::size_t block_rows(std::size_t rows, unsigned threads) {
   return std::max<std::size_t>(1, (rows + threads * turns - 1) / (threads * turns));
 }
 
+// Whether those rows hold finite values alone.
+template <class T>
+bool are_finite(const RowSource& x, std::size_t first, std::size_t rows) {
+  if (x.is_uint8) return true;
+  const KernelTable<T>& k = kernels<T>();
+  const auto row = [&](std::size_t r) {
+    return reinterpret_cast<const T*>(static_cast<const char*>(x.data) +
+                                      static_cast<std::ptrdiff_t>(first + r) * x.stride);
+  };
+  if (x.stride == static_cast<std::ptrdiff_t>(x.cols * sizeof(T))) {
+    return k.all_finite(row(0), rows * x.cols);
+  }
+  std::size_t r = 0;
+  while (r < rows && k.all_finite(row(r), x.cols)) ++r;
+  return r == rows;
+}
+
 // Calls f(first row, rows, panels of the outputs, scratch) for each block of rows of x, on as
-// many threads as pay.
+// many threads as pay. With `finite` as in predict, which costs little while a block's rows are
+// on their way to the nearest caches anyway.
 template <class T, class F>
-void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
+void for_output_blocks(const Network<T>& net, const RowSource& x, bool* finite, F f) {
   const KernelTable<T>& k = kernels<T>();
   const unsigned wanted = threads_for(multiply_adds(net, x, x.rows));
   const std::size_t block = round_up(block_rows(x.rows, wanted), kPanel<T>);
@@ -57,6 +85,7 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
   const std::size_t width = widest * block, of_layers = round_up(scratch_size(net), 16);
   const std::size_t own = of_layers + encoded_scratch_size<T>(x);
   std::atomic<std::size_t> next{0};
+  std::atomic<bool> refused{false};
   PassWatch watch;
   const double block_work = multiply_adds(net, x, block);
   // Every thread's memory is taken here, where running out of it can be reported.
@@ -78,12 +107,13 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
     T* const scratch = mine + 2 * width;
     for (std::size_t b; (b = next.fetch_add(1, std::memory_order_relaxed)) < blocks;) {
       const std::size_t first = b * block, rows = std::min(block, x.rows - first);
+      if (finite != nullptr && !are_finite<T>(x, first, rows)) refused = true;
+      if (refused.load(std::memory_order_relaxed)) return;
       Panels<T> in{mine, widest * kPanel<T>, rows};
       Panels<T> out{mine + width, widest * kPanel<T>, rows};
       const RowPicker pick{nullptr, static_cast<Index>(first)};
       // Most likely this thread's next block.
-      RowsAhead ahead = block_ahead(x, std::min((b + n) * block, x.rows),
-                                    std::min((b + n + 1) * block, x.rows), sizeof(T));
+      RowsAhead ahead = block_ahead(x, (b + n) * block, (b + n + 1) * block, sizeof(T));
       ahead.lines_each = lines_each;
       RowsAhead* const next_rows = blocks > n && x.is_dense() ? &ahead : nullptr;
       std::size_t l =
@@ -92,11 +122,7 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
         const Layer& layer = net.layers()[l];
         const DenseForward<T> d = dense_forward_of(net, l, in, out, scratch, next_rows);
         k.dense_forward(d);
-        if (is_elementwise(layer.activation)) {
-          for (std::size_t p = 0; p < d.panel_end; ++p) {
-            k.activate(layer.activation, out.panel(p), nullptr, layer.fan_out * kPanel<T>);
-          }
-        }
+        activate_panels(layer, out, d.panel_end);
         std::swap(in, out);
       }
       f(first, rows, in, scratch);
@@ -104,16 +130,18 @@ void for_output_blocks(const Network<T>& net, const RowSource& x, F f) {
     }
   });
   watch.throw_if_stopped();
+  if (refused) *finite = false;
 }
 
 }  // namespace
 
 template <class T>
 void predict(const Network<T>& net, const RowSource& x, T* out, std::ptrdiff_t stride,
-             const LossKind* link) {
+             const LossKind* link, bool* finite) {
   const KernelTable<T>& k = kernels<T>();
   if (x.rows == 0) return;
   if (x.rows <= kFewRows && x.is_dense()) {
+    if (finite != nullptr && !(*finite = are_finite<T>(x, 0, x.rows))) return;
     FewRowsForward<T> f = few_rows_forward_of(
         net, x, thread_scratch<T>(few_rows_workspace<T>(net.layers().data(), net.layers().size())));
     f.out = out;
@@ -122,7 +150,7 @@ void predict(const Network<T>& net, const RowSource& x, T* out, std::ptrdiff_t s
     return k.few_rows_forward(f);
   }
   for_output_blocks(
-      net, x, [&](std::size_t first, std::size_t rows, const Panels<T>& z, T* scratch) {
+      net, x, finite, [&](std::size_t first, std::size_t rows, const Panels<T>& z, T* scratch) {
         if (link != nullptr) {
           LossArgs<T> f{};
           f.spec.kind = *link;
@@ -142,7 +170,7 @@ template <class T>
 void row_losses(const Network<T>& net, const RowSource& x, const Targets<T>& targets,
                 const LossSpec<T>& loss, T* out, T* outputs) {
   const KernelTable<T>& k = kernels<T>();
-  for_output_blocks(net, x,
+  for_output_blocks(net, x, nullptr,
                     [&](std::size_t first, std::size_t rows, const Panels<T>& z, T* scratch) {
                       LossArgs<T> f{};
                       f.spec = loss;
@@ -251,7 +279,8 @@ void linear_relu(const RowSource& x, const T* w, const T* b, std::size_t fan_out
 }
 
 #define FASTRELU_INSTANTIATE(T)                                                                    \
-  template void predict(const Network<T>&, const RowSource&, T*, std::ptrdiff_t, const LossKind*); \
+  template void predict(const Network<T>&, const RowSource&, T*, std::ptrdiff_t, const LossKind*,  \
+                        bool*);                                                                    \
   template void row_losses(const Network<T>&, const RowSource&, const Targets<T>&,                 \
                            const LossSpec<T>&, T*, T*);                                            \
   template Activations<T> forward_cached(const Network<T>&, const RowSource&);                     \

@@ -18,9 +18,11 @@
 namespace fastrelu {
 
 // The outputs of x's rows, or the link of a loss applied to them, rows `stride` elements apart.
+// Where `finite` is given, it becomes false if dense rows hold a value that is not finite, and the
+// outputs are of no use then.
 template <class T>
 void predict(const Network<T>& net, const RowSource& x, T* out, std::ptrdiff_t stride,
-             const LossKind* link);
+             const LossKind* link, bool* finite = nullptr);
 // Row losses of x.rows rows, and the outputs they come from unless that is null.
 template <class T>
 void row_losses(const Network<T>& net, const RowSource& x, const Targets<T>& targets,

@@ -364,5 +364,6 @@ std::vector<std::size_t> open_units(const LayerBounds& layer) {
 
 FASTRELU_INSTANTIATE(float)
 FASTRELU_INSTANTIATE(double)
+#undef FASTRELU_INSTANTIATE
 
 }  // namespace fastrelu

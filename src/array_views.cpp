@@ -77,6 +77,12 @@ void import_numpy() {
   if (_import_array() < 0) throw pybind11::error_already_set();
 }
 
+bool has_many_values(PyObject* object) {
+  constexpr npy_intp kMany = 1 << 16;
+  if (!PyArray_CheckExact(object) || PyArray_NDIM(as_array(object)) != 2) return false;
+  return PyArray_DIM(as_array(object), 0) * PyArray_DIM(as_array(object), 1) >= kMany;
+}
+
 template <class T>
 bool view_rows(PyObject* object, std::size_t cols, bool allow_row, RowSource& view, bool& one_row) {
   const bool is_uint8 = is_exact<std::uint8_t>(object);
@@ -185,5 +191,6 @@ PyObject* new_array(const Shape& shape, T*& data) {
 
 FASTRELU_INSTANTIATE(float)
 FASTRELU_INSTANTIATE(double)
+#undef FASTRELU_INSTANTIATE
 
 }  // namespace fastrelu::python

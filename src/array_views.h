@@ -34,6 +34,9 @@ struct Shape {
 template <class T>
 bool view_rows(PyObject* object, std::size_t cols, bool allow_row, RowSource& view, bool& one_row);
 
+// An exact ndarray of so many values that a look at them all is better left to several threads.
+bool has_many_values(PyObject* object);
+
 // Targets of `rows` rows in C order: T, or int64 for a loss of labels.
 template <class T>
 bool view_targets(PyObject* object, std::size_t rows, std::size_t outputs, LossKind kind,

@@ -13,24 +13,18 @@
 namespace fastrelu::python {
 namespace {
 
+using python::shape_text;
+
 template <class Size>
 std::string shape_text(const Size* shape, py::ssize_t axes) {
   std::string text = "(";
   for (py::ssize_t i = 0; i < axes; ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
   return text + (axes == 1 ? ",)" : ")");
 }
-std::string shape_text(const py::array& a) { return shape_text(a.shape(), a.ndim()); }
 std::string shape_text(const Shape& s) { return shape_text(s.size, s.axes); }
 
 std::string type_name(const py::handle& object) {
   return py::cast<std::string>(py::type::of(object).attr("__name__"));
-}
-
-[[noreturn]] void bad_value(const char* name, const std::string& what) {
-  throw py::value_error(std::string(name) + ": " + what);
-}
-[[noreturn]] void bad_type(const char* name, const std::string& what) {
-  throw py::type_error(std::string(name) + ": " + what);
 }
 
 template <class T>
@@ -72,19 +66,6 @@ void require_finite(const T* data, std::size_t n, const char* name) {
   while (i < n && std::isfinite(data[i])) ++i;
   bad_value(name, "expected finite values, got " + std::to_string(data[i]) + " at element " +
                       std::to_string(i) + " (as " + dtype_name<T>() + ")");
-}
-
-template <class T>
-void require_finite_rows(const RowSource& x, const char* name) {
-  if (x.is_uint8) return;
-  const char* row = static_cast<const char*>(x.data);
-  if (x.stride == static_cast<std::ptrdiff_t>(x.cols * sizeof(T))) {
-    require_finite(static_cast<const T*>(x.data), x.rows * x.cols, name);
-    return;
-  }
-  for (std::size_t r = 0; r < x.rows; ++r, row += x.stride) {
-    require_finite(reinterpret_cast<const T*>(row), x.cols, name);
-  }
 }
 
 // Whether the rows can be read where they lie.
@@ -269,6 +250,27 @@ void require_domain(const T* values, std::size_t rows, std::size_t outputs, cons
 
 }  // namespace
 
+void bad_value(const char* name, const std::string& what) {
+  throw py::value_error(std::string(name) + ": " + what);
+}
+void bad_type(const char* name, const std::string& what) {
+  throw py::type_error(std::string(name) + ": " + what);
+}
+std::string shape_text(const py::array& a) { return shape_text(a.shape(), a.ndim()); }
+
+template <class T>
+void require_finite_rows(const RowSource& x, const char* name) {
+  if (x.is_uint8) return;
+  const char* row = static_cast<const char*>(x.data);
+  if (x.stride == static_cast<std::ptrdiff_t>(x.cols * sizeof(T))) {
+    require_finite(static_cast<const T*>(x.data), x.rows * x.cols, name);
+    return;
+  }
+  for (std::size_t r = 0; r < x.rows; ++r, row += x.stride) {
+    require_finite(reinterpret_cast<const T*>(row), x.cols, name);
+  }
+}
+
 template <class T>
 Rows as_rows(const py::handle& object, const char* name, std::size_t cols, bool allow_row,
              bool check_finite) {
@@ -388,6 +390,7 @@ Output<T> new_output(const Shape& shape) {
 #define FASTRELU_INSTANTIATE(T)                                                                  \
   template Rows as_rows<T>(const py::handle&, const char*, std::size_t, bool, bool);             \
   template Rows as_rows_of_any_kind<T>(const py::handle&, const char*, std::size_t, bool, bool); \
+  template void require_finite_rows<T>(const RowSource&, const char*);                           \
   template Contiguous<T> as_contiguous<T>(const py::handle&, const char*, const Shape&, bool);   \
   template TargetArray<T> as_targets<T>(const py::handle&, std::size_t, std::size_t, LossKind,   \
                                         bool);                                                   \
@@ -398,5 +401,6 @@ Output<T> new_output(const Shape& shape) {
 
 FASTRELU_INSTANTIATE(float)
 FASTRELU_INSTANTIATE(double)
+#undef FASTRELU_INSTANTIATE
 
 }  // namespace fastrelu::python

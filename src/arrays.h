@@ -48,6 +48,12 @@ struct Output {
   std::ptrdiff_t stride = 0;  // elements from row to row
 };
 
+// ValueError or TypeError about the argument of this name: what was expected, and what came.
+[[noreturn]] void bad_value(const char* name, const std::string& what);
+[[noreturn]] void bad_type(const char* name, const std::string& what);
+// As Python writes it: (2, 3).
+std::string shape_text(const py::array& a);
+
 // Anything that NumPy can view, as an array of real numbers (bool, int, float).
 py::array as_real_array(const py::handle& object, const char* name);
 
@@ -60,6 +66,10 @@ Rows as_rows(const py::handle& object, const char* name, std::size_t cols, bool 
 template <class T>
 Rows as_rows_of_any_kind(const py::handle& object, const char* name, std::size_t cols,
                          bool allow_row, bool check_finite);
+
+// Raises if dense rows hold a value that is not finite.
+template <class T>
+void require_finite_rows(const RowSource& x, const char* name);
 
 // A contiguous copy or view of dtype T with this shape.
 template <class T>

@@ -95,14 +95,19 @@ py::object forward_with(PyNetwork& self, Network<T>& net, const py::handle& X,
                         const py::handle& out, bool check_finite, const LossKind* link) {
   const FpEnvironment environment;
   const Reading reading(self.guard);
-  const Rows x = as_rows_of_any_kind<T>(X, "X", net.inputs(), true, check_finite);
+  // Of many rows each thread checks those that it is about to read, into an array of no use else.
+  const bool in_passing = check_finite && out.is_none() && has_many_values(X.ptr());
+  const Rows x = as_rows_of_any_kind<T>(X, "X", net.inputs(), true, check_finite && !in_passing);
   require_unscaled(x, net);
   const Shape shape = output_shape(x, net.outputs());
   Output<T> result = out.is_none() ? new_output<T>(shape) : as_output<T>(out, shape, x.keep);
   if (!out.is_none()) refuse_parameters(result, shape, net.parameters(), net.parameter_count());
+  bool finite = true;
   without_gil(forward_work(net, x.view.rows), [&] {
-    predict(static_cast<const Network<T>&>(net), x.view, result.data, result.stride, link);
+    predict(static_cast<const Network<T>&>(net), x.view, result.data, result.stride, link,
+            in_passing ? &finite : nullptr);
   });
+  if (!finite) require_finite_rows<T>(x.view, "X");
   return std::move(result.array);
 }
 

@@ -14,12 +14,6 @@ namespace {
 constexpr std::size_t kWidest = std::size_t{1} << 16;  // positions have 16 bits
 constexpr std::size_t kMostInputs = std::size_t{1} << 31;
 
-[[noreturn]] void bad_value(const char* name, const std::string& what) {
-  throw py::value_error(std::string(name) + ": " + what);
-}
-
-std::string shape_text(const py::array& a) { return py::str(a.attr("shape")); }
-
 // A contiguous array of whole numbers of this many axes, as int64.
 py::array_t<std::int64_t> whole_numbers(const py::handle& object, const char* name,
                                         py::ssize_t axes) {

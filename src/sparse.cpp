@@ -10,12 +10,6 @@ namespace {
 
 using Int64Array = py::array_t<std::int64_t, py::array::c_style>;
 
-[[noreturn]] void bad_value(const char* name, const std::string& what) {
-  throw py::value_error(std::string(name) + ": " + what);
-}
-
-std::string shape_text(const py::array& a) { return py::str(a.attr("shape")); }
-
 // The parts of a CSR matrix as its object holds them.
 struct Parts {
   std::vector<std::size_t> shape;

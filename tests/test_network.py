@@ -164,6 +164,33 @@ def test_zero_rows(dtype):
     assert (net.backward(cache, out).flat == 0).all()
 
 
+@pytest.mark.parametrize("place", [(0, 0), (6_999, 9), (19_999, 4)])
+@pytest.mark.parametrize("layout", ["rows", "every other row", "columns", "other dtype"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_value_that_is_not_finite_among_many_is_found(place, layout, threads, dtype, rng):
+    """Each thread checks the rows that it is about to read; the error is the same."""
+    net = fastrelu.Network([10, 9, 3], dtype=dtype)
+    X = rng.normal(size=(20_000, 10)).astype(dtype)
+    other = "float32" if dtype == "float64" else "float64"
+    make = {
+        "rows": np.copy, "every other row": lambda X: np.repeat(X, 2, axis=0)[::2],
+        "columns": np.asfortranarray, "other dtype": lambda X: X.astype(other),
+    }[layout]  # fmt: skip
+    before = fastrelu.get_num_threads()
+    fastrelu.set_num_threads(threads)
+    try:
+        good, X = net(make(X)), make(X)
+        assert same_bits(good, net.forward(X, out=np.empty_like(good)))
+        for value in (np.nan, np.inf, -np.inf):
+            X[place] = value
+            says = rf"X: expected finite values, got .* at element \d+ \(as {dtype}\)"
+            for call in (net, lambda X: net.predict_proba(X, "cross_entropy")):
+                with pytest.raises(ValueError, match=says):
+                    call(X)
+    finally:
+        fastrelu.set_num_threads(before)
+
+
 @pytest.mark.parametrize(
     ("X", "error", "says"),
     [

@@ -102,7 +102,9 @@ def test_equal_to_the_reference_and_to_dense(
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("sizes", [(3000, 64, 2), (300, 300, 2), (20, 1, 1)])
+@pytest.mark.parametrize(
+    "sizes", [(3000, 64, 2), (300, 300, 2), (500, 50, 2), (6, 5000, 1), (20, 1, 1)]
+)
 def test_isas_and_threads_agree(sizes, optimizer, dtype, rng):
     X = random_csr(rng, 150, sizes[0], 0.05, dtype)
     y = rng.normal(size=(150, sizes[-1]))
@@ -122,6 +124,22 @@ def test_isas_and_threads_agree(sizes, optimizer, dtype, rng):
     for result in results[1:]:
         for key, value in result.items():
             assert same_bits(value, results[0][key]), key
+
+
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+@pytest.mark.parametrize("width", [50, 2100])
+def test_strips_of_rows_are_updated_as_dense_ones(optimizer, width, dtype, rng):
+    """Some strips of the gradient end within the matrix, and rows may be wider than a strip."""
+    columns = 5 if width > 2000 else 400
+    X = random_csr(rng, 60, columns, 0.02, dtype)
+    y = rng.normal(size=(60, 1))
+    nets = []
+    for rows in (X, X.toarray()):
+        net = fastrelu.Network([columns, width, 1], dtype=dtype)
+        trainer = fastrelu.Trainer(net, optimizer=optimizer_of(fastrelu, optimizer), batch_size=20)
+        trainer.fit(rows, y, 2)
+        nets.append(net.parameters)
+    assert np.array_equal(*nets)
 
 
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))

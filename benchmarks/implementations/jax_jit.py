@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.data import make_data, make_parameters
-from benchmarks.implementations import all_finite
+from benchmarks.implementations import UnavailableError, all_finite
 from benchmarks.nets import LEARNING_RATE, net_of
 
 
@@ -57,8 +57,27 @@ class Step:
         all_finite(jax.tree.leaves(self.parameters))
 
 
+class Forward:
+    """Predictions of all rows, or of one, by a compiled function."""
+
+    def __init__(self, spec: dict) -> None:
+        if spec.get("layout", "contiguous") != "contiguous":
+            raise UnavailableError("contiguous rows only")
+        net = net_of(spec)
+        rows = 1 if spec.get("one_row") else spec.get("rows", net.batch)
+        self.parameters = [
+            (jnp.asarray(W), jnp.asarray(b)) for W, b in zip(*make_parameters(net), strict=True)
+        ]
+        self.X = make_data(net, rows)[0]
+        self.function = jax.jit(outputs)
+
+    def run(self, count: int) -> None:
+        for _ in range(count):
+            jax.block_until_ready(self.function(self.parameters, self.X))
+
+
 def info() -> dict:
     return {"jax": jax.__version__, "devices": [str(d) for d in jax.devices()]}
 
 
-TASKS = {"step": functools.partial(Step, function=next_parameters)}
+TASKS = {"step": functools.partial(Step, function=next_parameters), "forward": Forward}

@@ -52,11 +52,13 @@ def forward(spec: dict):
     net = net_of(spec)
     module = make_module(net)
     X = torch.from_numpy(make_data(net, spec.get("rows", net.batch))[0])
-    x = X[0] if spec.get("one_row") else X
+    parts = (X[0],) if spec.get("one_row") else X.split(spec.get("chunk", len(X)))
 
     def call():
         with torch.inference_mode():
-            return module(x)
+            for part in parts:
+                last = module(part)
+        return last
 
     return Loop(call, finish=lambda: call().sum().item())
 

@@ -7,6 +7,7 @@ from benchmarks.sections import dropout, prediction, shapes, sparse, training, u
 
 SECTIONS = {
     "fit": training.fit,
+    "core": training.one_core,
     "float64": training.float64,
     "isa": training.isa,
     "neighbour": training.neighbour,

@@ -4,25 +4,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from benchmarks import environments
+from benchmarks.environments import HERE, Place
 from benchmarks.nets import GRID, Net
 from benchmarks.turns import Contestant, Pool, race
 
 Results = dict[str, dict[str, Any]]
 ONE_THREAD = {"FASTRELU_NUM_THREADS": "1"}
-# Peers of a training step: label -> (implementation, more of the specification).
-PEERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "NumPy": ("numpy_user", {}),
-    "Cython": ("cython_user", {}),
-    "torch eager": ("torch_eager", {}),
-    "torch.compile": ("torch_compile", {}),
-    "jax jit": ("jax_jit", {}),
-    "jax scan 64": ("jax_scan", {}),
-    "sklearn, a call a step": ("sklearn_peer", {}),
-    "sklearn, a call for 64": ("sklearn_peer", {"many": True}),
+UNROLLED_4, UNROLLED_8 = {"scan": 512, "unroll": 4}, {"scan": 512, "unroll": 8}
+OLD_JAX = environments.old_jax()
+# Peers of a training step: label -> (implementation, more of the specification, place).
+PEERS: dict[str, tuple[str, dict[str, Any], Place]] = {
+    "NumPy": ("numpy_user", {}, HERE),
+    "NumPy, MKL": ("numpy_user", {}, environments.mkl()),
+    "Cython": ("cython_user", {}, HERE),
+    "torch eager": ("torch_eager", {}, HERE),
+    "torch.compile": ("torch_compile", {}, HERE),
+    "torch.compile, tuned": ("torch_compile", {"mode": "max-autotune"}, HERE),
+    "jax jit": ("jax_jit", {}, HERE),
+    "jax scan 64": ("jax_scan", {}, HERE),
+    "jax scan, unroll 8": ("jax_scan", UNROLLED_8, HERE),
+    "jax 0.4.31, unroll 4": ("jax_scan", UNROLLED_4, OLD_JAX),
+    "jax 0.4.31, unroll 8": ("jax_scan", UNROLLED_8, OLD_JAX),
+    "sklearn, a call a step": ("sklearn_peer", {}, HERE),
+    "sklearn, a call for 64": ("sklearn_peer", {"many": True}, HERE),
+}
+# Those of one library stand in one column of a table, by the fastest of them.
+FAMILIES = {
+    "NumPy": ("NumPy", "NumPy, MKL"),
+    "torch": ("torch eager", "torch.compile", "torch.compile, tuned"),
+    "jax": tuple(label for label in PEERS if label.startswith("jax")),
+    "scikit-learn": ("sklearn, a call a step", "sklearn, a call for 64"),
 }
 
 
@@ -35,24 +51,42 @@ class Options:
     seconds: float = 0.25
     quick: bool = False
     peers: list[str] = field(default_factory=lambda: list(PEERS))
+    also: list[str] = field(default_factory=list)  # names of other builds of fastrelu
 
 
 class Run:
     """Options, worker processes, and what was measured so far."""
 
-    def __init__(self, options: Options, pool: Pool) -> None:
+    def __init__(
+        self, options: Options, pool: Pool, builds: Mapping[str, Place] | None = None
+    ) -> None:
         self.options = options
+        self.builds = dict(builds or {})
         self.pool = pool
         self.core = pool.get("core").ask(do="info")
         self.isa: str = self.core["isa"]
         self.cores = len(os.sched_getaffinity(0))
 
     def race(self, contestants: Sequence[Contestant], net: Net | None = None) -> Results:
-        """Measure these in turns; a net with steps of a tenth of a second gets few rounds."""
+        """Measure these in turns; a net with steps of a tenth of a second gets few rounds.
+
+        What fastrelu does here, every other build of it does right after.
+        """
+        contestants = [each for c in contestants for each in self.by_every_build(c)]
         rounds = self.options.rounds
         if net is not None and net.step_flops > 4e9:
             rounds = min(rounds, 3)
         return race(self.pool, contestants, rounds, self.options.seconds)
+
+    def by_every_build(self, contestant: Contestant) -> list[Contestant]:
+        others = self.builds.items() if contestant.implementation == "core" else ()
+        return [
+            contestant,
+            *(
+                replace(contestant, label=also_label(contestant.label, name), place=place)
+                for name, place in others
+            ),
+        ]
 
     def nets(self, among: Sequence[str] = tuple(GRID)) -> dict[str, Net]:
         return {name: GRID[name] for name in self.options.nets if name in among}
@@ -61,11 +95,34 @@ class Run:
         """50,000 rows, but in a quick run no more than 16 steps' worth of large nets."""
         return 16 * net.batch if self.options.quick and net.step_flops > 2e8 else 50_000
 
-    def peers(self, spec: dict[str, Any]) -> list[Contestant]:
+    def peers(
+        self, spec: dict[str, Any], among: Sequence[str] = tuple(PEERS), **env: str
+    ) -> list[Contestant]:
         return [
-            Contestant(label, PEERS[label][0], "step", {**spec, **PEERS[label][1]})
+            peer(label, PEERS[label][0], "step", {**spec, **PEERS[label][1]}, PEERS[label][2], env)
             for label in self.options.peers
+            if label in among
         ]
+
+
+def peer(
+    label: str,
+    implementation: str,
+    task: str,
+    spec: dict[str, Any],
+    place: Place = HERE,
+    env: dict[str, str] | None = None,
+) -> Contestant:
+    return Contestant(label, implementation, task, spec, dict(env or {}), place, is_peer=True)
+
+
+def also_label(label: str, build: str) -> str:
+    """Return the label of what another build of fastrelu does."""
+    return f"{label} [{build}]"
+
+
+def is_also(label: str) -> bool:
+    return label.endswith("]")
 
 
 def roof(isa: str, probe: str, threads: int, n_bytes: int = 0, label: str = "") -> Contestant:

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from benchmarks.nets import Net
 from benchmarks.sections.common import (
+    FAMILIES,
     ONE_THREAD,
+    PEERS,
     Results,
     Run,
     fastest_peer,
@@ -43,6 +46,28 @@ def fit(run: Run) -> dict[str, Any]:
     return found
 
 
+ONE_CORE = ("seed", "policy", "tiny", "sciml", "digits", "tabular")
+
+
+def one_core(run: Run) -> dict[str, Any]:
+    """Measure fit and the scans of jax with all of it pinned to one core, the last there is."""
+    found = {}
+    pinned = {"BENCHMARKS_CPU": str(max(os.sched_getaffinity(0)))}
+    scans = [label for label in PEERS if label.startswith("jax") and label != "jax jit"]
+    for name, net in run.nets(ONE_CORE).items():
+        spec = {"net": name}
+        contestants = [
+            Contestant("fit", "core", "fit", spec, pinned),
+            Contestant("fit hot", "core", "fit", {**spec, "hot": True}, pinned),
+            *run.peers(spec, scans, **pinned),
+        ]
+        results = found[name] = run.race(contestants, net)
+        best, ours = fastest_peer(results, scans), microseconds(results, "fit")
+        times = show(ratio(best[1] if best else None, ours))
+        print(line(name, results), f"x{times}", flush=True)
+    return found
+
+
 def fit_line(run: Run, name: str, net: Net, results: Results) -> str:
     ours = microseconds(results, "fit")
     best = fastest_peer(results, run.options.peers)
@@ -63,17 +88,18 @@ def fit_line(run: Run, name: str, net: Net, results: Results) -> str:
 
 
 def float64(run: Run) -> dict[str, Any]:
-    """Measure fit in float64 beside NumPy."""
+    """Measure fit in float64 beside NumPy, with OpenBLAS and with MKL."""
     found = {}
     for name, net in run.nets(("digits", "tabular", "mnist", "mid", "wide", "deep")).items():
         spec = {"net": name, "dtype": "float64"}
         contestants = [
             Contestant("fit", "core", "fit", {**spec, "rows": run.fit_rows(net)}),
-            Contestant("NumPy", "numpy_user", "step", spec),
+            *run.peers(spec, FAMILIES["NumPy"]),
             roof(run.isa, "tile float64", run.cores),
         ]
         results = found[name] = run.race(contestants, net)
-        times = ratio(microseconds(results, "NumPy"), microseconds(results, "fit"))
+        best = fastest_peer(results, FAMILIES["NumPy"])
+        times = ratio(best[1] if best else None, microseconds(results, "fit"))
         share = roof_share(net, results["fit"], results[f"roof {run.cores}"])
         print(
             line(name, results), f"x{show(times)}, {show(share, '{:.1%}')} of the roof", flush=True

@@ -7,6 +7,7 @@ import copy
 import inspect
 import warnings
 from itertools import chain, pairwise
+from operator import is_
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +26,7 @@ from fastrelu.sklearn.lbfgs import fit_lbfgs
 from fastrelu.sklearn.outputs import as_csr, outputs
 from fastrelu.sklearn.plain import checked_data, checked_rows
 from fastrelu.sklearn.progress import CallbackSupportMixin
+from fastrelu.sklearn.quick import quick_outputs
 from fastrelu.sklearn.stochastic import Targets, fit_stochastic
 from fastrelu.sklearn.threads import thread_limit
 from fastrelu.sklearn.validation import Validation, require_known_classes
@@ -127,7 +129,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         if arrays is None:
             raise AttributeError(f"{name}: this {type(self).__name__} is not fitted yet")
         live = self._views[which] if self.__dict__.get("_net") is not None else ()
-        if len(live) == len(arrays) and not all(map(_is, arrays, live)):
+        if len(live) == len(arrays) and not all(map(is_, arrays, live)):
             if [np.shape(a) for a in arrays] == [a.shape for a in live]:
                 for own, view in zip(arrays, live, strict=True):
                     if own is not view:
@@ -145,7 +147,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         if net is not None and self.activation == self._net_activation:
             weights, biases = self._views
             same = len(coefs) == len(weights) and len(intercepts) == len(biases)
-            if same and all(map(_is, coefs, weights)) and all(map(_is, intercepts, biases)):
+            if same and all(map(is_, coefs, weights)) and all(map(is_, intercepts, biases)):
                 return net
         sizes = [coefs[0].shape[0], *(c.shape[1] for c in coefs)]
         hidden = parameters.hidden_activations(self.activation, len(coefs) - 1)
@@ -338,7 +340,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return checked_rows(self, X)
 
     def _outputs(self, X: Any) -> Array:
-        """Return the outputs of checked rows, (n, n_outputs)."""
+        """Return the outputs of rows that are checked here, (n, n_outputs)."""
+        quick = quick_outputs(self, X)
+        if quick is not None:
+            return quick
+        X = self._checked(X)
         with thread_limit(self.n_threads):
             return outputs(self._live_network(), X, self._link())
 
@@ -481,10 +487,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _is(a: Any, b: Any) -> bool:
-    return a is b
 
 
 def _version(text: str) -> tuple[int, ...]:

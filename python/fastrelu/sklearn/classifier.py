@@ -24,6 +24,7 @@ from fastrelu.sklearn.labels import ScoreMixin, fitted_binarizer, label_columns,
 from fastrelu.sklearn.outputs import as_csr, link_outputs, row_chunks
 from fastrelu.sklearn.plain import are_plain_labels, checked_data
 from fastrelu.sklearn.progress import with_callbacks
+from fastrelu.sklearn.quick import quick_outputs
 from fastrelu.sklearn.stochastic import Targets
 from fastrelu.sklearn.threads import thread_limit
 from fastrelu.sklearn.validation import Validation, accuracy
@@ -345,6 +346,9 @@ class MLPClassifier(ScoreMixin, BaseMLP):
         >>> clf.predict([[0.05], [0.95]]).tolist()
         ['low', 'high']
         """
+        quick = quick_outputs(self, X)
+        if quick is not None:
+            return self._labels(quick)
         X = self._checked(X)
         net = self._live_network()
         with thread_limit(self.n_threads):
@@ -381,7 +385,7 @@ class MLPClassifier(ScoreMixin, BaseMLP):
         >>> clf.predict_proba([[0.95]]).round(2)
         array([[1., 0.]])
         """
-        p = self._outputs(self._checked(X))
+        p = self._outputs(X)
         if self.n_outputs_ != 1:
             return p
         both = np.empty((len(p), 2), p.dtype)

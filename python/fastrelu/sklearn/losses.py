@@ -28,11 +28,13 @@ def out_activation(info: LossInfo) -> str:
     return "exp" if info.link == "log" else info.link
 
 
+#: A loss of the core with each inverse link, by scikit-learn's name for that.
+WITH_LINK = {out_activation(info): name for name, info in reversed(LOSSES.items())}
+
+
 def link_of(estimator: Any) -> str:
     """Return a loss of the core whose inverse link gives the fitted estimator's outputs."""
-    return next(
-        name for name, info in LOSSES.items() if out_activation(info) == estimator.out_activation_
-    )
+    return WITH_LINK[estimator.out_activation_]
 
 
 def loss_of(estimator: Any) -> LossInfo:

@@ -66,8 +66,8 @@ def outputs(net: Network, X: Any, link: str) -> NDArray[Any]:
     return result
 
 
-def link_outputs(net: Network, X: Any, link: str) -> NDArray[Any]:
+def link_outputs(net: Network, X: Any, link: str, check_finite: bool = False) -> NDArray[Any]:
     """Return `outputs` of one chunk."""
     if LOSSES[link].link == "identity":
-        return net.forward(X, check_finite=False)
-    return net._predict_proba(X, link, False)
+        return net.forward(X, check_finite=check_finite)
+    return net._predict_proba(X, link, check_finite)

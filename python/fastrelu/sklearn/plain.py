@@ -6,21 +6,35 @@ Their messages and conversions are for everything else.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
+
+
+def is_plain(X: Any, most: float = math.inf) -> bool:
+    """Return whether X is a 2-D array of float32 or float64, of 1 to `most` values."""
+    return (
+        type(X) is np.ndarray
+        and X.ndim == 2
+        and X.dtype.char in "fd"
+        and X.dtype.isnative
+        and 0 < X.size <= most
+    )
 
 
 def are_plain_rows(X: Any) -> bool:
     """Return whether X is a 2-D array of finite float32 or float64, not empty."""
-    return (
-        type(X) is np.ndarray
-        and X.ndim == 2
-        and X.dtype in (np.float64, np.float32)
-        and X.size > 0
-        and bool(np.isfinite(X).all())
-    )
+    return is_plain(X) and is_finite(X)
+
+
+def is_finite(X: NDArray[Any]) -> bool:
+    """Return whether all values of X are finite; mostly their sum is, and needs no array."""
+    with np.errstate(all="ignore"):
+        total = X.sum()
+    return bool(np.isfinite(total)) or bool(np.isfinite(X).all())
 
 
 def are_plain_labels(y: Any) -> bool:

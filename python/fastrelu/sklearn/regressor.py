@@ -326,7 +326,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         >>> reg.fit(X, y).predict([[1.5]]).round(1)
         array([1.5])
         """
-        predicted = self._outputs(self._checked(X))
+        predicted = self._outputs(X)
         return predicted.ravel() if predicted.shape[1] == 1 else predicted
 
     def _score_outputs(self, held: Validation, predicted: Array) -> float:
