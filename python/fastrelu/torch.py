@@ -277,8 +277,8 @@ def _gradients(ctx: Any, d_out: Any) -> tuple[Any, Any, None]:
     ctx.net._backward_at(
         ctx.cache,
         d_out.data_ptr(),
-        d_flat.data_ptr() if to_parameters else 0,
-        dx.data_ptr() if to_x else 0,
+        0 if d_flat is None else d_flat.data_ptr(),
+        0 if dx is None else dx.data_ptr(),
     )
     return dx, d_flat, None
 
