@@ -16,6 +16,11 @@ namespace {
 constexpr double kStretch = 2e-3, kTrial = 5e-4, kWaking = 1e-4;
 // Between two trials at first, and at most once `kSettled` seconds have gone by.
 constexpr double kFirstPause = 3e-3, kEarlyPause = 25e-3, kSettled = 0.5, kLongestPause = 2;
+// So many times what a trial has lost, so that few long steps are on the wrong number.
+constexpr double kPauseOverLoss = 30;
+// A number is taken if its steps take less than this share of the time; more threads take more of
+// the machine, and wait for each other where others work.
+constexpr double kWorthMore = 0.93, kWorthFewer = 0.97, kClearly = 0.85;
 // Stretches that touch memory for the first time.
 constexpr int kColdStretches = 3;
 // So many in a row that are slower than usual are no interruption.
@@ -87,7 +92,7 @@ void ThreadChoice::end_stretch(double seconds, std::uint64_t steps) {
   if (phase_ == Phase::waking) {
     phase_ = Phase::trial;
   } else if (phase_ == Phase::trial) {
-    end_trial(each);
+    end_trial(each, steps);
   } else if (cold_ > 0) {
     --cold_;
     usual_ = each;
@@ -97,14 +102,17 @@ void ThreadChoice::end_stretch(double seconds, std::uint64_t steps) {
   }
 }
 
-void ThreadChoice::end_trial(double each) {
+void ThreadChoice::end_trial(double each, std::uint64_t steps) {
   phase_ = Phase::usual;
-  if (each < 0.97 * usual_) {
+  const double gain = each / usual_;
+  pause_ = std::min(2 * pause_, elapsed_ < kSettled ? kEarlyPause : kLongestPause);
+  if (gain < (trial_ > current_ ? kWorthMore : kWorthFewer)) {
     current_ = trial_;
     usual_ = each;
-    pause_ = kFirstPause;
+    // A small gain may be chance: looked into at once, numbers about as good would take turns.
+    if (gain < kClearly) pause_ = kFirstPause;
   } else {
-    pause_ = std::min(2 * pause_, elapsed_ < kSettled ? kEarlyPause : kLongestPause);
+    pause_ = std::max(pause_, kPauseOverLoss * (each - usual_) * static_cast<double>(steps));
   }
   found_best_for(work_).store(current_, std::memory_order_relaxed);
   until_trial_ = pause_;

@@ -32,7 +32,7 @@ class ThreadChoice {
   enum class Phase : std::uint8_t { usual, waking, trial };
 
   void restart(unsigned most, double work);
-  void end_trial(double each);
+  void end_trial(double each, std::uint64_t steps);
   void watch_for_slower(double each);
   unsigned next_trial();
 
