@@ -89,26 +89,25 @@ def build_cython(cc: str) -> list[str]:
     return [f"the Cython baseline: {done.stderr.strip()}"] if done.returncode else []
 
 
-def build_mkl() -> str | None:
-    """Compile what leads NumPy's calls to MKL; return what went wrong."""
+def build_library(name: str, result: Path) -> str | None:
+    """Compile a file of native/ to a shared library; return what went wrong."""
     BUILD.mkdir(exist_ok=True)
-    source, cc = HERE / "native" / "mkl_numpy.c", compiler()
+    cc = compiler()
     if cc is None:
         return "no C compiler found (set CC)"
-    command = [cc, "-O2", "-fPIC", "-shared", str(source), "-o", str(mkl_library())]
+    command = [cc, "-O2", "-fPIC", "-shared", str(HERE / "native" / name), "-o", str(result)]
     done = subprocess.run(command, capture_output=True, text=True)
-    return f"mkl_numpy.c: {done.stderr.strip()}" if done.returncode else None
+    return f"{name}: {done.stderr.strip()}" if done.returncode else None
+
+
+def build_mkl() -> str | None:
+    """Compile what leads NumPy's calls to MKL; return what went wrong."""
+    return build_library("mkl_numpy.c", mkl_library())
 
 
 def build_mark() -> str | None:
     """Compile the mark that instructions.py sets; return what went wrong."""
-    BUILD.mkdir(exist_ok=True)
-    source, cc = HERE / "native" / "callgrind_mark.c", compiler()
-    if cc is None:
-        return "no C compiler found (set CC)"
-    command = [cc, "-O2", "-fPIC", "-shared", str(source), "-o", str(mark_library())]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return f"callgrind_mark.c: {done.stderr.strip()}" if done.returncode else None
+    return build_library("callgrind_mark.c", mark_library())
 
 
 def build() -> list[str]:

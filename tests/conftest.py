@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fixtures: every instruction set that this processor runs, both dtypes."""
+"""Fixtures: every instruction set that this processor runs, both dtypes, real data."""
 
 import signal
 
@@ -31,6 +31,23 @@ def dtype(request):
 @pytest.fixture
 def rng():
     return np.random.default_rng(20260101)
+
+
+# Real data, scaled as scikit-learn's networks want it.
+@pytest.fixture(scope="module")
+def wine():
+    from sklearn import datasets, preprocessing
+
+    X, y = datasets.load_wine(return_X_y=True)
+    return preprocessing.scale(X), y
+
+
+@pytest.fixture(scope="module")
+def diabetes():
+    from sklearn import datasets, preprocessing
+
+    X, y = datasets.load_diabetes(return_X_y=True)
+    return preprocessing.scale(X), preprocessing.scale(y)
 
 
 def same_bits(a, b):

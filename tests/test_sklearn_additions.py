@@ -15,27 +15,13 @@ import pytest
 import scipy.stats
 import sklearn.neural_network as sk
 from conftest import same_bits
-from sklearn import datasets
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
-from sklearn.preprocessing import scale
 
 import fastrelu
 from fastrelu import MLPClassifier, MLPRegressor, _core
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
-@pytest.fixture(scope="module")
-def wine():
-    X, y = datasets.load_wine(return_X_y=True)
-    return scale(X), y
-
-
-@pytest.fixture(scope="module")
-def diabetes():
-    X, y = datasets.load_diabetes(return_X_y=True)
-    return scale(X), scale(y)
 
 
 def test_class_weight_is_a_sample_weight(wine):

@@ -3,25 +3,11 @@
 
 import numpy as np
 import pytest
-from sklearn import datasets
 from sklearn.exceptions import NotFittedError
-from sklearn.preprocessing import scale
 
 from fastrelu import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
-@pytest.fixture(scope="module")
-def wine():
-    X, y = datasets.load_wine(return_X_y=True)
-    return scale(X), y
-
-
-@pytest.fixture(scope="module")
-def diabetes():
-    X, y = datasets.load_diabetes(return_X_y=True)
-    return scale(X), scale(y)
 
 
 ROWS = {
