@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // exp, log, log1p, tanh on vectors. Of float64: range reduction and a polynomial by fma, at most 2
-// ulp off for every input, subnormal ones and results included. Of float32: the correctly rounded
-// value, computed in float64 and rounded once; scripts/check_rounding.py has tried all inputs. Only
-// IEEE operations lane by lane, no branch on data, no table: the same bits on every instruction
-// set. python/fastrelu/reference/elementary.py is the same in readable form;
-// scripts/elementary_coefficients.py makes the coefficients.
+// ulp off for every input, subnormal ones and results included;
+// python/fastrelu/reference/elementary.py has the same operations in readable form. Of float32: the
+// correctly rounded value, computed in float64 and rounded once; scripts/check_rounding.py has
+// tried all inputs. Only IEEE operations lane by lane, no branch on data, no table: the same bits
+// on every instruction set. scripts/elementary_coefficients.py makes the coefficients.
 #pragma once
 
 #include <limits>
@@ -185,6 +185,54 @@ FASTRELU_INLINE Simd<float>::V in_float64(Simd<float>::V x, F f) {
   return rounded(f(lower_half(x)), f(upper_half(x)));
 }
 
+// What the functions of float32 take in float64. Any operations would do that leave the float32
+// nearest to the exact value as it is: these are few, and have been tried on all inputs.
+struct WideConstants {
+  static constexpr double kRoundMagic = MathConstants<double>::kRoundMagic;
+  static constexpr double kLog2e = 1.4426950408889634, kLn2 = 0.6931471805599453;
+  // (2^f - 1) / f for |f| <= 1/2.
+  static constexpr double kExp2[] = {0.6931471805599462,     0.24022650695910075,
+                                     0.05550410866465166,    0.009618129107618665,
+                                     0.0013333558200797856,  0.00015403530424778412,
+                                     1.5252672922413522e-05, 1.3215451631814141e-06,
+                                     1.0205905970852828e-07, 7.070978188179365e-09};
+  // 2 atanh(s) / s by s^2, for |s| <= (sqrt(2) - 1) / (sqrt(2) + 1).
+  static constexpr double kAtanh[] = {2.0,
+                                      0.6666666666655291,
+                                      0.40000000061747903,
+                                      0.2857141602008139,
+                                      0.22223434622290025,
+                                      0.18121931945849049,
+                                      0.16837690690339002};
+};
+
+// x log2(e) = k + f, |f| <= 1/2 (and a little): returns f, and k + bias where a float64 has its
+// exponent. kLog2e is a tenth of an ulp off, so that one fma gives f for the x of float32.
+FASTRELU_INLINE Simd<double>::V reduce_exp2(Simd<double>::V x, double bias, Simd<double>::U* k) {
+  using D = Simd<double>;
+  const D::V log2e = D::set1(WideConstants::kLog2e);
+  const D::V magic = D::set1(WideConstants::kRoundMagic + bias);
+  const D::V shifted = D::fma(x, log2e, magic);
+  *k = (D::U)shifted << MathConstants<double>::kMantissaBits;
+  return D::fma(x, log2e, magic - shifted);
+}
+
+// The logarithm of x > 0, normal; anything for another x.
+FASTRELU_INLINE Simd<double>::V log_normal(Simd<double>::V x) {
+  using D = Simd<double>;
+  using C = MathConstants<double>;
+  constexpr std::uint64_t kHalf = (C::kBias - 1) << C::kMantissaBits;  // the bits of 1/2
+  // x = 2^k m with m in [sqrt(1/2), sqrt(2)); `above` has k + 1022 where the exponent is.
+  const D::U bits = (D::U)x, above = bits - (C::kSqrtHalfBits - kHalf);
+  const D::U whole = above >> C::kMantissaBits;
+  const D::V m = (D::V)(bits - (whole << C::kMantissaBits) + kHalf);
+  const D::V magic = D::set1(WideConstants::kRoundMagic);
+  const D::V k = (D::V)((D::U)magic + whole) - (magic + D::set1(C::kBias - 1.0));
+  const D::V f = m - D::set1(1.0), s = f / (f + D::set1(2.0));
+  const D::V mantissa = s * polynomial<double>(s * s, WideConstants::kAtanh);
+  return D::fma(k, D::set1(WideConstants::kLn2), mantissa);
+}
+
 // A float32 whose function's value is so near to the middle between two float32 that the error of
 // float64 decides, wrongly, and the right value; as bits.
 struct HardCase {
@@ -195,10 +243,11 @@ constexpr HardCase kHardLog[] = {{0x3c413d3a, 0xc08e158f},
                                  {0x4c5d65a5, 0x418f034b},
                                  {0x65d890d3, 0x4254d1f9},
                                  {0x6f31a8ec, 0x42845a89}};
-constexpr HardCase kHardLog1p[] = {
-    {0x35400003, 0x353fffff}, {0x3710001b, 0x370ffff3}, {0x3efd81ad, 0x3ecdeee1},
-    {0x41078feb, 0x400fe5e7}, {0x65d890d3, 0x4254d1f9}, {0x6f31a8ec, 0x42845a89},
-    {0xb53ffffd, 0xb5400001}, {0xb70fffe5, 0xb710000d}, {0xbb0ec8c4, 0xbb0ef0a5}};
+constexpr HardCase kHardLog1p[] = {{0x35400003, 0x353fffff}, {0xb53ffffd, 0xb5400001},
+                                   {0x3710001b, 0x370ffff3}, {0x3ddbfec3, 0x3dd0f671},
+                                   {0x3efd81ad, 0x3ecdeee1}, {0x41078feb, 0x400fe5e7},
+                                   {0x65d890d3, 0x4254d1f9}, {0x6f31a8ec, 0x42845a89},
+                                   {0xb70fffe5, 0xb710000d}, {0xbb0ec8c4, 0xbb0ef0a5}};
 
 template <std::size_t N>
 FASTRELU_INLINE Simd<float>::V mended(Simd<float>::V x, Simd<float>::V y,
@@ -210,25 +259,27 @@ FASTRELU_INLINE Simd<float>::V mended(Simd<float>::V x, Simd<float>::V y,
   return y;
 }
 
+// NaN passes through: what its lowest bits add to the exponent is 0, as in all that was float32.
 template <>
 FASTRELU_INLINE Simd<float>::V vexp<float>(Simd<float>::V x) {
   using S = Simd<float>;
   using C = MathConstants<float>;
+  using D = Simd<double>;
   const S::V low = S::set1(C::kExpLowest), high = S::set1(C::kExpHighest);
   S::V clamped = low > x ? low : x;
   clamped = clamped > high ? high : clamped;
-  const S::V y = in_float64(clamped, [](Simd<double>::V wide) {
-    Simd<double>::I k;
-    const Simd<double>::V e = reduce_expm1<double>(wide, &k), power = power_of_two<double>(k);
-    return Simd<double>::fma(e, power, power);
+  return in_float64(clamped, [](D::V wide) {
+    D::U k;
+    const D::V f = reduce_exp2(wide, 0.0, &k);
+    const D::V y = D::fma(polynomial<double>(f, WideConstants::kExp2), f, D::set1(1.0));
+    return (D::V)((D::U)y + k);
   });
-  return x == x ? y : x;
 }
 
 template <>
 FASTRELU_INLINE Simd<float>::V vlog<float>(Simd<float>::V x) {
-  const Simd<float>::V y = in_float64(x, [](Simd<double>::V wide) { return vlog<double>(wide); });
-  return mended(x, y, kHardLog);
+  const Simd<float>::V y = in_float64(x, [](Simd<double>::V wide) { return log_normal(wide); });
+  return log_special<float>(x, mended(x, y, kHardLog));
 }
 
 // 1 + x is exact in float64 unless x is so small that log1p(x) is nearest to x, or so large that
@@ -236,26 +287,28 @@ FASTRELU_INLINE Simd<float>::V vlog<float>(Simd<float>::V x) {
 template <>
 FASTRELU_INLINE Simd<float>::V vlog1p<float>(Simd<float>::V x) {
   using S = Simd<float>;
-  const S::V y = in_float64(
-      x, [](Simd<double>::V wide) { return vlog<double>(Simd<double>::set1(1.0) + wide); });
+  S::V y = in_float64(
+      x, [](Simd<double>::V wide) { return log_normal(Simd<double>::set1(1.0) + wide); });
+  y = log_special<float>(S::set1(1.0f) + x, mended(x, y, kHardLog1p));
   const S::V a = S::zero() > x ? -x : x;
-  return mended(x, a < S::set1(0x1p-29f) ? x : y, kHardLog1p);
+  return a < S::set1(0x1p-29f) ? x : y;
 }
 
-// expm1(2 a) / (expm1(2 a) + 2) for a = |x|, which cancels nowhere.
+// expm1(2 a) / (expm1(2 a) + 2) for a = |x|, which cancels nowhere; then the sign of x.
 template <>
 FASTRELU_INLINE Simd<float>::V vtanh<float>(Simd<float>::V x) {
   using S = Simd<float>;
   using D = Simd<double>;
-  const S::V a = S::zero() > x ? -x : x, highest = S::set1(MathConstants<float>::kTanhHighest);
+  const S::U sign = (S::U)x & (S::U{} + 0x80000000u);
+  const S::V a = (S::V)((S::U)x ^ sign), highest = S::set1(MathConstants<float>::kTanhHighest);
   const S::V y = in_float64(a > highest ? highest : a, [](D::V wide) {
-    D::I k;
-    const D::V e = reduce_expm1<double>(wide + wide, &k), power = power_of_two<double>(k);
-    const D::V expm1 = D::fma(e, power, power - D::set1(1.0));
+    D::U k;
+    const D::V f = reduce_exp2(wide + wide, MathConstants<double>::kBias, &k);
+    const D::V power = (D::V)k, part = f * polynomial<double>(f, WideConstants::kExp2);
+    const D::V expm1 = D::fma(part, power, power - D::set1(1.0));
     return expm1 / (expm1 + D::set1(2.0));
   });
-  const S::V result = S::zero() > x ? -y : y;
-  return ((x == x) & (x != S::zero())) ? result : x;
+  return (S::V)((S::U)y | sign);
 }
 
 }  // namespace

@@ -28,6 +28,9 @@
 #define FASTRELU_HAS_FMA 1
 #else
 #define FASTRELU_HAS_FMA 0
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 #include "exact_fma.h"
 #endif
 
@@ -262,6 +265,28 @@ FASTRELU_INLINE Simd<double>::V upper_half(Simd<float>::V x) {
 FASTRELU_INLINE Simd<float>::V rounded(Simd<double>::V lower, Simd<double>::V upper) {
   return Simd<float>::V(
       _mm256_set_m128(_mm256_cvtpd_ps(__m256d(upper)), _mm256_cvtpd_ps(__m256d(lower))));
+}
+#elif defined(__SSE2__)
+// Not element by element, as below: of two roundings side by side GCC 12 leaves out both
+// (docs/kernels.md, What a compiler may not do).
+FASTRELU_INLINE Simd<double>::V lower_half(Simd<float>::V x) {
+  return Simd<double>::V(_mm_cvtps_pd(__m128(x)));
+}
+FASTRELU_INLINE Simd<double>::V upper_half(Simd<float>::V x) {
+  return Simd<double>::V(_mm_cvtps_pd(_mm_movehl_ps(__m128(x), __m128(x))));
+}
+FASTRELU_INLINE Simd<float>::V rounded(Simd<double>::V lower, Simd<double>::V upper) {
+  return Simd<float>::V(_mm_movelh_ps(_mm_cvtpd_ps(__m128d(lower)), _mm_cvtpd_ps(__m128d(upper))));
+}
+#elif defined(__aarch64__)
+FASTRELU_INLINE Simd<double>::V lower_half(Simd<float>::V x) {
+  return Simd<double>::V(vcvt_f64_f32(vget_low_f32(float32x4_t(x))));
+}
+FASTRELU_INLINE Simd<double>::V upper_half(Simd<float>::V x) {
+  return Simd<double>::V(vcvt_high_f64_f32(float32x4_t(x)));
+}
+FASTRELU_INLINE Simd<float>::V rounded(Simd<double>::V lower, Simd<double>::V upper) {
+  return Simd<float>::V(vcvt_high_f32_f64(vcvt_f32_f64(float64x2_t(lower)), float64x2_t(upper)));
 }
 #else
 FASTRELU_INLINE Simd<double>::V lower_half(Simd<float>::V x) { return Simd<double>::V{x[0], x[1]}; }

@@ -4,7 +4,8 @@
 Each function takes and returns an array of float32 or float64. Of float64 it is at most 2 ulp off;
 the kernels compute the same operations in the same order, so the results are the same bits. Of
 float32 it is the correctly rounded value: computed in float64 and rounded once, but for the few
-inputs where float64's own error would decide.
+inputs where float64's own error would decide. The kernels have fewer operations for that; there is
+one such value, so that the bits are the same.
 """
 
 from __future__ import annotations
