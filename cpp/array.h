@@ -127,6 +127,8 @@ struct RowSource {
   const EncodedSource* encoded = nullptr;
 
   bool is_dense() const { return sparse == nullptr && encoded == nullptr; }
+  // Bytes of a dense row, each of whose numbers has so many where they are not bytes.
+  std::size_t row_bytes(std::size_t item) const { return cols * (is_uint8 ? 1 : item); }
 };
 
 // Rows that a minibatch or a pass takes from a matrix, in its order: index[r], or first + r where

@@ -260,6 +260,7 @@ DenseForward<T> dense_forward_of(const Network<T>& net, std::size_t k, const Pan
   f.out_end = layer.fan_out;
   f.panel_begin = 0;
   f.panel_end = panel_count<T>(x.cols);
+  f.chain_terms = tuning().chain_terms;
   f.scratch = scratch;
   f.ahead = ahead;
   return f;
@@ -350,6 +351,7 @@ void backward_data_pass(const Network<T>& net, const Activations<T>& a,
     if (k > 0 && layers[k - 1].activation == Activation::relu) f.gate = read_only(a[k]);
     f.in_begin = inputs.begin;
     f.in_end = inputs.end;
+    f.chain_terms = tuning().chain_terms;
     f.scratch = worker.scratch;
     relay.begin(cut);
     const double work = multiply_adds(inputs.size() * kPanel<T>, layer.fan_out);
@@ -387,6 +389,7 @@ void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
     f.update = out.update;
     f.w = at(out.parameters);
     f.state = out.state.from(layer.weight_offset);
+    f.block_bytes = tuning().gradient_bytes;
     f.unit = gradient_unit<T>(f, n);
     const Range units = share(unit_count<T>(f, f.unit), n, t);
     f.ahead = ahead;

@@ -26,6 +26,7 @@
 #include "poll.h"
 #include "range.h"
 #include "thread_pool.h"
+#include "tuning.h"
 
 namespace fastrelu {
 
@@ -141,9 +142,10 @@ FewRowsForward<T> few_rows_forward_of(const Network<T>& net, const RowSource& x,
 // prefetches of the rows behind them are spread over.
 template <class T>
 std::size_t forward_tiles(const Network<T>& net, std::size_t rows) {
+  const std::size_t terms = tuning().chain_terms;
   std::size_t tiles = 0;
   for (const Layer& layer : net.layers()) {
-    const std::size_t inner = (layer.fan_in + kInnerBlock - 1) / kInnerBlock;
+    const std::size_t inner = (layer.fan_in + terms - 1) / terms;
     tiles += (layer.fan_out + 11) / 12 * panel_count<T>(rows) * inner;
   }
   return tiles;

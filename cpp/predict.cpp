@@ -33,7 +33,7 @@ RowsAhead block_ahead(const RowSource& x, std::size_t begin, std::size_t end, st
   a.stride = x.stride;
   a.row = std::min(begin, x.rows);
   a.end = std::min(end, x.rows);
-  a.row_bytes = x.cols * (x.is_uint8 ? 1 : item);
+  a.row_bytes = x.row_bytes(item);
   return a;
 }
 

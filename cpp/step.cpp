@@ -142,11 +142,6 @@ void Step<T>::reserve_blocks(std::size_t rows) {
   many_.inputs = dense;
 }
 
-// Of one row.
-template <class T>
-std::size_t Step<T>::row_size(const RowSource& x) {
-  return x.cols * (x.is_uint8 ? 1 : sizeof(T));
-}
 template <class T>
 const char* Step<T>::target_data() const {
   const Targets<T>& y = data_.targets;
@@ -164,9 +159,9 @@ std::size_t Step<T>::target_bytes() const {
 template <class T>
 void Step<T>::prepare_prefetch(bool many) {
   many_.lines_ahead = 0;
-  if (!many || !data_.x.is_dense() || many_.capacity == 0) return;
+  if (!many || !data_.x.is_dense() || many_.capacity == 0 || !tuning().prefetch) return;
   const RowSource& x = data_.x;
-  const std::size_t row_bytes = row_size(x);
+  const std::size_t row_bytes = x.row_bytes(sizeof(T));
   if (x.rows * (row_bytes + target_bytes()) <= kCachedBytes) return;
   const std::size_t lines = std::min(many_.capacity, x.rows) * (row_bytes / 64 + 1);
   const std::size_t tiles = forward_tiles(net_, many_.capacity) + gradient_tiles(net_);
@@ -326,7 +321,8 @@ template <class T>
 void Step<T>::fetch_ahead(const Minibatch& m) const {
   constexpr std::size_t kMostBytes = 1024;  // of a row: the processor foresees the rest
   const RowSource& x = data_.x;
-  const std::size_t row_bytes = std::min(kMostBytes, row_size(x)), of_target = target_bytes();
+  const std::size_t row_bytes = std::min(kMostBytes, x.row_bytes(sizeof(T))),
+                    of_target = target_bytes();
   const char* const targets = target_data();
   for (std::size_t r = 0; r < std::min(m.ahead_count, kFewRows); ++r) {
     const Index row = m.ahead(r);
@@ -409,7 +405,7 @@ RowsAhead Step<T>::rows_ahead(const Minibatch& m, unsigned n, unsigned t) const 
   const Range mine = own_rows<T>(m.ahead_count, n, t);
   a.base = static_cast<const char*>(data_.x.data);
   a.stride = data_.x.stride;
-  a.row_bytes = row_size(data_.x);
+  a.row_bytes = data_.x.row_bytes(sizeof(T));
   a.targets = target_data();
   a.target_bytes = target_bytes();
   a.pick = m.ahead;

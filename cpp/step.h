@@ -153,7 +153,6 @@ class Step {
 
   bool is_prepared(const DataSet<T>& data, const StepRun& run) const;
   void reserve_blocks(std::size_t rows);
-  static std::size_t row_size(const RowSource& x);
   const char* target_data() const;
   std::size_t target_bytes() const;
   void fetch_ahead(const Minibatch& m) const;

@@ -9,6 +9,7 @@
 #include "dispatch.h"
 #include "elementary_check.h"
 #include "predict.h"
+#include "tuning.h"
 
 namespace fastrelu::python {
 namespace {
@@ -120,6 +121,8 @@ void bind_kernels(py::module_& m) {
   m.def("available_isas", &available_isas);
   m.def("active_isa", &active_isa);
   m.def("set_isa", &select_isa, py::arg("name"));
+  m.def("tuning", &tuning_text);
+  m.def("set_tuning", &set_tuning, py::arg("wanted"));
 }
 
 }  // namespace fastrelu::python

@@ -6,6 +6,7 @@
 #include "array_views.h"
 #include "bindings.h"
 #include "dispatch.h"
+#include "tuning.h"
 #include "without_gil.h"
 
 namespace fastrelu::python {
@@ -35,6 +36,7 @@ void refuse_old_pickles(py::module_& m) {
 PYBIND11_MODULE(_core, m) {
   m.doc() = "The compiled core of fastrelu; use it through the package's own names.";
   fastrelu::select_isa_from_environment();
+  fastrelu::set_tuning_from_environment();
   fastrelu::python::import_numpy();
   fastrelu::python::prepare_for_exit();
   fastrelu::python::bind_bounds(m);

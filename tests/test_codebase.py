@@ -135,7 +135,7 @@ FLOORS = (
     {"communicator", "cores", "update"},
     {"layer", "loss", "optimizer", "panels", "thread_pool"},
     {"independent_runs", "kernels", "minibatch", "panel_stack", "thread_choice"},
-    {"dispatch"},
+    {"dispatch", "tuning"},
     {"random"},
     {"dropout", "network"},
     {"passes"},

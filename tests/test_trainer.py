@@ -335,12 +335,15 @@ def test_settings_from_the_environment():
     good = run_python(
         "import fastrelu; c = fastrelu.show_config(); assert c['isa'] == 'baseline';"
         "assert fastrelu.get_num_threads() == 3",
-        FASTRELU_ISA="baseline", FASTRELU_NUM_THREADS="3",
+        FASTRELU_ISA="baseline", FASTRELU_NUM_THREADS="3", FASTRELU_TUNE="chain=128",
     )  # fmt: skip
     assert good.returncode == 0, good.stderr
+    assert "chain=128," in good.stdout
     assert "baseline" in good.stdout
     bad = run_python("import fastrelu", FASTRELU_ISA="sse9")
     assert bad.returncode != 0 and "unknown instruction set 'sse9'" in bad.stderr
+    bad = run_python("import fastrelu", FASTRELU_TUNE="chain=1")
+    assert bad.returncode != 0 and "FASTRELU_TUNE: expected" in bad.stderr
     bad = run_python("import fastrelu; fastrelu.get_num_threads()", FASTRELU_NUM_THREADS="many")
     assert bad.returncode != 0 and "FASTRELU_NUM_THREADS" in bad.stderr
     with pytest.raises(ValueError, match="n: "):

@@ -18,9 +18,7 @@ constexpr std::size_t kPackPanels = 2;
 // Weights below this many bytes stay in the L1 cache however they are read.
 constexpr std::size_t kSmallWeights = 1 << 14;
 // Distance of the rows of a strip copied row by row: no power of two, so that they do not collide.
-constexpr std::size_t kStripStride = kInnerBlock + 16;
-// Of the left operand of the weight gradient, so many bytes stay in the L2 cache.
-constexpr std::size_t kGradientBlockBytes = 1 << 18;
+constexpr std::size_t kStripStride = kMostChainTerms + 16;
 
 template <class T, int MR>
 FASTRELU_INLINE void pack_columns(const T* w, std::size_t ldw, std::size_t count, T* out) {
@@ -85,10 +83,10 @@ __attribute__((noinline)) void product_tile(Left left, const ProductTile<T>& f) 
   }
 }
 
-// Runs of a chain of `terms`, all nearly as long: a short last one would hardly pay for its loads
-// and stores.
-inline std::size_t inner_block(std::size_t terms) {
-  const std::size_t blocks = (terms + kInnerBlock - 1) / kInnerBlock;
+// Runs of a chain of `terms`, of at most so many, all nearly as long: a short last one would hardly
+// pay for its loads and stores.
+inline std::size_t inner_block(std::size_t terms, std::size_t most) {
+  const std::size_t blocks = (terms + most - 1) / most;
   return (terms + blocks - 1) / blocks;
 }
 
@@ -97,7 +95,7 @@ void dense_forward(const DenseForward<T>& f) {
   const std::size_t fan_in = f.fan_in, fan_out = f.fan_out;
   const bool pack =
       f.panel_end - f.panel_begin >= kPackPanels && fan_in * fan_out * sizeof(T) > kSmallWeights;
-  const std::size_t inner = inner_block(fan_in);
+  const std::size_t inner = inner_block(fan_in, f.chain_terms);
   const std::size_t rest = rest_columns<T>(f.x.cols), cols = f.x.cols - rest;
   for (std::size_t k = 0; k < fan_in; k += inner) {
     const std::size_t count = std::min(inner, fan_in - k);
@@ -134,7 +132,7 @@ void dense_backward_data(const DenseBackwardData<T>& f) {
   const std::size_t fan_in = f.fan_in, fan_out = f.fan_out;
   const bool pack =
       f.panel_end - f.panel_begin >= kPackPanels && fan_in * fan_out * sizeof(T) > kSmallWeights;
-  const std::size_t inner = inner_block(fan_out);
+  const std::size_t inner = inner_block(fan_out, f.chain_terms);
   const std::size_t rest = rest_fits<T>(fan_out) ? rest_columns<T>(f.dz.cols) : 0;
   const std::size_t cols = f.dz.cols - rest;
   for (std::size_t k = 0; k < fan_out; k += inner) {
@@ -259,8 +257,7 @@ void dense_backward_weights(const DenseBackwardWeights<T>& f) {
   const std::size_t runs = (f.inputs + f.unit - 1) / f.unit;
   const std::size_t rest = rest_columns<T>(f.fan_out), cols = f.fan_out - rest;
   const std::size_t row_bytes = std::max<std::size_t>(f.rows, 1) * sizeof(T);
-  const std::size_t block_runs =
-      std::max<std::size_t>(1, kGradientBlockBytes / (f.unit * row_bytes));
+  const std::size_t block_runs = std::max<std::size_t>(1, f.block_bytes / (f.unit * row_bytes));
   for (std::size_t r0 = 0; r0 < runs; r0 += block_runs) {
     const std::size_t r1 = std::min(r0 + block_runs, runs);
     for (std::size_t p = f.unit_begin / runs; p * runs < f.unit_end; ++p) {

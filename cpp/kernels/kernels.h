@@ -33,9 +33,8 @@ namespace fastrelu {
 
 // Minibatches below this many rows would leave most lanes of the dense_* kernels empty.
 constexpr std::size_t kFewRows = 8;
-// Terms of a chain that run at once before the accumulators are stored: with panels of 128 bytes a
-// term, the right operand of a tile then stays in the L1 cache.
-constexpr std::size_t kInnerBlock = 256;
+// The most terms of a chain that a kernel runs before it stores the accumulators (tuning.h).
+constexpr std::size_t kMostChainTerms = 384;
 
 // Rows of the user's matrix that a thread will load next, and their targets, side by side (0 bytes
 // a row: none), to be prefetched into the L2 cache a few lines at every tile: fetched all at once
@@ -62,8 +61,9 @@ struct DenseForward {
   Panels<T> z;  // (fan_out, rows)
   bool relu;
   std::size_t out_begin, out_end, panel_begin, panel_end;
-  T* scratch;        // dense_scratch values of this thread's own
-  RowsAhead* ahead;  // or null
+  std::size_t chain_terms;  // at once, at most kMostChainTerms
+  T* scratch;               // dense_scratch values of this thread's own
+  RowsAhead* ahead;         // or null
 };
 
 // dX'[i, n] = chain from +0 over o of fma(dZ'[o, n], W[i, o]), then 0 where `gate` is not > 0, for
@@ -76,6 +76,7 @@ struct DenseBackwardData {
   Panels<const T> gate;  // (fan_in, rows) the layer's cached input activations, or data == null
   Panels<T> dx;          // (fan_in, rows)
   std::size_t in_begin, in_end, panel_begin, panel_end;
+  std::size_t chain_terms;  // as in DenseForward
   T* scratch;
 };
 
@@ -96,9 +97,10 @@ struct DenseBackwardWeights {
   T* dw;  // (inputs, fan_out) row-major; null where `update` is given and nothing is accumulated
   bool accumulate;
   const UpdateArgs<T>* update;
-  T* w;                  // laid out as dw
-  StateArrays<T> state;  // the same
-  std::size_t unit;      // kGradientUnit, or less where that would not cut evenly
+  T* w;                     // laid out as dw
+  StateArrays<T> state;     // the same
+  std::size_t block_bytes;  // of x, read again for every panel of outputs while in a near cache
+  std::size_t unit;         // kGradientUnit, or less where that would not cut evenly
   std::size_t unit_begin, unit_end;
   RowsAhead* ahead;  // or null
 };
@@ -373,7 +375,7 @@ struct KernelTable {
 // Values of scratch memory that a dense_* kernel needs: a strip of W.
 template <class T>
 constexpr std::size_t dense_scratch() {
-  return 16 * (kInnerBlock + 16) + 64;
+  return 16 * (kMostChainTerms + 16) + 64;
 }
 // Of an encoded_forward over runs of at most `widest` inputs: chains, and a table.
 template <class T>

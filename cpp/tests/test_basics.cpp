@@ -19,6 +19,7 @@
 #include "random.h"
 #include "standardize.h"
 #include "thread_choice.h"
+#include "tuning.h"
 
 namespace fastrelu::tests {
 namespace {
@@ -258,6 +259,29 @@ TEST(instruction_sets_are_chosen_by_name) {
     CHECK(throws<std::invalid_argument>([&] { select_isa(isa); }));
   }
   select_isa(before);
+}
+
+TEST(the_tuning_follows_the_caches) {
+  const auto chain = [](std::size_t l1) { return tuning_for({l1, 0}).chain_terms; };
+  const auto gradient = [](std::size_t l2) { return tuning_for({0, l2}).gradient_bytes; };
+  CHECK(chain(32 << 10) == 256 && chain(48 << 10) == 384);
+  CHECK(chain(0) == 256 && chain(1 << 10) == 128 && chain(1 << 20) == 384);
+  CHECK(gradient(512 << 10) == 128 << 10 && gradient(2 << 20) == 512 << 10);
+  CHECK(gradient(0) == 256 << 10 && gradient(1) == 64 << 10 && gradient(1 << 30) == 1 << 20);
+}
+
+TEST(a_tuning_is_taken_whole_or_not_at_all) {
+  const std::string usual = tuning_text();
+  set_tuning("prefetch=off,chain=100,gradient=1M");
+  CHECK(tuning_text() == "chain=100,gradient=1024K,prefetch=off");
+  for (const char* bad :
+       {"chain", "chain=31", "chain=385", "gradient=1K", "prefetch=yes", "chain=9X", "tile=3",
+        "prefetch=on,", ",", "chain=99999999999999999999"}) {
+    CHECK(throws<std::invalid_argument>([&] { set_tuning(bad); }));
+  }
+  CHECK(tuning_text() == "chain=100,gradient=1024K,prefetch=off");
+  set_tuning("");
+  CHECK(tuning_text() == usual);
 }
 
 TEST(threads_meet_at_barriers) {

@@ -111,8 +111,11 @@ def show_config() -> dict[str, Any]:
     -------
     dict
         ``isa``, the instruction set in use; ``available_isas``, those that this machine can run;
-        ``compiled_isas``, those that this build has kernels for; ``threads``; ``compiler``; and the
-        versions of ``fastrelu``, ``python`` and ``numpy``.
+        ``compiled_isas``, those that this build has kernels for; ``tuning``, the sizes of blocks
+        that the kernels of wide layers use, which follow this machine's caches and change no
+        result; ``threads``; ``compiler``; and the versions of ``fastrelu``, ``python`` and
+        ``numpy``. The environment variables ``FASTRELU_ISA`` and ``FASTRELU_TUNE`` force another
+        instruction set, and another tuning, of the form that is printed here.
 
     Examples
     --------
@@ -133,6 +136,7 @@ def show_config() -> dict[str, Any]:
         "isa": _core.active_isa(),
         "available_isas": _core.available_isas(),
         "compiled_isas": _core.compiled_isas(),
+        "tuning": _core.tuning(),
         "threads": _core.num_threads(),
         "compiler": _core.compiler,
         "python": platform.python_version(),
