@@ -5,6 +5,7 @@ FASTRELU_MUTANTS says how many of each; scripts/fuzz.py goes on for as long as i
 the memory, and shows what a mutant's number stands for.
 """
 
+import json
 import os
 import random
 import zipfile
@@ -17,12 +18,13 @@ pytest.importorskip("click")
 pytest.importorskip("onnx")
 pytest.importorskip("openpyxl")
 pytest.importorskip("python_calamine")
+from command_tools import run
 from fuzz_arrays import CALLS, called
 from fuzz_changes import mutated
 from fuzz_files import TARGETS, tried
 
 import fastrelu
-from fastrelu import model_file
+from fastrelu import model_file, training
 from fastrelu.app.data.readers import read
 from fastrelu.training import DataError
 
@@ -107,3 +109,48 @@ def test_an_archive_with_a_member_without_a_name_is_a_data_error(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"QQQQ", b"\0QQQ"))  # a name ends at its NUL
     with pytest.raises(DataError):
         read([str(path)])
+
+
+def test_a_number_of_members_is_held_beside_the_arrays(tmp_path):
+    fastrelu.Ensemble([fastrelu.Network([2, 3])], "cross_entropy").save(tmp_path / "file")
+    arrays, metadata = model_file.read(tmp_path / "file", "fastrelu.ensemble")
+    for described in ({"members": 10**11}, {"members": 10**11, "networks": []}):
+        about = {"link": "softmax"} | described
+        model_file.write(tmp_path / "file", arrays, metadata | {"ensemble": json.dumps(about)})
+        with pytest.raises(ValueError, match="100000000000 members, arrays of 1"):
+            fastrelu.Ensemble.load(tmp_path / "file")
+
+
+@pytest.mark.parametrize("name", ["qqnode", "qqtensor", "qqattribute", "qqinput", "Gemm"])
+def test_a_name_that_is_no_text_in_an_onnx_file_is_a_value_error(name, tmp_path):
+    from onnx import TensorProto, helper, save
+
+    value = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Gemm", ["qqinput", "w"], ["qqtensor"], name="qqnode", qqattribute=1.0),
+        helper.make_node("Relu", ["qqtensor"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "graph", [value("qqinput", TensorProto.FLOAT, [None, 2])],
+        [value("y", TensorProto.FLOAT, [None, 2])],
+        [helper.make_tensor("w", TensorProto.FLOAT, [2, 2], [1.0, 2.0, 3.0, 4.0])],
+    )  # fmt: skip
+    path = tmp_path / "file"
+    save(helper.make_model(graph), path)
+    path.write_bytes(path.read_bytes().replace(name.encode(), b"\xe9" * len(name)))
+    with pytest.raises(ValueError, match=r"path: .* is not UTF-8"):
+        fastrelu.from_onnx(path)
+
+
+def test_a_row_whose_class_cannot_be_told_is_a_data_error(tmp_path):
+    table = training.read(["iris"])
+    inputs, target = training.fit_inputs(table), training.fit_target(table)
+    net = fastrelu.Network([4, 3, 3])
+    model = training.Model(net, inputs, target, "target", "cross_entropy")
+    net.weights[0][:] = net.weights[1][:] = 1e30  # finite, unlike what they make of a row
+    for asked in (model.outputs, model.predict, model.predict_proba):
+        with pytest.raises(DataError, match=r"row \d+: the network's outputs are not finite"):
+            asked(table.matrix)
+    model.save(tmp_path / "model.safetensors")
+    done = run("predict", tmp_path / "model.safetensors", "iris")
+    assert done.exit_code == 3 and "outputs are not finite numbers" in done.stderr

@@ -469,8 +469,9 @@ def networks_from(arrays: model_file.Arrays, metadata: dict[str, str]) -> tuple[
     try:
         about = json.loads(metadata["ensemble"])
         count, link = int(about["members"]), str(about["link"])
-        if count < 1 or link not in LINKS.values():
-            raise ValueError(f"{count} members, link {link!r}")
+        held = {name.split(".")[1] for name in arrays if name.startswith("member.")}
+        if count != len(held) or count < 1 or link not in LINKS.values():
+            raise ValueError(f"{count} members, arrays of {len(held)}, link {link!r}")
         each = about.get("networks", [metadata] * count)  # at first all were alike
         if len(each) != count or not all(isinstance(m, dict) for m in each):
             raise ValueError(f"{count} members, {len(each)} described")

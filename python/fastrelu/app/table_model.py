@@ -168,7 +168,8 @@ class TableModel:
         Raises
         ------
         DataError
-            If the rows do not fit.
+            If the rows do not fit, or a class could not be told from the outputs of one since they
+            are not finite.
 
         Examples
         --------
@@ -189,9 +190,21 @@ class TableModel:
             rows = slice(first, min(first + BLOCK_ROWS, table.n_rows))
             X = self.inputs.for_network(table.take(rows), None, name, self.seen)
             try:
-                yield rows, self.network.forward(X)
+                outputs = self.network.forward(X)
             except ValueError as error:
                 raise DataError(f"{table.source}: {error}") from error
+            self._require_classes(table, first, outputs)
+            yield rows, outputs
+
+    def _require_classes(self, table: Table, first: int, outputs: NDArray[Any]) -> None:
+        """Raise DataError for outputs whose probabilities would be NaN, and their class wrong."""
+        if self.task != "classification" or np.isfinite(outputs).all():
+            return
+        row = table.first_row + first + int(np.argmin(np.isfinite(outputs).all(axis=1)))
+        raise DataError(
+            f"{table.source}: row {row + 1}: the network's outputs are not finite numbers: its "
+            f"weights, or the row's values, are too large for {self.network.dtype.name}"
+        )
 
     def meaning(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Return what the network's outputs mean.

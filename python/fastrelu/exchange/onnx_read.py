@@ -108,7 +108,21 @@ def _loaded(path: Any) -> Any:
             raise ValueError(f"path: {name!r} is not an ONNX file ({error})") from error
     if not model.HasField("graph") or not model.graph.output:
         raise ValueError("path: this is not an ONNX file with a graph and its outputs")
+    _require_text(model)
     return inliner.inline_local_functions(model) if model.functions else model
+
+
+def _require_text(model: Any) -> None:
+    """Raise ValueError for a name that is not UTF-8, which protobuf gives as it is, as bytes."""
+    graph = model.graph
+    named = [*graph.input, *graph.output, *graph.initializer, *graph.node, *model.functions]
+    found = [o.domain for o in model.opset_import] + [each.name for each in named]
+    for node in [*graph.node, *(n for function in model.functions for n in function.node)]:
+        found += [node.op_type, node.domain, *node.input, *node.output]
+        found += [attribute.name for attribute in node.attribute]
+    for name in found:
+        if not isinstance(name, str):
+            raise ValueError(f"path: this is not an ONNX file: the name {name!r} is not UTF-8")
 
 
 @dataclass
