@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 os.environ.setdefault("FASTRELU_NUM_THREADS", "1")
@@ -35,7 +36,20 @@ def overlapping(comm, messages=False):
     found.segment_bytes = LEAST
     if messages:
         found._sums = None
+    elif found.rank == found.size - 1:
+        read_late(found._sums)
     return found
+
+
+def read_late(sums):
+    """Be slow to read a sum in shared memory, where the other ranks then write the next parts."""
+    meet = sums._meet
+
+    def late():
+        meet()
+        time.sleep(0.0005)
+
+    sums._meet = late
 
 
 def bits(world):
@@ -71,6 +85,22 @@ class Faulty(MpiCommunicator):
         self._sum_now(parts, counts, total, notes)
 
 
+class Stopping(MpiCommunicator):
+    """The last rank fails while its own thread waits for others, which do not come."""
+
+    def __init__(self, comm):
+        super().__init__(comm, overlap=True)
+        self.segment_bytes, self.left = LEAST, 3
+
+    def begin_sum(self, *arguments):
+        self.left -= 1
+        if self.left == 0 and self.rank < self.size - 1:
+            time.sleep(100)
+        super().begin_sum(*arguments)
+        if self.left == 0:
+            raise OSError("the network is gone")
+
+
 def dies():
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -99,7 +129,8 @@ def main(what, folder):
         bits(world)
         return
     Path(folder, f"pid {world.rank}").write_text(str(os.getpid()))
-    comm = Faulty(world, dies if what == "dies" else raises)
+    faulty = Faulty(world, dies if what == "dies" else raises)
+    comm = Stopping(world) if what == "stops" else faulty
     if what != "tells":
         train(comm, folder)
         return

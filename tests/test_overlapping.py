@@ -256,11 +256,12 @@ def test_ctrl_c_while_the_last_segments_are_summed(monkeypatch):
     behind.begin(np.ones((1, 3)), (1, 1), total)
     behind.begin(np.ones((1, 3)), (1, 1), total)
     assert began.wait(SECONDS)
+    thread = behind._thread
     monkeypatch.setattr(threading.Thread, "join", interrupted)
     with pytest.raises(KeyboardInterrupt):
         behind.finish()
     behind.abandon()
-    assert interrupts["left"] == 0 and (total == 0).all()
+    assert interrupts["left"] == 0 and not thread.is_alive() and (total == 0).all()
     # It can be used again.
     go_on.set()
     behind.begin(np.ones((1, 3)), (1, 1), total)
@@ -316,7 +317,7 @@ def gone(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
-@pytest.mark.parametrize("what", ["raises", "dies", "tells"])
+@pytest.mark.parametrize("what", ["raises", "dies", "tells", "stops"])
 def test_a_process_that_fails_in_an_exchange_ends_all(mpi, tmp_path, what):
     size = mpi.RANKS
     began = time.monotonic()
@@ -328,7 +329,7 @@ def test_a_process_that_fails_in_an_exchange_ends_all(mpi, tmp_path, what):
         time.sleep(0.05)
     assert time.monotonic() - began < SECONDS
     saw = {rank: tmp_path / f"saw {rank}" for rank in range(size)}
-    if what == "raises":
+    if what in ("raises", "stops"):
         assert saw[size - 1].read_text() == "OSError: the network is gone"
         assert "the network is gone" in done.stderr
     if what == "tells":
