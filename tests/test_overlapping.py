@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from distributed_cases import CASES, hashed, outcome, raised, trainer_and_rows
-from test_codebase import ROOT
 
 import fastrelu
 from fastrelu.distributed import RankError, run_threads
@@ -148,7 +147,7 @@ def test_ranks_without_rows_give_the_same_segments():
     assert None in [left for each in seen for kind, _, left in each if kind == "begin"]
 
 
-@pytest.mark.skipif(not (ROOT / "benchmarks").exists(), reason="needs the sources")
+@pytest.mark.skipif(not (HERE.parent / "benchmarks").exists(), reason="needs the sources")
 @pytest.mark.parametrize("widths", [[6, 60, 60, 3], [50, 100, 100, 10], [1, 300, 2]])
 def test_the_model_of_the_benchmarks_cuts_as_the_core_does(widths):
     from benchmarks.overlap_model import segments
