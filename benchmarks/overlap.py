@@ -9,17 +9,19 @@ of the time that the exchange of the whole gradient takes after the passes, at o
 
 `--measure` runs real steps of ranks that are threads, one thread of the core for each, joined by
 links that sleep for as long as the model says, in place of what moves the bytes of a real network;
-the sums take their time. It says the load of the machine, whose cores the ranks need.
+the sums take their time. What is hidden is then the part of the exchange that a step does not wait
+for after its passes. It says the load of the machine, whose cores the ranks need.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import math
 import os
 import time
 from contextlib import contextmanager
+
+import numpy as np
 
 import fastrelu
 from benchmarks.nets import GRID, net_of
@@ -31,18 +33,32 @@ NETS = ("mnist", "mid", "wide", "deep")
 RANKS = (2, 4, 8)
 
 
-def linked(comm, link: tuple[float, float]):
-    """Return a communicator of threads whose sums take as long as over such a link."""
+class Linked:
+    """A communicator of threads whose sums take as long as over a link, and the steps' times."""
 
-    def sum_now(parts, counts, total, notes) -> None:
+    def __init__(self, comm, link: tuple[float, float]) -> None:
+        self.rank, self.size, self.segment_bytes = comm.rank, comm.size, comm.segment_bytes
+        self.begin_sum, self.abandon = comm.begin_sum, comm.abandon
+        self.comm, self.link = comm, link
+        self.at_once = comm._sum_now
+        comm._sum_now = comm._behind._sum = self.sum_now
+        self.ended = time.perf_counter()
+        self.times: list[tuple[float, float]] = []  # of passes, and of waiting behind them
+
+    def __getattr__(self, name: str):
+        return getattr(self.comm, name)
+
+    def sum_now(self, parts, counts, total, notes) -> None:
         began = time.perf_counter()
-        at_once(parts, counts, total, notes)
-        left = exchange(comm.size, total.nbytes, *link) - (time.perf_counter() - began)
+        self.at_once(parts, counts, total, notes)
+        left = exchange(self.size, total.nbytes, *self.link) - (time.perf_counter() - began)
         time.sleep(max(left, 0.0))
 
-    at_once = comm._sum_now
-    comm._sum_now = comm._behind._sum = sum_now
-    return comm
+    def sum_in_order(self, *arguments) -> None:
+        began = time.perf_counter()
+        self.comm.sum_in_order(*arguments)
+        before, self.ended = self.ended, time.perf_counter()
+        self.times.append((began - before, self.ended - began))
 
 
 @contextmanager
@@ -64,28 +80,16 @@ def alone(name: str, epochs: int) -> float:
 
 def measured(
     name: str, ranks: int, link: tuple[float, float], least: int | None, epochs: int
-) -> float:
-    """Return the seconds of a step of ranks that are threads, joined by links that sleep."""
+) -> np.ndarray:
+    """Return the medians of the seconds of passes, and of what a step waits after them."""
 
-    def work(comm) -> float:
-        return seconds_of_step(name, linked(comm, link), epochs=epochs)
+    def work(comm) -> list[tuple[float, float]]:
+        linked = Linked(comm, link)
+        seconds_of_step(name, linked, epochs=epochs)
+        return linked.times[1:]
 
     with one_thread():
-        return max(run_threads(ranks, work, least))
-
-
-def in_turn(name: str, ranks: int, link: tuple[float, float], arguments) -> tuple[float, ...]:
-    """Return the seconds of steps over links of no time, over this one at once, and overlapped.
-
-    Of several rounds, one after another as the load changes, each one's best.
-    """
-    free = (0.0, math.inf)
-    kinds = (free, None), (link, None), (link, SEGMENT_BYTES)
-    rounds = [
-        [measured(name, ranks, each, least, arguments.epochs) for each, least in kinds]
-        for _ in range(arguments.rounds)
-    ]
-    return tuple(min(times) for times in zip(*rounds, strict=True))
+        return np.median(np.concatenate(run_threads(ranks, work, least)), axis=0)
 
 
 def model_table(seconds: dict[str, float]) -> list[str]:
@@ -113,18 +117,19 @@ def model_table(seconds: dict[str, float]) -> list[str]:
 def check_table(arguments) -> list[str]:
     """Return what steps over emulated links took, beside the model of passes that take as long."""
     lines = [
-        "| net | link | ranks | without | at once | model | overlapped | model | hidden | model |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| net | link | ranks | passes | exchange, at once | passes | left, overlapped | hidden | "
+        "in the model |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
+    ranks = arguments.ranks
     for name, rate in itertools.product(arguments.nets, arguments.rates):
         link = arguments.delay, rate / 8
-        free, at_once, ahead = in_turn(name, arguments.ranks, link, arguments)
-        one, widths = arguments.ranks * free, net_of({"net": name}).widths
-        times = step(one, widths, arguments.ranks, link)
-        cells = " | ".join(f"{1e3 * t:.0f} ms" for t in (free, at_once, times[0], ahead, times[1]))
-        shares = (at_once - ahead) / (at_once - free), hidden(one, widths, arguments.ranks, link)
-        cells += "".join(f" | {100 * share:.0f} %" for share in shares)
-        lines.append(f"| {name} | {rate / 1e9:g} Gb/s | {arguments.ranks} | {cells} |")
+        passes, whole = measured(name, ranks, link, None, arguments.epochs)
+        beside, left = measured(name, ranks, link, SEGMENT_BYTES, arguments.epochs)
+        model = hidden(ranks * beside, net_of({"net": name}).widths, ranks, link)
+        cells = " | ".join(f"{1e3 * t:.0f} ms" for t in (passes, whole, beside, left))
+        cells += "".join(f" | {100 * share:.0f} %" for share in (1 - left / whole, model))
+        lines.append(f"| {name} | {rate / 1e9:g} Gb/s | {ranks} | {cells} |")
     return lines
 
 
@@ -135,8 +140,7 @@ def main() -> None:
                         help="steps of one thread, not measured here")  # fmt: skip
     parser.add_argument("--measure", action="store_true", help="steps over emulated links, too")
     parser.add_argument("--ranks", type=int, default=2, help="of these steps")
-    parser.add_argument("--epochs", type=int, default=3, help="the best of which counts")
-    parser.add_argument("--rounds", type=int, default=3, help="the best of which counts")
+    parser.add_argument("--epochs", type=int, default=3, help="of a measurement")
     parser.add_argument("--rates", type=float, nargs="+", default=[1e9, 1e10],
                         help="of the emulated links, bits a second")  # fmt: skip
     parser.add_argument("--delay", type=float, default=20e-6, help="of a message, seconds")
