@@ -308,6 +308,27 @@ def test_processes_give_the_bits_of_one(mpi, tmp_path):
     assert not [key for key, each in found.items() if each != one[key.partition("/")[0]]]
 
 
+@pytest.mark.parametrize(
+    ("level", "overlap", "text"),
+    [
+        (
+            "single",
+            "True",
+            "ValueError: overlap: expected an MPI that other threads than the first",
+        ),
+        ("multiple", "1", "TypeError: overlap: expected True or False, got 1"),
+    ],
+)
+def test_what_cannot_overlap_is_refused(mpi, level, overlap, text):
+    script = (
+        f"import mpi4py; mpi4py.rc.thread_level = '{level}'; from mpi4py import MPI; "
+        "from fastrelu.distributed.mpi import MpiCommunicator as M; "
+        f"M(MPI.COMM_WORLD); M(MPI.COMM_WORLD, overlap={overlap})"
+    )
+    done = mpi.finished(mpi.ranks(1, "-c", script))
+    assert done.returncode != 0 and text in done.stderr, done.stderr
+
+
 def gone(pid):
     try:
         os.kill(pid, 0)

@@ -50,8 +50,9 @@ class MpiCommunicator:
 
     Raises
     ------
-    ValueError
-        If `reduction` is another, or `overlap` is asked of an MPI that was begun for one thread.
+    TypeError, ValueError
+        If `reduction` or `overlap` is another, or the MPI was begun for one thread and is to
+        overlap.
     """
 
     #: How gradients are summed.
@@ -66,6 +67,8 @@ class MpiCommunicator:
 
         if reduction not in ("in_order", "mpi_sum"):
             raise ValueError(f"reduction: expected 'in_order' or 'mpi_sum', got {reduction!r}")
+        if not isinstance(overlap, bool):
+            raise TypeError(f"overlap: expected True or False, got {overlap!r}")
         if overlap and MPI.Query_thread() < MPI.THREAD_SERIALIZED:
             raise ValueError(
                 "overlap: expected an MPI that other threads than the first may call "
