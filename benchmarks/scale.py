@@ -35,16 +35,11 @@ import numpy as np
 
 from benchmarks.hosts import joined
 from benchmarks.nets import net_of
+from benchmarks.overlap_model import NETWORKS, exchange, hidden
 
 NETS = {"digits": 40, "mnist": 40, "wide": 4}  # and the steps of an epoch
 LENGTHS = (100, 1_000, 10_000, 100_000, 1_000_000)
 RANKS = tuple(2**k for k in range(11))
-#: Seconds from a rank to another, and bytes a second.
-NETWORKS = {
-    "1 Gb/s, 50 us": (50e-6, 1.25e8),
-    "10 Gb/s, 20 us": (20e-6, 1.25e9),
-    "100 Gb/s, 2 us": (2e-6, 1.25e10),
-}
 
 
 def best(call, repeats: int, count: int) -> float:
@@ -71,13 +66,14 @@ def seconds_of_step(name: str, comm, grown: bool = False, epochs: int = 3) -> fl
     batch = spec.batch * (size if grown else 1)
     trainer = fastrelu.Trainer(network, batch_size=batch, n_shards=size, comm=comm)
     rng = np.random.default_rng(0)
-    n = NETS[name] * batch
+    steps = NETS.get(name, 20)
+    n = steps * batch
     own = trainer.own_rows(n)
     X = rng.normal(size=(n, spec.widths[0])).astype(np.float32)[own.start : own.stop]
     y = rng.normal(size=(n, spec.widths[-1])).astype(np.float32)[own.start : own.stop]
     data = trainer.prepare(X, y)
     trainer.run_epoch(data)
-    return min(trainer.run_epoch(data).seconds for _ in range(epochs)) / NETS[name]
+    return min(trainer.run_epoch(data).seconds for _ in range(epochs)) / steps
 
 
 def seconds_of_exchange(comm, length: int) -> float:
@@ -142,34 +138,10 @@ def fitted(exchanges: dict[str, float], ranks: int = 2) -> tuple[float, float]:
     return max(latency, 1e-9), 1 / max(each, 1e-13)
 
 
-def exchange(ranks: int, n_bytes: float, latency: float, bandwidth: float) -> float:
-    """Return the seconds of an exchange in the model."""
-    if ranks == 1:
-        return 0.0
-    messages = (ranks - 1) + math.log2(ranks)
-    return latency * messages + 2 * (ranks - 1) / ranks * n_bytes / bandwidth
-
-
 def predicted(one: float, n_bytes: float, batch: int, latency: float, bandwidth: float) -> dict:
     """Return the seconds of a step by rank, for as many ranks as a minibatch has rows."""
     ranks = [p for p in RANKS if p <= batch]
     return {p: one / p + exchange(p, n_bytes, latency, bandwidth) for p in ranks}
-
-
-def hidden(one: float, widths: tuple[int, ...], ranks: int, link: tuple[float, float]) -> float:
-    """Return the share of an exchange that could run behind the backward pass, in the model.
-
-    Two thirds of a step's arithmetic are the backward pass, from the last layer to the first; a
-    layer's gradient can leave when it is there and the one before has left. Nothing is left for
-    the first layer's to hide behind.
-    """
-    sizes = [(a + 1) * b for a, b in itertools.pairwise(widths)]
-    computed = sent = whole = 0.0
-    for n in reversed(sizes):
-        computed += 2 / 3 * one / ranks * n / sum(sizes)
-        takes = exchange(ranks, 4 * n, *link)
-        sent, whole = max(sent, computed) + takes, whole + takes
-    return 1 - (sent - computed) / whole
 
 
 def hosts_report(results: dict) -> list[str]:

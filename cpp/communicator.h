@@ -7,6 +7,11 @@
 // by the thread that runs the training (thread 0 of a team) at the same points of the same step on
 // every rank. They return false where that failed; the training then ends, and what has failed is
 // for their owner to keep. The buffers are the caller's, for the time of the call.
+//
+// One that exchanges behind the computation has `segment_bytes`: `begin` then gives it segments of
+// the sum as soon as this rank's parts of them are there, and returns at once; the same segments in
+// the same order on every rank. The `sum` that follows is of the last segment, and returns when all
+// are done; until then the buffers of all belong to both. After a failure none is in use.
 #pragma once
 
 #include <cstddef>
@@ -15,9 +20,10 @@
 
 namespace fastrelu {
 
-// What the ranks sum once a step: T* parts of `length` numbers each, side by side.
+// What the ranks sum once a step, or a segment of it: T* parts of `length` numbers each.
 struct SumInOrder {
   const void* parts = nullptr;          // of this rank's shards that have rows, in their order
+  std::size_t stride = 0;               // numbers from a part to the next
   const std::size_t* counts = nullptr;  // how many parts each rank has
   std::size_t length = 0;
   bool is_double = false;
@@ -32,6 +38,8 @@ struct Communicator {
   std::size_t rank = 0, size = 1;
   void* context = nullptr;
   bool (*sum)(void* context, const SumInOrder& what) = nullptr;
+  bool (*begin)(void* context, const SumInOrder& what) = nullptr;  // without notes
+  std::size_t segment_bytes = 0;  // of the segments at least; 0: there is one, and no `begin`
   // counts[r] numbers of rank r, rank after rank; this rank's are there, the others' are put there.
   bool (*gather)(void* context, double* values, const std::size_t* counts) = nullptr;
 

@@ -4,94 +4,10 @@
 #include <algorithm>
 
 #include "dispatch.h"
+#include "pass_cuts.h"
 
 namespace fastrelu {
 namespace {
-
-// A pass is cut by the rows of the minibatch or by the features that it computes.
-enum class Cut : std::uint8_t { rows, features };
-
-// What one barrier costs, in values that could cross from one core to another meanwhile.
-constexpr std::size_t kBarrierValues = 2000;
-
-// Weights are updated by the thread that owns their outputs, so with `n` threads all but 1/n of
-// W must come from elsewhere when rows are cut; of the inputs, when features are.
-Cut forward_cut(const Layer& layer, std::size_t rows, unsigned n) {
-  if (n == 1) return Cut::rows;
-  if (layer.fan_out < 32 * n) return Cut::rows;
-  const std::size_t weights = layer.fan_in * layer.fan_out, inputs = layer.fan_in * rows;
-  return inputs + kBarrierValues < weights ? Cut::features : Cut::rows;
-}
-
-// The thread that owns inputs of a layer reads all of dZ and its own rows of W, a part of which
-// others have updated.
-Cut backward_cut(const Layer& layer, std::size_t rows, unsigned n) {
-  if (n == 1) return Cut::rows;
-  if (layer.fan_in < 32 * n) return Cut::rows;
-  const std::size_t weights = layer.fan_in * layer.fan_out, gradients = layer.fan_out * rows;
-  return gradients + weights / n + kBarrierValues < weights ? Cut::features : Cut::rows;
-}
-
-// Fewer panels than threads leave some idle.
-template <class T>
-Cut unless_few(Cut cut, std::size_t features, std::size_t rows, unsigned n) {
-  return panel_count<T>(rows) < n && features >= 32 ? Cut::features : cut;
-}
-
-// Runs passes that follow each other, and waits for the other threads between two of them wherever
-// one reads what others wrote.
-class Relay {
- public:
-  Relay(Team& team, unsigned t) : team_(team), t_(t) {}
-  void begin(Cut cut) {
-    if (cut == Cut::features || last_ == Cut::features) team_.wait(t_);
-    last_ = cut;
-  }
-  void end() { begin(Cut::rows); }
-
- private:
-  Team& team_;
-  unsigned t_;
-  Cut last_ = Cut::rows;
-};
-
-// Whole panels of features.
-template <class T>
-Range own_features(std::size_t features, unsigned n, unsigned t) {
-  const Range panels = share(panel_count<T>(features), n, t);
-  return {std::min(panels.begin * kPanel<T>, features), std::min(panels.end * kPanel<T>, features)};
-}
-
-template <class T>
-void transpose_part(const Panels<T>& dz, const Panels<T>& by_rows, Range features, Range panels,
-                    std::size_t rows) {
-  if (features.begin == features.end) return;
-  Panels<const T> from = read_only(dz);
-  from.data += features.begin * kPanel<T>;
-  Panels<T> to = by_rows;
-  to.data += features.begin / kPanel<T> * to.stride;
-  kernels<T>().transpose(from, features.end - features.begin, to, panels.begin * kPanel<T>,
-                         std::min(panels.end * kPanel<T>, rows));
-}
-
-// Units and panels of rows of one layer that a thread works on.
-struct Part {
-  Range units, panels;
-};
-
-bool drops(const Dropout* dropout, std::size_t layer) {
-  return dropout != nullptr && dropout->threshold(layer) > 0;
-}
-
-// Values from unit `unit` on in panel p, or null where there are none.
-template <class T>
-T* values_at(const Panels<T>& values, std::size_t unit, std::size_t p) {
-  return values.data == nullptr ? nullptr : values.at(unit, p);
-}
-template <class T>
-Panels<T> derivative_of(const Activations<T>& a, std::size_t k, const Layer& layer) {
-  return keeps_derivative(layer.activation) ? a.derivative(k + 1) : Panels<T>{};
-}
 
 // The activations that the dense pass leaves, then dropout, on outputs of layer k.
 template <class T>
@@ -106,77 +22,6 @@ void activate_part(const Layer& layer, std::size_t k, const Activations<T>& a, P
     }
   }
   if (drops(dropout, k)) drop_units(*dropout, k, a[k + 1], part.units, part.panels);
-}
-
-// The gradient to layer k's (dropped) activations, masked as these are. relu's gate has been
-// applied already, and left +0 where a unit was dropped, so that no mask need be drawn.
-template <class T>
-void drop_gradient(const Layer& layer, std::size_t k, const Panels<T>& dz, Part part,
-                   const Dropout& dropout) {
-  if (layer.activation != Activation::relu) {
-    return drop_units(dropout, k, dz, part.units, part.panels);
-  }
-  for (std::size_t p = part.panels.begin; p < part.panels.end; ++p) {
-    kernels<T>().multiply(dz.at(part.units.begin, p), static_cast<T>(dropout.scale(k)),
-                          part.units.size() * kPanel<T>);
-  }
-}
-
-// That gradient becomes the one to the pre-activations.
-template <class T>
-void activation_backward_part(const Layer& layer, std::size_t k, const Activations<T>& a,
-                              const Panels<T>& dz, Part part, const Dropout* dropout) {
-  if (drops(dropout, k)) drop_gradient(layer, k, dz, part, *dropout);
-  if (!is_elementwise(layer.activation)) return;
-  const T unscale = static_cast<T>(dropout != nullptr ? dropout->kept(k) : 1.0);
-  const Panels<T> derivative = derivative_of(a, k, layer);
-  for (std::size_t p = part.panels.begin; p < part.panels.end; ++p) {
-    kernels<T>().activation_backward(layer.activation, a[k + 1].at(part.units.begin, p),
-                                     values_at(derivative, part.units.begin, p), unscale,
-                                     dz.at(part.units.begin, p),
-                                     (part.units.end - part.units.begin) * kPanel<T>);
-  }
-}
-
-double multiply_adds(std::size_t results, std::size_t terms) {
-  return static_cast<double>(results) * static_cast<double>(terms);
-}
-
-// f(piece) for the pieces of `mine`, each of about `each` things that take `work` multiply-adds; in
-// one piece where nobody watches.
-template <class T, class F>
-void in_pieces(const Worker<T>& worker, Range mine, std::size_t each, double work, F f) {
-  if (worker.watch == nullptr) return f(mine);
-  for (Range piece = mine; piece.begin < mine.end; piece.begin = piece.end) {
-    if (worker.watch->stopped()) return;
-    piece.end = std::min(piece.begin + each, mine.end);
-    f(piece);
-    worker.watch->stop(worker.t, work * static_cast<double>(piece.size()));
-  }
-}
-
-// Panels of rows in a piece: enough that packing a panel of W is a small part.
-template <class T>
-constexpr std::size_t kPiecePanels = 256 / kPanel<T>;
-// Units of the weight gradient in a piece.
-constexpr std::size_t kPieceUnits = 64;
-
-template <class T>
-std::size_t unit_count(const DenseBackwardWeights<T>& f, std::size_t unit) {
-  return (f.inputs + unit - 1) / unit * panel_count<T>(f.fan_out);
-}
-// Few units are not cut evenly: smaller ones are, for shorter tiles. Narrow layers' inputs fill
-// vectors.
-template <class T>
-std::size_t gradient_unit(const DenseBackwardWeights<T>& f, unsigned n) {
-  if (n == 1 || unit_count<T>(f, kGradientUnit) >= 6 * n) return kGradientUnit;
-  return f.narrow ? 4 * kSmallGradientUnit : kSmallGradientUnit;
-}
-
-template <class T>
-Panels<T> first_rows(Panels<T> a, std::size_t rows) {
-  a.cols = rows;
-  return a;
 }
 
 }  // namespace
@@ -319,89 +164,6 @@ void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t ro
   relay.end();
 }
 
-template <class T>
-void backward_data_pass(const Network<T>& net, const Activations<T>& a,
-                        const OutputGradients<T>& dz, const Panels<T>& dx, std::size_t rows,
-                        const Worker<T>& worker, const Dropout* dropout) {
-  const unsigned n = worker.team.size(), t = worker.t;
-  const std::vector<Layer>& layers = net.layers();
-  const std::size_t panels = panel_count<T>(rows);
-  Relay relay(worker.team, t);
-  const auto keep_by_rows = [&](std::size_t k, Range features, Range mine) {
-    if (!is_narrow(layers[k], k)) transpose_part(dz.of(k), dz.by_rows[k], features, mine, rows);
-  };
-  keep_by_rows(layers.size() - 1, {0, layers.back().fan_out}, own_panels(panels, n, t));
-  for (std::size_t k = layers.size(); k-- > 0;) {
-    if (k == 0 && dx.data == nullptr) break;
-    const Layer& layer = layers[k];
-    const Cut cut = unless_few<T>(backward_cut(layer, rows, n), layer.fan_in, rows, n);
-    Range inputs{0, layer.fan_in}, mine{0, panels};
-    if (cut == Cut::features) {
-      inputs = own_features<T>(layer.fan_in, n, t);
-    } else {
-      mine = own_panels(panels, n, t);
-    }
-    DenseBackwardData<T> f;
-    f.dz = read_only(first_rows(dz.of(k), rows));
-    f.fan_in = layer.fan_in;
-    f.fan_out = layer.fan_out;
-    f.w = net.parameters() + layer.weight_offset;
-    f.dx = first_rows(k == 0 ? dx : dz.of(k - 1), rows);
-    f.gate = {nullptr, 0, 0};
-    if (k > 0 && layers[k - 1].activation == Activation::relu) f.gate = read_only(a[k]);
-    f.in_begin = inputs.begin;
-    f.in_end = inputs.end;
-    f.chain_terms = tuning().chain_terms;
-    f.scratch = worker.scratch;
-    relay.begin(cut);
-    const double work = multiply_adds(inputs.size() * kPanel<T>, layer.fan_out);
-    in_pieces(worker, mine, kPiecePanels<T>, work, [&](Range piece) {
-      f.panel_begin = piece.begin;
-      f.panel_end = piece.end;
-      kernels<T>().dense_backward_data(f);
-      if (k == 0) return;
-      activation_backward_part(layers[k - 1], k - 1, a, dz.of(k - 1), {inputs, piece}, dropout);
-      keep_by_rows(k - 1, inputs, piece);
-    });
-  }
-  relay.end();
-}
-
-template <class T>
-void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
-                           const OutputGradients<T>& dz, std::size_t rows,
-                           const WeightGradients<T>& out, const Worker<T>& worker, RowsAhead* ahead,
-                           std::size_t first) {
-  const unsigned n = worker.team.size(), t = worker.t;
-  for (std::size_t k = net.layers().size(); k-- > first;) {
-    const Layer& layer = net.layers()[k];
-    const auto at = [&](T* base) { return base == nullptr ? nullptr : base + layer.weight_offset; };
-    DenseBackwardWeights<T> f;
-    f.x = read_only(a[k]);
-    f.narrow = is_narrow(layer, k);
-    f.dz = read_only(f.narrow ? dz.of(k) : dz.by_rows[k]);
-    f.fan_in = layer.fan_in;
-    f.fan_out = layer.fan_out;
-    f.inputs = layer.fan_in + (net.has_bias() ? 1 : 0);
-    f.rows = rows;
-    f.dw = at(out.gradient);
-    f.accumulate = out.accumulate;
-    f.update = out.update;
-    f.w = at(out.parameters);
-    f.state = out.state.from(layer.weight_offset);
-    f.block_bytes = tuning().gradient_bytes;
-    f.unit = gradient_unit<T>(f, n);
-    const Range units = share(unit_count<T>(f, f.unit), n, t);
-    f.ahead = ahead;
-    const double work = multiply_adds(rows * kPanel<T>, f.unit);
-    in_pieces(worker, units, kPieceUnits, work, [&](Range piece) {
-      f.unit_begin = piece.begin;
-      f.unit_end = piece.end;
-      kernels<T>().dense_backward_weights(f);
-    });
-  }
-}
-
 #define FASTRELU_INSTANTIATE(T)                                                                 \
   template struct Activations<T>;                                                               \
   template struct OutputGradients<T>;                                                           \
@@ -413,13 +175,7 @@ void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
                                             const Panels<T>&, T*, RowsAhead*);                  \
   template FewRowsForward<T> few_rows_forward_of(const Network<T>&, const RowSource&, T*);      \
   template void forward_pass(const Network<T>&, const Activations<T>&, std::size_t,             \
-                             const Worker<T>&, RowsAhead*, std::size_t, const Dropout*);        \
-  template void backward_data_pass(const Network<T>&, const Activations<T>&,                    \
-                                   const OutputGradients<T>&, const Panels<T>&, std::size_t,    \
-                                   const Worker<T>&, const Dropout*);                           \
-  template void backward_weights_pass(                                                          \
-      const Network<T>&, const Activations<T>&, const OutputGradients<T>&, std::size_t,         \
-      const WeightGradients<T>&, const Worker<T>&, RowsAhead*, std::size_t);
+                             const Worker<T>&, RowsAhead*, std::size_t, const Dropout*);
 
 FASTRELU_INSTANTIATE(float)
 FASTRELU_INSTANTIATE(double)

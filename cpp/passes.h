@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <functional>
 #include <vector>
 
 #include "array.h"
@@ -110,6 +111,24 @@ void backward_data_pass(const Network<T>& net, const Activations<T>& a,
                         const OutputGradients<T>& dz, const Panels<T>& dx, std::size_t rows,
                         const Worker<T>& worker, const Dropout* dropout);
 
+// Who takes a gradient piece by piece, the last one first, while those before it are computed.
+struct GradientTaker {
+  const std::vector<std::size_t>* begins;               // where the pieces begin, descending to 0
+  void (*take)(const void* context, std::size_t from);  // thread 0's: it is there from `from` on
+  const void* context;
+  // Of the piece that number end - 1 is in.
+  std::size_t begin_before(std::size_t end) const {
+    return *std::upper_bound(begins->begin(), begins->end(), end, std::greater<std::size_t>());
+  }
+};
+// Calls f(from); both must outlive it.
+template <class F>
+GradientTaker taker_of(const std::vector<std::size_t>& begins, const F& f) {
+  return {&begins,
+          [](const void* context, std::size_t from) { (*static_cast<const F*>(context))(from); },
+          &f};
+}
+
 // Where dW and db go: into `gradient` (laid out as the parameters), after what it holds if
 // `accumulate`; or with `update` straight into the parameters and the optimizer's state.
 template <class T>
@@ -119,7 +138,14 @@ struct WeightGradients {
   const UpdateArgs<T>* update;  // or null
   T* parameters;
   StateArrays<T> state;
+  const GradientTaker* taker = nullptr;  // of a gradient that is complete with these rows, or null
 };
+
+// Rows of dW of layer k, the last of which is db where there are biases.
+template <class T>
+std::size_t dw_rows(const Network<T>& net, std::size_t k) {
+  return net.layers()[k].fan_in + (net.has_bias() ? 1 : 0);
+}
 
 // This thread's part of every dW, db, after all threads' backward_data_pass (the caller waits).
 // Without the layers before the `first`: of sparse rows' a SparseGradient takes care, of encoded
@@ -129,6 +155,16 @@ void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
                            const OutputGradients<T>& dz, std::size_t rows,
                            const WeightGradients<T>& out, const Worker<T>& worker, RowsAhead* ahead,
                            std::size_t first);
+
+// backward_data_pass and backward_weights_pass layer by layer, so that a layer's gradient is there
+// before the layers before it are begun; all threads wait for each other at the end. A piece begins
+// where a row of some dW does.
+template <class T>
+void backward_pass_by_layer(const Network<T>& net, const Activations<T>& a,
+                            const OutputGradients<T>& dz, std::size_t rows,
+                            const WeightGradients<T>& out, const Worker<T>& worker,
+                            RowsAhead* ahead, std::size_t first, const Dropout* dropout,
+                            const GradientTaker& taker);
 
 // The forward pass of layer k from x to z, all outputs of all their rows; the caller narrows it.
 template <class T>

@@ -8,9 +8,13 @@
 // the rows' weights before the factors, the shards' losses, and whether a process wants to stop,
 // so that all stop after the same step.
 //
+// Where the communicator exchanges behind the computation, `segments` says where it cuts the
+// gradient, and segments leave, the last one first, as a step says that they are `ready`. What is
+// not ready before `finish`, such as that of a process without rows, leaves there.
+//
 // A step asks `part` where the gradient of its k-th own shard with rows goes and notes its loss,
-// then all threads of its team call `finish`. gather_weights, note_loss and ask_to_stop are for
-// thread 0. The buffers are taken by `reserve` (std::bad_alloc). One step at a time uses it.
+// then all threads of its team call `finish`. gather_weights, note_loss, ready and ask_to_stop are
+// for thread 0. The buffers are taken by `reserve` (std::bad_alloc). One step at a time uses it.
 #pragma once
 
 #include <cstddef>
@@ -40,6 +44,11 @@ class SharedShards {
   // The weights of all rows of a minibatch, in their order.
   const double* gather_weights(const DataSet<T>& data, const Minibatch& m);
 
+  // Where the segments of the sum begin, descending to 0; one, if none leaves before the others.
+  const std::vector<std::size_t>& segments() const { return segments_; }
+  // All own parts of a minibatch are there from number `from` on; the sum goes into `sum`.
+  void ready(const Minibatch& m, T* sum, std::size_t from);
+
   T* part(std::size_t k) { return parts_.data() + k * length_; }
   void note_loss(std::size_t shard, double loss) { own_notes()[shard - own_.begin] = loss; }
   // All own parts are there, every thread has waited for the others: puts the sum of all shards
@@ -55,6 +64,8 @@ class SharedShards {
  private:
   double* own_notes() { return notes_.data() + communicator_.rank * note_count_; }
   void exchange(const Minibatch& m, T* sum, double* loss);
+  void count_parts(const Minibatch& m);
+  SumInOrder segment(std::size_t begin, std::size_t end, T* sum) const;
 
   const Network<T>& net_;
   const Communicator communicator_;
@@ -66,6 +77,9 @@ class SharedShards {
   AlignedBuffer<double> weights_;
   std::vector<double> notes_;
   std::vector<std::size_t> counts_;  // one for each rank
+  std::vector<std::size_t> segments_;
+  std::size_t left_ = 0;  // numbers in segments that have not left
+  std::size_t next_ = 0;  // the first of these segments
   bool must_stop_ = false, failed_ = false;
 };
 

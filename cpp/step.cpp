@@ -262,18 +262,24 @@ void Step<T>::take(const ReadyStep<T>& step, Team& team, unsigned t) {
 // The same where other processes have some of the shards; such steps have no penalty.
 template <class T>
 void Step<T>::take_shared(const ReadyStep<T>& step, Team& team, unsigned t) {
+  const Minibatch& m = step.minibatch;
   WeightGradients<T> out{nullptr, false, nullptr, net_.parameters(), optimizer_.state()};
   if (sparse_) sparse_gradient_.begin(step.number, team.size(), t);
-  const Range own = shared_.own();
+  const auto take_from = [&](std::size_t from) { shared_.ready(m, reducer_.gradient(), from); };
+  const GradientTaker taker = taker_of(shared_.segments(), take_from);
+  Range own = shared_.own();
+  while (own.size() > 0 && m.shards[own.end - 1].size() == 0) --own.end;
   std::size_t k = 0;
   for (std::size_t s = own.begin; s < own.end; ++s) {
-    const Range shard = step.minibatch.shards[s];
+    const Range shard = m.shards[s];
     if (shard.begin == shard.end) continue;
     out.gradient = shared_.part(k++);
+    // All parts of a number are there when that of the last shard is.
+    out.taker = s + 1 == own.end && shared_.segments().size() > 1 ? &taker : nullptr;
     const double loss = shard_gradient(step, shard, out, team, t);
     if (t == 0) shared_.note_loss(s, loss);
   }
-  if (!shared_.finish(step.minibatch, reducer_.gradient(), &result_.loss, team, t)) return;
+  if (!shared_.finish(m, reducer_.gradient(), &result_.loss, team, t)) return;
   UpdateArgs<T> reduced = step.update;
   reducer_.finish(reduced, team, t);
   out.gradient = reducer_.gradient();
@@ -288,24 +294,27 @@ void Step<T>::clear_gradient() {
 }
 
 // The gradient of one shard's rows, in blocks of rows, and the sum of their weighted losses;
-// `out.update` goes with the last. `out` is changed meanwhile rather than copied: a copy of what
-// has just been written would wait for it, longer than a small network's step takes.
+// `out.update` and `out.taker` go with the last. `out` is changed meanwhile rather than copied: a
+// copy of what has just been written would wait for it, longer than a small network's step takes.
 template <class T>
 double Step<T>::shard_gradient(const ReadyStep<T>& step, Range shard, WeightGradients<T>& out,
                                Team& team, unsigned t) {
   const UpdateArgs<T>* const update = out.update;
+  const GradientTaker* const taker = out.taker;
   double sum = 0;
   for (std::size_t begin = shard.begin; begin < shard.end; begin += kBlockRows) {
     const Range block{begin, std::min(begin + kBlockRows, shard.end)};
     const RowPicker rows = step.minibatch.rows.from(begin);
     out.accumulate = begin != shard.begin;
-    out.update = block.end == shard.end ? update : nullptr;
+    const bool last = block.end == shard.end;
+    out.update = last ? update : nullptr;
+    out.taker = last ? taker : nullptr;
     const bool dropped = updates_ && !options_.dropout.empty();
     if (block.size() <= kFewRows && team.size() == 1 && data_.x.is_dense() && !dropped) {
       fetch_ahead(step.minibatch);
       few_rows_gradient(rows, block, out);
     } else {
-      many_rows_gradient(step, block, block.end == shard.end, out, team, t);
+      many_rows_gradient(step, block, last, out, team, t);
     }
     if (t == 0) sum = add_losses(rows, block, sum);
     // Asked before the threads meet, and seen by all of them before they meet again.
@@ -372,16 +381,29 @@ void Step<T>::many_rows_gradient(const ReadyStep<T>& step, Range block, bool las
   loss.row_end = mine.end;
   loss.scratch = worker.scratch;
   kernels<T>().loss(loss);
+  if (out.taker != nullptr) {
+    backward_pass_by_layer(net, a, dz, rows, out, worker, &ahead, loaded, dropout, *out.taker);
+    first_layer_gradient(pick, rows, last_block, out, team, t);
+    return;
+  }
   backward_data_pass(net, a, dz, Panels<T>{}, rows, worker, dropout);
   team.wait(t);
+  first_layer_gradient(pick, rows, last_block, out, team, t);
+  backward_weights_pass(net, a, dz, rows, out, worker, &ahead, loaded);
+}
+
+// Of sparse and of encoded rows; others' comes from the passes.
+template <class T>
+void Step<T>::first_layer_gradient(const RowPicker& pick, std::size_t rows, bool last_block,
+                                   const WeightGradients<T>& out, Team& team, unsigned t) {
+  const Panels<T>& dz = many_.gradients.by_rows[0];
   if (sparse_) {
-    sparse_gradient_.backward_weights(net, {data_.x.sparse, pick, rows}, out, dz.by_rows[0], t);
+    sparse_gradient_.backward_weights(net_, {data_.x.sparse, pick, rows}, out, dz, t);
   }
   if (encoded_) {
-    encoded_layer_.backward_weights(net, {data_.x.encoded, pick, rows}, out, last_block,
-                                    dz.by_rows[0], team.size(), t);
+    encoded_layer_.backward_weights(net_, {data_.x.encoded, pick, rows}, out, last_block, dz,
+                                    team.size(), t);
   }
-  backward_weights_pass(net, a, dz, rows, out, worker, &ahead, loaded);
 }
 
 // What a loss needs to know of the minibatch's rows from `first` on, which are `rows` of the data

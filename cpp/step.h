@@ -166,6 +166,8 @@ class Step {
   void few_rows_gradient(const RowPicker& rows, Range block, const WeightGradients<T>& out);
   void many_rows_gradient(const ReadyStep<T>& step, Range block, bool last_block,
                           const WeightGradients<T>& out, Team& team, unsigned t);
+  void first_layer_gradient(const RowPicker& pick, std::size_t rows, bool last_block,
+                            const WeightGradients<T>& out, Team& team, unsigned t);
   double add_losses(const RowPicker& rows, Range block, double sum) const;
   void update(const WeightGradients<T>& out, const UpdateArgs<T>& of_scales, Team& team,
               unsigned t);

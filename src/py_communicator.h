@@ -26,12 +26,14 @@ class PyCommunicator {
 
  private:
   static bool sum(void* context, const SumInOrder& what);
+  static bool begin(void* context, const SumInOrder& what);
   static bool gather(void* context, double* values, const std::size_t* counts);
   template <class F>
   bool call(F f);
+  void abandon();
 
-  py::object sum_in_order_, gather_numbers_;
-  std::size_t rank_, size_;
+  py::object sum_in_order_, gather_numbers_, begin_sum_, abandon_;
+  std::size_t rank_, size_, segment_bytes_ = 0;
   std::unique_ptr<py::error_already_set> error_;
 };
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Trainings that ranks share: every loss, optimizer and activation, every kind of rows."""
 
+import hashlib
 import threading
 
 import numpy as np
@@ -83,9 +84,12 @@ def trainer_and_rows(case, comm):
     return trainer, (X[mine], y[mine], w[mine] if case.get("weighted") else None)
 
 
-def outcome(label, comm):
-    """What a training ends in: the parameters, the optimizer's state, the losses."""
-    case = CASES[label]
+def outcome(label, comm, **more):
+    """What a training ends in: the parameters, the optimizer's state, the losses.
+
+    `more` is what the case has otherwise.
+    """
+    case = {**CASES[label], **more}
     trainer, (X, y, weight) = trainer_and_rows(case, comm)
     sampling = case.get("sampling", "shuffle")
     history = trainer.fit(X, y, epochs=2, sample_weight=weight, sampling=sampling)
@@ -94,7 +98,11 @@ def outcome(label, comm):
     return trainer.network.parameters.tobytes(), state, history.loss, step, trainer.n_steps
 
 
-def raised(work, size=2):
+def hashed(ended):
+    return hashlib.sha256(repr(ended).encode()).hexdigest()
+
+
+def raised(work, size=2, segment_bytes=None):
     """The errors that the ranks see, each its own; none may wait for another."""
     found = [None] * size
 
@@ -104,7 +112,7 @@ def raised(work, size=2):
         except Exception as error:
             found[comm.rank] = error
 
-    thread = threading.Thread(target=lambda: run_threads(size, caught), daemon=True)
+    thread = threading.Thread(target=lambda: run_threads(size, caught, segment_bytes), daemon=True)
     thread.start()
     thread.join(30)
     assert not thread.is_alive()

@@ -4,7 +4,6 @@
 Named "given up": what gives up the contract, of each rank.
 """
 
-import hashlib
 import json
 import os
 import sys
@@ -13,7 +12,7 @@ os.environ.setdefault("FASTRELU_NUM_THREADS", "1")
 sys.path.insert(0, os.path.dirname(__file__))
 
 import numpy as np
-from distributed_cases import CASES, outcome, trainer_and_rows
+from distributed_cases import CASES, hashed, outcome, trainer_and_rows
 
 import fastrelu
 from fastrelu.distributed import as_communicator
@@ -24,7 +23,7 @@ SOME = ["loss cross_entropy", "optimizer adam", "weights", "clipped", "float64",
 
 
 def digest(label, comm):
-    return hashlib.sha256(repr(outcome(label, comm)).encode()).hexdigest()
+    return hashed(outcome(label, comm))
 
 
 def loosely_summed(comm):

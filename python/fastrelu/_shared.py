@@ -50,6 +50,7 @@ def begin(trainer: Trainer, comm: Communicator) -> None:
     _, network = model_file.network_content(trainer.network)
     settings = {"version of fastrelu": __version__, **network, **_settings_of(trainer)}
     settings["reduction"] = getattr(comm, "reduction", "in_order")
+    settings["segment_bytes"] = getattr(comm, "segment_bytes", 0)
     require_same(comm, settings)
     parameters = comm.broadcast(trainer.network.parameters.copy())
     trainer.network.parameters[...] = parameters

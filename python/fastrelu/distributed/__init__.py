@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
-from fastrelu.distributed.communicator import Communicator, RankError, as_communicator
+from fastrelu.distributed.communicator import (
+    Communicator,
+    OverlappingCommunicator,
+    RankError,
+    as_communicator,
+)
 from fastrelu.distributed.local import fit_local_steps
 from fastrelu.distributed.shares import rows_of_rank
 from fastrelu.distributed.threads import run_threads
 
 __all__ = [
-    "Communicator", "RankError", "as_communicator", "fit_local_steps", "rows_of_rank",
-    "run_threads",
+    "Communicator", "OverlappingCommunicator", "RankError", "as_communicator", "fit_local_steps",
+    "rows_of_rank", "run_threads",
 ]  # fmt: skip

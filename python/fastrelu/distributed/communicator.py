@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
-__all__ = ["Communicator", "RankError", "as_communicator"]
+__all__ = ["Communicator", "OverlappingCommunicator", "RankError", "as_communicator"]
 
 T = TypeVar("T")
 
@@ -36,6 +36,8 @@ class Communicator(Protocol):
     """Ranks 0 to size - 1, each a process (or a thread) with a run of the shards.
 
     All methods are collective: every rank calls the same ones in the same order.
+
+    One that exchanges gradients behind the backward pass has more: `OverlappingCommunicator`.
 
     Attributes
     ----------
@@ -96,6 +98,41 @@ class Communicator(Protocol):
             rank, whatever `counts`.
         notes : ndarray of float64, (size, k)
             Row `rank` is this rank's; the others' are put there.
+        """
+        ...
+
+
+class OverlappingCommunicator(Communicator, Protocol):
+    """A communicator to which a step gives segments of its gradient as soon as they are there.
+
+    The next `sum_in_order` is of the segment that is left, and returns when all are summed. A
+    communicator without these, or whose `segment_bytes` is 0, is given the whole gradient at once.
+
+    Attributes
+    ----------
+    segment_bytes : int
+        The least size of a segment of one part, the same on every rank; the last may be smaller.
+    """
+
+    @property
+    def segment_bytes(self) -> int:
+        """The least size of a segment."""
+        ...
+
+    def begin_sum(self, parts: NDArray[Any], counts: Sequence[int], total: NDArray[Any]) -> None:
+        """Begin to sum a segment, and return at once.
+
+        Parameters
+        ----------
+        parts, counts, total
+            As for `sum_in_order`, in use until that has returned or `abandon` has.
+        """
+        ...
+
+    def abandon(self) -> None:
+        """Give up the sums that have begun, after an error; not collective.
+
+        When it returns, their arrays are no longer in use.
         """
         ...
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import _core
+from fastrelu.distributed.behind import SEGMENT_BYTES, Behind
 from fastrelu.distributed.communicator import RankError
 from fastrelu.distributed.one_machine import SharedSums
 from fastrelu.distributed.shares import run_of
@@ -42,19 +43,39 @@ class MpiCommunicator:
         How gradients are summed. "mpi_sum" leaves it to MPI's own allreduce, which may be faster on
         its network, and gives up the contract: the bits then depend on the number of ranks, on the
         MPI and perhaps on the run.
+    overlap : bool
+        Whether the ranks exchange a layer's gradient while those of the layers before it are
+        computed, in a thread of their own, which needs some of a core's time. It changes no bit;
+        docs/distributed.md says when it pays.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `reduction` or `overlap` is another, or the MPI was begun for one thread and is to
+        overlap.
     """
 
     #: How gradients are summed.
     reduction: str
+    #: The least size of a segment of a gradient that is exchanged ahead of others; 0: none is.
+    segment_bytes: int
 
     _known: dict[int, MpiCommunicator] = {}  # noqa: RUF012 (one for the process)
 
-    def __init__(self, comm: Any, reduction: str = "in_order") -> None:
+    def __init__(self, comm: Any, reduction: str = "in_order", overlap: bool = False) -> None:
         from mpi4py import MPI
 
         if reduction not in ("in_order", "mpi_sum"):
             raise ValueError(f"reduction: expected 'in_order' or 'mpi_sum', got {reduction!r}")
+        if not isinstance(overlap, bool):
+            raise TypeError(f"overlap: expected True or False, got {overlap!r}")
+        if overlap and MPI.Query_thread() < MPI.THREAD_SERIALIZED:
+            raise ValueError(
+                "overlap: expected an MPI that other threads than the first may call "
+                "(THREAD_SERIALIZED or more, mpi4py's default), got one begun for less"
+            )
         self.reduction = reduction
+        self.segment_bytes = SEGMENT_BYTES if overlap else 0
 
         self._mpi: Any = MPI
         self._comm: Any = comm.Dup()
@@ -62,6 +83,7 @@ class MpiCommunicator:
         self._rank, self._size = int(comm.Get_rank()), int(comm.Get_size())
         self._buffers: dict[str, NDArray[Any]] = {}
         self._told: RankError | None = None
+        self._behind = Behind(self._sum_now, self._rank, self._size)
         local = self.local_size()
         # The ranks of a machine share its cores, unless somebody has said a number of threads.
         _core.set_usual_threads(max(1, _core.num_threads() // local))
@@ -142,6 +164,21 @@ class MpiCommunicator:
         self._wait(self._comm.Iallgatherv(self._mpi.IN_PLACE, [values, list(counts)]))
 
     def sum_in_order(
+        self, parts: NDArray[Any], counts: Sequence[int], total: NDArray[Any], notes: NDArray[Any]
+    ) -> None:
+        """Sum the parts of all ranks, after those that have begun."""
+        self._behind.finish()
+        self._sum_now(parts, counts, total, notes)
+
+    def begin_sum(self, parts: NDArray[Any], counts: Sequence[int], total: NDArray[Any]) -> None:
+        """Begin to sum a segment, and return at once."""
+        self._behind.begin(parts, counts, total)
+
+    def abandon(self) -> None:
+        """Give up the sums that have begun."""
+        self._behind.abandon()
+
+    def _sum_now(
         self, parts: NDArray[Any], counts: Sequence[int], total: NDArray[Any], notes: NDArray[Any]
     ) -> None:
         """Sum the parts of all ranks.
@@ -264,6 +301,7 @@ class MpiCommunicator:
                 time.sleep(min(0.001, waited / 50))
 
     def _look_for_notice(self) -> None:
+        self._behind.look()
         if self._told is not None:
             raise self._told
         if self._notices.Iprobe(self._mpi.ANY_SOURCE, NOTICE):

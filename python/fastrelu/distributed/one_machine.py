@@ -43,13 +43,15 @@ class SharedSums:
         self._window: Any = None
         self._memory: NDArray[np.uint8] = np.empty(0, np.uint8)
         self._refused = 0  # bytes that were too many
+        self._widest = 0, 0  # bytes of notes and of a sum
 
     def sum_in_order(
         self, parts: NDArray[Any], counts: Sequence[int], total: NDArray[Any], notes: NDArray[Any]
     ) -> bool:
         """Sum the parts of all ranks, as `Communicator.sum_in_order`; False: too little memory."""
         length, count, rank = len(total), sum(counts), self._owner.rank
-        begins = np.cumsum([0, notes.nbytes, total.nbytes, count * total.nbytes])
+        self._widen(notes.nbytes, total.nbytes)
+        begins = np.cumsum([0, *self._widest, count * total.nbytes])
         begins = -(-begins // ALIGNED) * ALIGNED + ALIGNED * np.arange(4)
         if not self._reserved(int(begins[3])):
             return False
@@ -82,6 +84,18 @@ class SharedSums:
         for some in others:
             total[some] = summed[some]
         return True
+
+    def _widen(self, notes: int, total: int) -> None:
+        """Make room for larger notes and sums, which moves what follows them.
+
+        A rank that is ahead writes its next parts while others still read the sum before: they
+        must not lie in one place, whatever the lengths of the two.
+        """
+        if self._widest[0] >= notes and self._widest[1] >= total:
+            return
+        self._widest = max(self._widest[0], notes), max(self._widest[1], total)
+        if self._window is not None:
+            self._meet()
 
     def _meet(self) -> None:
         """Wait until all ranks are here, and see what they have written."""

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu._arguments import whole_number
+from fastrelu.distributed.behind import Behind
 from fastrelu.distributed.communicator import Communicator, RankError
 
 __all__ = ["run_threads"]
@@ -20,8 +22,12 @@ T = TypeVar("T")
 class ThreadCommunicator:
     """One of the ranks of `run_threads`."""
 
-    def __init__(self, rank: int, barrier: threading.Barrier, places: list[Any]) -> None:
+    def __init__(
+        self, rank: int, barrier: threading.Barrier, places: list[Any], segment_bytes: int
+    ) -> None:
         self._rank, self._barrier, self._places = rank, barrier, places
+        self.segment_bytes = segment_bytes
+        self._behind = Behind(self._sum_now, rank, len(places))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ThreadCommunicator:
         """Return itself, also to scikit-learn's `clone` of an estimator that has it."""
@@ -58,6 +64,22 @@ class ThreadCommunicator:
     def sum_in_order(
         self, parts: NDArray[Any], counts: Sequence[int], total: NDArray[Any], notes: NDArray[Any]
     ) -> None:
+        """Sum the parts of all ranks, after those that have begun."""
+        self._behind.finish()
+        self._sum_now(parts, counts, total, notes)
+
+    def begin_sum(self, parts: NDArray[Any], counts: Sequence[int], total: NDArray[Any]) -> None:
+        """Begin to sum a segment, and return at once."""
+        self._behind.begin(parts, counts, total)
+
+    def abandon(self) -> None:
+        """Give up the sums that have begun, and with them those of the other ranks."""
+        self._barrier.abort()
+        self._behind.abandon()
+
+    def _sum_now(
+        self, parts: NDArray[Any], counts: Sequence[int], total: NDArray[Any], notes: NDArray[Any]
+    ) -> None:
         """Sum the parts of all ranks."""
 
         def add(places: list[Any]) -> None:
@@ -82,7 +104,9 @@ class ThreadCommunicator:
         return found
 
 
-def run_threads(size: int, work: Callable[[Communicator], T]) -> list[T]:
+def run_threads(
+    size: int, work: Callable[[Communicator], T], segment_bytes: int | None = None
+) -> list[T]:
     """Run a function once for each of `size` ranks, at once, in threads of this process.
 
     Parameters
@@ -91,6 +115,9 @@ def run_threads(size: int, work: Callable[[Communicator], T]) -> list[T]:
         The number of ranks.
     work : callable
         Called with the communicator of its rank.
+    segment_bytes : int, optional
+        Exchange a gradient in segments of so many bytes or more behind its computation, as
+        ``MpiCommunicator(comm, overlap=True)`` does. It changes no bit.
 
     Returns
     -------
@@ -108,6 +135,7 @@ def run_threads(size: int, work: Callable[[Communicator], T]) -> list[T]:
     >>> run_threads(3, lambda comm: sum(comm.gather(comm.rank)))
     [3, 3, 3]
     """
+    least = 0 if segment_bytes is None else whole_number("segment_bytes", segment_bytes, 1)
     barrier = threading.Barrier(size)
     places: list[Any] = [None] * size
     results: list[Any] = [None] * size
@@ -115,7 +143,7 @@ def run_threads(size: int, work: Callable[[Communicator], T]) -> list[T]:
 
     def run(rank: int) -> None:
         try:
-            results[rank] = work(ThreadCommunicator(rank, barrier, places))
+            results[rank] = work(ThreadCommunicator(rank, barrier, places, least))
         except BaseException as error:
             errors.append(error)
             barrier.abort()
