@@ -33,10 +33,10 @@ def from_jax(
     ----------
     params : mapping or sequence
         Flax's layout, ``{"params": {"Dense_0": {"kernel": (fan_in, fan_out), "bias": (fan_out,)},
-        ...}}``, with or without the outer level; the state of an ``nnx.Sequential``; Haiku's, ``{"mlp/~/linear_0": {"w": ..., "b":
-        ...}, ...}``; or, as examples of Optax and of JAX have it, a list of layers in order, each a
-        pair ``(W, b)`` or a mapping ``{"w": W, "b": b}``. Biases may be left out. Arrays are JAX's
-        or NumPy's.
+        ...}}``, with or without the outer level, or the state of its ``nnx.Sequential``; Haiku's,
+        ``{"mlp/~/linear_0": {"w": ..., "b": ...}, ...}``; or, as examples of Optax and of JAX have
+        it, a list of layers in order, each a pair ``(W, b)`` or a mapping ``{"w": W, "b": b}``.
+        Biases may be left out. Arrays are JAX's or NumPy's.
     activation : str or sequence of str
         The activation of the hidden layers, which a pytree says nothing of.
     layers : sequence of str, optional
