@@ -87,6 +87,7 @@ def setup(app: Any) -> None:
 
     def read(app: Any, name: str, source: list[str]) -> None:
         text = source[0].replace("](../README.md#install)", "](install.md)")
+        text = re.sub(r"\[[\w/-]+\.md\](?=\([\w/-]+\.md)", "[]", text)  # by its title, not its file
         source[0] = re.sub(r"\[(`[^]]+`)\]\(\.\./[^)]*\)", r"\1", text)  # not on the site
 
     def skip(app: Any, what: str, name: str, found: Any, *rest: Any) -> bool | None:
