@@ -28,6 +28,8 @@ extensions = [
 templates_path = ["_templates"]
 root_doc = "index"
 exclude_patterns = ["_templates"]
+html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
 suppress_warnings = [
     "config.cache",  # the gallery is told by a function
     "ref.python",  # attributes of the same name in several classes
@@ -39,6 +41,7 @@ myst_heading_anchors = 3
 smartquotes = False  # flags and quotes stay as they are typed
 
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"  # the column of a page's names is narrow
 autodoc_typehints = "none"
 autodoc_member_order = "groupwise"
 numpydoc_show_class_members = False
@@ -87,6 +90,7 @@ def setup(app: Any) -> None:
 
     def read(app: Any, name: str, source: list[str]) -> None:
         text = source[0].replace("](../README.md#install)", "](install.md)")
+        text = re.sub(r"\[[\w/-]+\.md\](?=\([\w/-]+\.md)", "[]", text)  # by its title, not its file
         source[0] = re.sub(r"\[(`[^]]+`)\]\(\.\./[^)]*\)", r"\1", text)  # not on the site
 
     def skip(app: Any, what: str, name: str, found: Any, *rest: Any) -> bool | None:

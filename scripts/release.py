@@ -139,7 +139,11 @@ def wheel(python: str, archive: Path, dist: Path, env: dict[str, str], machine: 
             env=env,
         )
         (built,) = Path(folder).glob("*.whl")
-        run(sys.executable, "-m", "auditwheel", "repair", "--plat", tag, "-w", dist, built)
+        # Compressed as far as it goes: a wheel is packed once.
+        run(
+            sys.executable, "-m", "auditwheel", "repair", "-z", "9", "--plat", tag, "-w", dist,
+            built,
+        )  # fmt: skip
         (tagged,) = dist.glob(f"*{built.name.split('-')[2]}-*manylinux*{machine}.whl")
     return tagged
 

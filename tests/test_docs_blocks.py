@@ -5,6 +5,7 @@ A page may take something as given, such as a run in a folder; GIVEN makes it.
 """
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,27 @@ def test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch):
             exec(compile(block, f"{page}, block {number}", "exec"), names)
     finally:
         plt.close("all")
+
+
+# What an environment has not that was made by the README's first command, with the extra `train`.
+NOT_INSTALLED = ("pandas", "polars", "duckdb", "torch", "jax", "onnx", "casadi", "openpyxl")
+
+
+class Absent:
+    """A finder of modules that says that these are not there."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in NOT_INSTALLED:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/tour.md", "docs/sklearn.md"])
+def test_the_first_pages_need_no_more_than_the_readme_installs(page, tmp_path, monkeypatch):
+    for name in [each for each in sys.modules if each.partition(".")[0] in NOT_INSTALLED]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Absent, *sys.meta_path])
+    test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch)
 
 
 def test_every_page_with_something_given_is_there():

@@ -18,6 +18,7 @@ FLAX = {f"Dense_{k}": {"kernel": w, "bias": b} for k, (w, b) in enumerate(PAIRS)
 TREES = {
     "flax": {"params": FLAX},
     "flax, inner": FLAX,
+    "nnx": {"layers": {2 * k: {"kernel": w, "bias": b} for k, (w, b) in enumerate(PAIRS)}},
     "haiku": {f"mlp/~/linear_{k}": {"w": w, "b": b} for k, (w, b) in enumerate(PAIRS)},
     "pairs": PAIRS,
     "tuples": tuple(PAIRS),
@@ -89,6 +90,28 @@ def test_a_callback_gives_the_networks_bits():
         function(np.ones(4))
     with pytest.raises(ValueError, match="jax_enable_x64"):
         fastrelu.Network([2, 1], dtype="float64").to_jax()
+
+
+def test_both_of_flaxs_interfaces():
+    linen, nnx = pytest.importorskip("flax.linen"), pytest.importorskip("flax.nnx")
+    jax = pytest.importorskip("jax")
+    x = RNG.normal(size=(6, 3)).astype("f")
+
+    class Two(linen.Module):
+        @linen.compact
+        def __call__(self, x):
+            hidden = linen.tanh(linen.Dense(5)(x))  # the first that is made is Dense_0
+            return linen.Dense(2)(hidden)
+
+    params = Two().init(jax.random.key(0), x)
+    theirs = np.asarray(Two().apply(params, x))
+    np.testing.assert_allclose(fastrelu.from_jax(params, "tanh")(x), theirs, rtol=1e-5, atol=1e-6)
+    keys = nnx.Rngs(0)
+    module = nnx.Sequential(nnx.Linear(3, 5, rngs=keys), nnx.tanh, nnx.Linear(5, 2, rngs=keys))
+    state = nnx.state(module)
+    for tree in (state, nnx.to_pure_dict(state), state["layers"]):
+        net = fastrelu.from_jax(tree, "tanh")
+        np.testing.assert_allclose(net(x), np.asarray(module(x)), rtol=1e-5, atol=1e-6)
 
 
 class Lent:

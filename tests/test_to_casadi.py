@@ -49,6 +49,18 @@ def test_slopes_at_0_and_far_out_are_ours_and_nan_stays(name, symbols):
     assert np.isnan(float(function([np.nan])))
 
 
+def test_casadis_fmax_is_another_relu_and_if_else_is_ours():
+    """Why to_casadi has no fmax: its slope at 0 is 1/2, and what it makes of NaN is 0."""
+    x = casadi.MX.sym("x")
+    forms = {"fmax": casadi.fmax(x, 0), "if_else": casadi.if_else(x <= 0, 0, x)}
+    found = {}
+    for name, form in forms.items():
+        function = casadi.Function("f", [x], [form, casadi.jacobian(form, x)])
+        found[name] = [float(function(0)[1]), float(function(np.nan)[0])]
+    assert found["fmax"] == [0.5, 0.0]
+    assert found["if_else"][0] == 0 and np.isnan(found["if_else"][1])
+
+
 def test_no_biases_and_no_hidden_layers():
     net = net_of("relu", (3, 2), bias=False)
     np.testing.assert_allclose(np.asarray(net.to_casadi()([1, 2, 3]))[:, 0], net([1.0, 2, 3]))

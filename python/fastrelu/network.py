@@ -308,17 +308,30 @@ class Network(
     def __deepcopy__(self, memo: dict[int, Any]) -> Network:
         return self.copy()
 
+    # pickle asks for __reduce__, whose form all kept files have; skops for the state alone.
+
     def __reduce__(self) -> tuple[Any, ...]:
-        settings = {
-            "layer_sizes": self.layer_sizes,
-            "bias": self.bias,
-            "dtype": self.dtype.name,
-            "activation": self.activations,
-            "scale": self.scale,
-            "check_finite": self.check_finite,
-        }
+        settings = self.__getstate__()
+        parameters = settings.pop("parameters")
+        return _restore, (settings, parameters)
+
+    def __getstate__(self) -> dict[str, Any]:
         with self._reading():
-            return _restore, (settings, self.parameters.copy())
+            return {
+                "layer_sizes": self.layer_sizes,
+                "bias": self.bias,
+                "dtype": self.dtype.name,
+                "activation": self.activations,
+                "scale": self.scale,
+                "check_finite": self.check_finite,
+                "parameters": self.parameters.copy(),
+            }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        settings = dict(state)
+        parameters = settings.pop("parameters")
+        Network.__init__(self, **settings)
+        self._load_parameters(parameters)
 
     def __repr__(self) -> str:
         sizes = "-".join(str(n) for n in self.layer_sizes)

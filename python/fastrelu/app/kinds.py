@@ -48,9 +48,10 @@ class Kind:
 
 @dataclass(frozen=True)
 class Text(Kind):
-    """Any text."""
+    """Any text; `place` is "file" or "dir" where it is a path, which shells complete."""
 
     metavar: str = "TEXT"
+    place: str = ""
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class Settings:
     )
     y: str | None = _option(
         None,
-        kinds.Text("NAME|FILE"),
+        kinds.Text("NAME|FILE", "file"),
         SOURCE,
         "NPZ: the array of targets; NPY, IDX: their file.  [default: y; the last file, if it has "
         "one value for each row]",
@@ -344,7 +344,7 @@ class Settings:
     )
     search_space: str | None = _option(
         None,
-        kinds.Text("SPACE"),
+        kinds.Text("SPACE", "file"),
         SEVERAL,
         "The settings to search, as 'hidden=64|128,64; lr=0.0003..0.01', or a TOML file.",
         single=True,
@@ -373,7 +373,7 @@ class Settings:
     )
     out: str | None = _option(
         None,
-        kinds.Text("DIR"),
+        kinds.Text("DIR", "dir"),
         RUN,
         "Folder for the model, its metrics, history, report and checkpoints.",
         saved=False,
@@ -381,7 +381,7 @@ class Settings:
     )
     tensorboard: str | None = _option(
         None,
-        kinds.Text("DIR"),
+        kinds.Text("DIR", "dir"),
         RUN,
         "Write TensorBoard scalars (extra tensorboard).",
         saved=False,
@@ -389,7 +389,7 @@ class Settings:
     )
     log_json: str | None = _option(
         None,
-        kinds.Text("FILE|-"),
+        kinds.Text("FILE|-", "file"),
         RUN,
         "Write a line of JSON for each epoch; -: to standard output.",
         saved=False,

@@ -33,10 +33,10 @@ def from_jax(
     ----------
     params : mapping or sequence
         Flax's layout, ``{"params": {"Dense_0": {"kernel": (fan_in, fan_out), "bias": (fan_out,)},
-        ...}}``, with or without the outer level; Haiku's, ``{"mlp/~/linear_0": {"w": ..., "b":
-        ...}, ...}``; or, as examples of Optax and of JAX have it, a list of layers in order, each a
-        pair ``(W, b)`` or a mapping ``{"w": W, "b": b}``. Biases may be left out. Arrays are JAX's
-        or NumPy's.
+        ...}}``, with or without the outer level, or the state of its ``nnx.Sequential``; Haiku's,
+        ``{"mlp/~/linear_0": {"w": ..., "b": ...}, ...}``; or, as examples of Optax and of JAX have
+        it, a list of layers in order, each a pair ``(W, b)`` or a mapping ``{"w": W, "b": b}``.
+        Biases may be left out. Arrays are JAX's or NumPy's.
     activation : str or sequence of str
         The activation of the hidden layers, which a pytree says nothing of.
     layers : sequence of str, optional
@@ -83,10 +83,16 @@ def _parts(params: Any, layers: Sequence[str] | None) -> list[tuple[str, Any]]:
             f"params: expected a mapping or a list of layers, got {type(params).__name__}"
         )
     where = "params"
-    if set(params) == {"params"}:
-        params, where = params["params"], "params['params']"
-    names = in_order([str(name) for name in params], layers)
-    return [(f"{where}[{name!r}]", params[name]) for name in names]
+    for outer in ("params", "layers"):  # of Flax's modules, and of its nnx.Sequential
+        if set(params) == {outer} and _has_layers(params[outer]):
+            params, where = params[outer], f"{where}[{outer!r}]"
+    named = {str(name): part for name, part in params.items()}  # nnx numbers them
+    return [(f"{where}[{name!r}]", named[name]) for name in in_order(list(named), layers)]
+
+
+def _has_layers(part: Any) -> bool:
+    """Whether a mapping holds layers, rather than being one."""
+    return isinstance(part, Mapping) and not any(weight in part for weight, _ in _NAMES)
 
 
 def _layer(where: str, part: Any) -> tuple[Array, Array | None]:
@@ -107,7 +113,9 @@ def _layer(where: str, part: Any) -> tuple[Array, Array | None]:
 
 
 def _array(where: str, value: Any) -> Array:
-    value = getattr(value, "value", value)  # nnx keeps arrays in variables
+    if hasattr(value, "get_value"):  # nnx keeps arrays in variables, by an attribute until 0.12
+        value = value.get_value()
+    value = getattr(value, "value", value)
     made = np.asarray(value)
     if made.dtype.name in ("float16", "bfloat16"):
         return made.astype(np.float32)

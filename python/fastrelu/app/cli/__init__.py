@@ -66,6 +66,10 @@ def main() -> None:
     Exit status: 0 done, 2 bad flags or configuration, 3 bad or missing data, 4 diverged, 5 cannot
     write, 6 the checkpoint does not fit, 130 and 143 interrupted.
 
-    Shell completion in bash (zsh_source and fish_source for the other shells): eval
-    "$(_FASTRELU_COMPLETE=bash_source fastrelu)"
+    \b
+    Completion by the Tab key, a line for the shell's own file:
+      bash, .bashrc:     eval "$(_FASTRELU_COMPLETE=bash_source fastrelu)"
+      zsh, .zshrc:       autoload -U compinit; compinit
+                         eval "$(_FASTRELU_COMPLETE=zsh_source fastrelu)"
+      fish, config.fish: _FASTRELU_COMPLETE=fish_source fastrelu | source
     """  # noqa: D301

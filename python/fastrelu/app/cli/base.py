@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from fastrelu.app.errors import OutputError, TrainingError
-from fastrelu.app.kinds import Choice, Kind, Switch
+from fastrelu.app.kinds import Choice, Kind, Switch, Text
 from fastrelu.app.option import READING, SOURCE
 from fastrelu.app.printable import printable
 from fastrelu.app.run.interrupt import Interrupt, Interrupted
@@ -111,13 +111,36 @@ class Setting(click.ParamType):  # type: ignore[type-arg]
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[click.shell_completion.CompletionItem]:
-        """Return the names that go on from what is typed."""
+        """Return the names that go on from what is typed, or leave a path to the shell."""
+        if isinstance(self.kind, Text) and self.kind.place:
+            return by_shell(incomplete, self.kind.place)
         names = self.kind.names if isinstance(self.kind, Choice) else ()
         return [
             click.shell_completion.CompletionItem(name)
             for name in names
             if name.startswith(incomplete)
         ]
+
+
+class Place(click.ParamType):  # type: ignore[type-arg]
+    """A path as it is typed, which the shell completes: a file's, or a folder's alone."""
+
+    name = "text"
+
+    def __init__(self, place: str = "file") -> None:
+        self.place = place
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        """Leave it to the shell."""
+        return by_shell(incomplete, self.place)
+
+
+def by_shell(incomplete: str, place: str) -> list[click.shell_completion.CompletionItem]:
+    """Return the answer by which a shell completes the paths of files, or of folders ("dir")."""
+    # Without it a shell that has our completion would complete no paths at all.
+    return [click.shell_completion.CompletionItem(incomplete, type=place)]
 
 
 class Flag(click.Option):

@@ -11,6 +11,7 @@ import click
 from fastrelu.app.cli.base import (
     HELP,
     Command,
+    Place,
     as_choice,
     reading_flags,
     required,
@@ -21,8 +22,8 @@ from fastrelu.app.printable import printable
 
 
 @click.command(cls=Command, context_settings=HELP)
-@click.argument("model")
-@click.argument("data", nargs=-1)
+@click.argument("model", type=Place())
+@click.argument("data", nargs=-1, type=Place())
 @click.option("--weights", metavar="COL", help="Column (or array) with a weight for each row.")
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
 @reading_flags

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import click
 
-from fastrelu.app.cli.base import HELP, Command
+from fastrelu.app.cli.base import HELP, Command, Place
 from fastrelu.app.errors import ConfigError, OutputError
 
 
 @click.command(cls=Command, context_settings=HELP)
-@click.argument("model")
-@click.option("--onnx", metavar="FILE", help="The ONNX file to write.")
-@click.option("--c", metavar="FILE", help="The C file to write, of the network alone.")
+@click.argument("model", type=Place())
+@click.option("--onnx", metavar="FILE", type=Place(), help="The ONNX file to write.")
+@click.option(
+    "--c", metavar="FILE", type=Place(), help="The C file to write, of the network alone."
+)
 @click.option("--name", default="net", show_default=True, help="What the names in C begin with.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 def export(model: str, onnx: str | None, c: str | None, name: str, force: bool) -> None:

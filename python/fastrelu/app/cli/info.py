@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastrelu.app.cli.base import HELP, Command
+from fastrelu.app.cli.base import HELP, Command, Place
 from fastrelu.app.printable import printable
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command, context_settings=HELP)
-@click.argument("model")
+@click.argument("model", type=Place())
 @click.option("--json", "as_json", is_flag=True, help="Print the description as JSON.")
 def info(model: str, as_json: bool) -> None:
     """Describe MODEL, a run folder or the model.safetensors in it.

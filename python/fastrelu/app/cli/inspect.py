@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fastrelu.app.cli.base import HELP, Command, Setting, as_choice, reading_flags, required
+from fastrelu.app.cli.base import HELP, Command, Place, Setting, as_choice, reading_flags, required
 from fastrelu.app.kinds import Names
 from fastrelu.app.printable import printable, printable_json
 
@@ -16,7 +16,7 @@ SHOWN = 26  # letters of a value: any number and any date
 
 
 @click.command(cls=Command, context_settings=HELP)
-@click.argument("data", nargs=-1)
+@click.argument("data", nargs=-1, type=Place())
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option(
     "--ignore", type=Setting(Names()), default=(), metavar="COLS", help="Columns to leave out."

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from fastrelu.app.cli.base import HELP, Command
+from fastrelu.app.cli.base import HELP, Command, Place
 
 
 @click.command(cls=Command, context_settings=HELP)
-@click.argument("directory", metavar="DIR")
+@click.argument("directory", metavar="DIR", type=Place("dir"))
 def plot(directory: str) -> None:
     """Draw the run in the folder DIR as PNG files beside its other files.
 

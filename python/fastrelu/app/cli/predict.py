@@ -13,6 +13,7 @@ from fastrelu.app import kinds
 from fastrelu.app.cli.base import (
     HELP,
     Command,
+    Place,
     Setting,
     as_choice,
     reading_flags,
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command, context_settings=HELP)
-@click.argument("model")
-@click.argument("data", nargs=-1)
+@click.argument("model", type=Place())
+@click.argument("data", nargs=-1, type=Place())
 @click.option(
     "--out",
     metavar="FILE",
+    type=Place(),
     help="The file to write: .csv, .parquet, .arrow or .feather.  [default: CSV on standard "
     "output]",
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastrelu.app.cli.base import HELP, Command, Flag, setting_flags, target_among
+from fastrelu.app.cli.base import HELP, Command, Flag, Place, setting_flags, target_among
 from fastrelu.app.errors import ConfigError
 from fastrelu.app.printable import printable
 
@@ -27,10 +27,22 @@ CLASS_METRICS = {
 
 
 @click.command(cls=Command, context_settings=HELP)
-@click.argument("data", nargs=-1)
+@click.argument("data", nargs=-1, type=Place())
 @setting_flags
-@click.option("--config", cls=Flag, metavar="F.toml", help="Read settings from a file; flags win.")
-@click.option("--resume", cls=Flag, metavar="DIR", help="Continue the run in the folder DIR.")
+@click.option(
+    "--config",
+    cls=Flag,
+    metavar="F.toml",
+    type=Place(),
+    help="Read settings from a file; flags win.",
+)
+@click.option(
+    "--resume",
+    cls=Flag,
+    metavar="DIR",
+    type=Place("dir"),
+    help="Continue the run in the folder DIR.",
+)
 @click.option("--force", cls=Flag, is_flag=True, help="Replace the run that --out holds.")
 @click.option("--quiet", cls=Flag, is_flag=True, help="Print the test result only.")
 def train(
