@@ -20,8 +20,8 @@ from conftest import same_bits
 import fastrelu
 
 KEPT = Path(__file__).parent / "data" / "0.1.0"
-# What comes of them since float32's exp, log, log1p and tanh are correctly rounded, where that is
-# something else.
+# What comes of them since float32's exp, log, log1p and tanh are correctly rounded, and predictions
+# take these, not NumPy's, where that is something else.
 ROUNDED = Path(__file__).parent / "data" / "rounded"
 
 
@@ -50,6 +50,20 @@ def test_only_what_uses_these_functions_in_float32_has_changed():
     for name, answers in json.loads((ROUNDED / "expected.json").read_text())["checkpoints"].items():
         before = [float.fromhex(loss) for loss in kept[name]["loss"]]
         assert [float.fromhex(each) for each in answers["loss"]] == pytest.approx(before, rel=1e-5)
+
+
+def test_predictions_by_the_cores_own_functions_are_near_those_of_before():
+    kept = json.loads((KEPT / "runs" / "expected.json").read_text())
+    for name, answers in json.loads((ROUNDED / "expected.json").read_text())["runs"].items():
+        for key in answers.keys() & {"predictions before", "predictions"}:
+            now, before = (_numbers(each[name][key]) for each in ({name: answers}, kept))
+            np.testing.assert_allclose(now, before, rtol=1e-6)
+
+
+def _numbers(text):
+    """The cells of a CSV file that are numbers."""
+    cells = ",".join(text.splitlines()[1:]).split(",")
+    return [float(cell) for cell in cells if cell[0].isdigit()]
 
 
 @pytest.mark.parametrize("name", cases.CHECKPOINTS)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu import elementary
+
 Array = NDArray[Any]
 
 
@@ -26,16 +28,15 @@ def inverse(link: str, outputs: Array) -> Array:
         A network's.
     """
     z = outputs
-    with np.errstate(over="ignore"):
-        if link == "softmax":
-            powers = np.exp(z - z.max(axis=1, keepdims=True))
-            return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-        if link == "logistic":
-            e = np.exp(-np.abs(z))
-            return np.asarray(np.where(z < 0, e, 1.0) / (1.0 + e))
-        if link == "ordered":
-            return _ordered(z)
-        return np.asarray(np.exp(z)) if link == "log" else z
+    if link == "softmax":
+        powers = elementary.exp(z - z.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+    if link == "logistic":
+        e = elementary.exp(-np.abs(z))
+        return np.asarray(np.where(z < 0, e, e.dtype.type(1.0)) / (1.0 + e))
+    if link == "ordered":
+        return _ordered(z)
+    return elementary.exp(z) if link == "log" else z
 
 
 def _ordered(z: Array) -> Array:

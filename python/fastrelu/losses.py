@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastrelu import elementary
 from fastrelu.loss import Array, Loss, as_loss, initial_parameter, names, with_parameter
 from fastrelu.quantile_losses import Quantile, Quantiles
 
@@ -121,7 +122,7 @@ class Poisson(Loss):
         array([3., 0.])
         """
         with np.errstate(divide="ignore", invalid="ignore"):
-            each: Array = np.where(y > 0, y * np.log(y / mu), 0.0) - y + mu
+            each: Array = np.where(y > 0, y * elementary.log(y / mu), 0.0) - y + mu
         return each
 
 
@@ -164,7 +165,7 @@ class Gamma(Loss):
         array([0.    , 0.3069])
         """
         with np.errstate(divide="ignore", invalid="ignore"):
-            each = np.log(mu / y) + y / mu - 1.0
+            each = elementary.log(mu / y) + y / mu - 1.0
         return np.where(mu == 0, np.inf, each)  # a mean that underflowed: y / mu outweighs the log
 
 
@@ -230,8 +231,10 @@ class Tweedie(Loss):
         """
         a, b = 2.0 - self.power, self.power - 1.0
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(y > 0, y * mu**-b, 0.0)  # also where the mean underflowed to 0
-        return np.asarray(mu**a / a + ratio / b - y**a / (a * b))
+            # Also where the mean has underflowed to 0.
+            ratio = np.where(y > 0, y * elementary.power(mu, -b), 0.0)
+        of_mean, of_y = elementary.power(mu, a), elementary.power(y, a)
+        return np.asarray(of_mean / a + ratio / b - of_y / (a * b))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import Network, model_file
+from fastrelu import Network, elementary, model_file
 from fastrelu.app import metrics
 from fastrelu.app.metrics import Scores
 from fastrelu.app.preprocess import Examples, Target
@@ -50,13 +50,13 @@ class Ensemble:
             return mean
         if self.link == "softmax":
             each = each - _log_sum_exp(each, axis=2)[:, :, None]
-        combined: NDArray[np.float64] = _log_sum_exp(each, axis=0) - np.log(len(each))
+        combined: NDArray[np.float64] = _log_sum_exp(each, axis=0) - elementary.log(len(each))
         return combined
 
 
 def _log_sum_exp(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     top = values.max(axis=axis, keepdims=True)
-    total: NDArray[np.float64] = np.log(np.exp(values - top).sum(axis=axis))
+    total: NDArray[np.float64] = elementary.log(elementary.exp(values - top).sum(axis=axis))
     total += top.squeeze(axis)
     return total
 

@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import (
     unique_labels,
 )
 
+from fastrelu import elementary
 from fastrelu._catalogue import with_names
 from fastrelu.sklearn.base import BaseMLP
 from fastrelu.sklearn.labels import ScoreMixin, fitted_binarizer, label_columns, labels_of
@@ -419,8 +420,7 @@ class MLPClassifier(ScoreMixin, BaseMLP):
         >>> clf.predict_log_proba([[0.95]]).shape
         (1, 2)
         """
-        p = self.predict_proba(X)
-        return np.log(p, out=p)
+        return elementary.log(self.predict_proba(X))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

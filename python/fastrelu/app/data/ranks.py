@@ -59,7 +59,7 @@ class _Search:
         self.low = np.zeros(q, np.uint64)
         self.width = np.full(q, WORD)  # bits of the range
         self.key, self.has_key = np.zeros(q, np.uint64), np.zeros(q, bool)
-        self.bits = int(np.clip(np.log2(max(2, KEPT // q)), 1, 16))
+        self.bits = min(max(2, KEPT // q).bit_length() - 1, 16)
         # A group may be asked for several ranks: one table from group to query for each.
         self.tables: list[Integers] = []
         times = np.zeros(len(counts), np.int64)

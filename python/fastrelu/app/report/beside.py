@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import AdamW, Network, Trainer, links, ranking, schedules
+from fastrelu import AdamW, Network, Trainer, elementary, links, ranking, schedules
 from fastrelu.app.data.sample import evenly
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
@@ -232,7 +232,7 @@ def _of_classes(
 ) -> tuple[Floats, dict[str, float]]:
     """Return the log loss of each row that is used, and metrics."""
     numbers, p = own.numbers(model.classes)[used], p[used]
-    losses = -np.log(np.maximum(p[np.arange(len(p)), numbers], LEAST))
+    losses = -elementary.log(np.maximum(p[np.arange(len(p)), numbers], LEAST))
     chosen = model.target.chosen(p)
     found = {
         "log_loss": float(np.average(losses, weights=w)),

@@ -12,7 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from fastrelu import EpochRecord, __version__, get_isa, get_num_threads, set_num_threads
+from fastrelu import (
+    EpochRecord,
+    __version__,
+    elementary,
+    get_isa,
+    get_num_threads,
+    set_num_threads,
+)
 from fastrelu.app import ensemble, kinds, run_folder
 from fastrelu.app.data.table import Table
 from fastrelu.app.ensemble import Ensemble
@@ -364,8 +371,7 @@ def scores_of_held(fitted: Fitted, target: Target, prepared: Prepared) -> Scores
     scores = Scores(target, loss)
     outputs = held.predicted
     if loss.info.link != "identity":
-        with np.errstate(divide="ignore"):
-            outputs = np.maximum(np.log(outputs), -1e4)
+        outputs = np.maximum(elementary.log(outputs), -1e4)
     table = fitted.table.take(held.rows)
     assert table.target is not None
     truth = target.encode(table.target) if target.task == "classification" else table.target

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import losses
+from fastrelu import elementary, losses
 from fastrelu.app.data.split import NONE, NUMBER, ColumnSplit, rows_of
 from fastrelu.app.data.stream.memory import TableSource
 from fastrelu.app.data.stream.source import Source, every_target
@@ -150,7 +150,8 @@ def problem_of(prepared: Prepared) -> tuple[Table, Problem, Target]:
     weight = own.loss_weights(y, table.weights)
     if target.task == "classification":
         counts = np.bincount(y, weights=weight)
-        return table, Problem(prepared.loss, y, weight, np.log(counts / counts.sum())), target
+        start = elementary.log(counts / counts.sum())
+        return table, Problem(prepared.loss, y, weight, start), target
     values = np.asarray(table.target, np.float64)[:, None]
     problem, unit = scaled(values, prepared.loss, weight, None)
     mean = 0.0 if unit.log else float(unit.location[0])

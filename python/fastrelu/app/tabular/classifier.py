@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from fastrelu import elementary
 from fastrelu.app.tabular.base import CONSTRAINTS, BaseTabular
 from fastrelu.app.tabular.held import Held
 from fastrelu.app.tabular.rows import plain_targets
@@ -222,7 +223,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         if self.threshold is not None and len(self.classes_) != 2:
             raise ValueError(f"threshold: expected None, or two classes, got {len(self.classes_)}")
         counts = np.bincount(labels, weights=weight)
-        start = np.log(counts / counts.sum())
+        start = elementary.log(counts / counts.sum())
         return Problem(CrossEntropy(), labels.astype(np.int64), weight, start)
 
     def _calibrate(self, held: Held, problem: Problem) -> None:
@@ -297,8 +298,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         >>> model.predict_log_proba([[1.0]]).shape
         (1, 2)
         """
-        with np.errstate(divide="ignore"):
-            return np.asarray(np.log(self.predict_proba(X)))
+        return elementary.log(self.predict_proba(X))
 
     def predict(self, X: Any) -> Array:
         """Return the most probable class of each row, or by ``threshold_`` where there is one.

@@ -12,6 +12,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
+from fastrelu import elementary
 from fastrelu.app.tabular.base import CONSTRAINTS, BaseTabular
 from fastrelu.app.tabular.held import Held
 from fastrelu.app.tabular.rows import exposure_of, plain_targets
@@ -171,7 +172,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
         None measures all alike.
         """
-        return centre ** (variance_power(self._loss) / 2) if self._unit.log else None
+        return elementary.power(centre, variance_power(self._loss) / 2) if self._unit.log else None
 
     def _mean_of(self, X: Array) -> NDArray[np.float64]:
         return self._unit.predictions(Ensemble(self.networks_, self._loss).predict(X))

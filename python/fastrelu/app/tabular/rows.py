@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
+from fastrelu import elementary
 from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.readers.choice import nearest_name
 from fastrelu.app.data.readers.objects import table_from
@@ -154,8 +155,7 @@ def exposure_of(exposure: Any, offset: Any) -> NDArray[np.float64] | None:
         raise ValueError(f"{name}: expected numbers, (n,): {error}") from error
     if values.ndim != 1:
         raise ValueError(f"{name}: expected shape (n,), got {values.shape}")
-    with np.errstate(over="ignore", under="ignore"):
-        times = values if offset is None else np.exp(values)
+    times = values if offset is None else elementary.exp(values)
     wrong = np.flatnonzero(~(np.isfinite(times) & (times > 0)))
     if len(wrong):
         expected = "a finite number > 0" if offset is None else "the logarithm of such a number"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu import elementary
 from fastrelu.app.tabular.train import Problem
 from fastrelu.app.usual import VALUE_LOSSES
 from fastrelu.losses import Expectile, Loss, Quantile, Tweedie, as_loss
@@ -46,7 +47,7 @@ class Unit:
     def outputs(self, outputs: Floats, differences: bool) -> Floats:
         """Return outputs, or differences of outputs, (n, K), in the unit of the link of y."""
         if self.log:
-            return outputs if differences else np.asarray(outputs + np.log(self.scale))
+            return outputs if differences else np.asarray(outputs + elementary.log(self.scale))
         return np.asarray(outputs * self.scale + (0.0 if differences else self.location))
 
 
@@ -102,7 +103,7 @@ def scaled(y: Array, loss: Loss, weight: Array | None, exposure: Array | None) -
         if exposure is not None:
             with np.errstate(over="ignore"):
                 y = y / exposure[:, None]
-            factor = exposure ** (2.0 - variance_power(loss))
+            factor = elementary.power(exposure, 2.0 - variance_power(loss))
             weight = factor if weight is None else weight * factor
             if not (np.isfinite(y).all() and np.isfinite(weight).all()):
                 raise ValueError("exposure: y / exposure is too large for a float64")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu import get_num_threads
+from fastrelu import elementary, get_num_threads
 from fastrelu.app.tabular.clock import Clock, Turns
 from fastrelu.app.tabular.monotone import Bounds, fit_within
 from fastrelu.app.tabular.recipe import FOLDS, Candidate
@@ -56,13 +56,13 @@ class Problem:
         """Return the loss of each of some rows for a network's outputs, (rows, K)."""
         y = self.y[rows]
         if self.loss.info.link == "log":
-            with np.errstate(over="ignore"):
-                return np.asarray(self.loss.deviance(y, np.exp(outputs)).sum(axis=1))
+            return np.asarray(self.loss.deviance(y, elementary.exp(outputs)).sum(axis=1))
         if self.loss.name != "cross_entropy":
             return np.asarray(_of_residuals(self.loss, outputs - y).mean(axis=1))
         top = outputs.max(axis=1)
         own = outputs[np.arange(len(y)), y]
-        return np.asarray(top - own + np.log(np.exp(outputs - top[:, None]).sum(axis=1)))
+        others = elementary.exp(outputs - top[:, None]).sum(axis=1)
+        return np.asarray(top - own + elementary.log(others))
 
     def take(self, rows: Array) -> Problem:
         """Return what is to be learned of these rows."""
