@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -363,6 +364,7 @@ def test_callbacks_of_a_population_come_one_at_a_time():
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
+        time.sleep(1e-3)  # another thread may have the GIL meanwhile
         member.network(ROWS[:4])
         assert member.trainer.n_epochs == record.epoch
         member.trainer.step(ROWS[:4], TARGETS[:4])
