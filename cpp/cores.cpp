@@ -105,10 +105,12 @@ unsigned known_quota(bool now) {
   static std::atomic<unsigned> cores{0};
   static std::atomic<Clock::rep> looked{0};  // at no time
   const Clock::rep time = Clock::now().time_since_epoch().count();
-  const Clock::rep before = looked.load(std::memory_order_relaxed);
+  const Clock::rep before = looked.load(std::memory_order_acquire);
   if (now || before == 0 || time - before > Clock::duration(kQuotaAge).count()) {
-    looked.store(time, std::memory_order_relaxed);
+    // Others go on with what was found last, meanwhile; at first they look, too.
+    if (before != 0) looked.store(time, std::memory_order_relaxed);
     cores.store(quota_cores(""), std::memory_order_relaxed);
+    if (before == 0) looked.store(time, std::memory_order_release);
   }
   return cores.load(std::memory_order_relaxed);
 }

@@ -103,8 +103,8 @@ std::atomic<const Isa*> active{nullptr};
 const Isa& current() {
   const Isa* isa = active.load(std::memory_order_acquire);
   if (isa == nullptr) {
-    isa = best();
-    active.store(isa, std::memory_order_release);
+    const Isa* const found = best();
+    if (active.compare_exchange_strong(isa, found, std::memory_order_acq_rel)) isa = found;
   }
   return *isa;
 }

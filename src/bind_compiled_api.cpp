@@ -57,7 +57,7 @@ Net<T>* network_of(PyObject* object) {
   std::string got = std::string("an object of type ") + Py_TYPE(object)->tp_name;
   try {
     auto& held = py::handle(object).cast<PyNetwork&>();
-    if (Held* const net = std::get_if<Held>(&held.impl); net != nullptr && *net != nullptr) {
+    if (const Held* const net = std::get_if<Held>(&held.impl()); net != nullptr) {
       return reinterpret_cast<Net<T>*>(net->get());
     }
     got = "one of another dtype";

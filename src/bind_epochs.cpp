@@ -69,10 +69,10 @@ bool run_epoch(PyTrainer& self, PyDataSet& data, const std::string& sampling,
   if (kind == Sampling::blocks) {
     throw py::value_error("sampling: expected shuffle, subset or with_replacement, got blocks");
   }
-  const Working working(self);
+  const Working working(self.guard, "an epoch");
   return self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
-    const Writing writing(self.net->guard);
+    const Writing writing(self.net->guard, "an epoch");
     const DataSet<T>& view = std::get<Data<T>>(data.data).view;
     const std::size_t steps = trainer.steps_in_epoch(data.rows, kind);
     const std::size_t place = trainer.state.in_epoch ? trainer.state.totals.steps : 0;
@@ -97,10 +97,10 @@ bool run_epoch(PyTrainer& self, PyDataSet& data, const std::string& sampling,
 bool run_block(PyTrainer& self, PyDataSet& data, const py::object& order,
                const py::array_t<double, py::array::c_style>& learning_rates,
                std::size_t epoch_rows, const py::object& on_poll) {
-  const Working working(self);
+  const Working working(self.guard, "a block of an epoch");
   return self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
-    const Writing writing(self.net->guard);
+    const Writing writing(self.net->guard, "a block of an epoch");
     if (trainer.options().n_shards != 1) throw py::value_error("n_shards: expected 1 for blocks");
     const DataSet<T>& view = std::get<Data<T>>(data.data).view;
     const Order rows = as_order(order, data.rows);
@@ -136,10 +136,10 @@ py::tuple run_ordered(PyTrainer& self, PyDataSet& data, const py::object& order,
                       std::size_t batch_size,
                       const py::array_t<double, py::array::c_style>& learning_rates, double alpha,
                       bool guarded) {
-  const Working working(self);
+  const Working working(self.guard, "an epoch");
   return self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
-    const Writing writing(self.net->guard);
+    const Writing writing(self.net->guard, "an epoch");
     const DataSet<T>& view = std::get<Data<T>>(data.data).view;
     GivenOrder given{nullptr, data.rows, batch_size, alpha};
     Order rows;
@@ -167,11 +167,11 @@ py::tuple run_ordered(PyTrainer& self, PyDataSet& data, const py::object& order,
 
 // One step on exactly the rows of a data set -> its loss.
 double step_on(PyTrainer& self, const PyDataSet& data, double learning_rate) {
-  const Working working(self);
+  const Working working(self.guard, "a step");
   return self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
     const FpEnvironment environment;
-    const Writing writing(self.net->guard);
+    const Writing writing(self.net->guard, "a step");
     const DataSet<T>& view = std::get<Data<T>>(data.data).view;
     const double loss = without_gil([&] { return trainer.step(view, learning_rate); });
     self.raise_failed();
@@ -193,7 +193,7 @@ double gradient_of(Trainer<T>& trainer, const Data<T>& data, const py::array& gr
 }
 
 double data_gradient(PyTrainer& self, PyDataSet& data, const py::array& gradient) {
-  const Working working(self);
+  const Working working(self.guard, "a gradient");
   return self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
     if (trainer.is_shared()) throw std::logic_error("comm: these rows are not all processes'");
@@ -264,7 +264,7 @@ void bind_epochs(py::class_<PyTrainer>& trainer) {
       .def("data_gradient", &data_gradient, py::arg("data"), py::arg("gradient"))
       .def("epoch_loss",
            [](PyTrainer& self) {
-             return self.visit([](auto& trainer) { return trainer.epoch_loss(); });
+             return self.look([](auto& trainer) { return trainer.epoch_loss(); });
            })
       .def("evaluate", &evaluate, py::arg("data"))
       .def("evaluate_part", &evaluate_part, py::arg("data"), py::arg("loss_sum"),

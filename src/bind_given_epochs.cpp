@@ -9,6 +9,8 @@
 namespace fastrelu::python {
 namespace {
 
+constexpr const char* kChange = "another call";
+
 // What NumPy's bit generators hand out to C, in a capsule.
 struct NumpyBits {
   void* state;
@@ -43,6 +45,7 @@ std::unique_ptr<PyGivenEpochs> make_given_epochs(const py::object& rows,
 // What ends the next run: the loss's watch, and its first epoch that is over after `seconds`.
 void watch_given_epochs(PyGivenEpochs& self, double tolerance, std::uint64_t patience, double best,
                         std::uint64_t waited, double seconds) {
+  const Working working(self.guard, kChange);
   self.core->watch = {tolerance, best, patience, waited};
   self.core->until =
       GivenEpochs::Clock::now() + std::chrono::duration_cast<GivenEpochs::Clock::duration>(
@@ -51,12 +54,14 @@ void watch_given_epochs(PyGivenEpochs& self, double tolerance, std::uint64_t pat
 
 // The rows in the order of the next epoch, which are then those before it.
 Order shuffled_rows(PyGivenEpochs& self) {
+  const Working working(self.guard, kChange);
   const GivenOrder order = self.core->next();
   return Order(static_cast<py::ssize_t>(order.count), order.rows);
 }
 
 // The rows are those so many places further on in another data set.
 void move_given_epochs(PyGivenEpochs& self, py::ssize_t rows) {
+  const Working working(self.guard, kChange);
   self.core->move(rows);
   self.most_row = static_cast<std::size_t>(static_cast<py::ssize_t>(self.most_row) + rows);
 }
@@ -70,9 +75,9 @@ void bind_given_epochs(py::module_& m) {
       .def("watch", &watch_given_epochs, py::arg("tolerance"), py::arg("patience"), py::arg("best"),
            py::arg("waited"), py::arg("seconds"))
       .def_property_readonly("watched",
-                             [](const PyGivenEpochs& self) {
-                               return py::make_tuple(self.core->watch.best,
-                                                     self.core->watch.waited);
+                             [](PyGivenEpochs& self) {
+                               const auto watch = self.guard.look([&] { return self.core->watch; });
+                               return py::make_tuple(watch.best, watch.waited);
                              })
       .def("shuffled", &shuffled_rows)
       .def("move", &move_given_epochs, py::arg("rows"));

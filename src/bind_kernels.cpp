@@ -2,6 +2,8 @@
 // relu, relu_backward, linear_relu, the elementary functions, and the settings.
 #include <pybind11/stl.h>
 
+#include <optional>
+#include <stdexcept>
 #include <vector>
 
 #include "arrays.h"
@@ -92,13 +94,22 @@ void bind_checks(py::module_& m) {
 }
 
 // `with DefaultFloatingPoint():` gives Python code the default floating-point state.
+// The state is the thread's, so that a scope is one thread's, too.
 class FloatingPointScope {
  public:
-  void enter() { environment_ = std::make_unique<FpEnvironment>(); }
-  void exit(const py::args&) { environment_.reset(); }
+  void enter() {
+    guard_.begin("a scope");
+    environment_.emplace();
+  }
+  void exit(const py::args&) {
+    if (!guard_.is_held_here()) throw std::runtime_error("DefaultFloatingPoint: not entered here");
+    environment_.reset();
+    guard_.end();
+  }
 
  private:
-  std::unique_ptr<FpEnvironment> environment_;
+  WorkGuard guard_{"DefaultFloatingPoint"};
+  std::optional<FpEnvironment> environment_;
 };
 
 }  // namespace

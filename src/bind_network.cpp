@@ -43,11 +43,12 @@ void make_network(PyNetwork& self, const std::vector<std::size_t>& sizes, bool b
   const FpEnvironment environment;
   std::vector<Activation> hidden;
   for (const std::string& name : activations) hidden.push_back(parse_activation(name));
-  if (dtype == "float32") {
-    self.impl = std::make_shared<Network<float>>(sizes, hidden, bias, static_cast<float>(scale));
-  } else {
-    self.impl = std::make_shared<Network<double>>(sizes, hidden, bias, scale);
-  }
+  self.make([&]() -> PyNetwork::Impl {
+    if (dtype == "float32") {
+      return std::make_shared<Network<float>>(sizes, hidden, bias, static_cast<float>(scale));
+    }
+    return std::make_shared<Network<double>>(sizes, hidden, bias, scale);
+  });
 }
 
 // A writable array over part of the parameters; its base keeps their buffer alive.
@@ -225,7 +226,7 @@ void backward_at(PyNetwork& self, const Cache& cache, std::uintptr_t d_out, std:
 // The user-settable rest: everything else about a network is fixed.
 void initialize(PyNetwork& self, const std::string& init, std::uint64_t seed) {
   const Init kind = parse_init(init);
-  const Writing writing(self.guard);
+  const Writing writing(self.guard, "an initialization");
   self.visit([&](auto& net) {
     net.initialize(kind, seed);
     ++net.version;
@@ -233,7 +234,7 @@ void initialize(PyNetwork& self, const std::string& init, std::uint64_t seed) {
 }
 
 void load_parameters(PyNetwork& self, const py::object& values) {
-  const Writing writing(self.guard);
+  const Writing writing(self.guard, "a load of parameters");
   self.visit([&](auto& net) {
     using T = Scalar<decltype(net)>;
     const FpEnvironment environment;
@@ -242,6 +243,15 @@ void load_parameters(PyNetwork& self, const py::object& values) {
     std::memmove(net.parameters(), from.data, net.parameter_count() * sizeof(T));
     ++net.version;
   });
+}
+
+// For what is more than one call: a fit keeps the network from its first step to its last.
+void begin_use(PyNetwork& self, const std::string& what) {
+  static constexpr const char* kKinds[] = {"a fit", "an epoch", "a change of the trainer"};
+  for (const char* kind : kKinds) {
+    if (what == kind) return self.guard.begin_write(kind);
+  }
+  throw py::value_error("what: expected a use of a network, got " + what);
 }
 
 void bind_properties(py::class_<PyNetwork>& network) {
@@ -299,8 +309,8 @@ void bind_properties(py::class_<PyNetwork>& network) {
           },
           "The NumPy dtype of parameters and outputs.")
       .def_property(
-          "check_finite", [](PyNetwork& self) { return self.check_finite; },
-          [](PyNetwork& self, bool value) { self.check_finite = value; },
+          "check_finite", [](PyNetwork& self) { return self.check_finite.load(); },
+          [](PyNetwork& self, bool value) { self.check_finite.store(value); },
           "Whether X, y and sample_weight with infinities or NaN are refused by default.");
 }
 
@@ -334,7 +344,7 @@ array([1., 1., 1.], dtype=float32)
       .def("_load_parameters", &load_parameters, py::arg("values"))
       .def("_begin_read", [](PyNetwork& self) { self.guard.begin_read(); })
       .def("_end_read", [](PyNetwork& self) { self.guard.end_read(); })
-      .def("_begin_use", [](PyNetwork& self) { self.guard.begin_write(); })
+      .def("_begin_use", &begin_use, py::arg("what"))
       .def("_end_use", [](PyNetwork& self) { self.guard.end_write(); })
       .def("_forward", &forward, py::arg("X"), py::arg("out"), py::arg("check_finite"))
       .def("_predict_proba", &predict_proba, py::arg("X"), py::arg("loss"), py::arg("check_finite"))

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <deque>
 #include <map>
+#include <mutex>
+#include <optional>
 
 #include "population.h"
 #include "py_given_epochs.h"
@@ -13,25 +15,30 @@
 namespace fastrelu::python {
 namespace {
 
+constexpr const char* kRun = "a fit";
+
 // Rows of a data set, a copy of each array that is given: members with one array share it.
 using Orders = std::map<PyObject*, Order>;
 
-// A member as Python gives it, and what the run leaves for Python. Made and destroyed with the GIL;
-// while it lives, nobody else may use the trainer or change its network.
+// A member as Python gives it, and what the run leaves for Python. Made and destroyed by the thread
+// that calls; while it lives, nobody may use the trainer or its network but what Lent lets.
 struct Member {
   Member(const py::dict& given, std::size_t place, Orders& orders)
       : trainer(given["trainer"].cast<PyTrainer*>()),
-        working(std::make_unique<Working>(*trainer)),
-        writing(std::make_unique<Writing>(trainer->net->guard)),
+        working(trainer->guard, kRun),
+        writing(trainer->net->guard, kRun),
         data(given["data"].cast<PyDataSet*>()),
         rates(given["rates"]),
         number(place),
         epochs(given["epochs"].cast<std::size_t>()),
         asks(given["asks"].cast<bool>()),
         sampling(parse_sampling(given["sampling"].cast<std::string>())) {
+    trainer->guard.disown();
+    trainer->net->guard.disown();
     if (sampling == Sampling::blocks) throw py::value_error("sampling: expected no blocks");
     if (!given["given"].is_none()) {
       PyGivenEpochs& of_caller = given["given"].cast<PyGivenEpochs&>();
+      ordering.emplace(of_caller.guard, kRun);
       if (of_caller.most_row >= data->rows) {
         throw py::value_error("rows: expected those of the data, got " +
                               std::to_string(of_caller.most_row));
@@ -67,8 +74,9 @@ struct Member {
   }
 
   PyTrainer* trainer;
-  std::unique_ptr<Working> working;
-  std::unique_ptr<Writing> writing;
+  const Working working;
+  const Writing writing;
+  std::optional<Working> ordering;
   PyDataSet* data;
   py::object rates;  // a number, or a function of the number of steps
   py::array_t<double, py::array::c_style> next_rates;
@@ -85,28 +93,37 @@ struct Member {
 struct Calls {
   std::deque<Member> members;
   py::object epoch_end, on_poll;
-  std::unique_ptr<py::error_already_set> error;  // the first
   std::atomic<std::uint64_t> epochs_made{0}, members_ended{0};
 
-  // f() with the GIL; `failed` where Python raises.
+  // f() with the GIL, by any number of threads at once where there is none; `failed` where Python
+  // raises.
   template <class R, class F>
   R call(R failed, F f) {
     const GilTaken gil;
     try {
       return f();
     } catch (py::error_already_set& raised) {
-      if (!error) error = std::make_unique<py::error_already_set>(std::move(raised));
+      keep(std::make_unique<py::error_already_set>(std::move(raised)));
     } catch (const py::cast_error& e) {
       PyErr_SetString(PyExc_TypeError, e.what());
-      if (!error) error = std::make_unique<py::error_already_set>();
+      keep(std::make_unique<py::error_already_set>());
     }
     return failed;
+  }
+  bool has_failed() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return error_ != nullptr;
+  }
+  // What the first call that has failed has raised, if any has. Once all have returned.
+  void raise() {
+    if (error_) throw std::move(*error_);
   }
 
   static const double* rates(void* context, std::size_t i, std::size_t steps) {
     Calls& self = *static_cast<Calls*>(context);
     return self.call<const double*>(nullptr, [&]() -> const double* {
       Member& m = self.members[i];
+      const Lent lent(m.trainer->guard, m.trainer->net->guard);
       m.next_rates = m.rates(steps);
       if (static_cast<std::size_t>(m.next_rates.size()) < steps) {
         throw py::cast_error("learning_rates: expected one for each step");
@@ -119,18 +136,14 @@ struct Calls {
     self.members[i].numbers.push_back(numbers);
     self.epochs_made.fetch_add(1, std::memory_order_relaxed);
   }
-  // The member is Python's meanwhile.
+  // The member is this thread's Python code's meanwhile.
   static bool at_epoch_end(void* context, std::size_t i) {
     Calls& self = *static_cast<Calls*>(context);
     return self.call(true, [&] {
       Member& m = self.members[i];
-      m.writing.reset();
-      m.working.reset();
+      const Lent lent(m.trainer->guard, m.trainer->net->guard);
       const EpochNumbers& n = m.numbers.back();
-      const bool ends = self.epoch_end(i, n.loss, n.learning_rate, n.seconds).cast<bool>();
-      m.working = std::make_unique<Working>(*m.trainer);
-      m.writing = std::make_unique<Writing>(m.trainer->net->guard);
-      return ends;
+      return self.epoch_end(i, n.loss, n.learning_rate, n.seconds).cast<bool>();
     });
   }
   static void ended(void* context, std::size_t) {
@@ -141,11 +154,22 @@ struct Calls {
     Calls& self = *static_cast<Calls*>(context);
     return self.call(true, [&] {
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-      if (self.error) return true;
+      if (self.has_failed()) return true;
       return !self.on_poll.is_none() &&
              self.on_poll(self.epochs_made.load(), self.members_ended.load()).is(py::bool_(true));
     });
   }
+
+ private:
+  // Takes an error, if it is the first; another one is destroyed outside of the lock, since that
+  // may run Python code.
+  void keep(std::unique_ptr<py::error_already_set> raised) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (error_ == nullptr) error_.swap(raised);
+  }
+
+  std::mutex mutex_;  // nobody waits for Python with it
+  std::unique_ptr<py::error_already_set> error_;
 };
 
 // -> whether all members have ended. `numbers` gets an array (epochs, 4) of each member, also where
@@ -193,7 +217,7 @@ bool run(const py::list& given, const py::object& epoch_end, const py::object& o
     }
     numbers.append(array);
   }
-  if (calls.error) throw std::move(*calls.error);
+  calls.raise();
   return finished;
 }
 

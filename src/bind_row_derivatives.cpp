@@ -45,7 +45,7 @@ Output<T> output_for(const py::object& out, const Shape& shape, const Rows& x,
 // (n, n_parameters): `out`, or a new array.
 py::object per_sample_gradients(PyTrainer& self, const py::object& X, const py::object& y,
                                 const py::object& out, const Bound& memory, bool check_finite) {
-  const Working working(self);
+  const Working working(self.guard, "a gradient");
   return self.visit([&](auto& trainer) -> py::object {
     using T = ScalarT<decltype(trainer)>;
     Network<T>& net = *trainer.network();

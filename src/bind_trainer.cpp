@@ -10,6 +10,9 @@
 namespace fastrelu::python {
 namespace {
 
+// What those do with a trainer, and its network, that set what it has.
+constexpr const char* kChange = "a change of the trainer";
+
 const char* sampling_name(Sampling s) {
   switch (s) {
     case Sampling::shuffle: return "shuffle";
@@ -70,45 +73,42 @@ std::unique_ptr<PyTrainer> make_trainer(const py::object& network, const py::dic
         using T = Scalar<decltype(*net)>;
         self->impl = std::make_unique<Trainer<T>>(net, options);
       },
-      self->net->impl);
+      self->net->impl());
   return self;
 }
 
-// What step and the losses share: arguments checked, the network guarded by `Use` (Reading or
-// Writing), the GIL released where that pays; then f(views of the data).
-template <class Use, class T, class F>
-double on_minibatch(PyTrainer& self, const Trainer<T>& trainer, const py::handle& X,
-                    const py::handle& y, const py::handle& sample_weight, bool check_finite, F f) {
+// What step and the losses share: arguments checked, the GIL released where that pays; then f(views
+// of the data).
+template <class T, class F>
+double on_minibatch(const Trainer<T>& trainer, const py::handle& X, const py::handle& y,
+                    const py::handle& sample_weight, bool check_finite, F f) {
   const Network<T>& net = *trainer.network();
   if (trainer.is_shared()) throw std::logic_error("comm: these rows are not all processes'");
   const FpEnvironment environment;
-  const Use use(self.net->guard);
   const Data<T> data =
       as_data<T>(net, X, y, sample_weight, trainer.options().loss.kind, check_finite);
   return without_gil(3 * forward_work(net, data.view.x.rows), [&] { return f(data.view); });
 }
 
 py::dict get_state(PyTrainer& self) {
-  return self.visit([](auto& trainer) {
-    const TrainerState& s = trainer.state;
-    const OptimizerProgress& optimizer = trainer.optimizer().progress;
-    py::dict d;
-    d["step"] = optimizer.step;
-    d["epoch"] = s.epoch;
-    d["in_epoch"] = s.in_epoch;
-    d["place"] = s.totals.steps;
-    d["epoch_rows"] = s.epoch_rows;
-    d["sampling"] = sampling_name(s.sampling);
-    d["loss_sum"] = s.totals.loss;
-    d["weight_sum"] = s.totals.weight;
-    d["power_1"] = optimizer.power_1;
-    d["power_2"] = optimizer.power_2;
-    return d;
-  });
+  const auto [s, optimizer] = self.look(
+      [](auto& trainer) { return std::make_pair(trainer.state, trainer.optimizer().progress); });
+  py::dict d;
+  d["step"] = optimizer.step;
+  d["epoch"] = s.epoch;
+  d["in_epoch"] = s.in_epoch;
+  d["place"] = s.totals.steps;
+  d["epoch_rows"] = s.epoch_rows;
+  d["sampling"] = sampling_name(s.sampling);
+  d["loss_sum"] = s.totals.loss;
+  d["weight_sum"] = s.totals.weight;
+  d["power_1"] = optimizer.power_1;
+  d["power_2"] = optimizer.power_2;
+  return d;
 }
 
 void set_state(PyTrainer& self, const py::dict& d) {
-  const Working working(self);
+  const Working working(self.guard, kChange);
   self.visit([&](auto& trainer) {
     TrainerState s;
     s.epoch = d["epoch"].cast<std::uint64_t>();
@@ -143,8 +143,8 @@ py::list get_optimizer_arrays(PyTrainer& self) {
 }
 
 void set_optimizer_arrays(PyTrainer& self, const py::list& arrays) {
-  const Working working(self);
-  const Writing writing(self.net->guard);
+  const Working working(self.guard, kChange);
+  const Writing writing(self.net->guard, kChange);
   self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
     const std::size_t n = trainer.network()->parameter_count();
@@ -168,8 +168,8 @@ py::object get_input_scales(PyTrainer& self) {
 }
 
 void set_input_scales(PyTrainer& self, const py::object& values) {
-  const Working working(self);
-  const Writing writing(self.net->guard);
+  const Working working(self.guard, kChange);
+  const Writing writing(self.net->guard, kChange);
   self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
     auto& scales = trainer.input_scales();
@@ -181,37 +181,36 @@ void set_input_scales(PyTrainer& self, const py::object& values) {
 
 // (step, loss) of the last run, or None.
 py::object divergence(PyTrainer& self) {
-  return self.visit([](auto& trainer) -> py::object {
-    const Divergence& d = trainer.divergence();
-    if (!d.happened) return py::none();
-    return py::make_tuple(d.step, d.loss);
-  });
+  const Divergence d = self.look([](auto& trainer) { return trainer.divergence(); });
+  if (!d.happened) return py::none();
+  return py::make_tuple(d.step, d.loss);
 }
 
 bool keep_finite(PyTrainer& self) {
-  const Working working(self);
-  const Writing writing(self.net->guard);
+  const Working working(self.guard, kChange);
+  const Writing writing(self.net->guard, kChange);
   return self.visit([](auto& trainer) { return trainer.keep_finite(); });
 }
 
 double data_loss(PyTrainer& self, const py::object& X, const py::object& y,
                  const py::object& sample_weight, bool check_finite) {
+  const Reading reading(self.net->guard);
   return self.visit([&](auto& trainer) {
-    return on_minibatch<Reading>(
-        self, trainer, X, y, sample_weight, check_finite,
-        [&](const auto& data) { return trainer.data_loss(data, nullptr); });
+    return on_minibatch(trainer, X, y, sample_weight, check_finite,
+                        [&](const auto& data) { return trainer.data_loss(data, nullptr); });
   });
 }
 
 py::tuple loss_and_gradient(PyTrainer& self, const py::object& X, const py::object& y,
                             const py::object& sample_weight, bool check_finite) {
-  const Working working(self);
+  const Working working(self.guard, "a gradient");
+  const Reading reading(self.net->guard);
   return self.visit([&](auto& trainer) -> py::tuple {
     using T = ScalarT<decltype(trainer)>;
     const Output<T> flat = new_output<T>(Shape(trainer.network()->parameter_count()));
-    const double loss = on_minibatch<Reading>(
-        self, trainer, X, y, sample_weight, check_finite,
-        [&](const auto& data) { return trainer.loss_and_gradient(data, flat.data); });
+    const double loss =
+        on_minibatch(trainer, X, y, sample_weight, check_finite,
+                     [&](const auto& data) { return trainer.loss_and_gradient(data, flat.data); });
     return py::make_tuple(loss, flat.array);
   });
 }
@@ -222,11 +221,11 @@ bool is_shared(const PyTrainer& self) { return self.communicator != nullptr; }
 
 double step(PyTrainer& self, const py::handle& X, const py::handle& y,
             const py::handle& sample_weight, double learning_rate, bool check_finite) {
-  const Working working(self);
+  const Working working(self.guard, "a step");
+  const Writing writing(self.net->guard, "a step");
   return self.visit([&](auto& trainer) {
-    return on_minibatch<Writing>(
-        self, trainer, X, y, sample_weight, check_finite,
-        [&](const auto& data) { return trainer.step(data, learning_rate); });
+    return on_minibatch(trainer, X, y, sample_weight, check_finite,
+                        [&](const auto& data) { return trainer.step(data, learning_rate); });
   });
 }
 
@@ -240,14 +239,14 @@ void bind_trainer(py::module_& m) {
       .def_property_readonly(
           "step_count",
           [](PyTrainer& self) {
-            return self.visit([](auto& trainer) { return trainer.optimizer().progress.step; });
+            return self.look([](auto& trainer) { return trainer.optimizer().progress.step; });
           })
       .def_property("state", &get_state, &set_state)
       .def_property_readonly("divergence", &divergence)
       .def("keep_finite", &keep_finite)
       .def("forget_kept",
            [](PyTrainer& self) {
-             const Working working(self);
+             const Working working(self.guard, kChange);
              self.visit([](auto& trainer) { trainer.forget_kept(); });
            })
       .def_property("input_scales", &get_input_scales, &set_input_scales)

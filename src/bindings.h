@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the binding files share: one bind_* function each, the network as Python holds it, and the
-// rule of who may use a network when.
+// What the binding files share: one bind_* function each, and the network as Python holds it.
 #pragma once
 
 #include <pybind11/pybind11.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <variant>
 
 #include "fp_environment.h"
@@ -17,6 +16,7 @@
 #include "loss.h"
 #include "network.h"
 #include "sampler.h"
+#include "use_guard.h"
 #include "without_gil.h"
 
 namespace fastrelu::python {
@@ -42,68 +42,46 @@ void bind_study(py::module_& m);
 void bind_threads(py::module_& m);
 void bind_trainer(py::module_& m);
 
-// Many threads may read a network; one may change it, and while it does, others get an error. The
-// changing thread itself may read in between (callbacks). Uses begin and end with the GIL held, so
-// plain numbers do.
-class UseGuard {
+class PyNetwork {
  public:
-  void begin_read() {
-    refuse_other_writers();
-    ++readers_;
+  using Impl = std::variant<std::shared_ptr<Network<float>>, std::shared_ptr<Network<double>>>;
+
+  // Makes the network once for the life of the object: trainers and other threads may have it.
+  template <class F>
+  void make(F f) {
+    Stage none = Stage::none;
+    if (!stage_.compare_exchange_strong(none, Stage::begun, std::memory_order_acq_rel)) {
+      throw std::runtime_error("network: __init__ has been called already");
+    }
+    try {
+      impl_ = f();
+    } catch (...) {
+      stage_.store(Stage::none, std::memory_order_release);
+      throw;
+    }
+    stage_.store(Stage::made, std::memory_order_release);
   }
-  void end_read() { --readers_; }
-  void begin_write() {
-    refuse_other_writers();
-    if (readers_ > 0) throw std::runtime_error("network: another thread is reading it");
-    writer_ = std::this_thread::get_id();
-    ++depth_;
+
+  // Throws where there is none yet.
+  const Impl& impl() const {
+    if (stage_.load(std::memory_order_acquire) != Stage::made) {
+      throw std::runtime_error("network: __init__ has not been called");
+    }
+    return impl_;
   }
-  void end_write() { --depth_; }
-
- private:
-  void refuse_other_writers() const {
-    if (depth_ == 0 || writer_ == std::this_thread::get_id()) return;
-    throw std::runtime_error("network: a fit or step is running on it in another thread");
-  }
-  std::thread::id writer_;
-  int readers_ = 0, depth_ = 0;
-};
-
-class Reading {
- public:
-  explicit Reading(UseGuard& guard) : guard_(guard) { guard_.begin_read(); }
-  ~Reading() { guard_.end_read(); }
-  Reading(const Reading&) = delete;
-  Reading& operator=(const Reading&) = delete;
-
- private:
-  UseGuard& guard_;
-};
-class Writing {
- public:
-  explicit Writing(UseGuard& guard) : guard_(guard) { guard_.begin_write(); }
-  ~Writing() { guard_.end_write(); }
-  Writing(const Writing&) = delete;
-  Writing& operator=(const Writing&) = delete;
-
- private:
-  UseGuard& guard_;
-};
-
-struct PyNetwork {
-  std::variant<std::shared_ptr<Network<float>>, std::shared_ptr<Network<double>>> impl;
-  UseGuard guard;
-  bool check_finite = true;  // by default
-
   template <class F>
   decltype(auto) visit(F&& f) {
-    return std::visit(
-        [&](auto& net) -> decltype(auto) {
-          if (net == nullptr) throw std::runtime_error("network: __init__ has not been called");
-          return f(*net);
-        },
-        impl);
+    return std::visit([&](auto& net) -> decltype(auto) { return f(*net); }, impl());
   }
+
+  UseGuard guard{"network"};
+  std::atomic<bool> check_finite{true};  // by default
+
+ private:
+  enum class Stage { none, begun, made };
+
+  Impl impl_;
+  std::atomic<Stage> stage_{Stage::none};
 };
 
 }  // namespace fastrelu::python

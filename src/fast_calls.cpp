@@ -167,7 +167,7 @@ PyObject* forward_fast(PyObject* const* args, Py_ssize_t count, PyObject* keywor
   if (net == nullptr || v[0] == nullptr || (finite != Py_None && !PyBool_Check(finite))) {
     return nullptr;
   }
-  const bool check = finite == Py_None ? net->check_finite : finite == Py_True;
+  const bool check = finite == Py_None ? net->check_finite.load() : finite == Py_True;
   return translated([&] { return forward(*net, v[0], or_none(v[1]), check).release().ptr(); });
 }
 

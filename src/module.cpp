@@ -33,7 +33,8 @@ void refuse_old_pickles(py::module_& m) {
 // pybind11's own beginning of the module waits for ever in a sub-interpreter; see below.
 #define PyInit__core PyInit__core_of_the_main_interpreter
 
-PYBIND11_MODULE(_core, m) {
+// What the bindings keep is guarded by atomics and locks (use_guard.h), none of it by the GIL.
+PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   m.doc() = "The compiled core of fastrelu; use it through the package's own names.";
   fastrelu::select_isa_from_environment();
   fastrelu::set_tuning_from_environment();

@@ -14,6 +14,7 @@ struct PyGivenEpochs {
   py::object bit_generator;  // kept alive
   std::size_t most_row = 0;
   std::unique_ptr<GivenEpochs> core;
+  WorkGuard guard{"epochs"};
 };
 
 }  // namespace fastrelu::python

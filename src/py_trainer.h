@@ -56,7 +56,7 @@ struct PyTrainer {
   PyNetwork* net = nullptr;
   std::variant<std::unique_ptr<Trainer<float>>, std::unique_ptr<Trainer<double>>> impl;
   std::unique_ptr<PyCommunicator> communicator;  // null: this process has all rows
-  bool working = false;
+  WorkGuard guard{"trainer"};
 
   // Throws what an exchange with other processes has raised in the last run.
   void raise_failed() {
@@ -67,6 +67,11 @@ struct PyTrainer {
   decltype(auto) visit(F&& f) {
     return std::visit([&](auto& trainer) -> decltype(auto) { return f(*trainer); }, impl);
   }
+  // The same for an f that only reads where the training stands (WorkGuard::look).
+  template <class F>
+  auto look(F f) {
+    return guard.look([&] { return visit(f); });
+  }
 };
 
 }  // namespace fastrelu::python
@@ -75,22 +80,6 @@ FASTRELU_RAISES_UNLESS_INITIALIZED(fastrelu::python::PyTrainer);
 FASTRELU_RAISES_UNLESS_INITIALIZED(fastrelu::python::PyDataSet);
 
 namespace fastrelu::python {
-
-// One call at a time works with a trainer: another thread's, or one that a signal handler makes
-// while a fit runs, gets an error. Made and destroyed with the GIL held.
-class Working {
- public:
-  explicit Working(PyTrainer& trainer) : trainer_(trainer) {
-    if (trainer.working) throw std::runtime_error("trainer: a step or fit is running on it");
-    trainer.working = true;
-  }
-  ~Working() { trainer_.working = false; }
-  Working(const Working&) = delete;
-  Working& operator=(const Working&) = delete;
-
- private:
-  PyTrainer& trainer_;
-};
 
 template <class Trainer>
 struct TrainerScalar;

@@ -13,7 +13,8 @@ pytest.importorskip("pyarrow")
 pytest.importorskip("click")
 from command_tools import run, start
 
-HOSTILE = "a\x1b]0;owned\x07\x1b[31m\x9b31m\u202eb"
+UNSEEN = "\x1b\x07\x9b\u202e\u2066\u200b\u200d\u2060\ufeff\u00ad\u3164\U000e0041"
+HOSTILE = "a\x1b]0;owned\x07\x1b[31m\x9b31m\u202eb" + UNSEEN[4:] + "c"
 
 
 def test_what_comes_from_files_is_shown_escaped(tmp_path):
@@ -37,7 +38,10 @@ def test_what_comes_from_files_is_shown_escaped(tmp_path):
         run("info", tmp_path / HOSTILE),
     ]
     for result in results:
-        assert not set(result.output) & set("\x1b\x07\x9b\u202e"), result.output
+        assert not set(result.output) & set(UNSEEN), result.output
+    page = (out / "report.html").read_text(encoding="utf-8")
+    # Pictures have blanks for what is not seen, of which U+3164 is one already.
+    assert set(page) & set(UNSEEN) <= {"\u3164"} and "\\u200b" in page
     assert "\\x1b" in results[1].output
     columns = json.dumps(json.loads(results[4].stdout), ensure_ascii=False)
     assert "\x9b" in columns  # JSON means what the file has

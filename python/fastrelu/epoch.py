@@ -235,7 +235,7 @@ class EpochMethods:
             check_data(self, "validation", validation, whole=True)
         checked_sampling(sampling)
         require_same_epoch(self, data, sampling)
-        self.network._begin_use()
+        self.network._begin_use("an epoch")
         try:
             with _core.DefaultFloatingPoint():
                 self._core.forget_kept()
@@ -248,6 +248,11 @@ class EpochMethods:
     def discard_epoch(self) -> None:
         """Give up the open epoch: the next epoch begins from its start. The parameters stay.
 
+        Raises
+        ------
+        RuntimeError
+            If another thread is using the network.
+
         Examples
         --------
         >>> import fastrelu
@@ -257,8 +262,12 @@ class EpochMethods:
         >>> trainer.epoch_open
         False
         """
-        self._core.state = {**self._core.state, "in_epoch": False}
-        self._seconds = 0.0
+        self.network._begin_use("a change of the trainer")  # between two epochs of a fit at most
+        try:
+            self._core.state = {**self._core.state, "in_epoch": False}
+            self._seconds = 0.0
+        finally:
+            self.network._end_use()
 
     # Inside
 

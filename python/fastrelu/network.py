@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -25,6 +26,8 @@ from fastrelu.row_derivatives import RowDerivativeMethods
 Array = NDArray[Any]
 __all__ = ["Cache", "Gradients", "Network"]
 ACTIVATIONS = tuple(_catalogue.ACTIVATIONS)
+# pybind11 makes a second object where two threads call __init__ of one at the same time.
+_constructing = threading.Lock()
 
 
 @_core.fast_call
@@ -83,11 +86,14 @@ class Network(
     ------
     TypeError, ValueError
         If an argument is not as described.
+    RuntimeError
+        If ``__init__`` is called on a network that has been made already; it stays as it is.
 
     Notes
     -----
     Many threads may read one network at once. While a step or fit runs on it, its use by another
-    thread raises ``RuntimeError``.
+    thread raises ``RuntimeError``. What is written to the live views is not seen by that: no other
+    thread may use the network meanwhile.
 
     References
     ----------
@@ -125,7 +131,8 @@ class Network(
         seed: int | None = 0,
         check_finite: bool = True,
     ) -> None:
-        super().__init__()
+        with _constructing:
+            super().__init__()
         if isinstance(layer_sizes, (str, bytes)) or not hasattr(layer_sizes, "__iter__"):
             raise TypeError(f"layer_sizes: expected a sequence of widths, got {layer_sizes!r}")
         sizes = [

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,6 +107,7 @@ class Population:
                 )
         self.members = members
         self._unfinished = unfinished
+        self._fitting = threading.Lock()
 
     @property
     def networks(self) -> list[Network]:
@@ -188,7 +191,7 @@ class Population:
         KeyboardInterrupt
             On Ctrl-C.
         RuntimeError
-            If another thread is using one of the networks.
+            If another thread is using one of the networks, or a fit is running.
 
         Warns
         -----
@@ -222,11 +225,12 @@ class Population:
             raise ValueError("callbacks: expected none with a client, got some")
         ranks = _shared.ranks_of_members(comm, calls, checkpoint, client)
         every = real_number("checkpoint_seconds", checkpoint_seconds, 0.0)
-        with _core.DefaultFloatingPoint():
+        with self._alone(), _core.DefaultFloatingPoint():
             rows = MemberRows(X, y, sample_weight, validation_data)
             for member in self.members:
                 self._check_patience(member, patience, validation_data)
-            runs = [MemberRun(member, rows, calls, patience) for member in self.members]
+            turn = threading.Lock()
+            runs = [MemberRun(member, rows, calls, patience, turn) for member in self.members]
             for run in runs:
                 run.begin(epochs, self._unfinished)
             self._unfinished = True
@@ -242,6 +246,16 @@ class Population:
                 self.save_checkpoint(checkpoint)
         self._warn_of_divergence()
         return [member.course.history for member in self.members]
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Refuse a second fit, which would change where the members of the first one end."""
+        if not self._fitting.acquire(blocking=False):
+            raise RuntimeError("population: a fit is running on it")
+        try:
+            yield
+        finally:
+            self._fitting.release()
 
     @staticmethod
     def _check_patience(member: Member, patience: int | None, validation_data: Any) -> None:

@@ -83,6 +83,13 @@ class Trainer(EpochMethods, CheckpointMethods):
     TypeError, ValueError
         If an argument is not as described.
 
+    Notes
+    -----
+    One thread at a time may use a trainer. Where another thread's step or epoch runs on it,
+    ``n_steps``, ``n_epochs``, ``epoch_open``, ``epoch_steps``, ``epoch_loss`` and all calls raise
+    ``RuntimeError``; between two of them those properties give whole values. A callback, and what
+    `run_epoch` calls as ``stop``, may read them.
+
     References
     ----------
     Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov (2014), Dropout: a simple way to
@@ -281,7 +288,7 @@ class Trainer(EpochMethods, CheckpointMethods):
         checked_sampling(sampling)
         calls = checked_callbacks(callbacks)
         history = History(metric=self.loss.info.metric)
-        self.network._begin_use()
+        self.network._begin_use("a fit")
         try:
             with _core.DefaultFloatingPoint():
                 data = epoch.as_data(self, "X", X, y, sample_weight, check_finite)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,20 @@ __all__ = ["MemberRun", "run_members"]
 
 
 class MemberRun:
-    """A member's part in one fit: its rows, and what happens after its epochs."""
+    """A member's part in one fit: its rows, and what happens after its epochs.
+
+    `turn` is held while callbacks are called, which all members of the fit have in common.
+    """
 
     def __init__(
-        self, member: Member, rows: MemberRows, calls: list[Callback], patience: int | None
+        self,
+        member: Member,
+        rows: MemberRows,
+        calls: list[Callback],
+        patience: int | None,
+        turn: threading.Lock,
     ) -> None:
-        self.member, self._calls = member, calls
+        self.member, self._calls, self._turn = member, calls, turn
         self._data, self._order = rows.training(member)
         self._validation = rows.validation(member)
         self._patience = member.patience if member.patience is not None else patience
@@ -70,7 +79,9 @@ class MemberRun:
         """Evaluate the member, and say whether it ends here."""
         member, course = self.member, self.member.course
         record = self._noted(loss, rate, seconds)
-        course.stopped = call_callbacks(self._calls, member, record) or course.stopped
+        if self._calls:
+            with self._turn:
+                course.stopped = call_callbacks(self._calls, member, record) or course.stopped
         if member.epochs_left > 0:
             return False
         member.restore_best()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from fastrelu.app.printable import printable
+
 LONGEST = 1000
 
 
@@ -13,7 +15,7 @@ class TrainingError(Exception):
 
     def __init__(self, text: str) -> None:
         """Keep the text as one line: files may hold anything, and messages quote it."""
-        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        line = printable(text, keeps="")
         super().__init__(line if len(line) <= LONGEST else line[: LONGEST - 3] + "...")
 
 

@@ -224,7 +224,7 @@ class Together:
         finally:
             _core.set_thread_limit(before)
         for fit in fits:
-            fit.is_done, fit.error = True, error
+            fit.error, fit.is_done = error, True  # in this order, for the thread that waits
             fit.wake.set()
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fastrelu.app.printable import printable
+
 # For a number that there is not.
 DASH = "\N{EN DASH}"
 # Elements without content.
@@ -23,13 +25,10 @@ class Html(str):
 
 
 def escape(value: Any) -> Html:
-    """Return a value as markup: text escaped, without what HTML forbids; markup as it is."""
+    """Return a value as markup: text escaped, also what is unseen (printable.py); markup as is."""
     if isinstance(value, Html):
         return value
-    text = str(value)
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
-    return Html(html.escape(text))
+    return Html(html.escape(printable(str(value))))
 
 
 def element(name: str, /, *children: Any, **attributes: Any) -> Html:
