@@ -132,9 +132,6 @@ class PopulationSearchCV(BaseSearchCV):
     ['same']
     """
 
-    _checked_cv_orig: Any  # BaseSearchCV's: the splitter
-    _together: Together  # of the search that runs
-
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseSearchCV._parameter_constraints,
         "param_grid": [dict, list, tuple, None],
@@ -232,16 +229,19 @@ class PopulationSearchCV(BaseSearchCV):
         self._validate_params()
         check_scores(self)
         with named("cv"):
-            check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+            cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         candidates = self._drawn_candidates()
         check_candidates(self, candidates)
         check_rows(self.estimator, X, y, fit_params)
         self._candidates = candidates
         threads = int(get_num_threads() if self.n_threads is None else self.n_threads)
+        given = self.cv
         try:
+            self.cv, self._n_splits = self._folds(cv, X, y, fit_params)
             with self._fits_by(threads, X, y) as self._together:
                 super().fit(X, y, **fit_params)
         finally:
+            self.cv = given
             for name in ("_together", "_n_splits", "_candidates"):
                 self.__dict__.pop(name, None)
         return self
@@ -271,12 +271,12 @@ class PopulationSearchCV(BaseSearchCV):
             )
             return list(drawn)
 
-    def _check_input_parameters(self, X: Any, y: Any, split_params: Any) -> None:
-        """Fix the folds: those of all rungs are the same, also if the splitter draws them."""
-        self._n_splits = self._checked_cv_orig.get_n_splits(X, y, **split_params)
+    def _folds(self, cv: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> tuple[Any, int]:
+        """Return the folds and their number: all rungs have the same, also if they are drawn."""
+        for_split = self._get_routed_params_for_fit(fit_params).splitter.split
         if self.halving:
-            folds = list(self._checked_cv_orig.split(X, y, **split_params))
-            self._checked_cv_orig = check_cv(folds)
+            cv = check_cv(list(cv.split(X, y, **for_split)))
+        return cv, int(cv.get_n_splits(X, y, **for_split))
 
     def _run_search(self, evaluate_candidates: Callable[..., Any]) -> None:
         candidates = self._candidates
