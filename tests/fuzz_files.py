@@ -185,7 +185,7 @@ def texts(folder: Path) -> list[bytes]:
 
 def libsvm_files(folder: Path) -> list[bytes]:
     plain = b"".join(b"%d 1:%d 3:%f # row\n" % (i % 2, i, i * i) for i in range(9))
-    return [plain, plain.replace(b" 1:", b" qid:3 2:"), gzip.compress(plain)]
+    return [plain, plain.replace(b" 1:", b" qid:3 2:"), gzip.compress(plain, mtime=0)]
 
 
 def npy_files(folder: Path) -> list[bytes]:
@@ -195,7 +195,7 @@ def npy_files(folder: Path) -> list[bytes]:
         file = io.BytesIO()
         np.save(file, array)
         made += [file.getvalue()]
-    return [*made, gzip.compress(made[0])]
+    return [*made, gzip.compress(made[0], mtime=0)]
 
 
 def npz_files(folder: Path) -> list[bytes]:
@@ -212,7 +212,7 @@ def npz_files(folder: Path) -> list[bytes]:
 
 def idx_files(folder: Path) -> list[bytes]:
     whole = idx(np.ones((4, 3, 2), np.uint8))
-    return [whole, gzip.compress(whole), idx(np.ones(4, np.uint8))]
+    return [whole, gzip.compress(whole, mtime=0), idx(np.ones(4, np.uint8))]
 
 
 def parquet_files(folder: Path) -> list[bytes]:

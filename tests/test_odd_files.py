@@ -349,7 +349,10 @@ def test_lines_above_rows_without_names_are_said(tmp_path):
         ("% about\n@RELATION r\n@ATTRIBUTE a NUMERIC\n@DATA\n1,2\n", "an ARFF file"),
         ("%PDF-1.4\n1,2\n", "a PDF document"),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS"),
-        (gzip.compress(gzip.compress(b"a,b\n1,2\n")), "packed twice; unpack it once"),
+        (
+            gzip.compress(gzip.compress(b"a,b\n1,2\n", mtime=0), mtime=0),
+            "packed twice; unpack it once",
+        ),
         (lzma.compress(b"a,b\n1,2\n", lzma.FORMAT_ALONE), "packed in a way that is not read"),
         (b"t.csv".ljust(257, b"\0") + b"ustar\x0000" + bytes(600), "a tar archive"),
         (b"\x89HDF\r\n\x1a\n" + bytes(600), "an HDF5 file; pandas.read_hdf"),
