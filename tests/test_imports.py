@@ -12,7 +12,7 @@ import pytest
 import fastrelu
 
 NETWORK = {
-    "_arguments", "_catalogue", "_core", "exact", "exact.methods",
+    "_arguments", "_catalogue", "_core", "elementary", "exact", "exact.methods",
     "exact.optimum_methods", "exchange", "exchange.methods", "gradients", "loss", "losses",
     "network", "optimizers", "quantile_losses", "row_derivatives",
 }  # fmt: skip
