@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import resource
 import shutil
 import subprocess
@@ -107,7 +108,6 @@ def sources(dist: Path) -> Path:
 
 def wheel(python: str, archive: Path, dist: Path, env: dict[str, str], machine: str) -> Path:
     """Build a wheel from the sources alone, and tag it with what it needs."""
-    tag = f"manylinux_{GLIBC.replace('.', '_')}_{machine}"
     with tempfile.TemporaryDirectory() as folder:
         options: list[str] = []
         if machine != platform.machine():
@@ -139,13 +139,23 @@ def wheel(python: str, archive: Path, dist: Path, env: dict[str, str], machine: 
             env=env,
         )
         (built,) = Path(folder).glob("*.whl")
-        # Compressed as far as it goes: a wheel is packed once.
-        run(
-            sys.executable, "-m", "auditwheel", "repair", "-z", "9", "--plat", tag, "-w", dist,
-            built,
-        )  # fmt: skip
-        (tagged,) = dist.glob(f"*{built.name.split('-')[2]}-*manylinux*{machine}.whl")
-    return tagged
+        return tagged(built, dist, machine)
+
+
+def tagged(built: Path, dist: Path, machine: str) -> Path:
+    """Tag a wheel with the oldest glibc that it runs with, which GLIBC or an older one must be."""
+    version = GLIBC.replace(".", "_")
+    # auditwheel knows the names of this machine's platforms alone, and finds others itself.
+    foreign = machine != platform.machine()
+    name = "auto" if foreign else f"manylinux_{version}_{machine}"
+    # Compressed as far as it goes: a wheel is packed once.
+    audit = ["auditwheel", "repair", "-z", "9", "--plat", name]
+    run(sys.executable, "-m", *audit, "-w", dist, built)
+    (path,) = dist.glob(f"*{built.name.split('-')[2]}-*manylinux*{machine}.whl")
+    needs = min(int(minor) for minor in re.findall(r"manylinux_2_(\d+)_", path.name))
+    if needs > int(GLIBC.split(".")[1]):
+        raise SystemExit(f"release: {path.name} needs glibc 2.{needs}, and {GLIBC} was asked for")
+    return path
 
 
 def check_contents(path: Path) -> None:
