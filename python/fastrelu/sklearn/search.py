@@ -132,6 +132,7 @@ class PopulationSearchCV(BaseSearchCV):
     ['same']
     """
 
+    cv: Any  # the folds themselves while a fit runs
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseSearchCV._parameter_constraints,
         "param_grid": [dict, list, tuple, None],
