@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastrelu.distributed.communicator import RankError
 
-__all__ = ["SEGMENT_BYTES", "Behind"]
+__all__ = ["SEGMENT_BYTES", "Behind", "SumsBehind"]
 
 #: Of a segment at least: some milliseconds of a slow network, and many latencies of a fast one.
 SEGMENT_BYTES = 1 << 20
@@ -99,3 +99,28 @@ class Behind:
                 self._sum(*segment, notes)
             except BaseException as error:
                 self._error = error
+
+
+class SumsBehind:
+    """What communicators have in common whose sums may run behind the computation.
+
+    They have a `Behind`, `_behind`, and sum by `_sum_now` what is not, or no longer, behind.
+    """
+
+    _behind: Behind
+    _sum_now: Sum
+
+    def sum_in_order(
+        self, parts: NDArray[Any], counts: Sequence[int], total: NDArray[Any], notes: NDArray[Any]
+    ) -> None:
+        """Sum the parts of all ranks, after those that have begun."""
+        self._behind.finish()
+        self._sum_now(parts, counts, total, notes)
+
+    def begin_sum(self, parts: NDArray[Any], counts: Sequence[int], total: NDArray[Any]) -> None:
+        """Begin to sum a segment, and return at once."""
+        self._behind.begin(parts, counts, total)
+
+    def abandon(self) -> None:
+        """Give up the sums that have begun."""
+        self._behind.abandon()

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import _core
-from fastrelu.distributed.behind import SEGMENT_BYTES, Behind
+from fastrelu.distributed.behind import SEGMENT_BYTES, Behind, SumsBehind
 from fastrelu.distributed.communicator import RankError
 from fastrelu.distributed.one_machine import SharedSums
 from fastrelu.distributed.shares import run_of
@@ -29,7 +29,7 @@ PATIENT = 0.002  # seconds of waiting after which it sleeps between two tests
 SLOWEST = 5e7  # bytes a second
 
 
-class MpiCommunicator:
+class MpiCommunicator(SumsBehind):
     """A communicator of mpi4py as a training uses it.
 
     While a rank waits for the others it asks whether one of them has failed (`fail`), and raises
@@ -162,21 +162,6 @@ class MpiCommunicator:
     def gather_numbers(self, values: NDArray[Any], counts: Sequence[int]) -> None:
         """Complete the numbers of all ranks."""
         self._wait(self._comm.Iallgatherv(self._mpi.IN_PLACE, [values, list(counts)]))
-
-    def sum_in_order(
-        self, parts: NDArray[Any], counts: Sequence[int], total: NDArray[Any], notes: NDArray[Any]
-    ) -> None:
-        """Sum the parts of all ranks, after those that have begun."""
-        self._behind.finish()
-        self._sum_now(parts, counts, total, notes)
-
-    def begin_sum(self, parts: NDArray[Any], counts: Sequence[int], total: NDArray[Any]) -> None:
-        """Begin to sum a segment, and return at once."""
-        self._behind.begin(parts, counts, total)
-
-    def abandon(self) -> None:
-        """Give up the sums that have begun."""
-        self._behind.abandon()
 
     def _sum_now(
         self, parts: NDArray[Any], counts: Sequence[int], total: NDArray[Any], notes: NDArray[Any]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu._arguments import whole_number
-from fastrelu.distributed.behind import Behind
+from fastrelu.distributed.behind import Behind, SumsBehind
 from fastrelu.distributed.communicator import Communicator, RankError
 
 __all__ = ["run_threads"]
@@ -19,7 +19,7 @@ __all__ = ["run_threads"]
 T = TypeVar("T")
 
 
-class ThreadCommunicator:
+class ThreadCommunicator(SumsBehind):
     """One of the ranks of `run_threads`."""
 
     def __init__(
@@ -61,21 +61,10 @@ class ThreadCommunicator:
         own = values[bounds[self.rank] : bounds[self.rank + 1]].copy()
         np.concatenate(self.gather(own), out=values)
 
-    def sum_in_order(
-        self, parts: NDArray[Any], counts: Sequence[int], total: NDArray[Any], notes: NDArray[Any]
-    ) -> None:
-        """Sum the parts of all ranks, after those that have begun."""
-        self._behind.finish()
-        self._sum_now(parts, counts, total, notes)
-
-    def begin_sum(self, parts: NDArray[Any], counts: Sequence[int], total: NDArray[Any]) -> None:
-        """Begin to sum a segment, and return at once."""
-        self._behind.begin(parts, counts, total)
-
     def abandon(self) -> None:
         """Give up the sums that have begun, and with them those of the other ranks."""
         self._barrier.abort()
-        self._behind.abandon()
+        super().abandon()
 
     def _sum_now(
         self, parts: NDArray[Any], counts: Sequence[int], total: NDArray[Any], notes: NDArray[Any]
