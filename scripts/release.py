@@ -253,7 +253,9 @@ def check_emulated(path: Path, machine: str) -> None:
         if not python:
             print("  not run: no emulator, or no Python of this version for the processor")
             return
-        platforms = [f"--platform=manylinux{tag}_{machine}" for tag in ("_2_28", "2014")]
+        # pip takes no older platform for granted beside one that it is told.
+        tags = ["2014", *(f"_2_{minor}" for minor in range(17, int(GLIBC.split(".")[1]) + 1))]
+        platforms = [f"--platform=manylinux{tag}_{machine}" for tag in tags]
         run(
             sys.executable, "-m", "pip", "install", "-q", "--target", home / "site", *platforms,
             "--python-version", "3.11", "--only-binary", ":all:", path, "click", "rich",
