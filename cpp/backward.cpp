@@ -89,14 +89,8 @@ void backward_data_layer(const Network<T>& net, std::size_t k, const Activations
   const unsigned n = worker.team.size(), t = worker.t;
   const std::vector<Layer>& layers = net.layers();
   const Layer& layer = layers[k];
-  const std::size_t panels = panel_count<T>(rows);
   const Cut cut = unless_few<T>(backward_cut(layer, rows, n), layer.fan_in, rows, n);
-  Range inputs{0, layer.fan_in}, mine{0, panels};
-  if (cut == Cut::features) {
-    inputs = own_features<T>(layer.fan_in, n, t);
-  } else {
-    mine = own_panels(panels, n, t);
-  }
+  const Part own = own_part<T>(cut, layer.fan_in, rows, n, t);
   DenseBackwardData<T> f;
   f.dz = read_only(first_rows(dz.of(k), rows));
   f.fan_in = layer.fan_in;
@@ -105,19 +99,20 @@ void backward_data_layer(const Network<T>& net, std::size_t k, const Activations
   f.dx = first_rows(k == 0 ? dx : dz.of(k - 1), rows);
   f.gate = {nullptr, 0, 0};
   if (k > 0 && layers[k - 1].activation == Activation::relu) f.gate = read_only(a[k]);
-  f.in_begin = inputs.begin;
-  f.in_end = inputs.end;
+  f.in_begin = own.units.begin;
+  f.in_end = own.units.end;
   f.chain_terms = tuning().chain_terms;
   f.scratch = worker.scratch;
   relay.begin(cut);
-  const double work = multiply_adds(inputs.size() * kPanel<T>, layer.fan_out);
-  in_pieces(worker, mine, kPiecePanels<T>, work, [&](Range piece) {
+  const double work = multiply_adds(own.units.size() * kPanel<T>, layer.fan_out);
+  in_pieces(worker, own.panels, kPiecePanels<T>, work, [&](Range piece) {
     f.panel_begin = piece.begin;
     f.panel_end = piece.end;
     kernels<T>().dense_backward_data(f);
     if (k == 0) return;
-    activation_backward_part(layers[k - 1], k - 1, a, dz.of(k - 1), {inputs, piece}, dropout);
-    keep_by_rows(net, dz, k - 1, inputs, piece, rows);
+    const Part part{own.units, piece};
+    activation_backward_part(layers[k - 1], k - 1, a, dz.of(k - 1), part, dropout);
+    keep_by_rows(net, dz, k - 1, part.units, part.panels, rows);
   });
 }
 

@@ -75,6 +75,12 @@ Range own_features(std::size_t features, unsigned n, unsigned t) {
 struct Part {
   Range units, panels;
 };
+template <class T>
+Part own_part(Cut cut, std::size_t features, std::size_t rows, unsigned n, unsigned t) {
+  const std::size_t panels = panel_count<T>(rows);
+  if (cut == Cut::features) return {own_features<T>(features, n, t), {0, panels}};
+  return {{0, features}, share(panels, n, t)};
+}
 
 inline bool drops(const Dropout* dropout, std::size_t layer) {
   return dropout != nullptr && dropout->threshold(layer) > 0;

@@ -132,33 +132,27 @@ void forward_pass(const Network<T>& net, const Activations<T>& a, std::size_t ro
                   const Worker<T>& worker, RowsAhead* ahead, std::size_t first,
                   const Dropout* dropout) {
   const unsigned n = worker.team.size(), t = worker.t;
-  const std::size_t panels = panel_count<T>(rows);
   Relay relay(worker.team, t);
   // Of a layer done already, the units to be dropped alone are left.
   if (first > 0 && drops(dropout, 0)) {
     const Range units{0, net.layers().front().fan_out};
-    drop_units(*dropout, 0, a[1], units, own_panels(panels, n, t));
+    drop_units(*dropout, 0, a[1], units, own_panels(panel_count<T>(rows), n, t));
   }
   for (std::size_t k = first; k < net.layers().size(); ++k) {
     const Layer& layer = net.layers()[k];
     const Cut cut = unless_few<T>(forward_cut(layer, rows, n), layer.fan_out, rows, n);
-    Range outputs{0, layer.fan_out}, mine{0, panels};
-    if (cut == Cut::features) {
-      outputs = own_features<T>(layer.fan_out, n, t);
-    } else {
-      mine = own_panels(panels, n, t);
-    }
+    const Part own = own_part<T>(cut, layer.fan_out, rows, n, t);
     DenseForward<T> f = dense_forward_of(net, k, first_rows(a[k], rows), first_rows(a[k + 1], rows),
                                          worker.scratch, ahead);
-    f.out_begin = outputs.begin;
-    f.out_end = outputs.end;
+    f.out_begin = own.units.begin;
+    f.out_end = own.units.end;
     relay.begin(cut);
-    const double work = multiply_adds(outputs.size() * kPanel<T>, layer.fan_in);
-    in_pieces(worker, mine, kPiecePanels<T>, work, [&](Range piece) {
+    const double work = multiply_adds(own.units.size() * kPanel<T>, layer.fan_in);
+    in_pieces(worker, own.panels, kPiecePanels<T>, work, [&](Range piece) {
       f.panel_begin = piece.begin;
       f.panel_end = piece.end;
       kernels<T>().dense_forward(f);
-      activate_part(layer, k, a, {outputs, piece}, dropout);
+      activate_part(layer, k, a, {own.units, piece}, dropout);
     });
   }
   relay.end();

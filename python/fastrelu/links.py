@@ -33,7 +33,7 @@ def inverse(link: str, outputs: Array) -> Array:
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
     if link == "logistic":
         e = elementary.exp(-np.abs(z))
-        return np.asarray(np.where(z < 0, e, e.dtype.type(1.0)) / (1.0 + e))
+        return np.asarray(np.where(z < 0, e, 1.0) / (1.0 + e))
     if link == "ordered":
         return _ordered(z)
     return elementary.exp(z) if link == "log" else z

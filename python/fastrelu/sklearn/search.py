@@ -132,7 +132,9 @@ class PopulationSearchCV(BaseSearchCV):
     ['same']
     """
 
+    _together: Together  # of the search that runs
     cv: Any  # the folds themselves while a fit runs
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseSearchCV._parameter_constraints,
         "param_grid": [dict, list, tuple, None],
