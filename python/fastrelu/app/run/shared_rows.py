@@ -67,7 +67,7 @@ def prepare_shared(comm: Communicator, settings: Settings) -> Prepared | None:
     DataError
         If something cannot be read, or does not fit.
     """
-    stream = stream_of(settings.data, column_choice(settings), size(settings.memory))
+    stream = stream_of(settings.data, column_choice(settings), size(settings.memory), comm)
     if stream is None:
         return None
     runs = SharedRuns(comm, stream)

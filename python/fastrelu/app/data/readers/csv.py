@@ -53,7 +53,7 @@ def read_csv(sources: Sequence[Source], choice: ColumnChoice, need_target: bool)
     table = text_table(files.source, files.n_rows, found, files.roles, files)
     warnings = [f"column {n!r}: {t}" for n, texts in reading.warnings.items() for t in texts]
     notes = list(dict.fromkeys([*files.notes, *warnings]))
-    rows = [file.n_rows for file in files.files]
+    rows = [file.rows.n for file in files.files]
     return replace(table, notes=notes, reading=reading, file_rows=rows)
 
 

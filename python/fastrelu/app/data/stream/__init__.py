@@ -16,6 +16,7 @@ from fastrelu.app.data.stream.source import Stream
 from fastrelu.app.data.stream.text import TextStream, cells_at_most
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
+from fastrelu.distributed import Communicator
 
 __all__ = ["Stream", "open_stream", "plain_files", "read_tables", "stream_of"]
 
@@ -111,7 +112,9 @@ def open_stream(
     return None
 
 
-def stream_of(paths: Sequence[str], choice: ColumnChoice, memory: int) -> Stream | None:
+def stream_of(
+    paths: Sequence[str], choice: ColumnChoice, memory: int, comm: Communicator | None = None
+) -> Stream | None:
     """Return files as a stream, however small they are; None for formats that are read as a whole.
 
     Parameters
@@ -122,6 +125,8 @@ def stream_of(paths: Sequence[str], choice: ColumnChoice, memory: int) -> Stream
         What each column is.
     memory : int
         Bytes that reading may take.
+    comm : Communicator, optional
+        Processes that share the looking at text files.
 
     Raises
     ------
@@ -138,7 +143,7 @@ def stream_of(paths: Sequence[str], choice: ColumnChoice, memory: int) -> Stream
     if all(source.head.startswith(PARQUET) for source in sources):
         return ParquetStream(found, choice, memory)
     if kinds == {"csv"} and all(source.mappable for source in sources):
-        return TextStream(found, choice, memory, keep=False).look()
+        return TextStream(found, choice, memory, keep=False).look(comm)
     files = [npy_file(path) for path in found]
     if None in files:
         return None

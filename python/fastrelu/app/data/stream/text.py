@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -19,10 +21,15 @@ from fastrelu.app.data.readers.text.files import TextFile, TextFiles
 from fastrelu.app.data.readers.text.gather import Gathered, values
 from fastrelu.app.data.readers.text.layout import SEPARATORS
 from fastrelu.app.data.readers.text.parse import Parser
+from fastrelu.app.data.readers.text.progress import Progress
 from fastrelu.app.data.stream.budget import part_rows
+from fastrelu.app.data.stream.runs import passed_along
 from fastrelu.app.data.stream.scratch import Scratch
 from fastrelu.app.data.stream.source import Chunk, files_fingerprint
 from fastrelu.app.data.table import Table
+from fastrelu.app.errors import DataError
+from fastrelu.distributed import Communicator
+from fastrelu.distributed.shares import run_of
 
 LEAST_BLOCK = 1 << 16
 COPIES = 4  # of a block's bytes: as read, as texts, as values
@@ -33,6 +40,28 @@ def cells_at_most(head: bytes, size: int) -> float:
     lines = head.count(b"\n") + head.count(b"\r") + 1
     marks = max(head.count(separator.encode()) for separator in SEPARATORS + " ")
     return size / len(head) * (lines + marks)
+
+
+@dataclass
+class _Look:
+    """What processes tell each other while they look at all rows: how far, or what is wrong."""
+
+    progress: Progress
+    error: DataError | None = None
+
+
+def ends_of(sizes: Sequence[int], n: int, k: int) -> list[float]:
+    """Return the byte of each file at which the k-th of n processes ends to look at them.
+
+    All have about as many bytes, in the order of the files. It is infinity for a file whose end it
+    looks at, as a file may grow.
+    """
+    end = run_of(sum(sizes), n, k)[1]
+    ends: list[float] = []
+    for size in sizes:
+        ends.append(math.inf if size <= end else end)
+        end = max(0, end - size)
+    return ends
 
 
 class TextStream:
@@ -92,8 +121,14 @@ class TextStream:
         """How many rows there are, about, told from the beginning of each file."""
         return sum(file.estimated_rows() for file in self.text.files)
 
-    def look(self) -> TextStream:
+    def look(self, comm: Communicator | None = None) -> TextStream:
         """Read all rows once, to know how many they are and what the columns are.
+
+        Parameters
+        ----------
+        comm : Communicator, optional
+            Processes that share this: each reads a part of the bytes, and all know what one that
+            has read all of them would.
 
         Raises
         ------
@@ -103,15 +138,20 @@ class TextStream:
         text = self.text
         for column in text.columns.values():
             column.keep = False
-        text.gather(text.columns, self.block_bytes, None)
+        if comm is None:
+            text.gather(text.columns, self.block_bytes, None)
+        else:
+            self._gather_along(comm)
         text.decide()
         for column in text.columns.values():
             if column.role == "target":
                 values(column, text.verdicts[column.name].meaning, text)  # refuses NaN
         self.chunks = [
-            Chunk(file.source.path, place, start.first_row, start.first_row - file.first_row, n)
+            Chunk(file.source.path, place, start.first_row, start.first_row - file.rows.first, n)
             for file in text.files
-            for place, (start, n) in enumerate(zip(file.starts, file.counts(), strict=True))
+            for place, (start, n) in enumerate(
+                zip(file.rows.starts, file.rows.counts(), strict=True)
+            )
             if n
         ]
         self.n_rows = text.n_rows
@@ -122,13 +162,34 @@ class TextStream:
         self.notes = list(dict.fromkeys([*text.notes, *said]))
         return self
 
+    def _gather_along(self, comm: Communicator) -> None:
+        """Gather the texts on one process after another, each of which has a part of the bytes."""
+        text = self.text
+        sizes = [os.path.getsize(path) for path in self.paths]
+        ends = ends_of(sizes, comm.size, comm.rank)
+
+        def work(look: _Look) -> None:
+            if look.error is not None:
+                return
+            try:
+                text.go_on(look.progress, self.block_bytes, None, ends)
+            except DataError as error:
+                if isinstance(error.__context__, OSError):
+                    raise  # this process cannot read a file: told with its rank
+                look.error = error  # in the bytes, whoever has read them: told as by one process
+
+        look = passed_along(comm, _Look(text.begin(text.columns)), work)
+        if look.error is not None:
+            raise look.error
+        text.take(look.progress)
+
     def parts(self, chunk: Chunk, again: bool = False) -> Iterator[Table]:
         """Yield a block's rows, some ten thousand at a time; see `Stream.parts`."""
         key = (chunk.path, chunk.place)
         table = self._scratch.get(key) if self._scratch is not None else None
         if table is None:
             file = self._file(chunk.path)
-            start = file.starts[chunk.place]
+            start = file.rows.starts[chunk.place]
             parser = self._parser(file)
             table = self._table(file, parser, file.block(start), start.first_row)
             table = replace(table, first_row=chunk.row_in_file)
@@ -153,13 +214,14 @@ class TextStream:
         row, none = 0, True
         for file in text.files:
             parser = self._parser(file)
-            file.first_row = row
+            rows = file.rows
+            rows.first = row
             for block in file.blocks(self.block_bytes):
-                file.start(block, row)
+                rows.start(block, row)
                 table = self._table(file, parser, block, row)
-                table = replace(table, first_row=row - file.first_row, notes=text.notes)
+                table = replace(table, first_row=row - rows.first, notes=text.notes)
                 row += table.n_rows
-                file.n_rows = row - file.first_row
+                rows.n = row - rows.first
                 yield from self._cut(table)
                 none = False
         if none:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,14 @@ from fastrelu.app.errors import DataError
 
 BLOCK = 1 << 22  # bytes
 MOST = 1 << 30  # of one record
+
+
+class Cut(NamedTuple):
+    """Between two blocks of a file: where the next one begins, and what has been read of it."""
+
+    offset: int
+    line: int
+    carry: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -33,16 +41,33 @@ class Block:
         The line that they begin in.
     newlines : bool
         Whether there are line ends inside of quotes.
+    carry : bytes
+        What has been read beyond them.
     """
 
     data: bytes
     offset: int
     line: int
     newlines: bool
+    carry: bytes = b""
+
+    @property
+    def end(self) -> int:
+        """The position in the file at which they end."""
+        return self.offset + len(self.data)
+
+    def cut(self) -> Cut:
+        """Return where the next block begins."""
+        return Cut(self.end, self.line + line_ends(self.data), self.carry)
 
 
 def blocks(
-    source: str, file: BinaryIO, dialect: Dialect, size: int = BLOCK, first: int | None = None
+    source: str,
+    file: BinaryIO,
+    dialect: Dialect,
+    size: int = BLOCK,
+    first: int | None = None,
+    cut: Cut | None = None,
 ) -> Iterator[Block]:
     """Yield a file's blocks.
 
@@ -51,13 +76,15 @@ def blocks(
     source : str
         The file, for messages.
     file : binary file
-        At the first byte of the first row.
+        At the first byte of the first row; with `cut` at the first one that it has not.
     dialect : Dialect
         How it is laid out.
     size : int
         Bytes of a block, about.
     first : int, optional
         Bytes of the first block, about; as the others by default.
+    cut : Cut, optional
+        Where to go on: the blocks from there on are those that have not been cut off before.
 
     Raises
     ------
@@ -65,7 +92,7 @@ def blocks(
         If there are NUL bytes, or quotes do not match.
     """
     cutter = _Cutter(source, dialect)
-    carry, offset, line = b"", dialect.offset, dialect.line
+    offset, line, carry = cut or Cut(dialect.offset, dialect.line)
     while True:
         data = file.read(size if first is None or offset > dialect.offset or carry else first)
         if b"\0" in data:
@@ -77,16 +104,16 @@ def blocks(
         whole = carry + data if carry else data
         if not whole:
             return
-        cut, newlines = cutter.cut(whole, line, last=not data)
+        n, newlines = cutter.cut(whole, line, last=not data)
         if dialect.width == 1:  # a blank line is a row, but for those at the end
-            cut = _without_blank_end(whole, cut)
-        if cut == 0 and len(whole) > MOST:
+            n = _without_blank_end(whole, n)
+        if n == 0 and len(whole) > MOST:
             raise DataError(f"{source}: line {line}: a line of more than {MOST >> 30} GB")
-        carry = whole[cut:]
-        if cut:
-            block = whole[:cut] if cut < len(whole) else whole
-            yield Block(block, offset, line, newlines)
-            offset += cut
+        carry = whole[n:]
+        if n:
+            block = whole[:n] if n < len(whole) else whole
+            yield Block(block, offset, line, newlines, carry)
+            offset += n
             line += line_ends(block)
         if not data:
             return

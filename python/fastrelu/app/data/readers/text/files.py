@@ -3,21 +3,23 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice, pairwise
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any
 
 from fastrelu.app.data.meaning import Hints, Meaning, Reading, Verdict, bridge, named
 from fastrelu.app.data.readers.choice import ColumnChoice, Roles
 from fastrelu.app.data.readers.files import Source
-from fastrelu.app.data.readers.text.blocks import BLOCK, Block, blocks
+from fastrelu.app.data.readers.text.blocks import BLOCK, Block, Cut, blocks
 from fastrelu.app.data.readers.text.dialect import Dialect, sniff
 from fastrelu.app.data.readers.text.gather import Gathered, Places, refusal, wide_hints
 from fastrelu.app.data.readers.text.other_kinds import refuse_other_kinds
 from fastrelu.app.data.readers.text.parse import Parser
+from fastrelu.app.data.readers.text.progress import FileRows, Progress, Start
 from fastrelu.app.data.readers.text.records import Record
 from fastrelu.app.errors import DataError, NoRowsError
 
@@ -27,16 +29,6 @@ UTF16 = (b"\xff\xfe", b"\xfe\xff")
 BOM = b"\xef\xbb\xbf"
 FIRST = 1 << 18  # bytes of the first block
 HEAD, LONGEST_HEAD = 1 << 18, 1 << 26
-
-
-class Start(NamedTuple):
-    """Where a block begins: the row through all files, the byte, the line; what it holds."""
-
-    first_row: int
-    offset: int
-    line: int
-    size: int
-    newlines: bool
 
 
 @dataclass
@@ -49,39 +41,22 @@ class TextFile:
     dialect : Dialect
     roles : Roles
         What each of its columns is.
-    first_row : int
-        The number through all files of its first row.
-    n_rows : int
-        The number of its rows.
-    starts : list of Start
-        Where each of its blocks begins.
-    strange : set of str
-        The columns that turned out not to be plain numbers; see `Parser`.
+    rows : FileRows
+        Where its rows lie.
     """
 
     source: Source
     dialect: Dialect
     roles: Roles
-    first_row: int = 0
-    n_rows: int = 0
-    starts: list[Start] = field(default_factory=list)
-    strange: set[str] = field(default_factory=set)
+    rows: FileRows = field(default_factory=FileRows)
 
-    def blocks(self, size: int = BLOCK, first: int | None = None) -> Iterator[Block]:
-        """Yield the file's blocks, of about `size` bytes, the first one of about `first`."""
+    def blocks(
+        self, size: int = BLOCK, first: int | None = None, cut: Cut | None = None
+    ) -> Iterator[Block]:
+        """Yield the file's blocks from a cut on, of about `size` bytes, the first of `first`."""
         with self.source.open() as file:
-            skip(file, self.dialect.offset)
-            yield from blocks(self.source.path, file, self.dialect, size, first)
-
-    def start(self, block: Block, first_row: int) -> None:
-        """Note where a block begins."""
-        start = Start(first_row, block.offset, block.line, len(block.data), block.newlines)
-        self.starts.append(start)
-
-    def counts(self) -> list[int]:
-        """Return the rows of each block."""
-        firsts = [start.first_row for start in self.starts]
-        return [b - a for a, b in pairwise([*firsts, self.first_row + self.n_rows])]
+            skip(file, self.dialect.offset if cut is None else cut.offset + len(cut.carry))
+            yield from blocks(self.source.path, file, self.dialect, size, first, cut)
 
     def estimated_rows(self) -> float:
         """Return how many rows there are, about, told from the file's beginning."""
@@ -98,7 +73,7 @@ class TextFile:
 
     def record(self, row: int, parser: Parser) -> Record:
         """Return a row as it stands in the file; the row is counted through all files."""
-        start = next(s for s in reversed(self.starts) if s.first_row <= row)
+        start = next(s for s in reversed(self.rows.starts) if s.first_row <= row)
         text = self.block(start).data.decode("utf-8", "replace")
         return next(islice(parser.records(text, start.line), row - start.first_row, None))
 
@@ -219,7 +194,7 @@ class TextFiles:
     @property
     def n_rows(self) -> int:
         """Rows of all, once they are counted."""
-        return self.files[-1].first_row + self.files[-1].n_rows
+        return self.files[-1].rows.first + self.files[-1].rows.n
 
     def gather(
         self, columns: Mapping[str, Gathered], size: int = BLOCK, first: int | None = FIRST
@@ -241,30 +216,75 @@ class TextFiles:
         DataError
             If a line is no row of the file.
         """
-        row = 0
-        for file in self.files:
-            parser = self.parser(file, list(columns))
-            file.first_row, file.starts = row, []
-            for block in file.blocks(size, first):
-                parser.plain = {name for name, column in columns.items() if column.decimals}
-                texts = parser.columns(block)
-                file.start(block, row)
-                for name, column in columns.items():
-                    column.add(texts.pop(name))
-                row = next(iter(columns.values())).n_rows
-                bridge.give_back()
-            file.n_rows = row - file.first_row
-            for column in columns.values():
-                column.end_file()
-            if parser.comments:
-                note = f"{parser.comments} lines that begin with # are comments: left out"
-                self.notes.append(note)
+        self.go_on(self.begin(columns), size, first, [math.inf] * len(self.files))
+
+    def begin(self, columns: Mapping[str, Gathered]) -> Progress:
+        """Return the state before anything is gathered of some columns, for `go_on`."""
+        return Progress(dict(columns), [file.rows for file in self.files], self.notes)
+
+    def take(self, at: Progress) -> None:
+        """Have what has been gathered, by other processes perhaps."""
+        self.columns, self.notes = at.columns, at.notes
+        for file, rows in zip(self.files, at.rows, strict=True):
+            file.rows = rows
+
+    def go_on(self, at: Progress, size: int, first: int | None, ends: Sequence[float]) -> None:
+        """Gather on from where files have been gathered to, in the blocks that `gather` has.
+
+        Parameters
+        ----------
+        at : Progress
+            Where to begin; becomes where it ends.
+        size, first
+            As for `gather`.
+        ends : sequence of float
+            The byte of each file behind which no block begins, infinity for all of it.
+
+        Raises
+        ------
+        DataError
+            If a line is no row of the file.
+        """
+        for file, end in list(zip(self.files, ends, strict=True))[at.place :]:
+            file.rows = at.rows[at.place]
+            if not self._gather_file(file, at, size, first, end):
+                return
+            at.place, at.cut, at.comments = at.place + 1, None, 0
+
+    def _gather_file(
+        self, file: TextFile, at: Progress, size: int, first: int | None, end: float
+    ) -> bool:
+        """Gather the blocks of a file that begin before a byte; return whether these are all."""
+        rows = file.rows
+        if at.cut is None:
+            at.cut = Cut(file.dialect.offset, file.dialect.line)
+            rows.first, rows.starts = at.n_rows, []
+        if at.cut.offset >= end:
+            return False
+        parser = self.parser(file, list(at.columns))
+        parser.comments = at.comments
+        for block in file.blocks(size, first, at.cut):
+            parser.plain = {name for name, column in at.columns.items() if column.decimals}
+            texts = parser.columns(block)
+            rows.start(block, at.n_rows)
+            for name, column in at.columns.items():
+                column.add(texts.pop(name))
+            bridge.give_back()
+            if block.end >= end:
+                at.cut, at.comments = block.cut(), parser.comments
+                return False
+        rows.n = at.n_rows - rows.first
+        for column in at.columns.values():
+            column.end_file()
+        if parser.comments:
+            at.notes.append(f"{parser.comments} lines that begin with # are comments: left out")
+        return True
 
     def parser(self, file: TextFile, used: Sequence[str], threads: bool = False) -> Parser:
         """Return what parses some columns of a file."""
         missing = self.columns[used[0]].hints.missing
         parser = Parser(file.source.path, file.dialect, used, missing, threads)
-        parser.strange = file.strange
+        parser.strange = file.rows.strange
         return parser
 
     def decide(self) -> None:
@@ -310,7 +330,7 @@ class TextFiles:
                 )
 
     def _record(self, row: int) -> tuple[TextFile, Record]:
-        file = next(f for f in reversed(self.files) if f.first_row <= row and f.n_rows)
+        file = next(f for f in reversed(self.files) if f.rows.first <= row and f.rows.n)
         return file, file.record(row, self.parser(file, file.roles.used))
 
     def full(self, row: int) -> str:
