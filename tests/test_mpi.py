@@ -187,6 +187,41 @@ def test_the_command_gives_the_model_of_one_process(table, alone, tmp_path):
     assert result_of(out) == result_of(alone)
 
 
+def notes_of_shops(folder, last=""):
+    """Two files with line breaks in quotes, of several blocks each with --memory 4MB."""
+    choose = np.random.default_rng(1)
+    for k in range(2):
+        rows = (
+            f'{a:.6f};"first {i}\nsecond, {i % 7}";{i % 28 + 1:02d}/{i % 12 + 1:02d}/2024;'
+            f"{a * 3:.4f}".replace(".", ",")
+            for i, a in enumerate(choose.normal(size=2800))
+        )
+        text = "a;note;day;y\n" + "\n".join(rows) + "\n"
+        (folder / f"{k}.csv").write_text(text + last * k)
+    return folder / "*.csv"
+
+
+TEXT_FLAGS = (*FLAGS, "--memory", "4MB", "--ignore", "note")
+
+
+def test_text_is_the_model_of_one_process_whoever_has_looked_at_it(tmp_path):
+    files, one, out = notes_of_shops(tmp_path), tmp_path / "one", tmp_path / "out"
+    assert run("train", files, *TEXT_FLAGS, "--out", one).exit_code == 0
+    done = finished(ranks(3, "-m", "fastrelu", "train", files, *TEXT_FLAGS, "--out", out))
+    assert done.returncode == 0, done.stderr
+    assert result_of(out) == result_of(one)
+
+
+@needs_all
+def test_what_is_wrong_in_the_last_part_of_text_is_told_as_by_one(tmp_path):
+    for last in ("1,5;none;01/01/2024\n", "1,5;none;01/01/2024;nan\n"):
+        files = notes_of_shops(tmp_path, last)
+        one = run("train", files, *TEXT_FLAGS)
+        done = finished(ranks(3, "-m", "fastrelu", "train", files, *TEXT_FLAGS))
+        assert done.returncode == one.exit_code == 3
+        assert sentences(done) == [one.stderr.strip()] and "1.csv: line 5602: " in done.stderr
+
+
 @needs_all
 def test_one_rank_without_its_file_ends_all(table, tmp_path):
     there, nowhere = tmp_path / "there", tmp_path / "nowhere"
