@@ -151,6 +151,27 @@ def test_a_file_that_one_process_cannot_read_is_told_with_its_rank(tmp_path, mon
     assert isinstance(found[1], DataError) and "1.csv: no such file" in str(found[1])
 
 
+@pytest.mark.parametrize("what", ["list", "size", "hash of the beginning"])
+def test_other_files_on_another_process_are_told(tmp_path, what):
+    """They look at other folders here, as on another machine."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    texts = [lines("x,c,y", plain)] * 2
+    others = {
+        "list": texts[:1],
+        "size": [texts[0], lines("x,c,y", plain, N - 1)],
+        "hash of the beginning": [lines("x,d,y", plain)] * 2,
+    }
+    streams = []
+    for folder, some in ((here, texts), (there, others[what])):
+        folder.mkdir()
+        streams.append(TextStream(written(folder, some), ColumnChoice("y"), MEMORY))
+        for file in streams[-1].text.files:
+            file.source.path = os.path.basename(file.source.path)
+    for each in raised(lambda comm: streams[comm.rank].look(comm), 2):
+        assert isinstance(each, DataError)
+        assert f"the processes of mpiexec have read different data: the {what}" in str(each)
+
+
 def test_models_are_those_of_one_process(tmp_path):
     paths = written(tmp_path, [content(N, k) for k in range(2)])
     settings = settings_of(str(tmp_path / "*.csv"), {"target": "y", "weights": "w"})

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ from fastrelu.app.data.stream.source import Chunk, files_fingerprint
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError
 from fastrelu.distributed import Communicator
+from fastrelu.distributed.communicator import differences
 from fastrelu.distributed.shares import run_of
 
 LEAST_BLOCK = 1 << 16
@@ -62,6 +64,21 @@ def ends_of(sizes: Sequence[int], n: int, k: int) -> list[float]:
         ends.append(math.inf if size <= end else end)
         end = max(0, end - size)
     return ends
+
+
+def _require_same_files(comm: Communicator, text: TextFiles, sizes: Sequence[int]) -> None:
+    """Raise DataError unless all processes see the same files, as far as is seen at once.
+
+    One that went on in another file than the one before would say what is wrong in neither.
+    """
+    facts: dict[str, Any] = {"the list of files": [file.source.path for file in text.files]}
+    for file, size in zip(text.files, sizes, strict=True):
+        facts[f"the size of {file.source.path}"] = size
+        head = hashlib.blake2b(file.source.head, digest_size=8).hexdigest()
+        facts[f"the hash of the beginning of {file.source.path}"] = head
+    found = differences(comm, facts)
+    if found is not None:
+        raise DataError(f"the processes of mpiexec have read different data: {found}")
 
 
 class TextStream:
@@ -101,6 +118,7 @@ class TextStream:
         self.paths, self._memory = list(paths), memory
         choice = replace(choice, folders=tuple(named_in_folders(paths, choice)))
         sources = [Source(path) for path in paths]
+        self._sizes = [os.path.getsize(path) for path in paths]
         self.text = TextFiles(sources, choice, need_target)
         self.source = self.text.source
         self.folders = FolderColumns(paths, choice, self.text.files[0].dialect.names)
@@ -165,8 +183,8 @@ class TextStream:
     def _gather_along(self, comm: Communicator) -> None:
         """Gather the texts on one process after another, each of which has a part of the bytes."""
         text = self.text
-        sizes = [os.path.getsize(path) for path in self.paths]
-        ends = ends_of(sizes, comm.size, comm.rank)
+        _require_same_files(comm, text, self._sizes)
+        ends = ends_of(self._sizes, comm.size, comm.rank)
 
         def work(look: _Look) -> None:
             if look.error is not None:
