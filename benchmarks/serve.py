@@ -148,11 +148,10 @@ def turns(servers: dict[str, Server], rows: list[Row], seconds: float) -> list[l
                     found[name] += measure(server.port, rows[:size], connections, seconds)
                     spent[name] += server.processor_seconds()
                     lasted[name] += time.perf_counter() - before
-            cells = [
-                f"{len(each) / lasted[name]:.0f}/s, {1e3 * statistics.median(each):.2f} ms, "
-                f"CPU {1e3 * spent[name] / len(each):.2f} ms"
-                for name, each in found.items()
-            ]
+            rates = [f"{len(each) / lasted[name]:.0f}" for name, each in found.items()]
+            medians = [f"{1e3 * statistics.median(each):.1f}" for each in found.values()]
+            costs = [f"{1e3 * spent[name] / len(each):.2f}" for name, each in found.items()]
+            cells = [" / ".join(each) for each in (rates, medians, costs)]
             lines.append([str(size), str(connections), *cells])
     return lines
 
@@ -178,7 +177,9 @@ def main() -> None:
         finally:
             for server in servers.values():
                 server.close()
-    print(table(["rows", "connections", *servers], lines))
+    titles = ["rows", "connections", "requests a second", "median, ms", "CPU, ms"]
+    print(" / ".join(servers))
+    print(table(titles, lines))
     print(time.strftime("%Y-%m-%d"))
 
 
