@@ -10,6 +10,8 @@ import types
 from pathlib import Path
 from typing import Any
 
+from sphinx_gallery.sorting import FunctionSortKey
+
 import fastrelu
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +31,7 @@ templates_path = ["_templates"]
 root_doc = "index"
 exclude_patterns = ["_templates"]
 html_static_path = ["_static"]
-html_css_files = ["narrow.css"]
+html_css_files = ["site.css"]
 suppress_warnings = [
     "config.cache",  # the gallery is told by a function
     "ref.python",  # attributes of the same name in several classes
@@ -49,10 +51,17 @@ numpydoc_class_members_toctree = False
 numpydoc_xref_param_type = False
 default_role = "code"
 
+
+def place_in_the_list(script: str) -> int:
+    """Return where examples/README.rst names a script: the gallery has them in that order."""
+    return (ROOT / "examples" / "README.rst").read_text(encoding="utf-8").index(f"``{script}``")
+
+
 PICTURE = Path(tempfile.mkdtemp(), "picture.png")  # the gallery keeps its own
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "examples",
+    "within_subsection_order": FunctionSortKey(place_in_the_list, "the order of the list"),
     "filename_pattern": r"\.py$",
     "ignore_pattern": r"(cpp|cython|serving)/",
     "reset_argv": lambda conf, script: ["--quick", "--out", str(PICTURE)],
@@ -91,7 +100,10 @@ def setup(app: Any) -> None:
     def read(app: Any, name: str, source: list[str]) -> None:
         text = source[0].replace("](../README.md#install)", "](install.md)")
         text = re.sub(r"\[[\w/-]+\.md\](?=\([\w/-]+\.md)", "[]", text)  # by its title, not its file
-        source[0] = re.sub(r"\[(`[^]]+`)\]\(\.\./[^)]*\)", r"\1", text)  # not on the site
+        text = re.sub(r"\[(`[^]]+`)\]\(\.\./[^)]*\)", r"\1", text)  # not on the site
+        note = "to download the full example code."
+        quick = " The picture and what is printed are those of ``--quick``."
+        source[0] = text.replace(note, note + quick)
 
     def skip(app: Any, what: str, name: str, found: Any, *rest: Any) -> bool | None:
         """Leave out what classes have from others: scikit-learn's, pybind11's, Python's own."""

@@ -66,3 +66,24 @@ def test_mlflow_keeps_a_run(trained, tmp_path):
 
         found = mlflow.pyfunc.load_model(str(tmp_path / "kept")).predict(pandas.DataFrame(ROWS))
     assert np.array_equal(found, load_model(trained).predict(ROWS))
+
+
+def test_a_call_warns_of_its_own_rows_alone(trained, monkeypatch):
+    # Another thread's call comes between the rows of this one and its warnings.
+    model = load_model(trained)
+    between, meaning = [], type(model).meaning
+
+    def interrupted(self, outputs):
+        if not between:
+            between.append(True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model.predict([{"size": 0.5}])
+            assert model.seen["missing column", "colour"] == 1
+        return meaning(self, outputs)
+
+    monkeypatch.setattr(type(model), "meaning", interrupted)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(ROWS)
+    assert between and not +model.seen

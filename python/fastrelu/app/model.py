@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -172,13 +173,21 @@ class Model(TableModel):
         return self._outputs(data)
 
     def _outputs(self, data: Any) -> NDArray[Any]:
-        self.forget()
-        result = self.table_outputs(self.as_table(data))
-        self._warn()
+        table, asked = self.as_table(data), self._for_one_call()
+        result = asked.table_outputs(table)
+        self._warn(asked)
         return result
 
-    def _warn(self) -> None:
-        for text in self.warnings():
+    def _for_one_call(self) -> Model:
+        """Return this model once more: what other threads' calls meet is not mixed with its own."""
+        asked = copy(self)
+        asked.forget()
+        return asked
+
+    def _warn(self, asked: Model) -> None:
+        """Warn of what one call has met, and keep it as that of the last one."""
+        self.seen, self.nearest = asked.seen, asked.nearest
+        for text in asked.warnings():
             warnings.warn(text, DataWarning, stacklevel=4)
 
     def evaluate(self, data: Any, y: Any = None, sample_weight: Any = None) -> Scores:
@@ -214,8 +223,7 @@ class Model(TableModel):
         >>> sorted(model.evaluate(np.zeros((2, 4)), y=["setosa", "virginica"]).result())
         ['accuracy', 'average_precision', 'balanced_accuracy', 'brier', 'loss', 'roc_auc']
         """
-        self.forget()
-        table = self.as_table(data, need_target=y is None)
+        table, asked = self.as_table(data, need_target=y is None), self._for_one_call()
         place = row_number()
         if y is not None:
             name, kind = self.target_name, self.target.kind
@@ -227,8 +235,8 @@ class Model(TableModel):
         for what, values in (("y", table.target), ("sample_weight", table.weights)):
             if values is not None and len(values) != table.n_rows:
                 raise RowsError(f"{what}: expected {table.n_rows} values, got {len(values)}")
-        scores = self.score([table])
-        self._warn()
+        scores = asked.score([table])
+        self._warn(asked)
         return scores
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -34,6 +34,8 @@ class TableModel:
     since `forget` met.
     """
 
+    _read: tuple[Any, Reading] = (None, OLD_READING)  # a description, and what it describes
+
     def __init__(
         self,
         network: Network | Ensemble,
@@ -321,7 +323,12 @@ class TableModel:
     def reading(self) -> Reading:
         """How the texts of the training data were read."""
         plain = self.about.get("reading")
-        return OLD_READING if plain is None else Reading.from_description(plain)
+        if plain is None:
+            return OLD_READING
+        kept = self._read
+        if kept[0] is not plain:  # once, as a request of one row takes no longer than this
+            kept = self._read = (plain, Reading.from_description(plain))
+        return kept[1]
 
     def as_table(self, data: Any, need_target: bool = False) -> Table:
         """Return raw rows as a table.

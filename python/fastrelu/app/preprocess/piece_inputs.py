@@ -121,9 +121,8 @@ class PieceNumber:
         and the indicator; where training lacked nothing, it is read as the median.
         """
         missing = np.isnan(values)
-        x = np.where(missing, self.centre, values).clip(self.edges[0], self.edges[-1])
-        with np.errstate(over="ignore"):
-            out[:, 0] = ((x - self.centre) / self.width).clip(-FARTHEST, FARTHEST)
+        x = self._inside(values, missing)
+        out[:, 0] = self._scaled(x)
         if self.n_pieces:
             low = self.edges[:-1]
             with np.errstate(over="ignore"):  # by the least of widths, and then clipped
@@ -134,6 +133,16 @@ class PieceNumber:
         if self.indicator:
             out[:, -1] = missing
 
+    def _inside(self, values: Floats, missing: NDArray[np.bool_]) -> Floats:
+        """Return the values within the training range, and the median for missing ones."""
+        return np.where(missing, self.centre, values).clip(self.edges[0], self.edges[-1])
+
+    def _scaled(self, x: Floats) -> Floats:
+        """Return the first input of values that are within the training range."""
+        with np.errstate(over="ignore"):
+            scaled: Floats = ((x - self.centre) / self.width).clip(-FARTHEST, FARTHEST)
+        return scaled
+
     @property
     def runs(self) -> list[tuple[int, bool]]:
         """The width of each run of its inputs, and whether it is a ramp."""
@@ -142,16 +151,16 @@ class PieceNumber:
 
     def encode(self, values: Floats, positions: NDArray[Any], out: NDArray[Any]) -> None:
         """Write what `write` writes, of each run its position and value: (n, runs) each."""
-        ends = np.zeros((len(values), 1 + self.indicator))
-        replace(self, edges=self.edges[[0, -1]]).write(values, ends)
-        out[:, 0] = ends[:, 0]
+        missing = np.isnan(values)
+        out[:, 0] = self._scaled(self._inside(values, missing))
+        if self.gap:
+            out[missing, 0] = 0.0
         positions[...] = 0
         if self.n_pieces:
-            missing = np.isnan(values)
             x = values if self.gap else np.where(missing, self.centre, values)
             positions[:, 1], out[:, 1] = ramp_of(x, self.edges)
         if self.indicator:
-            out[:, -1] = ends[:, -1]
+            out[:, -1] = missing
 
     def describe(self) -> dict[str, Any]:
         """Return it as plain values."""

@@ -71,12 +71,15 @@ class ReadOptions:
                 return form
         return found
 
-    def hints(self, name: str, usual_decimal: str | None = None) -> Hints:
-        """Return the hints for a column; see `Hints`."""
+    def hints(
+        self, name: str, usual_decimal: str | None = None, missing: Missing | None = None
+    ) -> Hints:
+        """Return the hints for a column; see `Hints`. `missing`: in place of the user's words."""
         order = self.order(name)
         why = "--decimal" if self.decimal is not None else "--date-format" if order else ""
         dated = name in self.dated
-        return Hints(self.missing, self.decimal, usual_decimal, order, None, why=why, dated=dated)
+        words = self.missing if missing is None else missing
+        return Hints(words, self.decimal, usual_decimal, order, None, why=why, dated=dated)
 
 
 @dataclass(frozen=True)
@@ -136,10 +139,7 @@ class Reading:
 
     def hints(self, name: str, options: ReadOptions) -> Hints:
         """Return the hints for a column of later data: the user's flags, then the training's."""
-        hints = replace(options.hints(name), missing=self.missing)
-        if options.na is not None:
-            hints = replace(hints, missing=options.missing)
-        return hints
+        return options.hints(name, missing=self.missing if options.na is None else None)
 
     def known(self, name: str, options: ReadOptions) -> Meaning | None:
         """Return what a column was in training, with what the user says otherwise."""
