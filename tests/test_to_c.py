@@ -147,6 +147,31 @@ def test_what_is_not_finite_or_out_of_range_goes_the_same_way(name, dtype, tmp_p
     check(net, in_c(net, tmp_path, C_COMPILERS[0]), rows)
 
 
+@pytest.mark.parametrize("n_out", [1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 17])
+def test_every_number_of_outputs_and_units(n_out, dtype, tmp_path):
+    net = random_net([5 + n_out % 4, 41 - n_out, 8 + n_out, n_out], "relu", dtype, seed=n_out)
+    check(net, in_c(net, tmp_path, C_COMPILERS[n_out % len(C_COMPILERS)]), rows_for(net))
+
+
+@pytest.mark.parametrize("write", [in_c, in_cpp])
+def test_units_that_are_off_count_in_the_sign_of_a_derivative_that_is_zero(write, dtype, tmp_path):
+    # The first unit's term underflows to -0, to which the second one, which is off, adds +0 or -0.
+    net = fastrelu.Network([3, 2, 2], dtype=dtype)
+    tiny = 1e-30 if dtype == "float32" else 1e-200
+    net.weights[0][:] = [[-tiny, 1], [-tiny, -1], [0, 0]]
+    net.biases[0][:] = 1, -1
+    net.weights[1][:] = [[tiny, 1], [1, 1]]
+    rows = np.zeros((2, 3), dtype)
+    rows[1] = 5, 0, 0
+    signs = np.signbit(net.jacobian(rows)[0, 0])
+    assert list(signs) == [False, True, False]
+    compiler = (C_COMPILERS if write is in_c else CPP_COMPILERS)[0]
+    check(net, write(net, tmp_path, compiler), rows)
+    net.biases[0][:] = -1  # all units off
+    (tmp_path / "off").mkdir()
+    check(net, write(net, tmp_path / "off", compiler), rows)
+
+
 def test_parameters_of_every_size_are_written_exactly(dtype, tmp_path):
     net = fastrelu.Network([1, 9], dtype=dtype)
     limits = np.finfo(dtype)

@@ -8,6 +8,7 @@ parameters and a call for each layer.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import _catalogue, whole_files
+from fastrelu.exchange import c_passes as passes
 from fastrelu.exchange import c_templates as templates
 
 if TYPE_CHECKING:
@@ -143,6 +145,18 @@ def _filled(text: str, words: dict[str, str]) -> str:
     return text
 
 
+def _block(n_out: int, itemsize: int) -> tuple[int, int]:
+    """Return how many outputs, and how many units, have their chains side by side.
+
+    Some 128 bytes of sums are what compilers keep in registers.
+    """
+    if n_out in (1, 2, 3, 4, 8):
+        lanes = n_out
+    else:
+        lanes = min((8, 4), key=lambda each: -(-n_out // each) * each) if n_out > 8 else 4
+    return lanes, max(1, min(8, 128 // (itemsize * lanes)))
+
+
 class _Source:
     """The parts of the text; `T` is the C type, `f` the ending of its literals and functions."""
 
@@ -162,18 +176,21 @@ class _Source:
         self.name, self.sizes, self.activations = name, net.layer_sizes, net.activations
         self.scale, self.dtype = net.scale, net.dtype
         self.T, self.f, _ = _C_TYPES[net.dtype.name]
+        self.block = _block(self.sizes[-1], net.dtype.itemsize)
+        self.keeps = any(templates.ACTIVATIONS[a].keeps for a in self.activations)
 
     def in_c(self) -> str:
-        name, T = self.name, self.T
+        name, T, self.hexadecimal = self.name, self.T, True
         head = templates.HEAD.format(**self._words(), once="")
         forward = f"void {name}_forward(const {T} *x, {T} *y)"
         jacobian = f"void {name}_jacobian(const {T} *x, {T} *J)"
         parts = [head, f"{forward};\n{jacobian};\n", self._functions("restrict "), self._arrays()]
-        parts += [f"{forward}\n{self._forward()}", f"{jacobian}\n{self._jacobian()}"]
+        parts += [self._passes(), f"{forward}\n{self._forward(name)}"]
+        parts.append(f"{jacobian}\n{self._jacobian(name)}")
         return "\n".join(parts)
 
     def in_cpp(self) -> str:
-        name, T = self.name, self.T
+        name, T, self.hexadecimal = self.name, self.T, False  # C++11 has no such literals
         head = templates.HEAD.format(**self._words(), once="#pragma once\n\n")
         inner = f"{name}_detail::{name}"
         lines = [
@@ -186,14 +203,16 @@ class _Source:
             "};\n",
         ]
         body = "\n".join(lines)
-        inside = f"namespace {name}_detail {{\n\n{self._functions('')}\n{self._arrays()}\n}}\n"
-        return "\n".join([head, inside, body])
+        inside = [self._functions("__restrict "), self._arrays(), self._passes()]
+        inside = [f"namespace {name}_detail {{\n", *inside, "}\n"]
+        return "\n".join([head, *inside, body])
 
     def _words(self) -> dict[str, Any]:
         sizes = "-".join(map(str, self.sizes))
         kinds = ", ".join(self.activations) or "no hidden layers"
-        widest = max(self.sizes)
-        stack = (3 * widest + 2 * sum(self.sizes)) * self.dtype.itemsize
+        lanes, rows = self.block
+        numbers = 2 * sum(self.sizes) + 2 * (max(self.sizes) + rows) * lanes + rows * lanes
+        stack = numbers * self.dtype.itemsize + 8 * (max(self.sizes) + 2 * rows) + 256
         return {
             "name": self.name,
             "T": self.T,
@@ -202,6 +221,7 @@ class _Source:
             "inputs": self.sizes[0],
             "outputs": self.sizes[-1],
             "stack": stack,
+            "bits": templates.BITS if self._elementary() else "",
             "fast_math": templates.NO_FAST_MATH if self._elementary() else "",
         }
 
@@ -212,9 +232,9 @@ class _Source:
         """Return the functions that the network's layers need, and no others."""
         needed = self._elementary()
         wide = templates.WIDE[self.dtype.name] & needed
-        texts = [templates.DENSE]
-        if len(self.sizes) > 2:
-            texts.append(templates.BACK)
+        texts = [templates.dense(self.sizes, bool(self.biases))]
+        if self.activations:
+            texts += [templates.back(*self.block), templates.LISTED]
         if needed - wide:
             texts.append(templates.REDUCE)
         if wide:
@@ -224,11 +244,17 @@ class _Source:
         texts += [text for key, text in elementary.items() if key in needed]
         for kind in dict.fromkeys(self.activations):
             texts += [templates.ACTIVATIONS[kind].forward, templates.ACTIVATIONS[kind].backward]
-        text = _filled("\n".join(t for t in texts if t), _constants(self.dtype, self.name))
+        lanes, rows = self.block
+        words = _constants(self.dtype, self.name) | {"lanes": str(lanes), "rows": str(rows)}
+        text = _filled("\n".join(t for t in texts if t), words)
         return text.replace("restrict ", restrict)
 
     def _number(self, x: Any) -> str:
         return _number(x, self.dtype)
+
+    def _weight(self, x: Any) -> str:
+        """Return a parameter's literal: in C a hexadecimal one, which compilers read faster."""
+        return float(x).hex().replace("p+", "p") + self.f if self.hexadecimal else self._number(x)
 
     def _arrays(self) -> str:
         lines: list[str] = []
@@ -241,98 +267,123 @@ class _Source:
     def _array(self, name: str, values: Array, size: str) -> Iterable[str]:
         yield f"static const {self.T} {name}[{size}] = {{"
         for begin in range(0, values.size, 6):
-            yield "  " + " ".join(f"{self._number(v)}," for v in values[begin : begin + 6])
+            yield "  " + " ".join(f"{self._weight(v)}," for v in values[begin : begin + 6])
         yield "};"
 
-    def _input(self, p: str) -> tuple[list[str], str]:
-        if self.scale == 1:
-            return [], "x"
-        n, scale = self.sizes[0], self._number(self.scale)
-        return [
-            f"  {self.T} scaled[{n}];",
-            f"  for (i = 0; i < {n}; ++i) scaled[i] = x[i] * {scale};",
-        ], "scaled"
-
-    def _layer(self, p: str, k: int, x: str, z: str) -> str:
-        n_in, n_out = self.sizes[k : k + 2]
-        b = f"{p}_b{k}" if self.biases else "0"
-        return f"  {p}_dense({x}, {n_in}, {n_out}, {p}_w{k}, {b}, {z});"
-
-    def _forward(self, prefix: str | None = None) -> str:
-        """Return the body: the layers' outputs in two arrays by turns."""
-        p, last = prefix or self.name, len(self.weights) - 1
-        first, x = self._input(p)
-        declared = [
-            f"  {self.T} h{k}[{max(w)}];" for k in (0, 1) if (w := self._widths_by_turns(k))
+    def _passes(self) -> str:
+        """Return the layers as a table, and what runs over them."""
+        p, T, last = self.name, self.T, len(self.weights) - 1
+        b = [f"{p}_b{k}" if self.biases else "0" for k in range(last + 1)]
+        pairs = enumerate(itertools.pairwise(self.sizes))
+        rows = [f"  {{{n}, {m}, {p}_w{k}, {b[k]}}}," for k, (n, m) in pairs]
+        words = self._pass_words()
+        parts = [
+            f"static const struct {{\n  size_t n_in, n_out;\n  const {T} *w, *b;",
+            f"}} {p}_layers[{last + 1}] = {{",
+            *rows,
+            "};\n",
+            _filled(passes.FORWARD, words),
         ]
-        if first:
-            declared += [first[0], "  size_t i;"]
-        lines = first[1:]
-        for k in range(last + 1):
-            z = "y" if k == last else f"h{k % 2}"
-            lines.append(self._layer(p, k, x, z))
-            if k < last and templates.ACTIVATIONS[self.activations[k]].forward:
-                kind, n = self.activations[k], self.sizes[k + 1]
-                slopes = ", 0" if templates.ACTIVATIONS[kind].keeps else ""
-                lines.append(f"  {p}_{kind}({z}{slopes}, {n});")
-            x = z
-        return "\n".join(["{", *declared, *lines, "}\n"])
+        if last:
+            parts.append(_filled(passes.ROWS, words))
+        return "\n".join(line for part in parts for line in part.splitlines() if line != "$") + "\n"
 
-    def _widths_by_turns(self, k: int) -> list[int]:
-        return self.sizes[1:-1][k::2]
+    def _pass_words(self) -> dict[str, str]:
+        """Return what the words of the templates of passes.py stand for."""
+        lanes, rows = self.block
+        hidden = self.sizes[1:-1] or [1]
+        scale = "" if self.scale == 1 else f" * {self._number(self.scale)}"
+        words = {
+            "scaled": passes.SCALED if scale else "$",
+            "activate": self._by_kind(passes.ACTIVATE, forward=True),
+            "backward": self._by_kind(passes.BACKWARD, forward=False),
+            "all": self._all_of("l"),
+            "N": self.name,
+            "T": self.T,
+            "f": self.f,
+            "lanes": lanes,
+            "rows": rows,
+            "size": lanes * rows,
+            "last": len(self.weights) - 1,
+            "n_in": self.sizes[0],
+            "n_out": self.sizes[-1],
+            "hidden": sum(hidden),
+            "before": sum(hidden[:-1]),
+            "listed": max(hidden) + rows,
+            "listed_all": max(self.sizes[:-1]) + rows,
+            "scale": scale,
+            "slopes": f", {self.T} *s" if self.keeps else "",
+            "const_slopes": f", const {self.T} *s" if self.keeps else "",
+            "next_slopes": "    if (s) s += n;" if self.keeps else "$",
+            "row": "".join(f"    to[{k}] = row[{k}] + 0.0{self.f};\n" for k in range(lanes))[:-1],
+            "to_J": "".join(
+                f"    J[{k} * {self.sizes[0]} + i] = g[r + {k}]{scale};\n" for k in range(lanes)
+            )[:-1],
+        }
+        return {word: str(meaning) for word, meaning in words.items()}
 
-    def _jacobian(self, prefix: str | None = None) -> str:
-        """Return the body: a forward pass that keeps the activations, a backward one by output."""
-        p, T, last = prefix or self.name, self.T, len(self.weights) - 1
-        kept = {k: templates.ACTIVATIONS[a] for k, a in enumerate(self.activations)}
-        first, x = self._input(p) if last else ([], "x")
-        declared, lines = first[:1], first[1:]
-        declared += [f"  {T} h{k}[{n}];" for k, n in enumerate(self.sizes[1:-1])]
-        declared += [f"  {T} s{k}[{self.sizes[k + 1]}];" for k in kept if kept[k].keeps]
-        for k in range(last):
-            lines.append(self._layer(p, k, x, f"h{k}"))
-            if kept[k].forward:
-                slopes = f", s{k}" if kept[k].keeps else ""
-                lines.append(f"  {p}_{self.activations[k]}(h{k}{slopes}, {self.sizes[k + 1]});")
-            x = f"h{k}"
-        inner, arrays = self._backward(p, kept)
-        declared += [f"  {T} {d}[{n}];" for d, n in arrays.items()]
-        declared.append("  size_t i, o;")
-        if not last:
-            lines.append("  (void)x;")
-        loop = [f"  for (o = 0; o < {self.sizes[-1]}; ++o) {{", *inner, "  }"]
-        return "\n".join(["{", *declared, *lines, *loop, "}\n"])
+    def _where(self, kind: str, layer: str) -> str:
+        """Return the condition that hidden layer number `layer` is of a kind."""
+        numbers = [k for k, each in enumerate(self.activations) if each == kind]
+        return " || ".join(f"{layer} == {k}" for k in numbers)
 
-    def _backward(self, p: str, kept: dict[int, Any]) -> tuple[list[str], dict[str, int]]:
-        """Return the statements for output o, and the arrays that they need."""
-        last, n_out = len(self.weights) - 1, self.sizes[-1]
-        row = f"(J + o * {self.sizes[0]})"
-        arrays: dict[str, int] = {}
+    def _by_kind(self, statement: str, forward: bool) -> str:
+        """Return a statement for each kind of activation, for the layers that have it."""
+        lines = []
+        for kind in dict.fromkeys(self.activations):
+            activation = templates.ACTIVATIONS[kind]
+            if not (activation.forward if forward else activation.backward):
+                continue
+            slopes = (", s" if activation.keeps else "") if forward else ""
+            words = {
+                "where": self._where(kind, "l" if forward else "l - 1"),
+                "kind": kind,
+                "slopes": slopes,
+                "source": "s" if activation.keeps else "h",
+            }
+            lines.append(_filled(statement, words))
+        return "\n".join(lines) or "$"
 
-        def place(k: int) -> str:
-            """Return where the derivatives by the inputs of layer k are."""
-            if k == 0:
-                return row
-            arrays[f"d{k % 2}"] = max(arrays.get(f"d{k % 2}", 0), self.sizes[k])
-            return f"d{k % 2}"
+    def _all_of(self, layer: str) -> str:
+        """Return whether all units are listed: those of ReLU layers only if all are wanted."""
+        where = self._where("relu", f"{layer} - 1")
+        return f"all || !({where})" if where else "all"
 
-        d = place(last)
-        # A chain from +0 with one term that is not +-0 is that weight, but for -0.
-        of = f"{p}_w{last}[i * {n_out} + o] + 0.0{self.f}"
-        lines = [f"    for (i = 0; i < {self.sizes[last]}; ++i) {d}[i] = {of};"]
-        for k in range(last - 1, -1, -1):
-            if kept[k].backward:
-                source = f"s{k}" if kept[k].keeps else f"h{k}"
-                kind, n = self.activations[k], self.sizes[k + 1]
-                lines.append(f"    {p}_{kind}_backward({d}, {source}, {n});")
-            to = place(k)
-            n_in, n = self.sizes[k : k + 2]
-            lines.append(f"    {p}_back({d}, {n_in}, {n}, {p}_w{k}, {to});")
-            d = to
-        if self.scale != 1:
-            scale = self._number(self.scale)
-            lines.append(f"    for (i = 0; i < {self.sizes[0]}; ++i) {row}[i] *= {scale};")
-        return lines, arrays
+    def _forward(self, p: str) -> str:
+        n = sum(self.sizes[1:-1]) or 1
+        slopes = ", 0" if self.keeps else ""
+        return f"{{\n  {self.T} h[{n}];\n  {p}_pass(x, h{slopes}, y);\n}}\n"
+
+    def _jacobian(self, p: str) -> str:
+        n_in, n_out = self.sizes[0], self.sizes[-1]
+        if not self.activations:
+            # A chain from +0 with one term that is not +-0 is that weight, but for -0.
+            scale = "" if self.scale == 1 else f" * {self._number(self.scale)}"
+            weight = f"({p}_w0[i * {n_out} + o] + 0.0{self.f}){scale}"
+            return "\n".join(
+                ["{", "  size_t i, o;", "  (void)x;", f"  for (o = 0; o < {n_out}; ++o) {{",
+                 f"    for (i = 0; i < {n_in}; ++i) J[o * {n_in} + i] = {weight};", "  }", "}\n"]
+            )  # fmt: skip
+        lanes, n = self.block[0], sum(self.sizes[1:-1])
+        s = ", s" if self.keeps else ""
+        declared = f"  {self.T} h[{n}]{f', s[{n}]' if s else ''};"
+        rows = f"{p}_rows(h{s}, o, $, J + o * {n_in})"
+        if "relu" in self.activations:
+            call = f"for (all = 0; {rows.replace('$', 'all')} && !all; all = 1) {{}}"
+        else:
+            call = f"(void){rows.replace('$', '1')};"
+        if "relu" in self.activations:
+            declared += "\n  int all;"
+        body = [declared, "  size_t o = 0;", f"  {p}_pass(x, h{s}, 0);"]
+        if n_out == lanes:
+            return "\n".join(["{", *body, f"  {call}", "}\n"])
+        loop = [
+            f"  for (; o < {n_out}; o += {lanes}) {{",
+            f"    if (o > {n_out - lanes}) o = {n_out - lanes};",
+            f"    {call}",
+            "  }",
+        ]
+        return "\n".join(["{", *body, *loop, "}\n"])
 
 
 def _indented(body: str) -> str:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import itertools
+import textwrap
 from typing import NamedTuple
 
 __all__: list[str] = []
@@ -35,49 +37,136 @@ _EVALUATED = """\
 #endif
 """
 
+#: What 2^k is made with.
+BITS = "#include <stdint.h>\n#include <string.h>\n"
+
 HEAD = (
     _SAID
-    + "{once}#include <float.h>\n#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n"
-    + "#include <string.h>\n\n"
+    + "{once}#include <float.h>\n#include <math.h>\n#include <stddef.h>\n{bits}\n"
     + _EVALUATED
     + "{fast_math}"
 )
 
-# z[o]: a chain from b[o] over the inputs, in ascending order.
-DENSE = """\
-static inline void $N$_dense(const $T$ *restrict x, size_t n_in, size_t n_out,
-                             const $T$ *restrict w, const $T$ *b, $T$ *restrict z)
+# z[o]: a chain from b[o] over the inputs, in ascending order. Four inputs are taken for each load
+# and store of a sum, eight outputs at a time: a loop that compilers make vectors of at -O2, too.
+_DENSE = """\
+static void $N$_dense(const $T$ *restrict x, size_t n_in, size_t n_out,
+                      const $T$ *restrict w, const $T$ *restrict b, $T$ *restrict z)
 {
-  size_t i, o;
-  for (o = 0; o < n_out; ++o) z[o] = b ? b[o] : 0.0$f$;
-  for (i = 0; i < n_in; ++i) {
-    const $T$ xi = x[i];
-    const $T$ *const row = w + i * n_out;
-    for (o = 0; o < n_out; ++o) z[o] = fma$f$(xi, row[o], z[o]);
+  const size_t wide = n_out <= 8 ? 0 : n_out - n_out % 8;
+  size_t i, o$more$;
+$body$}
+"""
+
+_WIDE_OUTPUTS = """\
+  for (o = 0; o < wide; ++o) z[o] = $start$;
+  for (i = 0; i + 4 <= n_in && wide; i += 4) {
+    const $T$ *const r0 = w + i * n_out, *const r1 = r0 + n_out;
+    const $T$ *const r2 = r1 + n_out, *const r3 = r2 + n_out;
+    const $T$ x0 = x[i], x1 = x[i + 1], x2 = x[i + 2], x3 = x[i + 3];
+    for (o = 0; o + 8 <= wide; o += 8) {
+      for (j = 0; j < 8; ++j) {
+        const $T$ sum = fma$f$(x1, r1[o + j], fma$f$(x0, r0[o + j], z[o + j]));
+        z[o + j] = fma$f$(x3, r3[o + j], fma$f$(x2, r2[o + j], sum));
+      }
+    }
+  }
+"""
+
+_WIDE_REST = """\
+  for (i = n_in - n_in % 4; i < n_in; ++i) {
+    for (o = 0; o < wide; ++o) z[o] = fma$f$(x[i], w[i * n_out + o], z[o]);
+  }
+"""
+
+
+def dense(sizes: list[int], biases: bool) -> str:
+    """Return the function of a layer's sums: the parts of it that layers of these sizes need."""
+    layers = list(itertools.pairwise(sizes))
+    wide = [(n_in, n_out) for n_in, n_out in layers if n_out > 8]
+    body = _WIDE_OUTPUTS if wide else ""
+    if any(n_in % 4 for n_in, _ in wide):
+        body += _WIDE_REST
+    narrow = {n_out if n_out <= 8 else n_out % 8 for _, n_out in layers} - {0}
+    body += "  o = wide;\n" + "".join(_narrow(n) for n in sorted(narrow))
+    if not biases:
+        body = "  (void)b;\n" + body
+    text = _DENSE.replace("$more$", ", j" if wide else "").replace("$body$", body)
+    for k in range(9):
+        text = text.replace(f"$start{k}$", f"b[o + {k}]" if biases else "0.0$f$")
+    return text.replace("$start$", "b[o]" if biases else "0.0$f$")
+
+
+def _narrow(n: int) -> str:
+    """Return the sums of the last n outputs, each in a variable of its own."""
+    begin = "".join(f"    $T$ a{k} = $start{k}$;\n" for k in range(n))
+    sums = "".join(f"      a{k} = fma$f$(x[i], row[{k}], a{k});\n" for k in range(n))
+    end = "".join(f"    z[o + {k}] = a{k};\n" for k in range(n))
+    return (
+        f"  if (n_out - o == {n}) {{\n    const $T$ *row = w + o;\n{begin}"
+        f"    for (i = 0; i < n_in; ++i, row += n_out) {{\n{sums}    }}\n{end}  }}\n"
+    )
+
+
+def _wrapped(before: str, listed: str) -> str:
+    return textwrap.fill(before + listed + ";", 98, subsequent_indent=" " * 8) + "\n"
+
+
+def back(lanes: int, rows: int) -> str:
+    """Return the function of the chains of `rows` units by `lanes` outputs at a time.
+
+    Each chain is a variable of its own: compilers make vectors of those that are side by side,
+    whose terms have the same weight or the same derivative.
+    """
+    places = [(r, k) for r in range(rows) for k in range(lanes)]
+    lines = [_wrapped("    $T$ ", ", ".join(f"s{r}_{k} = 0.0$f$" for r, k in places))[:-1]]
+    lines += [f"    const $T$ *const w{r} = w + rows[t + {r}] * n_out;" for r in range(rows)]
+    lines.append(f"    for (c = 0, e = d; c < n_cols; ++c, e += {lanes}) {{")
+    lines.append("      const size_t o = cols[c];")
+    lines.append(
+        _wrapped("      const $T$ ", ", ".join(f"e{k} = e[{k}]" for k in range(lanes)))[:-1]
+    )
+    lines.append(
+        _wrapped("      const $T$ ", ", ".join(f"a{r} = w{r}[o]" for r in range(rows)))[:-1]
+    )
+    lines += [f"      s{r}_{k} = fma$f$(e{k}, a{r}, s{r}_{k});" for r, k in places]
+    lines.append("    }")
+    lines += [f"    s[{r * lanes + k}] = s{r}_{k};" for r, k in places]
+    body = "\n".join(lines)
+    words = {"lanes": str(lanes), "rows": str(rows), "size": str(lanes * rows), "body": body}
+    text = _BACK
+    for word, meaning in words.items():
+        text = text.replace(f"${word}$", meaning)
+    return text
+
+
+# What is left out of a chain are terms of +0 times a finite number.
+_BACK = """\
+// s[t * $lanes$ + k]: a chain from +0 over the units in cols, d[c * $lanes$ + k] times the weight
+// to the unit rows[t], for n_rows of those, and up to $rows$ more.
+static void $N$_back(const $T$ *restrict d, const unsigned *restrict cols, size_t n_cols,
+                     const $T$ *restrict w, size_t n_out, const unsigned *restrict rows,
+                     size_t n_rows, $T$ *restrict s)
+{
+  const $T$ *e;
+  size_t t, c;
+  for (t = 0; t < n_rows; t += $rows$, s += $size$) {
+$body$
   }
 }
 """
 
-# Eight chains at a time: none waits for another.
-BACK = """\
-static inline void $N$_back(const $T$ *restrict dz, size_t n_in, size_t n_out,
-                            const $T$ *restrict w, $T$ *restrict dx)
+# The list of the units whose slope is not +0, or of all, and as many more as BACK may read.
+LISTED = """\
+static size_t $N$_listed(const $T$ *a, size_t n, int all, unsigned *on)
 {
-  const size_t whole = n_in - n_in % 8;
-  size_t i, j, o;
-  for (i = 0; i < whole; i += 8) {
-    $T$ sum[8] = {0.0$f$, 0.0$f$, 0.0$f$, 0.0$f$, 0.0$f$, 0.0$f$, 0.0$f$, 0.0$f$};
-    const $T$ *const rows = w + i * n_out;
-    for (o = 0; o < n_out; ++o) {
-      for (j = 0; j < 8; ++j) sum[j] = fma$f$(dz[o], rows[j * n_out + o], sum[j]);
-    }
-    for (j = 0; j < 8; ++j) dx[i + j] = sum[j];
+  size_t i, count = 0;
+  for (i = 0; i < n; ++i) {
+    on[count] = (unsigned)i;
+    count += (size_t)(all | (a[i] > 0.0$f$));
   }
-  for (i = whole; i < n_in; ++i) {
-    $T$ sum = 0.0$f$;
-    for (o = 0; o < n_out; ++o) sum = fma$f$(dz[o], w[i * n_out + o], sum);
-    dx[i] = sum;
-  }
+  for (i = 0; i < $rows$; ++i) on[count + i] = 0;
+  return count;
 }
 """
 
@@ -208,11 +297,17 @@ static inline void $N$_{kind}($T$ *a, size_t n)
 
 
 def _backward(kind: str, value: str) -> str:
+    """Return the derivatives by a's inputs from those by a, of the units listed in on."""
+    value = value.replace("d[i]", "d[k]").replace("a[i]", "y")
     return f"""\
-static inline void $N$_{kind}_backward($T$ *restrict d, const $T$ *restrict a, size_t n)
+static void $N$_{kind}_backward($T$ *restrict d, const $T$ *restrict a,
+                                const unsigned *restrict on, size_t n)
 {{
-  size_t i;
-  for (i = 0; i < n; ++i) d[i] = {value};
+  size_t i, k;
+  for (i = 0; i < n; ++i, d += $lanes$) {{
+    const $T$ y = a[on[i]];
+    for (k = 0; k < $lanes$; ++k) d[k] = {value};
+  }}
 }}
 """
 
