@@ -12,6 +12,7 @@ from pathlib import Path
 import nox
 
 # The quick ones first; .ci/run and .pre-commit-config.yaml have these names, and no list but this.
+# .ci/run runs those that keep one core busy (the tag one_core) beside those that compile on all.
 GATES = ["lint", "format", "types", "stubs", "docs", "gcc", "clang", "sanitize", "instructions"]
 nox.options.default_venv_backend = "none"
 nox.options.sessions = GATES
@@ -42,7 +43,7 @@ def format(session: nox.Session) -> None:
     session.run("clang-format", "--dry-run", "-Werror", *cpp_sources())
 
 
-@nox.session
+@nox.session(tags=["one_core"])
 def types(session: nox.Session) -> None:
     """Check the package's types (mypy, strict)."""
     session.run("mypy")
@@ -55,14 +56,14 @@ def distributed(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "tests/test_mpi.py", "tests/test_dask.py", env=whole)
 
 
-@nox.session
+@nox.session(tags=["one_core"])
 def stubs(session: nox.Session) -> None:
     """Hold the stub of the compiled module beside the module that is installed (stubtest)."""
     allowed = "tests/stubtest_allowlist.txt"
     session.run("python", "-m", "mypy.stubtest", "fastrelu._core", "--allowlist", allowed)
 
 
-@nox.session
+@nox.session(tags=["one_core"])
 def docs(session: nox.Session) -> None:
     """Build the site into build/site, fastrelu(1) into build/man; warnings are errors (Sphinx)."""
     session.run(
@@ -94,6 +95,12 @@ def imported(session: nox.Session, folder: str) -> None:
     session.run("python", "-c", code, env={"PYTHONPATH": str(ROOT / "build" / folder)})
 
 
+def only_what_runs_here() -> list[str]:
+    """Return the options that leave out the kernels that this processor cannot run."""
+    known = Path("/proc/cpuinfo")
+    return [] if not known.exists() or "avx512" in known.read_text() else ["-DFASTRELU_X86_V4=OFF"]
+
+
 def with_cache() -> list[str]:
     """Return the options that keep what is compiled, where ccache is there."""
     found = shutil.which("ccache") is not None
@@ -109,14 +116,14 @@ def with_python(session: nox.Session) -> list[str]:
     return [f"-Dpybind11_DIR={str(where).strip()}", f"-DPython_EXECUTABLE={str(python).strip()}"]
 
 
-@nox.session
+@nox.session(tags=["all_cores"])
 def gcc(session: nox.Session) -> None:
     """Build all of the C++ with GCC, as it is released, and run the core's tests."""
     build(session, "g++", "gcc", *with_python(session))
     imported(session, "gcc")
 
 
-@nox.session
+@nox.session(tags=["all_cores"])
 def clang(session: nox.Session) -> None:
     """Build all of the C++ with Clang and run the core's tests."""
     # Its warnings come before optimization, which would take most of the time.
@@ -124,11 +131,13 @@ def clang(session: nox.Session) -> None:
     imported(session, "clang")
 
 
-@nox.session
+@nox.session(tags=["all_cores"])
 def sanitize(session: nox.Session) -> None:
     """Run the core's tests under Address- and UndefinedBehaviorSanitizer."""
-    # The kernels' checks take minutes to optimize and a minute to run as they are.
+    # The kernels' checks take minutes to optimize and a minute to run as they are; what cannot run
+    # here finds nothing, and `gcc` compiles it.
     options = ["-DFASTRELU_PYTHON=OFF", "-DCMAKE_BUILD_TYPE=None", "-DFASTRELU_OPTIMIZE=-O0"]
+    options += only_what_runs_here()
     build(session, "g++", "sanitize", *options, f"-DCMAKE_CXX_FLAGS=-O1 -g1 {SANITIZERS}")
 
 
@@ -204,7 +213,7 @@ def aarch64(session: nox.Session) -> None:
     session.run(emulator, *root, "build/aarch64/core_tests", "-threads_after_a_fork", external=True)
 
 
-@nox.session
+@nox.session(tags=["one_core"])
 def instructions(session: nox.Session) -> None:
     """Count the instructions of small cases under valgrind: a guard that needs no clock."""
     session.run("python", "-m", "benchmarks.instructions")
