@@ -159,38 +159,86 @@ def valgrind(session: nox.Session) -> None:
 def sanitize_threads(session: nox.Session) -> None:
     """Run the core's tests of threads under ThreadSanitizer."""
     options = ["-DFASTRELU_PYTHON=OFF", "-DCMAKE_BUILD_TYPE=None", "-DFASTRELU_OPTIMIZE=-O0"]
+    options += only_what_runs_here()
     flags = "-DCMAKE_CXX_FLAGS=-O1 -g1 -fsanitize=thread"
     session.env["TSAN_OPTIONS"] = "die_after_fork=0"  # a child of a fork starts threads of its own
     build(session, "g++", "sanitize-threads", *options, flags)
 
 
-@nox.session
-def sanitize_python(session: nox.Session) -> None:
-    """Run Python's tests, or those named, with the module under both sanitizers (an hour)."""
-    out, package = ROOT / "build" / "sanitize-python", ROOT / "build" / "sanitized" / "fastrelu"
+def package_with(session: nox.Session, folder: str, flags: str, *options: str) -> Path:
+    """Compile the module with `flags` alone and return a folder with a package that has it."""
+    out, package = ROOT / "build" / folder, ROOT / "build" / f"{folder}-package" / "fastrelu"
     session.run(
         "cmake", "-S", ".", "-B", str(out), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=None",
-        "-DFASTRELU_OPTIMIZE=-O0", "-DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF",
-        *with_python(session), *with_cache(),
-        f"-DCMAKE_CXX_FLAGS=-O1 -g1 {SANITIZERS}", silent=True,
+        "-DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF", f"-DCMAKE_CXX_FLAGS={flags}",
+        *options, *only_what_runs_here(), *with_python(session), *with_cache(), silent=True,
     )  # fmt: skip
     session.run("cmake", "--build", str(out), "-j", str(os.cpu_count() or 1))
     shutil.copytree(ROOT / "python" / "fastrelu", package, dirs_exist_ok=True,
                     ignore=shutil.ignore_patterns("*.so", "__pycache__"))  # fmt: skip
     for module in out.glob("_core*.so"):
         shutil.copy(module, package)
-    libraries = [
-        str(session.run("gcc", f"-print-file-name=lib{name}.so", silent=True, log=False)).strip()
-        for name in ("asan", "ubsan")
+    return package.parent
+
+
+def libraries_of_gcc(session: nox.Session, *names: str) -> str:
+    """Return where GCC's libraries are, as LD_PRELOAD takes them."""
+    paths = [
+        session.run("gcc", f"-print-file-name=lib{name}.so", silent=True, log=False)
+        for name in names
     ]
+    return ":".join(str(path).strip() for path in paths)
+
+
+@nox.session
+def sanitize_python(session: nox.Session) -> None:
+    """Run Python's tests, or those named, with the module under both sanitizers (an hour)."""
+    flags = f"-O1 -g1 {SANITIZERS}"
+    packages = package_with(session, "sanitize-python", flags, "-DFASTRELU_OPTIMIZE=-O0")
     environment = {
-        "PYTHONPATH": str(package.parent),
-        "LD_PRELOAD": ":".join(libraries),
+        "PYTHONPATH": str(packages),
+        "LD_PRELOAD": libraries_of_gcc(session, "asan", "ubsan"),
         # Python itself keeps memory to its end; a fork of a sanitized process is slow but right.
         "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
     }
     chosen = session.posargs or ["--ignore=tests/test_examples.py"]
     session.run("python", "-m", "pytest", "-p", "no:cacheprovider", *chosen, env=environment)
+
+
+@nox.session
+def sanitize_threads_python(session: nox.Session) -> None:
+    """Run Python's tests of threads, or those named, with the module under ThreadSanitizer."""
+    flags, reports = "-O1 -g1 -fsanitize=thread", ROOT / "build" / "threads-python"
+    packages = package_with(session, "sanitize-threads-python", flags, "-DFASTRELU_OPTIMIZE=-O0")
+    for old in reports.parent.glob(f"{reports.name}.*"):
+        old.unlink()
+    environment = {
+        "PYTHONPATH": str(packages),
+        "LD_PRELOAD": libraries_of_gcc(session, "tsan"),
+        # What is not compiled so (CPython, NumPy, the loader) is not looked at, nor are its locks:
+        # the interpreter's own orders nothing that the module does. Nothing else is left out.
+        "TSAN_OPTIONS": "ignore_noninstrumented_modules=1:die_after_fork=0:exitcode=66:"
+        f"log_path={reports}",
+    }
+    chosen = session.posargs or [
+        f"tests/test_{name}.py"
+        for name in ("python_threads", "construction", "process_settings", "thread_numbers")
+    ]
+    # The sanitizer needs addresses that a randomized layout may not leave free.
+    command = ["setarch", "-R", "python", "-m", "pytest", "-p", "no:cacheprovider", *chosen]
+    session.run(*command, env=environment, external=True, success_codes=[0, 66])
+    if found := sorted(reports.parent.glob(f"{reports.name}.*")):  # of children, too
+        session.error(f"reports: {', '.join(map(str, found))}")
+
+
+@nox.session
+def optimizations(session: nox.Session) -> None:
+    """Compile the module with other optimizations and hold its bits to those of the releases."""
+    for compiler, level in (("g++", "-O0"), ("g++", "-O3"), ("clang++", "-O2")):
+        options = [f"-DCMAKE_CXX_COMPILER={compiler}", f"-DFASTRELU_OPTIMIZE={level}"]
+        packages = package_with(session, f"optimizations-{compiler}{level}", level, *options)
+        environment = {"PYTHONPATH": str(packages)}
+        session.run("python", "-m", "fastrelu", "selftest", "--bits", env=environment)
 
 
 @nox.session
