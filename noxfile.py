@@ -12,6 +12,7 @@ from pathlib import Path
 import nox
 
 # The quick ones first; .ci/run and .pre-commit-config.yaml have these names, and no list but this.
+# .ci/run runs those that keep one core busy (the tag one_core) beside those that compile on all.
 GATES = ["lint", "format", "types", "stubs", "docs", "gcc", "clang", "sanitize", "instructions"]
 nox.options.default_venv_backend = "none"
 nox.options.sessions = GATES
@@ -42,7 +43,7 @@ def format(session: nox.Session) -> None:
     session.run("clang-format", "--dry-run", "-Werror", *cpp_sources())
 
 
-@nox.session
+@nox.session(tags=["one_core"])
 def types(session: nox.Session) -> None:
     """Check the package's types (mypy, strict)."""
     session.run("mypy")
@@ -55,14 +56,14 @@ def distributed(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "tests/test_mpi.py", "tests/test_dask.py", env=whole)
 
 
-@nox.session
+@nox.session(tags=["one_core"])
 def stubs(session: nox.Session) -> None:
     """Hold the stub of the compiled module beside the module that is installed (stubtest)."""
     allowed = "tests/stubtest_allowlist.txt"
     session.run("python", "-m", "mypy.stubtest", "fastrelu._core", "--allowlist", allowed)
 
 
-@nox.session
+@nox.session(tags=["one_core"])
 def docs(session: nox.Session) -> None:
     """Build the site into build/site, fastrelu(1) into build/man; warnings are errors (Sphinx)."""
     session.run(
@@ -94,6 +95,12 @@ def imported(session: nox.Session, folder: str) -> None:
     session.run("python", "-c", code, env={"PYTHONPATH": str(ROOT / "build" / folder)})
 
 
+def only_what_runs_here() -> list[str]:
+    """Return the options that leave out the kernels that this processor cannot run."""
+    known = Path("/proc/cpuinfo")
+    return [] if not known.exists() or "avx512" in known.read_text() else ["-DFASTRELU_X86_V4=OFF"]
+
+
 def with_cache() -> list[str]:
     """Return the options that keep what is compiled, where ccache is there."""
     found = shutil.which("ccache") is not None
@@ -109,14 +116,14 @@ def with_python(session: nox.Session) -> list[str]:
     return [f"-Dpybind11_DIR={str(where).strip()}", f"-DPython_EXECUTABLE={str(python).strip()}"]
 
 
-@nox.session
+@nox.session(tags=["all_cores"])
 def gcc(session: nox.Session) -> None:
     """Build all of the C++ with GCC, as it is released, and run the core's tests."""
     build(session, "g++", "gcc", *with_python(session))
     imported(session, "gcc")
 
 
-@nox.session
+@nox.session(tags=["all_cores"])
 def clang(session: nox.Session) -> None:
     """Build all of the C++ with Clang and run the core's tests."""
     # Its warnings come before optimization, which would take most of the time.
@@ -124,11 +131,13 @@ def clang(session: nox.Session) -> None:
     imported(session, "clang")
 
 
-@nox.session
+@nox.session(tags=["all_cores"])
 def sanitize(session: nox.Session) -> None:
     """Run the core's tests under Address- and UndefinedBehaviorSanitizer."""
-    # The kernels' checks take minutes to optimize and a minute to run as they are.
+    # The kernels' checks take minutes to optimize and a minute to run as they are; what cannot run
+    # here finds nothing, and `gcc` compiles it.
     options = ["-DFASTRELU_PYTHON=OFF", "-DCMAKE_BUILD_TYPE=None", "-DFASTRELU_OPTIMIZE=-O0"]
+    options += only_what_runs_here()
     build(session, "g++", "sanitize", *options, f"-DCMAKE_CXX_FLAGS=-O1 -g1 {SANITIZERS}")
 
 
@@ -150,38 +159,90 @@ def valgrind(session: nox.Session) -> None:
 def sanitize_threads(session: nox.Session) -> None:
     """Run the core's tests of threads under ThreadSanitizer."""
     options = ["-DFASTRELU_PYTHON=OFF", "-DCMAKE_BUILD_TYPE=None", "-DFASTRELU_OPTIMIZE=-O0"]
+    options += only_what_runs_here()
     flags = "-DCMAKE_CXX_FLAGS=-O1 -g1 -fsanitize=thread"
     session.env["TSAN_OPTIONS"] = "die_after_fork=0"  # a child of a fork starts threads of its own
     build(session, "g++", "sanitize-threads", *options, flags)
 
 
-@nox.session
-def sanitize_python(session: nox.Session) -> None:
-    """Run Python's tests, or those named, with the module under both sanitizers (an hour)."""
-    out, package = ROOT / "build" / "sanitize-python", ROOT / "build" / "sanitized" / "fastrelu"
+def package_with(session: nox.Session, folder: str, flags: str, *options: str) -> Path:
+    """Compile the module with `flags` alone and return a folder with a package that has it."""
+    out, package = ROOT / "build" / folder, ROOT / "build" / f"{folder}-package" / "fastrelu"
     session.run(
         "cmake", "-S", ".", "-B", str(out), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=None",
-        "-DFASTRELU_OPTIMIZE=-O0", "-DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF",
-        *with_python(session), *with_cache(),
-        f"-DCMAKE_CXX_FLAGS=-O1 -g1 {SANITIZERS}", silent=True,
+        "-DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF", f"-DCMAKE_CXX_FLAGS={flags}",
+        *options, *only_what_runs_here(), *with_python(session), *with_cache(), silent=True,
     )  # fmt: skip
     session.run("cmake", "--build", str(out), "-j", str(os.cpu_count() or 1))
     shutil.copytree(ROOT / "python" / "fastrelu", package, dirs_exist_ok=True,
                     ignore=shutil.ignore_patterns("*.so", "__pycache__"))  # fmt: skip
     for module in out.glob("_core*.so"):
         shutil.copy(module, package)
-    libraries = [
-        str(session.run("gcc", f"-print-file-name=lib{name}.so", silent=True, log=False)).strip()
-        for name in ("asan", "ubsan")
+    return package.parent
+
+
+def libraries_of_gcc(session: nox.Session, *names: str) -> str:
+    """Return where GCC's libraries are, as LD_PRELOAD takes them."""
+    paths = [
+        session.run("gcc", f"-print-file-name=lib{name}.so", silent=True, log=False)
+        for name in names
     ]
+    return ":".join(str(path).strip() for path in paths)
+
+
+@nox.session
+def sanitize_python(session: nox.Session) -> None:
+    """Run Python's tests, or those named, with the module under both sanitizers (an hour)."""
+    flags = f"-O1 -g1 {SANITIZERS}"
+    packages = package_with(session, "sanitize-python", flags, "-DFASTRELU_OPTIMIZE=-O0")
     environment = {
-        "PYTHONPATH": str(package.parent),
-        "LD_PRELOAD": ":".join(libraries),
+        "PYTHONPATH": str(packages),
+        "LD_PRELOAD": libraries_of_gcc(session, "asan", "ubsan"),
         # Python itself keeps memory to its end; a fork of a sanitized process is slow but right.
         "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
     }
     chosen = session.posargs or ["--ignore=tests/test_examples.py"]
     session.run("python", "-m", "pytest", "-p", "no:cacheprovider", *chosen, env=environment)
+
+
+@nox.session
+def sanitize_threads_python(session: nox.Session) -> None:
+    """Run Python's tests of threads, or those named, with the module under ThreadSanitizer."""
+    flags, reports = "-O1 -g1 -fsanitize=thread", ROOT / "build" / "threads-python"
+    packages = package_with(session, "sanitize-threads-python", flags, "-DFASTRELU_OPTIMIZE=-O0")
+    for old in reports.parent.glob(f"{reports.name}.*"):
+        old.unlink()
+    environment = {
+        "PYTHONPATH": str(packages),
+        "LD_PRELOAD": libraries_of_gcc(session, "tsan"),
+        # What is not compiled so (CPython, NumPy, the loader) is not looked at, nor are its locks:
+        # the interpreter's own orders nothing that the module does. Nothing else is left out.
+        "TSAN_OPTIONS": "ignore_noninstrumented_modules=1:die_after_fork=0:exitcode=66:"
+        f"log_path={reports}",
+    }
+    chosen = session.posargs or [
+        f"tests/test_{name}.py"
+        for name in ("python_threads", "construction", "process_settings", "thread_numbers")
+    ]
+    if not session.posargs:  # the sanitizer has a thread of its own, which stays on all cores
+        chosen.append(
+            "--deselect=tests/test_thread_numbers.py::test_affinity_narrowed_later_is_noticed"
+        )
+    # The sanitizer needs addresses that a randomized layout may not leave free.
+    command = ["setarch", "-R", "python", "-m", "pytest", "-p", "no:cacheprovider", *chosen]
+    session.run(*command, env=environment, external=True, success_codes=[0, 66])
+    if found := sorted(reports.parent.glob(f"{reports.name}.*")):  # of children, too
+        session.error(f"reports: {', '.join(map(str, found))}")
+
+
+@nox.session
+def optimizations(session: nox.Session) -> None:
+    """Compile the module with other optimizations and hold its bits to those of the releases."""
+    for compiler, level in (("g++", "-O0"), ("g++", "-O3"), ("clang++", "-O2")):
+        options = [f"-DCMAKE_CXX_COMPILER={compiler}", f"-DFASTRELU_OPTIMIZE={level}"]
+        packages = package_with(session, f"optimizations-{compiler}{level}", level, *options)
+        environment = {"PYTHONPATH": str(packages)}
+        session.run("python", "-m", "fastrelu", "selftest", "--bits", env=environment)
 
 
 @nox.session
@@ -204,7 +265,7 @@ def aarch64(session: nox.Session) -> None:
     session.run(emulator, *root, "build/aarch64/core_tests", "-threads_after_a_fork", external=True)
 
 
-@nox.session
+@nox.session(tags=["one_core"])
 def instructions(session: nox.Session) -> None:
     """Count the instructions of small cases under valgrind: a guard that needs no clock."""
     session.run("python", "-m", "benchmarks.instructions")

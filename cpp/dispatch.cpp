@@ -18,7 +18,9 @@ namespace fastrelu {
   extern const KernelTable<double> table_float64; \
   }
 #if defined(__x86_64__)
+#if !defined(FASTRELU_WITHOUT_X86_V4)
 FASTRELU_DECLARE_TABLES(x86_v4)
+#endif
 FASTRELU_DECLARE_TABLES(x86_v3)
 #endif
 #if defined(__aarch64__)
@@ -69,7 +71,9 @@ const Processor& this_processor() {
   return found;
 }
 
+#if !defined(FASTRELU_WITHOUT_X86_V4)
 bool has_x86_v4() { return this_processor().x86_v4; }
+#endif
 bool has_x86_v3() { return this_processor().x86_v3; }
 #endif
 
@@ -82,7 +86,9 @@ struct Isa {
 
 const Isa kIsas[] = {
 #if defined(__x86_64__)
+#if !defined(FASTRELU_WITHOUT_X86_V4)
     {"x86_v4", has_x86_v4, &x86_v4::table_float32, &x86_v4::table_float64},
+#endif
     {"x86_v3", has_x86_v3, &x86_v3::table_float32, &x86_v3::table_float64},
 #endif
 #if defined(__aarch64__)

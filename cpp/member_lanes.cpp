@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "dispatch.h"
-
 namespace fastrelu {
 namespace {
 
@@ -69,8 +67,9 @@ bool are_alike(const PopulationMember<T>& a, const PopulationMember<T>& b) {
 }
 
 template <class T>
-MemberLanes<T>::MemberLanes(const std::vector<PopulationMember<T>*>& members)
-    : lanes_(kernels<T>().lanes), members_(lanes_) {
+MemberLanes<T>::MemberLanes(const std::vector<PopulationMember<T>*>& members,
+                            const KernelTable<T>& kernels)
+    : kernels_(kernels), lanes_(kernels.lanes), members_(lanes_) {
   lay_out(members);
   const PopulationMember<T>& first = *members.front();
   const Trainer<T>& trainer = *first.trainer;
@@ -444,8 +443,8 @@ void MemberLanes<T>::steps(PopulationRun& run, bool is_caller) {
   while (free_lanes() == before && before < lanes_) {
     if (run.stopped(is_caller, work_)) return;
     begin_step();
-    if (penalised_) kernels<T>().lanes_squares(step_, squares_);
-    kernels<T>().lanes_step(step_);
+    if (penalised_) kernels_.lanes_squares(step_, squares_);
+    kernels_.lanes_step(step_);
     end_step(run);
   }
 }

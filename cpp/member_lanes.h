@@ -29,8 +29,9 @@ bool are_alike(const PopulationMember<T>& a, const PopulationMember<T>& b);
 template <class T>
 class MemberLanes {
  public:
-  // For members up to these widths, alike to the first.
-  explicit MemberLanes(const std::vector<PopulationMember<T>*>& members);
+  // For members up to these widths, alike to the first; its lanes are those of `kernels`, which
+  // outlive it.
+  MemberLanes(const std::vector<PopulationMember<T>*>& members, const KernelTable<T>& kernels);
 
   // Whether the widths of the member are those of the memory, or less.
   bool has_room(const PopulationMember<T>& member) const;
@@ -73,6 +74,7 @@ class MemberLanes {
   bool count_step(std::size_t lane, double loss);
   void end_step(PopulationRun& run);
 
+  const KernelTable<T>& kernels_;
   const std::size_t lanes_;
   std::vector<Lane> members_;
   std::vector<LanesLayer> layers_;

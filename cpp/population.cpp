@@ -15,8 +15,8 @@ namespace {
 // A lane is worth it from so many members side by side: half of the lanes, since a step of all of
 // them takes about as long as so many steps alone.
 template <class T>
-std::size_t fewest_lanes() {
-  return std::max<std::size_t>(2, kernels<T>().lanes / 2);
+std::size_t fewest_lanes(const KernelTable<T>& kernels) {
+  return std::max<std::size_t>(2, kernels.lanes / 2);
 }
 
 // Members side by side have at least so much of the widest one's parameters.
@@ -141,25 +141,27 @@ class AloneWork : public PopulationWork {
   Queue<T> queue_;
 };
 
-// Members side by side: alike, the widest first.
+// Members side by side: alike, the widest first. Their numbers lie as the lanes of one instruction
+// set have them, to which all of a run keeps, whatever others choose meanwhile.
 template <class T>
 class LanesWork : public PopulationWork {
  public:
-  explicit LanesWork(std::vector<PopulationMember<T>*> members) : queue_(std::move(members)) {}
+  LanesWork(std::vector<PopulationMember<T>*> members, const KernelTable<T>& kernels)
+      : kernels_(kernels), queue_(std::move(members)) {}
   bool waits() const override { return queue_.waits(); }
-  double longest() const override { return queue_.work(kernels<T>().lanes) / 2; }
+  double longest() const override { return queue_.work(kernels_.lanes) / 2; }
 
   void run(PopulationRun& run, bool is_caller) override {
     std::vector<PopulationMember<T>*> group;
     const auto near = [&](const PopulationMember<T>& m) {
       return group.empty() || parameters_of(m) >= kLeastShare * parameters_of(*group.front());
     };
-    while (group.size() < kernels<T>().lanes) {
+    while (group.size() < kernels_.lanes) {
       PopulationMember<T>* const member = queue_.take(near);
       if (member == nullptr) break;
       group.push_back(member);
     }
-    if (group.size() >= fewest_lanes<T>()) return run_lanes(group, run, is_caller);
+    if (group.size() >= fewest_lanes(kernels_)) return run_lanes(group, run, is_caller);
     for (PopulationMember<T>* member : group) {
       if (!run.is_stopped()) run_alone(*member, run, is_caller);
     }
@@ -168,11 +170,11 @@ class LanesWork : public PopulationWork {
  private:
   void run_lanes(const std::vector<PopulationMember<T>*>& group, PopulationRun& run,
                  bool is_caller) {
-    MemberLanes<T> lanes(group);
+    MemberLanes<T> lanes(group, kernels_);
     const double most = parameters_of(*group.front());
     try {
       for (PopulationMember<T>* member : group) lanes.enter(*member, run);
-      while (!run.is_stopped() && lanes.free_lanes() < kernels<T>().lanes) {
+      while (!run.is_stopped() && lanes.free_lanes() < kernels_.lanes) {
         lanes.steps(run, is_caller);
         while (!run.is_stopped() && lanes.free_lanes() > 0) {
           PopulationMember<T>* const member = queue_.take([&](const PopulationMember<T>& m) {
@@ -189,6 +191,7 @@ class LanesWork : public PopulationWork {
     lanes.leave();
   }
 
+  const KernelTable<T>& kernels_;
   Queue<T> queue_;
 };
 
@@ -220,6 +223,7 @@ void run_works(std::vector<std::unique_ptr<PopulationWork>>& works, PopulationRu
 template <class T>
 void add_population_work(std::vector<PopulationMember<T>>& members,
                          std::vector<std::unique_ptr<PopulationWork>>& work) {
+  const KernelTable<T>& chosen = kernels<T>();
   std::vector<std::vector<PopulationMember<T>*>> classes;
   std::vector<PopulationMember<T>*> alone;
   for (PopulationMember<T>& member : members) {
@@ -237,12 +241,12 @@ void add_population_work(std::vector<PopulationMember<T>>& members,
     }
   }
   for (auto& those : classes) {
-    if (those.size() < fewest_lanes<T>()) {
+    if (those.size() < fewest_lanes(chosen)) {
       alone.insert(alone.end(), those.begin(), those.end());
       continue;
     }
     std::stable_sort(those.begin(), those.end(), comes_first<T>);
-    work.push_back(std::make_unique<LanesWork<T>>(std::move(those)));
+    work.push_back(std::make_unique<LanesWork<T>>(std::move(those), chosen));
   }
   std::stable_sort(alone.begin(), alone.end(),
                    [](const auto* a, const auto* b) { return work_of(*a) > work_of(*b); });

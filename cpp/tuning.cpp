@@ -20,21 +20,21 @@ namespace {
 constexpr std::size_t kLeastChainTerms = 32, kPanelBytes = 128;
 constexpr std::size_t kLeastGradient = std::size_t{1} << 14, kMostGradient = std::size_t{1} << 24;
 
-struct Current {
-  std::atomic<std::size_t> chain_terms, gradient_bytes;
-  std::atomic<bool> prefetch;
+// All of a tuning in one number, so that who reads beside who sets has the one or the other whole.
+std::uint64_t packed(const Tuning& t) {
+  return std::uint64_t{t.chain_terms} << 32 | std::uint64_t{t.gradient_bytes} << 1 |
+         std::uint64_t{t.prefetch};
+}
+Tuning unpacked(std::uint64_t number) {
+  Tuning t{};
+  t.chain_terms = static_cast<std::size_t>(number >> 32);
+  t.gradient_bytes = static_cast<std::size_t>((number & 0xffffffff) >> 1);
+  t.prefetch = (number & 1) != 0;
+  return t;
+}
 
-  explicit Current(const Tuning& t)
-      : chain_terms(t.chain_terms), gradient_bytes(t.gradient_bytes), prefetch(t.prefetch) {}
-  void take(const Tuning& t) {
-    chain_terms.store(t.chain_terms, std::memory_order_relaxed);
-    gradient_bytes.store(t.gradient_bytes, std::memory_order_relaxed);
-    prefetch.store(t.prefetch, std::memory_order_relaxed);
-  }
-};
-
-Current& current() {
-  static Current now(tuning_for(caches_here()));
+std::atomic<std::uint64_t>& current() {
+  static std::atomic<std::uint64_t> now(packed(tuning_for(caches_here())));
   return now;
 }
 
@@ -116,14 +116,7 @@ Tuning tuning_for(const Caches& caches) {
   return t;
 }
 
-Tuning tuning() {
-  const Current& now = current();
-  Tuning t{};
-  t.chain_terms = now.chain_terms.load(std::memory_order_relaxed);
-  t.gradient_bytes = now.gradient_bytes.load(std::memory_order_relaxed);
-  t.prefetch = now.prefetch.load(std::memory_order_relaxed);
-  return t;
-}
+Tuning tuning() { return unpacked(current().load(std::memory_order_relaxed)); }
 
 std::string tuning_text() {
   const Tuning t = tuning();
@@ -139,7 +132,7 @@ void set_tuning(const std::string& wanted) {
     begin = comma + 1;
     if (begin == wanted.size() && comma != wanted.size()) refuse("");
   }
-  current().take(t);
+  current().store(packed(t), std::memory_order_relaxed);
 }
 
 void set_tuning_from_environment() {

@@ -69,7 +69,8 @@ void move_given_epochs(PyGivenEpochs& self, py::ssize_t rows) {
 }  // namespace
 
 void bind_given_epochs(py::module_& m) {
-  py::class_<PyGivenEpochs>(m, "GivenEpochs")
+  py::class_<PyGivenEpochs> epochs(m, "GivenEpochs");
+  epochs
       .def(py::init(&make_given_epochs), py::arg("rows"), py::arg("bit_generator"),
            py::arg("batch_size"), py::arg("alpha"), py::arg("divisor"))
       .def("watch", &watch_given_epochs, py::arg("tolerance"), py::arg("patience"), py::arg("best"),
@@ -81,6 +82,7 @@ void bind_given_epochs(py::module_& m) {
                              })
       .def("shuffled", &shuffled_rows)
       .def("move", &move_given_epochs, py::arg("rows"));
+  construct_once(epochs);
 }
 
 }  // namespace fastrelu::python

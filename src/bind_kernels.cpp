@@ -124,10 +124,11 @@ void bind_kernels(py::module_& m) {
   bind_elementwise<double>(m);
   bind_checks<float>(m);
   bind_checks<double>(m);
-  py::class_<FloatingPointScope>(m, "DefaultFloatingPoint")
-      .def(py::init<>())
+  py::class_<FloatingPointScope> scope(m, "DefaultFloatingPoint");
+  scope.def(py::init<>())
       .def("__enter__", &FloatingPointScope::enter)
       .def("__exit__", &FloatingPointScope::exit);
+  construct_once(scope);
   m.def("compiled_isas", &compiled_isas);
   m.def("available_isas", &available_isas);
   m.def("active_isa", &active_isa);

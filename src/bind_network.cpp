@@ -354,6 +354,7 @@ array([1., 1., 1.], dtype=float32)
       .def("_forward_at", &forward_at, py::arg("x"), py::arg("rows"), py::arg("out"))
       .def("_backward_at", &backward_at, py::arg("cache"), py::arg("d_out"), py::arg("flat"),
            py::arg("dx"));
+  construct_once(network, true);  // _make says how often
 }
 
 }  // namespace fastrelu::python

@@ -255,6 +255,7 @@ void bind_trainer(py::module_& m) {
            py::arg("check_finite"))
       .def("loss_and_gradient", &loss_and_gradient, py::arg("X"), py::arg("y"),
            py::arg("sample_weight"), py::arg("check_finite"));
+  construct_once(trainer);
 }
 
 }  // namespace fastrelu::python

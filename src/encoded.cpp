@@ -154,8 +154,8 @@ Rows as_encoded_rows(const py::handle& object, const char* name, std::size_t col
 }
 
 void bind_encoded(py::module_& m) {
-  py::class_<PyEncodedRows>(m, "EncodedRows")
-      .def(py::init(&make_encoded_rows), py::arg("widths"), py::arg("ramps"), py::arg("positions"),
+  py::class_<PyEncodedRows> rows(m, "EncodedRows");
+  rows.def(py::init(&make_encoded_rows), py::arg("widths"), py::arg("ramps"), py::arg("positions"),
            py::arg("values"))
       .def_property_readonly(
           "widths",
@@ -183,6 +183,7 @@ void bind_encoded(py::module_& m) {
           })
       .def_property_readonly(
           "shape", [](const PyEncodedRows& x) { return py::make_tuple(x.rows, x.inputs); });
+  construct_once(rows);
 }
 
 template Rows as_encoded_rows<float>(const py::handle&, const char*, std::size_t, bool);

@@ -177,37 +177,24 @@ class WorkGuard {
   bool lent_ = false, nested_ = false;  // of the thread that has it
 };
 
-// Uses for the time of a scope.
-class Reading {
+// A use for the time of a scope: begin(what...) at its beginning, end() at its end.
+template <class Guard, auto begin, auto end>
+class Use {
  public:
-  explicit Reading(UseGuard& guard) : guard_(guard) { guard_.begin_read(); }
-  ~Reading() { guard_.end_read(); }
-  Reading(const Reading&) = delete;
-  Reading& operator=(const Reading&) = delete;
+  template <class... What>
+  explicit Use(Guard& guard, What... what) : guard_(guard) {
+    (guard_.*begin)(what...);
+  }
+  ~Use() { (guard_.*end)(); }
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
 
  private:
-  UseGuard& guard_;
+  Guard& guard_;
 };
-class Writing {
- public:
-  Writing(UseGuard& guard, const char* what) : guard_(guard) { guard_.begin_write(what); }
-  ~Writing() { guard_.end_write(); }
-  Writing(const Writing&) = delete;
-  Writing& operator=(const Writing&) = delete;
-
- private:
-  UseGuard& guard_;
-};
-class Working {
- public:
-  Working(WorkGuard& guard, const char* what) : guard_(guard) { guard_.begin(what); }
-  ~Working() { guard_.end(); }
-  Working(const Working&) = delete;
-  Working& operator=(const Working&) = delete;
-
- private:
-  WorkGuard& guard_;
-};
+using Reading = Use<UseGuard, &UseGuard::begin_read, &UseGuard::end_read>;
+using Writing = Use<UseGuard, &UseGuard::begin_write, &UseGuard::end_write>;
+using Working = Use<WorkGuard, &WorkGuard::begin, &WorkGuard::end>;
 // What a run has disowned, lent to the calling thread.
 class Lent {
  public:

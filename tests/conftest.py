@@ -9,7 +9,11 @@ import pytest
 from fastrelu import _core
 
 
-def pytest_configure():
+def pytest_configure(config):
+    # Of files that stay whole, pytest-xdist gives out those with the most tests first, and a core
+    # is idle while the last of few but long ones run; by name, those of the command come early.
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
     # A background job ("&", nohup) ignores SIGINT: what tests raise would never come.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -238,3 +238,22 @@ def test_the_stubs_name_what_the_compiled_module_has() -> None:
     }
     public = {name for name in vars(_core) if not name.startswith("_")}
     assert public <= stubbed
+
+
+def test_every_gate_is_in_a_row_of_the_integration() -> None:
+    """The quick ones by their names, the others by one tag each."""
+    tree, script = ast.parse((ROOT / "noxfile.py").read_text()), (ROOT / ".ci/run").read_text()
+    rows = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            for made in node.decorator_list:
+                rows[node.name] = re.findall(r"tags=\['(\w+)'\]", ast.unparse(made))
+    (gates,) = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "GATES"
+    ]
+    (quick,) = re.findall(r'"quick gates" nox -s ([\w ]+)', script)
+    tags = re.findall(r"nox -t (\w+)", script)
+    found = [*quick.split(), *[name for tag in tags for name in rows if rows[name] == [tag]]]
+    assert sorted(found) == sorted(gates) and len(tags) == 2

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -16,9 +17,10 @@ import fastrelu
 from fastrelu.training import DataError, DataWarning, load_model
 
 
-@pytest.fixture
-def model(tmp_path, rng):
-    """A classifier of colours by numbers and text."""
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A table, and a run: a classifier of colours by numbers and text."""
+    folder, rng = tmp_path_factory.mktemp("trained"), np.random.default_rng(20260101)
     lines = ["width,height,shape,colour"]
     for i in range(200):
         red = i % 2
@@ -26,11 +28,17 @@ def model(tmp_path, rng):
             f"{rng.normal() + 3 * red},{rng.normal()},{['round', 'square'][i % 3 == 0]},"
             f"{['blue', 'red'][red]}"
         )
-    (tmp_path / "train.csv").write_text("\n".join(lines))
-    out = tmp_path / "run"
-    result = run("train", tmp_path / "train.csv", "--epochs", 20, "--out", out)
+    (folder / "train.csv").write_text("\n".join(lines))
+    result = run("train", folder / "train.csv", "--epochs", 20, "--out", folder / "run")
     assert result.exit_code == 0, result.output
-    return out
+    return folder
+
+
+@pytest.fixture
+def model(trained, tmp_path):
+    """The run, as if it had been trained in the test's own folder."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "run"
 
 
 def rows_of(text):

@@ -269,38 +269,6 @@ def test_where_a_training_stands_is_whole_or_refused():
     assert net.parameters.tobytes() == twin.network.parameters.tobytes()
 
 
-# Construction
-
-
-def test_a_network_is_made_once():
-    net = network()
-    trainer = fastrelu.Trainer(net)
-    before = net.parameters.tobytes()
-    with pytest.raises(RuntimeError, match="__init__ has been called already"):
-        net.__init__([3, 3])
-    assert net.layer_sizes == [16, 32, 2] and net.parameters.tobytes() == before
-    trainer.fit(ROWS, TARGETS)
-    assert net.parameters.tobytes() != before  # it is the trainer's still
-
-
-def test_one_of_many_threads_makes_a_network():
-    for _ in range(50):
-        net = fastrelu.Network.__new__(fastrelu.Network)
-        calls = [lambda net=net, n=n: net.__init__([n, 4, 1]) for n in range(2, 8)]
-        calls += [lambda net=net: (net.n_parameters, net.layer_sizes)] * 2
-        found = at_once(calls)
-        made = [k for k, result in enumerate(found[:6]) if result is None]
-        assert len(made) == 1
-        assert net.layer_sizes == [made[0] + 2, 4, 1]
-        assert net(np.ones(made[0] + 2)).shape == (1,)
-        texts = {str(result) for result in found if isinstance(result, RuntimeError)}
-        assert texts <= {
-            "network: __init__ has been called already",
-            "network: __init__ has not been called",
-            "fastrelu._core.Network: __init__ has not been called",
-        }
-
-
 def test_a_scope_of_floating_point_is_one_threads():
     scope = _core.DefaultFloatingPoint()
     with scope:

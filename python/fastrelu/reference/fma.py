@@ -62,7 +62,7 @@ def fma(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Array:
     4.930380657631324e-32
     """
     dtype = np.result_type(a, b, c)
-    x, y, z = (v.astype(dtype, copy=False) for v in np.broadcast_arrays(a, b, c))
+    x, y, z = np.asarray(a, dtype), np.asarray(b, dtype), np.asarray(c, dtype)
     if dtype == np.float32:
         return np.asarray(_fma_float32(x, y, z))
     if dtype == np.float64:
@@ -95,11 +95,11 @@ def _split(x: Array) -> tuple[Array, Array]:
 def sum_to_odd(x: Array, y: Array) -> Array:
     """Return ``x + y`` in float64, an inexact sum rounded to the neighbour with last bit 1."""
     s, error = two_sum(x, y)
-    bits = s.view(np.int64)
-    # The neighbours of s differ by one in these bits, larger bits being larger in magnitude.
-    towards = np.where((error > 0) == (s > 0), 1, -1)
-    step = ((error < 0) | (error > 0)) & ((bits & 1) == 0)  # a NaN error (s infinite): no step
-    return np.asarray(bits + step * towards).view(np.float64)
+    # The neighbours of s differ by one in its bits, larger bits being larger in magnitude: of an
+    # inexact sum, those of the neighbour nearer to 0, the last one set.
+    inexact = abs(error) > 0  # not a NaN error (s infinite)
+    too_far = inexact & ((error > 0) != (s > 0))
+    return np.asarray((s.view(np.int64) - too_far) | inexact).view(np.float64)
 
 
 def _fma_float32(a: Array, b: Array, c: Array) -> Array:
@@ -110,9 +110,10 @@ def _fma_float32(a: Array, b: Array, c: Array) -> Array:
 
 def _fma_float64(a: Array, b: Array, c: Array) -> Array:
     result = _fma_by_pairs(a, b, c)
-    safe = _safe_factor(a) & _safe_factor(b) & (abs(c) <= _LARGE_TERM)
-    if not np.all(safe):
+    safe = np.asarray(_safe_factor(a) & _safe_factor(b) & (abs(c) <= _LARGE_TERM))
+    if not safe.all():
         result = np.array(result)
+        a, b, c = np.broadcast_arrays(a, b, c)
         for i in zip(*np.nonzero(~np.atleast_1d(safe)), strict=True):
             at = i if result.ndim else ()
             result[at] = _fma_exact(float(a[at]), float(b[at]), float(c[at]))
