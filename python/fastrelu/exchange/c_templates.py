@@ -48,13 +48,13 @@ HEAD = (
 )
 
 # z[o]: a chain from b[o] over the inputs, in ascending order. Four inputs are taken for each load
-# and store of a sum, eight outputs at a time: a loop that compilers make vectors of at -O2, too.
+# and store of a sum.
 _DENSE = """\
 static void $N$_dense(const $T$ *restrict x, size_t n_in, size_t n_out,
                       const $T$ *restrict w, const $T$ *restrict b, $T$ *restrict z)
 {
   const size_t wide = n_out <= 8 ? 0 : n_out - n_out % 8;
-  size_t i, o$more$;
+  size_t i, o;
 $body$}
 """
 
@@ -64,11 +64,9 @@ _WIDE_OUTPUTS = """\
     const $T$ *const r0 = w + i * n_out, *const r1 = r0 + n_out;
     const $T$ *const r2 = r1 + n_out, *const r3 = r2 + n_out;
     const $T$ x0 = x[i], x1 = x[i + 1], x2 = x[i + 2], x3 = x[i + 3];
-    for (o = 0; o + 8 <= wide; o += 8) {
-      for (j = 0; j < 8; ++j) {
-        const $T$ sum = fma$f$(x1, r1[o + j], fma$f$(x0, r0[o + j], z[o + j]));
-        z[o + j] = fma$f$(x3, r3[o + j], fma$f$(x2, r2[o + j], sum));
-      }
+    for (o = 0; o < wide; ++o) {
+      const $T$ sum = fma$f$(x1, r1[o], fma$f$(x0, r0[o], z[o]));
+      z[o] = fma$f$(x3, r3[o], fma$f$(x2, r2[o], sum));
     }
   }
 """
@@ -91,7 +89,7 @@ def dense(sizes: list[int], biases: bool) -> str:
     body += "  o = wide;\n" + "".join(_narrow(n) for n in sorted(narrow))
     if not biases:
         body = "  (void)b;\n" + body
-    text = _DENSE.replace("$more$", ", j" if wide else "").replace("$body$", body)
+    text = _DENSE.replace("$body$", body)
     for k in range(9):
         text = text.replace(f"$start{k}$", f"b[o + {k}]" if biases else "0.0$f$")
     return text.replace("$start$", "b[o]" if biases else "0.0$f$")
