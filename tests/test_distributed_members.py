@@ -69,7 +69,9 @@ def test_a_monotone_model_of_arrays_with_exposures():
 @pytest.mark.parametrize("library", ["polars", "pyarrow"])
 def test_frames_of_other_libraries_are_joined(library):
     pytest.importorskip(library)
-    from fastrelu.app.tabular.ranks import rows_of_all
+    from fastrelu.app.tabular.rank_reading import training_table_of_ranks
+    from fastrelu.app.tabular.ranks import parts_of_all
+    from fastrelu.app.tabular.rows import training_table
 
     frame, y, _ = table()
 
@@ -82,12 +84,19 @@ def test_frames_of_other_libraries_are_joined(library):
 
         return pyarrow.Table.from_pandas(some, preserve_index=False)
 
+    whole, _ = training_table(fastrelu.TabularClassifier(), converted(frame))
+
     def join(comm):
         X, labels = own_rows(comm, frame, y)
         X = None if X is None else converted(X)
-        joined, parts = rows_of_all(comm, X, {"y": labels, "sample_weight": None})
+        parts = parts_of_all(comm, X, {"y": labels, "sample_weight": None})
         assert parts["sample_weight"] is None and (parts["y"] == y).all()
-        return joined.equals(converted(frame))
+        table, _ = training_table_of_ranks(comm, fastrelu.TabularClassifier(), X)
+        rows = np.random.default_rng(0).permutation(N)
+        columns = table.collect(rows).columns
+        for name, column in whole.columns.items():
+            np.testing.assert_array_equal(columns[name], column[rows])
+        return len(table) == N and len(table.table) == (0 if X is None else len(X))
 
     assert run_threads(3, join) == [True] * 3
 
