@@ -4,9 +4,7 @@
 Every attribute of a fitted model is compared, the rows that it keeps too.
 """
 
-import enum
 import pickle
-import warnings
 
 import numpy as np
 import pytest
@@ -17,13 +15,11 @@ from fastrelu.distributed import run_threads
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("sklearn")
-from fastrelu.app.tabular import by_column, rank_table, recipe, sample  # noqa: E402
+from table_cases import N, content, few_epochs, frame, own, targets, told  # noqa: E402
+
+from fastrelu.app.tabular import by_column, fit, rank_table, recipe, sample  # noqa: E402
 from fastrelu.distributed import rank_members, rank_rows, threads  # noqa: E402
 from fastrelu.distributed.threads import ThreadCommunicator  # noqa: E402
-
-N = 240
-#: The rows of each rank end before these.
-ENDS = {2: [90, N], 3: [3, 3, N], 4: [60, 61, 200, N]}
 
 
 @pytest.fixture(autouse=True)
@@ -32,69 +28,7 @@ def small_pieces(monkeypatch):
     monkeypatch.setattr(rank_members, "FEWEST_ROWS", 64)
     monkeypatch.setattr(rank_members, "MOST_ROWS", 64)
     monkeypatch.setattr(by_column, "CELLS", 2 * N)
-    found = recipe.candidates
-
-    def short(*arguments):
-        from dataclasses import replace
-
-        return [replace(each, epochs=8, patience=3) for each in found(*arguments)[:3]]
-
-    monkeypatch.setattr("fastrelu.app.tabular.fit.candidates", short)
-
-
-def frame():
-    rng = np.random.default_rng(0)
-    X = pd.DataFrame(rng.normal(size=(N, 2)), columns=["a", " b "])
-    X.loc[rng.random(N) < 0.2, "a"] = np.nan
-    X["whole"] = rng.integers(0, 9, N)
-    X["colour"] = pd.Series(np.where(X[" b "] > 0, "red", "blue"), dtype="category")
-    X["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, N), "D")
-    X["text"] = np.array(["1,5", "2,25", "n/a"])[rng.integers(0, 3, N)]
-    X["flag"] = pd.Series(rng.random(N) > 0.5).astype(object).where(rng.random(N) > 0.1, None)
-    X["same"] = 1.0
-    X["word"] = np.array([f"w{k}" for k in range(40)])[rng.integers(0, 40, N)]
-    return X
-
-
-def targets(X):
-    b = X[" b "].to_numpy()
-    return b * (X["whole"].to_numpy() - 4) + (X["colour"] == "red").to_numpy()
-
-
-def own(comm, part):
-    """Return this rank's rows of a part; None where it has none."""
-    if comm is None or part is None:
-        return part
-    end = ENDS[comm.size][comm.rank]
-    begin = ENDS[comm.size][comm.rank - 1] if comm.rank else 0
-    rows = part.iloc[begin:end] if hasattr(part, "iloc") else part[begin:end]
-    return rows if end > begin else None
-
-
-def told(value):
-    """Return all that an object holds, as plain values that can be compared."""
-    if isinstance(value, np.ndarray):
-        content = value.tolist() if value.dtype == object else value.tobytes()
-        return str(value.dtype), value.shape, content
-    if isinstance(value, fastrelu.Network):
-        return value.layer_sizes, value.parameters.tobytes()
-    if isinstance(value, dict):
-        return [(told(key), told(each)) for key, each in value.items()]
-    if isinstance(value, (list, tuple)):
-        return [told(each) for each in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted(map(repr, value))
-    if isinstance(value, enum.Enum) or not hasattr(value, "__dict__"):
-        return repr(value)
-    return type(value).__name__, told(vars(value))
-
-
-def content(model, X, **times):
-    """Return all that a fitted model holds and says."""
-    held = {k: v for k, v in vars(model).items() if k not in ("comm", "random_state")}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return told(held), model.predict(X, **times).tolist()
+    monkeypatch.setattr(fit, "candidates", lambda *of: few_epochs(recipe.candidates(*of)))
 
 
 def require_same(work, sizes=(2, 3, 4)):
@@ -112,35 +46,56 @@ def test_a_classifier_of_columns_of_all_kinds(preset):
     weight = np.random.default_rng(1).random(N)
     weight[::7] = 0.0
 
-    def fit(comm):
+    def work(comm):
         model = fastrelu.TabularClassifier(preset, random_state=0, comm=comm)
         return content(model.fit(own(comm, X), own(comm, y), own(comm, weight)), X)
 
-    require_same(fit)
+    require_same(work)
+
+
+def test_rows_that_fit_in_one_block_come_once(monkeypatch):
+    X = np.random.default_rng(0).normal(size=(N, 3))
+    y = X[:, 0] * X[:, 1]
+    monkeypatch.setattr(rank_members, "MOST_ROWS", 256)
+    monkeypatch.setattr(rank_members, "FEWEST_ROWS", 256)
+    given, taken = [], rank_rows.RankRows._taken
+
+    def noting(rows, asked):
+        given.append(rows.comm.rank)
+        return taken(rows, asked)
+
+    monkeypatch.setattr(rank_rows.RankRows, "_taken", noting)
+
+    def work(comm):
+        model = fastrelu.TabularRegressor("fast", random_state=0, comm=comm)
+        return content(model.fit(own(comm, X), own(comm, y)), X)
+
+    require_same(work, sizes=(2,))
+    assert sorted(given) == [0, 0, 1, 1]  # rows to train on, and to be judged by
 
 
 def test_a_classifier_with_class_weights_and_a_threshold():
     X = frame()[["a", "colour"]]
     y = np.where(targets(frame()) > 1, "yes", "no")
 
-    def fit(comm):
+    def work(comm):
         model = fastrelu.TabularClassifier(
             "fast", random_state=0, comm=comm, class_weight="balanced", threshold="f1"
         )
         return content(model.fit(own(comm, X), own(comm, y)), X)
 
-    require_same(fit)
+    require_same(work)
 
 
 def test_a_regressor_that_explains_itself_alike():
     X, y = frame(), targets(frame())
 
-    def fit(comm):
+    def work(comm):
         model = fastrelu.TabularRegressor("fast", n_members=7, random_state=0, comm=comm)
         found = content(model.fit(own(comm, X), own(comm, y)), X)
         return found, told(model.feature_importances_)
 
-    require_same(fit)
+    require_same(work)
 
 
 def test_a_monotone_model_with_exposures():
@@ -148,14 +103,14 @@ def test_a_monotone_model_with_exposures():
     times = np.random.default_rng(1).random(N) + 0.5
     y = np.round(np.exp(targets(frame()) / 8) * times)
 
-    def fit(comm):
+    def work(comm):
         model = fastrelu.TabularRegressor(
             "fast", random_state=0, loss="poisson", monotone={"whole": 1}, comm=comm
         )
         model.fit(own(comm, X), own(comm, y), exposure=own(comm, times))
         return content(model, X, exposure=times)
 
-    require_same(fit)
+    require_same(work)
 
 
 @pytest.mark.parametrize("kind", ["numbers", "text", "constant", "objects"])
@@ -166,11 +121,11 @@ def test_arrays(kind):
     X = numbers.astype(object) if X is None else X
     y = numbers[:, 0] + (np.arange(N) % 2)
 
-    def fit(comm):
+    def work(comm):
         model = fastrelu.TabularRegressor("fast", n_members=2, random_state=0, comm=comm)
         return content(model.fit(own(comm, X), own(comm, y)), X)
 
-    require_same(fit, sizes=(2, 3))
+    require_same(work, sizes=(2, 3))
 
 
 def dated(rows):
@@ -214,13 +169,13 @@ def test_a_column_is_what_all_its_values_say(kind):
     whole = pd.concat(frames, ignore_index=True)
     y = whole["z"].to_numpy() * (np.arange(N) % 3)
 
-    def fit(comm):
+    def work(comm):
         model = fastrelu.TabularRegressor("fast", n_members=2, random_state=0, comm=comm)
         X = whole if comm is None else frames[comm.rank]
         rows = whole.assign(c=np.nan) if kind == "nothing known" else whole
         return content(model.fit(X, own(comm, y)), rows)
 
-    require_same(fit, sizes=(2,))
+    require_same(work, sizes=(2,))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -241,12 +196,12 @@ def test_frames_of_other_libraries(library, kind):
     )
     y = np.concatenate([each["z"] for each in frames]) * (np.arange(N) % 3)
 
-    def fit(comm):
+    def work(comm):
         model = fastrelu.TabularRegressor("fast", n_members=2, random_state=0, comm=comm)
         X = whole if comm is None else parts[comm.rank]
         return content(model.fit(X, own(comm, y)), whole)
 
-    require_same(fit, sizes=(2,))
+    require_same(work, sizes=(2,))
 
 
 @pytest.mark.parametrize("kind", ["no names", "a named index", "arrays of other types"])
@@ -263,12 +218,12 @@ def test_other_forms(kind):
         parts, whole = frames, pd.concat(frames, ignore_index=True)
     y = X[:, 0] * (X[:, 1] - 4.0)
 
-    def fit(comm):
+    def work(comm):
         model = fastrelu.TabularRegressor("fast", n_members=2, random_state=0, comm=comm)
         rows = whole if comm is None else parts[comm.rank]
         return content(model.fit(rows, own(comm, y)), whole)
 
-    require_same(fit, sizes=(2,))
+    require_same(work, sizes=(2,))
 
 
 class Weighed(ThreadCommunicator):
@@ -300,14 +255,14 @@ def test_no_rank_gets_the_rows_of_all(monkeypatch):
     monkeypatch.setattr(rank_members, "MOST_ROWS", 16)
     monkeypatch.setattr(sample, "MOST_ROWS", 20)
     small = recipe.Candidate(1, (), 0.03, 0.002, 16, 4, 3)
-    monkeypatch.setattr("fastrelu.app.tabular.fit.candidates", lambda *_: [small])
+    monkeypatch.setattr(fit, "candidates", lambda *_: [small])
 
-    def fit(comm):
+    def work(comm):
         model = fastrelu.TabularRegressor("fast", random_state=0, comm=comm)
         model.fit(own(comm, X), own(comm, y))
         return comm.most, comm.total
 
-    for most, total in run_threads(4, fit):
+    for most, total in run_threads(4, work):
         assert most < X.nbytes / 4, (most, X.nbytes)
         assert total > X.nbytes / 2  # so that what travels is seen here
 
@@ -315,13 +270,13 @@ def test_no_rank_gets_the_rows_of_all(monkeypatch):
 def test_an_infinite_value_is_told_on_every_rank():
     X, y = frame(), targets(frame())
 
-    def fit(comm):
+    def work(comm):
         rows = own(comm, X)
         rows = rows.assign(whole=np.inf, same=np.inf) if comm.rank == 1 else rows
         fastrelu.TabularRegressor("fast", random_state=0, comm=comm).fit(rows, own(comm, y))
 
     text = "X: row 91: column 'whole': expected a finite number, or a missing one, got inf"
-    assert [(type(each), str(each)) for each in raised(fit)] == [(ValueError, text)] * 2
+    assert [(type(each), str(each)) for each in raised(work)] == [(ValueError, text)] * 2
 
 
 @pytest.mark.parametrize(
@@ -338,15 +293,15 @@ def test_an_infinite_value_is_told_on_every_rank():
 def test_rows_that_are_no_table_are_told_on_every_rank_as_by_one_process(change):
     X, y = frame(), targets(frame())
 
-    def fit(comm):
+    def work(comm):
         fastrelu.TabularRegressor("fast", random_state=0, comm=comm).fit(
             change(own(comm, X)), own(comm, y)
         )
 
     with pytest.raises(Exception) as one:
-        fit(None)
+        work(None)
     said = str(one.value).partition(" array=")[0].partition("\narray=")[0]
-    for error in raised(fit):
+    for error in raised(work):
         assert type(error) is one.type and str(error).startswith(said), (error, said)
 
 
@@ -379,14 +334,14 @@ def test_a_rank_that_fails_ends_all(where, error, monkeypatch):
 
     monkeypatch.setattr(owner, name, failing)
 
-    def fit(comm):
+    def work(comm):
         try:
             model = fastrelu.TabularRegressor("fast", random_state=0, comm=comm)
             model.fit(own(comm, X), own(comm, y))
         except KeyboardInterrupt as signal:
             raise InterruptedError(str(signal)) from signal
 
-    found = raised(fit)
+    found = raised(work)
     kind = MemoryError if error is MemoryError else InterruptedError
     assert sorted(type(each).__name__ for each in found) == [kind.__name__, "RankError"], found
     assert any(f"{error.__name__}: it ends" in str(each) for each in found), found

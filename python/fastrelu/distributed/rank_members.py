@@ -3,11 +3,13 @@
 
 The order of an epoch is a function of the member's seed and the epoch's number, so that a rank
 knows which rows its members need next. They come block by block from the ranks that have them; a
-block may end after any step, and changes no bit. Ranks without members left only give.
+block may end after any step, and changes no bit. Ranks without members left only give. Rows that
+fit in one block come once, and are kept while the member trains.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +25,7 @@ from fastrelu._members.member import Member, State, check_rows
 from fastrelu._members.progress import MembersProgress
 from fastrelu._members.run import Part
 from fastrelu._steps import end_run, take_block
-from fastrelu.data_set import LossSums
+from fastrelu.data_set import DataSet, LossSums
 from fastrelu.distributed.communicator import together
 from fastrelu.distributed.rank_rows import Inputs, Numbers, RankRows
 from fastrelu.divergence import DivergenceError
@@ -191,8 +193,11 @@ class FetchedRun(Part):
         batch = member.trainer.batch_size
         most = min(max(BLOCK_BYTES // rows._row_bytes, FEWEST_ROWS), MOST_ROWS)
         self._block_rows = max(1, most // batch) * batch
+        self._training: DataSet | None = None  # rows that fit in a block come once
+        self._validation: DataSet | None = None
         self._judged: tuple[float, float] | None = None
         self._metric: Metric | None = None
+        self.stop = threading.Event()  # ends it after an epoch
 
     def evaluated(self) -> tuple[float, float] | None:
         """Return the loss and metric on the validation rows, which have come."""
@@ -204,7 +209,7 @@ class FetchedRun(Part):
         trainer._core.forget_kept()
         ended = self.member.epochs_left == 0
         try:
-            while not ended:
+            while not ended and not self.stop.is_set():
                 began = time.perf_counter()
                 rate = yield from self._epoch()
                 yield from self._judge()
@@ -217,25 +222,30 @@ class FetchedRun(Part):
     def _epoch(self) -> Generator[Numbers, Inputs, float]:
         """Take the steps of an epoch, and return the last one's learning rate."""
         trainer, n = self.member.trainer, len(self._rows)
-        order = random.permutation(
-            trainer.seed, random.Purpose.ROW_ORDER, 0, trainer.n_epochs + 1, n
-        )
+        epoch = trainer.n_epochs + 1
+        order = random.permutation(trainer.seed, random.Purpose.ROW_ORDER, 0, epoch, n)
+        if n <= self._block_rows:
+            if self._training is None:
+                self._training = self._prepared((yield self._rows), self._rows)
+            return self._taken(self._training, order)
         # The core goes back to the beginning of a block, or of an earlier one; the contract is that
         # of an epoch.
-        kept = State.of(trainer) if n > self._block_rows else None
+        kept = State.of(trainer)
         rate = 0.0
         for rows in self._blocks(self._rows[order]):
-            X = yield rows
-            data = trainer._core.data(X, *self._targets(rows), False)
+            data = self._prepared((yield rows), rows)
             try:
-                rates = take_block(trainer, data, np.arange(len(rows)), n, None)
+                rate = self._taken(data, np.arange(len(rows)))
             except DivergenceError:
-                if kept is not None:
-                    kept.put_into(trainer)
+                kept.put_into(trainer)
                 raise
-            assert rates is not None  # nobody stops it
-            rate = float(rates[-1])
         return rate
+
+    def _taken(self, data: DataSet, order: Numbers) -> float:
+        """Take the steps of a block, and return the last one's learning rate."""
+        rates = take_block(self.member.trainer, data.core, order, len(self._rows), None)
+        assert rates is not None  # nobody stops it
+        return float(rates[-1])
 
     def _judge(self) -> Wants:
         """Evaluate the member on its validation rows."""
@@ -246,15 +256,19 @@ class FetchedRun(Part):
             self._metric = Metric(trainer.loss, *self._targets(held))
         sums, outputs = LossSums(), []
         for rows in self._blocks(held):
-            X = yield rows
-            outputs.append(
-                trainer.add_losses(trainer._prepared(X, *self._targets(rows), None), sums)
-            )
+            data = self._validation or self._prepared((yield rows), rows)
+            if len(held) <= self._block_rows:
+                self._validation = data
+            outputs.append(trainer.add_losses(data, sums))
         self._judged = sums.loss, self._metric(np.concatenate(outputs))
 
     def _blocks(self, rows: Numbers) -> Iterator[Numbers]:
         for begin in range(0, len(rows), self._block_rows):
             yield rows[begin : begin + self._block_rows]
+
+    def _prepared(self, X: Inputs, rows: Numbers) -> DataSet:
+        """Return rows that have come, with their targets and weights."""
+        return self.member.trainer._prepared(X, *self._targets(rows), False)
 
     def _targets(self, rows: Numbers) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
         return self._y[rows], None if self._weight is None else self._weight[rows]
@@ -276,7 +290,12 @@ def _train(runs: Sequence[FetchedRun], rows: RankRows, progress: bool) -> None:
         def wants(got: list[Inputs]) -> list[Numbers]:
             if bar is not None:
                 tell(bar)
-            wanted = list(at_once(_go_on, going, got or [None] * len(going)))
+            try:
+                wanted = list(at_once(_go_on, going, got or [None] * len(going)))
+            except BaseException:  # of one member, or a signal: threads are not to go on
+                for run in runs:
+                    run.stop.set()
+                raise
             going[:] = [
                 steps for steps, some in zip(going, wanted, strict=True) if some is not None
             ]
