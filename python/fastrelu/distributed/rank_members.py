@@ -164,7 +164,7 @@ def _runs(
 
 
 def _targets(trainer: Trainer, n_rows: int, y: Any, weight: Any) -> NDArray[Any]:
-    """Return the targets of all rows as the core takes them; an error names the row."""
+    """Return the targets of all rows as the core takes them, after a look at each."""
     labels = trainer.loss.info.domain.labels
     array: NDArray[Any] = np.asarray(y)
     if not (labels and array.dtype.kind == "f"):  # which are looked at as they are
@@ -228,8 +228,8 @@ class FetchedRun(Part):
             if self._training is None:
                 self._training = self._prepared((yield self._rows), self._rows)
             return self._taken(self._training, order)
-        # The core goes back to the beginning of a block, or of an earlier one; the contract is that
-        # of an epoch.
+        # The core goes back to the beginning of a block, and is to go back to that of the epoch, as
+        # where epochs are whole (and of more rows than FEWEST_ROWS).
         kept = State.of(trainer)
         rate = 0.0
         for rows in self._blocks(self._rows[order]):
