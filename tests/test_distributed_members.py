@@ -160,6 +160,10 @@ def classifier(**options):
             "sample_weight: expected it on every rank with rows, or on none, got [1]",
         ),
         (
+            lambda comm, X, y: classifier()(comm, X[comm.rank :], y[1 - comm.rank :]),
+            "Found input variables with inconsistent numbers of samples: [1",
+        ),
+        (
             lambda comm, X, y: classifier()(comm, None, None),
             "X: expected the rows of this rank, or None if others have some, got None",
         ),

@@ -139,9 +139,9 @@ def _with_rows(table: RankTable) -> RankTable:
 
 
 def _empty(X: Any) -> Any:
-    """Return none of the rows of a frame, which takes next to no room."""
+    """Return none of the rows of a frame, which takes next to no room: it tells the names."""
     if hasattr(X, "iloc"):
-        return X.iloc[:0]
+        return X.iloc[:0].astype(object)  # a type may hold as many categories as there are rows
     return X.clear() if hasattr(X, "clear") else X.schema.empty_table()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils.validation import check_consistent_length
 
 from fastrelu import __version__
 from fastrelu.app.tabular.rows import has_text, is_frame
@@ -52,7 +53,10 @@ def parts_of_all(comm: Communicator, X: Any, parts: dict[str, Any]) -> dict[str,
         On every rank, if no rank has rows, or they do not go together.
     """
     with together(comm, (TypeError, ValueError)):
-        own = None if X is None else {name: _column(value) for name, value in parts.items()}
+        own = None
+        if X is not None:
+            own = {name: _column(value) for name, value in parts.items()}
+            check_consistent_length(X, *own.values())
     found = enumerate(comm.gather(own))
     given = [(rank, columns) for rank, columns in found if columns is not None]
     if not given:
