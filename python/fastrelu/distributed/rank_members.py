@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -285,25 +286,24 @@ def _train(runs: Sequence[FetchedRun], rows: RankRows, progress: bool) -> None:
         left = [member.epochs_left for member in members]
         say(epochs - sum(left), left.count(0))
 
-    with _at_once(len(runs)) as at_once:
+    def wants(at_once: Callable[..., Iterator[Any]], got: list[Inputs]) -> list[Numbers]:
+        if bar is not None:
+            tell(bar)
+        try:
+            wanted = list(at_once(_go_on, going, got or [None] * len(going)))
+        except BaseException:  # of one member, or a signal: threads are not to go on
+            for run in runs:
+                run.stop.set()
+            raise
+        going[:] = [steps for steps, some in zip(going, wanted, strict=True) if some is not None]
+        return [some for some in wanted if some is not None]
 
-        def wants(got: list[Inputs]) -> list[Numbers]:
-            if bar is not None:
-                tell(bar)
-            try:
-                wanted = list(at_once(_go_on, going, got or [None] * len(going)))
-            except BaseException:  # of one member, or a signal: threads are not to go on
-                for run in runs:
-                    run.stop.set()
-                raise
-            going[:] = [
-                steps for steps, some in zip(going, wanted, strict=True) if some is not None
-            ]
-            return [some for some in wanted if some is not None]
-
-        rows._exchange(wants)
-    if bar is not None:
-        tell(bar.close)
+    try:
+        with _at_once(len(runs)) as at_once:
+            rows._exchange(partial(wants, at_once))
+    finally:
+        if bar is not None:
+            tell(bar.close)
 
 
 def _go_on(steps: Wants, X: Inputs | None) -> Numbers | None:
