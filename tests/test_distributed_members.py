@@ -2,13 +2,14 @@
 """Ranks that share the members of a population, or of a table's model: the bits of one process."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 from distributed_cases import raised
 
 import fastrelu
-from fastrelu.distributed import RankError, run_threads
+from fastrelu.distributed import RankError, RankRows, fit_rank_rows, rank_members, run_threads
 
 pd = pytest.importorskip("pandas")
 clone = pytest.importorskip("sklearn.base").clone
@@ -69,7 +70,9 @@ def test_a_monotone_model_of_arrays_with_exposures():
 @pytest.mark.parametrize("library", ["polars", "pyarrow"])
 def test_frames_of_other_libraries_are_joined(library):
     pytest.importorskip(library)
-    from fastrelu.app.tabular.ranks import rows_of_all
+    from fastrelu.app.tabular.rank_reading import training_table_of_ranks
+    from fastrelu.app.tabular.ranks import parts_of_all
+    from fastrelu.app.tabular.rows import training_table
 
     frame, y, _ = table()
 
@@ -82,12 +85,19 @@ def test_frames_of_other_libraries_are_joined(library):
 
         return pyarrow.Table.from_pandas(some, preserve_index=False)
 
+    whole, _ = training_table(fastrelu.TabularClassifier(), converted(frame))
+
     def join(comm):
         X, labels = own_rows(comm, frame, y)
         X = None if X is None else converted(X)
-        joined, parts = rows_of_all(comm, X, {"y": labels, "sample_weight": None})
+        parts = parts_of_all(comm, X, {"y": labels, "sample_weight": None})
         assert parts["sample_weight"] is None and (parts["y"] == y).all()
-        return joined.equals(converted(frame))
+        table, _ = training_table_of_ranks(comm, fastrelu.TabularClassifier(), X)
+        rows = np.random.default_rng(0).permutation(N)
+        columns = table.collect(rows).columns
+        for name, column in whole.columns.items():
+            np.testing.assert_array_equal(columns[name], column[rows])
+        return len(table) == N and len(table.table) == (0 if X is None else len(X))
 
     assert run_threads(3, join) == [True] * 3
 
@@ -150,6 +160,10 @@ def classifier(**options):
             "sample_weight: expected it on every rank with rows, or on none, got [1]",
         ),
         (
+            lambda comm, X, y: classifier()(comm, X[comm.rank :], y[1 - comm.rank :]),
+            "Found input variables with inconsistent numbers of samples: [1",
+        ),
+        (
             lambda comm, X, y: classifier()(comm, None, None),
             "X: expected the rows of this rank, or None if others have some, got None",
         ),
@@ -192,3 +206,88 @@ def test_a_member_that_cannot_be_trained_ends_all_ranks(monkeypatch):
     found = raised(fit)
     assert isinstance(found[1], MemoryError)
     assert isinstance(found[0], RankError) and "rank 1: MemoryError" in str(found[0])
+
+
+@pytest.mark.filterwarnings("ignore:.*diverged:RuntimeWarning")
+@pytest.mark.parametrize("block", [1024, 4096])
+@pytest.mark.parametrize("encoded", [True, False])
+def test_rows_of_ranks_train_a_population_to_the_same_bits(encoded, block, monkeypatch):
+    monkeypatch.setattr(rank_members, "FEWEST_ROWS", block)
+    monkeypatch.setattr(rank_members, "MOST_ROWS", block)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1500, 3)).astype("float32")
+    y, weight, fold = X[:, 0] * X[:, 1], rng.random(1500), np.arange(1500) % 5
+    if encoded:
+        edges = [np.quantile(column, np.linspace(0, 1, 9)) for column in X.T]
+        X = fastrelu.EncodedRows.from_edges(X, edges)
+    rates = [
+        fastrelu.SGD(lambda k: 0.1 / k),
+        fastrelu.AdamW(1e-2),
+        fastrelu.SGD(1e30),
+        fastrelu.SGD(lambda k: 0.01 if k < 110 else 1e30),  # in the middle of an epoch
+    ]
+    configs = [
+        {"layer_sizes": [X.shape[1], 4 + k, 1], "seed": k, "shuffle_seed": k, "optimizer": rate,
+         "rows": fold != k, "validation_rows": fold == k, "epochs": 6 - k % 3,
+         "input_scale_rate": 6.0 * (k == 1)}
+        for k, rate in enumerate(rates)
+    ]  # fmt: skip
+
+    def course(population):
+        return [
+            (str(member.diverged), member.network.parameters.tobytes(), member.epochs_left,
+             {key: list(values) for key, values in vars(member.course.history).items()
+              if "second" not in key and key != "metric"})
+            for member in population.members
+        ]  # fmt: skip
+
+    def fit(comm):
+        population = fastrelu.Population(configs)
+        if comm is None:
+            train = partial(population.fit, X)
+        else:
+            ends = [0, 700, 700, 730, 1500]
+            own = X[ends[comm.rank] : 1500 if comm.rank == comm.size - 1 else ends[comm.rank + 1]]
+            train = partial(fit_rank_rows, population, RankRows(comm, own))
+        train(y, patience=2, sample_weight=weight)
+        first = course(population)
+        train(y, epochs=2)
+        return first, course(population)
+
+    one = fit(None)
+    assert "step 2 " in one[0][2][0] and "step 111 " in one[0][3][0]
+    assert len(one[0][1][3]["val_loss"]) > 1
+    for size in (1, 2, 4):
+        assert run_threads(size, fit) == [one] * size
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"layer_sizes": [2, 1]}, "configs[0]: expected a network of 1 inputs, as the rows have"),
+        ({"n_shards": 2, "batch_size": 2}, "configs[0]: expected n_shards=1, sampling='shuffle'"),
+        ({"sampling": "subset"}, "configs[0]: expected n_shards=1, sampling='shuffle'"),
+        ({"sample_weight": [1.0] * 4}, "configs[0]: sample_weight: expected none"),
+        ({"rows": [4]}, "configs[0]: rows: expected rows 0..3 of X, got 4"),
+        ({"patience": 1}, "configs[0]: patience: expected validation_rows"),
+        ({"y": [1.0, 2.0]}, "configs[0]: y: expected"),
+        (
+            {"y": [1.0, 2.0, 1e39, 0.0]},
+            "configs[0]: y: expected finite values, got inf at element 2",
+        ),
+        ({"X": [[np.inf], [0.0]]}, "X: row 1 of this rank: expected finite numbers"),
+        ({"X": [1.0, 2.0]}, "X: expected encoded rows, or an array of numbers of shape"),
+        ({"wide": True}, "comm: expected the same on every rank, but X is"),
+    ],
+)
+def test_rows_of_ranks_that_do_not_fit(options, text):
+    options = dict(options)
+    X, wide = options.pop("X", [[1.0], [2.0]]), options.pop("wide", False)
+    y = options.pop("y", [1.0, 2.0, 3.0, 4.0])
+
+    def fit(comm):
+        rows = RankRows(comm, np.ones((2, 1 + comm.rank)) if wide else X)
+        fit_rank_rows(fastrelu.Population([{"layer_sizes": [1, 1], **options}]), rows, y, 1)
+
+    for error in raised(fit):
+        assert type(error) is ValueError and text in str(error), error

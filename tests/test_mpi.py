@@ -97,6 +97,34 @@ def test_what_gives_up_the_contract_is_the_same_on_all_ranks():
     assert [local] * 2 == run_threads(2, local_steps)
 
 
+def test_models_of_tables_are_those_of_one_process():
+    pytest.importorskip("pandas")
+    pytest.importorskip("sklearn")
+    from mpi_tables import WORK, digest
+
+    done = finished(ranks(RANKS, HERE / "mpi_tables.py", *WORK))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert len(found) == len(WORK) * sum(range(2, RANKS + 1))
+    one = {label: digest(label, None) for label in WORK}
+    assert not [key for key, each in found.items() if each != one[key.partition("/")[0]]]
+
+
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [
+        ("raises", "MemoryError: no memory for it"),
+        pytest.param("SIGINT", "KeyboardInterrupt", marks=needs_all),
+        pytest.param("SIGKILL", "", marks=needs_all),
+    ],
+)
+def test_a_rank_that_ends_in_the_fit_of_a_table_ends_all(how, text):
+    pytest.importorskip("pandas")
+    pytest.importorskip("sklearn")
+    done = finished(ranks(2, HERE / "mpi_tables.py", "end", how))
+    assert done.returncode != 0 and text in done.stderr, done.stderr
+
+
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     path = tmp_path_factory.mktemp("mpi") / "table.csv"

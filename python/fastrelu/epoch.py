@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from numpy.typing import ArrayLike, NDArray
 
-from fastrelu import _core, _shared, optimizers
+from fastrelu import _core, _shared
 from fastrelu._arguments import MatrixLike, whole_number
 from fastrelu._core import Trainer as CoreTrainer
+from fastrelu._steps import Poll, end_run, run
 from fastrelu.data_set import BlockSource, DataSet, Evaluation, Shape, is_block_source
-from fastrelu.divergence import DivergenceError
 from fastrelu.history import EpochRecord
 from fastrelu.losses import Loss
 from fastrelu.network import Network
@@ -27,7 +27,6 @@ __all__ = ["SAMPLINGS", "Sampling"]
 Sampling = Literal["shuffle", "subset", "with_replacement"]
 SAMPLINGS = ("shuffle", "subset", "with_replacement")
 Stop = Callable[[], Any]
-Poll = Callable[[], bool]
 Rates = tuple[tuple[float, int], NDArray[Any]]
 
 
@@ -423,78 +422,3 @@ def require_epoch_of(trainer: EpochMethods, n_rows: int, kind: str) -> None:
             f"the interrupted epoch, which is to be finished first, got {n_rows} rows with "
             f"{kind!r} (discard_epoch() gives that epoch up)"
         )
-
-
-def run(
-    trainer: EpochMethods,
-    state: dict[str, Any],
-    data: DataSet | BlockSource,
-    poll: Poll | None,
-    sampling: Sampling,
-    check_finite: bool,
-) -> NDArray[Any] | None:
-    """Go on with the open epoch or begin one, from the state that the core is in.
-
-    `check_finite`: whether infinities and NaN in blocks are refused; a data set has been checked.
-    Returns the learning rates of the steps taken last; None if `poll` has ended it before its end.
-    """
-    if not isinstance(data, DataSet):
-        return _run_blocks(trainer, data, poll, check_finite)
-    core = trainer._core
-    steps = core.steps_in_epoch(data.n_rows, sampling)
-    if state["in_epoch"]:
-        steps -= state["place"]
-    rates = _rates(trainer, state["step"] + 1, steps)
-    finished = core.run_epoch(data.core, sampling, rates, poll)
-    raise_if_diverged(core)
-    return rates if finished else None
-
-
-def raise_if_diverged(core: CoreTrainer) -> None:
-    """Raise what is to be said about a run that has ended because a number was not finite."""
-    if core.divergence is not None:
-        raise DivergenceError(*core.divergence)
-
-
-def end_run(core: CoreTrainer) -> None:
-    """Raise DivergenceError if the last steps have left parameters that are not finite."""
-    if not core.keep_finite():
-        raise_if_diverged(core)
-
-
-def _run_blocks(
-    trainer: EpochMethods, source: BlockSource, poll: Poll | None, check_finite: bool
-) -> NDArray[Any] | None:
-    core, batch = trainer._core, trainer.batch_size
-    while True:
-        state = core.state
-        epoch, place = state["epoch"], state["place"]
-        if not state["in_epoch"]:
-            epoch, place = epoch + 1, 0
-        number, done = divmod(place, source.block_rows // batch)
-        block = source.block(epoch, number)
-        try:
-            data = core.data(block.X, block.y, block.sample_weight, check_finite)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"block {number} of epoch {epoch}: {error}") from error
-        order = block.order[done * batch :]
-        steps = -(-len(order) // batch)
-        rates = _rates(trainer, state["step"] + 1, steps)
-        taken = core.run_block(data, order, rates, source.n_rows, poll)
-        raise_if_diverged(core)
-        if not taken:
-            return None
-        if not core.state["in_epoch"]:
-            return rates
-        if poll is not None and poll():  # the core asks inside long blocks only
-            return None
-
-
-def _rates(trainer: EpochMethods, first: int, steps: int) -> NDArray[Any]:
-    """Return the learning rates of steps; those of a constant are kept, as epochs may be short."""
-    rate = trainer.optimizer.learning_rate
-    if callable(rate):
-        return optimizers.learning_rates(trainer.optimizer, first, steps)
-    if trainer._rates[0] != (rate, steps):
-        trainer._rates = (rate, steps), optimizers.learning_rates(trainer.optimizer, first, steps)
-    return trainer._rates[1]

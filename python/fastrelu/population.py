@@ -333,11 +333,14 @@ class Population:
         """Train this rank's share of the members, and take over what the others have made."""
         from fastrelu._members.ranks import run_on_ranks
         from fastrelu._members.workers import n_rows_of
+        from fastrelu.distributed.communicator import together
 
         def train(own: Sequence[Member]) -> None:
             mine = {id(member) for member in own}
             some = [run for run in runs if id(run.member) in mine]
-            self._run(some, progress and comm.rank == 0, None, 0.0)
+            with together(comm, (Exception,)):
+                if some:
+                    self._run(some, progress and comm.rank == 0, None, 0.0)
 
         left = [run.member for run in runs if run.member.epochs_left > 0]
         if left:

@@ -18,6 +18,7 @@ from fastrelu._arguments import (
     whole_number,
 )
 from fastrelu._catalogue import with_names
+from fastrelu._steps import end_run
 from fastrelu.checkpoint import CheckpointMethods
 from fastrelu.data_set import BlockSource, DataSet, Evaluation, LossSums, Shape
 from fastrelu.epoch import EpochMethods, Sampling, checked_sampling
@@ -306,7 +307,7 @@ class Trainer(EpochMethods, CheckpointMethods):
                         history.append(record)
                         if _shared.any_rank(self.comm, call_callbacks(calls, self, record)):
                             break
-                    epoch.end_run(self._core)
+                    end_run(self._core)
                 finally:
                     if bar is not None:
                         bar.close()

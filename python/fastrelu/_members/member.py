@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +128,31 @@ class Course:
         else:
             self.waited += 1
             self.stopped = self.stopped or self.waited >= patience
+
+
+class State(NamedTuple):
+    """Where the training of a network stands: its parameters, and what its trainer has of it."""
+
+    parameters: NDArray[Any]
+    optimizer: list[NDArray[Any]]
+    scales: NDArray[Any] | None  # the factors of the inputs, where they are learned
+    core: dict[str, Any]
+
+    @classmethod
+    def of(cls, trainer: Trainer) -> State:
+        """Return a copy of where a trainer stands."""
+        core = trainer._core
+        scales = np.array(core.input_scales) if trainer.input_scale_rate else None
+        optimizer = [np.array(each) for each in core.optimizer_arrays]
+        return cls(trainer.network.parameters.copy(), optimizer, scales, core.state)
+
+    def put_into(self, trainer: Trainer) -> None:
+        """Have a trainer, of a network of the same shape, go on from here."""
+        trainer.network.parameters[...] = self.parameters
+        trainer._core.optimizer_arrays = self.optimizer
+        if self.scales is not None:
+            trainer._core.input_scales = self.scales
+        trainer._core.state = self.core
 
 
 def title(index: int, name: str) -> str:

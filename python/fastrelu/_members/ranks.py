@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from fastrelu._members.member import Member
 from fastrelu._members.workers import adopt, back, cut, rates_of, result
 from fastrelu._version import __version__
-from fastrelu.distributed.communicator import Communicator, require_same, together
+from fastrelu.distributed.communicator import Communicator, require_same
 
 __all__ = ["run_on_ranks"]
 
@@ -25,13 +25,14 @@ def run_on_ranks(
     Parameters
     ----------
     comm : Communicator
-        The ranks; each has all members, begun, and all rows.
+        The ranks; each has all members, begun.
     members : sequence of Member
         Those to train; they change.
     n_rows, epochs : int
         Of the fit.
     train : callable
-        Trains those of this rank.
+        Trains those of this rank, of which there may be none. It is collective: it raises an error
+        on every rank or on none.
 
     Raises
     ------
@@ -47,9 +48,7 @@ def run_on_ranks(
     )
     parts = cut(members, comm.size, n_rows, epochs)
     own = parts[comm.rank] if comm.rank < len(parts) else []
-    with together(comm, (Exception,)):
-        if own:
-            train(own)
+    train(own)
     found = comm.gather(result(own))
     for rank, part in enumerate(parts):
         if rank != comm.rank:

@@ -18,8 +18,8 @@ from fastrelu.history import Callback, EpochRecord, History, call_callbacks
 __all__ = ["MemberRun", "run_members"]
 
 
-class MemberRun:
-    """A member's part in one fit: its rows, and what happens after its epochs.
+class Part:
+    """A member's part in one fit: where it begins and ends, and what happens after its epochs.
 
     `turn` is held while callbacks are called, which all members of the fit have in common.
     """
@@ -27,21 +27,14 @@ class MemberRun:
     def __init__(
         self,
         member: Member,
-        rows: MemberRows,
-        calls: list[Callback],
+        n_rows: int,
         patience: int | None,
-        turn: threading.Lock,
+        calls: list[Callback] | None = None,
+        turn: threading.Lock | None = None,
     ) -> None:
-        self.member, self._calls, self._turn = member, calls, turn
-        self._data, self._order = rows.training(member)
-        self._validation = rows.validation(member)
+        self.member, self._n_rows = member, n_rows
         self._patience = member.patience if member.patience is not None else patience
-        self._n_rows = self._data.n_rows if self._order is None else len(self._order)
-        self._asks = self._validation is not None or bool(calls)
-        try:
-            epoch.require_epoch_of(member.trainer, self._n_rows, member.sampling)
-        except ValueError as error:
-            raise ValueError(f"{member}: {error}") from error
+        self._calls, self._turn = calls or [], turn or threading.Lock()
 
     def begin(self, epochs: int, goes_on: bool) -> None:
         """Set where the member's fit ends: from where it began, if it goes on with one."""
@@ -54,6 +47,71 @@ class MemberRun:
         member.course.last_epoch = member.course.first_epoch + epochs
         if member.epochs_left == 0:
             member.restore_best()
+
+    def evaluated(self) -> tuple[float, float] | None:
+        """Return the loss and metric on the rows that the member is judged by; None without."""
+        return None
+
+    def after_epoch(self, loss: float, rate: float, seconds: float) -> bool:
+        """Evaluate the member, and say whether it ends here."""
+        member, course = self.member, self.member.course
+        record = self._noted(loss, rate, seconds)
+        if self._calls:
+            with self._turn:
+                course.stopped = call_callbacks(self._calls, member, record) or course.stopped
+        if member.epochs_left > 0:
+            return False
+        member.restore_best()
+        return True
+
+    def end_diverged(self, error: DivergenceError) -> None:
+        """End the member where its numbers were no longer finite."""
+        self.member.diverged = error
+        self.member.course.stopped = True
+
+    def _noted(self, loss: float, rate: float, seconds: float) -> EpochRecord:
+        member, course = self.member, self.member.course
+        record = EpochRecord(
+            epoch=course.first_epoch + len(course.history) + 1,
+            loss=loss,
+            learning_rate=rate,
+            seconds=seconds,
+            rows_per_second=self._n_rows / max(seconds, 1e-9),
+        )
+        found = self.evaluated()
+        if found is not None:
+            record["val_loss"], record["val_metric"] = found
+        course.note(record, member.network.parameters, self._patience)
+        return record
+
+
+class MemberRun(Part):
+    """A member's part in one fit whose rows are all in memory; the core runs it."""
+
+    def __init__(
+        self,
+        member: Member,
+        rows: MemberRows,
+        calls: list[Callback],
+        patience: int | None,
+        turn: threading.Lock,
+    ) -> None:
+        self._data, self._order = rows.training(member)
+        n_rows = self._data.n_rows if self._order is None else len(self._order)
+        super().__init__(member, n_rows, patience, calls, turn)
+        self._validation = rows.validation(member)
+        self._asks = self._validation is not None or bool(calls)
+        try:
+            epoch.require_epoch_of(member.trainer, n_rows, member.sampling)
+        except ValueError as error:
+            raise ValueError(f"{member}: {error}") from error
+
+    def evaluated(self) -> tuple[float, float] | None:
+        """Return the loss and metric on the validation rows."""
+        if self._validation is None:
+            return None
+        found = self.member.trainer._evaluated(self._validation)
+        return found.loss, found.metric
 
     def for_core(self) -> dict[str, Any]:
         """Return what the core needs to know of the member."""
@@ -75,27 +133,6 @@ class MemberRun:
         rates = optimizers.learning_rates(trainer.optimizer, trainer.n_steps + 1, steps)
         return np.ascontiguousarray(rates, np.float64)
 
-    def after_epoch(self, loss: float, rate: float, seconds: float) -> bool:
-        """Evaluate the member, and say whether it ends here."""
-        member, course = self.member, self.member.course
-        record = self._noted(loss, rate, seconds)
-        if self._calls:
-            with self._turn:
-                course.stopped = call_callbacks(self._calls, member, record) or course.stopped
-        if member.epochs_left > 0:
-            return False
-        member.restore_best()
-        return True
-
-    def _noted(self, loss: float, rate: float, seconds: float) -> EpochRecord:
-        member = self.member
-        record = self._record(loss, rate, seconds)
-        if self._validation is not None:
-            evaluated = member.trainer._evaluated(self._validation)
-            record["val_loss"], record["val_metric"], _ = evaluated
-        member.course.note(record, member.network.parameters, self._patience)
-        return record
-
     def after(self, numbers: NDArray[np.float64]) -> None:
         """Take in what the core has left: epochs that nobody asked for, and a divergence.
 
@@ -115,18 +152,7 @@ class MemberRun:
             history.rows_per_second += (self._n_rows / np.maximum(seconds, 1e-9)).tolist()
         divergence = self.member.trainer._core.divergence
         if divergence is not None:
-            self.member.diverged = DivergenceError(*divergence)
-            self.member.course.stopped = True
-
-    def _record(self, loss: float, rate: float, seconds: float) -> EpochRecord:
-        course = self.member.course
-        return EpochRecord(
-            epoch=course.first_epoch + len(course.history) + 1,
-            loss=loss,
-            learning_rate=rate,
-            seconds=seconds,
-            rows_per_second=self._n_rows / max(seconds, 1e-9),
-        )
+            self.end_diverged(DivergenceError(*divergence))
 
 
 def run_members(runs: list[MemberRun], on_poll: Any) -> tuple[bool, int]:

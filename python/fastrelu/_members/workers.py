@@ -12,7 +12,7 @@ import numpy as np
 
 from fastrelu import set_thread_limit
 from fastrelu._members import files
-from fastrelu._members.member import Member
+from fastrelu._members.member import Member, State
 from fastrelu.distributed.dask import run_tasks
 from fastrelu.optimizers import LearningRate
 
@@ -113,11 +113,7 @@ def result(members: Sequence[Member]) -> files.Content:
 
 def adopt(member: Member, other: Member) -> None:
     """Take over what another member has become."""
-    member.network.parameters[...] = other.network.parameters
-    member.trainer._core.optimizer_arrays = other.trainer._core.optimizer_arrays
-    if member.trainer.input_scale_rate:
-        member.trainer._core.input_scales = other.trainer._core.input_scales
-    member.trainer._core.state = other.trainer._core.state
+    State.of(other.trainer).put_into(member.trainer)
     member.trainer._seconds = other.trainer._seconds
     member.course, member.diverged = other.course, other.diverged
 

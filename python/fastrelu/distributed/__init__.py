@@ -10,10 +10,12 @@ from fastrelu.distributed.communicator import (
     as_communicator,
 )
 from fastrelu.distributed.local import fit_local_steps
+from fastrelu.distributed.rank_members import fit_rank_rows
+from fastrelu.distributed.rank_rows import RankRows
 from fastrelu.distributed.shares import rows_of_rank
 from fastrelu.distributed.threads import run_threads
 
 __all__ = [
-    "Communicator", "OverlappingCommunicator", "RankError", "as_communicator", "fit_local_steps",
-    "rows_of_rank", "run_threads",
+    "Communicator", "OverlappingCommunicator", "RankError", "RankRows", "as_communicator",
+    "fit_local_steps", "fit_rank_rows", "rows_of_rank", "run_threads",
 ]  # fmt: skip

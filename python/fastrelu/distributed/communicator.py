@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -218,7 +218,28 @@ def together(comm: Communicator, kinds: tuple[type[Exception], ...]) -> Iterator
             raise RankError(f"rank {rank}: {other[0]}", rank, other[1])
 
 
-def _told(error: Exception) -> tuple[str, int]:
+def traded(comm: Communicator, make: Callable[[], Sequence[T]]) -> list[T]:
+    """Trade what `make` returns; what it raises on one rank is raised on every rank.
+
+    It is `together` and `Communicator.trade` in one exchange, for those that are often.
+    """
+    error: BaseException | None = None
+    given: list[tuple[tuple[str, int] | None, Any]]
+    try:
+        given = [(None, value) for value in make()]
+    except (Exception, KeyboardInterrupt) as raised:
+        error = raised
+        given = [(_told(error), None)] * comm.size
+    got = comm.trade(given)
+    if error is not None:
+        raise error
+    for rank, (told, _) in enumerate(got):
+        if told is not None:
+            raise RankError(f"rank {rank}: {told[0]}", rank, told[1])
+    return [value for _, value in got]
+
+
+def _told(error: BaseException) -> tuple[str, int]:
     """Return what another rank says of an error, and the exit status of its program."""
     code = getattr(error, "exit_code", None)
     return (f"{type(error).__name__}: {error}", 1) if code is None else (str(error), int(code))

@@ -5,7 +5,8 @@ from fastrelu.app.preprocess.accumulator import Accumulator, fit_inputs
 from fastrelu.app.preprocess.examples import BATCH_ROWS, Examples, joined
 from fastrelu.app.preprocess.inputs import Inputs, warnings_of
 from fastrelu.app.preprocess.options import InputOptions
-from fastrelu.app.preprocess.piece_inputs import PieceInputs, PieceOptions, fit_pieces
+from fastrelu.app.preprocess.piece_fit import PieceOptions, fit_pieces
+from fastrelu.app.preprocess.piece_inputs import PieceInputs
 from fastrelu.app.preprocess.target import Target, TargetAccumulator, fit_target
 from fastrelu.app.preprocess.treatment import Treatment
 

@@ -17,47 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.app import described
-from fastrelu.app.data.table import Table, kind_of
+from fastrelu.app.data.table import Table
 from fastrelu.app.errors import RowsError
 from fastrelu.app.preprocess.categories import OneHot, categories_from
 from fastrelu.app.preprocess.column_inputs import kind_from, read_columns, values_of
 from fastrelu.app.preprocess.columns import Column, as_texts, find_columns
 from fastrelu.app.preprocess.dates import PARTS
-from fastrelu.app.preprocess.inputs import Inputs, Rows, Seen, check_width
+from fastrelu.app.preprocess.inputs import Inputs, Rows, Seen
 from fastrelu.app.preprocess.treatment import Treatment
 from fastrelu.encoded import EncodedRows, ramp_of
 
 BLOCK_ROWS = 8192
 FARTHEST = 5.0  # robust units from the median, to which the scaled number is clipped
 LARGEST = 1e300  # differences of larger numbers could overflow
-NORMAL_QUARTILES = 1.349  # the distance of a normal distribution's quartiles, in deviations
 
 Floats = NDArray[np.float64]
 
 
 Numbers = list[tuple["PieceNumber", Iterator[tuple[slice, Floats]]]]
 Texts = list[tuple[OneHot, NDArray[np.intp]]]
-
-
-@dataclass(frozen=True)
-class PieceOptions:
-    """How columns become inputs by pieces.
-
-    Attributes
-    ----------
-    pieces : int
-        The most pieces of a number, T; ties of the quantiles make them fewer. 1 leaves the scaled
-        number alone.
-    least_rows : int
-        The rows that a category needs for an input of its own; rarer ones are all zeros together,
-        as one is that training has not seen.
-    max_categories : int
-        The most frequent categories of a column that get an input of their own.
-    """
-
-    pieces: int = 32
-    least_rows: int = 1
-    max_categories: int = 255
 
 
 @dataclass(frozen=True)
@@ -317,7 +295,7 @@ class PieceInputs(Inputs):
         def blocks(number: PieceNumber, column: Column) -> Iterator[tuple[slice, Floats]]:
             for low in range(0, n, BLOCK_ROWS):
                 part = slice(low, min(low + BLOCK_ROWS, n))
-                some = _block(table, number.name, column, rows, part)
+                some = block_of(table, number.name, column, rows, part)
                 if number.part in ("", PARTS[0]):  # one of a date's parts speaks for all
                     seen["far value", number.name] += number.n_far(some)
                 yield part, some
@@ -393,7 +371,7 @@ def _number_from(plain: Any, what: str) -> PieceNumber:
     )
 
 
-def _block(table: Table, name: str, column: Column, rows: Rows, part: slice) -> Floats:
+def block_of(table: Table, name: str, column: Column, rows: Rows, part: slice) -> Floats:
     """Return some rows of a column as float64; an infinity is refused."""
     if column is None:
         return np.full(part.stop - part.start, np.nan)
@@ -406,65 +384,3 @@ def _block(table: Table, name: str, column: Column, rows: Rows, part: slice) -> 
             f"number, or a missing one, got {values[infinite[0]]}"
         )
     return values.clip(-LARGEST, LARGEST)
-
-
-def fit_pieces(table: Table, rows: Rows = None, options: PieceOptions | None = None) -> PieceInputs:
-    """Return the inputs by pieces that a table's training rows lead to.
-
-    Parameters
-    ----------
-    table : Table
-        The data, by columns.
-    rows : ndarray of int, optional
-        The training rows; all by default.
-    options : PieceOptions, optional
-        How fine.
-
-    Returns
-    -------
-    PieceInputs
-        Columns of one value have no inputs; there may be none at all.
-
-    Raises
-    ------
-    DataError
-        If a column is infinite, or the inputs are too many.
-    """
-    options = options or PieceOptions()
-    kinds = {name: kind_of(column) for name, column in table.columns.items()}
-    parts = [(name, "") for name, kind in kinds.items() if kind == "numeric"]
-    parts += [(name, part) for name, kind in kinds.items() if kind == "date" for part in PARTS]
-    whole = slice(0, table.n_rows if rows is None else len(rows))
-    numbers, told = [], set()
-    values = values_of(read_columns(table, table.columns, parts), parts)
-    for (name, part), column in zip(parts, values, strict=True):
-        number = _number(name, part, _block(table, name, column, rows, whole), options.pieces)
-        if number is not None:
-            numbers.append(replace(number, indicator=number.gap and name not in told))
-            told |= {name} if number.gap else set()
-    texts = []
-    for name in (name for name, kind in kinds.items() if kind == "text"):
-        column = table.columns[name]
-        counts = Counter((column if rows is None else column[rows]).tolist())
-        common = [c for c in counts if counts[c] >= options.least_rows and len(counts) > 1]
-        common.sort(key=lambda category: (-counts[category], category))
-        if common:
-            texts.append(OneHot(name, sorted(common[: options.max_categories])))
-    inputs = PieceInputs(numbers, texts, kinds)
-    check_width(table.source, inputs.n_inputs)
-    return inputs
-
-
-def _number(name: str, part: str, values: Floats, pieces: int) -> PieceNumber | None:
-    """Return what becomes of a column of numbers; None if it says nothing."""
-    there = values[~np.isnan(values)]
-    gap = len(there) < len(values)
-    if not len(there):
-        return None
-    low, centre, high = np.quantile(there, [0.25, 0.5, 0.75])
-    shares = np.linspace(0.0, 1.0, pieces + 1)
-    edges = np.unique(np.quantile(there, shares, method="inverted_cdf"))  # values that are there
-    if len(edges) == 1 and not gap:
-        return None
-    width = float(high - low) / NORMAL_QUARTILES or float(edges[-1] - edges[0]) / 2 or 1.0
-    return PieceNumber(name, part, float(centre), width, edges, gap, gap)

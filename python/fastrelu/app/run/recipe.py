@@ -51,6 +51,7 @@ from fastrelu.app.tabular.fit import Fitted, Observer, Plan, fit_members
 from fastrelu.app.tabular.monotone import directions_of, rising_of
 from fastrelu.app.tabular.recipe import Candidate, candidates
 from fastrelu.app.tabular.train import Problem, Trial
+from fastrelu.app.tabular.training_rows import WholeRows
 from fastrelu.app.usual import LEFT_OUT, PRESETS, SINGLE
 from fastrelu.history import History
 from fastrelu.population import Member, Population
@@ -140,7 +141,7 @@ class RecipeSession(Session):
                 (place / run_folder.BEGUN).write_text(begun, encoding="utf-8")
         progress, clock = Progress(self, place), Clock(settings.time_limit)
         plan, random = self._plan(table, problem), random_of(settings.seed)
-        fitted = fit_members(table, problem, plan, clock, random, progress)
+        fitted = fit_members(WholeRows(table), problem, plan, clock, random, progress)
         self.watcher.pause()
         self.interrupt.text = f"interrupted: the members are trained; {self._how_to_resume()}"
         factor = f"shrinkage {fitted.shrinkage:.3f}"
@@ -246,7 +247,7 @@ class RecipeSession(Session):
                     for t, loss in zip(fitted.trials, fitted.losses, strict=True)
                 ],
                 "shrinkage": fitted.shrinkage,
-                "trained_rows": len(fitted.table),
+                "trained_rows": len(fitted.data),
             },
             "members": [
                 {"member": k + 1, "epochs": n, "epoch_used": epoch, "left_out_loss": loss}
@@ -360,7 +361,7 @@ def member_losses(fitted: Fitted) -> list[float]:
     """Return the loss of each member on the rows that it left out, before it was shrunk."""
     problem, found = fitted.problem, []
     for network, rows in zip(fitted.best.networks, fitted.left_out, strict=True):
-        X = fitted.inputs.for_network(fitted.table, rows)
+        X = fitted.inputs.for_network(fitted.data.table, rows)
         found.append(problem.mean(problem.losses(network(X), rows), rows))
     return found
 
@@ -372,7 +373,7 @@ def scores_of_held(fitted: Fitted, target: Target, prepared: Prepared) -> Scores
     outputs = held.predicted
     if loss.info.link != "identity":
         outputs = np.maximum(elementary.log(outputs), -1e4)
-    table = fitted.table.take(held.rows)
+    table = fitted.data.table.take(held.rows)
     assert table.target is not None
     truth = target.encode(table.target) if target.task == "classification" else table.target
     scores.add(truth, outputs, table.weights)

@@ -34,7 +34,8 @@ from fastrelu.app.tabular.raw import Raw
 from fastrelu.app.tabular.recipe import MEMBERS
 from fastrelu.app.tabular.rows import further_table, training_table
 from fastrelu.app.tabular.sample import drawn
-from fastrelu.app.tabular.train import Inputs, Problem, Trial
+from fastrelu.app.tabular.train import Problem, Trial
+from fastrelu.app.tabular.training_rows import Inputs, TrainingRows, WholeRows
 from fastrelu.distributed import Communicator, as_communicator
 from fastrelu.ensemble import Ensemble
 from fastrelu.losses import Loss
@@ -137,11 +138,11 @@ class BaseTabular(Explained, Raw, BaseEstimator):
     # Fitting
 
     def _given(self, X: Any, **parts: Any) -> tuple[Any, ...]:
-        """Return what a fit is given, of all ranks of `comm`: X and the parts, in their order."""
+        """Return what a fit is given: this rank's X, and the parts of all ranks, in their order."""
         self._ranks = as_communicator(self.comm)
         if self._ranks is None:
             return (X, *parts.values())
-        from fastrelu.app.tabular.ranks import check_options, rows_of_all
+        from fastrelu.app.tabular.ranks import check_options, parts_of_all
 
         check_options(self._ranks, self)
         if self.client is not None or self.time_limit is not None:
@@ -149,35 +150,43 @@ class BaseTabular(Explained, Raw, BaseEstimator):
                 "comm: expected None with a client, or with time_limit, as clocks differ between "
                 "ranks"
             )
-        X, joined = rows_of_all(self._ranks, X, parts)
-        return (X, *joined.values())
+        return (X, *parts_of_all(self._ranks, X, parts).values())
+
+    def _read(self, X: Any) -> tuple[TrainingRows, ColumnChoice]:
+        """Return the rows of a fit, and how further rows are to be read."""
+        if self._ranks is not None:
+            from fastrelu.app.tabular.rank_reading import training_table_of_ranks
+
+            return training_table_of_ranks(self._ranks, self, X)
+        table, choice = training_table(self, X)
+        return WholeRows(table), choice
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, exposure: Array | None = None) -> None:
         self._validate_params()
         clock = Clock(self.time_limit)
-        table, choice = training_table(self, X)
+        data, choice = self._read(X)
         targets = self._checked_targets(y)
-        check_consistent_length(np.empty((len(table), 0)), targets)
+        check_consistent_length(np.empty((len(data), 0)), targets)
         if exposure is not None:
-            check_consistent_length(np.empty((len(table), 0)), exposure)
+            check_consistent_length(np.empty((len(data), 0)), exposure)
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(
-                sample_weight, np.empty((len(table), 1)), ensure_non_negative=True
+                sample_weight, np.empty((len(data), 1)), ensure_non_negative=True
             )
-            table, targets, weight, exposure = _of_weight(table, targets, weight, exposure)
+            data, targets, weight, exposure = _of_weight(data, targets, weight, exposure)
         own = self._row_weights(targets, weight)
         if own is not None and own is not weight:
-            table, targets, weight, exposure = _of_weight(table, targets, own, exposure)
-        if len(table) < 2:
+            data, targets, weight, exposure = _of_weight(data, targets, own, exposure)
+        if len(data) < 2:
             raise ValueError(
-                f"X: expected at least 2 rows to train on, got n_samples = {len(table)}"
+                f"X: expected at least 2 rows to train on, got n_samples = {len(data)}"
             )
         problem = self._problem(targets, weight, exposure)
         teller, comm = self._teller(), self._ranks
         self._ranks = None  # is not pickled, nor kept if the fit fails
         with thread_limit(self.n_threads):
-            self._train(table, problem, clock, teller, comm)
+            self._train(data, problem, clock, teller, comm)
         self._choice = choice
         teller.tell(
             f"{self.n_members_} members, shrinkage {self.shrinkage_:.3f}, {clock.spent:.1f} s"
@@ -185,7 +194,7 @@ class BaseTabular(Explained, Raw, BaseEstimator):
 
     def _train(
         self,
-        table: Table,
+        data: TrainingRows,
         problem: Problem,
         clock: Clock,
         teller: _Teller,
@@ -197,16 +206,16 @@ class BaseTabular(Explained, Raw, BaseEstimator):
             state = comm.broadcast(random.get_state(legacy=False))
             random = np.random.RandomState()
             random.set_state(state)
-        directions = directions_of(self.monotone, self._given_names(table), table)
+        directions = directions_of(self.monotone, self._given_names(data.table), data.table)
         rising = rising_of(problem) if directions else []
         if self.client is not None and (directions or clock.limited):
             raise ValueError(
                 "client: expected None with monotone or time_limit, whose members are trained "
                 f"here, got {self.client!r}"
             )
-        plan = Plan(self.preset, self.n_members, directions, rising, self.client, comm)
+        plan = Plan(self.preset, self.n_members, directions, rising, self.client)
         try:
-            found = fit_members(table, problem, plan, clock, random, teller)
+            found = fit_members(data, problem, plan, clock, random, teller)
         except DataError as error:
             raise ValueError(str(error)) from error
         self.inputs_ = found.inputs
@@ -219,7 +228,7 @@ class BaseTabular(Explained, Raw, BaseEstimator):
         self.networks_ = found.networks
         self.n_members_ = len(self.networks_)
         self._calibrate(found.held, found.problem)
-        self._sample = drawn(found.table, found.problem, found.held, random)
+        self._sample = drawn(found.data, found.problem, found.held, random)
         self._importances = None
 
     def _given_names(self, table: Table) -> list[str]:
@@ -276,9 +285,9 @@ def _read(read: Callable[..., Inputs], table: Table, seen: Seen | None) -> Input
 
 
 def _of_weight(
-    table: Table, targets: Array, weight: Array, exposure: Array | None
-) -> tuple[Table, Array, Array, Array | None]:
+    data: TrainingRows, targets: Array, weight: Array, exposure: Array | None
+) -> tuple[TrainingRows, Array, Array, Array | None]:
     """Leave out the rows of weight 0."""
     rows = np.flatnonzero(weight)
     exposure = None if exposure is None else exposure[rows]
-    return table.take(rows), targets[rows], weight[rows].astype(np.float64), exposure
+    return data.take(rows), targets[rows], weight[rows].astype(np.float64), exposure

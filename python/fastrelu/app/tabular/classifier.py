@@ -75,9 +75,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     comm : mpi4py.MPI.Comm or fastrelu.distributed.Communicator, optional
         Ranks that make the fit together. Each gives `fit` rows of its own, as many as it has, or
         None for X and y if it has none; the model is that of one process with the rows of all, in
-        the order of ranks, to the bit, and every rank has it in the end. The ranks share the
-        members: more than there are members gain nothing, and each needs the memory for all rows.
-        `random_state` is rank 0's. Not with `time_limit` or `client`.
+        the order of ranks, to the bit, and every rank has it in the end. Each rank keeps its own
+        rows, and all have y and the weights. The ranks share the members: more than there are
+        members make only the reading and encoding quicker. `random_state` is rank 0's. Not with
+        `time_limit` or `client`.
 
     Attributes
     ----------

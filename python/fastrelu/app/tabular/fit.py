@@ -16,14 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import get_num_threads
-from fastrelu.app.data.table import Table
-from fastrelu.app.preprocess import PieceInputs, fit_pieces
+from fastrelu.app.preprocess import PieceInputs
 from fastrelu.app.tabular.clock import Clock, affordable
 from fastrelu.app.tabular.held import Held, held_out
 from fastrelu.app.tabular.monotone import Bounds
 from fastrelu.app.tabular.recipe import MEMBERS, Candidate, candidates, piece_options
 from fastrelu.app.tabular.train import (
-    Inputs,
     Problem,
     Training,
     Trial,
@@ -32,7 +30,7 @@ from fastrelu.app.tabular.train import (
     shrink,
     shrunk,
 )
-from fastrelu.distributed import Communicator
+from fastrelu.app.tabular.training_rows import TrainingInputs, TrainingRows
 from fastrelu.history import EpochRecord
 from fastrelu.network import Network
 from fastrelu.population import Member
@@ -82,8 +80,6 @@ class Plan:
         The direction of each output where a column of direction 1 rises; needed with `directions`.
     client : distributed.Client or None
         The Dask cluster whose workers train the members; without `directions` and a limit of time.
-    comm : Communicator or None
-        The ranks that share the members, each with all rows; without a limit of time.
     """
 
     preset: str = "default"
@@ -91,7 +87,6 @@ class Plan:
     directions: dict[str, int] = field(default_factory=dict)
     rising: list[int] = field(default_factory=list)
     client: Any = None
-    comm: Communicator | None = None
 
     @property
     def members(self) -> int:
@@ -105,10 +100,10 @@ class Fitted:
 
     Attributes
     ----------
-    table, problem : Table, Problem
+    data, problem : TrainingRows, Problem
         The rows that were trained on: all, or those that a limit of time has left.
     rows : ndarray of int
-        Which rows of the table given they are.
+        Which of the rows given they are.
     inputs : PieceInputs
         What turns columns into the networks' inputs.
     networks : list of Network
@@ -124,10 +119,10 @@ class Fitted:
     held : Held
         What the members say of the rows that each left out.
     left_out : list of ndarray of int
-        Those rows, by their places in `table`.
+        Those rows, by their places in `data`.
     """
 
-    table: Table
+    data: TrainingRows
     problem: Problem
     rows: Array
     inputs: PieceInputs
@@ -141,14 +136,19 @@ class Fitted:
 
 
 def fit_members(
-    table: Table, problem: Problem, plan: Plan, clock: Clock, random: Any, observer: Observer
+    data: TrainingRows,
+    problem: Problem,
+    plan: Plan,
+    clock: Clock,
+    random: Any,
+    observer: Observer,
 ) -> Fitted:
     """Try the candidates, and return the best one's members and inputs.
 
     Parameters
     ----------
-    table : Table
-        The rows to train on, by columns.
+    data : TrainingRows
+        The rows to train on.
     problem : Problem
         What is to be learned of them.
     plan : Plan
@@ -166,24 +166,24 @@ def fit_members(
         If a column is infinite, or the inputs are too many.
     """
     count = plan.members
-    tried = candidates(plan.preset, len(table), len(table.columns))
+    tried = candidates(plan.preset, len(data), len(data.table.columns))
     if plan.directions:  # weights are kept within bounds, which products with factors would leave
         tried = list(dict.fromkeys(replace(each, input_scale_rate=0.0) for each in tried))
-    rows: Array = np.arange(len(table))
+    rows: Array = np.arange(len(data))
     if clock.limited:
-        left, count = _within_time(table, problem, tried[0], clock, count, observer)
-        if left < len(table):
-            rows = np.sort(random.permutation(len(table))[:left])
-            table, problem = table.take(rows), problem.take(rows)
+        left, count = _within_time(data, problem, tried[0], clock, count, observer)
+        if left < len(data):
+            rows = np.sort(random.permutation(len(data))[:left])
+            data, problem = data.take(rows), problem.take(rows)
     strata = problem.y if problem.loss.info.domain.labels else None
-    left_out = folds(strata, len(table), count, random)
+    left_out = folds(strata, len(data), count, random)
     seeds = random.randint(2**31 - 1, size=count).tolist()
     training = Training(
         problem, left_out, seeds, clock, observer.progress, observer.checkpoint_seconds,
-        plan.client, plan.comm,
+        plan.client,
     )  # fmt: skip
     trials: list[Trial] = []
-    fitted: dict[int, tuple[PieceInputs, Inputs]] = {}
+    fitted: dict[int, tuple[PieceInputs, TrainingInputs]] = {}
     longest = 0.0
     for number, candidate in enumerate(tried):
         began = clock.spent
@@ -192,7 +192,7 @@ def fit_members(
             break
         observer.begin(number, len(tried), candidate, count)
         if candidate.pieces not in fitted:
-            fitted[candidate.pieces] = _encoded(table, candidate, observer)
+            fitted[candidate.pieces] = _encoded(data, candidate, observer)
         inputs, X = fitted[candidate.pieces]
         bounds = None
         if plan.directions:
@@ -210,12 +210,12 @@ def fit_members(
     networks = [shrunk(net, factor, problem.start) for net in best.networks]
     held = held_out(networks, left_out, X, problem)
     return Fitted(
-        table, problem, rows, inputs, networks, best, trials, losses, factor, held, left_out
+        data, problem, rows, inputs, networks, best, trials, losses, factor, held, left_out
     )
 
 
 def _within_time(
-    table: Table,
+    data: TrainingRows,
     problem: Problem,
     candidate: Candidate,
     clock: Clock,
@@ -223,21 +223,23 @@ def _within_time(
     observer: Observer,
 ) -> tuple[int, int]:
     """Return how many rows and members a limit of time leaves, by a measured epoch."""
-    some = table.take(slice(0, PILOT_ROWS))
+    some = data.take(np.arange(min(PILOT_ROWS, len(data))))
     began = clock.spent
     X = _encoded(some, candidate, observer)[1]
     encoding = (clock.spent - began) / len(some)
     pilot = Training(problem, [], [], clock, False)
-    epoch = pilot.epoch_seconds(X, candidate)
+    epoch = pilot.epoch_seconds(X, len(some), candidate)
     n_threads = get_num_threads()
-    rows, left = affordable(clock.left, len(table), count, n_threads, encoding, epoch)
-    if (rows, left) != (len(table), count):
-        observer.tell(f"time_limit: {left} of {count} members, {rows} of {len(table)} rows")
+    rows, left = affordable(clock.left, len(data), count, n_threads, encoding, epoch)
+    if (rows, left) != (len(data), count):
+        observer.tell(f"time_limit: {left} of {count} members, {rows} of {len(data)} rows")
     return rows, left
 
 
-def _encoded(table: Table, candidate: Candidate, observer: Observer) -> tuple[PieceInputs, Inputs]:
-    inputs = fit_pieces(table, None, piece_options(candidate, len(table)))
-    X = inputs.encode(table) if inputs.n_inputs else inputs.transform(table)
-    observer.tell(f"{len(table)} rows, {len(table.columns)} columns, {X.shape[1]} inputs")
-    return inputs, X if X.shape[1] else np.zeros((len(table), 1), np.float32)
+def _encoded(
+    data: TrainingRows, candidate: Candidate, observer: Observer
+) -> tuple[PieceInputs, TrainingInputs]:
+    inputs = data.fit_pieces(piece_options(candidate, len(data)))
+    columns = len(data.table.columns)
+    observer.tell(f"{len(data)} rows, {columns} columns, {inputs.n_inputs} inputs")
+    return inputs, data.encoded(inputs)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu.app.tabular.train import Inputs, Problem
+from fastrelu.app.tabular.train import Problem
+from fastrelu.app.tabular.training_rows import TrainingInputs
 from fastrelu.ensemble import Ensemble
 from fastrelu.network import Network
 
@@ -35,7 +36,9 @@ class Held:
     by: NDArray[np.bool_]
 
 
-def held_out(networks: list[Network], left_out: list[Array], X: Inputs, problem: Problem) -> Held:
+def held_out(
+    networks: list[Network], left_out: list[Array], X: TrainingInputs, problem: Problem
+) -> Held:
     """Return what members say of the rows that each has left out.
 
     Parameters
@@ -44,15 +47,18 @@ def held_out(networks: list[Network], left_out: list[Array], X: Inputs, problem:
         The members, as they predict.
     left_out : list of ndarray of int
         The rows that each left out.
-    X : ndarray or EncodedRows, (n, d_in)
+    X : TrainingInputs
         The encoded rows.
     problem : Problem
         What was learned of them.
     """
-    sums = np.zeros((len(X), len(problem.start)))
-    by = np.zeros((len(X), len(networks)), bool)
-    for k, (network, held) in enumerate(zip(networks, left_out, strict=True)):
-        sums[held] += Ensemble([network], problem.loss).predict(X[held])
+    n_rows = len(problem.y)
+    sums = np.zeros((n_rows, len(problem.start)))
+    by = np.zeros((n_rows, len(networks)), bool)
+    predicting = [Ensemble([network], problem.loss).predict for network in networks]
+    predicted = X.outputs(predicting, left_out)
+    for k, (held, of_held) in enumerate(zip(left_out, predicted, strict=True)):
+        sums[held] += of_held
         by[held, k] = True
     rows = np.flatnonzero(by.any(axis=1))
     return Held(rows, sums[rows] / by[rows].sum(axis=1, keepdims=True), by[rows])

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from fastrelu.app.data.table import Table, kind_of
 from fastrelu.app.preprocess import PieceInputs
 from fastrelu.app.tabular.named import column_named
-from fastrelu.distributed import Communicator
 from fastrelu.history import Callback, EpochRecord, History
 from fastrelu.network import Network
 from fastrelu.population import Population
@@ -29,7 +28,8 @@ from fastrelu.population import Population
 if TYPE_CHECKING:
     from fastrelu.app.tabular.clock import Clock
     from fastrelu.app.tabular.recipe import Candidate
-    from fastrelu.app.tabular.train import Inputs, Problem
+    from fastrelu.app.tabular.train import Problem
+    from fastrelu.app.tabular.training_rows import TrainingInputs
 
 Array = NDArray[Any]
 #: Directions of hidden units, in turn; the last two do not see the constrained columns.
@@ -145,13 +145,12 @@ class Bounds:
 def fit_within(
     population: Population,
     bounds: Bounds,
-    X: Inputs,
+    X: TrainingInputs,
     problem: Problem,
     left_out: list[Array],
     candidate: Candidate,
     clock: Clock,
     calls: Sequence[Callback] = (),
-    comm: Communicator | None = None,
 ) -> tuple[list[int], list[History]]:
     """Train members within bounds, and return the epoch whose weights each has, and all epochs.
 
@@ -167,12 +166,14 @@ def fit_within(
         bounds.begin(member.network)
     for epoch in range(1, candidate.epochs + 1):
         began = clock.spent
-        population.fit(X, problem.y, 1, sample_weight=problem.weight, comm=comm)
-        for k, (member, held) in enumerate(zip(members, left_out, strict=True)):
-            if member.epochs == 0:
-                continue
-            bounds.keep(member.network)
-            loss = problem.mean(problem.losses(member.network(X[held]), held), held)
+        X.fit(population, problem.y, 1, sample_weight=problem.weight)
+        going = [k for k, member in enumerate(members) if member.epochs != 0]
+        for k in going:
+            bounds.keep(members[k].network)
+        outputs = X.outputs([members[k].network for k in going], [left_out[k] for k in going])
+        for k, of_held in zip(going, outputs, strict=True):
+            member, held = members[k], left_out[k]
+            loss = problem.mean(problem.losses(of_held, held), held)
             record = _record(epoch, member.course.history, loss)
             histories[k].append(record)
             for call in calls:

@@ -43,17 +43,29 @@ def training_table(estimator: Any, X: Any) -> tuple[Table, ColumnChoice]:
     ValueError, TypeError
         If the rows cannot be read.
     """
-    if is_frame(X) or has_text(X):
-        validate_data(estimator, X, skip_check_array=True)
-        names = getattr(estimator, "feature_names_in_", None)
-        columns = X if names is not None else _by_place(X)
-    else:
-        return _number_table(_checked(estimator, X, reset=True)), ColumnChoice()
-    table = _read(columns, ColumnChoice(lenient=True))
-    if not len(table):
+    if not (is_frame(X) or has_text(X)):
+        return number_table(checked_numbers(estimator, X, reset=True)), ColumnChoice()
+    validate_data(estimator, X, skip_check_array=True)
+    table = read(as_columns(estimator, X), ColumnChoice(lenient=True))
+    require_rows(len(table))
+    return table, choice_of(table)
+
+
+def as_columns(estimator: Any, X: Any) -> Any:
+    """Return the rows of a fit, with the names that a frame has, or by place."""
+    return X if hasattr(estimator, "feature_names_in_") else _by_place(X)
+
+
+def require_rows(count: int) -> None:
+    """Raise ValueError if a fit has no rows."""
+    if not count:
         raise ValueError("X: expected rows to train on, got 0 sample(s)")
+
+
+def choice_of(table: Table) -> ColumnChoice:
+    """Return how further rows are to be read, after a fit on columns that were read."""
     kinds = {name: kind_of(column) for name, column in table.columns.items()}
-    return table, ColumnChoice(kinds=kinds, order=tuple(kinds), reading=table.reading)
+    return ColumnChoice(kinds=kinds, order=tuple(kinds), reading=table.reading)
 
 
 def further_table(estimator: Any, X: Any, choice: ColumnChoice) -> Table:
@@ -68,12 +80,12 @@ def further_table(estimator: Any, X: Any, choice: ColumnChoice) -> Table:
     if is_frame(X) and names is not None:
         there = [str(name).strip() for name in _names(X)]
         _require(names, there)
-        return _read(X, choice)
+        return read(X, choice)
     if not choice.kinds:
-        return _number_table(_checked(estimator, X, reset=False))
+        return number_table(checked_numbers(estimator, X, reset=False))
     validate_data(estimator, X, skip_check_array=True, reset=False)
     columns = _by_place(X)
-    return _read(dict(zip(choice.order, columns.values(), strict=True)), choice)
+    return read(dict(zip(choice.order, columns.values(), strict=True)), choice)
 
 
 def _names(X: Any) -> Any:
@@ -96,24 +108,27 @@ def place_names(count: int) -> tuple[str, ...]:
     return tuple(f"x{j}" for j in range(count))
 
 
-def _checked(estimator: Any, X: Any, reset: bool) -> NDArray[Any]:
+def checked_numbers(estimator: Any, X: Any, reset: bool, least: int = 1) -> NDArray[Any]:
+    """Return an array of numbers, of `least` rows if it is for a fit (`reset`)."""
     array = validate_data(
         estimator,
         X,
         dtype="numeric",
         ensure_all_finite="allow-nan",
         reset=reset,
-        ensure_min_samples=int(reset),
+        ensure_min_samples=least if reset else 0,
     )
     return np.asarray(array)
 
 
-def _number_table(array: NDArray[Any]) -> Table:
+def number_table(array: NDArray[Any]) -> Table:
+    """Return an array of numbers as a table."""
     columns = dict(zip(place_names(array.shape[1]), array.T, strict=True))
     return Table("X", len(array), columns=columns)
 
 
-def _read(data: Any, choice: ColumnChoice) -> Table:
+def read(data: Any, choice: ColumnChoice) -> Table:
+    """Return rows of columns as a table; an error is one that scikit-learn's users know."""
     try:
         return table_from(data, choice, source="X")
     except RowsError:

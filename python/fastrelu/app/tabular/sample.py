@@ -14,6 +14,7 @@ from fastrelu.app.preprocess import PieceInputs
 from fastrelu.app.tabular.held import Held
 from fastrelu.app.tabular.parted import Parted
 from fastrelu.app.tabular.train import Problem
+from fastrelu.app.tabular.training_rows import TrainingRows
 from fastrelu.network import Network
 
 Array = NDArray[Any]
@@ -43,13 +44,13 @@ class Sample:
     seed: int
 
 
-def drawn(table: Table, problem: Problem, held: Held, random: Any) -> Sample:
+def drawn(data: TrainingRows, problem: Problem, held: Held, random: Any) -> Sample:
     """Return at most MOST_ROWS of the rows left out."""
     some = random.permutation(len(held.rows))[:MOST_ROWS]
     rows = held.rows[some]
-    columns = {name: column[rows] for name, column in table.columns.items()}
-    kept = Table("X", len(rows), columns=columns)
-    return Sample(kept, problem.take(rows), held.by[some], int(random.randint(2**31 - 1)))
+    return Sample(
+        data.collect(rows), problem.take(rows), held.by[some], int(random.randint(2**31 - 1))
+    )
 
 
 def inputs_of(inputs: PieceInputs) -> dict[str, Array]:

@@ -16,8 +16,7 @@ from fastrelu import elementary, get_num_threads
 from fastrelu.app.tabular.clock import Clock, Turns
 from fastrelu.app.tabular.monotone import Bounds, fit_within
 from fastrelu.app.tabular.recipe import FOLDS, Candidate
-from fastrelu.distributed import Communicator
-from fastrelu.encoded import EncodedRows
+from fastrelu.app.tabular.training_rows import TrainingInputs
 from fastrelu.history import Callback, History
 from fastrelu.losses import Expectile, Loss, Quantile
 from fastrelu.network import Network
@@ -25,7 +24,6 @@ from fastrelu.optimizers import AdamW
 from fastrelu.population import Population
 
 Array = NDArray[Any]
-Inputs = Array | EncodedRows
 
 
 @dataclass(frozen=True)
@@ -139,16 +137,15 @@ class Training:
         progress: bool,
         checkpoint_seconds: float = 60.0,
         client: Any = None,
-        comm: Communicator | None = None,
     ) -> None:
         self.problem, self.left_out, self.seeds = problem, left_out, seeds
         self.clock, self.progress = clock, progress
-        self.checkpoint_seconds, self.client, self.comm = checkpoint_seconds, client, comm
+        self.checkpoint_seconds, self.client = checkpoint_seconds, client
         self.n_rows = len(problem.y)
 
     def run(
         self,
-        X: Inputs,
+        X: TrainingInputs,
         candidate: Candidate,
         bounds: Bounds | None = None,
         calls: tuple[Callback, ...] = (),
@@ -158,7 +155,7 @@ class Training:
 
         Parameters
         ----------
-        X : EncodedRows or ndarray, (n, d_in)
+        X : TrainingInputs
             The encoded rows.
         candidate : Candidate
             How they are made and trained.
@@ -189,13 +186,13 @@ class Training:
             histories = [member.course.history for member in population.members]
         else:
             epochs, histories = fit_within(
-                population, bounds, X, problem, self.left_out, candidate, self.clock, calls,
-                self.comm,
-            )  # fmt: skip
+                population, bounds, X, problem, self.left_out, candidate, self.clock, calls
+            )
         sums = np.zeros((self.n_rows, len(problem.start)))
         times = np.zeros(self.n_rows, np.int64)
-        for network, held in zip(population.networks, self.left_out, strict=True):
-            sums[held] += network(X[held])
+        outputs = X.outputs(population.networks, self.left_out)
+        for held, of_held in zip(self.left_out, outputs, strict=True):
+            sums[held] += of_held
             times[held] += 1
         rows = np.flatnonzero(times)
         return Trial(
@@ -210,7 +207,7 @@ class Training:
     def _fit(
         self,
         population: Population,
-        X: Inputs,
+        X: TrainingInputs,
         candidate: Candidate,
         calls: tuple[Callback, ...],
         checkpoint: Path | None,
@@ -219,15 +216,19 @@ class Training:
         if self.clock.limited:
             calls += (Turns(self.clock.end, len(population), get_num_threads()),)
         histories = [member.course.history for member in population.members]
-        if self.client is not None or self.comm is not None:
-            calls = ()  # workers and ranks tell of whole members alone
+        if self.client is not None:
+            calls = ()  # workers tell of whole members alone
+        here: dict[str, Any] = {}
+        if X.whole:
+            here = {
+                "callbacks": calls, "client": self.client,
+                "checkpoint": checkpoint, "checkpoint_seconds": self.checkpoint_seconds,
+            }  # fmt: skip
         if not _ended(population):
             try:
-                histories = population.fit(
-                    X, self.problem.y, candidate.epochs, sample_weight=self.problem.weight,
-                    patience=candidate.patience, callbacks=calls, progress=self.progress,
-                    checkpoint=checkpoint, checkpoint_seconds=self.checkpoint_seconds,
-                    client=self.client, comm=self.comm,
+                histories = X.fit(
+                    population, self.problem.y, candidate.epochs, patience=candidate.patience,
+                    sample_weight=self.problem.weight, progress=self.progress, **here,
                 )  # fmt: skip
             except BaseException:  # a signal, above all: the next fit goes on from here
                 if checkpoint is not None:
@@ -235,9 +236,9 @@ class Training:
                 raise
         return [int(np.argmin(h.val_loss)) + 1 if h.val_loss else 0 for h in histories]
 
-    def _config(self, X: Inputs, candidate: Candidate, seed: int) -> dict[str, Any]:
+    def _config(self, X: TrainingInputs, candidate: Candidate, seed: int) -> dict[str, Any]:
         return {
-            "layer_sizes": [X.shape[1], *candidate.hidden, len(self.problem.start)],
+            "layer_sizes": [X.n_inputs, *candidate.hidden, len(self.problem.start)],
             "loss": self.problem.loss,
             "optimizer": AdamW(candidate.learning_rate, weight_decay=candidate.weight_decay),
             "batch_size": candidate.batch_size,
@@ -254,13 +255,13 @@ class Training:
             network.biases[-1][...] = self.problem.start
         return population
 
-    def epoch_seconds(self, X: Inputs, candidate: Candidate) -> float:
-        """Return the seconds of one epoch of one member for each row, measured on these rows."""
-        rows = np.arange(len(X))
+    def epoch_seconds(self, X: TrainingInputs, n_rows: int, candidate: Candidate) -> float:
+        """Return the seconds of one epoch of one member for each row, measured on so many."""
+        rows = np.arange(n_rows)
         pilot = self._population([{**self._config(X, candidate, 0), "rows": rows}])
         began = time.perf_counter()
-        pilot.fit(X, self.problem.y[rows], 1)
-        return (time.perf_counter() - began) / len(X)
+        X.fit(pilot, self.problem.y[rows], 1)
+        return (time.perf_counter() - began) / n_rows
 
 
 def _ended(population: Population) -> bool:
