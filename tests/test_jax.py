@@ -22,6 +22,7 @@ TREES = {
     "haiku": {f"mlp/~/linear_{k}": {"w": w, "b": b} for k, (w, b) in enumerate(PAIRS)},
     "pairs": PAIRS,
     "tuples": tuple(PAIRS),
+    "stax": [PAIRS[0], (), PAIRS[1], (), PAIRS[2]],
     "mappings": [{"w": w, "b": b} for w, b in PAIRS],
 }
 

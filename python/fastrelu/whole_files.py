@@ -32,6 +32,8 @@ def write_bytes(path: Any, data: bytes) -> None:
 
     Raises
     ------
+    TypeError
+        If `path` is no path.
     OSError
         If it cannot be written; an existing file is then as it was.
 
@@ -46,8 +48,22 @@ def write_bytes(path: Any, data: bytes) -> None:
     ...     [(path.name, path.read_bytes()) for path in Path(folder).iterdir()]
     [('notes', b'two')]
     """
-    target = Path(os.path.realpath(os.fspath(path)))  # what a link names is replaced, not the link
+    try:
+        given = os.fsdecode(path)
+    except TypeError:
+        raise TypeError(f"path: expected a path, got {type(path).__name__}") from None
+    target = Path(os.path.realpath(given))  # what a link names is replaced, not the link
     remove_parts(target.parent, [target.name])
+    try:
+        _write_beside(target, data)
+    except OSError as error:  # which would name a file that nobody knows of
+        error.filename, error.filename2 = given, None
+        raise
+    _sync_folder(target.parent)
+
+
+def _write_beside(target: Path, data: bytes) -> None:
+    """Write a file beside the one that it replaces then."""
     handle, name = tempfile.mkstemp(
         dir=target.parent, prefix=f".{target.name}.", suffix=TEMPORARY_SUFFIX
     )
@@ -64,7 +80,6 @@ def write_bytes(path: Any, data: bytes) -> None:
     except BaseException:
         os.unlink(name)
         raise
-    _sync_folder(target.parent)
 
 
 def remove_parts(folder: Path, names: Iterable[str]) -> None:
