@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from fastrelu._arguments import path_text
+
 __all__ = [
     "TEMPORARY_SUFFIX",
     "parts_of",
@@ -48,17 +50,13 @@ def write_bytes(path: Any, data: bytes) -> None:
     ...     [(path.name, path.read_bytes()) for path in Path(folder).iterdir()]
     [('notes', b'two')]
     """
-    try:
-        given = os.fsdecode(path)
-    except TypeError:
-        raise TypeError(f"path: expected a path, got {type(path).__name__}") from None
+    given = path_text(path)
     target = Path(os.path.realpath(given))  # what a link names is replaced, not the link
     remove_parts(target.parent, [target.name])
     try:
         _write_beside(target, data)
-    except OSError as error:  # which would name a file that nobody knows of
-        error.filename, error.filename2 = given, None
-        raise
+    except OSError as error:  # which names a file that nobody knows of
+        raise OSError(error.errno, error.strerror, given) from error
     _sync_folder(target.parent)
 
 

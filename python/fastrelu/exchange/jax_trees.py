@@ -165,7 +165,15 @@ def to_jax(net: Network) -> Callable[[Any], Any]:
         return net.forward(rows, check_finite=False).reshape(*x.shape[:-1], n_out)
 
     def function(x: Any) -> Any:
-        x = jax.numpy.asarray(x, net.dtype)
+        try:
+            x = jax.numpy.asarray(x)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"x: expected an array of numbers, got {type(x).__name__} ({error})"
+            ) from error
+        if jax.numpy.iscomplexobj(x):
+            raise TypeError(f"x: expected real numbers, got {x.dtype}")
+        x = x.astype(net.dtype)
         if x.ndim == 0 or x.shape[-1] != n_in:
             raise ValueError(f"x: expected shape (..., {n_in}), got {x.shape}")
         shape = jax.ShapeDtypeStruct((*x.shape[:-1], n_out), net.dtype)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,8 +84,9 @@ def _read(path: Any) -> dict[str, Array]:
     if not os.path.isfile(path):
         raise FileNotFoundError(f"source: no such file: {path!r}")
     try:
+        read: Callable[[bytes], Any] = deserialize
         with open(path, "rb") as file:
-            tensors = deserialize(file.read())
+            tensors = read(file.read())
     except SafetensorError as error:
         raise ValueError(
             f"source: {path!r} is not a safetensors file ({error}); for a file of torch.save, give "
@@ -225,7 +226,8 @@ def _torchs(part: Any) -> str | None:
     """
     for kind in type(part).__mro__:
         if kind.__module__.startswith("torch.nn.modules.") and kind.__name__ != "Module":
-            return kind.__name__ if type(part).forward is kind.forward else None
+            own: Any = kind
+            return kind.__name__ if type(part).forward is own.forward else None
     return None
 
 
