@@ -226,6 +226,22 @@ def test_reshape_to_the_rows_that_there_are(sizes):
     np.testing.assert_allclose(expected_net()(x.reshape(9, 4)), found, rtol=1e-5, atol=1e-6)
 
 
+def test_the_rows_of_what_numbers_were_added_to():
+    nodes, constants = viewed("k", -1)  # as Keras over torch writes a Rescaling and a Flatten
+    nodes = [
+        op("Cast", "x", "j", to=1),
+        op("Mul", "j half", "k"),
+        op("Add", "zero k", "l"),
+        *nodes[:4],
+        op("Cast", "l", "o", to=1),
+        op("Reshape", "o s", "f"),
+        *nodes[5:],
+    ]
+    model = model_of(nodes, constants | {"half": np.float32(0.5)}, ("n", 2, 2))
+    net = fastrelu.from_onnx(model)
+    assert net.scale == 0.5 and same_bits(net.parameters, expected_net().parameters)
+
+
 @pytest.mark.parametrize(
     ("case", "message"),
     [

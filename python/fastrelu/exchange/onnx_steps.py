@@ -216,7 +216,23 @@ def _sizes(graph: Any, reshape: Any, tensor: str) -> list[int] | None:
         first = index is not None and index.tolist() in (0, [0])
     if whole is None or whole.operator != "Shape" or whole.attributes.get("start", 0) or not first:
         return None
-    return [_ROWS] if whole.input(0) in (graph.input, reshape.input(0)) else None
+    ours = graph.input, _before_numbers(graph, reshape.input(0))
+    return [_ROWS] if _before_numbers(graph, whole.input(0)) in ours else None
+
+
+def _before_numbers(graph: Any, tensor: str) -> str:
+    """Return the tensor that one is made of by casts and by sums and products with one number.
+
+    It has the same shape. Keras over torch has a cast before each layer.
+    """
+    while (made := graph.made_by(tensor)) is not None:
+        constants = [graph.constant(name) for name in made.inputs]
+        rest = [name for name, v in zip(made.inputs, constants, strict=True) if v is None]
+        numbers = all(v is None or (v.size == 1 and v.ndim < 2) for v in constants)
+        if made.operator not in ("Cast", "Identity", "Mul", "Add") or not numbers or len(rest) != 1:
+            break
+        tensor = rest[0]
+    return tensor
 
 
 def _reshape(graph: Any, node: Any) -> tuple[str, Step]:
