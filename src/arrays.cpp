@@ -102,7 +102,10 @@ py::array as_real_array(const py::handle& object, const char* name) {
       const bool dlpack = py::hasattr(object, "__dlpack__") && !py::hasattr(object, "__array__");
       made = numpy.attr(dlpack ? "from_dlpack" : "asarray")(object);
     } catch (py::error_already_set& error) {
-      if (!error.matches(PyExc_ValueError) && !error.matches(PyExc_TypeError)) throw;
+      // torch's tensors with a graph raise RuntimeError, DLPack's of other devices BufferError.
+      const bool refused = error.matches(PyExc_ValueError) || error.matches(PyExc_TypeError) ||
+                           error.matches(PyExc_RuntimeError) || error.matches(PyExc_BufferError);
+      if (!refused) throw;
       bad_type(name, "expected an array of numbers, got " + type_name(object) + " (" +
                          std::string(py::str(error.value())) + ")");
     }

@@ -22,6 +22,7 @@ TREES = {
     "haiku": {f"mlp/~/linear_{k}": {"w": w, "b": b} for k, (w, b) in enumerate(PAIRS)},
     "pairs": PAIRS,
     "tuples": tuple(PAIRS),
+    "stax": [PAIRS[0], (), PAIRS[1], (), PAIRS[2]],
     "mappings": [{"w": w, "b": b} for w, b in PAIRS],
 }
 
@@ -88,6 +89,10 @@ def test_a_callback_gives_the_networks_bits():
     assert same_bits(np.asarray(jax.jit(function)(x[0, 0])), expected[0, 0])
     with pytest.raises(ValueError, match=r"x: expected shape \(\.\.\., 3\), got \(4,\)"):
         function(np.ones(4))
+    for bad, what in (("abc", "an array of numbers, got str"), (None, "an array of numbers, got N"),
+                      (np.ones((2, 3), complex), "real numbers, got complex")):  # fmt: skip
+        with pytest.raises(TypeError, match=f"x: expected {what}"):
+            function(bad)
     with pytest.raises(ValueError, match="jax_enable_x64"):
         fastrelu.Network([2, 1], dtype="float64").to_jax()
 
@@ -125,6 +130,18 @@ class Lent:
 
     def __dlpack_device__(self):
         return self.array.__dlpack_device__()
+
+
+class Elsewhere(Lent):
+    """An array whose device NumPy does not read."""
+
+    def __dlpack__(self, **how):
+        raise BufferError("on another device")
+
+
+def test_an_array_of_another_device_is_named():
+    with pytest.raises(TypeError, match=r"X: expected an array of numbers, got Elsewhere \(on ano"):
+        fastrelu.from_jax(PAIRS)(Elsewhere(WEIGHTS[0]))
 
 
 def test_dlpack_in_and_out():

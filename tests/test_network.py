@@ -106,6 +106,29 @@ def test_bad_model_files(tmp_path):
         fastrelu.load(tmp_path / "later")
 
 
+def test_paths_that_are_none_are_named(tmp_path):
+    net, trainer = fastrelu.Network([2, 1]), fastrelu.Trainer(fastrelu.Network([2, 1]))
+    writers = (net.save, net.to_c, net.to_cpp, trainer.save_checkpoint)
+    for call in (*writers, fastrelu.load, fastrelu.Trainer.from_checkpoint):
+        with pytest.raises(TypeError, match="path: expected a path, got int"):
+            call(3)
+    gone = tmp_path / "no" / "net"
+    for call in writers:
+        with pytest.raises(FileNotFoundError) as caught:
+            call(gone)
+        assert str(caught.value) == f"[Errno 2] No such file or directory: {str(gone)!r}"
+    net.save(str(tmp_path / "net").encode())
+    assert (fastrelu.load(str(tmp_path / "net").encode()).parameters == net.parameters).all()
+
+
+def test_a_type_that_numpy_has_not_is_said(tmp_path):
+    path = tmp_path / "net"
+    fastrelu.Network([2, 1]).save(path)
+    path.write_bytes(path.read_bytes().replace(b'"F32","shape":[2,1]', b'"BF16","shape":[4] '))
+    with pytest.raises(ValueError, match=r"path: .* has a tensor of a type that NumPy has not"):
+        fastrelu.load(path)
+
+
 def test_uint8_and_scale(rng):
     net = fastrelu.Network([50, 8, 3], scale=1 / 255)
     X = rng.integers(0, 256, (20, 50)).astype(np.uint8)

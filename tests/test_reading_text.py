@@ -2,6 +2,7 @@
 """Text files as people's tools leave them are read as they mean, or refused with the line."""
 
 import bz2
+import csv
 import gzip
 import io
 import lzma
@@ -21,6 +22,7 @@ from pyarrow import csv as arrow_csv
 
 from fastrelu.app.data.meaning import Reading, ReadOptions
 from fastrelu.app.data.readers import ColumnChoice, read
+from fastrelu.app.data.readers.text.dialect import sniff
 from fastrelu.app.data.readers.text.records import MalformedError, records, without_padding
 from fastrelu.training import DataError
 
@@ -106,6 +108,23 @@ def test_quotes_of_all_sorts(tmp_path):
     labels = '"x","y"\n' + "".join(f'"{i + 1}",{i},{2 * i}\n' for i in range(5))
     table = table_of(tmp_path, labels)
     assert table.columns["x"].tolist() == [0, 1, 2, 3, 4] and "a label" in table.notes[1]
+
+
+@pytest.mark.parametrize(
+    "cells", [['say "hi"', "'single'", "plain"], ["'single'", "'single'", 'say "hi"', "'s'", "a,b"]]
+)
+@pytest.mark.parametrize("columns", [["c"], ["x", "c"]])
+def test_apostrophes_around_a_text_are_its_own_where_others_are_in_quotes(cells, columns, tmp_path):
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*columns, "y"])
+    writer.writerows([*[i] * (len(columns) - 1), cell, i] for i, cell in enumerate(cells * 5))
+    found = table_of(tmp_path, text.getvalue()).columns["c"].tolist()
+    assert found == cells * 5
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([[cell] for cell in ["c", *cells * 5]])
+    dialect = sniff("t.csv", text.getvalue(), True, ReadOptions())
+    assert (dialect.separator, dialect.quote) == (",", '"')
 
 
 def test_what_was_decided_is_said_and_kept(tmp_path):

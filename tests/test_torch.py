@@ -59,6 +59,55 @@ def test_from_a_sequential_with_others_inside():
     close(net, module, 6)
 
 
+def test_a_part_that_is_there_twice_is_read_twice():
+    part, tied = nn.ReLU(), nn.Linear(6, 6)
+    twice = nn.Sequential(tied, nn.Tanh())
+    module = sequential(tied, part, tied, part, twice, twice, nn.Linear(6, 2))
+    net = fastrelu.from_torch(module)
+    assert net.layer_sizes == [6] * 5 + [2] and net.activations == ["relu"] * 2 + ["tanh"] * 2
+    close(net, module, 6)
+
+
+class Derived(nn.Sequential):
+    pass
+
+
+def test_what_has_the_forward_of_torchs_own():
+    class Dense(nn.Linear):
+        pass
+
+    normed = nn.utils.parametrizations.weight_norm(nn.Linear(5, 4))
+    for module in (Derived(nn.Linear(6, 3), nn.ELU()), sequential(Dense(6, 5), nn.SiLU, normed)):
+        close(fastrelu.from_torch(module), module, 6)
+    compiled = torch.compile(sequential(nn.Linear(2, 3), nn.ReLU), backend="eager")
+    assert fastrelu.from_torch(compiled).layer_sizes == [2, 3, 3]
+
+
+def test_activations_of_the_inputs():
+    module = sequential(nn.Flatten(), nn.Tanh, nn.Linear(3, 2), nn.Sigmoid, nn.ReLU)
+    net = fastrelu.from_torch(module)
+    assert net.layer_sizes == [3, 3, 2, 2, 2]
+    close(net, module, 3)
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float8_e4m3fn"])
+def test_fewer_digits_become_float32(kind, tmp_path):
+    import safetensors.torch
+
+    state = {"0.weight": torch.tensor([[1.5, -0.25]]), "0.bias": torch.tensor([3.0])}
+    state = {name: tensor.to(getattr(torch, kind)) for name, tensor in state.items()}
+    assert fastrelu.from_torch(state).parameters.tolist() == [1.5, -0.25, 3]
+    path = tmp_path / "state.safetensors"
+    safetensors.torch.save_file(state, path)
+    if kind != "float8_e4m3fn":
+        net = fastrelu.from_torch(path)
+        assert net.parameters.tolist() == [1.5, -0.25, 3] and net.dtype == np.float32
+    else:
+        message = r"source\['0.bias'\]: expected one of F64, .*, got F8_E4M3 of"
+        with pytest.raises(ValueError, match=message):
+            fastrelu.from_torch(path)
+
+
 @pytest.mark.parametrize("as_file", [True, False])
 def test_from_a_state_dict(as_file, dtype, tmp_path):
     kind = DTYPES[dtype]
@@ -95,6 +144,45 @@ REFUSED = {
 }
 
 
+def hooked(part):
+    """Return a module with a hook that changes what it computes."""
+    part.register_forward_hook(lambda module, inputs, output: 2 * output)
+    return part
+
+
+class Doubled(nn.Linear):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class Other(nn.Module):
+    """Has the name of ours."""
+
+
+Other.__name__ = "Scale"
+ODD = {
+    "hook": (nn.Sequential(hooked(nn.Linear(2, 1))), r"module '0' \(Linear\): has a forward hook"),
+    "outer hook": (hooked(nn.Sequential(nn.Linear(2, 1))),
+                   r"module 'itself' \(Sequential\): has a forward hook"),
+    "forward": (nn.Sequential(Doubled(2, 1)), r"module '0' \(Doubled\): expected a torch.nn.Seq"),
+    "lazy": (nn.Sequential(nn.LazyLinear(1)), r"module '0' \(LazyLinear\): .* has no such layer"),
+    "gelu": (nn.Sequential(nn.Linear(2, 1), nn.GELU()), r"module '1' \(GELU\): .* no such layer"),
+    "name": (nn.Sequential(Other(), nn.Linear(2, 1)), r"module '0' \(Scale\): expected a torch"),
+    "factors": (nn.Sequential(Scale(2), Scale(2), nn.Linear(2, 1)),
+                r"module '1' \(Scale\): expected one factor on the inputs, before all layers"),
+    "meta": (nn.Linear(2, 1, device="meta"), r"\(Linear\): expected a dense tensor with values"),
+    "sparse": ({"0.weight": torch.eye(3).to_sparse()},
+               r"source\['0.weight'\]: expected a dense tensor with values, got one of torch.sp"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_would_be_another_network_is_refused_by_name(name):
+    source, message = ODD[name]
+    with pytest.raises(ValueError, match=message):
+        fastrelu.from_torch(source)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_module_that_is_no_network_is_refused_by_name(name):
     part, message = REFUSED[name]
@@ -121,6 +209,8 @@ def test_sources_that_are_none(tmp_path):
         fastrelu.from_torch(nn.Linear(2, 1), "tanh")
     with pytest.raises(ValueError, match="activation: expected one name, or a list"):
         fastrelu.from_torch({"weight": torch.ones(1, 2)}, ["tanh"])
+    with pytest.raises(TypeError, match="activation: expected a name or a list of names, got int"):
+        fastrelu.from_torch({"weight": torch.ones(1, 2)}, 3)
 
 
 # ONNX files of torch's two exporters
@@ -245,6 +335,23 @@ def test_only_the_gradients_that_are_asked_for():
     assert not mlp(x.detach()).requires_grad
     with torch.no_grad():
         assert not mlp(x).requires_grad
+
+
+@pytest.mark.parametrize("measure", [torch.sum, lambda y: (y**2).sum()])
+def test_a_penalty_on_the_gradient_is_an_error_and_not_left_out(measure):
+    mlp, x = FusedMLP([3, 4, 2]), torch.randn(5, 3, requires_grad=True)
+    (gradient,) = torch.autograd.grad(measure(mlp(x)), x, create_graph=True)
+    loss = mlp(x).square().mean() + (gradient.norm(dim=1) - 1).square().mean()
+    with pytest.raises(RuntimeError, match="FusedMLP has no second derivatives"):
+        loss.backward()
+
+
+def test_tensors_that_numpy_does_not_take_are_named():
+    net = fastrelu.Network([3, 2])
+    for x in (torch.ones(4, 3, requires_grad=True), torch.ones(4, 3, dtype=torch.bfloat16),
+              torch.ones(4, 3, device="meta")):  # fmt: skip
+        with pytest.raises(TypeError, match=r"X: expected an array of numbers, got Tensor \("):
+            net(x)
 
 
 def test_what_was_changed_between_the_passes_is_an_error():

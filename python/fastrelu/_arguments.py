@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 import secrets
 from typing import Any, Protocol
 
@@ -108,3 +109,11 @@ def reals(name: str, value: ArrayLike) -> NDArray[np.float64]:
     if not np.isfinite(array).all():
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
     return array
+
+
+def path_text(path: Any) -> str:
+    """Return a path as text; TypeError if it is none."""
+    try:
+        return os.fsdecode(path)
+    except TypeError:
+        raise TypeError(f"path: expected a path, got {type(path).__name__}") from None

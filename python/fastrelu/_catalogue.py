@@ -157,6 +157,10 @@ ACTIVATIONS: dict[str, ActivationInfo] = {
 
 def hidden_activations(activation: str | Sequence[str], hidden: int) -> list[str]:
     """Return the activation of each of so many hidden layers, given as one name or as a list."""
+    if not isinstance(activation, Iterable):
+        raise TypeError(
+            f"activation: expected a name or a list of names, got {type(activation).__name__}"
+        )
     names = [activation] * hidden if isinstance(activation, str) else list(activation)
     for name in [activation] if isinstance(activation, str) else names:
         if name not in ACTIVATIONS:

@@ -9,13 +9,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import whole_files
+from fastrelu._arguments import path_text
 from fastrelu.network import Network
 
 __all__ = [
@@ -140,27 +140,29 @@ def read(path: Any, kind: str, *others: str) -> tuple[Arrays, dict[str, str]]:
     """
     from safetensors import SafetensorError, safe_open
 
-    if not Path(os.fspath(path)).is_file():
-        raise FileNotFoundError(f"path: no such file: {os.fspath(path)!r}")
+    name = path_text(path)
+    if not os.path.isfile(name):
+        raise FileNotFoundError(f"path: no such file: {name!r}")
     try:
-        with safe_open(os.fspath(path), framework="numpy") as file:
+        with safe_open(name, framework="numpy") as file:
             metadata = dict(file.metadata() or {})
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
+            arrays = {key: file.get_tensor(key) for key in file.keys()}
     except SafetensorError as error:
-        raise FileError(f"{os.fspath(path)!r} is not a safetensors file ({error})") from error
+        raise FileError(f"{name!r} is not a safetensors file ({error})") from error
+    except (AttributeError, TypeError) as error:  # which one follows from the type
+        raise FileError(f"{name!r} has a tensor of a type that NumPy has not ({error})") from error
     if metadata.get("format") not in (kind, *others):
         other = ""
         if metadata.get("format") == "fastrelu.ensemble":
             loads = "training.load_model" if "pipeline" in metadata else "Ensemble.load"
             other = f"; fastrelu.{loads} loads its networks together"
         raise FileError(
-            f"expected a {kind} file, got format {metadata.get('format')!r} in "
-            f"{os.fspath(path)!r}{other}"
+            f"expected a {kind} file, got format {metadata.get('format')!r} in {name!r}{other}"
         )
     version = metadata.get("format_version", "")
     if not version.isdigit() or int(version) > FORMAT_VERSION:
         raise FileError(
-            f"{os.fspath(path)!r} has format version {version!r}, written by a later "
+            f"{name!r} has format version {version!r}, written by a later "
             f"fastrelu; this one reads up to {FORMAT_VERSION}"
         )
     return arrays, metadata

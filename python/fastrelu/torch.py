@@ -283,7 +283,28 @@ def _gradients(ctx: Any, d_out: Any) -> tuple[Any, Any, None]:
     return dx, d_flat, None
 
 
-_gradients_once = torch.autograd.function.once_differentiable(_gradients)
+class _Once(torch.autograd.Function):
+    """Passes a gradient on, as one of all that it depends on: its own derivative is an error.
+
+    torch's `once_differentiable` sees whether the outputs' gradient has a graph, but not that the
+    inputs have one: the derivative of a penalty on the gradient would then be left out in silence.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Any, *of: Any) -> Any:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> Any:
+        raise RuntimeError("FusedMLP has no second derivatives; Network.to_torch() gives modules "
+                           "that have them")  # fmt: skip
+
+
+def _gradients_once(ctx: Any, d_out: Any) -> tuple[Any, Any, None]:
+    with torch.no_grad():
+        made = _gradients(ctx, d_out)
+    dx, d_flat = (g if g is None else _Once.apply(g, d_out, *ctx.saved_tensors) for g in made[:2])
+    return dx, d_flat, None
 
 
 class _Passes(torch.autograd.Function):

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from fastrelu._arguments import path_text
+
 __all__ = [
     "TEMPORARY_SUFFIX",
     "parts_of",
@@ -32,6 +34,8 @@ def write_bytes(path: Any, data: bytes) -> None:
 
     Raises
     ------
+    TypeError
+        If `path` is no path.
     OSError
         If it cannot be written; an existing file is then as it was.
 
@@ -46,8 +50,18 @@ def write_bytes(path: Any, data: bytes) -> None:
     ...     [(path.name, path.read_bytes()) for path in Path(folder).iterdir()]
     [('notes', b'two')]
     """
-    target = Path(os.path.realpath(os.fspath(path)))  # what a link names is replaced, not the link
+    given = path_text(path)
+    target = Path(os.path.realpath(given))  # what a link names is replaced, not the link
     remove_parts(target.parent, [target.name])
+    try:
+        _write_beside(target, data)
+    except OSError as error:  # which names a file that nobody knows of
+        raise OSError(error.errno, error.strerror, given) from error
+    _sync_folder(target.parent)
+
+
+def _write_beside(target: Path, data: bytes) -> None:
+    """Write a file beside the one that it replaces then."""
     handle, name = tempfile.mkstemp(
         dir=target.parent, prefix=f".{target.name}.", suffix=TEMPORARY_SUFFIX
     )
@@ -64,7 +78,6 @@ def write_bytes(path: Any, data: bytes) -> None:
     except BaseException:
         os.unlink(name)
         raise
-    _sync_folder(target.parent)
 
 
 def remove_parts(folder: Path, names: Iterable[str]) -> None:

@@ -66,7 +66,7 @@ class Chain:
                 "fastrelu has no layer for that"
             )
         n = self._weights[-1].shape[1]
-        if (b.size != n and b.size != 1) or (b.ndim and b.shape[-1] not in (1, b.size)):
+        if b.size not in (1, n) or (b.ndim and b.shape[-1] != b.size):  # a column is added to rows
             raise ValueError(f"{where}: expected biases of shape ({n},), got {tuple(b.shape)}")
         self._biases[-1] = np.broadcast_to(b.ravel(), (n,))
 

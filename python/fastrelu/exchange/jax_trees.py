@@ -35,8 +35,9 @@ def from_jax(
         Flax's layout, ``{"params": {"Dense_0": {"kernel": (fan_in, fan_out), "bias": (fan_out,)},
         ...}}``, with or without the outer level, or the state of its ``nnx.Sequential``; Haiku's,
         ``{"mlp/~/linear_0": {"w": ..., "b": ...}, ...}``; or, as examples of Optax and of JAX have
-        it, a list of layers in order, each a pair ``(W, b)`` or a mapping ``{"w": W, "b": b}``.
-        Biases may be left out. Arrays are JAX's or NumPy's.
+        it, a list of layers in order, each a pair ``(W, b)`` or a mapping ``{"w": W, "b": b}``;
+        empty tuples, as stax has them for activations, are passed over. Biases may be left out.
+        Arrays are JAX's or NumPy's.
     activation : str or sequence of str
         The activation of the hidden layers, which a pytree says nothing of.
     layers : sequence of str, optional
@@ -77,7 +78,8 @@ def _parts(params: Any, layers: Sequence[str] | None) -> list[tuple[str, Any]]:
     if isinstance(params, (list, tuple)):
         if layers is not None:
             raise TypeError("layers: a list has its order; names are not for it")
-        return [(f"params[{k}]", part) for k, part in enumerate(params)]
+        given = [(f"params[{k}]", part) for k, part in enumerate(params)]
+        return [each for each in given if not (isinstance(each[1], tuple) and each[1] == ())]
     if not isinstance(params, Mapping):
         raise TypeError(
             f"params: expected a mapping or a list of layers, got {type(params).__name__}"
@@ -163,7 +165,15 @@ def to_jax(net: Network) -> Callable[[Any], Any]:
         return net.forward(rows, check_finite=False).reshape(*x.shape[:-1], n_out)
 
     def function(x: Any) -> Any:
-        x = jax.numpy.asarray(x, net.dtype)
+        try:
+            x = jax.numpy.asarray(x)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"x: expected an array of numbers, got {type(x).__name__} ({error})"
+            ) from error
+        if jax.numpy.iscomplexobj(x):
+            raise TypeError(f"x: expected real numbers, got {x.dtype}")
+        x = x.astype(net.dtype)
         if x.ndim == 0 or x.shape[-1] != n_in:
             raise ValueError(f"x: expected shape (..., {n_in}), got {x.shape}")
         shape = jax.ShapeDtypeStruct((*x.shape[:-1], n_out), net.dtype)

@@ -218,7 +218,7 @@ class _Graph:
             return value
         try:
             return self._folded(node, value)
-        except (KeyError, TypeError, ValueError) as error:
+        except (IndexError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{node.where}: a constant that is not as it should be ({error})"
             ) from error
@@ -231,7 +231,10 @@ class _Graph:
             dtype = self._onnx.helper.tensor_dtype_to_np_dtype(node.attributes["to"])
             return value.astype(dtype)
         if node.operator == "Reshape" and (shape := self.constant(node.input(1))) is not None:
-            return value.reshape(shape.astype(int).tolist())
+            sizes = shape.ravel().astype(int).tolist()
+            if not node.attributes.get("allowzero", 0):
+                sizes = [n if n else value.shape[k] for k, n in enumerate(sizes)]
+            return value.reshape(sizes)
         return None
 
     def _constant_node(self, node: _Node) -> Array:

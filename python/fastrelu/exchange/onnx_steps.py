@@ -157,7 +157,7 @@ def _max(graph: Any, node: Any) -> tuple[str, Step]:
                 return x, _activation(graph, node, "leaky_relu")
             raise ValueError(f"{node.where}: expected a slope of 0.01 below 0, got {_shown(slope)}")
     least, x = _constant_and_data(graph, node)
-    if least.size != 1 or least.ravel()[0] != 0:
+    if not least.size or least.any() or least.ndim > 2:
         raise ValueError(f"{node.where}: expected the constant 0, got {_shown(least)}")
     return x, _activation(graph, node, "relu")
 
@@ -168,9 +168,10 @@ def _clip(graph: Any, node: Any) -> tuple[str, Step]:
         name, value = node.input(k), node.attributes.get(key)
         if name:
             value = graph.constant(name)
-            if value is None:
-                raise ValueError(f"{node.where}: expected a constant as its {key}")
-            value = float(np.asarray(value).ravel()[0])
+            if value is None or value.size != 1:
+                got = "none" if value is None else f"one of shape {value.shape}"
+                raise ValueError(f"{node.where}: expected a constant as its {key}, got {got}")
+            value = float(value.ravel()[0])
         limits.append(value)
     low, high = limits
     if low != 0 or (high is not None and high < FLOAT32_MAX):
@@ -189,19 +190,70 @@ def _flatten(graph: Any, node: Any) -> tuple[str, None]:
     return node.input(0), None
 
 
+#: In place of the number of rows, which is not known.
+_ROWS = -2
+
+
+def _sizes(graph: Any, reshape: Any, tensor: str) -> list[int] | None:
+    """Return the sizes that a shape names; None if they are not constants and the rows' number.
+
+    torch writes ``x.view(x.size(0), -1)`` as the shape of x, its first size, that and a -1.
+    """
+    value = graph.constant(tensor)
+    if value is not None:
+        return [int(n) for n in value.ravel()]
+    made = graph.made_by(tensor)
+    if made is None:
+        return None
+    if made.operator == "Concat":
+        parts = [_sizes(graph, reshape, name) for name in made.inputs]
+        return None if None in parts else [n for part in parts for n in part or []]
+    if made.operator in ("Unsqueeze", "Squeeze", "Cast", "Reshape"):
+        return _sizes(graph, reshape, made.input(0))
+    whole, first = made, made.attributes.get("end") == 1
+    if made.operator == "Gather":
+        whole, index = graph.made_by(made.input(0)), graph.constant(made.input(1))
+        first = index is not None and index.tolist() in (0, [0])
+    if whole is None or whole.operator != "Shape" or whole.attributes.get("start", 0) or not first:
+        return None
+    ours = graph.input, _before_numbers(graph, reshape.input(0))
+    return [_ROWS] if _before_numbers(graph, whole.input(0)) in ours else None
+
+
+def _before_numbers(graph: Any, tensor: str) -> str:
+    """Return the tensor that one is made of by casts and by sums and products with one number.
+
+    It has the same shape. Keras over torch has a cast before each layer.
+    """
+    while (made := graph.made_by(tensor)) is not None:
+        constants = [graph.constant(name) for name in made.inputs]
+        rest = [name for name, v in zip(made.inputs, constants, strict=True) if v is None]
+        numbers = all(v is None or (v.size == 1 and v.ndim < 2) for v in constants)
+        if made.operator not in ("Cast", "Identity", "Mul", "Add") or not numbers or len(rest) != 1:
+            break
+        tensor = rest[0]
+    return tensor
+
+
 def _reshape(graph: Any, node: Any) -> tuple[str, Step]:
-    given = node.attributes.get("shape") if graph.opset < 5 else graph.constant(node.input(1))
-    if given is None:
-        raise ValueError(f"{node.where}: expected a constant as its shape")
-    shape = [int(n) for n in given]
+    given = node.attributes.get("shape")
+    shape = _sizes(graph, node, node.input(1)) if graph.opset >= 5 else list(given or [])
+    if shape is None:
+        raise ValueError(
+            f"{node.where}: expected a constant as its shape, or the number of rows and constants"
+        )
     keeps = not node.attributes.get("allowzero", 0)
-    rows = (-1, 1, *((0,) if keeps else ()), graph.shape[0] if graph.shape else None)
-    if len(shape) != 2 or shape[0] not in rows or shape[0] == shape[1] == -1:
+    rows = (-1, 1, _ROWS, *((0,) if keeps else ()), graph.shape[0] if graph.shape else _ROWS)
+    if len(shape) != 2 or shape[0] not in rows or shape[1] < -1 or shape[0] == shape[1] == -1:
         zero = "" if keeps else " (allowzero is 1)"
-        raise ValueError(f"{node.where}: expected rows of all inputs, got shape {shape}{zero}")
+        shown = ", ".join("n" if n == _ROWS else str(n) for n in shape)
+        raise ValueError(f"{node.where}: expected rows of all inputs, got shape [{shown}]{zero}")
 
     def step(chain: Chain) -> None:
         before = chain.width() or graph.width()
+        several = chain.width() is None and len(graph.shape) != 2  # of which a 0 keeps one
+        if shape[1] == 0 and (several or not keeps):
+            raise ValueError(f"{node.where}: expected rows of all inputs, got shape {shape}")
         if shape[1] > 0 and before is not None and shape[1] != before:
             raise ValueError(f"{node.where}: expected rows of {before} numbers, got shape {shape}")
 
@@ -223,7 +275,7 @@ def _dropout(graph: Any, node: Any) -> tuple[str, None]:
     ratio = graph.constant(node.input(1)) if node.input(1) else np.asarray(0.5)
     if graph.opset < 7 and not node.attributes.get("is_test", 0):
         raise ValueError(f"{node.where}: is active, as is_test is 0")
-    if training is None or (bool(training) and (ratio is None or float(ratio) != 0)):
+    if training is None or (training.any() and (ratio is None or ratio.any())):
         raise ValueError(
             f"{node.where}: is active: the module was exported in training mode; export it after "
             "module.eval()"

@@ -26,7 +26,8 @@ def register() -> None:
     -----
     ``skl2onnx.to_onnx(pipeline, X)`` then converts a whole pipeline. Parameters are rounded to the
     dtype of its inputs. A regressor of k targets gives (n, k), and one of a single target (n, 1),
-    as skl2onnx's other regressors do; losses with a log link are converted, too.
+    as skl2onnx's other regressors do; losses with a log link are converted, too. Labels of bool are
+    0 and 1, as skl2onnx's other classifiers have them. ``target_opset`` may be 9 and more.
 
     Examples
     --------
@@ -103,26 +104,31 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     ours = {n.output for n in graph.nodes} - set(names)
     renamed = {name: scope.get_unique_variable_name(f"fastrelu_{name}")
                for name in [*ours, *graph.constants]}  # fmt: skip
+    target = container.target_opset_any_domain("")
     for name, value in graph.constants.items():
+        if value.dtype == np.bool_:  # labels, which skl2onnx has as numbers or text
+            value = value.astype(np.int64)
         helper = need("onnx.helper", "onnx")
         kind = helper.np_dtype_to_tensor_dtype(value.dtype)
         flat = value.ravel()
         content = [v.encode() for v in flat] if value.dtype == object else flat.tolist()
         container.add_initializer(renamed[name], kind, list(value.shape), content)
     for node in graph.nodes:
+        if node.operator == "Squeeze" and target < 13:  # its axes were an attribute then
+            node.attributes["axes"] = graph.constants[node.inputs.pop()].tolist()
         container.add_node(
             node.operator,
             [renamed.get(i, i) for i in node.inputs],
             [renamed.get(node.output, node.output)],
-            op_version=_version(node.operator),
+            op_version=_version(node.operator, target),
             name=scope.get_unique_operator_name(f"fastrelu_{node.operator}"),
             **node.attributes,
         )
 
 
-def _version(operator: str) -> int:
-    """Return the version of an operator in the operator set that the graph is written for."""
+def _version(operator: str, target: int) -> int:
+    """Return the version of an operator for a model of the operator set `target`."""
     from fastrelu.exchange.onnx_write import OPSET
 
-    schema = need("onnx.defs", "onnx").get_schema(operator, OPSET)
+    schema = need("onnx.defs", "onnx").get_schema(operator, min(target, OPSET))
     return int(schema.since_version)

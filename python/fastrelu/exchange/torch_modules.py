@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,9 +32,9 @@ def from_torch(
     ----------
     source : torch.nn.Sequential, mapping or path-like
         A module: Linear layers with ReLU, LeakyReLU(0.01), ELU(1), Sigmoid, Tanh or SiLU between,
-        Identity, Flatten and Dropout (which is left out) anywhere, Sequential ones inside. A state
-        dict: tensors or arrays under names such as ``"0.weight"`` (fan_out, fan_in) and
-        ``"0.bias"``. A path: a safetensors file of such a dict.
+        Identity, Flatten and Dropout (which is left out) anywhere, Sequential ones inside, none
+        with forward hooks. A state dict: tensors or arrays under names such as ``"0.weight"``
+        (fan_out, fan_in) and ``"0.bias"``. A path: a safetensors file of such a dict.
     activation : str or sequence of str, optional
         The activation of the hidden layers, which a state dict says nothing of; by default relu.
         Not for a module.
@@ -79,18 +79,32 @@ def from_torch(
 
 
 def _read(path: Any) -> dict[str, Array]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors import SafetensorError, deserialize
 
     if not os.path.isfile(path):
         raise FileNotFoundError(f"source: no such file: {path!r}")
     try:
-        return dict(load_file(path))
+        read: Callable[[bytes], Any] = deserialize
+        with open(path, "rb") as file:
+            tensors = read(file.read())
     except SafetensorError as error:
         raise ValueError(
             f"source: {path!r} is not a safetensors file ({error}); for a file of torch.save, give "
             "what torch.load(path, weights_only=True) returns"
         ) from error
+    return {name: _stored(f"source[{name!r}]", tensor) for name, tensor in tensors}
+
+
+def _stored(where: str, tensor: Mapping[str, Any]) -> Array:
+    """Return a tensor of a safetensors file; bfloat16, which NumPy has not, as float32."""
+    kinds = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+    kind, shape = tensor["dtype"], tensor["shape"]
+    if kind not in kinds:
+        raise ValueError(f"{where}: expected one of {', '.join(kinds)}, got {kind} of {shape}")
+    made = np.frombuffer(tensor["data"], kinds[kind]).reshape(shape)
+    if kind == "BF16":  # the upper half of a float32
+        made = (made.astype("<u4") << 16).view("<f4")
+    return made.astype(made.dtype.newbyteorder("="))
 
 
 def _from_state(state: Mapping[Any, Any], activation: Any, layers: Any, ordered: bool) -> Network:
@@ -120,10 +134,15 @@ def _from_state(state: Mapping[Any, Any], activation: Any, layers: Any, ordered:
 def _array(where: str, tensor: Any) -> Array:
     """Return a tensor or an array as float32 or float64; fewer digits become float32."""
     if hasattr(tensor, "detach"):
+        if str(tensor.layout) != "torch.strided" or str(tensor.device) == "meta":
+            raise ValueError(
+                f"{where}: expected a dense tensor with values, got one of {tensor.layout} on "
+                f"{tensor.device}"
+            )
         tensor = tensor.detach().cpu()
-        if str(tensor.dtype) in ("torch.bfloat16", "torch.float16"):
+        if tensor.is_floating_point() and tensor.itemsize < 4:
             tensor = tensor.float()
-        return np.asarray(tensor.numpy())
+        return np.asarray(tensor.resolve_conj().resolve_neg().numpy())
     made = np.asarray(tensor)
     if made.dtype.kind not in "fiub" and made.dtype.name != "bfloat16":
         raise TypeError(f"{where}: expected a tensor or an array, got {type(tensor).__name__}")
@@ -140,6 +159,8 @@ _MODULES: dict[str, tuple[str, dict[str, float]]] = {
     "Tanh": ("tanh", {}),
     "SiLU": ("silu", {}),
 }
+#: Other layers that a network has, or that change nothing.
+_PLAIN = ("Linear", "Identity", "Flatten", "Dropout")
 
 
 def _from_module(module: Any) -> Network:
@@ -147,18 +168,26 @@ def _from_module(module: Any) -> Network:
     if isinstance(net, Network):
         return net.copy()
     need("torch", "torch")
+    from fastrelu.torch import Scale
+
     chain = Chain("source")
-    for name, part in _flat("", module):
-        where = f"source: module {name or 'itself'!r} ({type(part).__name__})"
-        kind = type(part).__name__
-        if not type(part).__module__.startswith("torch.nn.modules"):
-            if kind == "Scale" and chain.width() is None and chain.scale == 1:
-                chain.scale = part.factor
-                continue
+    parts = list(_flat("", getattr(module, "_orig_mod", module)))  # what torch.compile was given
+    width = next((p.in_features for _, p in parts if _torchs(p) == "Linear"), None)
+    for name, part in parts:
+        where = _said(name, part)
+        kind = _torchs(part)
+        if isinstance(part, Scale):
+            if chain.width() is not None or chain.scale != 1:
+                raise ValueError(f"{where}: expected one factor on the inputs, before all layers")
+            chain.scale = part.factor
+            continue
+        if kind is None:
             raise ValueError(
                 f"{where}: expected a torch.nn.Sequential of torch's own layers; another module "
                 "can come by torch.onnx.export and fastrelu.from_onnx"
             )
+        if kind in (*_MODULES, *_PLAIN):
+            _refuse_hooks(where, part)
         if kind == "Linear":
             W, b = _array(where, part.weight), part.bias
             chain.add_affine(where, W.T, None if b is None else _array(where, b))
@@ -169,21 +198,51 @@ def _from_module(module: Any) -> Network:
                     raise ValueError(
                         f"{where}: {key} is {getattr(part, key)}, but fastrelu's {ours} has {value}"
                     )
-            chain.add_activation(where, ours)
+            chain.add_activation(where, ours, width)
         elif kind == "Flatten" and (part.start_dim, part.end_dim) != (1, -1):
             raise ValueError(f"{where}: expected dimensions 1 to -1 to be flattened")
-        elif kind not in ("Identity", "Flatten", "Dropout"):
+        elif kind not in _PLAIN:
             raise ValueError(f"{where}: a network of fastrelu has no such layer")
     return chain.network()
 
 
 def _flat(name: str, module: Any) -> Iterable[tuple[str, Any]]:
-    """Yield the parts of a module in order, those of a Sequential in its place."""
-    if type(module).__name__ == "Sequential":
-        for key, part in module.named_children():
+    """Yield the parts of a module in order, those of a Sequential in its place.
+
+    A part that is there twice is yielded twice, which `named_children` does not.
+    """
+    if _torchs(module) == "Sequential":
+        _refuse_hooks(_said(name, module), module)
+        for key, part in module._modules.items():
             yield from _flat(f"{name}.{key}" if name else key, part)
     else:
         yield name, module
+
+
+def _torchs(part: Any) -> str | None:
+    """Return the class of torch's own whose `forward` a module has; None if it has another.
+
+    Classes that derive from it are what torch makes of a layer whose weights are parametrized.
+    """
+    for kind in type(part).__mro__:
+        if kind.__module__.startswith("torch.nn.modules.") and kind.__name__ != "Module":
+            own: Any = kind
+            return kind.__name__ if type(part).forward is own.forward else None
+    return None
+
+
+def _refuse_hooks(where: str, part: Any) -> None:
+    """Raise ValueError for a module that calls functions besides its own `forward`."""
+    if part._forward_hooks or part._forward_pre_hooks:
+        raise ValueError(
+            f"{where}: has a forward hook, which may change what it computes; remove it (with "
+            "remove_weight_norm or remove_spectral_norm if these made it)"
+        )
+
+
+def _said(name: str, part: Any) -> str:
+    """Return how messages name a part of a module."""
+    return f"source: module {name or 'itself'!r} ({type(part).__name__})"
 
 
 def to_torch(net: Network) -> Any:

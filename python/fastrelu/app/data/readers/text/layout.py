@@ -64,8 +64,15 @@ class Layout:
         # Another quote and escapes only where the usual quote does not fit.
         usual = self.quote == '"' and not self.escape
         fit, good = round(self.fit, 1), round(self.quality, 2)
-        one = self._is_one_column
-        return (said, self.width > 1 and not one, not one, self.sound, fit, good, usual, self.width)
+        one, width = self._is_one_column, self.width
+        only = not self._leaves_quotes
+        return (said, width > 1 and not one, not one, self.sound, fit, only, good, usual, width)
+
+    @property
+    def _leaves_quotes(self) -> bool:
+        """Whether fields begin with the usual quote, which would be part of their text here."""
+        marks = (self.separator, self.separator + " ", "\n")
+        return self.quote == "'" and any(f'{mark}"' in self.text for mark in marks)
 
     @property
     def _is_one_column(self) -> bool:
