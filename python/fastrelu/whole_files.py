@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 __all__ = [
     "TEMPORARY_SUFFIX",
@@ -46,15 +48,28 @@ def write_bytes(path: Any, data: bytes) -> None:
     ...     [(path.name, path.read_bytes()) for path in Path(folder).iterdir()]
     [('notes', b'two')]
     """
-    target = Path(os.path.realpath(os.fspath(path)))  # what a link names is replaced, not the link
-    remove_parts(target.parent, [target.name])
+    with _whole(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def _whole(path: Any) -> Iterator[BinaryIO]:
+    """Give a file to write, which has its name once it is whole and on the disk."""
+    path = os.fspath(path)
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        # A device or a pipe is nothing to replace: it takes what is written.
+        with open(path, "wb") as file:
+            yield file
+        return
+    target = Path(os.path.realpath(path))  # what a link names is replaced, not the link
+    remove_parts(target.parent, [glob.escape(target.name)])
     handle, name = tempfile.mkstemp(
         dir=target.parent, prefix=f".{target.name}.", suffix=TEMPORARY_SUFFIX
     )
     try:
         with os.fdopen(handle, "wb") as file:
             _lock(file.fileno())
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         mask = os.umask(0)
@@ -85,6 +100,8 @@ def remove_parts(folder: Path, names: Iterable[str]) -> None:
     """
     for path in (path for name in names for path in parts_of(folder, name)):
         try:
+            if not path.is_file():
+                continue  # a pipe would be waited for
             with open(path, "rb") as file:
                 if time.time() - os.stat(path).st_mtime > 60 and _lock(file.fileno()):
                     os.unlink(path)

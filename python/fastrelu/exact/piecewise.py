@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from fastrelu.network import Network
 
 Array = NDArray[np.float64]
+#: Points of which the values are computed at once.
+BLOCK = 1 << 18
 __all__ = ["PiecewiseLinear"]
 
 
@@ -142,6 +144,14 @@ class PiecewiseLinear:
                [2., 1.]])
         """
         x = reals("x", x)
+        values = np.empty(x.shape + self.values.shape[1:])
+        points, to = x.reshape(-1), values.reshape(-1, *self.values.shape[1:])
+        for at in range(0, len(points), BLOCK):  # between two, Python handles signals
+            to[at : at + BLOCK] = self._at(points[at : at + BLOCK])
+        return values
+
+    def _at(self, x: Array) -> Array:
+        """Return the values at points, (n,)."""
         piece = np.searchsorted(self.knots, x, side="right")
         # From the nearer end of the piece: there the rounding of its slope counts least.
         left = self.knots[np.maximum(piece - 1, 0)]
