@@ -81,8 +81,8 @@ def estimator(c: Caller) -> None:
 
 
 def hinges(c: Caller) -> None:
-    found = exact.choose_hinges(c.of(9), c.of(9), max_hinges=2, sample_weight=None)
-    exact.hinge_statistics(found.function, c.of(9), c.of(9))
+    found = exact.choose_hinges(c.of(15), c.of(15), max_hinges=2)
+    exact.hinge_statistics(found.function, c.of(15), c.of(15))
 
 
 def piecewise_use(c: Caller) -> None:
@@ -90,11 +90,6 @@ def piecewise_use(c: Caller) -> None:
     f.integrate(c.of(), c.choose.choice(SCALARS))
     f.lipschitz()
     f(c.of(c.n, 2))
-
-
-def owner(c: Caller) -> None:
-    found = fastrelu.Network([2, 3, 1], seed=1).linear_regions((-1, 1, -1, 1))
-    found.owner(c.of(c.n, 2))
 
 
 def noise(c: Caller) -> None:
@@ -133,7 +128,6 @@ MORE_CALLS: dict[str, Callable[[Caller], object]] = {
     "estimator": estimator,
     "hinges": hinges,
     "piecewise_use": piecewise_use,
-    "owner": owner,
     "gradient_noise": noise,
     "study": study,
     "best_threshold": best_threshold,
