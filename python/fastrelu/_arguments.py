@@ -108,3 +108,11 @@ def reals(name: str, value: ArrayLike) -> NDArray[np.float64]:
     if not np.isfinite(array).all():
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
     return array
+
+
+def check_places(X: Any) -> None:
+    """Raise ValueError where sparse rows are damaged: SciPy's own code follows them anywhere."""
+    if hasattr(X, "check_format"):
+        # An object of its own, that shares the arrays: the check replaces them.
+        same = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
+        same.check_format(full_check=True)
