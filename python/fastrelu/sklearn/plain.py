@@ -73,6 +73,7 @@ def checked_data(estimator: Any, X: Any, y: Any, plain_y: bool, **options: Any) 
         Of ``validate_data``.
     """
     check_places(X)
+    check_places(y)  # targets of several outputs may be sparse
     if plain_y and are_plain_rows(X) and len(X) == len(y):
         validate_data(estimator, X, y, reset=options["reset"], skip_check_array=True)
         return X, y
