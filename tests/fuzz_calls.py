@@ -75,10 +75,14 @@ def estimator(c: Caller) -> None:
         early_stopping=c.choose.random() < 0.2, warm_start=c.choose.random() < 0.2,
     )  # fmt: skip
     y = np.arange(c.n) % 2 if c.choose.random() < 0.6 else c.y()
-    made.fit(c.X(), y, sample_weight=c.weights())
-    made.predict(c.X())
-    if made.solver != "lbfgs":
-        made.partial_fit(c.X(), y)
+    try:
+        made.fit(c.X(), y, sample_weight=c.weights())
+        made.predict(c.X())
+        if made.solver != "lbfgs":
+            made.partial_fit(c.X(), y)
+    except OverflowError as error:  # scikit-learn's own check of whole numbers that no float holds
+        assert "int too large" in str(error)
+        raise ValueError from error
 
 
 def hinges(c: Caller) -> None:
