@@ -76,15 +76,3 @@ def test_damaged_sparse_rows_for_a_model_are_a_data_error(form):
         training.read(rows, need_target=False)
     whole = sp.csr_matrix(np.eye(3)).asformat(form)
     assert training.read(whole, need_target=False).n_rows == 3
-
-
-def test_targets_without_an_output_are_a_value_error():
-    """A fit took them, and its predictions were divided by their number."""
-    import numpy as np
-
-    import fastrelu
-
-    X = np.ones((9, 3))
-    for fit in (fastrelu.MLPRegressor().fit, fastrelu.MLPRegressor().partial_fit):
-        with pytest.raises(ValueError, match="at least one output"):
-            fit(X, np.ones((9, 0)))

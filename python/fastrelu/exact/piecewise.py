@@ -15,10 +15,8 @@ from fastrelu.exact.nearness import are_equal, needed_knots
 if TYPE_CHECKING:
     from fastrelu.network import Network
 
-Array = NDArray[np.float64]
-#: Points of which the values are computed at once.
-BLOCK = 1 << 18
 __all__ = ["PiecewiseLinear"]
+Array, BLOCK = NDArray[np.float64], 1 << 18  # so many points are computed at once
 
 
 class PiecewiseLinear:
@@ -144,14 +142,11 @@ class PiecewiseLinear:
                [2., 1.]])
         """
         x = reals("x", x)
-        values = np.empty(x.shape + self.values.shape[1:])
-        points, to = x.reshape(-1), values.reshape(-1, *self.values.shape[1:])
-        for at in range(0, len(points), BLOCK):  # between two, Python handles signals
-            to[at : at + BLOCK] = self._at(points[at : at + BLOCK])
-        return values
+        blocks = range(0, max(1, x.size), BLOCK)  # between two, Python handles signals
+        found = [self._at(x.reshape(-1)[at : at + BLOCK]) for at in blocks]
+        return np.concatenate(found).reshape(x.shape + self.values.shape[1:])
 
-    def _at(self, x: Array) -> Array:
-        """Return the values at points, (n,)."""
+    def _at(self, x: Array) -> Array:  # points (n,)
         piece = np.searchsorted(self.knots, x, side="right")
         # From the nearer end of the piece: there the rounding of its slope counts least.
         left = self.knots[np.maximum(piece - 1, 0)]

@@ -346,8 +346,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = checked_data(self, X, y, are_plain_values(y), y_numeric=True, reset=reset)
-        if y.ndim == 2 and y.shape[1] == 0:
-            raise ValueError(f"y: expected at least one output, got shape {y.shape}")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
