@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 __all__ = [
     "TEMPORARY_SUFFIX",
+    "opened",
     "parts_of",
     "remove_parts",
     "write_bytes",
@@ -48,13 +49,35 @@ def write_bytes(path: Any, data: bytes) -> None:
     ...     [(path.name, path.read_bytes()) for path in Path(folder).iterdir()]
     [('notes', b'two')]
     """
-    with _whole(path) as file:
+    with opened(path) as file:
         file.write(data)
 
 
 @contextmanager
-def _whole(path: Any) -> Iterator[BinaryIO]:
-    """Give a file to write, which has its name once it is whole and on the disk."""
+def opened(path: Any) -> Iterator[BinaryIO]:
+    """Give a file to write, which has its name once it is whole and on the disk.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; a device or a pipe takes what is written, and stays what it is.
+
+    Yields
+    ------
+    binary file
+        To write to; where an error leaves the block, what was there before is as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from fastrelu import whole_files
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with whole_files.opened(Path(folder, "notes")) as file:
+    ...         size = file.write(b"one")
+    ...     Path(folder, "notes").read_bytes()
+    b'one'
+    """
     path = os.fspath(path)
     if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
         # A device or a pipe is nothing to replace: it takes what is written.

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastrelu._arguments import real_number, reals
-from fastrelu.exact.nearness import are_equal, needed_knots
+from fastrelu.exact.nearness import BLOCK, are_equal, needed_knots
 
 if TYPE_CHECKING:
     from fastrelu.network import Network
 
+Array = NDArray[np.float64]
 __all__ = ["PiecewiseLinear"]
-Array, BLOCK = NDArray[np.float64], 1 << 18  # so many points are computed at once
 
 
 class PiecewiseLinear:

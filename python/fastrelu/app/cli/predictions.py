@@ -74,7 +74,7 @@ def predictions_file(out: str | None, force: bool) -> Iterator[Writer]:
         raise ConfigError(f"--out {out}: expected the ending .csv, .parquet, .arrow or .feather")
     if (path.is_file() or path.is_dir()) and not force:
         raise OutputError(f"--out {out}: the file is there already; --force replaces it")
-    with writing(path), whole_files._whole(path) as opened, _writer(form, opened) as writer:
+    with writing(path), whole_files.opened(path) as opened, _writer(form, opened) as writer:
         yield writer
 
 
