@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu._arguments import check_places
 from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
 from fastrelu.app.data.readers.column import Found
 from fastrelu.app.data.readers.files import pyarrow
@@ -282,7 +281,9 @@ def _array(data: Any, choice: ColumnChoice, need_target: bool, source: str) -> T
     if isinstance(data, Iterator):
         raise RowsError(f"{source}: an iterator is read once only; expected {FORMS}")
     try:
-        check_places(data)
+        if hasattr(data, "check_format"):  # SciPy's conversions follow damaged places anywhere
+            same = type(data)((data.data, data.indices, data.indptr), shape=data.shape)
+            same.check_format(full_check=True)  # which replaces the arrays of its object
     except ValueError as error:
         raise RowsError(f"{source}: damaged sparse rows ({error})") from None
     matrix = data.tocsr() if hasattr(data, "tocsr") else _as_array(data, source)
