@@ -35,14 +35,20 @@ struct Point {
     return std::tie(x, y, weight) < std::tie(other.x, other.y, other.weight);
   }
 };
-Sorted sort_points(const HingeData& data, int shrink) {
+Sorted sort_points(const HingeData& data, int shrink, const std::function<void()>& poll) {
   std::vector<Point> points;
   points.reserve(data.size);
   for (std::size_t i = 0; i < data.size; ++i) {
     const double weight = data.weight != nullptr ? data.weight[i] : 1.0;
     points.push_back({data.x[i], std::ldexp(data.y[i], -shrink), weight});
   }
-  std::sort(points.begin(), points.end());
+  // Millions of points take a second.
+  constexpr std::size_t kBetween = std::size_t{1} << 16;
+  std::size_t compared = 0;
+  std::sort(points.begin(), points.end(), [&](const Point& a, const Point& b) {
+    if (++compared % kBetween == 0) poll();
+    return a < b;
+  });
   Sorted sorted;
   for (std::size_t begin = 0, end; begin < data.size; begin = end) {
     DoubleDouble above, sum;  // of the first, so that equal ones have it for their mean
@@ -129,7 +135,7 @@ int shrink_of(const HingeData& data) {
 
 HingeFit fit_hinges(const HingeData& data, std::size_t hinges, const std::function<void()>& poll) {
   const int shrink = shrink_of(data);
-  Sorted sorted = sort_points(data, shrink);
+  Sorted sorted = sort_points(data, shrink, poll);
   if (sorted.x.size() <= hinges + 2) return Square::grown(through(sorted), shrink);
   const Square square(std::move(sorted), shrink);
   Knots best = search_hinges(square.points(), hinges, poll);
@@ -139,9 +145,10 @@ HingeFit fit_hinges(const HingeData& data, std::size_t hinges, const std::functi
   return square.solve(square.outside(best.at));
 }
 
-HingeFit fit_values(const HingeData& data, const std::vector<double>& knots) {
+HingeFit fit_values(const HingeData& data, const std::vector<double>& knots,
+                    const std::function<void()>& poll) {
   const int shrink = shrink_of(data);
-  return Square(sort_points(data, shrink), shrink).solve(knots);
+  return Square(sort_points(data, shrink, poll), shrink).solve(knots);
 }
 
 }  // namespace fastrelu

@@ -30,6 +30,8 @@ HingeFit fit_hinges(
     const HingeData& data, std::size_t hinges, const std::function<void()>& poll = [] {});
 
 // The same with these knots, ascending; what no point determines is 0, or as its neighbour.
-HingeFit fit_values(const HingeData& data, const std::vector<double>& knots);
+HingeFit fit_values(
+    const HingeData& data, const std::vector<double>& knots,
+    const std::function<void()>& poll = [] {});
 
 }  // namespace fastrelu

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "fp_environment.h"
+#include "poll.h"
 #include "random.h"
 
 namespace fastrelu {
@@ -32,14 +33,19 @@ Network<T>::Network(const std::vector<std::size_t>& sizes,
 template <class T>
 void Network<T>::initialize(Init init, std::uint64_t seed) {
   const FpEnvironment environment;
+  PassWatch watch;
   for (std::size_t k = 0; k < layers_.size(); ++k) {
     const Layer& layer = layers_[k];
     const std::size_t fan = init == Init::he_uniform ? layer.fan_in : layer.fan_in + layer.fan_out;
     const double limit = std::sqrt(6.0 / static_cast<double>(fan));
     RandomStream stream(seed, Purpose::initial_weights, k, 0);
     T* w = parameters() + layer.weight_offset;
-    for (std::size_t i = 0; i < layer.fan_in * layer.fan_out; ++i) {
-      w[i] = static_cast<T>((2.0 * stream.uniform() - 1.0) * limit);
+    for (std::size_t i = 0; i < layer.fan_in; ++i) {
+      for (std::size_t j = 0; j < layer.fan_out; ++j) {
+        *w++ = static_cast<T>((2.0 * stream.uniform() - 1.0) * limit);
+      }
+      // A number takes some nanoseconds, as long as some tens of multiply-adds.
+      if (watch.stop(0, 50.0 * static_cast<double>(layer.fan_out))) throw Interrupted();
     }
     if (bias_) std::fill_n(parameters() + layer.bias_offset, layer.fan_out, T(0));
   }

@@ -28,6 +28,7 @@ class Network {
   Network(const std::vector<std::size_t>& sizes, const std::vector<Activation>& activations,
           bool bias, T scale);
 
+  // Interrupted where the thread's poll stops it (poll.h).
   void initialize(Init init, std::uint64_t seed);
 
   const std::vector<Layer>& layers() const { return layers_; }

@@ -45,10 +45,21 @@ std::uint64_t RandomStream::below(std::uint64_t n) {
 }
 
 void draw_order(std::uint64_t seed, Purpose purpose, std::uint64_t index, std::uint64_t time,
-                Index first, std::size_t n, Index* order) {
+                Index first, std::size_t n, Index* order, Poll poll) {
   RandomStream stream(seed, purpose, index, time);
-  for (std::size_t i = 0; i < n; ++i) order[i] = first + static_cast<Index>(i);
-  for (std::size_t i = n; i-- > 1;) std::swap(order[i], order[stream.below(i + 1)]);
+  constexpr std::size_t kBetween = std::size_t{1} << 16;  // some milliseconds
+  Stopwatch watch(poll);
+  for (std::size_t begin = 0; begin < n; begin += kBetween) {
+    const std::size_t end = std::min(n, begin + kBetween);
+    for (std::size_t i = begin; i < end; ++i) order[i] = first + static_cast<Index>(i);
+    if (watch.due() && watch.stop()) throw Interrupted();
+  }
+  for (std::size_t end = n; end > 1;) {
+    const std::size_t begin = std::max<std::size_t>(1, end - std::min(end, kBetween));
+    for (std::size_t i = end; i-- > begin;) std::swap(order[i], order[stream.below(i + 1)]);
+    end = begin;
+    if (watch.due() && watch.stop()) throw Interrupted();
+  }
 }
 
 void draw_subset(std::uint64_t seed, std::uint64_t step, std::size_t n, std::size_t m, Index* rows,

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "array.h"
+#include "poll.h"
 
 namespace fastrelu {
 
@@ -53,9 +54,10 @@ class RandomStream {
   std::array<std::uint64_t, 4 * kMostBlocks> words_;
 };
 
-// order[0..n) = first + a random permutation of 0..n-1 (Fisher-Yates).
+// order[0..n) = first + a random permutation of 0..n-1 (Fisher-Yates). Interrupted where `poll`
+// stops it.
 void draw_order(std::uint64_t seed, Purpose purpose, std::uint64_t index, std::uint64_t time,
-                Index first, std::size_t n, Index* order);
+                Index first, std::size_t n, Index* order, Poll poll = {});
 // rows[0..m): a uniform m-subset of 0..n-1, in the order in which Floyd's method inserts it.
 // `taken` is n bytes, all 0 before and after.
 void draw_subset(std::uint64_t seed, std::uint64_t step, std::size_t n, std::size_t m, Index* rows,

@@ -6,7 +6,7 @@
     python scripts/fuzz.py --only npz --start 151 --executions 1   # one of them again
     python scripts/fuzz.py --only text --guided corpus    # guided by coverage (atheris), no end
 
-What is fuzzed is in tests/fuzz_files.py and tests/fuzz_arrays.py; the environment needs fastrelu
+What is fuzzed is in tests/fuzz_files.py and tests/fuzz_calls.py; the environment needs fastrelu
 and its extra `test`. Each kind runs in a process of its own, which has to live and to answer within
 a minute, and whose memory may grow by 4 times the file, and the little that any reading takes. The
 exit status is 1 if something else happened; the files that made it stay in a folder that is named.
@@ -96,10 +96,10 @@ def limit_addresses() -> None:
 
 def execution(name: str, folder: Path) -> Callable[[int], tuple[bool, bytes]]:
     """Return the function of a number that tries the mutant or the call of this number."""
-    import fuzz_arrays
+    import fuzz_calls
 
-    if name in fuzz_arrays.CALLS:
-        return lambda k: (fuzz_arrays.called(name, f"{name} {k}"), b"")
+    if name in fuzz_calls.CALLS:
+        return lambda k: (fuzz_calls.called(name, f"{name} {k}"), b"")
     import fuzz_changes
     import fuzz_files
     import pyarrow
@@ -181,10 +181,10 @@ guided_options: list[str] = []
 
 def names() -> list[str]:
     """Return the kinds of files and the calls."""
-    import fuzz_arrays
+    import fuzz_calls
     import fuzz_files
 
-    return [*fuzz_files.TARGETS, *fuzz_arrays.CALLS]
+    return [*fuzz_files.TARGETS, *fuzz_calls.CALLS]
 
 
 def main() -> int:

@@ -56,7 +56,13 @@ py::tuple fit(const py::array& x, const py::array& y, const py::object& weight,
 py::tuple fit_given(const py::array& x, const py::array& y, const py::object& weight,
                     const std::vector<double>& knots) {
   const FpEnvironment environment;
-  return as_tuple(fit_values(as_points(x, y, weight).data, knots));
+  const Points points = as_points(x, y, weight);
+  HingeFit fitted;
+  {
+    const GilReleased release;
+    fitted = fit_values(points.data, knots, SignalCheck());
+  }
+  return as_tuple(fitted);
 }
 
 }  // namespace

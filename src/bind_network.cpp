@@ -228,7 +228,8 @@ void initialize(PyNetwork& self, const std::string& init, std::uint64_t seed) {
   const Init kind = parse_init(init);
   const Writing writing(self.guard, "an initialization");
   self.visit([&](auto& net) {
-    net.initialize(kind, seed);
+    without_gil(50.0 * static_cast<double>(net.parameter_count()),
+                [&] { net.initialize(kind, seed); });
     ++net.version;
   });
 }

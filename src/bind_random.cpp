@@ -31,8 +31,9 @@ py::array_t<Index> permutation(std::uint64_t seed, std::uint64_t purpose, std::u
                                std::uint64_t time, std::size_t n) {
   py::array_t<Index> order(static_cast<py::ssize_t>(n));
   Index* const to = order.mutable_data();
-  const GilReleased release;
-  draw_order(seed, static_cast<Purpose>(purpose), index, time, 0, n, to);
+  without_gil(50.0 * static_cast<double>(n), [&] {
+    draw_order(seed, static_cast<Purpose>(purpose), index, time, 0, n, to, thread_poll);
+  });
   return order;
 }
 

@@ -10,6 +10,25 @@ namespace {
 
 using Int64Array = py::array_t<std::int64_t, py::array::c_style>;
 
+// Rows of another format. SciPy believes the places of columns and blocks when it converts them,
+// and would write wherever they point: they are looked at first, in an object that shares the
+// arrays, since its check replaces them.
+py::object as_csr(const py::handle& object, const char* name) {
+  const bool is_csr = py::str(py::getattr(object, "format", py::str(""))).equal(py::str("csr"));
+  if (is_csr || !py::hasattr(object, "check_format")) return object.attr("tocsr")();
+  try {
+    const py::object same = py::type::of(object)(
+        py::make_tuple(object.attr("data"), object.attr("indices"), object.attr("indptr")),
+        py::arg("shape") = object.attr("shape"));
+    same.attr("check_format")(true);
+    return same.attr("tocsr")();
+  } catch (py::error_already_set& error) {
+    if (!error.matches(PyExc_ValueError)) throw;
+    bad_value(name, "expected sparse rows as SciPy makes them, got damaged ones: " +
+                        std::string(py::str(error.value())));
+  }
+}
+
 // The parts of a CSR matrix as its object holds them.
 struct Parts {
   std::vector<std::size_t> shape;
@@ -145,7 +164,7 @@ bool is_sparse(const py::handle& object) {
 template <class T>
 Rows as_sparse_rows(const py::handle& object, const char* name, std::size_t cols, bool allow_row,
                     bool check_finite) {
-  const Parts m = parts_of(object.attr("tocsr")(), name, cols, allow_row);
+  const Parts m = parts_of(as_csr(object, name), name, cols, allow_row);
   Rows rows;
   rows.one_row = m.shape.size() == 1;
   const py::slice used(py::int_(0), py::int_(m.entries), py::none());

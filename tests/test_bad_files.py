@@ -4,6 +4,7 @@
 import gzip
 import io
 import random
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -128,3 +129,18 @@ def test_paths_that_are_no_files(tmp_path):
         read([])
     with pytest.raises(DataError, match="data set by itself"):
         read(["iris", "x.csv"])
+
+
+def test_a_header_of_npy_is_read_no_further_than_numpy_takes_it(tmp_path):
+    """It was unpacked whole before its length was looked at: 800 MB of a file of 400 kB."""
+    header = b"\x93NUMPY\x02\x00" + (50 << 20).to_bytes(4, "little") + b" " * (50 << 20)
+    (tmp_path / "rows.npy.gz").write_bytes(gzip.compress(header))
+    with zipfile.ZipFile(tmp_path / "rows.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("X.npy", header)
+        archive.writestr("y.npy", header)
+    for name in ("rows.npy.gz", "rows.npz"):
+        tracemalloc.start()
+        with pytest.raises(DataError, match="a header of 52428800 bytes"):
+            read([str(tmp_path / name)])
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+        tracemalloc.stop()

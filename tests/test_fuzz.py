@@ -19,7 +19,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("openpyxl")
 pytest.importorskip("python_calamine")
 from command_tools import run
-from fuzz_arrays import CALLS, called
+from fuzz_calls import CALLS, called
 from fuzz_changes import mutated
 from fuzz_files import TARGETS, tried
 

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import fastrelu
-from fastrelu import _core
+from fastrelu import _core, quantiles
 
 ROWS = np.random.default_rng(3).normal(size=(300, 16)).astype("float32")
 TARGETS = np.maximum(ROWS[:, :2], ROWS[:, 2:4])
@@ -151,6 +151,7 @@ def test_while_a_fit_runs_other_threads_are_told_so(tmp_path):
     """In its epochs and between them."""
     net = network()
     trainer, second = fastrelu.Trainer(net), fastrelu.Trainer(net)
+    box = [[0, 1]] * 16
     uses = {
         "forward": lambda: net(ROWS),
         "step": lambda: second.step(ROWS, TARGETS),
@@ -159,6 +160,18 @@ def test_while_a_fit_runs_other_threads_are_told_so(tmp_path):
         "evaluate": lambda: second.evaluate(ROWS, TARGETS),
         "gradient": lambda: net.loss_and_gradient(ROWS, TARGETS),
         "bounds": lambda: net.output_bounds([0] * 16, [1] * 16),
+        "along": lambda: net.along(ROWS[0], ROWS[1]),
+        "local_affine": lambda: net.local_affine(ROWS),
+        "lipschitz": net.lipschitz,
+        "linear_regions": lambda: net.linear_regions((0, 1, 0, 1)),
+        "regions": lambda: net.regions(box),
+        "pieces": net.to_piecewise_linear,
+        "maximize": lambda: net.maximize(box),
+        "verify": lambda: net.verify(box, 0),
+        "verify_shape": lambda: net.verify_shape(box, "convex"),
+        "derivatives": lambda: net.derivative_bounds(box),
+        "quantiles": lambda: quantiles.as_network(net),
+        "milp": lambda: net.to_milp(tmp_path / "net.lp", box),
         "save": lambda: net.save(tmp_path / "net.safetensors"),
         "checkpoint": lambda: trainer.save_checkpoint(tmp_path / "trainer.safetensors"),
         "copy": lambda: copy.deepcopy(net),

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fastrelu
-from fastrelu import model_file
+from fastrelu import _core, model_file
 
 
 def in_new_process(code: str, seconds: float = 120) -> subprocess.CompletedProcess:
@@ -26,7 +26,14 @@ def in_new_process(code: str, seconds: float = 120) -> subprocess.CompletedProce
 # Objects that are not there yet
 
 
-@pytest.mark.parametrize("name", ["Network", "Trainer", "Cache", "DataSet", "DefaultFloatingPoint"])
+COMPILED = [
+    name
+    for name, kind in vars(_core).items()
+    if isinstance(kind, type) and not issubclass(kind, Exception)
+]
+
+
+@pytest.mark.parametrize("name", COMPILED)
 def test_an_object_without_its_construction_raises(name):
     """In a process of its own, since it was a crash."""
     done = in_new_process(f"""

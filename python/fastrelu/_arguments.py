@@ -117,3 +117,11 @@ def path_text(path: Any) -> str:
         return os.fsdecode(path)
     except TypeError:
         raise TypeError(f"path: expected a path, got {type(path).__name__}") from None
+
+
+def check_places(X: Any) -> None:
+    """Raise ValueError where sparse rows are damaged: SciPy's own code follows them anywhere."""
+    if hasattr(X, "check_format"):
+        # An object of its own, that shares the arrays: the check replaces them.
+        same = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
+        same.check_format(full_check=True)

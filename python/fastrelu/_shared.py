@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastrelu import _core
+from fastrelu._arguments import check_places
 
 if TYPE_CHECKING:
     from fastrelu.distributed.communicator import Communicator
@@ -115,6 +116,7 @@ def _runs_of_ranks(trainer: EpochMethods, comm: Communicator, n: int) -> list[ra
 def _sliceable(part: Any) -> Any:
     """Return an array or a matrix of which rows can be taken and put together."""
     if hasattr(part, "tocsr"):
+        check_places(part)
         return part.tocsr()
     if hasattr(part, "ramps"):
         raise ValueError(

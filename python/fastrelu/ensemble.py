@@ -475,7 +475,7 @@ def networks_from(arrays: model_file.Arrays, metadata: dict[str, str]) -> tuple[
         each = about.get("networks", [metadata] * count)  # at first all were alike
         if len(each) != count or not all(isinstance(m, dict) for m in each):
             raise ValueError(f"{count} members, {len(each)} described")
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise model_file.FileError(f"the model file is damaged ({error!r})") from error
     networks = []
     for k in range(count):

@@ -200,11 +200,18 @@ class Network(
     __call__ = forward
 
     @classmethod
-    def _zeros(cls, layer_sizes: list[int], dtype: Any, activations: list[str]) -> Network:
+    def _zeros(
+        cls,
+        layer_sizes: list[int],
+        dtype: Any,
+        activations: list[str],
+        bias: bool = True,
+        scale: float = 1.0,
+    ) -> Network:
         """Return a network whose parameters, all 0, the caller fills; nothing is checked."""
         net = cls.__new__(cls)
         _core.Network.__init__(net)
-        net._make(layer_sizes, True, dtype_name(dtype), activations, 1.0)
+        net._make(layer_sizes, bias, dtype_name(dtype), activations, scale)
         net.check_finite = True
         return net
 
@@ -267,14 +274,10 @@ class Network(
         >>> bool((net.parameters == other.parameters).all())
         False
         """
-        other = Network(
-            self.layer_sizes,
-            bias=self.bias,
-            dtype=self.dtype,
-            activation=self.activations,
-            scale=self.scale,
-            check_finite=self.check_finite,
+        other = Network._zeros(
+            self.layer_sizes, self.dtype, self.activations, self.bias, self.scale
         )
+        other.check_finite = self.check_finite
         with self._reading():
             other._load_parameters(self.parameters)
         return other

@@ -48,6 +48,7 @@ def as_network(net: Network) -> Network:
     """
     if not isinstance(net, Network):
         raise TypeError(f"net: expected a Network, got {net!r}")
+    net = net.copy()  # of one moment, whatever another thread does to it
     K = net.layer_sizes[-1]
     plain = Network(
         [*net.layer_sizes[:-1], 2 * K, K],

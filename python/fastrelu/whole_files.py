@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from fastrelu._arguments import path_text
 
 __all__ = [
     "TEMPORARY_SUFFIX",
+    "opened",
     "parts_of",
     "remove_parts",
     "write_bytes",
@@ -50,25 +53,65 @@ def write_bytes(path: Any, data: bytes) -> None:
     ...     [(path.name, path.read_bytes()) for path in Path(folder).iterdir()]
     [('notes', b'two')]
     """
+    with opened(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def opened(path: Any) -> Iterator[BinaryIO]:
+    """Give a file to write, which has its name once it is whole and on the disk.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; a device or a pipe takes what is written, and stays what it is.
+
+    Yields
+    ------
+    binary file
+        To write to; where an error leaves the block, what was there before is as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from fastrelu import whole_files
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with whole_files.opened(Path(folder, "notes")) as file:
+    ...         size = file.write(b"one")
+    ...     Path(folder, "notes").read_bytes()
+    b'one'
+    """
     given = path_text(path)
+    if os.path.exists(given) and not (os.path.isfile(given) or os.path.isdir(given)):
+        # A device or a pipe is nothing to replace: it takes what is written.
+        with open(given, "wb") as file:
+            yield file
+        return
     target = Path(os.path.realpath(given))  # what a link names is replaced, not the link
-    remove_parts(target.parent, [target.name])
+    remove_parts(target.parent, [glob.escape(target.name)])
     try:
-        _write_beside(target, data)
-    except OSError as error:  # which names a file that nobody knows of
-        raise OSError(error.errno, error.strerror, given) from error
+        with _beside(target) as file:
+            yield file
+    except OSError as error:
+        own = error.filename is None or str(error.filename).endswith(TEMPORARY_SUFFIX)
+        if error.errno is not None and own:
+            # It names no file, or one that nobody knows of.
+            raise OSError(error.errno, error.strerror, given) from error
+        raise
     _sync_folder(target.parent)
 
 
-def _write_beside(target: Path, data: bytes) -> None:
-    """Write a file beside the one that it replaces then."""
+@contextmanager
+def _beside(target: Path) -> Iterator[BinaryIO]:
+    """Give a file beside the one that it replaces then."""
     handle, name = tempfile.mkstemp(
         dir=target.parent, prefix=f".{target.name}.", suffix=TEMPORARY_SUFFIX
     )
     try:
         with os.fdopen(handle, "wb") as file:
             _lock(file.fileno())
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         mask = os.umask(0)
@@ -98,6 +141,8 @@ def remove_parts(folder: Path, names: Iterable[str]) -> None:
     """
     for path in (path for name in names for path in parts_of(folder, name)):
         try:
+            if not path.is_file():
+                continue  # a pipe would be waited for
             with open(path, "rb") as file:
                 if time.time() - os.stat(path).st_mtime > 60 and _lock(file.fileno()):
                     os.unlink(path)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu._arguments import check_places
 from fastrelu._members.member import Member, check_rows
 from fastrelu.data_set import DataSet
 from fastrelu.encoded import EncodedRows
@@ -108,5 +109,6 @@ def _length(X: Any) -> int:
 
 def _taken(array: Any, rows: NDArray[np.int64]) -> Any:
     if hasattr(array, "tocsr"):
+        check_places(array)
         return array.tocsr()[rows]
     return (array if isinstance(array, (np.ndarray, EncodedRows)) else np.asarray(array))[rows]

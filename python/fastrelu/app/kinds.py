@@ -113,7 +113,10 @@ class Real(Kind):
         """Return the number, if it is one in the range."""
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self.error(value)
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number that no float is near
+            raise self.error(value) from None
         fits = self.low <= number <= self.high and math.isfinite(number)
         if (
             not fits

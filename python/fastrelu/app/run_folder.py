@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from fastrelu import EpochRecord, whole_files
+from fastrelu.app import described
 from fastrelu.app.errors import CheckpointError, OutputError
+from fastrelu.app.usual import LEFT_OUT
 from fastrelu.history import RECORD_KEYS
 
 MODEL, METRICS, CONFIG = "model.safetensors", "metrics.json", "config.toml"
@@ -24,6 +26,7 @@ HISTORY, REPORT, PREDICTIONS = "history.csv", "report.html", "predictions.npz"
 SEARCH, MEMBERS = "search.csv", "members.csv"
 CHECKPOINTS, CHECKPOINT_FILES = "checkpoints", "checkpoint-*.safetensors"
 BEGUN = "begun.json"  # among the checkpoints: of which data and settings a recipe's members are
+PARTS = ("train", "validation", LEFT_OUT, "test")  # of the rows, as metrics.json has them
 OWN = (MODEL, METRICS, CONFIG, HISTORY, REPORT, PREDICTIONS, SEARCH, MEMBERS)
 
 
@@ -204,6 +207,32 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def read_metrics(folder: Path) -> dict[str, Any] | None:
+    """Return what metrics.json says of a finished run; None if it is not as a run writes it."""
+    try:
+        metrics = described.parsed((folder / METRICS).read_text(encoding="utf-8"))
+        parts = {part: metrics[part] for part in PARTS if part in metrics}
+        for part, values in parts.items():
+            described.mapping(values, part, _number_or_null)
+            if "accuracy" not in values and not {"r2", "rmse"} <= values.keys():
+                raise ValueError(f"{part}: no accuracy and no R2")
+        for part, labels in metrics.get("absent_classes", {}).items():
+            described.sequence(labels, part, described.anything)
+        if "threshold" in metrics:
+            described.number(metrics["threshold"]["value"], "threshold")
+            described.text(metrics["threshold"]["rule"], "threshold")
+            described.anything(metrics["threshold"]["class"], "threshold")
+        if "beside" in metrics:
+            described.text(metrics["beside"]["sentence"], "beside")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return dict(metrics)
+
+
+def _number_or_null(value: Any, what: str) -> float | None:
+    return None if value is None else described.number(value, what)
 
 
 def finite(value: Any) -> Any:

@@ -16,6 +16,15 @@ from fastrelu.app.settings import Settings, applies, flag, options, shown
 from fastrelu.app.usual import LOSSES, PRESETS, SINGLE
 
 
+def parsed_toml(path: str | Path) -> dict[str, Any]:
+    """Return what a TOML file says; ValueError where it is none, OSError where it is not there."""
+    content = Path(path).read_bytes()
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
+
+
 def load_toml(path: str | Path) -> dict[str, Any]:
     """Return the settings in a TOML file, each checked.
 
@@ -25,11 +34,10 @@ def load_toml(path: str | Path) -> dict[str, Any]:
         If the file cannot be read, is not TOML, or has a key or value that does not fit.
     """
     try:
-        content = Path(path).read_bytes()
-        raw = tomllib.loads(content.decode("utf-8-sig"))
+        raw = parsed_toml(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: not a TOML file ({error})") from None
     known = {each.name: option for each, option in options()}
     values = {}

@@ -56,7 +56,7 @@ class PieceMethods:
         """
         from fastrelu.exact.segment import local_affine
 
-        return local_affine(cast("Network", self), X)
+        return local_affine(cast("Network", self).copy(), X)
 
     def along(self, x0: ArrayLike, x1: ArrayLike) -> PiecewiseLinear:
         """Return ``t -> net(x0 + t (x1 - x0))`` as an exact piecewise-linear function.
@@ -121,7 +121,7 @@ class PieceMethods:
         """
         from fastrelu.exact.segment import whole_line
 
-        return whole_line(cast("Network", self))
+        return whole_line(cast("Network", self).copy())
 
     def linear_regions(
         self,
@@ -185,7 +185,7 @@ class PieceMethods:
         """
         from fastrelu.exact.regions import linear_regions
 
-        return linear_regions(cast("Network", self), window, origin, u, v, max_regions)
+        return linear_regions(cast("Network", self).copy(), window, origin, u, v, max_regions)
 
     def lipschitz(
         self, bounds: ArrayLike | None = None, norm: Any = 2, *, seed: int = 0
@@ -244,7 +244,7 @@ class PieceMethods:
         """
         from fastrelu.exact.lipschitz import lipschitz
 
-        return lipschitz(cast("Network", self), bounds, norm, seed)
+        return lipschitz(cast("Network", self).copy(), bounds, norm, seed)
 
     def output_bounds(
         self,
@@ -425,7 +425,7 @@ class PieceMethods:
         """
         from fastrelu.exact.milp import to_milp
 
-        to_milp(cast("Network", self), path, bounds, output, sense)
+        to_milp(cast("Network", self).copy(), path, bounds, output, sense)
 
     def to_program(
         self,
@@ -486,5 +486,5 @@ class PieceMethods:
         from fastrelu.exact.milp import program_of
         from fastrelu.exact.program_models import as_model
 
-        program = program_of(cast("Network", self), bounds, output, sense)
+        program = program_of(cast("Network", self).copy(), bounds, output, sense)
         return as_model(program, backend, prefix, model)

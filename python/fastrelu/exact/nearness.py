@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from fastrelu.exact.piecewise import PiecewiseLinear
 
+#: Points of which the values are computed at once.
+BLOCK = 1 << 18
 Array = NDArray[np.float64]
 ROUNDING = 4 * float(np.finfo(np.float64).eps)
 AHEAD = 4  # knots beyond one that is out of reach: those a rounding apart may hide a line

@@ -82,7 +82,7 @@ class OptimumMethods:
         """
         from fastrelu.exact.optimum import optimum
 
-        return optimum(cast("Network", self), bounds, output, time_limit, gap, ball, 1.0)
+        return optimum(cast("Network", self).copy(), bounds, output, time_limit, gap, ball, 1.0)
 
     def minimize(
         self,
@@ -129,7 +129,7 @@ class OptimumMethods:
         """
         from fastrelu.exact.optimum import optimum
 
-        return optimum(cast("Network", self), bounds, output, time_limit, gap, ball, -1.0)
+        return optimum(cast("Network", self).copy(), bounds, output, time_limit, gap, ball, -1.0)
 
     def verify(
         self,
@@ -183,7 +183,7 @@ class OptimumMethods:
         """
         from fastrelu.exact.optimum import verify
 
-        return verify(cast("Network", self), bounds, property, time_limit, ball)
+        return verify(cast("Network", self).copy(), bounds, property, time_limit, ball)
 
     def regions(self, bounds: ArrayLike, *, max_regions: int = 100_000) -> Regions:
         """Return the network's linear regions in a box of one to six inputs, as polytopes.
@@ -224,7 +224,7 @@ class OptimumMethods:
         """
         from fastrelu.exact.polytopes import regions
 
-        return regions(cast("Network", self), bounds, max_regions)
+        return regions(cast("Network", self).copy(), bounds, max_regions)
 
     def derivative_bounds(
         self, bounds: ArrayLike
@@ -261,7 +261,7 @@ class OptimumMethods:
         """
         from fastrelu.exact.derivatives import derivative_bounds
 
-        return derivative_bounds(cast("Network", self), bounds)
+        return derivative_bounds(cast("Network", self).copy(), bounds)
 
     def verify_shape(
         self,
@@ -323,4 +323,4 @@ class OptimumMethods:
         """
         from fastrelu.exact.shape import verify_shape
 
-        return verify_shape(cast("Network", self), bounds, shape, input, output, time_limit)
+        return verify_shape(cast("Network", self).copy(), bounds, shape, input, output, time_limit)

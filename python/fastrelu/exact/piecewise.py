@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastrelu._arguments import real_number, reals
-from fastrelu.exact.nearness import are_equal, needed_knots
+from fastrelu.exact.nearness import BLOCK, are_equal, needed_knots
 
 if TYPE_CHECKING:
     from fastrelu.network import Network
@@ -142,6 +142,11 @@ class PiecewiseLinear:
                [2., 1.]])
         """
         x = reals("x", x)
+        blocks = range(0, max(1, x.size), BLOCK)  # between two, Python handles signals
+        found = [self._at(x.reshape(-1)[at : at + BLOCK]) for at in blocks]
+        return np.concatenate(found).reshape(x.shape + self.values.shape[1:])
+
+    def _at(self, x: Array) -> Array:  # points (n,)
         piece = np.searchsorted(self.knots, x, side="right")
         # From the nearer end of the piece: there the rounding of its slope counts least.
         left = self.knots[np.maximum(piece - 1, 0)]

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from fastrelu.network import Network
 
 Array = NDArray[np.float64]
+#: Numbers of the maps of a block of rows: 16 MB.
+BLOCK = 2 << 20
 __all__ = ["LocalAffine", "along", "local_affine", "whole_line"]
 
 
@@ -70,6 +72,22 @@ def local_affine(net: Network, X: ArrayLike) -> LocalAffine:
     check_activations(net)
     rows = rows_of("X", X, net.layer_sizes[0])
     one_row, rows = rows.ndim == 1, np.atleast_2d(rows)
+    # A block's maps up to a hidden layer take so many numbers a row, far more than those up to the
+    # outputs; and between two blocks Python handles signals.
+    largest = max(net.layer_sizes) * net.layer_sizes[0]
+    blocks = range(0, max(1, len(rows)), max(1, BLOCK // largest))
+    layers = [layer_network(net, k) for k in range(len(net.activations))]
+    found = [_maps_of(net, layers, rows[at : at + blocks.step]) for at in blocks]
+    A, c, pattern = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    if one_row:
+        return LocalAffine(A[0], c[0], pattern[0])
+    return LocalAffine(A, c, pattern)
+
+
+def _maps_of(
+    net: Network, layers: list[Network], rows: Array
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Return `A`, `c` and the patterns of a block of rows; `layers` are the hidden ones, alone."""
     n, d_in = rows.shape
     A = np.broadcast_to(np.eye(d_in) * input_scale(net), (n, d_in, d_in))
     c = np.zeros((n, d_in))
@@ -83,7 +101,7 @@ def local_affine(net: Network, X: ArrayLike) -> LocalAffine:
         c = c @ W + b
         if k == len(activations) - 1:
             break
-        z = layer_network(net, k).forward(h, check_finite=False)
+        z = layers[k].forward(h, check_finite=False)
         active = np.asarray((z > 0) | (activation == "identity"))
         slope = negative_slope(net, activation)
         factor = np.where(active, 1.0, slope)
@@ -92,10 +110,7 @@ def local_affine(net: Network, X: ArrayLike) -> LocalAffine:
         below = z * net.dtype.type(slope) if slope else np.zeros_like(z)
         h = np.where(active | np.isnan(z), z, below)
         patterns.append(active)
-    pattern = np.concatenate(patterns, axis=1)
-    if one_row:
-        return LocalAffine(A[0], c[0], pattern[0])
-    return LocalAffine(A, c, pattern)
+    return A, c, np.concatenate(patterns, axis=1)
 
 
 def along(net: Network, x0: ArrayLike, x1: ArrayLike) -> PiecewiseLinear:

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
+from fastrelu._arguments import check_places
+
 
 def is_plain(X: Any, most: float = math.inf) -> bool:
     """Return whether X is a 2-D array of float32 or float64, of 1 to `most` values."""
@@ -49,6 +51,7 @@ def are_plain_values(y: Any) -> bool:
 
 def checked_rows(estimator: Any, X: Any) -> Any:
     """Return rows to predict for as scikit-learn's ``validate_data`` does."""
+    check_places(X)
     options: dict[str, Any] = {"accept_sparse": ["csr", "csc"]}
     if are_plain_rows(X):
         options = {"skip_check_array": True}
@@ -69,6 +72,8 @@ def checked_data(estimator: Any, X: Any, y: Any, plain_y: bool, **options: Any) 
     **options
         Of ``validate_data``.
     """
+    check_places(X)
+    check_places(y)  # targets of several outputs may be sparse
     if plain_y and are_plain_rows(X) and len(X) == len(y):
         validate_data(estimator, X, y, reset=options["reset"], skip_check_array=True)
         return X, y

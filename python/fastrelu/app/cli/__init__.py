@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from fastrelu.app.run.interrupt import Interrupt, Interrupted
+
 SUBCOMMANDS = {
     "train": "Train a network on a file of data, test it and save it.",
     "predict": "Predict the rows of a file with a saved model.",
@@ -26,7 +28,13 @@ class Lazy(click.Group):
     def main(self, *args: Any, **given: Any) -> Any:
         """Run the command; what --help and --version cannot write is an error as any output's."""
         try:
-            return super().main(*args, **given)
+            # Also while the subcommand is imported and its arguments are read, where Click would
+            # say "Aborted!" and make it the status of an error that nothing foresaw.
+            with Interrupt("interrupted"):
+                return super().main(*args, **given)
+        except Interrupted as reason:
+            click.echo(str(reason), err=True)
+            raise SystemExit(reason.exit_code) from None
         except OSError as error:
             from fastrelu.app.cli.base import stop_for_lack_of_room
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import shutil
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu import whole_files
 from fastrelu.app.data.readers.files import pyarrow
 from fastrelu.app.data.readers.texts import texts_of_dates, texts_of_numbers
 from fastrelu.app.errors import ConfigError, DataError, OutputError
@@ -72,23 +72,10 @@ def predictions_file(out: str | None, force: bool) -> Iterator[Writer]:
     form = FORMATS.get(path.suffix.lower())
     if form is None:
         raise ConfigError(f"--out {out}: expected the ending .csv, .parquet, .arrow or .feather")
-    if path.exists() and not force:
+    if (path.is_file() or path.is_dir()) and not force:
         raise OutputError(f"--out {out}: the file is there already; --force replaces it")
-    with writing(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with writing(path), open(handle, "wb") as opened:
-            with _writer(form, opened) as writer:
-                yield writer
-            opened.flush()
-            os.fsync(opened.fileno())
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(name, 0o666 & ~mask)
-            os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with writing(path), whole_files.opened(path) as opened, _writer(form, opened) as writer:
+        yield writer
 
 
 def _binary(stream: Any) -> Any:

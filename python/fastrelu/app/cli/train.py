@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -184,7 +185,9 @@ def _tell(
     folder: RunFolder | None,
 ) -> None:
     """Say how good the model is and where it is."""
-    for part in ("train", "validation", "left out", "test"):
+    from fastrelu.app.run_folder import PARTS
+
+    for part in PARTS:
         if part in metrics and (part == "test" or not quiet):
             click.echo(result_line(part, metrics[part]), err=to_stderr)
     for line in class_lines(metrics):
@@ -209,12 +212,14 @@ def _from_file(config: str | None, given: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def result_line(part: str, metrics: dict[str, float]) -> str:
+def result_line(part: str, metrics: Mapping[str, float | None]) -> str:
     """Return a part's metrics as a line."""
-    if "accuracy" in metrics:
-        return f"{part} accuracy: {metrics['accuracy']:.4f}"
-    explained = f"D2: {metrics['d2']:.4f}, " if "d2" in metrics else ""
-    return f"{part} {explained}R2: {metrics['r2']:.4f}, RMSE: {metrics['rmse']:.6g}"
+    # JSON has no NaN: what was not defined comes back from a finished run's file as None.
+    of = {name: math.nan if value is None else value for name, value in metrics.items()}
+    if "accuracy" in of:
+        return f"{part} accuracy: {of['accuracy']:.4f}"
+    explained = f"D2: {of['d2']:.4f}, " if "d2" in of else ""
+    return f"{part} {explained}R2: {of['r2']:.4f}, RMSE: {of['rmse']:.6g}"
 
 
 def class_lines(metrics: dict[str, Any]) -> list[str]:

@@ -146,9 +146,12 @@ def load(path: Path) -> tuple[Trainer, RunState]:
     arrays, metadata = model_file.read(path, checkpoint.FORMAT)
     if metadata.get("checksum") != _checksum(arrays, metadata):
         raise model_file.FileError("the checksum does not fit the content")
-    run = json.loads(metadata["run"])
-    run.pop("epoch_seconds", None)  # of 0.1; the trainer counts them now
-    state = RunState(**run | {"records": [EpochRecord(**record) for record in run["records"]]})
+    try:
+        run = json.loads(metadata["run"])
+        run.pop("epoch_seconds", None)  # of 0.1; the trainer counts them now
+        state = RunState(**run | {"records": [EpochRecord(**record) for record in run["records"]]})
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise model_file.FileError(f"the checkpoint is damaged ({error})") from error
     if BEST in arrays:
         state.best_parameters = arrays[BEST]
     return Trainer.from_checkpoint_content(arrays, metadata), state

@@ -218,7 +218,7 @@ def _epoch_of(line: bytes) -> int | None:
     try:
         value = json.loads(line)
         return int(value["epoch"]) if value["event"] == "epoch" else None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

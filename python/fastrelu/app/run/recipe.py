@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,11 @@ from fastrelu import (
     get_isa,
     get_num_threads,
     set_num_threads,
+    whole_files,
 )
 from fastrelu.app import ensemble, kinds, run_folder
 from fastrelu.app.data.table import Table
+from fastrelu.app.described import anything, mapping
 from fastrelu.app.ensemble import Ensemble
 from fastrelu.app.errors import CheckpointError, ConfigError, DivergedError
 from fastrelu.app.metrics import Scores
@@ -104,9 +105,8 @@ class RecipeSession(Session):
 
     def _resume(self) -> dict[str, Any]:
         assert self.folder is not None
-        with suppress(OSError, ValueError):
-            found = (self.folder.path / run_folder.METRICS).read_text(encoding="utf-8")
-            metrics: dict[str, Any] = json.loads(found)
+        metrics = run_folder.read_metrics(self.folder.path)
+        if metrics is not None:
             self.say(f"the run in {self.folder.path} is finished: its members have stopped")
             return metrics
         prepared = self._rows_or_reason()
@@ -118,7 +118,7 @@ class RecipeSession(Session):
             why = f" (a run with {asked} keeps none)" if asked else ""
             self.say(f"no checkpoint yet{why}: the run starts from its beginning")
         else:
-            saved, now = json.loads(begun.read_text(encoding="utf-8")), self._fingerprint(prepared)
+            saved, now = _begun(begun), self._fingerprint(prepared)
             compare(saved, now)
             if saved.get("recipe") != now["recipe"]:
                 raise CheckpointError(
@@ -138,7 +138,7 @@ class RecipeSession(Session):
         if place is not None:
             begun = json.dumps(self._fingerprint(prepared))
             with run_folder.writing(place / run_folder.BEGUN):
-                (place / run_folder.BEGUN).write_text(begun, encoding="utf-8")
+                whole_files.write_bytes(place / run_folder.BEGUN, begun.encode())
         progress, clock = Progress(self, place), Clock(settings.time_limit)
         plan, random = self._plan(table, problem), random_of(settings.seed)
         fitted = fit_members(WholeRows(table), problem, plan, clock, random, progress)
@@ -355,6 +355,17 @@ def records_of(history: History) -> list[EpochRecord]:
         EpochRecord(epoch=k + 1, **{key: values[k] for key, values in columns.items()})
         for k in range(len(history))
     ]
+
+
+def _begun(path: Path) -> dict[str, Any]:
+    """Return what a run wrote of its data and settings when it began."""
+    try:
+        saved: Any = json.loads(path.read_text(encoding="utf-8"))
+        for name in ("data", "settings"):
+            mapping(saved.get(name, {}), name, anything)
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged ({error})") from None
+    return dict(saved)
 
 
 def member_losses(fitted: Fitted) -> list[float]:

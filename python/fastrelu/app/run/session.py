@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import shlex
 from collections.abc import Callable, Mapping
@@ -183,13 +182,8 @@ class Session:
         assert self.folder is not None and self.settings.epochs is not None
         if not (state.stopped_early or state.epochs >= self.settings.epochs):
             return None
-        try:
-            metrics: dict[str, Any] = json.loads(
-                (self.folder.path / run_folder.METRICS).read_text(encoding="utf-8")
-            )
-        except (OSError, ValueError):
-            return None
-        if metrics.get("epochs") != state.epochs:
+        metrics = run_folder.read_metrics(self.folder.path)
+        if metrics is None or metrics.get("epochs") != state.epochs:
             return None
         early = " (stopped early)" if state.stopped_early else ""
         self.say(

@@ -174,7 +174,7 @@ def _pandas_index(metadata: Any) -> list[str]:
     try:
         labels = json.loads((metadata or {})[b"pandas"])["index_columns"]
         return [label for label in labels if isinstance(label, str)]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return []  # not written by pandas
 
 

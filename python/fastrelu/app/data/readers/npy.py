@@ -19,6 +19,7 @@ from fastrelu.app.errors import DataError
 
 NPY = b"\x93NUMPY"
 PIECE = 1 << 22  # bytes
+LONGEST_HEADER = 10_000  # bytes, as NumPy has it
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,12 @@ def read_header(file: Any, path: str) -> Header:
         read = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}.get(version)
         if read is None:
             raise ValueError(f"NPY version {version}: save it again with names of ASCII letters")
-        shape, fortran, dtype = read(file)
+        # NumPy refuses a header as long only when it has read it.
+        length = file.read(2 if version == (1, 0) else 4)
+        if int.from_bytes(length, "little") > LONGEST_HEADER:
+            raise ValueError(f"a header of {int.from_bytes(length, 'little')} bytes")
+        header = file.read(int.from_bytes(length, "little"))
+        shape, fortran, dtype = read(io.BytesIO(length + header))
     except MemoryError:
         raise
     except Exception as error:  # a damaged header raises nearly anything

@@ -280,6 +280,12 @@ def _array(data: Any, choice: ColumnChoice, need_target: bool, source: str) -> T
 
     if isinstance(data, Iterator):
         raise RowsError(f"{source}: an iterator is read once only; expected {FORMS}")
+    try:
+        if hasattr(data, "check_format"):  # SciPy's conversions follow damaged places anywhere
+            same = type(data)((data.data, data.indices, data.indptr), shape=data.shape)
+            same.check_format(full_check=True)  # which replaces the arrays of its object
+    except ValueError as error:
+        raise RowsError(f"{source}: damaged sparse rows ({error})") from None
     matrix = data.tocsr() if hasattr(data, "tocsr") else _as_array(data, source)
     if matrix.ndim < 2:
         raise RowsError(

@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import difflib
 import math
-import tomllib
-from pathlib import Path
 from typing import Any
 
 from fastrelu.app.errors import ConfigError
 from fastrelu.app.kinds import Rates, Real, Whole
 from fastrelu.app.settings import Settings, options, shown
-from fastrelu.app.settings_file import space_text
+from fastrelu.app.settings_file import parsed_toml, space_text
 from fastrelu.random import Purpose, words
 
 NAMES = (
@@ -55,12 +53,12 @@ def space_of(settings: Settings) -> Space:
 
 def _from_file(path: str) -> dict[str, str]:
     try:
-        raw = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+        raw = parsed_toml(path)
     except OSError as error:
         raise ConfigError(
             f"--search-space {path}: neither NAME=VALUES nor a file ({error.strerror or error})"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"--search-space {path}: not a TOML file ({error})") from None
     table = raw.get("search", raw)
     text = space_text(table, path) if isinstance(table, dict) else ""

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Damaged files beside models: settings, metrics, what a run began with, metadata of tables."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pyarrow")
+pytest.importorskip("click")
+from command_tools import metrics_in, run
+
+import fastrelu
+from fastrelu import model_file
+from fastrelu.app.errors import ConfigError
+from fastrelu.app.run.search.space import space_of
+from fastrelu.app.settings import Settings
+from fastrelu.app.settings_file import load_toml
+
+NESTED = "[" * 5000
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run of one network, and one of the recipe."""
+    folder = tmp_path_factory.mktemp("runs")
+    rng = np.random.default_rng(1)
+    lines = [f"{a},{b},{int(a + b > 0)}" for a, b in rng.normal(size=(150, 2)).round(3)]
+    (folder / "rows.csv").write_text("a,b,y\n" + "\n".join(lines))
+    flags = {"plain": ("--epochs", 1, "--hidden", 2), "recipe": ("--preset", "fast")}
+    for name, more in flags.items():
+        done = run("train", folder / "rows.csv", *more, "--threads", 1, "--out", folder / name)
+        assert done.exit_code == 0, done.output
+    return folder
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"hidden = {NESTED}",
+        "hidden = " + "[" * 900 + "]" * 900,
+        "a = {" * 3000,
+        "lr = 0x" + "f" * 400,
+        "lr = " + "9" * 5000,
+        "epochs = " + "9" * 5000,
+        "threshold = 0x" + "f" * 400,
+    ],
+    ids=lambda text: text[:12],
+)
+def test_damaged_settings_are_a_config_error(text, tmp_path):
+    path = tmp_path / "settings.toml"
+    for content in (text, f"[search]\n{text}"):
+        path.write_text(content)
+        with pytest.raises(ConfigError):
+            load_toml(path)
+        with pytest.raises(ConfigError):
+            space_of(Settings(search=True, search_space=str(path)))
+
+
+METRICS = [
+    NESTED, "[]", "null", '{"test": 1}', '{"test": {"accuracy": "x"}}', '{"test": {}}',
+    '{"test": {"accuracy": [1]}}', '{"test": {"accuracy": 1e999}}', '{"absent_classes": 3}',
+    '{"threshold": 0.5}', '{"threshold": {"value": "x"}}', '{"beside": []}', "\udcff",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["plain", "recipe"])
+def test_a_finished_run_with_damaged_metrics_makes_them_again(name, finished):
+    folder = finished / name
+    before = metrics_in(folder)
+    for k, content in enumerate(METRICS if name == "plain" else METRICS[:5:4]):
+        if content.startswith('{"') and name == "plain":  # of as many epochs, otherwise as it was
+            content = json.dumps(before | json.loads(content.replace("1e999", "9e99")))
+            content = content.replace("9e99", "1e999").replace("9e+99", "1e999")
+        (folder / "metrics.json").write_text(content, errors="surrogateescape")
+        done = run("train", "--resume", folder)
+        assert done.exit_code == 0, (k, done.output)
+        assert metrics_in(folder)["test"] == before["test"], content[:50]
+    assert "is finished" in run("train", "--resume", folder).output
+
+
+@pytest.mark.parametrize("content", [NESTED, "[]", "", '{"data": 1}', '{"settings": []}', "\udcff"])
+def test_a_damaged_beginning_is_a_checkpoint_error(content, finished, tmp_path):
+    folder = tmp_path / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "config.toml").write_bytes((finished / "recipe" / "config.toml").read_bytes())
+    (folder / "checkpoints" / "begun.json").write_text(content, errors="surrogateescape")
+    done = run("train", "--resume", folder)
+    assert done.exit_code == 6 and "begun.json is damaged" in done.output
+
+
+def test_metadata_of_pandas_that_is_damaged_is_passed_over(tmp_path):
+    import pyarrow as pa
+    from pyarrow import feather, parquet
+
+    for content in (NESTED, '{"index_columns": 1}', "9" * 5000):
+        table = pa.table({"a": [1.0, 2.0], "y": [0, 1]})
+        table = table.replace_schema_metadata({b"pandas": content.encode()})
+        parquet.write_table(table, tmp_path / "rows.parquet")
+        feather.write_feather(table, tmp_path / "rows.feather")
+        for name in ("rows.parquet", "rows.feather"):
+            assert run("inspect", tmp_path / name).exit_code == 0
+
+
+def test_an_ensemble_described_by_nested_lists_is_a_value_error(tmp_path):
+    fastrelu.Ensemble([fastrelu.Network([2, 1])]).save(tmp_path / "file")
+    arrays, metadata = model_file.read(tmp_path / "file", "fastrelu.ensemble")
+    for content in (NESTED, '{"a":' * 5000, '{"members": 1e999}'):
+        model_file.write(tmp_path / "file", arrays, metadata | {"ensemble": content})
+        with pytest.raises(ValueError, match="damaged"):
+            fastrelu.Ensemble.load(tmp_path / "file")
+
+
+@pytest.mark.parametrize("content", [NESTED, "[]", '{"records": [1]}', '{"records": [], "x": 1}'])
+def test_a_checkpoint_with_a_damaged_run_and_a_right_checksum_is_damaged(content, tmp_path):
+    from fastrelu.app.run import checkpoint
+
+    trainer = fastrelu.Trainer(fastrelu.Network([2, 1]))
+    arrays, metadata = trainer.checkpoint_content()
+    metadata["run"] = content
+    metadata["checksum"] = checkpoint._checksum(arrays, metadata)
+    model_file.write(tmp_path / "file", arrays, metadata)
+    with pytest.raises(ValueError, match="damaged"):
+        checkpoint.load(tmp_path / "file")
