@@ -39,7 +39,8 @@ OF_PYTHON = """
 python3.11-minimal libpython3.11-minimal libpython3.11-stdlib libc6 libexpat1 zlib1g libssl3
 libffi8 libbz2-1.0 liblzma5 libuuid1 libstdc++6 libgcc-s1 libcrypt1
 """  # what NumPy needs of Debian 12's
-TESTED = ("tests", "docs", "examples", "benchmarks", "README.md", "pyproject.toml", "noxfile.py")
+FOLDERS = ("tests", "docs", "examples", "benchmarks", "scripts")
+TESTED = (*FOLDERS, "README.md", "pyproject.toml", "noxfile.py")
 
 
 def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
@@ -218,7 +219,7 @@ def check_installed(python: str, path: Path, tests: list[str]) -> None:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, home / name)
         if tests:
-            print(run(own, "-m", "pytest", "-q", *tests, cwd=home))
+            print(run(own, "-m", "pytest", "-n", "auto", "--dist", "loadfile", *tests, cwd=home))
 
 
 def emulated_python(home: Path, machine: str) -> list[str]:
