@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +21,11 @@ from fastrelu.app.errors import DataError, NoRowsError
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # of .xls
 PARTS = ("[Content_Types].xml", "content.xml")
 EMPTY = ("", None)
+# A cell with something in it, of a sheet of .xlsx.
+CELL = re.compile(rb'<(?:\w+:)?c\b[^>]*?\br="([A-Z]{1,3})([0-9]{1,7})"[^>]*?(/?)>')
+SHEET = re.compile(r"xl/worksheets/[^/]*\.xml", re.IGNORECASE)
+PIECE = 1 << 20
+MOST_CELLS = 1 << 24  # that a sheet with few of them filled may span
 
 
 def is_workbook(source: Source) -> bool:
@@ -55,10 +61,12 @@ def read_excel(source: Source, choice: ColumnChoice, need_target: bool) -> Table
             f"{source.path}: an Excel workbook or other Office file; save the sheet as CSV, or "
             "pip install python-calamine"
         ) from None
+    content = source.path if source.mappable else io.BytesIO(source.read())
     try:
-        book = python_calamine.CalamineWorkbook.from_object(
-            source.path if source.mappable else io.BytesIO(source.read())
-        )
+        _refuse_far_cells(source.path, content)
+        if isinstance(content, io.BytesIO):
+            content.seek(0)
+        book = python_calamine.CalamineWorkbook.from_object(content)
         name, rows = _sheet(source.path, book, choice.table)
     except DataError:
         raise
@@ -89,6 +97,43 @@ def read_excel(source: Source, choice: ColumnChoice, need_target: bool) -> Table
     columns = Columns(names, values, len(body), first_row=header + 1)
     table = columns_table(columns, choice, need_target, where)
     return replace(table, notes=notes + table.notes)
+
+
+def _refuse_far_cells(path: str, content: str | io.BytesIO) -> None:
+    """Raise DataError for a sheet of .xlsx with a cell so far out that none has memory for it.
+
+    The library makes room for all cells between the first and the last, and ends the process where
+    there is none.
+    """
+    if not zipfile.is_zipfile(content):
+        return
+    with zipfile.ZipFile(content) as file:
+        for name in filter(SHEET.fullmatch, file.namelist()):
+            rows, columns, filled = _span(file, name)
+            if rows * columns > max(MOST_CELLS, 64 * filled):
+                raise DataError(
+                    f"{path}: {name}: {filled:,} cells are filled, of {rows:,} rows and "
+                    f"{columns:,} columns; empty what stands far away, or save the sheet as CSV"
+                )
+
+
+def _span(file: zipfile.ZipFile, name: str) -> tuple[int, int, int]:
+    """Return the number of the last row and column of a sheet that have cells, and of cells."""
+    rows, words, filled, rest = 0, {b"A"}, 0, b""
+    with file.open(name) as part:
+        while piece := part.read(PIECE):
+            piece = rest + piece
+            end = piece.rfind(b"<")
+            for column, row, empty in CELL.findall(piece[:end]):
+                if not empty:
+                    rows, filled = max(rows, int(row)), filled + 1
+                    words.add(column)
+            rest = piece[max(end, len(piece) - PIECE) :]
+    last = max(words, key=lambda word: (len(word), word))
+    number = 0
+    for letter in last:
+        number = 26 * number + letter - ord("A") + 1
+    return rows, number, filled
 
 
 def _sheet(path: str, book: Any, asked: str | None) -> tuple[str, list[list[Any]]]:
