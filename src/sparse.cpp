@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "sparse.h"
 
+#include <algorithm>
+#include <cstdint>
+#include <string>
 #include <vector>
 
 #include "quiet_numpy.h"
@@ -10,22 +13,33 @@ namespace {
 
 using Int64Array = py::array_t<std::int64_t, py::array::c_style>;
 
+// Whether pointers into places go back, which SciPy's check asks only where something is stored.
+bool descends(const py::object& indptr) {
+  using Pointers = py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>;
+  const auto pointers = Pointers::ensure(indptr);
+  if (!pointers) throw py::error_already_set();
+  return !std::is_sorted(pointers.data(), pointers.data() + pointers.size());
+}
+
 // Rows of another format. SciPy believes the places of columns and blocks when it converts them,
 // and would write wherever they point: they are looked at first, in an object that shares the
 // arrays, since its check replaces them.
 py::object as_csr(const py::handle& object, const char* name) {
   const bool is_csr = py::str(py::getattr(object, "format", py::str(""))).equal(py::str("csr"));
   if (is_csr || !py::hasattr(object, "check_format")) return object.attr("tocsr")();
+  const std::string damaged = "expected sparse rows as SciPy makes them, got damaged ones: ";
   try {
     const py::object same = py::type::of(object)(
         py::make_tuple(object.attr("data"), object.attr("indices"), object.attr("indptr")),
         py::arg("shape") = object.attr("shape"));
     same.attr("check_format")(true);
+    if (descends(object.attr("indptr"))) throw py::value_error("indptr descends");
     return same.attr("tocsr")();
   } catch (py::error_already_set& error) {
     if (!error.matches(PyExc_ValueError)) throw;
-    bad_value(name, "expected sparse rows as SciPy makes them, got damaged ones: " +
-                        std::string(py::str(error.value())));
+    bad_value(name, damaged + std::string(py::str(error.value())));
+  } catch (const py::value_error& error) {
+    bad_value(name, damaged + error.what());
   }
 }
 

@@ -78,3 +78,18 @@ def test_damaged_sparse_rows_for_a_model_are_a_data_error(form):
         training.read(rows, need_target=False)
     whole = sp.csr_matrix(np.eye(3)).asformat(form)
     assert training.read(whole, need_target=False).n_rows == 3
+
+
+# SciPy's own check passes over these: here they are looked at, and nothing else is done to them.
+def test_pointers_that_descend_where_nothing_is_stored_are_a_value_error():
+    import numpy as np
+    import scipy.sparse as sp
+
+    from fastrelu._arguments import check_places
+
+    rows = sp.csr_matrix((5, 5))
+    check_places(rows)
+    rows.indptr[1] = 1
+    assert np.diff(rows.indptr).min() < 0 and rows.check_format(full_check=True) is None
+    with pytest.raises(ValueError, match="indptr descends"):
+        check_places(rows)

@@ -125,3 +125,5 @@ def check_places(X: Any) -> None:
         # An object of its own, that shares the arrays: the check replaces them.
         same = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
         same.check_format(full_check=True)
+        if (X.indptr[1:] < X.indptr[:-1]).any():  # which SciPy asks only where something is stored
+            raise ValueError("damaged sparse rows: indptr descends")

@@ -284,6 +284,8 @@ def _array(data: Any, choice: ColumnChoice, need_target: bool, source: str) -> T
         if hasattr(data, "check_format"):  # SciPy's conversions follow damaged places anywhere
             same = type(data)((data.data, data.indices, data.indptr), shape=data.shape)
             same.check_format(full_check=True)  # which replaces the arrays of its object
+            if (data.indptr[1:] < data.indptr[:-1]).any():  # not asked where nothing is stored
+                raise ValueError("indptr descends")
     except ValueError as error:
         raise RowsError(f"{source}: damaged sparse rows ({error})") from None
     matrix = data.tocsr() if hasattr(data, "tocsr") else _as_array(data, source)
