@@ -102,9 +102,11 @@ py::array as_real_array(const py::handle& object, const char* name) {
       const bool dlpack = py::hasattr(object, "__dlpack__") && !py::hasattr(object, "__array__");
       made = numpy.attr(dlpack ? "from_dlpack" : "asarray")(object);
     } catch (py::error_already_set& error) {
-      // torch's tensors with a graph raise RuntimeError, DLPack's of other devices BufferError.
+      // torch's tensors with a graph raise RuntimeError, DLPack's of other devices BufferError. An
+      // array of the user's own may call back, and what it raises then is nothing about its type.
       const bool refused = error.matches(PyExc_ValueError) || error.matches(PyExc_TypeError) ||
-                           error.matches(PyExc_RuntimeError) || error.matches(PyExc_BufferError);
+                           error.matches(PyExc_BufferError) ||
+                           (error.matches(PyExc_RuntimeError) && py::hasattr(object, "__dlpack__"));
       if (!refused) throw;
       bad_type(name, "expected an array of numbers, got " + type_name(object) + " (" +
                          std::string(py::str(error.value())) + ")");

@@ -8,8 +8,10 @@ import json
 import os
 import signal
 import sys
+from unittest import mock
 
-os.environ.setdefault("FASTRELU_NUM_THREADS", "1")
+if __name__ == "__main__":
+    os.environ.setdefault("FASTRELU_NUM_THREADS", "1")
 sys.path.insert(0, os.path.dirname(__file__))
 
 import numpy as np
@@ -42,9 +44,9 @@ WORK = {"classifier": classifier, "regressor": regressor}
 
 def digest(label, comm):
     """The digest of what a rank ends with; rows travel in several blocks."""
-    rank_members.FEWEST_ROWS = rank_members.MOST_ROWS = 128
-    fit.candidates = lambda *arguments: few_epochs(recipe.candidates(*arguments))
-    return hashed([repr(WORK[label](comm)).encode()])
+    rows = mock.patch.multiple(rank_members, FEWEST_ROWS=128, MOST_ROWS=128)
+    with rows, mock.patch.object(fit, "candidates", lambda *of: few_epochs(recipe.candidates(*of))):
+        return hashed([repr(WORK[label](comm)).encode()])
 
 
 def end(how):
