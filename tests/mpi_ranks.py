@@ -8,7 +8,8 @@ import json
 import os
 import sys
 
-os.environ.setdefault("FASTRELU_NUM_THREADS", "1")
+if __name__ == "__main__":
+    os.environ.setdefault("FASTRELU_NUM_THREADS", "1")
 sys.path.insert(0, os.path.dirname(__file__))
 
 import numpy as np

@@ -13,7 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault("FASTRELU_NUM_THREADS", "1")
+if __name__ == "__main__":
+    os.environ.setdefault("FASTRELU_NUM_THREADS", "1")
 sys.path.insert(0, os.path.dirname(__file__))
 
 from distributed_cases import CASES, hashed, outcome, trainer_and_rows
