@@ -216,16 +216,20 @@ def draw(curves: dict, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
+    from fastrelu.plot.axes import COLOURS
+
     links = list(dict.fromkeys(link for _, link in curves))
-    figure, axes = plt.subplots(1, len(links), figsize=(4 * len(links), 3.5), sharey=True)
+    figure, axes = plt.subplots(
+        1, len(links), figsize=(4 * len(links) + 2, 3.5), sharey=True, layout="constrained"
+    )
     for ax, link in zip(axes, links, strict=True):
+        ax.set_prop_cycle(color=COLOURS)
         for (name, of), curve in curves.items():
             if of == link:
                 ax.plot(list(curve), list(curve.values()), marker=".", label=name)
         ax.set(xscale="log", title=link, xlabel="ranks", ylim=(0, 1.05))
     axes[0].set_ylabel("efficiency")
-    axes[0].legend(fontsize=7)
-    figure.tight_layout()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     figure.savefig(path, dpi=120)
 
 
