@@ -39,3 +39,22 @@ def test_a_sheet_with_a_cell_far_away_is_refused_before_there_is_room_for_all(
     packed.write_bytes(gzip.compress((tmp_path / "far.xlsx").read_bytes()))
     with pytest.raises(DataError, match="43 cells are filled"):
         read([str(packed)])
+
+
+def test_a_cell_that_no_sheet_has_is_refused(tmp_path, monkeypatch):
+    openpyxl = pytest.importorskip("openpyxl")
+    pytest.importorskip("python_calamine")
+    from fastrelu.app.data.readers import excel
+
+    book = openpyxl.Workbook()
+    for row in (["a", "b", "c"], [1, 2, 3], [4, 5, 6]):
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    assert read([str(tmp_path / "t.xlsx")]).n_rows == 2
+    monkeypatch.setattr(excel, "MOST_COLUMNS", 2)
+    with pytest.raises(DataError, match="'C1' is no cell or row of a sheet"):
+        read([str(tmp_path / "t.xlsx")])
+    monkeypatch.setattr(excel, "MOST_COLUMNS", 3)
+    monkeypatch.setattr(excel, "MOST_ROWS", 2)
+    with pytest.raises(DataError, match="'3' is no cell or row of a sheet"):
+        read([str(tmp_path / "t.xlsx")])

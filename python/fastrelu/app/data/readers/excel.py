@@ -21,8 +21,9 @@ from fastrelu.app.errors import DataError, NoRowsError
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # of .xls
 PARTS = ("[Content_Types].xml", "content.xml")
 EMPTY = ("", None)
-# A cell with something in it, of a sheet of .xlsx.
-CELL = re.compile(rb'<(?:\w+:)?c\b[^>]*?\br="([A-Z]{1,3})([0-9]{1,7})"[^>]*?(/?)>')
+# A cell of a sheet of .xlsx, or a row; whether there is nothing in it.
+CELL = re.compile(rb'<(?:\w+:)?(?:c|row)\b[^>]*?\br="([A-Za-z]*)([0-9]+)"[^>]*?(/?)>')
+MOST_ROWS, MOST_COLUMNS = 1 << 20, 1 << 14  # of Excel's sheets
 SHEET = re.compile(r"xl/worksheets/[^/]*\.xml", re.IGNORECASE)
 PIECE = 1 << 20
 MOST_CELLS = 1 << 24  # that a sheet with few of them filled may span
@@ -109,7 +110,7 @@ def _refuse_far_cells(path: str, content: str | io.BytesIO) -> None:
         return
     with zipfile.ZipFile(content) as file:
         for name in filter(SHEET.fullmatch, file.namelist()):
-            rows, columns, filled = _span(file, name)
+            rows, columns, filled = _span(path, file, name)
             if rows * columns > max(MOST_CELLS, 64 * filled):
                 raise DataError(
                     f"{path}: {name}: {filled:,} cells are filled, of {rows:,} rows and "
@@ -117,23 +118,33 @@ def _refuse_far_cells(path: str, content: str | io.BytesIO) -> None:
                 )
 
 
-def _span(file: zipfile.ZipFile, name: str) -> tuple[int, int, int]:
+def _span(path: str, file: zipfile.ZipFile, name: str) -> tuple[int, int, int]:
     """Return the number of the last row and column of a sheet that have cells, and of cells."""
-    rows, words, filled, rest = 0, {b"A"}, 0, b""
+    rows, columns, filled, rest = 0, 1, 0, b""
     with file.open(name) as part:
         while piece := part.read(PIECE):
             piece = rest + piece
             end = piece.rfind(b"<")
-            for column, row, empty in CELL.findall(piece[:end]):
-                if not empty:
-                    rows, filled = max(rows, int(row)), filled + 1
-                    words.add(column)
+            for letters, digits, empty in CELL.findall(piece[: max(end, 0)]):
+                row = int(digits) if len(digits) < 9 else MOST_ROWS + 1
+                column = _number(letters)
+                if row > MOST_ROWS or column > MOST_COLUMNS:
+                    place = (letters + digits[:20]).decode()
+                    raise DataError(f"{path}: {name}: {place!r} is no cell or row of a sheet")
+                if letters and not empty:
+                    rows, columns, filled = max(rows, row), max(columns, column), filled + 1
             rest = piece[max(end, len(piece) - PIECE) :]
-    last = max(words, key=lambda word: (len(word), word))
+    return rows, columns, filled
+
+
+def _number(letters: bytes) -> int:
+    """Return the number of a column, from 1 on, of its letters; that of no sheet for too many."""
+    if len(letters) > 3:
+        return MOST_COLUMNS + 1
     number = 0
-    for letter in last:
+    for letter in letters.upper():
         number = 26 * number + letter - ord("A") + 1
-    return rows, number, filled
+    return number
 
 
 def _sheet(path: str, book: Any, asked: str | None) -> tuple[str, list[list[Any]]]:
