@@ -57,3 +57,16 @@ def result_of(folder):
 
 def environment(**more):
     return {**os.environ, **more}
+
+
+IRIS_NAMES = (
+    ",".join(f"{a} {b} (cm)" for a in ("sepal", "petal") for b in ("length", "width")) + "\n"
+)
+
+
+def trained_on_iris(folder):
+    """Have a run on the irises in a folder, and rows.csv, ten rows to predict."""
+    done = run("train", "iris", "--epochs", 1, "--out", folder / "run", "--quiet")
+    assert done.exit_code == 0, done.output
+    (folder / "rows.csv").write_text(IRIS_NAMES + "1,2,3,4\n" * 10)
+    return folder

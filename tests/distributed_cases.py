@@ -117,3 +117,17 @@ def raised(work, size=2, segment_bytes=None):
     thread.join(30)
     assert not thread.is_alive()
     return found
+
+
+def digests(world, labels, digest):
+    """What each rank ends with where the first P of an MPI's share a case, P from 2 up."""
+    from mpi4py import MPI
+
+    found = {}
+    for size in range(2, world.size + 1):
+        comm = world.Split(0 if world.rank < size else MPI.UNDEFINED, world.rank)
+        if comm != MPI.COMM_NULL:
+            for label in labels:
+                for rank, each in enumerate(comm.allgather(digest(label, comm))):
+                    found[f"{label}/{size}/{rank}"] = each
+    return found

@@ -13,7 +13,7 @@ if __name__ == "__main__":
 sys.path.insert(0, os.path.dirname(__file__))
 
 import numpy as np
-from distributed_cases import CASES, hashed, outcome, trainer_and_rows
+from distributed_cases import CASES, digests, hashed, outcome, trainer_and_rows
 
 import fastrelu
 from fastrelu.distributed import as_communicator
@@ -54,13 +54,7 @@ def main(labels):
         if world.rank == 0:
             print(json.dumps(found))
         return
-    found = {}
-    for size in range(2, world.size + 1):
-        comm = world.Split(0 if world.rank < size else MPI.UNDEFINED, world.rank)
-        if comm != MPI.COMM_NULL:
-            for label in labels:
-                for rank, each in enumerate(comm.allgather(digest(label, comm))):
-                    found[f"{label}/{size}/{rank}"] = each
+    found = digests(world, labels, digest)
     # Once more by messages, as between machines, and not in memory that the ranks share.
     as_communicator(world)._sums = None
     for rank, each in enumerate(world.allgather(digest(labels[0], world))):

@@ -15,7 +15,7 @@ if __name__ == "__main__":
 sys.path.insert(0, os.path.dirname(__file__))
 
 import numpy as np
-from distributed_cases import hashed
+from distributed_cases import digests, hashed
 from table_cases import N, content, few_epochs, frame, own, targets
 
 import fastrelu
@@ -71,13 +71,7 @@ def main(labels):
         end(labels[1])
         classifier(world)
         return
-    found = {}
-    for size in range(2, world.size + 1):
-        comm = world.Split(0 if world.rank < size else MPI.UNDEFINED, world.rank)
-        if comm != MPI.COMM_NULL:
-            for label in labels:
-                for rank, each in enumerate(comm.allgather(digest(label, comm))):
-                    found[f"{label}/{size}/{rank}"] = each
+    found = digests(world, labels, digest)
     if world.rank == 0:
         print(json.dumps(found))
 

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("click")
-from command_tools import run, start
+from command_tools import IRIS_NAMES, run, start, trained_on_iris
 
 UNSEEN = "\x1b\x07\x9b\u202e\u2066\u200b\u200d\u2060\ufeff\u00ad\u3164\U000e0041"
 HOSTILE = "a\x1b]0;owned\x07\x1b[31m\x9b31m\u202eb" + UNSEEN[4:] + "c"
@@ -47,19 +47,9 @@ def test_what_comes_from_files_is_shown_escaped(tmp_path):
     assert "\x9b" in columns  # JSON means what the file has
 
 
-IRIS_NAMES = (
-    ",".join(f"{a} {b} (cm)" for a in ("sepal", "petal") for b in ("length", "width")) + "\n"
-)
-
-
 @pytest.fixture(scope="module")
 def iris_run(tmp_path_factory):
-
-    folder = tmp_path_factory.mktemp("iris")
-    done = run("train", "iris", "--epochs", 1, "--out", folder / "run", "--quiet")
-    assert done.exit_code == 0, done.output
-    (folder / "rows.csv").write_text(IRIS_NAMES + "1,2,3,4\n" * 10)
-    return folder
+    return trained_on_iris(tmp_path_factory.mktemp("iris"))
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

@@ -12,24 +12,17 @@ import pytest
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("click")
-from command_tools import run, start
+from command_tools import IRIS_NAMES, run, start, trained_on_iris
 
 import fastrelu
 from fastrelu import whole_files
 
-IRIS_NAMES = (
-    ",".join(f"{a} {b} (cm)" for a in ("sepal", "petal") for b in ("length", "width")) + "\n"
-)
 needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
 
 
 @pytest.fixture(scope="module")
 def iris_run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("iris")
-    done = run("train", "iris", "--epochs", 1, "--out", folder / "run", "--quiet")
-    assert done.exit_code == 0, done.output
-    (folder / "rows.csv").write_text(IRIS_NAMES + "1,2,3,4\n" * 10)
-    return folder
+    return trained_on_iris(tmp_path_factory.mktemp("iris"))
 
 
 def predict(iris_run, out, *more):
