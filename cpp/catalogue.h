@@ -54,6 +54,13 @@ struct Domain {
   bool labels;
   double low, high;
   bool open_low;
+
+  // NaN, where it is let through, is left alone.
+  template <class T>
+  constexpr bool holds(T y) const {
+    const T least = static_cast<T>(low), most = static_cast<T>(high);
+    return !(y < least || y > most || (open_low && y == least));
+  }
 };
 constexpr Domain kReal{"real", "targets", false, -kInfinity, kInfinity, false};
 constexpr Domain kLabels{"labels", "labels", true, 0, kInfinity, false};

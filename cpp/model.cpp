@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "fastrelu/model.h"
 
+#include <cmath>
+#include <sstream>
 #include <stdexcept>
 #include <utility>
 
@@ -58,6 +60,63 @@ TrainerOptions trainer_options(const FitOptions& options, const LossInfo& loss,
   return made;
 }
 
+std::string text(double number) {
+  std::ostringstream out;
+  out << number;
+  return out.str();
+}
+
+void check_number(const char* name, double got, const char* expected, bool right) {
+  if (right) return;
+  throw std::invalid_argument(std::string(name) + ": expected " + expected + ", got " + text(got));
+}
+
+void check_options(const FitOptions& options, const OptimizerInfo& optimizer) {
+  const double rate = options.learning_rate, momentum = options.momentum;
+  check_number("learning_rate", rate, "a finite number above 0, or 0 for the optimizer's usual one",
+               std::isfinite(rate) && rate >= 0);
+  check_number("momentum", momentum, "a number in [0, 1]", momentum >= 0 && momentum <= 1);
+  check_number("weight_decay", options.weight_decay,
+               "a finite number, below 0 for the optimizer's usual one",
+               std::isfinite(options.weight_decay));
+  if (momentum != 0 && optimizer.kind != OptimizerKind::sgd) {
+    throw std::invalid_argument(std::string("momentum: is sgd's, got ") + text(momentum) + " for " +
+                                optimizer.name);
+  }
+  if (options.batch_size == 0) throw std::invalid_argument("batch_size: expected 1 or more, got 0");
+}
+
+std::string in_row(std::size_t place, std::size_t columns) {
+  return " in row " + std::to_string(place / columns) + ", column " +
+         std::to_string(place % columns);
+}
+
+template <class T>
+void check_finite(const T* x, std::size_t rows, std::size_t inputs) {
+  for (std::size_t i = 0; i < rows * inputs; ++i) {
+    if (std::isfinite(x[i])) continue;
+    throw std::invalid_argument("x: expected finite numbers, got " + text(double(x[i])) +
+                                in_row(i, inputs));
+  }
+}
+
+template <class T>
+void check_targets(const Targets<T>& targets, std::size_t rows, std::size_t outputs,
+                   const LossInfo& loss) {
+  for (std::size_t r = 0; targets.labels != nullptr && r < rows; ++r) {
+    const std::int64_t label = targets.labels[r];
+    if (label >= 0 && static_cast<std::uint64_t>(label) < outputs) continue;
+    throw std::invalid_argument("labels: expected 0 .. " + std::to_string(outputs - 1) + ", got " +
+                                std::to_string(label) + " in row " + std::to_string(r));
+  }
+  for (std::size_t i = 0; targets.values != nullptr && i < rows * outputs; ++i) {
+    const T y = targets.values[i];
+    if (std::isfinite(y) && loss.domain.holds(y)) continue;
+    throw std::invalid_argument(std::string("y: expected finite ") + loss.domain.text + " for " +
+                                loss.name + ", got " + text(double(y)) + in_row(i, outputs));
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -70,13 +129,12 @@ struct Model<T>::Impl {
   }
   std::vector<double> fit(const T* x, const Targets<T>& targets, std::size_t count,
                           const FitOptions& options);
-  void check(const LossInfo& loss, const Targets<T>& targets, std::size_t count,
-             const FitOptions& options) const;
+  void check(const LossInfo& loss, const Targets<T>& targets, std::size_t count) const;
 };
 
 template <class T>
-void Model<T>::Impl::check(const LossInfo& loss, const Targets<T>& targets, std::size_t count,
-                           const FitOptions& options) const {
+void Model<T>::Impl::check(const LossInfo& loss, const Targets<T>& targets,
+                           std::size_t count) const {
   const std::string named = std::string("loss: ") + loss.name;
   if (loss.domain.labels != (targets.labels != nullptr)) {
     throw std::invalid_argument(
@@ -88,13 +146,6 @@ void Model<T>::Impl::check(const LossInfo& loss, const Targets<T>& targets, std:
   }
   if (loss.has_levels) throw std::invalid_argument(named + " is not for this interface");
   if (count == 0) throw std::invalid_argument("rows: expected at least one, got none");
-  if (options.batch_size == 0) throw std::invalid_argument("batch_size: expected 1 or more, got 0");
-  for (std::size_t r = 0; targets.labels != nullptr && r < count; ++r) {
-    const std::int64_t label = targets.labels[r];
-    if (label >= 0 && static_cast<std::uint64_t>(label) < net->outputs()) continue;
-    throw std::invalid_argument("labels: expected 0 .. " + std::to_string(net->outputs() - 1) +
-                                ", got " + std::to_string(label) + " in row " + std::to_string(r));
-  }
 }
 
 template <class T>
@@ -103,7 +154,10 @@ std::vector<double> Model<T>::Impl::fit(const T* x, const Targets<T>& targets, s
   const FpEnvironment environment;
   const LossInfo& loss = row_named(kLosses, "loss", options.loss);
   const OptimizerInfo& optimizer = row_named(kOptimizers, "optimizer", options.optimizer);
-  check(loss, targets, count, options);
+  check_options(options, optimizer);
+  check(loss, targets, count);
+  check_finite(x, count, net->inputs());
+  check_targets(targets, count, net->outputs(), loss);
   Trainer<T> trainer(net, trainer_options(options, loss, optimizer));
   const DataSet<T> data{rows(x, count), targets, nullptr};
   const double rate = options.learning_rate > 0 ? options.learning_rate : optimizer.learning_rate;

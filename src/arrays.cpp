@@ -236,15 +236,13 @@ void require_labels(const std::int64_t* labels, std::size_t rows, std::size_t ou
   }
 }
 
-// NaN, where it is let through, is left alone.
 template <class T>
 void require_domain(const T* values, std::size_t rows, std::size_t outputs, const LossInfo& loss) {
   const Domain& domain = loss.domain;
   if (domain.low == -kInfinity && domain.high == kInfinity) return;
-  const auto low = static_cast<T>(domain.low), high = static_cast<T>(domain.high);
   for (std::size_t i = 0; i < rows * outputs; ++i) {
     const T y = values[i];
-    if (!(y < low || y > high || (domain.open_low && y == low))) continue;
+    if (domain.holds(y)) continue;
     const std::string got = py::str(py::array_t<T>(1, &y)[py::int_(0)]);
     bad_value("y", std::string("expected ") + domain.text + " for " + loss.name + ", got " + got +
                        " in row " + std::to_string(i / outputs) +

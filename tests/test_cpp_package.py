@@ -73,6 +73,16 @@ ERRORS = {
     "labels: expected 0 .. 1, got 2 in row 1": 'o.loss = "cross_entropy"; m.fit(x, t, 2, o);',
     "rows: expected at least one": "m.fit(x, y, 0, o);",
     "batch_size: expected 1 or more": "o.batch_size = 0; m.fit(x, y, 2, o);",
+    "or 0 for the optimizer's usual one, got -1": "o.learning_rate = -1; m.fit(x, y, 2, o);",
+    "for the optimizer's usual one, got nan": "o.learning_rate = NAN; m.fit(x, y, 2, o);",
+    "momentum: expected a number in [0, 1], got 1.5": "o.momentum = 1.5; m.fit(x, y, 2, o);",
+    "momentum: is sgd's, got 0.5": 'o.optimizer = "lion"; o.momentum = 0.5; m.fit(x, y, 2, o);',
+    "weight_decay: expected a finite number": "o.weight_decay = NAN; m.fit(x, y, 2, o);",
+    "x: expected finite numbers, got inf in row 1, column 2": "m.fit(z, y, 2, o);",
+    "y: expected finite targets for squared_error, got nan in row 1": "m.fit(x, v, 2, o);",
+    "targets in [0, 1] for binary_cross_entropy, got 2 in row 0, column 1": (
+        'o.loss = "binary_cross_entropy"; m.fit(x, y, 2, o);'
+    ),
     "epoch 2 are not finite": "o.learning_rate = 1e30; m.fit(x, y, 2, o);",
 }
 
@@ -85,11 +95,13 @@ def test_bad_arguments_are_said(program, tmp_path):
     )  # fmt: skip
     (tmp_path / "errors.cpp").write_text(f"""
 #include <fastrelu/model.h>
+#include <cmath>
 #include <cstdio>
 #include <exception>
 int main() {{
   fastrelu::Model<float> m({{{{3, 2}}}});
   const float x[6] = {{1, 2, 3, 4, 5, 6}}, y[4] = {{1, 2, 3, 4}};
+  const float z[6] = {{1, 2, 3, 4, 5, INFINITY}}, v[4] = {{1, 2, NAN, 4}};
   const std::int64_t t[2] = {{0, 2}};
   fastrelu::FitOptions o;
   {tries.replace("{ o.", "{ o = {}; o.").replace("{ m.fit", "{ o = {}; m.fit")}

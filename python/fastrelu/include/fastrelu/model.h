@@ -11,8 +11,8 @@
 // number of threads may call the const functions of a model at once; whoever calls another one must
 // be alone with it. Bad arguments throw std::invalid_argument with the model unchanged, lack of
 // memory std::bad_alloc; a fit whose numbers are no longer finite throws std::runtime_error and
-// leaves the parameters as they were when they last were. Values are not looked at: they have to be
-// finite.
+// leaves the parameters as they were when they last were. `fit` looks at all values first;
+// `forward` looks at none, and what is not finite goes through it.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +34,7 @@ struct FitOptions {
   std::string loss = "squared_error";
   std::string optimizer = "sgd";  // sgd, adam, adamw, lion, with the package's usual numbers
   double learning_rate = 0;       // 0: the optimizer's usual one
-  double momentum = 0;            // of sgd
+  double momentum = 0;            // of sgd alone, in [0, 1]
   double weight_decay = -1;       // below 0: the optimizer's usual one
   std::size_t epochs = 10;
   std::size_t batch_size = 32;
