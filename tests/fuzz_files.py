@@ -10,6 +10,7 @@ import json
 import tempfile
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -244,7 +245,7 @@ def databases(folder: Path) -> list[bytes]:
     import sqlite3
 
     path = folder / "seed.sqlite"
-    with sqlite3.connect(path) as base:
+    with closing(sqlite3.connect(path)) as base, base:
         base.execute("create table t (a real, b text, y integer)")
         base.executemany(
             "insert into t values (?, ?, ?)", [(i / 3, "xy"[i % 2], i % 2) for i in range(9)]

@@ -8,6 +8,7 @@ import lzma
 import pickle
 import subprocess
 import sys
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def stored(folder, columns, form):
         import sqlite3
 
         pytest.importorskip("duckdb")
-        with sqlite3.connect(path) as base:
+        with closing(sqlite3.connect(path)) as base, base:
             base.execute(f"create table t ({', '.join(columns)})")
             places = ", ".join("?" * len(columns))
             base.executemany(

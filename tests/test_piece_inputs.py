@@ -83,7 +83,7 @@ def test_rare_categories_are_zeros_together():
 
 def test_dates_have_one_indicator():
     moments = np.arange("2024-01-01", "2024-03-01", dtype="datetime64[D]").astype("datetime64[us]")
-    moments[3] = np.datetime64("NaT")
+    moments[3] = np.datetime64("NaT", "us")
     inputs = fit_pieces(table_of(a=moments))
     assert [name for name in inputs.input_names if "missing" in name] == ["a is missing"]
     X = inputs.transform(table_of(a=moments))
@@ -122,7 +122,7 @@ def test_encoded_rows_are_the_same_inputs(rows):
     """Gaps, flags, dates, categories, a column that is not there: as an array and by runs."""
     rng = np.random.default_rng(0)
     days = np.datetime64("2024-01-01", "us") + rng.integers(0, 900, 100) * np.timedelta64(1, "D")
-    days[5] = np.datetime64("NaT")
+    days[5] = np.datetime64("NaT", "us")
     columns = {
         "a": np.where(rng.random(100) < 0.2, np.nan, rng.normal(size=100)),
         "flag": rng.integers(0, 2, 100).astype(float),

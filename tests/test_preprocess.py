@@ -52,8 +52,10 @@ def again(inputs):
 
 
 def mixed(rng, n=5000):
-    days = np.datetime64("2020-02-27T12:30", "us") + rng.integers(0, 10**14, n)
-    days[::9] = np.datetime64("NaT")
+    days = np.datetime64("2020-02-27T12:30", "us") + rng.integers(0, 10**14, n).astype(
+        "timedelta64[us]"
+    )
+    days[::9] = np.datetime64("NaT", "us")
     gaps = rng.normal(3, 2, n)
     gaps[::7] = np.nan
     return table(

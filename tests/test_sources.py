@@ -3,6 +3,7 @@
 
 import datetime
 import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -121,7 +122,7 @@ def test_text_columns_of_a_stream_are_decided_by_all_rows(tmp_path):
 @pytest.fixture
 def sqlite(tmp_path):
     path = tmp_path / "t.sqlite"
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE t(id INTEGER, kind TEXT, flag BOOLEAN, day TEXT, y REAL)")
         rows = [(9 - i, "ab"[i % 2], i % 2, f"2024-01-0{i + 1}", i / 2) for i in range(9)]
         connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?)", rows)
@@ -156,7 +157,7 @@ def test_sqlite(sqlite, tmp_path):
     ):
         with pytest.raises(DataError, match=says):
             read([sqlite], choice)
-    with sqlite3.connect(sqlite) as connection:
+    with closing(sqlite3.connect(sqlite)) as connection, connection:
         connection.execute("UPDATE t SET y = 'oops' WHERE id = 5")
         connection.execute("UPDATE t SET id = 'x' WHERE id = 7")
     connection.close()

@@ -5,6 +5,7 @@ import datetime
 import json
 import sqlite3
 import uuid
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -87,7 +88,7 @@ def test_names_of_a_query_are_its_own(duckdb, tmp_path, engine, order):
     paths = []
     if engine == "sqlite":
         paths = [str(tmp_path / "d.sqlite")]
-        with sqlite3.connect(paths[0]) as connection:
+        with closing(sqlite3.connect(paths[0])) as connection, connection:
             connection.execute("CREATE TABLE t (x)")
     with pytest.raises(DataError, match=r"got 'id' twice \(columns 1 and 3\)"):
         read(paths, ColumnChoice(sql=f"SELECT 1 id, 2 x, 3 id, 4 y{order}"))

@@ -13,6 +13,7 @@ from typing import Any
 
 from fastrelu.ranking import THRESHOLD_RULES
 
+OF_YEARS = re.compile("%[YyGcx]")  # parts of a format that say a year
 DIGITS_ALONE = re.compile("(?:%[YmdHMSyjf])+")  # a format of dates that look like numbers
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 SIZES = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -321,10 +322,20 @@ class DateFormats(Kind):
         return tuple(values)
 
 
+def with_year(text: str, form: str) -> tuple[str, str]:
+    """Return a text and its format with the year 1900 before them where the format has none.
+
+    This is the year that strptime takes then; CPython warns from 3.13 on that it will not.
+    """
+    if OF_YEARS.search(form.replace("%%", "")):
+        return text, form
+    return f"1900|{text}", f"%Y|{form}"
+
+
 def _is_format(form: str) -> bool:
     """Return whether strptime takes a format; it says so only while it reads a text."""
     try:
-        datetime.strptime("", form)
+        datetime.strptime(*with_year("", form))
     except re.error:  # a part twice
         return False
     except ValueError as error:

@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 MANY = 250
 # The smallest weight beside the largest.
 LIGHTEST = 1e-12
+FARTHEST_YEAR = 290_000  # from 1970: 64 bits hold the microseconds of these
 CRITERIA = ("bic", "cv")
 Parts = tuple[Array, Array, Any, Any]  # knots, values, left slope, right slope
 
@@ -58,10 +59,16 @@ def as_numbers(x: ArrayLike) -> Array:
     """Return x as float64; dates as days since 1970-01-01."""
     if np.asarray(x).dtype.kind != "M":
         return reals("x", x)
-    dates = np.asarray(x).astype("datetime64[us]")
+    dates = np.asarray(x)
     if np.isnat(dates).any():
         raise ValueError("x: expected dates, got NaT")
-    return dates.astype(np.int64) / 86_400_000_000
+    years = dates.astype("datetime64[Y]").astype(np.int64)  # which does not go beyond 64 bits
+    if (np.abs(years) > FARTHEST_YEAR).any():
+        raise ValueError(
+            f"x: expected dates within {FARTHEST_YEAR:,} years of 1970, got one in the year "
+            f"{1970 + int(years.flat[np.abs(years).argmax()])}"
+        )
+    return dates.astype("datetime64[us]").astype(np.int64) / 86_400_000_000
 
 
 def fit_hinges(

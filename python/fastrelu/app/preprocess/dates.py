@@ -65,7 +65,7 @@ def _calendar(day: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
     """Return the parts of dates that follow from their days since 1970-01-01."""
     year = day.astype("datetime64[D]").astype("datetime64[Y]")
     start = year.astype("datetime64[D]").astype(np.int64)
-    length = (year + 1).astype("datetime64[D]").astype(np.int64) - start
+    length = (year + np.timedelta64(1, "Y")).astype("datetime64[D]").astype(np.int64) - start
     in_year = (day - start) / length
     weekday = (day + 3) % 7  # 1970-01-01 was a Thursday
     return {

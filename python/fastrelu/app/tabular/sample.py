@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu.app.data.meaning.column import NOWHERE
+from fastrelu.app.data.readers.moments import FARTHEST, moments
 from fastrelu.app.data.table import Table
 from fastrelu.app.preprocess import PieceInputs
 from fastrelu.app.tabular.held import Held
@@ -118,7 +120,13 @@ def typed(name: str, kind: str, grid: Any) -> Array:
         if kind == "numeric":
             values = np.asarray(grid, np.float64)
         elif kind == "date":
-            values = np.asarray(grid, "datetime64[us]")
+            given = np.asarray(grid)
+            if given.dtype.kind != "M":
+                given = np.asarray(grid, "datetime64[us]")
+            counts = moments(given)
+            if (np.abs(counts) > FARTHEST).any():
+                raise ValueError("one is more than 290,000 years from 1970")
+            values = np.where(np.isnat(given), NOWHERE, counts.view("datetime64[us]"))
         else:
             values = np.array([*grid], object)
             values = np.array(["" if v is None else str(v) for v in values], object)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu.app.kinds import DIGITS_ALONE
+from fastrelu.app.kinds import DIGITS_ALONE, with_year
 
 ORDERS = {"ymd": "year-month-day", "dmy": "day-month-year", "mdy": "month-day-year"}
 MONTHS = {
@@ -244,7 +244,7 @@ def of_digits(form: str) -> bool:
 def by_format(text: str, form: str) -> datetime | None:
     """Return the moment that strptime's format reads in a text; None if it does not fit."""
     try:
-        found = datetime.strptime(text, form)
+        found = datetime.strptime(*with_year(text, form))
         return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
     except (ValueError, OverflowError):
         return None

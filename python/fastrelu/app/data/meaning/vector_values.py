@@ -90,7 +90,7 @@ def values_of(
     codes = bridge.codes(texts, len(words))
     quick = _quick(words, meaning, missing) if len(words) > FEW_QUICK else None
     if quick is not None:
-        nothing = np.datetime64("NaT") if meaning.kind == "date" else np.nan
+        nothing = np.datetime64("NaT", "us") if meaning.kind == "date" else np.nan
         return np.append(quick, np.array([nothing], quick.dtype))[codes], None
     values, wrong = convert([*words.to_pylist(), ""], meaning, missing)
     if known is not None and values.dtype == object:
@@ -159,7 +159,7 @@ def _quick_dates(texts: Any, order: str, missing: Missing) -> NDArray[Any] | Non
         for zone in (None, "UTC"):
             try:
                 found = texts.cast(pa.timestamp("us", zone)).cast(pa.timestamp("us"))
-                return bridge.values(found, "datetime64[us]", np.datetime64("NaT"))
+                return bridge.values(found, "datetime64[us]", np.datetime64("NaT", "us"))
             except pa.ArrowInvalid:
                 continue
         return None
@@ -190,12 +190,12 @@ def _assembled(pieces: Any, order: str) -> NDArray[Any] | None:
     sound = (month >= 1) & (month <= 12) & (day >= 1) & (hour < 24) & (minute < 60) & (second < 60)
     if not sound.all():
         return None
-    first = (year - 1970).astype("datetime64[Y]").astype("datetime64[M]") + (month - 1)
-    days = first.astype("datetime64[D]") + (day - 1)
+    first = (year - 1970).astype("datetime64[Y]").astype("datetime64[M]")
+    first = first + (month - 1).astype("timedelta64[M]")
+    days = first.astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
     if (days.astype("datetime64[M]") != first).any():
         return None  # the 30th of February
-    moments = days.astype("datetime64[us]") + (
-        ((hour * 60 + minute) * 60 + second) * 1_000_000 + micro
-    )
-    moments[~bridge.valid(pieces)] = np.datetime64("NaT")
+    in_day = ((hour * 60 + minute) * 60 + second) * 1_000_000 + micro
+    moments = days.astype("datetime64[us]") + in_day.astype("timedelta64[us]")
+    moments[~bridge.valid(pieces)] = np.datetime64("NaT", "us")
     return np.asarray(moments)

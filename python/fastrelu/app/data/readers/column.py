@@ -23,6 +23,7 @@ from fastrelu.app.data.meaning import (
 from fastrelu.app.data.meaning.dates import ORDERS, like_days, of_digits
 from fastrelu.app.data.meaning.decide import LIKE_DAYS
 from fastrelu.app.data.readers.choice import ColumnChoice
+from fastrelu.app.data.readers.moments import FARTHEST, MICROSECONDS
 from fastrelu.app.data.readers.texts import (
     FALSE_TRUE,
     as_objects,
@@ -33,7 +34,6 @@ from fastrelu.app.data.readers.values import Place, refuse_infinite
 from fastrelu.app.errors import DataError
 
 EXACT = 2**53  # integers up to this are doubles
-FARTHEST = 290_000 * 31_556_952 * 10**6  # microseconds from 1970 to a date
 INFINITE = (2**31 - 1, 2**63 - 1)  # how DuckDB and PostgreSQL store the dates infinity
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
@@ -259,18 +259,24 @@ class ColumnReader:
             If one is too far away for microseconds in 64 bits.
         """
         counts = np.where(gaps, 0, counts)
-        dates = counts.view(f"datetime64[{unit}]").astype("datetime64[us]")
-        back = dates.astype(f"datetime64[{unit}]").view(np.int64)
-        bad = np.flatnonzero((back != counts) | (np.abs(dates.view(np.int64)) > FARTHEST))
-        if len(bad) and unit != "ns":
-            count = int(counts[bad[0]])
-            infinite = ", as infinity is stored" if abs(count) in INFINITE else ""
-            raise DataError(
-                f"{self.source}: {self.place(int(bad[0]))}: {self.what}: expected a date within "
-                f"290,000 years of 1970, got {count} {unit} from then{infinite}; correct it"
-            )
+        # By whole numbers: versions of NumPy differ in what they do with dates that are too far.
+        if unit == "ns":
+            dates = (counts // 1000).view("datetime64[us]")
+        else:
+            most = FARTHEST // MICROSECONDS[unit]
+            bad = np.flatnonzero((counts > most) | (counts < -most))
+            if len(bad):
+                self._refuse_far(int(counts[bad[0]]), unit, int(bad[0]))
+            dates = (counts * MICROSECONDS[unit]).view("datetime64[us]")
         dates[gaps] = np.datetime64("NaT", "us")
         return texts_of_dates(dates) if self.kind == "text" else dates
+
+    def _refuse_far(self, count: int, unit: str, row: int) -> None:
+        infinite = ", as infinity is stored" if abs(count) in INFINITE else ""
+        raise DataError(
+            f"{self.source}: {self.place(row)}: {self.what}: expected a date within "
+            f"290,000 years of 1970, got {count} {unit} from then{infinite}; correct it"
+        )
 
     def say_inexact(self) -> None:
         """Note that integers have been rounded."""

@@ -7,7 +7,7 @@ import enum
 import numbers
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.app.data.readers.column import EXACT, ColumnReader
+from fastrelu.app.data.readers.moments import moment, moments, seconds, seconds_of
 from fastrelu.app.data.readers.texts import (
     FALSE_TRUE,
     as_objects,
@@ -69,13 +70,13 @@ class ObjectColumn(ColumnReader):
         if kind == "b":
             return self.truths(array.astype(np.uint8))
         if kind == "M":
-            unit = np.datetime_data(array.dtype)[0]
-            if unit not in ("D", "h", "m", "s", "ms", "us", "ns"):  # such as months
-                unit = "ns" if unit in ("ps", "fs", "as") else "D"
-            plain = array.astype(f"datetime64[{unit}]")
+            unit, of = np.datetime_data(array.dtype)
+            if of != 1 or unit not in ("D", "h", "m", "s", "ms", "us", "ns"):  # such as months
+                return self.dates(moments(array), "us", np.isnat(array))
+            plain = array.astype(f"datetime64[{unit}]")  # in this machine's order of bytes
             return self.dates(plain.view(np.int64), unit, np.isnat(plain))
         if kind == "m":
-            return self.numbers(_seconds(array))
+            return self.numbers(self._in_seconds(seconds, array))
         if kind == "U" and beyond_unicode(array):
             raise RowsError(
                 f"{self.source}: {self.what}: expected text, got numbers that are no characters"
@@ -107,7 +108,7 @@ class ObjectColumn(ColumnReader):
         if of == "ArrowDtype":
             return self._arrow(_arrow_of(values))
         if of == "DatetimeTZDtype":
-            return self._array(np.asarray(values, "datetime64[us]"))  # in UTC
+            return self._array(np.asarray(values, f"datetime64[{values.dtype.unit}]"))  # in UTC
         if of == "PeriodDtype":
             return self._array(np.asarray(getattr(values, "dt", values).to_timestamp()))
         if of == "SparseDtype":
@@ -170,15 +171,22 @@ class ObjectColumn(ColumnReader):
             return self.numbers(self._floats(values, gaps))
         if found == {"date"}:
             counts = np.array(
-                [_moment(v) if s == "date" else 0 for v, s in zip(values, sort, strict=True)]
+                [moment(v) if s == "date" else 0 for v, s in zip(values, sort, strict=True)],
+                np.int64,
             )
             return self.dates(counts, "us", gaps)
         if found == {"seconds"}:
             return self.numbers(
-                np.array([np.nan if gap else _in_seconds(v)
+                np.array([np.nan if gap else self._in_seconds(seconds_of, v)
                           for v, gap in zip(values, gaps, strict=True)])
             )  # fmt: skip
         return self._texts(values, sort)
+
+    def _in_seconds(self, convert: Callable[[Any], Any], value: Any) -> Any:
+        try:
+            return convert(value)
+        except ValueError as error:  # months, which are no number of seconds
+            raise RowsError(f"{self.source}: {self.what}: {error}") from None
 
     def _floats(self, values: Sequence[Any], gaps: NDArray[np.bool_]) -> NDArray[Any]:
         whole = not gaps.any() and all(isinstance(v, (int, np.integer)) for v in values)
@@ -200,7 +208,7 @@ class ObjectColumn(ColumnReader):
         spell: dict[str, Callable[[Any], str]] = {
             "truth": lambda v: FALSE_TRUE[bool(v)],
             "number": lambda v: text_of_number(np.float64(v)),
-            "date": lambda v: str(texts_of_dates(np.array([_moment(v)], "datetime64[us]"))[0]),
+            "date": lambda v: str(texts_of_dates(np.array([moment(v)], "datetime64[us]"))[0]),
             "seconds": str,
         }
         texts: list[str | None] = []
@@ -221,10 +229,6 @@ def _arrow_of(values: Any) -> Any:
     import pyarrow as pa
 
     return pa.array(values)
-
-
-def _seconds(array: NDArray[Any]) -> NDArray[np.float64]:
-    return np.where(np.isnat(array), np.nan, array / np.timedelta64(1, "s"))
 
 
 def _sort_of(of: type) -> str:
@@ -251,19 +255,6 @@ def _text_of_member(value: Any) -> Any:
     if not isinstance(value, enum.Enum):
         return value
     return value.value if isinstance(value.value, str) else value.name
-
-
-def _moment(value: Any) -> int:
-    """Return a date as microseconds since 1970, in UTC."""
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        value = value.astimezone(UTC).replace(tzinfo=None)
-    return int(np.datetime64(value, "us").astype(np.int64))
-
-
-def _in_seconds(value: Any) -> float:
-    if isinstance(value, time):
-        value = datetime.combine(date(1970, 1, 1), value) - datetime(1970, 1, 1)
-    return float(np.timedelta64(value) / np.timedelta64(1, "s"))
 
 
 def beyond_unicode(array: NDArray[Any]) -> bool:
