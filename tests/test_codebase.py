@@ -218,6 +218,13 @@ def test_the_command_uses_public_names_alone(path: Path) -> None:
         assert inherited or node.attr in own, f"{ast.unparse(node)}, line {node.lineno}"
 
 
+@pytest.mark.parametrize("path", [p for p in ALL if p.suffix == ".py"], ids=lambda p: p.name)
+def test_dates_and_durations_have_a_unit(path: Path) -> None:
+    """NumPy 2.5 warns where the unit is left to it, and a later one will raise."""
+    made = re.findall(r"(?:datetime|timedelta)64\((?:[\"']NaT[\"']|-?\d+)\)", path.read_text())
+    assert not made
+
+
 def test_the_stubs_name_what_the_compiled_module_has() -> None:
     stub = ast.parse((ROOT / "python/fastrelu/_core.pyi").read_text())
     for node in stub.body:
