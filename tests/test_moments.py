@@ -8,6 +8,7 @@ from fastrelu import PiecewiseLinear
 from fastrelu.app.data.readers import table_from
 from fastrelu.app.data.readers.moments import MOST, moment, moments, seconds
 from fastrelu.app.tabular.sample import typed
+from fastrelu.exact.hinge_fit import as_numbers
 from fastrelu.training import DataError
 
 UNITS = ["W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as"]
@@ -43,6 +44,13 @@ def test_dates_too_far_away_are_refused_in_every_container(unit):
         typed("when", "date", far)
     with pytest.raises(ValueError, match="x: expected dates within 290,000 years"):
         PiecewiseLinear.fit(np.repeat(far, 3), [1.0, 2.0, 3.0], knots=[0.0])
+
+
+def test_the_earliest_nanoseconds():
+    dates = np.array([1 - 2**63, 998 - 2**63, 2**63 - 1], "int64").view("datetime64[ns]")
+    expected = [-9223372036854776, -9223372036854775, 9223372036854775]
+    assert table_from({"when": dates}).columns["when"].view(np.int64).tolist() == expected
+    assert as_numbers(dates).tolist() == [count / 86_400_000_000 for count in expected]
 
 
 def test_pandas_dates_with_a_zone_and_a_coarse_unit():

@@ -68,6 +68,8 @@ def as_numbers(x: ArrayLike) -> Array:
             f"x: expected dates within {FARTHEST_YEAR:,} years of 1970, got one in the year "
             f"{1970 + int(years.flat[np.abs(years).argmax()])}"
         )
+    if np.datetime_data(dates.dtype) == ("ns", 1):  # whose earliest NumPy's own conversion wraps
+        return dates.astype(np.int64) // 1000 / 86_400_000_000
     return dates.astype("datetime64[us]").astype(np.int64) / 86_400_000_000
 
 
