@@ -7,17 +7,29 @@ is active, with fastrelu and its extras ``test`` and ``dev`` in it, and build in
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import nox
 
+sys.path.append(str(Path(__file__).parent / "scripts"))
+from release import interpreters
+
 # The quick ones first; .ci/run and .pre-commit-config.yaml have these names, and no list but this.
 # .ci/run runs those that keep one core busy (the tag one_core) beside those that compile on all.
-GATES = ["lint", "format", "types", "stubs", "docs", "gcc", "clang", "sanitize", "instructions"]
+GATES = [
+    "lint", "format", "types", "stubs", "docs", "gcc", "clang", "sanitize", "newest", "instructions"
+]  # fmt: skip
 nox.options.default_venv_backend = "none"
 nox.options.sessions = GATES
 
 ROOT = Path(__file__).parent
+# Tests of the borders to Python, NumPy, pandas, pyarrow and scikit-learn.
+CHANGED_BY_PACKAGES = """
+    construction date_formats distributed_tables fast_calls imports meaning_vector moments network
+    objects odd_files piece_inputs preprocess python_threads sklearn_parity sources sparse
+    streaming_text tabular trainer types_without_arrow
+""".split()
 PACKAGES = {"g++": "g++", "clang++": "clang"}  # Debian's names
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 
@@ -139,6 +151,22 @@ def sanitize(session: nox.Session) -> None:
     options = ["-DFASTRELU_PYTHON=OFF", "-DCMAKE_BUILD_TYPE=None", "-DFASTRELU_OPTIMIZE=-O0"]
     options += only_what_runs_here()
     build(session, "g++", "sanitize", *options, f"-DCMAKE_CXX_FLAGS=-O1 -g1 {SANITIZERS}")
+
+
+@nox.session(tags=["all_cores"])
+def newest(session: nox.Session) -> None:
+    """Install for the newest CPython that is here, and run tests of what its packages change."""
+    python, folder = interpreters()[-1], ROOT / "build" / "newest"
+    if Path(python).resolve() == Path(sys.executable).resolve():
+        session.skip("no newer CPython is here")
+    session.run(python, "-m", "venv", "--clear", str(folder), external=True)
+    own = str(folder / "bin" / "python")
+    options = {"CMAKE_ARGS": "-DFASTRELU_WERROR=ON"}
+    if shutil.which("ccache") is not None:
+        options["CMAKE_CXX_COMPILER_LAUNCHER"] = "ccache"
+    session.run(own, "-m", "pip", "install", "-q", ".[test]", env=options, external=True)
+    chosen = session.posargs or [f"tests/test_{name}.py" for name in CHANGED_BY_PACKAGES]
+    session.run(own, "-m", "pytest", "-n", "auto", "--dist", "loadfile", *chosen, external=True)
 
 
 @nox.session
