@@ -136,6 +136,9 @@ def test_epochs_of_several_trainings_are_shown_once_all_have_them_and_averaged_o
         def begin(self, *_):
             pass
 
+        def former(self, records):
+            assert len(records) == 2
+
         def epoch(self, record):
             shown.append(record)
 

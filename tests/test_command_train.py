@@ -247,6 +247,45 @@ def test_tensorboard(table, tmp_path):
     assert b"val_loss" in events.read_bytes()
 
 
+def test_tensorboard_of_a_run_that_goes_on_has_the_epochs_before(tmp_path):
+    """A killed run had written them a minute later, and the next one goes on behind them."""
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+    from fastrelu.app.run.progress import TensorBoard
+
+    board = TensorBoard(str(tmp_path / "board"))
+    records = [
+        EpochRecord(k, loss=0.5 / k, seconds=1.0, rows_per_second=1.0, learning_rate=0.1)
+        for k in (1, 2, 3)
+    ]
+    board.former(records[:2])
+    board.begin(epochs=3, steps=10, done=20, first=3, metric="r2")
+    board.epoch(records[2])
+    board.close()
+    data, losses, starts = next((tmp_path / "board").iterdir()).read_bytes(), [], []
+    while data:
+        size = int.from_bytes(data[:8], "little")
+        event = Event.FromString(data[12 : 12 + size])
+        starts += [event.step] if event.session_log.status == SessionLog.START else []
+        losses += [event.step for value in event.summary.value if value.tag == "loss"]
+        data = data[16 + size :]
+    assert losses == [1, 2, 3] and starts == [1]  # what earlier files say from there on is void
+
+
+def test_tensorboard_of_a_run_killed_at_its_report_is_whole_once_it_is_resumed(tmp_path, rng):
+    pytest.importorskip("tensorboardX")
+    X = rng.normal(size=(60, 2))
+    np.savez(tmp_path / "t.npz", X=X, y=X[:, 0])
+    board = tmp_path / "board"
+    flags = ["--epochs", 3, "--hidden", 2, "--tensorboard", board, "--out", tmp_path / "run"]
+    assert run("train", tmp_path / "t.npz", *flags).exit_code == 0
+    for file in board.iterdir():  # as if nothing had left the memory of the one that was killed
+        file.unlink()
+    assert run("train", "--resume", tmp_path / "run", "--tensorboard", board).exit_code == 0
+    assert [file.read_bytes().count(b"rows_per_second") for file in board.iterdir()] == [3]
+
+
 def test_tensorboard_drops_what_a_killed_run_wrote_after_its_checkpoint(tmp_path):
     pytest.importorskip("tensorboardX")
     from tensorboardX.proto.event_pb2 import Event, SessionLog

@@ -17,8 +17,8 @@ NETWORK = {
     "network", "optimizers", "quantile_losses", "row_derivatives",
 }  # fmt: skip
 TRAINER = NETWORK | {
-    "_shared", "_steps", "checkpoint", "data_set", "divergence", "epoch", "history", "links",
-    "trainer",
+    "_shared", "_steps", "_uncopied", "checkpoint", "data_set", "divergence", "epoch", "history",
+    "links", "trainer",
 }  # fmt: skip
 LOADED = {
     "": {"_core"},

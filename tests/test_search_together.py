@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fastrelu import PopulationSearchCV, _core
-from fastrelu.sklearn import together
+from fastrelu.sklearn import stretch, together
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -48,6 +48,7 @@ def test_all_fits_of_a_small_search_are_side_by_side(runs, n_threads):
 
 def test_more_fits_than_may_be_begun_come_in_turns(runs, monkeypatch):
     monkeypatch.setattr(together, "MOST_BEGUN", 5)
+    monkeypatch.setattr(stretch, "SECONDS", 1e9)  # each of the grid search's fits is one run
     ours, theirs = both(CLASSIFIER, GRID, cv=3, n_threads=2, refit=False)
     assert_equal(ours, theirs)
     of_search = runs[: len(runs) - 12]  # the others are grid search's

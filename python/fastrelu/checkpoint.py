@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from fastrelu import _shared, losses, optimizers
+from fastrelu._uncopied import Uncopied
 from fastrelu.optimizers import LearningRate
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class OldMasksError(ValueError):
     """
 
 
-class CheckpointMethods:
+class CheckpointMethods(Uncopied):
     """The methods of Trainer for checkpoints; their docstrings address Trainer's users."""
 
     def save_checkpoint(self, path: Any) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,15 @@ class DataSet:
         self.n_rows: int = core.rows
         self._shape, self._y, self._sample_weight = shape, y, sample_weight
         self._metrics: dict[str, Metric] = {}  # by the loss and its numbers
+
+    def __copy__(self) -> DataSet:
+        return self  # nothing of it changes
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(
+            "cannot pickle or deep-copy a DataSet, which has its rows from elsewhere: copy the "
+            "arrays, and give them to Trainer.prepare"
+        )
 
     @property
     def n_inputs(self) -> int:

@@ -20,6 +20,7 @@ from fastrelu._members.member import Member, as_member
 from fastrelu._members.progress import MembersProgress
 from fastrelu._members.rows import MemberRows
 from fastrelu._members.run import MemberRun, run_members
+from fastrelu._uncopied import Uncopied
 from fastrelu.history import Callback, History, checked_callbacks
 from fastrelu.network import Network
 from fastrelu.optimizers import LearningRate
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Member", "Population"]
 
 
-class Population:
+class Population(Uncopied):
     """Many networks that are trained in one call, on one copy of the data.
 
     Every member ends in the bits that `Trainer.fit` gives for it alone, on any number of threads

@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ from fastrelu.distributed.rank_rows import Inputs, Numbers, RankRows
 from fastrelu.divergence import DivergenceError
 from fastrelu.history import History, Metric
 from fastrelu.network import Network
+from fastrelu.threads import Threads
 from fastrelu.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -322,5 +322,5 @@ def _at_once(count: int) -> Iterator[Callable[..., Iterator[Any]]]:
     if threads < 2:
         yield map
         return
-    with ThreadPoolExecutor(threads, initializer=set_thread_limit, initargs=(1,)) as pool:
+    with Threads(threads, partial(set_thread_limit, 1)) as pool:
         yield pool.map

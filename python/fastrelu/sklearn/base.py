@@ -22,6 +22,7 @@ from fastrelu._version import __version__
 from fastrelu.history import checked_callbacks
 from fastrelu.network import Network
 from fastrelu.sklearn import losses, parameters
+from fastrelu.sklearn.held import copied_state, held
 from fastrelu.sklearn.lbfgs import fit_lbfgs
 from fastrelu.sklearn.outputs import as_csr, outputs
 from fastrelu.sklearn.plain import checked_data, checked_rows
@@ -259,7 +260,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         validation = self._given_validation(validation_data, dtype, first)
         with np.errstate(all="ignore"):
             if self.solver == "lbfgs":
-                fit_lbfgs(self, X, targets, row_weight)
+                with held(self._live_network()):
+                    fit_lbfgs(self, X, targets, row_weight)
             else:
                 fit_stochastic(self, X, targets, row_weight, sample_weight, validation, incremental)
         if not np.isfinite(self._live_network().parameters).all():
@@ -359,12 +361,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     # Copies, files, and scikit-learn's own class
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        for name in ("_net", "_views", "_net_activation"):
-            state.pop(name, None)
-        for name in ("coefs_", "intercepts_"):
-            if name in state:
-                state[name] = [np.array(a) for a in state[name]]
+        state = copied_state(self.__dict__.get("_net"), super().__getstate__())
         state["_fastrelu_version"] = __version__
         return state
 

@@ -23,6 +23,7 @@ from sklearn import config_context, get_config
 from fastrelu import _core
 from fastrelu.sklearn.threads import join_search, thread_limit
 from fastrelu.sklearn.together import Together
+from fastrelu.threads import started
 
 
 class Failure:
@@ -41,10 +42,14 @@ class Workers:
         How many threads there may be; one is started where none is free.
     begin : callable
         What each thread calls first.
+    refused : callable
+        Called with the number of threads where the system refuses more.
     """
 
-    def __init__(self, most: int, begin: Callable[[], None]) -> None:
-        self._most, self._begin = most, begin
+    def __init__(
+        self, most: int, begin: Callable[[], None], refused: Callable[[int], None]
+    ) -> None:
+        self._most, self._begin, self._refused = most, begin, refused
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._free = threading.Semaphore(0)
         self._threads = 0
@@ -52,9 +57,23 @@ class Workers:
     def submit(self, task: Callable[[], None]) -> None:
         """Let a thread run a task."""
         if not self._free.acquire(blocking=False) and self._threads < self._most:
-            threading.Thread(target=self._work, daemon=True).start()
-            self._threads += 1
+            if not self._start():
+                self._most = self._threads
+                self._refused(self._threads)
         self._tasks.put(task)
+
+    def start_first(self) -> bool:
+        """Start a thread that is free; False if the system refuses it."""
+        if not self._start():
+            return False
+        self._free.release()
+        return True
+
+    def _start(self) -> bool:
+        if started(self._work) is None:
+            return False
+        self._threads += 1
+        return True
 
     def close(self) -> None:
         """Forget the tasks that nobody has begun; the threads end after those they have."""
@@ -87,12 +106,23 @@ class SearchThreads(ThreadingBackend):
         super().__init__(**options)
         self._stop, self._together = stop, together
         self._config = get_config()
+        self._n_jobs = 0  # `configure` says it
         self._workers: Workers | None = None
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **_: Any) -> int:
         """Take note of the number of threads; of one, the caller's own is that."""
         self.parallel, self._n_jobs = parallel, n_jobs
-        return n_jobs
+        if n_jobs > 1:
+            workers = Workers(n_jobs, self._begin, self._together.begin_at_most)
+            if workers.start_first():
+                self._workers = workers
+            else:  # the system refuses all: the caller's own
+                self._n_jobs = 1
+        return self._n_jobs
+
+    def effective_n_jobs(self, n_jobs: int) -> int:
+        """Return how many tasks joblib may have begun in a call after `configure`."""
+        return min(n_jobs, self._n_jobs or n_jobs)
 
     def _begin(self) -> None:
         join_search(self._stop, self._together)
@@ -107,7 +137,7 @@ class SearchThreads(ThreadingBackend):
         """
         func.items = [(inspect.unwrap(task), args, more) for task, args, more in func.items]
         if self._workers is None:
-            self._workers = Workers(self._n_jobs, self._begin)
+            self._workers = Workers(self._n_jobs, self._begin, self._together.begin_at_most)
         self._workers.submit(partial(self._run, func, callback))
 
     def _run(self, func: Callable[[], Any], callback: Callable[..., Any]) -> None:

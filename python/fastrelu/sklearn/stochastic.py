@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastrelu import _core
 from fastrelu.sklearn import losses
+from fastrelu.sklearn.held import held
 from fastrelu.sklearn.optimizer import Optimizer
 from fastrelu.sklearn.progress import Reporter
 from fastrelu.sklearn.stretch import Stretches, can_stretch
@@ -59,9 +61,9 @@ def fit_stochastic(
 
     rows: Array | None = None
     if est.early_stopping and validation is None:
-        rows, held = split_rows(est, X.shape[0], targets.stratify)
-        weight = None if score_weight is None else score_weight[held]
-        validation = Validation(est, X[held], targets.core[held], targets.labels[held], weight)
+        rows, out = split_rows(est, X.shape[0], targets.stratify)
+        weight = None if score_weight is None else score_weight[out]
+        validation = Validation(est, X[out], targets.core[out], targets.labels[out], weight)
     count = X.shape[0] if rows is None else len(rows)
     batch_size = minibatch_rows(est.batch_size, count)
     trainer = est._optimizer.bind(net, losses.core_loss(est), est._dropout_rates())
@@ -71,8 +73,18 @@ def fit_stochastic(
     arrays = X, targets.core, sample_weight
     run = Run(est, trainer, data, arrays, rows, count, batch_size, validation)
     stretches = Stretches(run) if can_stretch(run, incremental) else None
+    # The other fits of a search are waited for by a thread of its own, which runs the epochs.
+    waits = stretches is not None and stretches.waits
+    with nullcontext() if waits else held(net):
+        _run_epochs(run, stretches, waits, incremental)
+        if est.early_stopping:
+            net.parameters[:] = est._best_parameters
+
+
+def _run_epochs(run: Run, stretches: Stretches | None, waits: bool, incremental: bool) -> None:
+    est = run.est
     try:
-        with thread_share(est.n_threads, stretches is not None and stretches.waits) as share:
+        with thread_share(est.n_threads, waits) as share:
             est.n_iter_ = 0
             while est.n_iter_ < est.max_iter:
                 share.update()
@@ -87,19 +99,17 @@ def fit_stochastic(
                         f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) "
                         "reached and the optimization hasn't converged yet.",
                         ConvergenceWarning,
-                        stacklevel=2,
+                        stacklevel=3,
                     )
             if run.guarded:
-                trainer.keep_finite()
+                run.trainer.keep_finite()
                 run.raise_if_diverged()
     except KeyboardInterrupt:
         if search_of_thread() is not None:
             raise  # half a fit is no candidate's
-        warnings.warn("Training interrupted by user.", stacklevel=2)
+        warnings.warn("Training interrupted by user.", stacklevel=3)
     finally:
         run.reporter.close()
-    if est.early_stopping:
-        net.parameters[:] = est._best_parameters
 
 
 def minibatch_rows(batch_size: Any, count: int) -> int:

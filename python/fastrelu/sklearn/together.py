@@ -145,6 +145,13 @@ class Together:
         with self._lock:
             self._to_come = tasks
 
+    def begin_at_most(self, most: int) -> None:
+        """Have those that wait wait for fewer: the system has refused threads for the others."""
+        with self._lock:
+            self.most = min(self.most, max(1, most))
+            if self._is_complete():
+                self._waiting[0].wake.set()
+
     @contextmanager
     def task(self) -> Iterator[None]:
         """Have a task run, unless another one needs Python."""

@@ -7,7 +7,6 @@ other's cores at every step's barriers, and two blocks would be needed.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +19,7 @@ from fastrelu.app.data.stream.ready import ReadyRows
 from fastrelu.app.data.table import Table
 from fastrelu.app.run.rows import SplitRows
 from fastrelu.random import Purpose, permutation
+from fastrelu.threads import Threads
 
 
 @dataclass
@@ -50,14 +50,14 @@ class Block:
         return [self.X, self.y, *([] if self.weights is None else [self.weights])]
 
 
-def reading_threads(n: int) -> ThreadPoolExecutor:
+def reading_threads(n: int) -> Threads:
     """Return threads that fill blocks; the jobs of each run on itself alone, if there are more."""
 
     def begin() -> None:
         if n > 1:
             set_thread_limit(1)
 
-    return ThreadPoolExecutor(n, "fastrelu-read", begin)
+    return Threads(n, begin)
 
 
 class EpochBlocks:
@@ -69,7 +69,7 @@ class EpochBlocks:
         What is read.
     block : Block
         What is filled.
-    pool : ThreadPoolExecutor
+    pool : Threads
         Threads that fill it, each from a chunk of its own.
     seed, epoch : int
         Of the order of the rows.
@@ -83,7 +83,7 @@ class EpochBlocks:
         self,
         rows: SplitRows,
         block: Block,
-        pool: ThreadPoolExecutor,
+        pool: Threads,
         seed: int,
         epoch: int,
         number: int,

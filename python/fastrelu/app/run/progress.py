@@ -35,6 +35,9 @@ class Nothing:
             The metric's name.
         """
 
+    def former(self, records: Sequence[EpochRecord]) -> None:
+        """Note the epochs of the run that is to go on, before `begin`."""
+
     def tick(self, step: int) -> None:
         """Note the steps taken."""
 
@@ -238,6 +241,11 @@ class TensorBoard(Nothing):
             raise OutputError(f"--tensorboard {folder}: cannot be written ({error})") from None
         self.folder, self._open, self.writer = folder, SummaryWriter, None
 
+    def former(self, records: Sequence[EpochRecord]) -> None:
+        """Write all epochs again, in place of those there: a killed run kept some in memory."""
+        if records and self.writer is None:
+            self.history(records)
+
     def begin(self, epochs: int, steps: int, done: int, first: int, metric: str) -> None:
         """Start: epochs that a killed run wrote after its last checkpoint are dropped."""
         if self.writer is not None:  # the next fold, or the last training of a search
@@ -276,6 +284,11 @@ class Several(Nothing):
         """Start."""
         for one in self.each:
             one.begin(epochs, steps, done, first, metric)
+
+    def former(self, records: Sequence[EpochRecord]) -> None:
+        """Note the epochs before."""
+        for one in self.each:
+            one.former(records)
 
     def tick(self, step: int) -> None:
         """Note the steps taken."""

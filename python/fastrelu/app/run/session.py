@@ -185,6 +185,7 @@ class Session:
         metrics = run_folder.read_metrics(self.folder.path)
         if metrics is None or metrics.get("epochs") != state.epochs:
             return None
+        self.watcher.former(state.records)  # it may have been killed while it wrote its report
         early = " (stopped early)" if state.stopped_early else ""
         self.say(
             f"the run in {self.folder.path} is finished: {state.epochs} epochs{early}; "
@@ -289,6 +290,7 @@ class Session:
         assert self.settings.epochs is not None
         interrupt = self.interrupt
         first = len(training.state.records) + 1
+        self.watcher.former(training.state.records)
         self.watcher.begin(self.settings.epochs, steps, training.trainer.n_steps, first, metric)
         interrupt.text = None  # from here on a signal is noted, and the minibatch finished
         try:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import fastrelu
@@ -18,6 +17,7 @@ from fastrelu.app.preprocess import BATCH_ROWS, Examples, Target, joined
 from fastrelu.app.run.blocks import Block, EpochBlocks, reading_threads
 from fastrelu.app.run.kept_examples import KeptExamples
 from fastrelu.app.run.rows import SplitRows
+from fastrelu.threads import Threads
 
 
 class StreamFeeder:
@@ -38,7 +38,7 @@ class StreamFeeder:
     def __init__(self, rows: SplitRows, share: Share, batch_size: int, seed: int) -> None:
         self.rows, self.block_rows = rows, share.block_rows
         self._readers = min(share.readers, get_num_threads())
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: Threads | None = None
         self.batch_size, self.seed = batch_size, seed
         self.n_train = self.n_rows = rows.n_rows["train"]
         self._block: Block | None = None

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from fastrelu import EpochRecord, get_num_threads, set_thread_limit
 from fastrelu.app.run.progress import Nothing
 from fastrelu.history import RECORD_KEYS
+from fastrelu.threads import Threads
 
 T = TypeVar("T")
 Stop = Callable[[], bool]
@@ -61,7 +62,7 @@ def run_together(tasks: Sequence[Callable[[Stop], T]], asked: Stop) -> list[T | 
     threads = get_num_threads()
     workers = min(threads, len(tasks))
     each = threads // workers
-    with ThreadPoolExecutor(workers, initializer=set_thread_limit, initargs=(each,)) as pool:
+    with Threads(workers, partial(set_thread_limit, each)) as pool:
         futures = [pool.submit(guarded, task) for task in tasks]
     return [future.result() for future in futures]
 
@@ -93,6 +94,7 @@ class Shared:
     def begin(self, epochs: int, steps: int, metric: str) -> None:
         """Start: epochs of each, steps of an epoch of all."""
         self._shown = min(map(len, self._records))
+        self.watcher.former(mean_history(self._records, range(self._shown)))
         self.watcher.begin(epochs, steps, sum(self._steps), self._shown + 1, metric)
 
     def end(self, k: int) -> None:

@@ -32,6 +32,7 @@ from fastrelu.app.errors import DataError, NoRowsError, TrainingError
 PERIOD = "pandas.period"
 UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
 PARQUET, ARROW_FILE, FEATHER_1, ARROW_STREAM = b"PAR1", b"ARROW1", b"FEA1", b"\xff\xff\xff\xff"
+MOST_VALUES = 1 << 20  # of a table whose rows are only claimed; 32 MB, a text taking 32 bytes
 
 
 def is_arrow(head: bytes) -> bool:
@@ -80,9 +81,33 @@ def read_arrow(source: Source, choice: ColumnChoice, need_target: bool) -> Table
             arrow = _ipc(source, content)
             columns = columns_of(arrow.schema)
             roles = columns.roles(source.path, choice, need_target)
+            refuse_empty_claims(source.path, arrow)
     if not arrow.num_rows and need_target:
         raise NoRowsError(f"{source.path}: expected rows of data, got none")
     return arrow_table(source.path, arrow, choice, roles)
+
+
+def refuse_empty_claims(source: str, arrow: Any) -> None:
+    """Raise DataError for a table of so many rows that the bytes in it cannot tell them apart.
+
+    The rows of Arrow's nulls and run-end-encoded arrays take no bytes: one damaged number makes
+    thousands of millions of them, which every column would have to hold.
+
+    Parameters
+    ----------
+    source : str
+        What is read, for the message.
+    arrow : pyarrow.Table or pyarrow.RecordBatch
+        The rows. A column of any other type has a bit for each, or pyarrow refuses it.
+    """
+    stored = arrow.get_total_buffer_size()
+    if arrow.num_rows <= 8 * stored or arrow.num_rows * arrow.num_columns <= MOST_VALUES:
+        return
+    raise DataError(
+        f"{source}: claims {arrow.num_rows:,} rows, but its columns, which are run-end-encoded or "
+        f"null, hold {stored:,} bytes: a size in it is damaged, or its rows repeat each other; "
+        "store the columns decoded (pyarrow.compute.run_end_decode) if they are meant"
+    )
 
 
 def open_parquet(content: Any, **options: Any) -> Any:
@@ -182,10 +207,14 @@ def _ipc(source: Source, content: Any) -> Any:
     from pyarrow import feather, ipc
 
     if source.head.startswith(FEATHER_1):
-        return feather.read_table(content)
+        arrow = feather.read_table(content)
+        arrow.validate()
+        return arrow
     opens = ipc.open_stream if source.head.startswith(ARROW_STREAM) else ipc.open_file
     with opens(content) as reader:
-        return reader.read_all()
+        arrow = reader.read_all()
+    arrow.validate()  # pyarrow itself does not look whether the values that it counts are there
+    return arrow
 
 
 def arrow_table(
@@ -242,8 +271,15 @@ def arrow_table(
         reading=found.reading("arrow", choice),
         first_row=first_row,
         others=roles.others,
-        kept={name: arrow.column(number[name]) for name in roles.keep},
+        kept={name: _sound(source, name, arrow.column(number[name])) for name in roles.keep},
     )
+
+
+def _sound(source: str, name: str, column: Any) -> Any:
+    """Return a column that is passed on as it is; DataError if its offsets point outside."""
+    with arrow_errors(f"{source}: column {name!r}"):
+        column.validate(full=True)  # who writes it follows them without a look
+    return column
 
 
 def _refuse_periods(source: str, name: str, field: Any) -> None:

@@ -243,7 +243,12 @@ def _refuse_nan(source: str, name: str, values: Any) -> None:
 
 def _arrow(data: Any, choice: ColumnChoice, need_target: bool, source: str) -> Table:
     """Return the table of what gives Arrow's columns: polars, DuckDB, Arrow itself."""
-    from fastrelu.app.data.readers.arrow import arrow_errors, arrow_table, columns_of
+    from fastrelu.app.data.readers.arrow import (
+        arrow_errors,
+        arrow_table,
+        columns_of,
+        refuse_empty_claims,
+    )
 
     pa = pyarrow(f"{source}: {type(data).__module__.split('.')[0]}")
     with arrow_errors(source):
@@ -253,6 +258,7 @@ def _arrow(data: Any, choice: ColumnChoice, need_target: bool, source: str) -> T
             raise RowsError(f"{source}: {error}; expected {FORMS}") from None
         columns = columns_of(arrow.schema)
         roles = columns.roles(source, choice, need_target)
+        refuse_empty_claims(source, arrow)
         if need_target and not arrow.num_rows:
             raise NoRowsError(f"{source}: expected rows of data, got none")
         return arrow_table(source, arrow, choice, roles)
