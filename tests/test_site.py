@@ -36,6 +36,19 @@ def test_every_page_that_a_docstring_names_is_there():
             assert (ROOT / page).exists(), f"{path} names {page}"
 
 
+@pytest.mark.parametrize(
+    "page", [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))]
+)
+def test_the_modules_and_files_that_a_page_names_are_there(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for module in re.findall(r"python -m (benchmarks[\w.]*\w)", text):
+        path = ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+    folders = "scripts|examples|benchmarks|cpp|tests|findings|src|python|app"
+    for name in re.findall(rf"`((?:{folders})/[\w./-]+)`", text):
+        assert (ROOT / name).exists(), name
+
+
 def test_names_that_have_a_page_are_linked_in_the_list_of_names(conf, tmp_path):
     pages = tmp_path / "docs" / "reference" / "generated"
     pages.mkdir(parents=True)
