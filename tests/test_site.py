@@ -2,6 +2,7 @@
 """What docs/conf.py makes of texts that are written for a checkout: links that lead somewhere."""
 
 import ast
+import pkgutil
 import re
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def test_every_page_that_a_docstring_names_is_there():
 @pytest.mark.parametrize(
     "page", [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))]
 )
-def test_the_modules_and_files_that_a_page_names_are_there(page):
+def test_the_modules_files_and_names_of_a_page_are_there(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for module in re.findall(r"python -m (benchmarks[\w.]*\w)", text):
         path = ROOT / module.replace(".", "/")
@@ -47,6 +48,13 @@ def test_the_modules_and_files_that_a_page_names_are_there(page):
     folders = "scripts|examples|benchmarks|cpp|tests|findings|src|python|app"
     for name in re.findall(rf"`((?:{folders})/[\w./-]+)`", text):
         assert (ROOT / name).exists(), name
+    for name in sorted(set(re.findall(r"`(fastrelu(?:\.\w+)+)", text))):
+        try:
+            pkgutil.resolve_name(name)
+        except AttributeError:
+            pytest.fail(f"{page} names {name}, which is not there")
+        except ImportError:  # what it needs, such as torch, is not installed
+            continue
 
 
 def test_names_that_have_a_page_are_linked_in_the_list_of_names(conf, tmp_path):
