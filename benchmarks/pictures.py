@@ -54,10 +54,10 @@ def roofline(found: dict[str, Any], machine: dict[str, Any], path: Path) -> None
         bandwidth = limits[f"copy {level} x{threads}"]
         ridge = peak / bandwidth
         axes.plot([low, ridge], [low * bandwidth, peak], color=GREY, linewidth=1)
-        start = low * 1.15
+        x, y = low * 1.15, low * 1.15 * bandwidth * 1.13
         text = f"copy in {level}: {bandwidth:.0f} GB/s"
-        axes.text(start, start * bandwidth * 1.2, text, color=GREY, fontsize=8,
-                  rotation=math.degrees(math.atan(bandwidth)),
+        # The direction of the line at the text's own place: both axes are logarithmic.
+        axes.text(x, y, text, color=GREY, fontsize=8, rotation=math.degrees(math.atan(y / x)),
                   rotation_mode="anchor", transform_rotates_text=True)  # fmt: skip
     axes.axhline(peak, color=GREY, linewidth=1)
     text = f"tile fed from L1: {peak:.0f} GFLOP/s"
@@ -70,16 +70,29 @@ def roofline(found: dict[str, Any], machine: dict[str, Any], path: Path) -> None
             if us:
                 points.append((intensity[name], nets[name].step_flops / us / 1e3))
         if points:
-            axes.scatter(*zip(*points, strict=True), color=color, marker=marker, s=34, label=label,
-                         zorder=3)  # fmt: skip
-    # Names above the roof, in three rows as some nets lie close together.
-    for i, name in enumerate(sorted(intensity, key=intensity.get)):
+            # Open shapes, as those of large nets lie on each other.
+            axes.scatter(*zip(*points, strict=True), edgecolors=color, facecolors="none",
+                         marker=marker, s=34, linewidths=1.5, label=label, zorder=3)  # fmt: skip
+    for name, row in rows_of_names(intensity, math.log10(high / low)).items():
         axes.axvline(intensity[name], color="#eeeeee", linewidth=0.8, zorder=0)
-        axes.text(intensity[name], peak * 1.9 * 1.6 ** (i % 3), name, fontsize=8, ha="center")
+        axes.text(intensity[name], peak * 2 * 1.8**row, name, fontsize=8, ha="center")
     axes.set_xlim(low, high)
-    axes.set_ylim(top=peak * 8)
+    axes.set_ylim(top=peak * 12)
     axes.legend(frameon=False, loc="lower right")
     save(figure, path)
+
+
+def rows_of_names(places: dict[str, float], decades: float) -> dict[str, int]:
+    """Return a row for each name, the lowest in which it stands clear of the names before it."""
+    rows: dict[str, int] = {}
+    ends: list[float] = []  # of each row, on the logarithmic axis
+    for name in sorted(places, key=lambda each: places[each]):
+        middle = math.log10(places[name])
+        half = decades * (len(name) + 2) * 0.0055  # a character's half, of the axis
+        row = next((r for r, end in enumerate(ends) if end <= middle - half), len(ends))
+        ends[row : row + 1] = [middle + half]
+        rows[name] = row
+    return rows
 
 
 def rate_source(results: dict[str, Any], label: str) -> float | None:

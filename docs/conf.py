@@ -94,6 +94,26 @@ def write_install() -> None:
     (ROOT / "docs" / "install.md").write_text(f"# Install\n{section}", encoding="utf-8")
 
 
+def with_links_to_pages(text: str) -> str:
+    """Return a line of a docstring, in which the pages that it names are links to them."""
+    return re.sub(r"(?<![\w/`])docs/([\w-]+)\.md", r":doc:`/\1`", text)
+
+
+def with_links_to_names(listed: str) -> str:
+    """Return api.md with each name that has a page as a link to that."""
+    parts = re.split(r"^(## `(fastrelu[\w.]*)`)", listed, flags=re.MULTILINE)
+    texts = [parts[0]]
+    for heading, module, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+
+        def linked(entry: re.Match[str], module: str = module) -> str:
+            page = f"reference/generated/{module}.{entry[1]}.rst"
+            there = (ROOT / "docs" / page).exists()
+            return f"- [`{entry[1]}`]({page}):" if there else entry[0]
+
+        texts += [heading, re.sub(r"^- `(\w+)`:", linked, text, flags=re.MULTILINE)]
+    return "".join(texts)
+
+
 def setup(app: Any) -> None:
     """Have links to the README's section lead to that page, and those to source files nowhere."""
 
@@ -103,7 +123,8 @@ def setup(app: Any) -> None:
         text = re.sub(r"\[(`[^]]+`)\]\(\.\./[^)]*\)", r"\1", text)  # not on the site
         note = "to download the full example code."
         quick = " The picture and what is printed are those of ``--quick``."
-        source[0] = text.replace(note, note + quick)
+        text = text.replace(note, note + quick)
+        source[0] = with_links_to_names(text) if name == "api" else text
 
     def skip(app: Any, what: str, name: str, found: Any, *rest: Any) -> bool | None:
         """Leave out what classes have from others: scikit-learn's, pybind11's, Python's own."""
@@ -113,8 +134,12 @@ def setup(app: Any) -> None:
         own = home is not None and home.startswith("fastrelu")
         return None if own and not re.fullmatch(r"set_\w+_request", name) else True
 
+    def link(app: Any, what: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
+        lines[:] = [with_links_to_pages(line) for line in lines]
+
     app.connect("source-read", read)
     app.connect("autodoc-skip-member", skip)
+    app.connect("autodoc-process-docstring", link, priority=400)  # before numpydoc
 
 
 def write_command() -> None:
@@ -125,6 +150,7 @@ def write_command() -> None:
 
     def prose(text: str) -> str:
         text = re.sub(r"([<*_|])", r"\\\1", text)
+        text = re.sub(r"(?<![\w`.])fastrelu\.[A-Z]\w+", r"`\g<0>`", text)
         return re.sub(r"(?<![\w`-])--[a-z][\w-]*", r"`\g<0>`", text)  # no dash of it
 
     def body(text: str) -> str:
@@ -153,7 +179,7 @@ def write_command() -> None:
                 flags, text = record[0], prose(" ".join(record[1].split()))
                 options.setdefault(title, []).append(f"`{flags}`\n: {text}\n")
         for title, entries in options.items():
-            parts += [f"### {title} of {name}", "\n".join(entries)]
+            parts += [f"### {name}: {title[0].lower()}{title[1:]}", "\n".join(entries)]
     page = ROOT / "docs" / "command-line.md"
     page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
@@ -180,7 +206,7 @@ def write_reference() -> None:
     folder.mkdir()
     listed = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     modules = re.split(r"^## `(fastrelu[\w.]*)`", listed, flags=re.MULTILINE)[1:]
-    pages = []
+    pages, said = [], []
     for module, text in zip(modules[::2], modules[1::2], strict=True):
         if not there(module):
             continue
@@ -188,15 +214,20 @@ def write_reference() -> None:
         names = [name for name in listed_names if has_page(module, name)]
         lines = "".join(f"   {name}\n" for name in names)
         page = module.replace(".", "_") + "_names"
+        what = inspect.cleandoc(importlib.import_module(module).__doc__ or "").split("\n\n")[0]
+        what = with_links_to_pages(" ".join(what.split()))
         (folder / f"{page}.rst").write_text(
-            f"{module}\n{'=' * len(module)}\n\n.. currentmodule:: {module}\n\n"
+            f"{module}\n{'=' * len(module)}\n\n{what}\n\n.. currentmodule:: {module}\n\n"
             f".. autosummary::\n   :toctree: generated\n\n{lines}",
             encoding="utf-8",
         )
         pages.append(page)
+        said.append(f":doc:`{page}`\n   {what}\n")
     entries = "".join(f"   {page}\n" for page in pages)
     (folder / "index.rst").write_text(
-        f"The reference\n=============\n\n.. toctree::\n   :maxdepth: 1\n\n{entries}",
+        "The reference\n=============\n\nWhat each module has; all names, methods and properties "
+        "are in the :ref:`index <genindex>`.\n\n"
+        f".. toctree::\n   :maxdepth: 1\n   :hidden:\n\n{entries}\n" + "\n".join(said),
         encoding="utf-8",
     )
 

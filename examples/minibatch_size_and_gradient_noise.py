@@ -26,7 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
     X, y = load_diabetes(return_X_y=True)
     X, y = (X - X.mean(axis=0)) / X.std(axis=0), (y - y.mean()) / y.std()
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
     for sampling in ("subset", "with_replacement"):
         draws = 100 if arguments.quick else 2000
         noise = convergence.gradient_noise(X, y, alpha=1.0, sampling=sampling, draws=draws)
@@ -37,9 +37,10 @@ def main() -> None:
         study = convergence.study(X, y, alpha=1.0, batch_size=m, **size)
         print(f"{study}\n")
         fastrelu.plot.convergence(study, right, label=f"minibatches of {m}")
-    right.legend(frameon=False, fontsize="small", loc="lower left")
+    right.set_ylim(bottom=right.get_ylim()[0] / 30)  # room for the legend, below the curves
+    right.legend(frameon=False, loc="lower left")
     right.set_title(r"SGD with steps $1 / (2 \ell k)$")
-    figure.savefig(arguments.out, dpi=100)
+    figure.savefig(arguments.out, dpi=120)
 
 
 if __name__ == "__main__":

@@ -39,15 +39,16 @@ def test_every_flag_of_every_command_is_in_its_group(page):
     said = dict(zip(sections[1::2], sections[2::2], strict=True))
     assert list(said) == list(SUBCOMMANDS)
     for name, text in said.items():
-        groups = dict(re.findall(rf"^### ([^\n]*) of {name}\n(.*?)(?=^###|\Z)", text, re.M | re.S))
+        groups = dict(re.findall(rf"^### {name}: ([^\n]*)\n(.*?)(?=^###|\Z)", text, re.M | re.S))
         shown = run(name, "--help").output
         command = main.get_command(click.Context(main), name)
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 group = getattr(parameter, "group", "Options")
                 assert f"{group}:" in shown
-                assert all(flag in groups[group] for flag in parameter.opts)
-        assert "--help" in groups["Options"]
+                title = group[0].lower() + group[1:]
+                assert all(flag in groups[title] for flag in parameter.opts)
+        assert "--help" in groups["options"]
 
 
 def test_sphinx_makes_a_manual_page_of_it(page):

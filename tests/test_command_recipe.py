@@ -118,7 +118,7 @@ def test_the_run_says_what_it_did(table, tmp_path):
     out, log = tmp_path / "run", tmp_path / "log.jsonl"
     done = run("train", table, "--target", "kind", "--out", out, "--log-json", log)
     assert "5 members by folds, 5 candidates (--preset default)" in done.output
-    assert "candidate 5 of 5: 1 pieces, linear" in done.output and "shrinkage" in done.output
+    assert "candidate 5 of 5: 1 piece, linear" in done.output and "shrinkage" in done.output
     metrics = metrics_in(out)
     assert metrics["rows"] == {"train": 192, "validation": 0, "test": 48, "dropped": 0}
     assert set(metrics["left out"]) == set(metrics["test"]) >= {"accuracy", "loss"}

@@ -132,7 +132,7 @@ def gradient_noise(noise: GradientNoise, ax: Any = None) -> Any:
     k = sum(line.get_linestyle() in ("-", "--") for line in ax.lines)
     colour, style, mark = COLOURS[k % len(COLOURS)], ("-", "--")[k % 2], "os"[k % 2]
     n = noise.n_rows
-    factor = r"\frac{1}{m}" + (r"\,\frac{n-m}{n-1}" if noise.sampling == "subset" else "")
+    factor = r"/ m" + (r" \cdot (n - m) / (n - 1)" if noise.sampling == "subset" else "")
     how = {"subset": "subsets", "with_replacement": "with replacement"}[noise.sampling]
     sizes = np.unique(np.geomspace(1, n, 400).astype(int))
     theory = np.array([draw_factor(n, int(m), noise.sampling) for m in sizes]) * noise.variance

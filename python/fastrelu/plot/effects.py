@@ -51,6 +51,6 @@ def draw_effect(
             thousands(ax.xaxis)
     ax.grid(True, alpha=0.25)
     if len(labels) > 1:
-        for text in ax.legend(frameon=False, loc="best", fontsize="x-small").get_texts():
+        for text in ax.legend(frameon=False, loc="best", fontsize="small").get_texts():
             text.set_parse_math(False)
     return ax

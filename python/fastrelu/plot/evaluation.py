@@ -192,7 +192,7 @@ def draw_reliability(bins: metrics.Reliability, ax: Any = None) -> Any:
     ax.set_xlabel("confidence in the predicted class")
     ax.set_ylabel("share that is right")
     ax.grid(True, alpha=0.25)
-    ax.legend(frameon=False, loc="upper left", fontsize="small")
+    ax.legend(frameon=False, loc="upper left")
     return ax
 
 
@@ -240,7 +240,7 @@ def predictions(truth: ArrayLike, predicted: ArrayLike, ax: Any = None, *, unit:
     ax.set_xlabel(f"true{name}", parse_math=False)
     ax.set_ylabel(f"predicted{name}", parse_math=False)
     ax.grid(True, alpha=0.25)
-    ax.legend(frameon=False, loc="upper left", fontsize="small")
+    ax.legend(frameon=False, loc="upper left")
     return ax
 
 

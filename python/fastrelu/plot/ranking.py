@@ -33,7 +33,7 @@ def draw_roc(
             label=f"{wrapped(label)}, area {each.roc_auc():.3f}",
         )
     _finish(ax, point, "false alarms, share of the other rows", "found, share of the class")
-    ax.legend(frameon=False, loc="lower right", fontsize="small")
+    ax.legend(frameon=False, loc="lower right")
     return ax
 
 
@@ -59,7 +59,7 @@ def draw_precision_recall(
     _finish(
         ax, point, "found, share of the class (recall)", "right, share of the found (precision)"
     )
-    ax.legend(frameon=False, loc="best", fontsize="small")
+    ax.legend(frameon=False, loc="best")
     return ax
 
 

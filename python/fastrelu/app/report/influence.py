@@ -59,7 +59,7 @@ def influence_section(content: ReportContent) -> Html | None:
     def few() -> Html:
         return table(head, rows[:SHOWN])
 
-    size = (6.6, 1.0 + 0.24 * min(SHOWN, len(rows)))
+    size = (5.4, 1.0 + 0.24 * min(SHOWN, len(rows)))
     shown = picture("importance", draw, caption, few, size=size)
     title = f"All {len(rows)} columns" if len(rows) > SHOWN else "In numbers"
     numbers = details(title, table(head, rows))

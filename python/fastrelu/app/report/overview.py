@@ -102,7 +102,7 @@ def _beside(content: ReportContent, key: str, value: float) -> str | None:
             f"95% interval {percent(low)} to {percent(high)}; most frequent class {percent(guess)}"
         )
     if key == "rmse" and guess is not None:
-        return f"always the mean: {number(guess)}"
+        return f"always the mean of these rows: {number(guess)}"
     return BESIDE.get(key)
 
 

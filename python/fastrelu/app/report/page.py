@@ -75,6 +75,8 @@ footer { margin-top: 44px; padding-top: 12px; border-top: 1px solid var(--line);
   color: var(--soft); font-size: .82rem; }
 @media (max-width: 520px) { main { padding: 18px 14px 32px; } h1 { font-size: 1.4rem; }
   .cards { grid-template-columns: repeat(2, 1fr); } .card b { font-size: 1.3rem; }
+  th, th.n { white-space: normal; } th.n, td.n { padding-left: 9px; }
+  td:first-child { min-width: 5.5rem; }
   .confusion { border-spacing: 1px; font-size: .75rem; }
   .confusion th, .confusion td { padding: 3px; } .confusion td { min-width: 2.2em; } }
 @media print { :root { color-scheme: light; --paper: #fff; --ink: #000; --soft: #444;

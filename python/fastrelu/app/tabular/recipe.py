@@ -46,7 +46,8 @@ class Candidate:
     def __str__(self) -> str:
         widths = "-".join(map(str, self.hidden)) or "linear"
         factors = ", input factors" if self.input_scale_rate else ""
-        return f"{self.pieces} pieces, {widths}, decay {self.weight_decay:g}{factors}"
+        pieces = f"{self.pieces} piece{'s' * (self.pieces != 1)}"
+        return f"{pieces}, {widths}, decay {self.weight_decay:g}{factors}"
 
 
 def candidates(preset: str, n_rows: int, n_columns: int) -> list[Candidate]:
