@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "docs" / "conf.py"
+IN_CHECKOUT = (ROOT / "cpp").is_dir()  # a wheel is tested outside of one
 if not CONF.exists():
     pytest.skip("needs the documentation", allow_module_level=True)
 
@@ -47,7 +48,7 @@ def test_the_modules_files_and_names_of_a_page_are_there(page):
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
     folders = "scripts|examples|benchmarks|cpp|tests|findings|src|python|app"
     for name in re.findall(rf"`((?:{folders})/[\w./-]+)`", text):
-        assert (ROOT / name).exists(), name
+        assert (ROOT / name).exists() or not IN_CHECKOUT, name
     for name in sorted(set(re.findall(r"`(fastrelu(?:\.\w+)+)", text))):
         try:
             pkgutil.resolve_name(name)
