@@ -250,7 +250,6 @@ def databases(folder: Path) -> list[bytes]:
         base.executemany(
             "insert into t values (?, ?, ?)", [(i / 3, "xy"[i % 2], i % 2) for i in range(9)]
         )
-    base.close()
     return [path.read_bytes()]
 
 

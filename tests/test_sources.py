@@ -127,7 +127,6 @@ def sqlite(tmp_path):
         rows = [(9 - i, "ab"[i % 2], i % 2, f"2024-01-0{i + 1}", i / 2) for i in range(9)]
         connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?)", rows)
         connection.execute("CREATE VIEW v AS SELECT kind, y FROM t WHERE id > 3")
-    connection.close()
     return str(path)
 
 
@@ -160,7 +159,6 @@ def test_sqlite(sqlite, tmp_path):
     with closing(sqlite3.connect(sqlite)) as connection, connection:
         connection.execute("UPDATE t SET y = 'oops' WHERE id = 5")
         connection.execute("UPDATE t SET id = 'x' WHERE id = 7")
-    connection.close()
     with pytest.raises(DataError, match=r"t.sqlite: t: row 3: column 'id': expected a number"):
         read([sqlite], ColumnChoice(table="t"))
     damaged = write(tmp_path / "bad", b"SQLite format 3\0" + bytes(200))

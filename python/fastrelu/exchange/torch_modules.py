@@ -92,7 +92,9 @@ def _read(path: Any) -> dict[str, Array]:
             f"source: {path!r} is not a safetensors file ({error}); for a file of torch.save, give "
             "what torch.load(path, weights_only=True) returns"
         ) from error
-    return {name: _stored(f"source[{name!r}]", tensor) for name, tensor in tensors}
+    # In the order of their names, since safetensors returns them in any.
+    found = sorted(tensors, key=lambda each: each[0])
+    return {name: _stored(f"source[{name!r}]", tensor) for name, tensor in found}
 
 
 def _stored(where: str, tensor: Mapping[str, Any]) -> Array:

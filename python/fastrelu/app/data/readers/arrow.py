@@ -208,11 +208,10 @@ def _ipc(source: Source, content: Any) -> Any:
 
     if source.head.startswith(FEATHER_1):
         arrow = feather.read_table(content)
-        arrow.validate()
-        return arrow
-    opens = ipc.open_stream if source.head.startswith(ARROW_STREAM) else ipc.open_file
-    with opens(content) as reader:
-        arrow = reader.read_all()
+    else:
+        opens = ipc.open_stream if source.head.startswith(ARROW_STREAM) else ipc.open_file
+        with opens(content) as reader:
+            arrow = reader.read_all()
     arrow.validate()  # pyarrow itself does not look whether the values that it counts are there
     return arrow
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.app.data.readers.column import EXACT, ColumnReader
-from fastrelu.app.data.readers.moments import moment, moments, seconds, seconds_of
+from fastrelu.app.data.readers.moments import MICROSECONDS, moment, moments, seconds, seconds_of
 from fastrelu.app.data.readers.texts import (
     FALSE_TRUE,
     as_objects,
@@ -71,7 +71,7 @@ class ObjectColumn(ColumnReader):
             return self.truths(array.astype(np.uint8))
         if kind == "M":
             unit, of = np.datetime_data(array.dtype)
-            if of != 1 or unit not in ("D", "h", "m", "s", "ms", "us", "ns"):  # such as months
+            if of != 1 or unit not in (*MICROSECONDS, "ns"):  # such as months
                 return self.dates(moments(array), "us", np.isnat(array))
             plain = array.astype(f"datetime64[{unit}]")  # in this machine's order of bytes
             return self.dates(plain.view(np.int64), unit, np.isnat(plain))
