@@ -185,17 +185,17 @@ __attribute__((noinline)) void update_tile(const DenseBackwardWeights<T>& f, con
   }
 }
 
-template <class T, int MR, int NV>
+// `S`: Simd<T>, or HalfSimd<T> for a vector that is half empty.
+template <class T, int MR, int NV, class S>
 __attribute__((noinline)) void backward_weights_tile(const DenseBackwardWeights<T>& f,
                                                      std::size_t i, std::size_t o) {
-  using S = Simd<T>;
   const std::size_t fan_out = f.fan_out;
   const std::size_t first = i * fan_out + o;
   // Lanes of the last vector; those before it are full.
-  const std::size_t lanes = lanes_inside<T>(fan_out, o + (NV - 1) * S::kLanes);
+  const std::size_t lanes = std::min(S::kLanes, lanes_inside<T>(fan_out, o + (NV - 1) * S::kLanes));
   const bool full = lanes == S::kLanes;
   const auto at = [fan_out](std::size_t r, std::size_t v) { return r * fan_out + v * S::kLanes; };
-  Tile<T, MR, NV> tile;
+  Tile<T, MR, NV, S> tile;
   if (f.accumulate) {
     const T* const dw = f.dw + first;
     tile.each([&](auto r, auto v) __attribute__((always_inline)) {
@@ -243,12 +243,24 @@ __attribute__((noinline)) void backward_weights_tile(const DenseBackwardWeights<
       }
     });
   } else {
-    alignas(64) T g[MR * NV * S::kLanes];
+    constexpr std::size_t L = Simd<T>::kLanes;
+    alignas(64) T g[MR * NV * L];
     tile.each([&](auto r, auto v) __attribute__((always_inline)) {
-      S::store(g + (r * NV + v) * S::kLanes, tile.acc[r][v]);
+      S::store(g + (r * NV + v) * L, tile.acc[r][v]);
     });
     update_tile<T>(f, g, i, o, MR, NV);
   }
+}
+
+template <class T, int MR, int NV>
+FASTRELU_INLINE void backward_weights_lanes(const DenseBackwardWeights<T>& f, std::size_t i,
+                                            std::size_t o) {
+#if defined(FASTRELU_X86_V4)
+  if (NV == 1 && lanes_inside<T>(f.fan_out, o) <= HalfSimd<T>::kLanes) {
+    return backward_weights_tile<T, MR, 1, HalfSimd<T>>(f, i, o);
+  }
+#endif
+  backward_weights_tile<T, MR, NV, Simd<T>>(f, i, o);
 }
 
 template <class T>
@@ -269,8 +281,8 @@ void dense_backward_weights(const DenseBackwardWeights<T>& f) {
       for_row_tiles<kTileRows>(i0, i1, [&](auto mr, std::size_t i) {
         for_column_tiles<T>(panel_columns<T>(cols, p), [&](auto nv, std::size_t c) {
           prefetch_ahead(f.ahead);
-          backward_weights_tile<T, decltype(mr)::value, decltype(nv)::value>(f, i,
-                                                                             p * kPanel<T> + c);
+          backward_weights_lanes<T, decltype(mr)::value, decltype(nv)::value>(f, i,
+                                                                              p * kPanel<T> + c);
         });
       });
       if (rest == 0 || cols / kPanel<T> != p) continue;

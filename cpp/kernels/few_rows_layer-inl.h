@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "few_rows_update-inl.h"
 #include "kernels.h"
 #include "transpose-inl.h"
 #include "update-inl.h"
@@ -187,177 +188,6 @@ __attribute__((noinline)) void few_backward_data(const T* dz, const T* w, const 
   }
 }
 
-// Plain SGD on rows of w, (count, columns), ldw apart: w[i] = fma(step, the chain over r of
-// left[r][i] right[r], w[i]).
-template <class T>
-struct OuterUpdate {
-  const T* left;
-  std::size_t left_step, count;
-  const T* right;
-  std::size_t right_step;
-  T step;
-  T* w;
-  std::size_t ldw, columns;
-};
-
-// From the last row up: what the pass before has read last is in the L1 cache still, where all of
-// it is not.
-template <class T, int R, int NV>
-FASTRELU_INLINE void few_outer_columns(const OuterUpdate<T>& f, std::size_t column) {
-  using S = Simd<T>;
-  const typename S::V scale = S::set1(f.step);
-  typename S::V d[R][NV];
-  static_for<R>([&](auto r) __attribute__((always_inline)) {
-    static_for<NV>([&](auto v) __attribute__((always_inline)) {
-      d[r][v] = S::load(f.right + r * f.right_step + column + v * S::kLanes);
-    });
-  });
-  const std::size_t ldw = f.ldw, left_step = f.left_step;
-  T* to = f.w + column + f.count * ldw;
-  const T* left = f.left + f.count;
-  for (std::size_t i = f.count; i > 0; --i) {
-    to -= ldw;
-    --left;
-    typename S::V x[R];
-    static_for<R>([&](auto r)
-                      __attribute__((always_inline)) { x[r] = S::set1(left[r * left_step]); });
-    static_for<NV>([&](auto v) __attribute__((always_inline)) {
-      typename S::V g = S::zero();
-      static_for<R>([&](auto r) __attribute__((always_inline)) { g = S::fma(x[r], d[r][v], g); });
-      T* const p = to + v * S::kLanes;
-      S::store(p, S::fma(scale, g, S::load(p)));
-    });
-  }
-}
-
-// Columns [column, columns), less than a vector. A vector that is loaded just behind a partial
-// store of its neighbour waits for it, so several rows are loaded before any is stored, and the
-// last few go one value at a time.
-template <class T, int R>
-FASTRELU_INLINE void few_outer_rest(const OuterUpdate<T>& f, std::size_t column) {
-  using S = Simd<T>;
-  constexpr std::size_t kTogether = 8;
-  const std::size_t lanes = f.columns - column;
-  const typename S::V scale = S::set1(f.step);
-  typename S::V d[R];
-  static_for<R>([&](auto r) __attribute__((always_inline)) {
-    d[r] = S::load(f.right + r * f.right_step + column);
-  });
-  std::size_t i = 0;
-  for (; i + kTogether <= f.count; i += kTogether) {
-    T* const to = f.w + i * f.ldw + column;
-    typename S::V row[kTogether];
-    static_for<kTogether>([&](auto j) __attribute__((always_inline)) {
-      typename S::V g = S::zero();
-      static_for<R>([&](auto r) __attribute__((always_inline)) {
-        g = S::fma(S::set1(f.left[r * f.left_step + i + j]), d[r], g);
-      });
-      row[j] = S::fma(scale, g, S::load(to + j * f.ldw));
-    });
-    static_for<kTogether>([&](auto j) __attribute__((always_inline)) {
-      S::store_partial(to + j * f.ldw, row[j], lanes);
-    });
-  }
-  for (; i < f.count; ++i) {
-    for (std::size_t c = column; c < f.columns; ++c) {
-      T g = 0;
-      for (std::size_t r = 0; r < R; ++r) {
-        g = scalar_fma(f.left[r * f.left_step + i], f.right[r * f.right_step + c], g);
-      }
-      T& w = f.w[i * f.ldw + c];
-      w = scalar_fma(f.step, g, w);
-    }
-  }
-}
-
-// Row by row, so that a matrix beyond the caches streams in order.
-template <class T, int R>
-FASTRELU_INLINE std::size_t few_outer_rows(const OuterUpdate<T>& f) {
-  using S = Simd<T>;
-  const std::size_t columns = f.columns / S::kLanes * S::kLanes;
-  const typename S::V scale = S::set1(f.step);
-  for (std::size_t i = 0; i < f.count; ++i) {
-    T* const to = f.w + i * f.ldw;
-    typename S::V x[R];
-    static_for<R>([&](auto r) __attribute__((always_inline)) {
-      x[r] = S::set1(f.left[r * f.left_step + i]);
-    });
-    for (std::size_t c = 0; c < columns; c += S::kLanes) {
-      typename S::V g = S::zero();
-      static_for<R>([&](auto r) __attribute__((always_inline)) {
-        g = S::fma(x[r], S::load(f.right + r * f.right_step + c), g);
-      });
-      S::store(to + c, S::fma(scale, g, S::load(to + c)));
-    }
-  }
-  return columns;
-}
-
-// Lane l of a vector of a matrix of C columns, row after row, is row l / C of those in the vector,
-// column l % C.
-template <std::size_t C>
-struct RowOfLane {
-  static constexpr std::size_t of(std::size_t lane) { return lane / C; }
-};
-template <std::size_t C>
-struct ColumnOfLane {
-  static constexpr std::size_t of(std::size_t lane) { return lane % C; }
-};
-
-// A matrix of C columns without gaps, C a divisor of kLanes, in whole vectors.
-template <class T, int R, std::size_t C>
-FASTRELU_INLINE void few_outer_flat(const OuterUpdate<T>& f) {
-  using S = Simd<T>;
-  constexpr std::size_t L = S::kLanes;
-  constexpr auto kLaneNumbers = std::make_index_sequence<L>{};
-  const typename S::V scale = S::set1(f.step);
-  typename S::V d[R];
-  static_for<R>([&](auto r) __attribute__((always_inline)) {
-    const typename S::V right = S::load_partial(f.right + r * f.right_step, C);
-    d[r] = shuffle<T, ColumnOfLane<C>>(right, right, kLaneNumbers);
-  });
-  for (std::size_t i = 0; i < f.count; i += L / C) {
-    const std::size_t rows = std::min(L / C, f.count - i);
-    typename S::V g = S::zero();
-    static_for<R>([&](auto r) __attribute__((always_inline)) {
-      const typename S::V x = S::load_partial(f.left + r * f.left_step + i, rows);
-      g = S::fma(shuffle<T, RowOfLane<C>>(x, x, kLaneNumbers), d[r], g);
-    });
-    T* const to = f.w + i * C;
-    if (rows * C == L) {
-      S::store(to, S::fma(scale, g, S::load(to)));
-    } else {
-      S::store_partial(to, S::fma(scale, g, S::load_partial(to, rows * C)), rows * C);
-    }
-  }
-}
-
-// Whether it was such a matrix, of less columns than a vector has lanes.
-template <class T, int R, std::size_t C = Simd<T>::kLanes / 2>
-FASTRELU_INLINE bool few_outer_narrow(const OuterUpdate<T>& f) {
-  if constexpr (C == 0) {
-    return false;
-  } else {
-    if (f.columns != C || f.ldw != C) return few_outer_narrow<T, R, C / 2>(f);
-    few_outer_flat<T, R, C>(f);
-    return true;
-  }
-}
-
-template <class T, int R>
-__attribute__((noinline)) void few_outer_update(const OuterUpdate<T>& f) {
-  constexpr std::size_t L = Simd<T>::kLanes;
-  if (few_outer_narrow<T, R>(f)) return;
-  constexpr int kTogether = R <= 2 ? 4 : 2;
-  constexpr std::size_t kCachedValues = std::size_t{1} << 16;
-  std::size_t c = f.count * f.columns > kCachedValues ? few_outer_rows<T, R>(f) : 0;
-  for (; c + kTogether * L <= f.columns; c += kTogether * L) {
-    few_outer_columns<T, R, kTogether>(f, c);
-  }
-  for (; c + L <= f.columns; c += L) few_outer_columns<T, R, 1>(f, c);
-  if (c < f.columns) few_outer_rest<T, R>(f, c);
-}
-
 // dW and db of one layer: to the gradient, or straight into the parameters.
 template <class T, int R>
 __attribute__((noinline)) void few_backward_weights(const FewRowsStep<T>& f, const Layer& layer,
@@ -399,15 +229,16 @@ FASTRELU_INLINE void few_update_weights(const FewRowsStep<T>& f, const Layer& la
   T* const w = f.parameters + layer.weight_offset;
   // W' first, which the pass before has read; the next step begins with W.
   if (wt != nullptr) {
-    few_outer_update<T, R>({dz, dz_step, layer.fan_out, x, x_step, step, wt, x_step, x_step});
+    few_outer_update<T, R>(
+        {dz, dz_step, layer.fan_out, x, x_step, layer.fan_in, step, wt, x_step, x_step});
   }
   few_outer_update<T, R>(
-      {x, x_step, layer.fan_in, dz, dz_step, step, w, layer.fan_out, layer.fan_out});
+      {x, x_step, layer.fan_in, dz, dz_step, layer.fan_out, step, w, layer.fan_out, layer.fan_out});
   if (f.forward.bias) {
     T ones[R];
     std::fill_n(ones, R, T(1));
-    few_outer_update<T, R>({ones, 1, 1, dz, dz_step, step, f.parameters + layer.bias_offset,
-                            layer.fan_out, layer.fan_out});
+    few_outer_update<T, R>({ones, 1, 1, dz, dz_step, layer.fan_out, step,
+                            f.parameters + layer.bias_offset, layer.fan_out, layer.fan_out});
   }
 }
 

@@ -230,9 +230,7 @@ bool all_finite(const T* x, std::size_t n) {
     const typename S::V v = S::load_partial(x + i, n - i);
     bad |= (v - v) != S::zero();
   }
-  typename S::Int any = 0;
-  for (std::size_t l = 0; l < S::kLanes; ++l) any |= bad[l];
-  return any == 0;
+  return !any<T>(bad);
 }
 
 }  // namespace

@@ -239,6 +239,72 @@ struct Simd {
   static FASTRELU_INLINE V where_positive(V gate, V v) { return gate > zero() ? v : zero(); }
 };
 
+// The same of half the width, as far as a tile needs it: processors that split a vector of 64 bytes
+// start two of these in its place.
+#if defined(FASTRELU_X86_V4)
+template <class T>
+struct HalfVectorOf;
+template <>
+struct HalfVectorOf<float> {
+  typedef float V __attribute__((vector_size(kVectorBytes / 2)));
+};
+template <>
+struct HalfVectorOf<double> {
+  typedef double V __attribute__((vector_size(kVectorBytes / 2)));
+};
+template <class T>
+struct HalfSimd {
+  using V = typename HalfVectorOf<T>::V;
+  static constexpr std::size_t kLanes = Simd<T>::kLanes / 2;
+
+  static FASTRELU_INLINE V zero() { return V{}; }
+  static FASTRELU_INLINE V set1(T x) { return x - V{}; }
+  static FASTRELU_INLINE V load(const T* p) {
+    V v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+  }
+  static FASTRELU_INLINE void store(T* p, V v) { std::memcpy(p, &v, sizeof v); }
+  static FASTRELU_INLINE V load_partial(const T* p, std::size_t count) {
+    const auto mask = static_cast<__mmask8>((1u << count) - 1u);
+    if constexpr (sizeof(T) == 4) {
+      return V(_mm256_maskz_loadu_ps(mask, p));
+    } else {
+      return V(_mm256_maskz_loadu_pd(mask, p));
+    }
+  }
+  static FASTRELU_INLINE void store_partial(T* p, V v, std::size_t count) {
+    const auto mask = static_cast<__mmask8>((1u << count) - 1u);
+    if constexpr (sizeof(T) == 4) {
+      _mm256_mask_storeu_ps(p, mask, __m256(v));
+    } else {
+      _mm256_mask_storeu_pd(p, mask, __m256d(v));
+    }
+  }
+  static FASTRELU_INLINE V fma(V a, V b, V c) {
+    if constexpr (sizeof(T) == 4) {
+      return V(_mm256_fmadd_ps(__m256(a), __m256(b), __m256(c)));
+    } else {
+      return V(_mm256_fmadd_pd(__m256d(a), __m256d(b), __m256d(c)));
+    }
+  }
+};
+#endif
+
+// Whether any lane of a comparison's result is set.
+template <class T>
+FASTRELU_INLINE bool any(typename Simd<T>::M m) {
+#if defined(FASTRELU_X86_V4)
+  return _mm512_test_epi32_mask(__m512i(m), __m512i(m)) != 0;
+#elif defined(FASTRELU_X86_V3)
+  return !_mm256_testz_si256(__m256i(m), __m256i(m));
+#else
+  typename Simd<T>::Int found = 0;
+  for (std::size_t l = 0; l < Simd<T>::kLanes; ++l) found |= m[l];
+  return found != 0;
+#endif
+}
+
 // The halves of a vector of float32 as float64, and a vector of float32 from such halves, rounded.
 // Through memory, a load of what two stores have written would wait for them.
 #if defined(FASTRELU_X86_V4)

@@ -68,9 +68,10 @@ struct LeftAnyRows {
   }
 };
 
-template <class T, int MR, int NV>
+// `Vector`: Simd<T>, or HalfSimd<T> where half of its lanes would be empty.
+template <class T, int MR, int NV, class Vector = Simd<T>>
 struct Tile {
-  using S = Simd<T>;
+  using S = Vector;
   using V = typename S::V;
   V acc[MR][NV];
 
