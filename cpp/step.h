@@ -140,6 +140,7 @@ class Step {
   struct FewRows {
     FewRowsStep<T> call{};
     AlignedBuffer<T> workspace, derivatives, transposed;
+    double largest = 0;  // weight, in magnitude, or more
   };
   // Activations and gradients of a block of rows, `capacity` at most; A_0 among them where
   // `inputs`.

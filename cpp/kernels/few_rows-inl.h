@@ -37,9 +37,9 @@ FASTRELU_INLINE T* few_derivative(const FewRowsForward<T>& f, const T* a) {
   return f.derivatives == nullptr ? nullptr : f.derivatives + (a - f.workspace);
 }
 
-// A_0 .. A_L in the workspace; returns A_L.
+// A_0 .. A_L in the workspace; returns A_L. `skips`: as in FewProduct.
 template <class T, int R>
-FASTRELU_INLINE T* few_activations(const FewRowsForward<T>& f) {
+FASTRELU_INLINE T* few_activations(const FewRowsForward<T>& f, bool skips) {
   T* a = f.workspace;
   if (f.x->is_uint8) {
     few_load_rows_of<T, std::uint8_t>(f, a);
@@ -48,7 +48,7 @@ FASTRELU_INLINE T* few_activations(const FewRowsForward<T>& f) {
   }
   for (std::size_t k = 0; k < f.layer_count; ++k) {
     T* const z = a + padded(f.layers[k].fan_in) * kFewRows;
-    few_forward<T, R>(a, f.parameters, f.bias, f.layers[k], z);
+    few_forward<T, R>(a, f.parameters, f.bias, f.layers[k], z, skips);
     if (is_elementwise(f.layers[k].activation)) {
       activate(f.layers[k].activation, z, few_derivative(f, z), R * padded(f.layers[k].fan_out));
     }
@@ -131,7 +131,7 @@ template <class T>
 void few_rows_forward(const FewRowsForward<T>& f) {
   with_rows(f.count, [&](auto rows) {
     constexpr int R = decltype(rows)::value;
-    T* const z = few_activations<T, R>(f);
+    T* const z = few_activations<T, R>(f, false);
     const std::size_t outputs = f.layers[f.layer_count - 1].fan_out, step = padded(outputs);
     if (f.link != nullptr) {
       T* const panel = behind_activations(f, z);
@@ -233,7 +233,8 @@ void few_rows_step(const FewRowsStep<T>& f) {
   with_rows(f.forward.count, [&](auto rows) {
     constexpr int R = decltype(rows)::value;
     const FewRowsForward<T>& a = f.forward;
-    T* const z = few_activations<T, R>(a);
+    const bool skips = is_far_from_infinity<T>(f.largest);
+    T* const z = few_activations<T, R>(a, skips);
     const std::size_t outputs = a.layers[a.layer_count - 1].fan_out;
     T* const memory = behind_activations(a, z);
     // dZ of the last layer takes the place of Z; the others lie behind the loss's memory.
@@ -252,7 +253,7 @@ void few_rows_step(const FewRowsStep<T>& f) {
       if (k > 0) {
         const bool gated = a.layers[k - 1].activation == Activation::relu;
         if (wt != nullptr) {
-          few_backward_data_transposed<T, R>(dz, wt, layer, x, gated, dx);
+          few_backward_data_transposed<T, R>(dz, wt, layer, x, gated, dx, skips);
         } else {
           few_backward_data<T, R>(dz, a.parameters + layer.weight_offset, layer, x, gated, dx);
         }

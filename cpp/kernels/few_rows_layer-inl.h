@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 
 #include "few_rows_update-inl.h"
 #include "kernels.h"
@@ -55,6 +56,7 @@ struct FewProduct {
   bool relu;
   T* z;
   std::size_t z_step;
+  bool skips;  // terms of x that are 0: all of w is finite, and x_next is 1
 };
 
 template <class T, int R, int NV>
@@ -86,14 +88,43 @@ FASTRELU_INLINE void few_product_block(const FewProduct<T>& f, std::size_t colum
   });
 }
 
-template <class T, int R, int NV>
-FASTRELU_INLINE void few_product_rest(const FewProduct<T>& f, std::size_t column,
-                                      std::size_t vectors) {
+// The same of one row, whose values are 0 but at these places.
+template <class T, int NV>
+FASTRELU_INLINE void few_product_listed(const FewProduct<T>& f, std::size_t column,
+                                        const std::int32_t* places, std::size_t count) {
+  using S = Simd<T>;
+  typename S::V acc[NV];
+  static_for<NV>([&](auto v) __attribute__((always_inline)) {
+    acc[v] = f.b != nullptr ? S::load(f.b + column + v * S::kLanes) : S::zero();
+  });
+  const T* const w = f.w + column;
+  const T* const x = f.x;
+  const std::size_t ldw = f.ldw;
+  for (std::size_t k = 0; k < count; ++k) {
+    const auto i = static_cast<std::size_t>(places[k]);
+    const typename S::V a = S::set1(x[i]);
+    const T* const row = w + i * ldw;
+    static_for<NV>([&](auto v) __attribute__((always_inline)) {
+      acc[v] = S::fma(a, S::load(row + v * S::kLanes), acc[v]);
+    });
+  }
+  typename S::M minus_zero{};
+  static_for<NV>([&](auto v)
+                     __attribute__((always_inline)) { minus_zero |= is_minus_zero<T>(acc[v]); });
+  if (any<T>(minus_zero)) return few_product_block<T, 1, NV>(f, column);  // perhaps it is +0
+  static_for<NV>([&](auto v) __attribute__((always_inline)) {
+    S::store(f.z + column + v * S::kLanes, f.relu ? S::relu(acc[v]) : acc[v]);
+  });
+}
+
+// f(constant<NV>) for NV = vectors, which is 1 .. NV
+template <int NV, class F>
+FASTRELU_INLINE void with_vectors(std::size_t vectors, F f) {
   if constexpr (NV > 0) {
     if (vectors == NV) {
-      few_product_block<T, R, NV>(f, column);
+      f(std::integral_constant<int, NV>{});
     } else {
-      few_product_rest<T, R, NV - 1>(f, column, vectors);
+      with_vectors<NV - 1>(vectors, f);
     }
   }
 }
@@ -101,30 +132,45 @@ FASTRELU_INLINE void few_product_rest(const FewProduct<T>& f, std::size_t column
 template <class T, int R>
 __attribute__((noinline)) void few_product(const FewProduct<T>& f, std::size_t columns) {
   constexpr std::size_t L = Simd<T>::kLanes;
-  constexpr std::size_t kMost = kForwardVectors<R>;
+  constexpr int kMost = kForwardVectors<R>;
   const std::size_t vectors = (columns + L - 1) / L;
-  for (std::size_t v = 0; v < vectors; v += kMost) {
-    few_product_rest<T, R, kForwardVectors<R>>(f, v * L, std::min(kMost, vectors - v));
+  const auto blocks = [&](auto block) __attribute__((always_inline)) {
+    for (std::size_t v = 0; v < vectors; v += kMost) {
+      with_vectors<kMost>(std::min<std::size_t>(kMost, vectors - v),
+                          [&](auto nv) __attribute__((always_inline)) { block(nv, v * L); });
+    }
+  };
+  if constexpr (R == 1) {
+    if (f.skips && f.count >= kFewestListed && f.count <= kListed) {
+      std::int32_t places[kPlaces<T>];
+      const std::size_t n = places_of_nonzeros<T, 1>(f.x, 0, 0, f.count, places);
+      return blocks([&](auto nv, std::size_t column) __attribute__((always_inline)) {
+        few_product_listed<T, decltype(nv)::value>(f, column, places, n);
+      });
+    }
   }
+  blocks([&](auto nv, std::size_t column) __attribute__((always_inline)) {
+    few_product_block<T, R, decltype(nv)::value>(f, column);
+  });
 }
 
 template <class T, int R>
 FASTRELU_INLINE void few_forward(const T* x, const T* parameters, bool bias, const Layer& layer,
-                                 T* z) {
+                                 T* z, bool skips) {
   few_product<T, R>({x, padded(layer.fan_in), 1, layer.fan_in, parameters + layer.weight_offset,
                      layer.fan_out, bias ? parameters + layer.bias_offset : nullptr,
-                     layer.activation == Activation::relu, z, padded(layer.fan_out)},
+                     layer.activation == Activation::relu, z, padded(layer.fan_out), skips},
                     layer.fan_out);
 }
 
 // The same as few_backward_data from W', rows padded.
 template <class T, int R>
 FASTRELU_INLINE void few_backward_data_transposed(const T* dz, const T* wt, const Layer& layer,
-                                                  const T* gate, bool gated, T* dx) {
+                                                  const T* gate, bool gated, T* dx, bool skips) {
   using S = Simd<T>;
   const std::size_t step = padded(layer.fan_in);
   few_product<T, R>(
-      {dz, padded(layer.fan_out), 1, layer.fan_out, wt, step, nullptr, false, dx, step},
+      {dz, padded(layer.fan_out), 1, layer.fan_out, wt, step, nullptr, false, dx, step, skips},
       layer.fan_in);
   if (!gated) return;
   for (std::size_t r = 0; r < R; ++r, dx += step, gate += step) {
@@ -227,18 +273,22 @@ FASTRELU_INLINE void few_update_weights(const FewRowsStep<T>& f, const Layer& la
   const std::size_t x_step = padded(layer.fan_in), dz_step = padded(layer.fan_out);
   const T step = -f.update->learning_rate;
   T* const w = f.parameters + layer.weight_offset;
+  const bool moderate =
+      are_moderate<T, R>(x, x_step, layer.fan_in) && are_moderate<T, R>(dz, dz_step, layer.fan_out);
+  const bool skips = moderate && std::isfinite(step) && std::signbit(step);
+  if (f.largest != nullptr) raise_bound<T, R>(f.largest, step, moderate);
   // W' first, which the pass before has read; the next step begins with W.
   if (wt != nullptr) {
     few_outer_update<T, R>(
-        {dz, dz_step, layer.fan_out, x, x_step, layer.fan_in, step, wt, x_step, x_step});
+        {dz, dz_step, layer.fan_out, x, x_step, step, wt, x_step, x_step, skips});
   }
   few_outer_update<T, R>(
-      {x, x_step, layer.fan_in, dz, dz_step, layer.fan_out, step, w, layer.fan_out, layer.fan_out});
+      {x, x_step, layer.fan_in, dz, dz_step, step, w, layer.fan_out, layer.fan_out, skips});
   if (f.forward.bias) {
     T ones[R];
     std::fill_n(ones, R, T(1));
-    few_outer_update<T, R>({ones, 1, 1, dz, dz_step, layer.fan_out, step,
-                            f.parameters + layer.bias_offset, layer.fan_out, layer.fan_out});
+    few_outer_update<T, R>({ones, 1, 1, dz, dz_step, step, f.parameters + layer.bias_offset,
+                            layer.fan_out, layer.fan_out, false});
   }
 }
 

@@ -4,11 +4,9 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <cstring>
 #include <numeric>
 
+#include "few_rows_zeros-inl.h"
 #include "kernels.h"
 #include "transpose-inl.h"
 #include "update-inl.h"
@@ -24,68 +22,14 @@ struct OuterUpdate {
   const T* left;
   std::size_t left_step, count;
   const T* right;
-  std::size_t right_step, right_count;  // values behind the first right_count are not looked at
+  std::size_t right_step;
   T step;
   T* w;
   std::size_t ldw, columns;
+  // Rows of w that are 0 in all rows of `left`: all of `right` is finite, and `step` is below 0 or
+  // -0. Their gradient is +0, and fma(step, +0, w) is w.
+  bool skips;
 };
-
-// Whether a row of `w` stays as it is where `left` is 0 in all of R rows: its gradient is +0 then,
-// and fma(step, +0, w) is w, unless a factor that is infinite or NaN makes NaN of it.
-template <class T, int R>
-FASTRELU_INLINE bool zeros_change_nothing(const OuterUpdate<T>& f) {
-  using S = Simd<T>;
-  typename S::M bad{};
-  for (std::size_t r = 0; r < R; ++r) {
-    for (std::size_t c = 0; c < f.right_count; c += S::kLanes) {
-      const std::size_t lanes = std::min(S::kLanes, f.right_count - c);
-      const typename S::V v = S::load_partial(f.right + r * f.right_step + c, lanes);
-      bad |= v - v != S::zero();
-    }
-  }
-  return !any<T>(bad) && std::isfinite(f.step) && std::signbit(f.step);
-}
-
-// The rows that R rows of `left` are not all 0 in, of `count` from row `first` on, in order;
-// returns how many. `out` has room for a whole vector more.
-template <class T, int R>
-FASTRELU_INLINE std::size_t rows_of_nonzeros(const OuterUpdate<T>& f, std::size_t first,
-                                             std::size_t count, std::int32_t* out) {
-  std::size_t n = 0;
-#if defined(FASTRELU_X86_V4)
-  if constexpr (sizeof(T) == 4) {
-    using S = Simd<T>;
-    __m512i numbers =
-        _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first)),
-                         _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
-    for (std::size_t i = 0; i < count; i += S::kLanes) {
-      const std::size_t lanes = std::min(S::kLanes, count - i);
-      __mmask16 some = 0;
-      for (std::size_t r = 0; r < R; ++r) {
-        const T* const left = f.left + r * f.left_step + first + i;
-        some |= _mm512_cmp_ps_mask(__m512(S::load_partial(left, lanes)), _mm512_setzero_ps(),
-                                   _CMP_NEQ_UQ);
-      }
-      // Into a register first: stored under a mask it takes hundreds of cycles on some processors.
-      const __m512i some_numbers = _mm512_maskz_compress_epi32(some, numbers);
-      std::memcpy(out + n, &some_numbers, sizeof some_numbers);
-      n += static_cast<std::size_t>(__builtin_popcount(some));
-      numbers = _mm512_add_epi32(numbers, _mm512_set1_epi32(16));
-    }
-    return n;
-  }
-#endif
-  for (std::size_t i = first; i < first + count; ++i) {
-    bool some = false;
-    for (std::size_t r = 0; r < R; ++r) some |= f.left[r * f.left_step + i] != T(0);
-    out[n] = static_cast<std::int32_t>(i);
-    n += some ? 1 : 0;
-  }
-  return n;
-}
-
-// Rows of `w` that are looked at together.
-constexpr std::size_t kListedRows = 256;
 
 // NV vectors of these rows, from the last row up: what the pass before has read last is in the L1
 // cache still, where all of it is not.
@@ -160,12 +104,12 @@ FASTRELU_INLINE void few_outer_rest(const OuterUpdate<T>& f, std::size_t column)
 
 // Row by row, so that a matrix beyond the caches streams in order.
 template <class T, int R>
-FASTRELU_INLINE std::size_t few_outer_rows(const OuterUpdate<T>& f, bool skips) {
+FASTRELU_INLINE std::size_t few_outer_rows(const OuterUpdate<T>& f) {
   using S = Simd<T>;
   const std::size_t columns = f.columns / S::kLanes * S::kLanes;
   const typename S::V scale = S::set1(f.step);
   for (std::size_t i = 0; i < f.count; ++i) {
-    bool some = !skips;
+    bool some = !f.skips;
     for (std::size_t r = 0; r < R; ++r) some |= f.left[r * f.left_step + i] != T(0);
     if (!some) continue;
     T* const to = f.w + i * f.ldw;
@@ -186,16 +130,16 @@ FASTRELU_INLINE std::size_t few_outer_rows(const OuterUpdate<T>& f, bool skips) 
 
 // Whole vectors of all rows, those of a block of rows first; returns the first column left.
 template <class T, int R>
-FASTRELU_INLINE std::size_t few_outer_blocks(const OuterUpdate<T>& f, bool skips) {
+FASTRELU_INLINE std::size_t few_outer_blocks(const OuterUpdate<T>& f) {
   constexpr std::size_t L = Simd<T>::kLanes;
   constexpr int kTogether = R <= 2 ? 4 : 2;
-  std::int32_t rows[kListedRows + L];
+  std::int32_t rows[kPlaces<T>];
   std::size_t c = 0;
   for (std::size_t end = f.count; end > 0;) {
-    const std::size_t first = end - std::min(kListedRows, end);
+    const std::size_t first = end - std::min(kListed, end);
     std::size_t n = end - first;
-    if (skips) {
-      n = rows_of_nonzeros<T, R>(f, first, n, rows);
+    if (f.skips) {
+      n = places_of_nonzeros<T, R>(f.left, f.left_step, first, n, rows);
     } else {
       std::iota(rows, rows + n, static_cast<std::int32_t>(first));
     }
@@ -263,9 +207,8 @@ template <class T, int R>
 __attribute__((noinline)) void few_outer_update(const OuterUpdate<T>& f) {
   if (few_outer_narrow<T, R>(f)) return;
   constexpr std::size_t kCachedValues = std::size_t{1} << 16;
-  const bool skips = f.count > 1 && zeros_change_nothing<T, R>(f);
-  const std::size_t c = f.count * f.columns > kCachedValues ? few_outer_rows<T, R>(f, skips)
-                                                            : few_outer_blocks<T, R>(f, skips);
+  const std::size_t c =
+      f.count * f.columns > kCachedValues ? few_outer_rows<T, R>(f) : few_outer_blocks<T, R>(f);
   if (c < f.columns) few_outer_rest<T, R>(f, c);
 }
 

@@ -265,6 +265,8 @@ struct FewRowsStep {
   bool scalar;    // plain SGD on the squared error of a network of few weights, relu or identity
   T* transposed;  // null, or with plain SGD W' as few_rows_transpose gives it: read instead of W by
                   // the backward pass, and updated beside it
+  double* largest;  // null, or with `transposed` no less than any weight's magnitude, kept so;
+                    // where it is far from infinity, what is multiplied by 0 is passed over
 };
 
 // Networks of up to so many parameters may run one multiply-add at a time.

@@ -39,7 +39,7 @@ void rest_forward(const DenseForward<T>& f, std::size_t p, std::size_t c) {
     const std::size_t count = std::min(kRestFeatures, f.out_end - o);
     const T* const b = f.b == nullptr ? nullptr : f.b + o;
     few_product<T, Rows>({f.x.at(0, p) + c, 1, kPanel<T>, f.fan_in, f.w + o, f.fan_out, b, f.relu,
-                          f.scratch, kRestFeatures},
+                          f.scratch, kRestFeatures, false},
                          count);
     for (std::size_t j = 0; j < count; ++j) {
       T* const z = f.z.at(o + j, p) + c;
