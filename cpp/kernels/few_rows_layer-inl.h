@@ -108,10 +108,6 @@ FASTRELU_INLINE void few_product_listed(const FewProduct<T>& f, std::size_t colu
       acc[v] = S::fma(a, S::load(row + v * S::kLanes), acc[v]);
     });
   }
-  typename S::M minus_zero{};
-  static_for<NV>([&](auto v)
-                     __attribute__((always_inline)) { minus_zero |= is_minus_zero<T>(acc[v]); });
-  if (any<T>(minus_zero)) return few_product_block<T, 1, NV>(f, column);  // perhaps it is +0
   static_for<NV>([&](auto v) __attribute__((always_inline)) {
     S::store(f.z + column + v * S::kLanes, f.relu ? S::relu(acc[v]) : acc[v]);
   });

@@ -56,15 +56,10 @@ FASTRELU_INLINE std::size_t places_of_nonzeros(const T* rows, std::size_t step, 
   return n;
 }
 
-template <class T>
-FASTRELU_INLINE typename Simd<T>::M is_minus_zero(typename Simd<T>::V v) {
-  using S = Simd<T>;
-  return typename S::I(v) == S::set1i(std::numeric_limits<typename S::Int>::min());
-}
-
-// A term of 0 times a weight changes a chain only where the weight is not finite, or where the
-// chain stands at -0. So a bound on the weights' magnitudes is kept: an update by moderate numbers
-// raises it by little, any other one to infinity.
+// A term of 0 times a weight changes a chain where the weight is not finite. So a bound on the
+// weights' magnitudes is kept: an update by moderate numbers raises it by little, any other one to
+// infinity. (A chain that stands at -0 becomes +0 by some such terms. No comparison, product or sum
+// tells these apart but by the sign of a zero, and gradients' chains begin at +0.)
 template <class T>
 constexpr T kModerate = static_cast<T>(std::int64_t{1} << 40);
 
