@@ -2,8 +2,6 @@
 #include "step.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <stdexcept>
 
 #include "dispatch.h"
@@ -38,18 +36,6 @@ std::vector<T> slopes_of(const LossOptions& loss, std::size_t outputs) {
     slopes[outputs + k] = static_cast<T>(level);
   }
   return slopes;
-}
-
-// Infinity where one is NaN.
-template <class T>
-double largest_magnitude(const T* values, std::size_t count) {
-  T largest = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    const T magnitude = std::fabs(values[i]);
-    if (std::isnan(magnitude)) return std::numeric_limits<double>::infinity();
-    largest = std::max(largest, magnitude);
-  }
-  return static_cast<double>(largest);
 }
 
 // Runs of more steps than this prepare something for all of them.
@@ -218,7 +204,7 @@ void Step<T>::parameters_changed() {
   if (updates_) scales_.begin(net_);
   if (few_.call.transposed == nullptr) return;
   kernels<T>().few_rows_transpose(few_.call.forward, few_.call.transposed);
-  few_.largest = largest_magnitude(net_.parameters(), net_.parameter_count());
+  few_.largest = kernels<T>().largest_magnitude(net_.parameters(), net_.parameter_count());
 }
 
 template <class T>

@@ -21,33 +21,70 @@ constexpr std::size_t kListed = 256, kFewestListed = 16;
 template <class T>
 constexpr std::size_t kPlaces = kListed + Simd<T>::kLanes;  // a list and a vector more
 
+#if defined(FASTRELU_X86_V4)
+FASTRELU_INLINE unsigned lanes_not_zero(Simd<float>::V x) {
+  return _mm512_cmp_ps_mask(__m512(x), _mm512_setzero_ps(), _CMP_NEQ_UQ);
+}
+
+// `first` plus the places of the mask's bits, and what comes, a whole vector, behind them.
+FASTRELU_INLINE void store_places(unsigned mask, std::size_t first, std::int32_t* out) {
+  const __m512i each = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  const __m512i all = _mm512_add_epi32(each, _mm512_set1_epi32(static_cast<int>(first)));
+  // Into a register first: straight to memory it takes some hundred cycles on Zen 4.
+  const __m512i places = _mm512_maskz_compress_epi32(static_cast<__mmask16>(mask), all);
+  std::memcpy(out, &places, sizeof places);
+}
+#elif defined(FASTRELU_X86_V3)
+FASTRELU_INLINE unsigned lanes_not_zero(Simd<float>::V x) {
+  return static_cast<unsigned>(
+      _mm256_movemask_ps(_mm256_cmp_ps(__m256(x), _mm256_setzero_ps(), _CMP_NEQ_UQ)));
+}
+
+// The places of a mask's bits, a byte each.
+struct PlacesOfBits {
+  std::uint64_t of[256] = {};
+  constexpr PlacesOfBits() {
+    for (unsigned mask = 0; mask < 256; ++mask) {
+      unsigned n = 0;
+      for (unsigned bit = 0; bit < 8; ++bit) {
+        if ((mask >> bit & 1) != 0) of[mask] |= std::uint64_t{bit} << (8 * n++);
+      }
+    }
+  }
+};
+constexpr PlacesOfBits kPlacesOfBits;
+
+FASTRELU_INLINE void store_places(unsigned mask, std::size_t first, std::int32_t* out) {
+  const __m128i bytes = _mm_cvtsi64_si128(static_cast<long long>(kPlacesOfBits.of[mask]));
+  const __m256i places =
+      _mm256_add_epi32(_mm256_cvtepu8_epi32(bytes), _mm256_set1_epi32(static_cast<int>(first)));
+  std::memcpy(out, &places, sizeof places);
+}
+#endif
+
 // The places among [first, first + count) where R rows, `step` apart, are not all 0, in order.
 // Returns how many; `out` has kPlaces.
 template <class T, int R>
 FASTRELU_INLINE std::size_t places_of_nonzeros(const T* rows, std::size_t step, std::size_t first,
                                                std::size_t count, std::int32_t* out) {
   std::size_t n = 0;
-#if defined(FASTRELU_X86_V4)
+  const std::size_t end = first + count;
+#if defined(FASTRELU_X86_V4) || defined(FASTRELU_X86_V3)
   if constexpr (sizeof(T) == 4) {
     using S = Simd<T>;
-    const __m512i each = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    for (std::size_t i = first; i < first + count; i += S::kLanes) {
-      const std::size_t lanes = std::min(S::kLanes, first + count - i);
-      __mmask16 some = 0;
+    for (std::size_t i = first; i < end; i += S::kLanes) {
+      const std::size_t lanes = std::min(S::kLanes, end - i);
+      unsigned some = 0;
       for (std::size_t r = 0; r < R; ++r) {
-        const __m512 x(S::load_partial(rows + r * step + i, lanes));
-        some |= _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+        some |= lanes_not_zero(S::load_partial(rows + r * step + i, lanes));
       }
-      // Into a register first: straight to memory it takes some hundred cycles on Zen 4.
-      const __m512i places = _mm512_maskz_compress_epi32(
-          some, _mm512_add_epi32(each, _mm512_set1_epi32(static_cast<int>(i))));
-      std::memcpy(out + n, &places, sizeof places);
+      store_places(some, i, out + n);
       n += static_cast<std::size_t>(__builtin_popcount(some));
     }
     return n;
   }
 #endif
-  for (std::size_t i = first; i < first + count; ++i) {
+  for (std::size_t i = first; i < end; ++i) {
     bool some = false;
     for (std::size_t r = 0; r < R; ++r) some |= rows[r * step + i] != T(0);
     out[n] = static_cast<std::int32_t>(i);

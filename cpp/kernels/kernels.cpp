@@ -44,6 +44,7 @@ constexpr KernelTable<T> kTable = {
     relu<T>,
     relu_backward<T>,
     all_finite<T>,
+    largest_magnitude<T>,
     load_rows<T>,
     store_rows<T>,
     transpose_panels<T>,

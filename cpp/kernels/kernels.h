@@ -321,6 +321,7 @@ struct KernelTable {
   void (*relu)(const T* z, T* out, std::size_t n);                        // out may be z
   void (*relu_backward)(const T* dh, const T* h, T* out, std::size_t n);  // out may be dh or h
   bool (*all_finite)(const T* x, std::size_t n);
+  double (*largest_magnitude)(const T* x, std::size_t n);  // infinity where one is NaN
   // Rows [row_begin, row_end) of a minibatch, picked from X, times `scale`, into panels of X'
   // (x.cols, rows). row_begin is a multiple of a panel's width.
   void (*load_rows)(const RowSource& x, RowPicker rows, T scale, Panels<T> out,

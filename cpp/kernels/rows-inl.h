@@ -3,7 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "kernels.h"
 #include "transpose-inl.h"
@@ -231,6 +233,25 @@ bool all_finite(const T* x, std::size_t n) {
     bad |= (v - v) != S::zero();
   }
   return !any<T>(bad);
+}
+
+// The bits of magnitudes are in their order, and NaN is behind infinity.
+template <class T>
+double largest_magnitude(const T* x, std::size_t n) {
+  using S = Simd<T>;
+  using I = typename S::I;
+  const I magnitude = S::set1i(std::numeric_limits<typename S::Int>::max());
+  I largest{};
+  for (std::size_t i = 0; i < n; i += S::kLanes) {
+    const I bits = I(S::load_partial(x + i, std::min(S::kLanes, n - i))) & magnitude;
+    largest = bits > largest ? bits : largest;
+  }
+  typename S::Int most = 0;
+  for (std::size_t l = 0; l < S::kLanes; ++l) most = std::max(most, largest[l]);
+  T value;
+  std::memcpy(&value, &most, sizeof value);
+  const double inf = std::numeric_limits<double>::infinity();
+  return std::isnan(value) ? inf : static_cast<double>(value);
 }
 
 }  // namespace
