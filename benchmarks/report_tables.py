@@ -15,6 +15,7 @@ from benchmarks.sections.common import (
     fastest_peer,
     is_also,
     microseconds,
+    of_build,
     ratio,
     roof_share,
     show,
@@ -223,8 +224,8 @@ def builds(sections: Found) -> str:
     for name, section in sections.items():
         for results in section.values():
             for label in filter(is_also, results):
-                mine = label.rpartition(" [")[0]
-                value = ratio(microseconds(results, label), microseconds(results, mine))
+                mine = microseconds(results, of_build(label))
+                value = ratio(microseconds(results, label), mine)
                 if value:
                     ratios.setdefault((name, label), []).append(value)
     rows = []

@@ -125,6 +125,11 @@ def is_also(label: str) -> bool:
     return label.endswith("]")
 
 
+def of_build(label: str) -> str:
+    """Return the label without the name of another build, if it has one."""
+    return label.partition(" [")[0] if is_also(label) else label
+
+
 def roof(isa: str, probe: str, threads: int, n_bytes: int = 0, label: str = "") -> Contestant:
     """Return the probe as a contestant; short, as it shares the rounds with what it limits."""
     spec = {"isa": isa, "probe": probe, "threads": threads, "bytes": n_bytes}

@@ -16,6 +16,7 @@ from benchmarks.sections.common import (
     fastest_peer,
     line,
     microseconds,
+    of_build,
     ratio,
     remarks,
     roof,
@@ -125,7 +126,7 @@ def isa(run: Run) -> dict[str, Any]:
             ]
         results = found[name] = run.race(contestants, net)
         shares = {
-            label: roof_share(net, result, results[f"roof {label}"])
+            label: roof_share(net, result, results[f"roof {of_build(label)}"])
             for label, result in results.items()
             if not label.startswith("roof")
         }
