@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The picture of the roofline, made of the file of results that the documentation has."""
+"""The pictures of the roofline, made of the files of results that the documentation has."""
 
 import json
 import math
@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("matplotlib")
-RESULTS = Path(__file__).parents[1] / "docs" / "benchmarks" / "zen5-2.json"
-if not RESULTS.exists():
+RESULTS = sorted((Path(__file__).parents[1] / "docs" / "benchmarks").glob("zen*.json"))
+if not RESULTS:
     pytest.skip("needs the sources", allow_module_level=True)
 
 
-@pytest.fixture
-def drawn(monkeypatch, tmp_path):
+@pytest.fixture(params=RESULTS, ids=lambda path: path.stem)
+def drawn(request, monkeypatch, tmp_path):
     """The figure of the roofline, as it is saved."""
     from benchmarks import pictures
     from benchmarks.report import tables
 
     kept = []
     monkeypatch.setattr(pictures.pyplot, "close", kept.append)
-    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    results = json.loads(request.param.read_text(encoding="utf-8"))
     fit, path = tables.own(results["sections"]["fit"]), tmp_path / "roofline.png"
     pictures.roofline(fit, results["machine"], path)
     yield kept[0]
@@ -49,3 +49,17 @@ def test_what_a_roof_is_of_lies_along_it(drawn):
         assert text.get_rotation() == pytest.approx(
             math.degrees(math.atan2(y1 - y0, x1 - x0)), 1e-3
         )
+
+
+def test_no_name_of_a_roof_stands_on_another(drawn):
+    (axes,) = drawn.axes
+    taken = []
+    for text in (text for text in axes.texts if text.get_rotation()):
+        height = text.get_fontsize() * drawn.dpi / 72
+        angle = math.radians(text.get_rotation())
+        x, y = axes.transData.transform(text.get_position())
+        across = y * math.cos(angle) - x * math.sin(angle)  # of the line that it lies along
+        below = text.get_verticalalignment() == "top"
+        taken.append((across - height, across) if below else (across, across + height))
+    for (low, high), (other_low, other_high) in combinations(taken, 2):
+        assert high <= other_low or other_high <= low
