@@ -17,6 +17,10 @@ namespace fastrelu::python {
 
 namespace py = pybind11;
 
+// Flags of an array_t that only reads: what is not in order and aligned is copied. (NumPy's arrays
+// may lie anywhere: those of a message that was unpickled do.)
+constexpr int kInOrder = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+
 // An array argument; `keep` owns what the view looks at.
 struct Rows {
   py::object keep;

@@ -63,8 +63,7 @@ std::unique_ptr<PyDataSet> make_data(PyTrainer& self, const py::object& X, const
 // Runs the epoch begun, or a new one; true when it is finished, false when on_poll stopped it.
 // Raises what a signal handler raised. The trainer is then between two steps.
 bool run_epoch(PyTrainer& self, PyDataSet& data, const std::string& sampling,
-               const py::array_t<double, py::array::c_style>& learning_rates,
-               const py::object& on_poll) {
+               const py::array_t<double, kInOrder>& learning_rates, const py::object& on_poll) {
   const Sampling kind = parse_sampling(sampling);
   if (kind == Sampling::blocks) {
     throw py::value_error("sampling: expected shuffle, subset or with_replacement, got blocks");
@@ -95,8 +94,8 @@ bool run_epoch(PyTrainer& self, PyDataSet& data, const std::string& sampling,
 // The steps over `order` (int64 rows, checked here), a part of an epoch of epoch_rows rows; as
 // run_epoch, but true when the block's steps are taken.
 bool run_block(PyTrainer& self, PyDataSet& data, const py::object& order,
-               const py::array_t<double, py::array::c_style>& learning_rates,
-               std::size_t epoch_rows, const py::object& on_poll) {
+               const py::array_t<double, kInOrder>& learning_rates, std::size_t epoch_rows,
+               const py::object& on_poll) {
   const Working working(self.guard, "a block of an epoch");
   return self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
@@ -133,9 +132,8 @@ bool run_block(PyTrainer& self, PyDataSet& data, const py::object& order,
 // One epoch over `order` (int64 rows, checked here), or over rows 0 .. count-1 where it is None
 // -> (finished, sum of rows * loss, sum of rows * penalty).
 py::tuple run_ordered(PyTrainer& self, PyDataSet& data, const py::object& order,
-                      std::size_t batch_size,
-                      const py::array_t<double, py::array::c_style>& learning_rates, double alpha,
-                      bool guarded) {
+                      std::size_t batch_size, const py::array_t<double, kInOrder>& learning_rates,
+                      double alpha, bool guarded) {
   const Working working(self.guard, "an epoch");
   return self.visit([&](auto& trainer) {
     using T = ScalarT<decltype(trainer)>;
@@ -183,10 +181,11 @@ double step_on(PyTrainer& self, const PyDataSet& data, double learning_rate) {
 // `gradient`, a flat array of the network's dtype.
 template <class T>
 double gradient_of(Trainer<T>& trainer, const Data<T>& data, const py::array& gradient) {
-  auto flat = py::array_t<T, py::array::c_style>::ensure(gradient);
+  auto flat = py::array_t<T, kInOrder>::ensure(gradient);
   if (!flat || !flat.is(gradient) ||
       static_cast<std::size_t>(flat.size()) != trainer.network()->parameter_count()) {
-    throw py::value_error("gradient: expected a contiguous array of a number for each parameter");
+    throw py::value_error(
+        "gradient: expected a contiguous, aligned array of a number for each parameter");
   }
   T* const to = flat.mutable_data();
   return without_gil([&] { return trainer.loss_and_gradient(data.view, to); });

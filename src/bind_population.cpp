@@ -79,7 +79,7 @@ struct Member {
   std::optional<Working> ordering;
   PyDataSet* data;
   py::object rates;  // a number, or a function of the number of steps
-  py::array_t<double, py::array::c_style> next_rates;
+  py::array_t<double, kInOrder> next_rates;
   Order order;
   Subset subset;
   GivenEpochs* given_epochs = nullptr;

@@ -13,8 +13,8 @@
 namespace fastrelu::python {
 namespace {
 
-using Floats = py::array_t<double, py::array::c_style>;
-using Rows64 = py::array_t<Index, py::array::c_style>;
+using Floats = py::array_t<double, kInOrder>;
+using Rows64 = py::array_t<Index, kInOrder>;
 
 std::optional<Number> number_type(const py::array& a) {
   if (!a.dtype().attr("isnative").cast<bool>()) return std::nullopt;

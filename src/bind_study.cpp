@@ -7,8 +7,8 @@
 namespace fastrelu::python {
 namespace {
 
-using Steps = py::array_t<std::int64_t, py::array::c_style>;
-using Reals = py::array_t<double, py::array::c_style>;
+using Steps = py::array_t<std::int64_t, kInOrder>;
+using Reals = py::array_t<double, kInOrder>;
 
 void check_steps(const Steps& at, std::size_t steps, const char* name) {
   std::int64_t before = 0;

@@ -48,7 +48,7 @@ struct PyDataSet {
 };
 
 // Rows of a data set, checked.
-using Order = py::array_t<Index, py::array::c_style>;
+using Order = py::array_t<Index, kInOrder>;
 Order as_order(const py::object& object, std::size_t data_rows);
 
 struct PyTrainer {

@@ -11,11 +11,11 @@
 namespace fastrelu::python {
 namespace {
 
-using Int64Array = py::array_t<std::int64_t, py::array::c_style>;
+using Int64Array = py::array_t<std::int64_t, kInOrder>;
 
 // Whether pointers into places go back, which SciPy's check asks only where something is stored.
 bool descends(const py::object& indptr) {
-  using Pointers = py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>;
+  using Pointers = py::array_t<std::int64_t, kInOrder | py::array::forcecast>;
   const auto pointers = Pointers::ensure(indptr);
   if (!pointers) throw py::error_already_set();
   return !std::is_sorted(pointers.data(), pointers.data() + pointers.size());
@@ -59,7 +59,8 @@ py::array as_whole_numbers(const py::object& csr, const char* part, const char* 
                         std::string(py::str(static_cast<py::object>(a.dtype()))) + " " +
                         shape_text(a));
   }
-  if (py::isinstance<py::array_t<std::int32_t, py::array::c_style>>(a)) return a;
+  using Int32Array = py::array_t<std::int32_t, kInOrder>;
+  if (py::isinstance<Int32Array>(a)) return Int32Array::ensure(a);
   return Int64Array::ensure(a);
 }
 
