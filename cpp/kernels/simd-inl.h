@@ -85,26 +85,34 @@ template <>
 inline constexpr std::int64_t kFirstLanes<std::int64_t>[8] = {-1, -1, -1, -1};
 #endif
 
-template <class T>
-struct Simd {
-  using V = typename VectorOf<T>::V;
-  using I = typename VectorOf<T>::I;
-  using U = typename VectorOf<T>::U;
-  using M = I;
-  using Scalar = T;
-  using Int = typename IntegerOf<T>::type;
-  static constexpr std::size_t kLanes = kVectorBytes / sizeof(T);
+// What vectors of any width have alike. `Of`: VectorOf, or that of half the width.
+template <class T, template <class> class Of>
+struct AnyWidth {
+  using V = typename Of<T>::V;
+  static constexpr std::size_t kLanes = sizeof(V) / sizeof(T);
 
   static FASTRELU_INLINE V zero() { return V{}; }
   static FASTRELU_INLINE V set1(T x) { return x - V{}; }  // x - 0 is x, also for -0 and NaN
-  static FASTRELU_INLINE I set1i(Int x) { return x - I{}; }
-
   static FASTRELU_INLINE V load(const T* p) {
     V v;
     std::memcpy(&v, p, sizeof v);
     return v;
   }
   static FASTRELU_INLINE void store(T* p, V v) { std::memcpy(p, &v, sizeof v); }
+};
+
+template <class T>
+struct Simd : AnyWidth<T, VectorOf> {
+  using Base = AnyWidth<T, VectorOf>;
+  using Base::kLanes, Base::store, Base::zero;
+  using typename Base::V;
+  using I = typename VectorOf<T>::I;
+  using U = typename VectorOf<T>::U;
+  using M = I;
+  using Scalar = T;
+  using Int = typename IntegerOf<T>::type;
+
+  static FASTRELU_INLINE I set1i(Int x) { return x - I{}; }
 
   static FASTRELU_INLINE V load_partial(const T* p, std::size_t count) {
 #if defined(FASTRELU_X86_V4)
@@ -253,18 +261,9 @@ struct HalfVectorOf<double> {
   typedef double V __attribute__((vector_size(kVectorBytes / 2)));
 };
 template <class T>
-struct HalfSimd {
-  using V = typename HalfVectorOf<T>::V;
-  static constexpr std::size_t kLanes = Simd<T>::kLanes / 2;
+struct HalfSimd : AnyWidth<T, HalfVectorOf> {
+  using typename AnyWidth<T, HalfVectorOf>::V;
 
-  static FASTRELU_INLINE V zero() { return V{}; }
-  static FASTRELU_INLINE V set1(T x) { return x - V{}; }
-  static FASTRELU_INLINE V load(const T* p) {
-    V v;
-    std::memcpy(&v, p, sizeof v);
-    return v;
-  }
-  static FASTRELU_INLINE void store(T* p, V v) { std::memcpy(p, &v, sizeof v); }
   static FASTRELU_INLINE V load_partial(const T* p, std::size_t count) {
     const auto mask = static_cast<__mmask8>((1u << count) - 1u);
     if constexpr (sizeof(T) == 4) {
