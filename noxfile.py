@@ -236,8 +236,7 @@ NOT_SANITIZED = (
 def sanitize_python(session: nox.Session) -> None:
     """Run Python's tests, or those named, with the module under both sanitizers (an hour)."""
     flags = f"-O1 -g1 {SANITIZERS}"
-    # Kernels without optimization compile in a tenth of the time; tests then take several times as
-    # long.
+    # Kernels without optimization compile sooner, but the tests then take hours.
     packages = package_with(session, "sanitize-python", flags, "-DFASTRELU_OPTIMIZE=-O1")
     environment = {
         "PYTHONPATH": str(packages),

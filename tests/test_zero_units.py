@@ -134,7 +134,7 @@ def test_chains_that_stand_at_minus_zero(dtype, isa, rng):
 
 
 def test_a_bound_forgets_nothing(dtype, isa, rng):
-    """A row beyond moderate numbers, then ordinary ones, in one run and in the next."""
+    """A row beyond moderate numbers, then ordinary ones."""
     X, y = with_zeros(rng, (ROWS, 20), dtype), with_zeros(rng, (ROWS, 2), dtype)
     X[4, 2] = 1e14
     assert compare([20, 40, 2], X, y, rate=1e-25)
