@@ -12,13 +12,19 @@ namespace {
 template <class T>
 void transpose_part(const Panels<T>& dz, const Panels<T>& by_rows, Range features, Range panels,
                     std::size_t rows) {
-  if (features.begin == features.end) return;
-  Panels<const T> from = read_only(dz);
-  from.data += features.begin * kPanel<T>;
-  Panels<T> to = by_rows;
-  to.data += features.begin / kPanel<T> * to.stride;
-  kernels<T>().transpose(from, features.end - features.begin, to, panels.begin * kPanel<T>,
-                         std::min(panels.end * kPanel<T>, rows));
+  while (features.begin < features.end) {
+    // Up to a panel's end, where they begin inside of one.
+    const std::size_t inside = features.begin % kPanel<T>;
+    const std::size_t end =
+        inside == 0 ? features.end : std::min(features.end, features.begin - inside + kPanel<T>);
+    Panels<const T> from = read_only(dz);
+    from.data += features.begin * kPanel<T>;
+    Panels<T> to = by_rows;
+    to.data += features.begin / kPanel<T> * to.stride + inside;
+    kernels<T>().transpose(from, end - features.begin, to, panels.begin * kPanel<T>,
+                           std::min(panels.end * kPanel<T>, rows));
+    features.begin = end;
+  }
 }
 
 // The gradient to layer k's (dropped) activations, masked as these are. relu's gate has been
@@ -51,8 +57,9 @@ void activation_backward_part(const Layer& layer, std::size_t k, const Activatio
   }
 }
 
-// Units of the weight gradient in a piece.
-constexpr std::size_t kPieceUnits = 64;
+// Units of the weight gradient in a piece, and in one that is handed on: the second thread waits for
+// the first such piece.
+constexpr std::size_t kPieceUnits = 64, kUnitsHandedOn = 12;
 
 template <class T>
 std::size_t unit_count(const DenseBackwardWeights<T>& f, std::size_t unit) {
@@ -62,8 +69,25 @@ std::size_t unit_count(const DenseBackwardWeights<T>& f, std::size_t unit) {
 // vectors.
 template <class T>
 std::size_t gradient_unit(const DenseBackwardWeights<T>& f, unsigned n) {
-  if (n == 1 || unit_count<T>(f, kGradientUnit) >= 6 * n) return kGradientUnit;
+  if (n == 1 || unit_count<T>(f, kGradientUnit) >= 24 * n) return kGradientUnit;
   return f.narrow ? 4 * kSmallGradientUnit : kSmallGradientUnit;
+}
+
+// Thread t's of n shares of the units, which lie panel by panel of outputs: as much work for each. A
+// last panel of fewer outputs takes as many quarters of a whole one's work as they begin.
+template <class T>
+Range own_units(const DenseBackwardWeights<T>& f, unsigned n, unsigned t) {
+  constexpr std::size_t kWhole = 4, kQuarter = kPanel<T> / kWhole;
+  const std::size_t runs = unit_count<T>(f, f.unit) / panel_count<T>(f.fan_out);
+  const std::size_t whole_panels = f.fan_out / kPanel<T>, rest = f.fan_out % kPanel<T>;
+  const std::size_t last = (rest + kQuarter - 1) / kQuarter;
+  const std::size_t before_last = kWhole * runs * whole_panels;
+  const Range work = share(before_last + last * runs, n, t);
+  const auto unit_at = [&](std::size_t done) {
+    if (done <= before_last) return done / kWhole;
+    return runs * whole_panels + (done - before_last) / last;
+  };
+  return {unit_at(work.begin), unit_at(work.end)};
 }
 
 // dZ of layer k by rows where its weight gradient reads that, of these features.
@@ -116,13 +140,13 @@ void backward_data_layer(const Network<T>& net, std::size_t k, const Activations
   });
 }
 
-// This thread's part of the rows [inputs.begin, inputs.end) of layer k's dW, whose last is db.
+// The rows [inputs.begin, inputs.end) of layer k's dW, whose last is db; all units of them.
 template <class T>
-void backward_weights_layer(const Network<T>& net, std::size_t k, Range inputs,
-                            const Activations<T>& a, const OutputGradients<T>& dz, std::size_t rows,
-                            const WeightGradients<T>& out, const Worker<T>& worker,
-                            RowsAhead* ahead) {
-  const unsigned n = worker.team.size(), t = worker.t;
+DenseBackwardWeights<T> dense_backward_weights_of(const Network<T>& net, std::size_t k,
+                                                  Range inputs, const Activations<T>& a,
+                                                  const OutputGradients<T>& dz, std::size_t rows,
+                                                  const WeightGradients<T>& out, unsigned n,
+                                                  RowsAhead* ahead) {
   const Layer& layer = net.layers()[k];
   const std::size_t first = layer.weight_offset + inputs.begin * layer.fan_out;
   const auto at = [&](T* base) { return base == nullptr ? nullptr : base + first; };
@@ -142,8 +166,22 @@ void backward_weights_layer(const Network<T>& net, std::size_t k, Range inputs,
   f.state = out.state.from(first);
   f.block_bytes = tuning().gradient_bytes;
   f.unit = gradient_unit<T>(f, n);
-  const Range units = share(unit_count<T>(f, f.unit), n, t);
+  f.unit_begin = 0;
+  f.unit_end = unit_count<T>(f, f.unit);
   f.ahead = ahead;
+  return f;
+}
+
+// This thread's part of them.
+template <class T>
+void backward_weights_layer(const Network<T>& net, std::size_t k, Range inputs,
+                            const Activations<T>& a, const OutputGradients<T>& dz, std::size_t rows,
+                            const WeightGradients<T>& out, const Worker<T>& worker,
+                            RowsAhead* ahead) {
+  const unsigned n = worker.team.size(), t = worker.t;
+  DenseBackwardWeights<T> f =
+      dense_backward_weights_of(net, k, inputs, a, dz, rows, out, n, ahead);
+  const Range units = own_units(f, n, t);
   const double work = multiply_adds(rows * kPanel<T>, f.unit);
   in_pieces(worker, units, kPieceUnits, work, [&](Range piece) {
     f.unit_begin = piece.begin;
@@ -199,6 +237,49 @@ void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
 }
 
 template <class T>
+bool hands_on_gradients(const Network<T>& net, std::size_t rows, unsigned n) {
+  if (n != 2 || panel_count<T>(rows) < n) return false;
+  // What is handed on comes back as weights. Otherwise, half of the rows' activations cross, and
+  // half of dZ of half of the outputs.
+  return std::all_of(net.layers().begin(), net.layers().end(), [&](const Layer& layer) {
+    return layer.fan_in * layer.fan_out < rows * (layer.fan_in / 2 + layer.fan_out / 4);
+  });
+}
+
+template <class T>
+void backward_weights_handed_on(const Network<T>& net, const Activations<T>& a,
+                                const OutputGradients<T>& dz, std::size_t rows,
+                                const WeightGradients<T>& out, const Worker<T>& worker,
+                                RowsAhead* ahead) {
+  const bool first = worker.t == 0;
+  const Range panels = own_panels(panel_count<T>(rows), 2, worker.t);
+  const Range mine = own_rows<T>(rows, 2, worker.t);
+  WeightGradients<T> own = out;
+  if (own.gradient == nullptr) own.gradient = out.handed_on;
+  if (first) {
+    own.update = nullptr;
+  } else {
+    own.accumulate = true;
+    worker.team.signal(1);
+  }
+  for (std::size_t k = net.layers().size(); k-- > 0;) {
+    const Range inputs{0, dw_rows(net, k)};
+    DenseBackwardWeights<T> f =
+        dense_backward_weights_of(net, k, inputs, a, dz, mine.size(), own, 2, ahead);
+    f.x.data += panels.begin * f.x.stride;
+    f.dz.data += f.narrow ? panels.begin * f.dz.stride : mine.begin * kPanel<T>;
+    const std::size_t end = f.unit_end;
+    for (f.unit_begin = 0; f.unit_begin < end; f.unit_begin = f.unit_end) {
+      f.unit_end = std::min(f.unit_begin + kUnitsHandedOn, end);
+      if (!first) worker.team.take(1);
+      kernels<T>().dense_backward_weights(f);
+      if (first) worker.team.signal(0);
+    }
+  }
+  if (first) worker.team.take(0);
+}
+
+template <class T>
 void backward_pass_by_layer(const Network<T>& net, const Activations<T>& a,
                             const OutputGradients<T>& dz, std::size_t rows,
                             const WeightGradients<T>& out, const Worker<T>& worker,
@@ -223,6 +304,10 @@ void backward_pass_by_layer(const Network<T>& net, const Activations<T>& a,
   template void backward_weights_pass(                                                          \
       const Network<T>&, const Activations<T>&, const OutputGradients<T>&, std::size_t,         \
       const WeightGradients<T>&, const Worker<T>&, RowsAhead*, std::size_t);                    \
+  template bool hands_on_gradients(const Network<T>&, std::size_t, unsigned);                   \
+  template void backward_weights_handed_on(                                                     \
+      const Network<T>&, const Activations<T>&, const OutputGradients<T>&, std::size_t,         \
+      const WeightGradients<T>&, const Worker<T>&, RowsAhead*);                                 \
   template void backward_pass_by_layer(const Network<T>&, const Activations<T>&,                \
                                        const OutputGradients<T>&, std::size_t,                  \
                                        const WeightGradients<T>&, const Worker<T>&, RowsAhead*, \

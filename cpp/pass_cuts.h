@@ -64,11 +64,12 @@ class Relay {
   Cut last_ = Cut::rows;
 };
 
-// Whole panels of features.
+// Whole halves of panels of features, each a cache line of dZ by rows.
 template <class T>
 Range own_features(std::size_t features, unsigned n, unsigned t) {
-  const Range panels = share(panel_count<T>(features), n, t);
-  return {std::min(panels.begin * kPanel<T>, features), std::min(panels.end * kPanel<T>, features)};
+  constexpr std::size_t kHalf = kPanel<T> / 2;
+  const Range halves = share((features + kHalf - 1) / kHalf, n, t);
+  return {std::min(halves.begin * kHalf, features), std::min(halves.end * kHalf, features)};
 }
 
 // Units and panels of rows of one layer that a thread works on.

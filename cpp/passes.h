@@ -139,6 +139,8 @@ struct WeightGradients {
   T* parameters;
   StateArrays<T> state;
   const GradientTaker* taker = nullptr;  // of a gradient that is complete with these rows, or null
+  // As large as the parameters, for what is handed on (below) where `gradient` is null; or null.
+  T* handed_on = nullptr;
 };
 
 // Rows of dW of layer k, the last of which is db where there are biases.
@@ -155,6 +157,19 @@ void backward_weights_pass(const Network<T>& net, const Activations<T>& a,
                            const OutputGradients<T>& dz, std::size_t rows,
                            const WeightGradients<T>& out, const Worker<T>& worker, RowsAhead* ahead,
                            std::size_t first);
+
+// Whether n threads cut the weight gradients by rows: two of them may, where these gradients are
+// small beside the activations and dZ that would cross between the cores otherwise.
+template <class T>
+bool hands_on_gradients(const Network<T>& net, std::size_t rows, unsigned n);
+// Then, right after this thread's backward_data_pass: every chain runs over the first thread's
+// rows, is handed on, and goes on over the second one's, who stores the gradient or updates. On
+// return, the losses of all rows are there for the first thread.
+template <class T>
+void backward_weights_handed_on(const Network<T>& net, const Activations<T>& a,
+                                const OutputGradients<T>& dz, std::size_t rows,
+                                const WeightGradients<T>& out, const Worker<T>& worker,
+                                RowsAhead* ahead);
 
 // backward_data_pass and backward_weights_pass layer by layer, so that a layer's gradient is there
 // before the layers before it are begun; all threads wait for each other at the end. A piece begins

@@ -101,6 +101,9 @@ void Step<T>::begin_run(const DataSet<T>& data, const StepRun& run) {
   row_losses_.reserve(block);
   factors_.reserve(run.most_rows);
   scratch_.reserve(scratch_each_ * threads_);
+  if (threads_ > 1 && data.x.is_dense() && hands_on_gradients(net_, block, 2)) {
+    handed_on_.reserve(net_.parameter_count());
+  }
   reducer_.reserve(!fused_ || rows > kBlockRows, run.penalised,
                    sparse_ ? &sparse_gradient_ : nullptr, !updates_);
   shared_.reserve(run.most_rows, data.weights != nullptr, sparse_ ? &sparse_gradient_ : nullptr);
@@ -120,6 +123,7 @@ void Step<T>::release_memory() {
   factors_ = RowFactors<T>();
   row_losses_ = AlignedBuffer<T>();
   scratch_ = AlignedBuffer<T>();
+  handed_on_ = AlignedBuffer<T>();
   encoded_layer_.release_memory();
 }
 
@@ -239,6 +243,7 @@ void Step<T>::take(const ReadyStep<T>& step, Team& team, unsigned t) {
   const double penalty = step.minibatch.penalty, weight = step.weight_sum;
   WeightGradients<T> out{nullptr, false, fused_ ? &step.update : nullptr, net_.parameters(),
                          optimizer_.state()};
+  out.handed_on = handed_on_.data();
   if (sparse_) sparse_gradient_.begin(step.number, team.size(), t);
   if (t == 0 && penalty > 0 && weight != 0) {
     const double squares = reducer_.sum_of_squares(net_.parameters(), false);
@@ -390,6 +395,10 @@ void Step<T>::many_rows_gradient(const ReadyStep<T>& step, Range block, bool las
     return;
   }
   backward_data_pass(net, a, dz, Panels<T>{}, rows, worker, dropout);
+  if (loaded == 0 && hands_on_gradients(net, rows, team.size())) {
+    backward_weights_handed_on(net, a, dz, rows, out, worker, &ahead);
+    return;
+  }
   team.wait(t);
   first_layer_gradient(pick, rows, last_block, out, team, t);
   backward_weights_pass(net, a, dz, rows, out, worker, &ahead, loaded);

@@ -200,6 +200,7 @@ class Step {
   std::uint64_t steps_begun_ = 0;
   const std::size_t scratch_each_;  // of scratch_, for every thread
   AlignedBuffer<T> scratch_;
+  AlignedBuffer<T> handed_on_;  // between two threads (WeightGradients)
   StepResult result_;
 };
 

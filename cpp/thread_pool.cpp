@@ -244,6 +244,21 @@ void Team::meet(unsigned t) {
   });
 }
 
+void Team::signal(unsigned t) {
+  std::atomic<unsigned>& mine = signals_[t].value;
+  mine.store(mine.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+void Team::take(unsigned t) {
+  const std::atomic<unsigned>& other = signals_[1 - t].value;
+  std::atomic<unsigned>& taken = taken_[t].value;
+  const unsigned times = taken.load(std::memory_order_relaxed) + 1;
+  taken.store(times, std::memory_order_relaxed);
+  wait_until([&other, times] {
+    return static_cast<int>(other.load(std::memory_order_acquire) - times) >= 0;
+  });
+}
+
 void Team::wait_for_others() {
   std::atomic<unsigned>&arrived = lines_[0].value, &phases = lines_[1].value;
   const unsigned phase = phases.load(std::memory_order_relaxed);

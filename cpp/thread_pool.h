@@ -28,6 +28,10 @@ class Team {
       wait_for_others();
     }
   }
+  // In a team of two: says that something is there for the other thread, which `take` waits for;
+  // each `take` takes one.
+  void signal(unsigned t);
+  void take(unsigned t);
 
  private:
   // Two threads meet by a line that each of them writes alone: one crossing between the cores. More
@@ -39,6 +43,7 @@ class Team {
   void wait_for_others();
   const unsigned size_;
   Line lines_[2];
+  Line signals_[2], taken_[2];
 };
 
 constexpr unsigned kMaxThreads = 1024;

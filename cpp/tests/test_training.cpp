@@ -7,6 +7,9 @@
 #include <numeric>
 
 #include "fixtures.h"
+#include "fp_environment.h"
+#include "passes.h"
+#include "step.h"
 
 namespace fastrelu::tests {
 namespace {
@@ -33,7 +36,62 @@ std::vector<double> fit(const Sizes& sizes, const TrainerOptions& options, const
   return found;
 }
 
+// Losses and parameters of `count` steps over all rows, by as many threads as there may be, which
+// nobody chooses by measuring.
+template <class T>
+std::vector<double> steps(const Sizes& sizes, const OptimizerCase& optimizer, double clip_norm,
+                          const DataSet<T>& data, int count) {
+  const auto net = make_network<T>(sizes, Activation::relu);
+  StepOptions options;
+  options.clip_norm = clip_norm;
+  Optimizer<T> rule(optimizer.spec, net->parameter_count());
+  InputScales<T> no_scales(*net, optimizer.spec, 0);
+  Step<T> step(*net, rule, no_scales, options);
+  StepRun run;
+  run.most_rows = data.x.rows;
+  run.steps = 100;
+  step.begin_run(data, run);
+  ReadyStep<T> ready;
+  ready.minibatch.rows = {nullptr, 0};
+  ready.minibatch.count = data.x.rows;
+  ready.minibatch.shards = {{0, data.x.rows}};
+  std::vector<double> found;
+  for (int i = 0; i < count; ++i) {
+    step.begin(ready, optimizer.learning_rate);
+    run_parallel(std::min(num_threads(), step.threads()), [&](Team& team, unsigned t) {
+      const FpEnvironment environment;
+      step.take(ready, team, t);
+    });
+    found.push_back(step.result().loss);
+  }
+  const std::vector<double> last = as_doubles(parameters_of(*net));
+  found.insert(found.end(), last.begin(), last.end());
+  return found;
+}
+
 }  // namespace
+
+TEST(gradients_that_one_thread_hands_on_have_equal_bits_everywhere) {
+  for_each_dtype([](auto zero) {
+    using T = decltype(zero);
+    const std::vector<std::pair<Sizes, std::size_t>> cases = {
+        {{24, 8, 2}, 200}, {{24, 8, 2}, 1100}, {{7, 33, 1}, 264}, {{5, 17, 9, 3}, 500}};
+    for (const auto& [sizes, rows] : cases) {
+      CHECK(hands_on_gradients(*make_network<T>(sizes, Activation::relu), rows, 2));
+      const Table<T> table(rows, sizes.front(), sizes.back(), true);
+      for (const OptimizerCase& optimizer : optimizers()) {
+        for (const double clip_norm : {0.0, 0.1}) {
+          const Context what(optimizer.name + ", rows: " + std::to_string(rows));
+          const std::vector<double> found = equal_everywhere([&] {
+            return steps<T>(sizes, optimizer, clip_norm, table.data(LossKind::squared_error), 5);
+          });
+          for (const double each : found) CHECK(std::isfinite(each));
+          CHECK(found[4] < found[0]);
+        }
+      }
+    }
+  });
+}
 
 TEST(fits_of_every_optimizer_and_loss_have_equal_bits_everywhere) {
   for_each_dtype([](auto zero) {
