@@ -3,11 +3,17 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
 
 from fastrelu import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def wide_indices(X):
+    X.indices, X.indptr = X.indices.astype("int64"), X.indptr.astype("int64")
+    return X
 
 
 ROWS = {
@@ -19,6 +25,11 @@ ROWS = {
     "other byte order": lambda X: X.astype(X.dtype.newbyteorder()),
     "whole numbers": lambda X: np.round(X).astype(int),
     "list": lambda X: X.tolist(),
+    "csr_matrix": sp.csr_matrix,
+    "csr_array": sp.csr_array,
+    "csr of float32": lambda X: sp.csr_array(X.astype("float32")),
+    "csr of wide indices": lambda X: wide_indices(sp.csr_matrix(X)),
+    "csc": sp.csc_array,
     "matrix in a class of its own": lambda X: X.view(type("Rows", (np.ndarray,), {})),
 }
 
@@ -55,6 +66,36 @@ def test_rows_that_are_not_plain_are_refused_as_ever(wine):
             with pytest.raises(ValueError) as error:
                 getattr(clf, method)(rows)
             assert str(error.value) == str(expected.value)
+
+
+def test_sparse_rows_that_are_not_plain_are_refused_as_ever(wine):
+    X, y = wine
+    clf = MLPClassifier((8,), max_iter=3, random_state=0).fit(X, y)
+    theirs = clf.to_sklearn()
+    rows = sp.csr_matrix(X[:2])
+    bad = rows.copy()
+    bad.data[3] = np.inf
+    for each in (bad, rows[:, :-1], rows[:0]):
+        with pytest.raises(ValueError) as expected:
+            theirs.predict(each)
+        with pytest.raises(ValueError) as error:
+            clf.predict(each)
+        assert str(error.value) == str(expected.value)
+    outside = rows.copy()
+    outside.indices[-1] = X.shape[1]
+    with pytest.raises(ValueError, match="ind"):
+        clf.predict(outside)
+
+
+@pytest.mark.parametrize("rows", [np.asarray, sp.csr_matrix])
+def test_many_rows_are_predicted_as_a_few(rows, wine):
+    """In chunks where the outputs are many, in one call where they are read in place."""
+    X, y = wine
+    clf = MLPClassifier((8,), max_iter=3, random_state=0).fit(X, y)
+    some = rows(X[:50])
+    many = rows(np.tile(X[:50], (8000, 1)))  # 1.2 million outputs
+    assert np.array_equal(clf.predict(many), np.tile(clf.predict(some), 8000))
+    assert np.array_equal(clf.predict_proba(many), np.tile(clf.predict_proba(some), (8000, 1)))
 
 
 def test_predictions_follow_what_the_user_changes(wine):

@@ -343,7 +343,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _outputs(self, X: Any) -> Array:
         """Return the outputs of rows that are checked here, (n, n_outputs)."""
-        quick = quick_outputs(self, X)
+        quick = quick_outputs(self, X, whole=True)
         if quick is not None:
             return quick
         X = self._checked(X)

@@ -347,7 +347,7 @@ class MLPClassifier(ScoreMixin, BaseMLP):
         >>> clf.predict([[0.05], [0.95]]).tolist()
         ['low', 'high']
         """
-        quick = quick_outputs(self, X)
+        quick = quick_outputs(self, X, whole=False)
         if quick is not None:
             return self._labels(quick)
         X = self._checked(X)

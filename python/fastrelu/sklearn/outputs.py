@@ -22,9 +22,12 @@ def row_chunks(net: Network, X: Any, whole: bool) -> Iterator[Any]:
     One run, X itself, if it is small, or if `whole` and nothing of it need be copied.
     """
     rows: int = X.shape[0]
-    inputs = X.nnz / max(rows, 1) if is_sparse(X) else net.layer_sizes[0]
-    step = max(1, int(CHUNK_BYTES / (8 * (inputs + net.layer_sizes[-1]))))
-    if rows <= step or (whole and read_in_place(net, X)):
+    in_place = read_in_place(net, X)
+    values = float(net.layer_sizes[-1])
+    if not in_place:
+        values += X.nnz / max(rows, 1) if is_sparse(X) else net.layer_sizes[0]
+    step = max(1, int(CHUNK_BYTES / (8 * values)))
+    if rows <= step or (whole and in_place):
         yield X
         return
     for begin in range(0, rows, step):

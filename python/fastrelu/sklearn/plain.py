@@ -6,24 +6,35 @@ Their messages and conversions are for everything else.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, csr_matrix
 from sklearn.utils.validation import validate_data
 
 from fastrelu._arguments import check_places
 
 
-def is_plain(X: Any, most: float = math.inf) -> bool:
-    """Return whether X is a 2-D array of float32 or float64, of 1 to `most` values."""
+def is_plain(X: Any) -> bool:
+    """Return whether X is a 2-D array of float32 or float64, not empty."""
     return (
         type(X) is np.ndarray
         and X.ndim == 2
         and X.dtype.char in "fd"
         and X.dtype.isnative
-        and 0 < X.size <= most
+        and X.size > 0
+    )
+
+
+def is_plain_csr(X: Any) -> bool:
+    """Return whether X is one of SciPy's CSR matrices, of float32 or float64, not empty."""
+    return (
+        type(X) in (csr_array, csr_matrix)
+        and X.ndim == 2
+        and X.dtype.char in "fd"
+        and X.dtype.isnative
+        and min(X.shape) > 0
     )
 
 
