@@ -40,13 +40,43 @@ FASTRELU_INLINE typename Simd<T>::V load_values(const T* x, std::size_t count) {
   using S = Simd<T>;
   return count >= S::kLanes ? S::load(x) : load_short<T>(x, count);
 }
+// Lanes bytes from `x`, as T. GCC 12 converts vectors of bytes one by one, so the instructions are
+// named here.
+template <class T>
+FASTRELU_INLINE typename Simd<T>::V load_bytes(const std::uint8_t* x) {
+  using V = typename Simd<T>::V;
+#if defined(FASTRELU_X86_V4)
+  if constexpr (sizeof(T) == 4) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+    const __m512i whole = _mm512_maskz_cvtepu8_epi32(0xFFFF, bytes);
+    return V(_mm512_maskz_cvtepi32_ps(0xFFFF, whole));
+  } else {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(x));
+    return V(_mm512_maskz_cvtepi32_pd(0xFF, _mm256_cvtepu8_epi32(bytes)));
+  }
+#elif defined(FASTRELU_X86_V3)
+  if constexpr (sizeof(T) == 4) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(x));
+    return V(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)));
+  } else {
+    std::int32_t bytes;
+    std::memcpy(&bytes, x, sizeof bytes);
+    return V(_mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(bytes))));
+  }
+#else
+  typedef std::uint8_t Bytes __attribute__((vector_size(Simd<T>::kLanes)));
+  Bytes bytes;
+  std::memcpy(&bytes, x, sizeof bytes);
+  return __builtin_convertvector(bytes, V);
+#endif
+}
 template <class T>
 FASTRELU_INLINE typename Simd<T>::V load_values(const std::uint8_t* x, std::size_t count) {
-  using S = Simd<T>;
-  typedef std::uint8_t Bytes __attribute__((vector_size(S::kLanes)));
-  Bytes bytes{};
-  std::memcpy(&bytes, x, std::min(count, S::kLanes));
-  return __builtin_convertvector(bytes, typename S::V);
+  constexpr std::size_t L = Simd<T>::kLanes;
+  if (count >= L) return load_bytes<T>(x);
+  std::uint8_t bytes[L] = {};
+  std::memcpy(bytes, x, count);
+  return load_bytes<T>(bytes);
 }
 
 // The rows of one vector of lanes: columns [column, column + kLanes) transposed into `to`, rows
@@ -112,7 +142,8 @@ void load_rows_of(const RowSource& x, RowPicker pick, T scale, const Panels<T>& 
       for (std::size_t c = 0; c < kAhead; c += 64 / sizeof(E)) prefetch_block<T>(rows, count, c);
     }
     for (std::size_t c = 0; c < x.cols; c += L) {
-      if (wide && c + kAhead < x.cols) prefetch_block<T>(rows, count, c + kAhead);
+      const bool next_line = c * sizeof(E) % 64 == 0;
+      if (wide && next_line && c + kAhead < x.cols) prefetch_block<T>(rows, count, c + kAhead);
       load_block<T, E>(rows, count, c, x.cols, scale != T(1), factor, to + c * kPanel<T>);
     }
   }
