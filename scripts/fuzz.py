@@ -107,7 +107,8 @@ def execution(name: str, folder: Path) -> Callable[[int], tuple[bool, bytes]]:
     pyarrow.set_cpu_count(1)  # small files; more threads would wait for each other
     target = fuzz_files.TARGETS[name]
     seeds = target.seeds(folder)
-    for seed in seeds:
+    # What is imported on the way is no memory for a file; a mutant of text may be read as libsvm.
+    for seed in [*seeds, *fuzz_files.libsvm_files(folder)]:
         fuzz_files.tried(target, folder / "file", seed)
     memory = Memory()
 

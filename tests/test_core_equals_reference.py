@@ -215,8 +215,11 @@ def run_once(sizes, n, dtype, optimizer, threads, isa):
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize(
     ("sizes", "n"),
-    [([3, 1, 1, 2], 5), ([8, 64, 64, 4], 33), ([63, 65, 7], 130), ([784, 256, 128, 10], 150)],
-)
+    [
+        ([3, 1, 1, 2], 5), ([8, 64, 64, 4], 33), ([63, 65, 7], 130), ([784, 256, 128, 10], 150),
+        ([24, 8, 2], 400), ([64, 100, 10], 390), ([300, 100, 36], 80),
+    ],
+)  # fmt: skip
 def test_isas_and_threads_agree(sizes, n, optimizer, dtype):
     best = _core.available_isas()[0]
     expected = run_once(sizes, n, dtype, optimizer, 1, best)
