@@ -138,10 +138,18 @@ struct LanesTake {
         plain(f.update.rule == UpdateRule::sgd && !(weight && f.update.decays)),
         rate(S::load(f.update.learning_rate)) {}
 
+  // Where it is little work; returns whether it was.
+  FASTRELU_INLINE bool at_once(std::size_t at, V g) const {
+    if (!update) {
+      S::store(f.gradient + at, g);
+    } else if (plain) {
+      S::store(f.parameters + at, S::fma(-rate, g, S::load(f.parameters + at)));
+    }
+    return !update || plain;
+  }
   FASTRELU_INLINE void operator()(std::size_t at, V g) const {
-    if (!update) return S::store(f.gradient + at, g);
+    if (at_once(at, g)) return;
     V w = S::load(f.parameters + at);
-    if (plain) return S::store(f.parameters + at, S::fma(-rate, g, w));
     if (is_weight && f.update.decays) {
       const V factor = S::load(f.update.weight_decay);
       const typename S::M decays = factor != S::zero();
@@ -155,7 +163,11 @@ struct LanesTake {
   }
 };
 
-// dW from inputs [in_begin, in_end), and what it is for.
+// Inputs whose weights are read for dx and updated while they are in the L1 cache.
+constexpr std::size_t kLanesInputs = 8;
+
+// dW from inputs [in_begin, in_end), kLanesInputs at most, and what it is for. What a rule takes more
+// work for waits beside the tiles, each of which would have the rule's code of its own.
 template <class T, bool kSpread>
 __attribute__((noinline)) void lanes_backward_weights(const LanesBlock<T>& b, std::size_t k,
                                                       const T* a, const T* dz, std::size_t in_begin,
@@ -166,6 +178,7 @@ __attribute__((noinline)) void lanes_backward_weights(const LanesBlock<T>& b, st
   const LanesLayer& layer = b.f.layers[k];
   const T* const so_far = b.first ? nullptr : b.f.gradient;
   const LanesTake<T> take(b, true);
+  alignas(64) T waiting[kLanesInputs * kLanesOutputs * L];
   for (std::size_t block = 0; block < LanesWeights<T>::count(layer); ++block) {
     const LanesWeights<T> w(layer, block);
     const LanesPart<T> part{dz + w.first_output * L, layer.fan_out * L, L, b.count};
@@ -180,8 +193,14 @@ __attribute__((noinline)) void lanes_backward_weights(const LanesBlock<T>& b, st
         [&](std::size_t i, std::size_t o) __attribute__((always_inline)) {
           return so_far != nullptr ? S::load(so_far + place(i, o)) : S::zero();
         },
-        [&](std::size_t i, std::size_t o, V g)
-            __attribute__((always_inline)) { take(place(i, o), g); });
+        [&](std::size_t i, std::size_t o, V g) __attribute__((always_inline)) {
+          if (take.at_once(place(i, o), g)) return;
+          S::store(waiting + ((i - in_begin) * w.width + o) * L, g);
+        });
+    if (!take.update || take.plain) continue;
+    for (std::size_t j = 0; j < (in_end - in_begin) * w.width; ++j) {
+      take(place(in_begin, 0) + j * L, S::load(waiting + j * L));
+    }
   }
 }
 
@@ -285,9 +304,6 @@ __attribute__((noinline)) void lanes_backward_bias(const LanesBlock<T>& b, std::
   }
   for (; o < fan_out; ++o) lanes_bias_columns<T, 1>(b, dz + o * L, fan_out, at(o), take);
 }
-
-// Inputs whose weights are read for dx and updated while they are in the L1 cache.
-constexpr std::size_t kLanesInputs = 8;
 
 template <class T, bool kSpread>
 FASTRELU_INLINE void lanes_backward_layer(const LanesBlock<T>& b, std::size_t k, const T* a,
