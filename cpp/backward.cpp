@@ -57,8 +57,8 @@ void activation_backward_part(const Layer& layer, std::size_t k, const Activatio
   }
 }
 
-// Units of the weight gradient in a piece, and in one that is handed on: the second thread waits for
-// the first such piece.
+// Units of the weight gradient in a piece, and in one that is handed on: the second thread waits
+// for the first such piece.
 constexpr std::size_t kPieceUnits = 64, kUnitsHandedOn = 12;
 
 template <class T>
@@ -73,8 +73,8 @@ std::size_t gradient_unit(const DenseBackwardWeights<T>& f, unsigned n) {
   return f.narrow ? 4 * kSmallGradientUnit : kSmallGradientUnit;
 }
 
-// Thread t's of n shares of the units, which lie panel by panel of outputs: as much work for each. A
-// last panel of fewer outputs takes as many quarters of a whole one's work as they begin.
+// Thread t's of n shares of the units, which lie panel by panel of outputs: as much work for each.
+// A last panel of fewer outputs takes as many quarters of a whole one's work as they begin.
 template <class T>
 Range own_units(const DenseBackwardWeights<T>& f, unsigned n, unsigned t) {
   constexpr std::size_t kWhole = 4, kQuarter = kPanel<T> / kWhole;
@@ -179,8 +179,7 @@ void backward_weights_layer(const Network<T>& net, std::size_t k, Range inputs,
                             const WeightGradients<T>& out, const Worker<T>& worker,
                             RowsAhead* ahead) {
   const unsigned n = worker.team.size(), t = worker.t;
-  DenseBackwardWeights<T> f =
-      dense_backward_weights_of(net, k, inputs, a, dz, rows, out, n, ahead);
+  DenseBackwardWeights<T> f = dense_backward_weights_of(net, k, inputs, a, dz, rows, out, n, ahead);
   const Range units = own_units(f, n, t);
   const double work = multiply_adds(rows * kPanel<T>, f.unit);
   in_pieces(worker, units, kPieceUnits, work, [&](Range piece) {

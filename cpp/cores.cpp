@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <sstream>
 #include <thread>
 #include <vector>
@@ -38,6 +39,29 @@ struct Mount {
   std::string group;  // the group that this folder is
 };
 
+// A field of mountinfo, in which \ and three octal digits stand for what would end it.
+std::string unescaped(const std::string& field) {
+  const auto is_octal = [](char c) { return c >= '0' && c <= '7'; };
+  std::string text;
+  for (std::size_t i = 0; i < field.size(); ++i) {
+    const char* const at = field.c_str() + i;  // what lies behind the end is 0
+    if (*at == '\\' && is_octal(at[1]) && is_octal(at[2]) && is_octal(at[3])) {
+      text += static_cast<char>((at[1] - '0') * 64 + (at[2] - '0') * 8 + (at[3] - '0'));
+      i += 3;
+    } else {
+      text += *at;
+    }
+  }
+  return text;
+}
+
+// Whether `group` is `other` or inside of it.
+bool is_within(const std::string& group, const std::string& other) {
+  if (other == "/") return true;
+  return group.compare(0, other.size(), other) == 0 &&
+         (group.size() == other.size() || group[other.size()] == '/');
+}
+
 // The mounts among the lines of mountinfo:
 // 31 23 0:28 /group /sys/fs/cgroup rw,relatime shared:1 - cgroup cgroup rw,cpu,cpuacct
 std::vector<Mount> cgroup_mounts(const std::string& root) {
@@ -51,7 +75,7 @@ std::vector<Mount> cgroup_mounts(const std::string& root) {
     if (left.size() < 5 || right.size() < 3) continue;
     const bool version_2 = right[0] == "cgroup2";
     if (!version_2 && !(right[0] == "cgroup" && has(split(right[2], ','), "cpu"))) continue;
-    mounts.push_back({version_2, left[4], left[3]});
+    mounts.push_back({version_2, unescaped(left[4]), unescaped(left[3])});
   }
   return mounts;
 }
@@ -87,10 +111,8 @@ double group_quota(const std::string& folder, bool version_2) {
 // The least quota of a group and those above it, up to the mount point.
 double least_quota(const std::string& root, const Mount& mount, std::string group) {
   // A container may see a part of the hierarchy alone: its own group is then the mount point.
-  if (mount.group != "/" && group.compare(0, mount.group.size(), mount.group) == 0) {
-    group.erase(0, mount.group.size());
-  }
-  if (group.compare(0, 3, "/..") == 0) group.clear();
+  if (mount.group != "/" && is_within(group, mount.group)) group.erase(0, mount.group.size());
+  if (is_within(group, "/..")) group.clear();
   double least = 0;
   for (;;) {
     if (group == "/") group.clear();
@@ -166,15 +188,28 @@ unsigned usable_cores(bool now) {
 }
 
 unsigned quota_cores(const std::string& root) {
+  const std::vector<Mount> mounts = cgroup_mounts(root);
   double least = 0;
-  for (const Mount& mount : cgroup_mounts(root)) {
-    const std::string group = own_group(root, mount.version_2);
+  for (const bool version_2 : {true, false}) {
+    const std::string group = own_group(root, version_2);
     if (group.empty()) continue;
-    const double cores = least_quota(root, mount, group);
-    if (cores > 0 && (least == 0 || cores < least)) least = cores;
+    const auto shows_own = [&](const Mount& mount) {
+      return mount.version_2 == version_2 && is_within(group, mount.group);
+    };
+    // Others show somebody else's; but which is which nobody knows where a name begins outside of
+    // what a container may see.
+    const bool any = std::any_of(mounts.begin(), mounts.end(), shows_own);
+    for (const Mount& mount : mounts) {
+      const bool unknown = is_within(group, "/..") || is_within(mount.group, "/..");
+      const bool may = mount.version_2 == version_2 && !any && unknown;
+      if (!shows_own(mount) && !may) continue;
+      const double cores = least_quota(root, mount, group);
+      if (cores > 0 && (least == 0 || cores < least)) least = cores;
+    }
   }
   if (least == 0) return 0;
-  return least < 1 ? 1 : static_cast<unsigned>(least);
+  constexpr double kMost = std::numeric_limits<unsigned>::max();
+  return least < 1 ? 1 : static_cast<unsigned>(std::min(least, kMost));
 }
 
 }  // namespace fastrelu

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <cstdlib>
 #include <mutex>
 #include <new>
@@ -200,8 +201,14 @@ Pool& instance() {
   return *pool.load(std::memory_order_acquire);
 }
 
-// 0: nobody has said so.
-std::atomic<unsigned> chosen_threads{0}, usual_threads{0};
+// The number that somebody has said, or 0. While another program limits it, what was said before
+// and what it was told the number was, with which it takes its limit back.
+struct Choice {
+  std::uint16_t chosen = 0, before = 0, reported = 0, limited = 0;
+};
+static_assert(kMaxThreads <= UINT16_MAX, "Choice holds it");
+std::atomic<Choice> choice{Choice{}};
+std::atomic<unsigned> usual_threads{0};  // 0: nobody has said so
 thread_local unsigned thread_limit = 0;
 
 // The number that an environment variable says, or 0: OMP_NUM_THREADS may be a list, for regions
@@ -213,7 +220,13 @@ unsigned openmp_threads() {
   return n < 1 ? 0 : static_cast<unsigned>(std::min<long>(n, kMaxThreads));
 }
 
-// What the environment says; 0 for nothing.
+unsigned untold_threads(bool now) {
+  const unsigned usual = usual_threads.load(std::memory_order_relaxed);
+  return usual > 0 ? usual : std::min(usable_cores(now), kMaxThreads);
+}
+
+}  // namespace
+
 unsigned told_threads() {
   if (const char* text = std::getenv("FASTRELU_NUM_THREADS"); text != nullptr && *text != '\0') {
     char* end = nullptr;
@@ -226,13 +239,6 @@ unsigned told_threads() {
   }
   return openmp_threads();
 }
-
-unsigned untold_threads(bool now) {
-  const unsigned usual = usual_threads.load(std::memory_order_relaxed);
-  return usual > 0 ? usual : std::min(usable_cores(now), kMaxThreads);
-}
-
-}  // namespace
 
 void Team::meet(unsigned t) {
   std::atomic<unsigned>&mine = lines_[t].value, &other = lines_[1 - t].value;
@@ -276,11 +282,6 @@ void run_job(unsigned n, JobFunction job, void* context) {
   job(context, alone, 0);
 }
 
-unsigned default_num_threads(bool now) {
-  const unsigned told = told_threads();
-  return told > 0 ? told : untold_threads(now);
-}
-
 void set_usual_threads(unsigned n) { usual_threads.store(n, std::memory_order_relaxed); }
 
 unsigned set_thread_limit(unsigned n) {
@@ -290,7 +291,7 @@ unsigned set_thread_limit(unsigned n) {
 }
 
 unsigned process_threads(bool now) {
-  const unsigned chosen = chosen_threads.load(std::memory_order_relaxed);
+  const unsigned chosen = choice.load(std::memory_order_relaxed).chosen;
   if (chosen > 0) return chosen;
   // Read once: getenv beside another thread's setenv is undefined.
   static const unsigned told = told_threads();
@@ -299,9 +300,32 @@ unsigned process_threads(bool now) {
 
 unsigned num_threads(bool now) { return thread_limit > 0 ? thread_limit : process_threads(now); }
 
-void limit_threads(unsigned n) {
-  n = std::max(1u, std::min(n, kMaxThreads));
-  chosen_threads.store(n == default_num_threads(true) ? 0 : n, std::memory_order_relaxed);
+unsigned reported_threads() noexcept {
+  try {
+    try {
+      return process_threads(true);
+    } catch (const std::invalid_argument&) {  // the environment's; the next call for Python says it
+      return untold_threads(true);
+    }
+  } catch (const std::bad_alloc&) {
+    return 1;
+  }
+}
+
+void limit_threads(unsigned n) noexcept {
+  const auto number = static_cast<std::uint16_t>(std::max(1u, std::min(n, kMaxThreads)));
+  Choice now = choice.load();
+  for (;;) {
+    Choice next = now;
+    if (now.limited == 0) {
+      next = {number, now.chosen, static_cast<std::uint16_t>(reported_threads()), 1};
+    } else if (number == now.reported) {
+      next = {now.before, 0, 0, 0};
+    } else {
+      next.chosen = number;
+    }
+    if (choice.compare_exchange_weak(now, next)) return;
+  }
 }
 
 void set_num_threads(unsigned n) {
@@ -309,7 +333,7 @@ void set_num_threads(unsigned n) {
     throw std::invalid_argument("n: expected a number of threads from 1 to " +
                                 std::to_string(kMaxThreads) + ", got " + std::to_string(n));
   }
-  chosen_threads.store(n, std::memory_order_relaxed);
+  choice.store({static_cast<std::uint16_t>(n), 0, 0, 0}, std::memory_order_relaxed);
 }
 
 }  // namespace fastrelu

@@ -57,15 +57,16 @@ unsigned num_threads(bool now = false);
 // The same but for the calling thread's own limit.
 unsigned process_threads(bool now = false);
 void set_num_threads(unsigned n);  // n >= 1; throws std::invalid_argument
-// The same for programs that set a number and later the one before: the default is no choice.
-void limit_threads(unsigned n);
+// For programs that ask for the number, set another one, and set what they were told in the end: it
+// is then as it was before, also where that was no choice and the cores have changed meanwhile.
+unsigned reported_threads() noexcept;
+void limit_threads(unsigned n) noexcept;
 // Another number for the jobs that this thread starts; 0 for none. Returns the one before.
 unsigned set_thread_limit(unsigned n);
 // The number where nobody has said one; 0, as at first: all cores.
 void set_usual_threads(unsigned n);
-// What num_threads is where neither function said so; throws std::invalid_argument for a bad
-// FASTRELU_NUM_THREADS.
-unsigned default_num_threads(bool now = false);
+// What the environment says now, or 0; throws std::invalid_argument for a bad FASTRELU_NUM_THREADS.
+unsigned told_threads();
 
 void run_job(unsigned n, JobFunction job, void* context);
 

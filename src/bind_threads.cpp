@@ -7,7 +7,7 @@
 
 extern "C" {
 __attribute__((visibility("default"))) int fastrelu_get_num_threads() {
-  return static_cast<int>(fastrelu::process_threads(true));
+  return static_cast<int>(fastrelu::reported_threads());
 }
 
 __attribute__((visibility("default"))) void fastrelu_set_num_threads(int n) {

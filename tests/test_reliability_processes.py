@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import fastrelu
+from fastrelu.sklearn import threads as fits
 
 ROWS = (np.arange(700 * 64).reshape(700, 64) % 97 / 64 - 0.75).astype("f4")
 
@@ -70,6 +71,37 @@ def test_a_fork_while_another_thread_trains():
                     os._exit(0 if trained() == expected else 1)
                 os._exit(2)
             assert os.waitpid(child, 0)[1] == 0
+    finally:
+        stop.set()
+        fit.join()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_forked_beside_a_fit_shares_its_threads_with_nobody():
+    begun, stop = threading.Event(), threading.Event()
+
+    def seen(*_):
+        begun.set()
+        return stop.is_set()
+
+    settings = {"hidden_layer_sizes": (4,), "n_iter_no_change": 10**6, "random_state": 0}
+    estimator = fastrelu.MLPRegressor(max_iter=10**6, callbacks=[seen], **settings)
+    fit = threading.Thread(target=lambda: estimator.fit(ROWS, ROWS[:, 0]))
+    fit.start()
+    begun.wait()
+    try:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            counts = []
+            own = fastrelu.MLPRegressor(
+                max_iter=2, callbacks=[lambda *_: counts.append(len(fits._running))], **settings
+            )
+            own.fit(ROWS, ROWS[:, 0])
+            os._exit(0 if counts == [1, 1] else 1)
+        assert os.waitpid(child, 0)[1] == 0
     finally:
         stop.set()
         fit.join()

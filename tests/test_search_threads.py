@@ -99,7 +99,7 @@ def test_an_error_that_is_raised_ends_the_fits_beside_it():
     )  # fmt: skip
     with pytest.raises(RuntimeError, match="this one fails"):
         search.fit(X, VALUES)
-    wait_for(lambda: threads._running == 0)
+    wait_for(lambda: not threads._running)
     assert max(epochs, default=0) < 10**6
     assert not hasattr(search, "cv_results_")
 
@@ -146,7 +146,7 @@ def test_ctrl_c_ends_the_search(solver, where):
         end = time.monotonic() + 5
         while threads._running and time.monotonic() < end:
             time.sleep(0.005)
-        print("running", threads._running, flush=True)
+        print("running", len(threads._running), flush=True)
     """
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True,

@@ -100,6 +100,50 @@ V1_HOME = V1.format(group="/", point="/sys/fs/cgroup/cpu")
             },
             2,
         ),
+        # mountinfo writes spaces and backslashes by their numbers; /proc/self/cgroup does not.
+        (
+            V2.format(group="/", point="/mnt/my\\040groups"),
+            "0::/a\n",
+            {"mnt/my groups/a/cpu.max": "200000 100000"},
+            2,
+        ),
+        (
+            V2.format(group="/a\\134x2db.slice", point="/cg"),
+            "0::/a\\x2db.slice/inner\n",
+            {"cg/inner/cpu.max": "200000 100000"},
+            2,
+        ),
+        # Mounts that show others' groups, or one below the own.
+        (
+            V2_HOME + V2.format(group="/other", point="/mnt/other"),
+            "0::/me\n",
+            {
+                "sys/fs/cgroup/me/cpu.max": "800000 100000",
+                "mnt/other/cpu.max": "100000 100000",
+            },
+            8,
+        ),
+        (
+            V2_HOME + V2.format(group="/me/child", point="/mnt/child"),
+            "0::/me\n",
+            {
+                "sys/fs/cgroup/me/cpu.max": "800000 100000",
+                "mnt/child/cpu.max": "100000 100000",
+            },
+            8,
+        ),
+        # The names of groups may begin alike, or with two points.
+        (
+            V2.format(group="/foo", point="/cg") + V2.format(group="/", point="/all"),
+            "0::/foobar\n",
+            {"cg/cpu.max": "100000 100000", "all/foobar/cpu.max": "300000 100000"},
+            3,
+        ),
+        (V2.format(group="/foo", point="/cg"), "0::/foobar\n", {"cg/cpu.max": "1000 1000"}, 0),
+        (V2.format(group="/../..", point="/cg"), "0::/\n", {"cg/cpu.max": "3000 1000"}, 3),
+        (V2_HOME, "0::/..foo\n", {"sys/fs/cgroup/..foo/cpu.max": "200000 100000"}, 2),
+        # More cores than a number of threads has room for.
+        (V2_HOME, "0::/a\n", {"sys/fs/cgroup/a/cpu.max": "4294967297000 1000"}, 2**32 - 1),
     ],
 )
 def test_quotas_of_control_groups(mounts, groups, quotas, cores, tmp_path):
@@ -182,6 +226,58 @@ def test_threadpoolctl_limits_the_core(order):
     first, second = lines[order], lines[1 - order]
     found = in_new_process(LIMITS.format(first=first, second=second), OPENBLAS_NUM_THREADS="1")
     assert found == ["1", "1", "7", "True", "True", "1", "True", "True"]
+
+
+AFFINITY_INSIDE = """
+import os, fastrelu, threadpoolctl, time
+cores = sorted(os.sched_getaffinity(0))[:2]
+for first, then in ((cores, cores[:1]), (cores[:1], cores)):
+    os.sched_setaffinity(0, first)
+    with threadpoolctl.threadpool_limits(1):
+        os.sched_setaffinity(0, then)
+    print(fastrelu.get_num_threads(), end=" ")
+"""
+
+
+@linux
+def test_cores_may_change_while_threadpoolctl_limits_the_core():
+    pytest.importorskip("threadpoolctl")
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+    assert in_new_process(AFFINITY_INSIDE) == ["1", "2"]
+
+
+@linux
+@pytest.mark.parametrize("name", ["FASTRELU_NUM_THREADS", "OMP_NUM_THREADS"])
+@pytest.mark.parametrize("value", ["many", "1", "3"])
+def test_the_environment_may_change_after_the_import(name, value):
+    """A limit is kept, and what was said before is there again after it."""
+    pytest.importorskip("threadpoolctl")
+    found = in_new_process(f"""
+import os, fastrelu, threadpoolctl
+before = fastrelu.get_num_threads()
+os.environ["{name}"] = "{value}"
+with threadpoolctl.threadpool_limits(1):
+    print(fastrelu.get_num_threads(), end=" ")
+print(fastrelu.get_num_threads() == before)
+""")
+    assert found == ["1", "True"]
+
+
+@linux
+def test_a_bad_environment_does_not_end_what_limits_threads():
+    """Seen first by threadpoolctl, whose calls of the core are plain C."""
+    pytest.importorskip("threadpoolctl")
+    found = in_new_process("""
+import fastrelu, threadpoolctl
+with threadpoolctl.threadpool_limits(1):
+    print(fastrelu.get_num_threads(), end=" ")
+try:
+    fastrelu.get_num_threads()
+except ValueError as error:
+    print("FASTRELU_NUM_THREADS" in str(error))
+""", FASTRELU_NUM_THREADS="many")  # fmt: skip
+    assert found == ["1", "True"]
 
 
 @linux

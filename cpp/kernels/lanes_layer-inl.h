@@ -166,8 +166,8 @@ struct LanesTake {
 // Inputs whose weights are read for dx and updated while they are in the L1 cache.
 constexpr std::size_t kLanesInputs = 8;
 
-// dW from inputs [in_begin, in_end), kLanesInputs at most, and what it is for. What a rule takes more
-// work for waits beside the tiles, each of which would have the rule's code of its own.
+// dW from inputs [in_begin, in_end), kLanesInputs at most, and what it is for. What a rule takes
+// more work for waits beside the tiles, each of which would have the rule's code of its own.
 template <class T, bool kSpread>
 __attribute__((noinline)) void lanes_backward_weights(const LanesBlock<T>& b, std::size_t k,
                                                       const T* a, const T* dz, std::size_t in_begin,

@@ -356,6 +356,17 @@ TEST(threads_of_several_callers) {
   for (const unsigned wrong : {0u, kMaxThreads + 1}) {
     CHECK(throws<std::invalid_argument>([&] { set_num_threads(wrong); }));
   }
+  // A limit that is taken back with the number that was reported leaves what was said.
+  CHECK(reported_threads() == 3);
+  limit_threads(1);
+  limit_threads(2);
+  CHECK(num_threads() == 2 && reported_threads() == 2);
+  limit_threads(3);
+  CHECK(num_threads() == 3);
+  limit_threads(3);
+  limit_threads(1);
+  set_num_threads(4);  // somebody says a number inside of a limit: it stays
+  CHECK(num_threads() == 4);
   set_num_threads(before);
 }
 
@@ -380,10 +391,10 @@ TEST(the_number_of_threads_from_the_environment) {
   const char* const before = std::getenv("FASTRELU_NUM_THREADS");
   const std::string kept = before != nullptr ? before : "";
   setenv("FASTRELU_NUM_THREADS", "3", 1);
-  CHECK(default_num_threads() == 3);
+  CHECK(told_threads() == 3);
   for (const char* wrong : {"0", "-1", "two", "3.5", "99999999999999999999"}) {
     setenv("FASTRELU_NUM_THREADS", wrong, 1);
-    CHECK(throws<std::invalid_argument>([] { default_num_threads(); }));
+    CHECK(throws<std::invalid_argument>([] { told_threads(); }));
   }
   if (before != nullptr) {
     setenv("FASTRELU_NUM_THREADS", kept.c_str(), 1);

@@ -7,7 +7,9 @@ the fits ask once an epoch whether their search goes on.
 
 from __future__ import annotations
 
+import os
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -18,9 +20,24 @@ if TYPE_CHECKING:
     from fastrelu.sklearn.together import Together
 
 _lock = threading.Lock()
-_running = 0
+# How many fits run on each thread, by its number: one inside of another, from a callback, waits
+# for it, so that they are one.
+_running: Counter[int] = Counter()
 # .stop: the event that ends the search this thread works for; .together: its fits
 _of_thread = threading.local()
+
+
+def _forget_other_threads() -> None:
+    """Leave only the fits of this thread, the one that a forked process has."""
+    global _lock
+    _lock = threading.Lock()  # perhaps locked by a thread that is gone
+    own = threading.get_ident()
+    for thread in [thread for thread in _running if thread != own]:
+        del _running[thread]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_other_threads)
 
 
 class SearchStopped(BaseException):
@@ -88,7 +105,7 @@ class Share:
         raise_if_stopped()
         _core.set_thread_limit(0)
         if self.n_threads is None:
-            others = max(1, _running)
+            others = max(1, len(_running))
             share = max(1, _core.num_threads() // others) if others > 1 else 0
         else:
             share = self.n_threads
@@ -117,14 +134,14 @@ def thread_share(n_threads: int | None, waits: bool = False) -> Iterator[Share]:
 
     A fit that `waits` is trained beside the others of its search, which share the threads.
     """
-    global _running
     if waits:
         yield SharedByAll()
         return
     together = together_of_thread()
     before = _core.set_thread_limit(0)
+    thread = threading.get_ident()
     with _lock:
-        _running += 1
+        _running[thread] += 1
     try:
         with together.apart() if together is not None else nullcontext():
             share = Share(n_threads, before)
@@ -132,7 +149,9 @@ def thread_share(n_threads: int | None, waits: bool = False) -> Iterator[Share]:
             yield share
     finally:
         with _lock:
-            _running -= 1
+            _running[thread] -= 1
+            if _running[thread] == 0:
+                del _running[thread]
         _core.set_thread_limit(before)
 
 
