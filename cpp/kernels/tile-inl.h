@@ -86,7 +86,7 @@ struct Tile {
   // right: NV vectors at each k, RightStep values apart.
   template <std::size_t RightStep, class Left>
   FASTRELU_INLINE void run(Left& left, const T* right, std::size_t count) {
-    FASTRELU_UNROLL_4
+    FASTRELU_UNROLL_2
     for (std::size_t k = 0; k < count; ++k) {
       V b[NV];
       static_for<NV>([&](auto v)
