@@ -11,9 +11,11 @@
 #if defined(__clang__)
 #define FASTRELU_UNROLL_ALL _Pragma("clang loop unroll(full)")
 #define FASTRELU_UNROLL_2 _Pragma("clang loop unroll_count(2)")
+#define FASTRELU_UNROLL_4 _Pragma("clang loop unroll_count(4)")
 #else
 #define FASTRELU_UNROLL_ALL _Pragma("GCC unroll 32")
 #define FASTRELU_UNROLL_2 _Pragma("GCC unroll 2")
+#define FASTRELU_UNROLL_4 _Pragma("GCC unroll 4")
 #endif
 
 namespace fastrelu {
