@@ -8,6 +8,7 @@ import errno
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,10 +50,17 @@ class RunFolder:
     ----------
     path : path-like
         Where it is, or shall be.
+
+    Attributes
+    ----------
+    run : str or None
+        What tells the run from others, in the records of --log-json; None where an earlier version
+        has begun it, and its records do not say it.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.run: str | None = new_run()
         self._lock: int | None = None
 
     @property
@@ -107,6 +115,7 @@ class RunFolder:
             with tempfile.TemporaryFile(dir=self.checkpoints):
                 pass
         self._take_lock()
+        self.run = _run_in(self.path / CONFIG)
         for folder in (self.path, self.checkpoints, *self._parts()):
             for part in _parts_in(folder):
                 with suppress(OSError):
@@ -188,6 +197,24 @@ class RunFolder:
             raise OutputError(f"{self.path}: another run is at work in this folder") from None
         except OSError:  # file systems without locks
             self.close()
+
+
+def new_run() -> str:
+    """Return a name for a run that no other has."""
+    return os.urandom(6).hex()
+
+
+def as_comment(run: str | None) -> str:
+    """Return the line of config.toml that says which run it is of, to follow its first comment."""
+    return "" if run is None else f"\n# run {run}, as the records of --log-json have it"
+
+
+def _run_in(config: Path) -> str | None:
+    """Return what `as_comment` wrote; None if there is none."""
+    with suppress(OSError):
+        found = re.search(rb"^# run ([0-9a-f]{12}),", config.read_bytes(), re.MULTILINE)
+        return None if found is None else found[1].decode()
+    return None
 
 
 def _parts_in(folder: Path) -> list[Path]:

@@ -114,8 +114,9 @@ def _run(
     from fastrelu.app.run.progress import watchers
     from fastrelu.app.run.ranks import SharedSession, check_settings
     from fastrelu.app.run.several import session_of
+    from fastrelu.app.run_folder import new_run
 
-    folder = shown = None
+    folder = None
     leads = comm is None or comm.rank == 0  # the others say and write nothing
     try:
         settings, reason, folder = _begun(given, config, resume, comm)
@@ -128,15 +129,14 @@ def _run(
                 click.echo(printable(text), err=to_stderr or text.startswith("warning: "))
 
         told = (quiet, settings.log_json, settings.tensorboard) if leads else (True, None, None)
-        shown = watchers(*told, resumed=resume is not None)
-        if reason is not None:
-            say(reason)
-        kind = session_of(settings) if comm is None else partial(SharedSession, comm)
-        session = kind(settings, folder, shown, say, shlex.join(["fastrelu", *sys.argv[1:]]))
-        metrics = session.resume() if resume is not None else session.start(force)
+        run = new_run() if folder is None else folder.run
+        with watchers(*told, resumed=resume is not None, run=run) as shown:
+            if reason is not None:
+                say(reason)
+            kind = session_of(settings) if comm is None else partial(SharedSession, comm)
+            session = kind(settings, folder, shown, say, shlex.join(["fastrelu", *sys.argv[1:]]))
+            metrics = session.resume() if resume is not None else session.start(force)
     finally:
-        if shown is not None:
-            shown.close()
         if folder is not None:
             folder.close()
     if leads:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from fastrelu import DivergenceError, EpochRecord, Trainer
-from fastrelu.app.errors import DataError, DivergedError
+from fastrelu.app.errors import DataError, DivergedError, OutputError
 from fastrelu.app.run.checkpoint import Checkpoints, RunState
 from fastrelu.app.run.feeder import Feeder
 from fastrelu.app.settings import Settings
@@ -109,14 +110,19 @@ class Training:
         DivergedError
             As soon as a loss is not finite.
         OutputError
-            If a checkpoint cannot be written.
+            If a checkpoint cannot be written, or what is told cannot; a checkpoint is saved then.
         """
         while not self.finished:
             if not self._one_epoch(watcher, asked):
                 self.save()
                 return False
             record = self.state.records[-1]
-            watcher.epoch(record)
+            try:
+                watcher.epoch(record)
+            except OutputError:  # of a log, which the run's own folder need not share
+                with suppress(OutputError):
+                    self.save()
+                raise
             stop = self.agreed(asked())
             if self.checkpoints is not None and not self.finished:
                 if stop or self.checkpoints.due_after(record.epoch):

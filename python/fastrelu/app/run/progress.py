@@ -3,64 +3,22 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import IO, Any
+from contextlib import nullcontext, suppress
+from types import TracebackType
+from typing import Any
 
 import click
 
 from fastrelu import EpochRecord
-from fastrelu.app.errors import ConfigError, OutputError
-from fastrelu.app.run_folder import finite, writing
+from fastrelu.app.errors import OutputError
+from fastrelu.app.run.json_lines import JsonLines
+from fastrelu.app.run.tensorboard import TensorBoard
+from fastrelu.app.run.watching import Nothing
 
-
-class Nothing:
-    """Shows nothing; what the others refine."""
-
-    def begin(self, epochs: int, steps: int, done: int, first: int, metric: str) -> None:
-        """Start.
-
-        Parameters
-        ----------
-        epochs, steps : int
-            Epochs in all, and the steps of each.
-        done : int
-            Steps that were taken before.
-        first : int
-            The first epoch that `epoch` will be called for.
-        metric : str
-            The metric's name.
-        """
-
-    def former(self, records: Sequence[EpochRecord]) -> None:
-        """Note the epochs of the run that is to go on, before `begin`."""
-
-    def tick(self, step: int) -> None:
-        """Note the steps taken."""
-
-    def epoch(self, record: EpochRecord) -> None:
-        """Show an epoch."""
-
-    def status(self, text: str) -> None:
-        """Show where several trainings stand, in place of what was shown of it before."""
-
-    def candidate(self, record: dict[str, Any]) -> None:
-        """Note a candidate that has been trained."""
-
-    def history(self, records: Sequence[EpochRecord]) -> None:
-        """Note the epochs of a model whose members have been trained: their means."""
-
-    def result(self, metrics: dict[str, Any]) -> None:
-        """Show the final metrics."""
-
-    def pause(self) -> None:
-        """End what stands in the way of other lines: the training is over."""
-
-    def close(self) -> None:
-        """End."""
+__all__ = ["Bar", "JsonLines", "Lines", "Nothing", "Several", "TensorBoard", "watchers"]
 
 
 def describe(record: EpochRecord, metric: str) -> str:
@@ -147,133 +105,6 @@ class Bar(Nothing):
             click.echo("\r" + " " * 99 + "\r", err=True, nl=False)
 
 
-class JsonLines(Nothing):
-    """A line of JSON for each epoch and for the result, after those that the file has.
-
-    Parameters
-    ----------
-    target : str
-        The file; - is standard output.
-    resumed : bool
-        Whether the run goes on: then the lines of epochs that it wrote after its last checkpoint,
-        and that are trained again, are dropped.
-    """
-
-    def __init__(self, target: str, resumed: bool = False) -> None:
-        self.path, self.resumed = Path(target), resumed
-        self.file: IO[str] = sys.stdout
-        if target != "-":
-            with writing(self.path):
-                self.file = open(self.path, "a", encoding="utf-8")
-
-    def begin(self, epochs: int, steps: int, done: int, first: int, metric: str) -> None:
-        """Start: drop the epochs at the file's end that come again, once."""
-        if self.resumed and self.path.is_file():
-            with writing(self.path):
-                _drop_epochs(self.path, first)
-        self.resumed = False
-
-    def epoch(self, record: EpochRecord) -> None:
-        """Write an epoch."""
-        self._write({"event": "epoch", **record})
-
-    def candidate(self, record: dict[str, Any]) -> None:
-        """Write a candidate."""
-        self._write({"event": "candidate", **record})
-
-    def history(self, records: Sequence[EpochRecord]) -> None:
-        """Write the epochs."""
-        for record in records:
-            self.epoch(record)
-
-    def result(self, metrics: dict[str, Any]) -> None:
-        """Write the final metrics."""
-        self._write({"event": "result", **metrics})
-
-    def _write(self, value: dict[str, Any]) -> None:
-        with writing(self.path):
-            self.file.write(json.dumps(finite(value), allow_nan=False) + "\n")
-            self.file.flush()
-
-    def close(self) -> None:
-        """End."""
-        if self.file is not sys.stdout:
-            self.file.close()
-
-
-def _drop_epochs(path: Path, first: int) -> None:
-    """Cut off the epochs from `first` on at the end of a file of lines, and a line cut short."""
-    with open(path, "r+b") as file:
-        lines = file.readlines()
-        before = None  # the epoch of the line below
-        while lines:
-            epoch = _epoch_of(lines[-1])
-            whole = lines[-1].endswith(b"\n")
-            if whole and (epoch is None or epoch < first or (before and epoch >= before)):
-                break
-            before = epoch if whole else before
-            lines.pop()
-        file.truncate(sum(map(len, lines)))
-
-
-def _epoch_of(line: bytes) -> int | None:
-    """Return the epoch that a line tells of; None for other lines."""
-    try:
-        value = json.loads(line)
-        return int(value["epoch"]) if value["event"] == "epoch" else None
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return None
-
-
-class TensorBoard(Nothing):
-    """Scalars in a folder that TensorBoard shows."""
-
-    def __init__(self, folder: str) -> None:
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError:
-            raise ConfigError(
-                "--tensorboard needs tensorboardX: pip install tensorboardX"
-            ) from None
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"--tensorboard {folder}: cannot be written ({error})") from None
-        self.folder, self._open, self.writer = folder, SummaryWriter, None
-
-    def former(self, records: Sequence[EpochRecord]) -> None:
-        """Write all epochs again, in place of those there: a killed run kept some in memory."""
-        if records and self.writer is None:
-            self.history(records)
-
-    def begin(self, epochs: int, steps: int, done: int, first: int, metric: str) -> None:
-        """Start: epochs that a killed run wrote after its last checkpoint are dropped."""
-        if self.writer is not None:  # the next fold, or the last training of a search
-            return
-        try:
-            self.writer = self._open(self.folder, purge_step=first)
-        except OSError as error:
-            message = f"--tensorboard {self.folder}: cannot be written ({error})"
-            raise OutputError(message) from None
-
-    def epoch(self, record: EpochRecord) -> None:
-        """Write an epoch."""
-        for name, value in record.items():
-            if self.writer is not None and name != "epoch" and value is not None:
-                self.writer.add_scalar(name, value, record["epoch"])
-
-    def history(self, records: Sequence[EpochRecord]) -> None:
-        """Write the epochs."""
-        self.begin(len(records), 1, 0, 1, "")
-        for record in records:
-            self.epoch(record)
-
-    def close(self) -> None:
-        """End."""
-        if self.writer is not None:
-            self.writer.close()
-
-
 class Several(Nothing):
     """All of some."""
 
@@ -320,24 +151,62 @@ class Several(Nothing):
         for one in self.each:
             one.result(metrics)
 
+    def finished(
+        self,
+        candidates: Sequence[dict[str, Any]],
+        records: Sequence[EpochRecord],
+        metrics: dict[str, Any],
+    ) -> None:
+        """Note all of a run that has ended already."""
+        for one in self.each:
+            one.finished(candidates, records, metrics)
+
     def pause(self) -> None:
         """End what stands in the way of other lines."""
         for one in self.each:
             one.pause()
 
     def close(self) -> None:
-        """End."""
+        """End all of them, and raise the first one's OutputError, if any."""
+        failed = None
         for one in self.each:
-            one.close()
+            try:
+                one.close()
+            except OutputError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
+    def __enter__(self) -> Several:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End; what has ended the run is told, and not what follows from it."""
+        with nullcontext() if kind is None else suppress(OutputError):
+            self.close()
 
 
-def watchers(quiet: bool, log_json: str | None, tensorboard: str | None, resumed: bool) -> Several:
-    """Return what the flags ask for; `resumed` runs go on in the files that they have begun."""
+def watchers(
+    quiet: bool,
+    log_json: str | None,
+    tensorboard: str | None,
+    resumed: bool,
+    run: str | None = None,
+) -> Several:
+    """Return what the flags ask for; `resumed` runs go on in the files that they have begun.
+
+    `run` tells the records of a run from others': see `JsonLines`.
+    """
     each: list[Nothing] = []
     if not quiet:
         each.append(Bar() if sys.stderr.isatty() else Lines())
     if log_json is not None:
-        each.append(JsonLines(log_json, resumed))
+        each.append(JsonLines(log_json, resumed, run))
     if tensorboard is not None:
         each.append(TensorBoard(tensorboard))
     return Several(each)

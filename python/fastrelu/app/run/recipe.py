@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import Counter
 from dataclasses import replace
@@ -38,7 +39,7 @@ from fastrelu.app.run.recipe_data import (
     problem_of,
 )
 from fastrelu.app.run.rows import LaterExamples
-from fastrelu.app.run.session import Session, compare, kept_reading, load_rows
+from fastrelu.app.run.session import READING, Session, compare, kept_reading, load_rows
 from fastrelu.app.run.threshold import (
     absent_metrics,
     require_two_classes,
@@ -107,6 +108,8 @@ class RecipeSession(Session):
         assert self.folder is not None
         metrics = run_folder.read_metrics(self.folder.path)
         if metrics is not None:
+            self._tell_finished(metrics)
+            self._remove_checkpoints()
             self.say(f"the run in {self.folder.path} is finished: its members have stopped")
             return metrics
         prepared = self._rows_or_reason()
@@ -220,12 +223,33 @@ class RecipeSession(Session):
         if self.folder is not None:
             self.folder.write_rows(run_folder.MEMBERS, metrics["members"])
             self._write(model, metrics, RunState(records=records), prepared)
-            for name in (run_folder.BEGUN, run_folder.CHECKPOINT_FILES):
-                for path in self.folder.checkpoints.glob(name):
-                    path.unlink()  # nothing goes on from a finished run
+            self._remove_checkpoints()
         self.watcher.history(records)
         self.watcher.result(metrics)
         return metrics
+
+    def _remove_checkpoints(self) -> None:
+        """Remove what members are saved in: nothing goes on from a finished run."""
+        assert self.folder is not None
+        for name in (run_folder.BEGUN, run_folder.CHECKPOINT_FILES):
+            for path in self.folder.checkpoints.glob(name):
+                with run_folder.writing(path):
+                    path.unlink()
+
+    def _tell_finished(self, metrics: dict[str, Any]) -> None:
+        """Tell all of a finished run, which may have been killed before it told it."""
+        assert self.folder is not None
+        path = self.folder.path / run_folder.HISTORY
+        try:
+            tried = [
+                mapping(each, "candidate", anything) for each in metrics["recipe"]["candidates"]
+            ]
+            records = [EpochRecord(**row) for row in run_folder.read_history(path)]
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
+            self.say(f"warning: {path}: {error}; logs get no more of this run")
+            return
+        logged = {name: value for name, value in metrics.items() if name != READING}
+        self.watcher.finished([dict(each) for each in tried], records, logged)
 
     def _recipe_metrics(self, prepared: Prepared, fitted: Fitted, both: Ensemble) -> dict[str, Any]:
         settings, best = self.settings, fitted.best

@@ -47,6 +47,7 @@ from fastrelu.app.settings_file import to_toml
 from fastrelu.app.usual import SINGLE
 from fastrelu.distributed import Communicator
 
+READING = "reading"  # in metrics.json, beside what is told of the result
 Say = Callable[[str], None]
 Loaded = tuple[Any, RunState]
 
@@ -185,7 +186,8 @@ class Session:
         metrics = run_folder.read_metrics(self.folder.path)
         if metrics is None or metrics.get("epochs") != state.epochs:
             return None
-        self.watcher.former(state.records)  # it may have been killed while it wrote its report
+        logged = {name: value for name, value in metrics.items() if name != READING}
+        self.watcher.finished([], state.records, logged)  # it may have been killed before it told
         early = " (stopped early)" if state.stopped_early else ""
         self.say(
             f"the run in {self.folder.path} is finished: {state.epochs} epochs{early}; "
@@ -230,7 +232,8 @@ class Session:
         settings = self._saved_settings()
         text = to_toml(
             replace(settings, data=absolute(settings.data)),
-            f"fastrelu {__version__}: the settings of this run; fastrelu train --config takes them",
+            f"fastrelu {__version__}: the settings of this run; fastrelu train --config takes them"
+            + run_folder.as_comment(self.folder.run),
         )
         self.folder.write_text(run_folder.CONFIG, text)
 
@@ -435,7 +438,7 @@ def read_as(prepared: Prepared) -> list[str]:
 
 def kept_reading(prepared: Prepared) -> dict[str, Any]:
     """Return what a model file says of the reading of texts."""
-    return {} if prepared.reading is None else {"reading": prepared.reading.describe()}
+    return {} if prepared.reading is None else {READING: prepared.reading.describe()}
 
 
 def compare(saved: dict[str, Any], now: dict[str, Any]) -> None:

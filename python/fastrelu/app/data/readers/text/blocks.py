@@ -16,7 +16,8 @@ from fastrelu.app.data.readers.text.records import MalformedError, records
 from fastrelu.app.errors import DataError
 
 BLOCK = 1 << 22  # bytes
-MOST = 1 << 30  # of one record
+MOST = 1 << 30  # of one record, where all rows are in memory
+BLOCKS = 8  # that one record may fill, where a file is streamed in them
 
 
 class Cut(NamedTuple):
@@ -68,8 +69,12 @@ def blocks(
     size: int = BLOCK,
     first: int | None = None,
     cut: Cut | None = None,
+    most: int = MOST,
 ) -> Iterator[Block]:
     """Yield a file's blocks.
+
+    As long as no record ends, each read doubles what has been read of it: what is looked at again
+    and again is no more than twice the file.
 
     Parameters
     ----------
@@ -85,16 +90,19 @@ def blocks(
         Bytes of the first block, about; as the others by default.
     cut : Cut, optional
         Where to go on: the blocks from there on are those that have not been cut off before.
+    most : int
+        Bytes that a record may have.
 
     Raises
     ------
     DataError
-        If there are NUL bytes, or quotes do not match.
+        If there are NUL bytes, quotes do not match, or a record is too long.
     """
     cutter = _Cutter(source, dialect)
     offset, line, carry = cut or Cut(dialect.offset, dialect.line)
+    wanted = size if first is None or offset > dialect.offset or carry else first
     while True:
-        data = file.read(size if first is None or offset > dialect.offset or carry else first)
+        data = file.read(wanted)
         if b"\0" in data:
             at = (carry + data)[: (carry + data).index(0)]
             raise DataError(
@@ -107,9 +115,10 @@ def blocks(
         n, newlines = cutter.cut(whole, line, last=not data)
         if dialect.width == 1:  # a blank line is a row, but for those at the end
             n = _without_blank_end(whole, n)
-        if n == 0 and len(whole) > MOST:
-            raise DataError(f"{source}: line {line}: a line of more than {MOST >> 30} GB")
+        if n == 0 and len(whole) > most:
+            raise _too_long(source, line, most)
         carry = whole[n:]
+        wanted = size if n else max(size, min(len(carry), most + 1 - len(carry)))
         if n:
             block = whole[:n] if n < len(whole) else whole
             yield Block(block, offset, line, newlines, carry)
@@ -117,6 +126,16 @@ def blocks(
             line += line_ends(block)
         if not data:
             return
+
+
+def _too_long(source: str, line: int, most: int) -> DataError:
+    """Return the error of a record whose end has not come within `most` bytes."""
+    where = "" if most >= MOST else ", the most where data larger than --memory are streamed"
+    more = "" if most >= MOST else "; else raise --memory above what the data need"
+    return DataError(
+        f"{source}: line {line}: a row of more than {most / 1e6:.3g} MB{where}; if a quote is not "
+        f"closed there, correct the line, or say the quote: --quote none{more}"
+    )
 
 
 def line_ends(data: bytes) -> int:
@@ -180,6 +199,7 @@ class _Cutter:
                     f"{self.source}: line {error.line}: not CSV: the quotes do not match; correct "
                     "the line, or say the quote: --quote none"
                 ) from None
+            end = error.start  # what is before it is whole
         if last:
             return len(data), True
         return len(text[:end].encode("utf-8", "surrogateescape")), True

@@ -14,7 +14,7 @@ from typing import Any
 from fastrelu.app.data.meaning import Hints, Meaning, Reading, Verdict, bridge, named
 from fastrelu.app.data.readers.choice import ColumnChoice, Roles
 from fastrelu.app.data.readers.files import Source
-from fastrelu.app.data.readers.text.blocks import BLOCK, Block, Cut, blocks
+from fastrelu.app.data.readers.text.blocks import BLOCK, BLOCKS, MOST, Block, Cut, blocks
 from fastrelu.app.data.readers.text.dialect import Dialect, sniff
 from fastrelu.app.data.readers.text.gather import Gathered, Places, refusal, wide_hints
 from fastrelu.app.data.readers.text.other_kinds import refuse_other_kinds
@@ -53,10 +53,15 @@ class TextFile:
     def blocks(
         self, size: int = BLOCK, first: int | None = None, cut: Cut | None = None
     ) -> Iterator[Block]:
-        """Yield the file's blocks from a cut on, of about `size` bytes, the first of `first`."""
+        """Yield the file's blocks from a cut on, of about `size` bytes, the first of `first`.
+
+        Without `first` the file is streamed, and `size` is what memory allows: so few of them hold
+        the longest row.
+        """
+        most = MOST if first is not None else BLOCKS * size
         with self.source.open() as file:
             skip(file, self.dialect.offset if cut is None else cut.offset + len(cut.carry))
-            yield from blocks(self.source.path, file, self.dialect, size, first, cut)
+            yield from blocks(self.source.path, file, self.dialect, size, first, cut, most)
 
     def estimated_rows(self) -> float:
         """Return how many rows there are, about, told from the file's beginning."""
