@@ -317,7 +317,7 @@ def prepare(
     if learned.large:  # what they are refused for is not found after the training
         for part in ("validation", "test"):
             for piece, which in own.of_part(part):
-                own.ready(piece, which)
+                LaterExamples(own, piece, which).check(Counter())
     assert chosen.batch_size is not None
     shared = share(cast(Stream, source), own.row_bytes, chosen.batch_size, size(settings.memory))
     notes.append(
