@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How --memory is kept: what is counted before anything is read, and how much is held at once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,8 +11,9 @@ from command_tools import run
 
 from fastrelu import Network
 from fastrelu.app.data.readers import ColumnChoice
-from fastrelu.app.data.stream import budget
+from fastrelu.app.data.stream import budget, open_stream
 from fastrelu.app.data.stream.parquet import ParquetStream
+from fastrelu.app.errors import DataError
 from fastrelu.app.metrics import evaluate
 from fastrelu.app.preprocess import BATCH_ROWS, examples
 from fastrelu.app.run import kept_examples, stream_feeder
@@ -84,6 +87,99 @@ def test_rows_judged_at_once_are_bounded_by_the_memory():
     share = budget.share(Matrix(), 8020, 128, 64_000_000)
     assert share.judged_rows * 8020 <= 64_000_000 / 16
     assert budget.share(Matrix(), 100, 128, 64_000_000).judged_rows > BATCH_ROWS
+
+
+# What Parquet's values take once they are decoded
+
+
+def texts(n, length=60, kinds=50):
+    return np.array([f"{i:03d}".ljust(length, ".") for i in range(kinds)], object)[
+        np.arange(n) % kinds
+    ]
+
+
+def written(path, columns, **options):
+    pq.write_table(pa.table(columns), path, **options)
+    return str(path)
+
+
+def test_texts_count_as_they_are_decoded(tmp_path, rng):
+    """20 columns of 50 categories took 2.6 GB with --memory 128MB: dictionaries are small files."""
+    n = 20_000
+    columns = {f"s{k}": texts(n) for k in range(5)} | {"x": rng.normal(size=n), "y": np.arange(n)}
+    choice = ColumnChoice(target="y")
+    for options in ({}, {"store_schema": False}, {"compression": "zstd"}):
+        path = written(tmp_path / "t.parquet", columns, **options)
+        assert 2.5 * n * 60 * 5 > 10_000_000 > 20 * (tmp_path / "t.parquet").stat().st_size
+        stream = open_stream([path], choice, 10_000_000)
+        assert isinstance(stream, ParquetStream)
+        assert stream.part_rows * 5 * 64 < 10_000_000 / 16 < 2 * stream.part_rows * 5 * 80
+        batches = [table.n_rows for table in stream.parts(stream.chunks[0])]
+        assert max(batches) <= stream.part_rows and sum(batches) == n
+        # 2.5 times their 6.4 MB and 0.3 MB of numbers fit, whatever the longest entry is.
+        assert open_stream([path], choice, 20_000_000) is None
+
+
+def test_few_bytes_of_many_equal_numbers_count_as_numbers(tmp_path):
+    n = 200_000
+    path = written(tmp_path / "t.parquet", {"a": np.ones(n), "b": np.zeros(n), "y": np.ones(n)})
+    assert (tmp_path / "t.parquet").stat().st_size < 10_000
+    assert isinstance(open_stream([path], ColumnChoice(target="y"), 10_000_000), ParquetStream)
+    assert open_stream([path], ColumnChoice(target="y"), 13_000_000) is None
+
+
+def test_one_long_entry_of_a_dictionary_streams_nothing_that_fits(tmp_path):
+    n = 50_000
+    columns = {"s": np.where(np.arange(n) == 7, "w" * 5000, "short"), "y": np.arange(n)}
+    path = written(tmp_path / "t.parquet", columns)
+    choice = ColumnChoice(target="y")
+    assert open_stream([path], choice, 4_000_000) is None  # 2.5 times 9 + 8 bytes a row
+    stream = ParquetStream([path], choice, 4_000_000)
+    assert stream.part_rows * 5000 < 4_000_000 / 16  # as each row of a part might have it
+
+
+@pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])
+def test_long_texts_behind_short_ones_are_seen(tmp_path, encoding):
+    """Only a column's first page was looked at."""
+    words = ["short"] * 30_000 + [f"{i}".rjust(2_000, "w") for i in range(300)]
+    columns = {"s": words, "y": np.arange(len(words))}
+    path = written(
+        tmp_path / "t.parquet", columns, use_dictionary=False, column_encoding={"s": encoding},
+        compression="none", row_group_size=len(words), write_batch_size=100,
+        data_page_size=50_000,
+    )  # fmt: skip
+    memory = 4_000_000
+    stream = ParquetStream([path], ColumnChoice(target="y"), memory)
+    assert stream.part_rows * 1_500 < memory / 16
+    assert sum(part.n_rows for part in stream.parts(stream.chunks[0])) == len(words)
+
+
+def test_a_large_page_behind_small_ones_is_refused_where_it_does_not_fit(tmp_path):
+    words = ["short"] * 30_000 + ["w" * 10_000 + str(i) for i in range(1000)]
+    path = written(
+        tmp_path / "t.parquet", {"s": words, "y": np.arange(len(words))}, use_dictionary=False,
+        compression="none", write_batch_size=1000,
+    )  # fmt: skip
+    with pytest.raises(DataError, match=r"row group 0 of 31,000 rows takes about \d\d MB to read"):
+        ParquetStream([path], ColumnChoice(target="y"), 12_000_000)
+
+
+def test_texts_of_one_row_group_do_not_cut_the_parts_of_another(tmp_path):
+    short = {"s": ["short"] * 4000, "y": np.arange(4000)}
+    long = {"s": ["w" * 5000] * 400, "y": np.arange(400)}
+    paths = [written(tmp_path / "1.parquet", short), written(tmp_path / "2.parquet", long)]
+    stream = ParquetStream(paths, ColumnChoice(target="y"), 4_000_000)
+    first, second = ([t.n_rows for t in stream.parts(chunk)] for chunk in stream.chunks)
+    assert first == [4000] and max(second) * 5000 < 4_000_000 / 16
+    assert sum(second) == 400
+
+
+def test_fewer_rows_than_announced_are_damaged(tmp_path):
+    path = written(tmp_path / "t.parquet", {"a": np.arange(900.0), "y": np.arange(900)})
+    stream = ParquetStream([path], ColumnChoice(target="y"), MEMORY)
+    stream.chunks = [replace(stream.chunks[0], n_rows=10**12)]
+    with pytest.raises(DataError, match=r"t\.parquet: damaged .* 900 rows, and 1,000,000,000,000"):
+        list(stream.targets(stream.chunks[0]))
 
 
 # The setting

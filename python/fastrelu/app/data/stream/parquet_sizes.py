@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What Parquet files take once they are decoded, which their own bytes say little about.
+
+A column of numbers takes its width for each row, however well it is packed. A column of texts is
+stored as a dictionary and numbers of its entries, and decoded to a text for each row: its longest
+entry says what a row takes at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from fastrelu.app.data.readers.arrow import (
+    arrow_errors,
+    columns_of,
+    dictionaries_in,
+    open_parquet,
+)
+from fastrelu.app.data.readers.choice import ColumnChoice
+from fastrelu.app.data.readers.files import reading
+from fastrelu.app.data.stream.pages import DELTA_BYTE_ARRAY, HUGE, Page, huge_among, pages
+
+BUFFER = 1 << 16  # bytes of each column that are read at once
+# What writers aim at: bytes of a page (or 20,000 rows), and of a dictionary.
+PAGE, DICTIONARY = 1 << 18, 1 << 20
+WIDTH = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 8}  # bytes read
+OFFSET, POINTER = 4, 8  # of a text in Arrow's memory, and in an array of Python's texts
+MEASURED = 1 << 23  # bytes of texts that are decoded at once to be measured
+MEASURED_ROWS, LEAST_PART = 4096, 64  # rows, of which at once, and for the longest few
+
+
+def open_by_parts(path: str, metadata: Any = None, **options: Any) -> Any:
+    """Return pyarrow's ParquetFile, which reads a part at a time and not ahead."""
+    return open_parquet(
+        path, metadata=metadata, memory_map=False, pre_buffer=False, buffer_size=BUFFER, **options
+    )
+
+
+@dataclass(frozen=True)
+class GroupSize:
+    """What a row group takes to read, without its texts.
+
+    Attributes
+    ----------
+    number, n_rows : int
+        Which row group of the file it is, and how many rows it has.
+    reading : int
+        Bytes beside its rows: pages as they are stored and unpacked, and dictionaries.
+    numbers : int
+        Bytes of its numbers.
+    texts : dict of int to list of Page
+        The pages of each column of texts.
+    """
+
+    number: int
+    n_rows: int
+    reading: int
+    numbers: int
+    texts: dict[int, list[Page]]
+
+    @property
+    def largest(self) -> int:
+        """The bytes of the largest page of texts."""
+        return max((page.unpacked for some in self.texts.values() for page in some), default=0)
+
+
+class FileSizes:
+    """What the row groups of a Parquet file take.
+
+    Parameters
+    ----------
+    path : str
+        To open it again.
+    file : pyarrow.parquet.ParquetFile
+        The file, open.
+    used : sequence of str
+        The columns that are read, as the file calls them.
+    """
+
+    def __init__(self, path: str, file: Any, used: Sequence[str]) -> None:
+        self.path, self.metadata = path, file.metadata
+        leaves, wanted = _leaves(file.schema_arrow), set(used)
+        self._columns = {c: name for c, name in enumerate(leaves) if name in wanted}
+        coded = set(dictionaries_in(file))
+        coded |= {field.name for field in file.schema_arrow if hasattr(field.type, "index_type")}
+        self._width: dict[int, int | None] = {}  # of a value; None of texts
+        for c, name in self._columns.items():
+            of = file.schema.column(c)
+            width = WIDTH.get(of.physical_type)
+            if of.physical_type == "FIXED_LEN_BYTE_ARRAY":
+                width = of.length
+            elif of.physical_type == "BYTE_ARRAY" and name in coded:
+                width = POINTER  # read as numbers of a dictionary's entries
+            self._width[c] = width
+
+    def most(self, texts: bool = True) -> float:
+        """Return what all rows take at most, or their numbers alone, told from the metadata."""
+        total = 0.0
+        for g in range(self.metadata.num_row_groups):
+            group = self.metadata.row_group(g)
+            for c, width in self._width.items():
+                column = group.column(c)
+                if width is None:
+                    width = OFFSET + column.total_uncompressed_size if texts else 0
+                total += width * max(group.num_rows, column.num_values)
+        return total
+
+    def groups(self) -> Iterator[GroupSize]:
+        """Yield what each row group takes, after a look at the sizes of its pages."""
+        with open(self.path, "rb") as raw:
+            for g in range(self.metadata.num_row_groups):
+                yield self._group(g, raw)
+
+    def _group(self, g: int, raw: BinaryIO) -> GroupSize:
+        group = self.metadata.row_group(g)
+        reading, packed, numbers = 0, 0, 0
+        texts: dict[int, list[Page]] = {}
+        for c, width in self._width.items():
+            column = group.column(c)
+            size = column.total_uncompressed_size
+            # A page as it is stored and unpacked, and a dictionary.
+            reading += BUFFER + 2 * min(size, PAGE)
+            reading += min(size, DICTIONARY) if column.has_dictionary_page else 0
+            found = list(pages(raw, column)) if width is None or size > HUGE else []
+            for stored, unpacked in huge_among(found):  # one is unpacked at a time
+                reading += min(size, unpacked)
+                packed = max(packed, min(column.total_compressed_size, stored))
+            if width is None:
+                texts[c] = found
+            else:
+                numbers += width * max(group.num_rows, column.num_values)
+        return GroupSize(g, group.num_rows, reading + packed, numbers, texts)
+
+    def text_bytes(self, group: GroupSize) -> float:
+        """Return what the texts of a row take at most, as Arrow has them.
+
+        That is the longest entry of the dictionary, or the mean of the page with the longest
+        texts: what its rows have more, side by side, is no more than a page.
+        """
+        longest = self._longest(group)
+        total = 0.0
+        for c, some in group.texts.items():
+            size = self.metadata.row_group(group.number).column(c).total_uncompressed_size
+            if not some:
+                total += OFFSET + size  # the pages' headers cannot be read
+                continue
+            if any(page.encoding == DELTA_BYTE_ARRAY for page in some):
+                total += OFFSET + self._measured(group, c)
+                continue
+            means = [p.unpacked / max(1, p.n_values) for p in some if not p.is_dictionary]
+            total += OFFSET + max(longest.get(c, 0), *means, 0)
+        return total
+
+    def _longest(self, group: GroupSize) -> dict[int, int]:
+        """Return the longest entry of each dictionary of texts, or more than that."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        coded = {c: p for c, some in group.texts.items() for p in some if p.is_dictionary}
+        if not coded or not group.n_rows:
+            return {}
+        names = [self._columns[c] for c in coded]
+        with self._opened(read_dictionary=names) as file:
+            row = next(file.iter_batches(1, row_groups=[group.number], columns=names))
+        found = {}
+        for c, page in coded.items():
+            column = row.column(self._columns[c])
+            found[c] = page.unpacked
+            if pa.types.is_dictionary(column.type) and len(column.dictionary) == page.n_values:
+                found[c] = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+        return found
+
+    def _measured(self, group: GroupSize, c: int) -> float:
+        """Return the most that a row's text takes in a column, among as many as are read."""
+        rows = MEASURED // max(1, *(page.unpacked for page in group.texts[c]))
+        rows = min(LEAST_PART, rows)
+        most = 0.0
+        for batch in self._batches(group, [self._columns[c]], rows):
+            most = max(most, _texts_in(batch) / batch.num_rows)
+        return most
+
+    def decoded(self, group: GroupSize) -> Iterator[int]:
+        """Yield what the texts of all rows take, a part after the other."""
+        names = [self._columns[c] for c in group.texts]
+        if not names:
+            return
+        rows = MEASURED / max(1.0, self.text_bytes(group))
+        for batch in self._batches(group, names, int(rows)):
+            yield _texts_in(batch) + OFFSET * len(names) * batch.num_rows
+
+    def _batches(self, group: GroupSize, names: list[str], rows: int) -> Iterator[Any]:
+        with self._opened() as file:
+            rows = max(1, min(MEASURED_ROWS, rows))
+            yield from file.iter_batches(rows, row_groups=[group.number], columns=names)
+
+    @contextmanager
+    def _opened(self, **options: Any) -> Iterator[Any]:
+        with (
+            arrow_errors(self.path),
+            reading(self.path),
+            open_by_parts(self.path, self.metadata, **options) as file,
+        ):
+            yield file
+
+
+def exceed(paths: Sequence[str], choice: ColumnChoice, limit: float, need_target: bool) -> bool:
+    """Return whether the values of Parquet files take more than `limit` bytes once decoded.
+
+    Texts are decoded to be measured only if nothing else says it, and no more than `limit`.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        The files.
+    choice : ColumnChoice
+        What each column is: others than the used are not read.
+    limit : float
+        Bytes.
+    need_target : bool
+        Whether there has to be a target.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read, or has not the columns.
+    """
+    files = []
+    for path in paths:
+        with arrow_errors(path), reading(path), open_by_parts(path) as file:
+            columns = columns_of(file.schema_arrow)
+            used = columns.stored(columns.roles(path, choice, need_target))
+            files.append(FileSizes(path, file, used))
+    if sum(sizes.most() for sizes in files) <= limit:
+        return False
+    known = sum(sizes.most(texts=False) for sizes in files)
+    if known > limit:
+        return True
+    groups: list[tuple[FileSizes, GroupSize]] = []
+    most = known
+    for sizes in files:
+        for group in sizes.groups():
+            if group.largest > limit:
+                return True
+            most += group.n_rows * sizes.text_bytes(group)
+            groups.append((sizes, group))
+    if most <= limit:
+        return False
+    for sizes, group in groups:
+        for n_bytes in sizes.decoded(group):
+            known += n_bytes
+            if known > limit:
+                return True
+    return False
+
+
+def _texts_in(batch: Any) -> int:
+    """Return the bytes of all texts of a record batch, which has nothing else."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    total = 0
+    for column in batch.columns:
+        of = column.type
+        if pa.types.is_nested(of) or isinstance(of, pa.BaseExtensionType):
+            total += column.nbytes
+        else:
+            total += pc.sum(pc.binary_length(column)).as_py() or 0
+    return total
+
+
+def _leaves(schema: Any) -> list[str]:
+    """Return the top-level column that each stored column of a file belongs to.
+
+    The stored columns' paths do not say it: a name may have dots, and nested fields have them too.
+    """
+    return [field.name for field in schema for _ in range(_n_leaves(field.type))]
+
+
+def _n_leaves(of: Any) -> int:
+    of = getattr(of, "storage_type", of)  # of an extension type
+    if not of.num_fields:
+        return 1
+    return sum(_n_leaves(of.field(i).type) for i in range(of.num_fields))
