@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How --memory is kept: what is counted before anything is read, and how much is held at once."""
 
+import bz2
+import gzip
+import lzma
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +13,7 @@ import pytest
 from command_tools import run
 
 from fastrelu import Network
-from fastrelu.app.data.readers import ColumnChoice
+from fastrelu.app.data.readers import ColumnChoice, read
 from fastrelu.app.data.stream import budget, open_stream
 from fastrelu.app.data.stream.parquet import ParquetStream
 from fastrelu.app.errors import DataError
@@ -180,6 +183,26 @@ def test_fewer_rows_than_announced_are_damaged(tmp_path):
     stream.chunks = [replace(stream.chunks[0], n_rows=10**12)]
     with pytest.raises(DataError, match=r"t\.parquet: damaged .* 900 rows, and 1,000,000,000,000"):
         list(stream.targets(stream.chunks[0]))
+
+
+# What is read as a whole
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_packed_text_counts_as_it_is_unpacked(tmp_path, monkeypatch, pack):
+    """Its packed bytes were counted: 18 MB of them, which take 600 MB, passed on one of 400 MB."""
+    path = tmp_path / "t.csv.packed"
+    path.write_bytes(pack(b"a,b,y\n" + b"1.5,2.5,3\n1,2,5\n" * 200_000))
+    needed = 2.5 * 8 * 3 * 400_000
+    pages = {"SC_PHYS_PAGES": int(needed * 1.2 / 4096), "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr("os.sysconf", lambda name: pages[name])
+    choice = ColumnChoice(target="y")
+    assert open_stream([str(path)], choice, 10_000_000) is None
+    assert read([str(path)], choice).n_rows == 400_000
+    pages["SC_PHYS_PAGES"] = int(needed * 0.7 / 4096)
+    with pytest.raises(DataError, match=r"packed text is read into memory, which takes about 0\.0"):
+        read([str(path)], choice)
+    assert read([str(path)], ColumnChoice(target="y", features=("a",))).n_rows == 400_000
 
 
 # The setting

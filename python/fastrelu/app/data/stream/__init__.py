@@ -11,6 +11,7 @@ from fastrelu.app.data.readers import format_of, read, refuse_flags
 from fastrelu.app.data.readers.arrow import PARQUET
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT, Source, expand
+from fastrelu.app.data.readers.unpacked import COPIES, require_memory
 from fastrelu.app.data.stream.npy import NpyFile, NpyStream, npy_file
 from fastrelu.app.data.stream.parquet import ParquetStream
 from fastrelu.app.data.stream.parquet_sizes import exceed
@@ -21,8 +22,6 @@ from fastrelu.app.errors import DataError
 from fastrelu.distributed import Communicator
 
 __all__ = ["Stream", "open_stream", "plain_files", "read_tables", "stream_of"]
-
-COPIES = 2.5  # what data in memory take: as read, and as the network reads them
 
 
 def read_tables(
@@ -112,7 +111,8 @@ def open_stream(
     files = [npy_file(path) for path in found]
     if files[0] is not None and None not in files:
         return NpyStream([file for file in files if isinstance(file, NpyFile)], choice, memory)
-    _require_memory(found[0], kind, COPIES * total)
+    what = "packed text is" if kind == "csv" else f"{kind} files are"
+    require_memory(found[0], what, COPIES * total)
     return None
 
 
@@ -200,18 +200,3 @@ def plain_files(paths: Sequence[str]) -> list[str]:
     if any(path in BUNDLED or path == STANDARD_INPUT or not os.path.isfile(path) for path in found):
         return []
     return [path for path in found if os.path.getsize(path)]
-
-
-def _require_memory(path: str, kind: str, needed: float) -> None:
-    """Raise DataError if a file has to be read as a whole and the machine is too small for it."""
-    try:
-        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return
-    if needed > there:
-        what = "packed text is" if kind == "csv" else f"{kind} files are"
-        raise DataError(
-            f"{path}: {what} read into memory, which takes about {needed / 1e9:.0f} GB, and this "
-            f"machine has {there / 1e9:.0f} GB; Parquet, C-ordered NPY and text files that are not "
-            "packed are read in blocks: unpack or convert it"
-        )
