@@ -79,7 +79,7 @@ class Unpacked(io.BufferedIOBase):
 
     def __init__(self, file: BinaryIO, check: Callable[[int], None]) -> None:
         self._file, self._check = file, check
-        self._next = PIECE
+        self._at, self._next = 0, PIECE
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return so many bytes, fewer only at the end; all there are without a number."""
@@ -98,10 +98,10 @@ class Unpacked(io.BufferedIOBase):
         return whole.getvalue()
 
     def _counted(self, data: bytes) -> bytes:
-        at = self._file.tell()
-        if at >= self._next:
-            self._check(at)
-            self._next = at + PIECE
+        self._at += len(data)
+        if self._at >= self._next:
+            self._check(self._at)
+            self._next = self._at + PIECE
         return data
 
     def read1(self, size: int = -1, /) -> bytes:
@@ -110,7 +110,8 @@ class Unpacked(io.BufferedIOBase):
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         """Go to a byte."""
-        return self._file.seek(offset, whence)
+        self._at = self._file.seek(offset, whence)
+        return self._at
 
     def tell(self) -> int:
         """Return which byte is read next."""
