@@ -88,25 +88,14 @@ class FileSizes:
         coded |= {field.name for field in file.schema_arrow if hasattr(field.type, "index_type")}
         self._width: dict[int, int | None] = {}  # of a value; None of texts
         for c, name in self._columns.items():
-            of = file.schema.column(c)
-            width = WIDTH.get(of.physical_type)
-            if of.physical_type == "FIXED_LEN_BYTE_ARRAY":
-                width = of.length
-            elif of.physical_type == "BYTE_ARRAY" and name in coded:
-                width = POINTER  # read as numbers of a dictionary's entries
-            self._width[c] = width
+            self._width[c] = _width(file.schema.column(c))
+            if self._width[c] is None and name in coded:
+                self._width[c] = POINTER  # read as numbers of a dictionary's entries
 
     def most(self, texts: bool = True) -> float:
         """Return what all rows take at most, or their numbers alone, told from the metadata."""
-        total = 0.0
-        for g in range(self.metadata.num_row_groups):
-            group = self.metadata.row_group(g)
-            for c, width in self._width.items():
-                column = group.column(c)
-                if width is None:
-                    width = OFFSET + column.total_uncompressed_size if texts else 0
-                total += width * max(group.num_rows, column.num_values)
-        return total
+        widths = self._width.items()
+        return _most(self.metadata, {c: width if texts else width or 0 for c, width in widths})
 
     def groups(self) -> Iterator[GroupSize]:
         """Yield what each row group takes, after a look at the sizes of its pages."""
@@ -206,6 +195,37 @@ class FileSizes:
             yield file
 
 
+def _width(of: Any) -> int | None:
+    """Return the bytes of a value in a column, from its schema; None of texts."""
+    return of.length if of.physical_type == "FIXED_LEN_BYTE_ARRAY" else WIDTH.get(of.physical_type)
+
+
+def _most(metadata: Any, widths: dict[int, int | None]) -> float:
+    """Return what all values of some columns take at most, told from a file's metadata."""
+    total = float(metadata.num_rows * sum(width or 0 for width in widths.values()))
+    texts = [c for c, width in widths.items() if width is None]
+    for g in range(metadata.num_row_groups if texts else 0):
+        group = metadata.row_group(g)
+        for c in texts:
+            total += group.num_rows * (OFFSET + group.column(c).total_uncompressed_size)
+    return total
+
+
+def _surely_fit(paths: Sequence[str], limit: float) -> bool:
+    """Return whether not even all columns of files, whatever they are, exceed a limit."""
+    from pyarrow import parquet
+
+    left = limit
+    for path in paths:
+        with arrow_errors(path), reading(path):
+            metadata = parquet.read_metadata(path)
+            schema = metadata.schema
+            left -= _most(metadata, {c: _width(schema.column(c)) for c in range(len(schema))})
+        if left < 0:
+            return False
+    return True
+
+
 def exceed(paths: Sequence[str], choice: ColumnChoice, limit: float, need_target: bool) -> bool:
     """Return whether the values of Parquet files take more than `limit` bytes once decoded.
 
@@ -227,6 +247,8 @@ def exceed(paths: Sequence[str], choice: ColumnChoice, limit: float, need_target
     DataError
         If a file cannot be read, or has not the columns.
     """
+    if _surely_fit(paths, limit):
+        return False
     files = []
     for path in paths:
         with arrow_errors(path), reading(path), open_by_parts(path) as file:
