@@ -4,6 +4,7 @@
 import bz2
 import gzip
 import lzma
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -183,6 +184,23 @@ def test_fewer_rows_than_announced_are_damaged(tmp_path):
     stream.chunks = [replace(stream.chunks[0], n_rows=10**12)]
     with pytest.raises(DataError, match=r"t\.parquet: damaged .* 900 rows, and 1,000,000,000,000"):
         list(stream.targets(stream.chunks[0]))
+
+
+def test_damaged_places_of_pages_are_damaged_files(tmp_path):
+    """A size or place that is damaged is refused by one line, or is told by who reads the rows."""
+    n = 3000
+    path = written(tmp_path / "t.parquet", {"s": texts(n), "y": np.arange(n)}, use_dictionary=["s"])
+    whole = (tmp_path / "t.parquet").read_bytes()
+    length = int.from_bytes(whole[-8:-4], "little")
+    choice = ColumnChoice(target="y")
+    for at in range(len(whole) - 8 - length, len(whole) - 8):
+        changed = bytearray(whole)
+        changed[at] ^= 0x15
+        (tmp_path / "t.parquet").write_bytes(changed)
+        with suppress(DataError):
+            stream = open_stream([path], choice, 300_000)
+            if stream is not None:
+                list(stream.parts(stream.chunks[0]))
 
 
 # What is read as a whole

@@ -130,7 +130,7 @@ def _exceed(
     if not small:
         return exceed(found, choice, limit, need_target)
     try:
-        return exceed(found, choice, limit, need_target)
+        return exceed(found, choice, limit, need_target, checked=True)
     except DataError:
         return False  # what is wrong is told by the reader of whole files
 

@@ -51,6 +51,8 @@ def pages(raw: BinaryIO, column: Any) -> Iterator[Page]:
     """
     places = (column.dictionary_page_offset, column.data_page_offset)
     begin = place = min(p for p in places if p is not None)
+    if begin < 0:  # damaged
+        return
     while (found := _page(raw, place)) is not None:
         page, length = found
         yield page

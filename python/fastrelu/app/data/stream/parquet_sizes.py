@@ -101,7 +101,9 @@ class FileSizes:
         """Yield what each row group takes, after a look at the sizes of its pages."""
         with open(self.path, "rb") as raw:
             for g in range(self.metadata.num_row_groups):
-                yield self._group(g, raw)
+                with arrow_errors(self.path), reading(self.path):
+                    group = self._group(g, raw)
+                yield group
 
     def _group(self, g: int, raw: BinaryIO) -> GroupSize:
         group = self.metadata.row_group(g)
@@ -153,11 +155,12 @@ class FileSizes:
             return {}
         names = [self._columns[c] for c in coded]
         with self._opened(read_dictionary=names) as file:
-            row = next(file.iter_batches(1, row_groups=[group.number], columns=names))
-        found = {}
+            row = next(file.iter_batches(1, row_groups=[group.number], columns=names), None)
+        found = {c: page.unpacked for c, page in coded.items()}
         for c, page in coded.items():
+            if row is None:
+                break
             column = row.column(self._columns[c])
-            found[c] = page.unpacked
             if pa.types.is_dictionary(column.type) and len(column.dictionary) == page.n_values:
                 found[c] = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
         return found
@@ -220,13 +223,36 @@ def _surely_fit(paths: Sequence[str], limit: float) -> bool:
         with arrow_errors(path), reading(path):
             metadata = parquet.read_metadata(path)
             schema = metadata.schema
-            left -= _most(metadata, {c: _width(schema.column(c)) for c in range(len(schema))})
+            widths = [_width(schema.column(c)) for c in range(len(schema))]
+            left -= metadata.num_rows * sum(width or OFFSET for width in widths)
+            for g in range(metadata.num_row_groups if None in widths else 0):
+                group = metadata.row_group(
+                    g
+                )  # whose columns are not looked at: see `refuse_damaged`
+                left -= group.num_rows * group.total_byte_size  # of the texts of all columns
         if left < 0:
             return False
     return True
 
 
-def exceed(paths: Sequence[str], choice: ColumnChoice, limit: float, need_target: bool) -> bool:
+def refuse_damaged(paths: Sequence[str]) -> None:
+    """Read a row of each row group: DataError where the metadata of a column are damaged.
+
+    Asked for them alone, pyarrow may end the process.
+    """
+    for path in paths:
+        with arrow_errors(path), reading(path), open_by_parts(path) as file:
+            for g in range(file.metadata.num_row_groups):
+                next(file.iter_batches(1, row_groups=[g]), None)
+
+
+def exceed(
+    paths: Sequence[str],
+    choice: ColumnChoice,
+    limit: float,
+    need_target: bool,
+    checked: bool = False,
+) -> bool:
     """Return whether the values of Parquet files take more than `limit` bytes once decoded.
 
     Texts are decoded to be measured only if nothing else says it, and no more than `limit`.
@@ -241,6 +267,8 @@ def exceed(paths: Sequence[str], choice: ColumnChoice, limit: float, need_target
         Bytes.
     need_target : bool
         Whether there has to be a target.
+    checked : bool
+        Whether to read a row of each row group first: see `refuse_damaged`.
 
     Raises
     ------
@@ -249,6 +277,8 @@ def exceed(paths: Sequence[str], choice: ColumnChoice, limit: float, need_target
     """
     if _surely_fit(paths, limit):
         return False
+    if checked:
+        refuse_damaged(paths)
     files = []
     for path in paths:
         with arrow_errors(path), reading(path), open_by_parts(path) as file:
