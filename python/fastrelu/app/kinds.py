@@ -17,6 +17,7 @@ OF_YEARS = re.compile("%[YyGcx]")  # parts of a format that say a year
 DIGITS_ALONE = re.compile("(?:%[YmdHMSyjf])+")  # a format of dates that look like numbers
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 SIZES = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+LEAST_SIZE = SIZES["mib"]
 
 
 class Kind:
@@ -434,21 +435,21 @@ def cadence(text: str) -> tuple[float, int]:
 
 @dataclass(frozen=True)
 class Size(Kind):
-    """Memory, as ``256MB`` or ``1GiB``."""
+    """Memory, as ``256MB`` or ``1GiB``; 1MiB at least."""
 
     metavar: str = "256MB"
 
     @property
     def expected(self) -> str:
         """What may stand here."""
-        return "a size such as 256MB or 2GiB"
+        return "a size such as 256MB or 2GiB, 1MiB (1.048576MB) at least"
 
     def check(self, value: Any) -> str:
         """Return the text, if it is a size."""
         if not isinstance(value, str):
             raise self.error(value)
         match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) *([a-z]*)", value.strip().lower())
-        if match is None or match[2] not in SIZES or size(value) < 2**20:
+        if match is None or match[2] not in SIZES or size(value) < LEAST_SIZE:
             raise self.error(value)
         return value.strip()
 

@@ -51,7 +51,7 @@ class Scores:
         outputs: NDArray[Any],
         weights: NDArray[np.float64] | None,
     ) -> None:
-        """Add a block.
+        """Add a block, whose sums are found before they are added: the bits depend on its rows.
 
         Parameters
         ----------
@@ -166,7 +166,7 @@ def evaluate(
     network : Network
         Evaluated as it is.
     batches : iterable of Examples
-        The rows.
+        The rows; those of a batch may come in pieces.
     target : Target
         What the network predicts.
     loss : str or Loss
@@ -176,10 +176,17 @@ def evaluate(
     """
     chosen = losses.as_loss(loss)
     trainer, scores = Trainer(network, loss=chosen), Scores(target, chosen)
+    judged: list[tuple[Any, ...]] = []  # pieces of the open batch, without their inputs
     for rows in batches:
-        weights = rows.loss_weights
-        if weights is not None and not float(weights.sum()) > 0:
-            weights = None
+        weights = rows.loss_weights if rows.counted else None
         data = trainer.prepare(rows.X, rows.y, weights, check_finite=check_finite)
-        scores.add(rows.truth, trainer.add_losses(data, scores.sums), rows.weights)
+        judged.append((rows.truth, trainer.add_losses(data, scores.sums), rows.weights))
+        if not rows.more:
+            scores.add(*map(_one, zip(*judged, strict=True)))
+            judged = []
     return scores
+
+
+def _one(arrays: tuple[Any, ...]) -> Any:
+    """Return arrays one after another as one; None if they are none."""
+    return arrays[0] if len(arrays) == 1 or arrays[0] is None else np.concatenate(arrays)

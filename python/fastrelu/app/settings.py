@@ -76,7 +76,10 @@ class Settings:
         0.2, kinds.Real(0, 1, open_high=True), DATA, "Share of the rows kept for the test."
     )
     memory: str = _option(
-        "256MB", kinds.Size(), DATA, "Data that need more memory are read in blocks."
+        "256MB",
+        kinds.Size(),
+        DATA,
+        "Data that need more memory are read in blocks; 1MiB at least.",
     )
     x: str | None = _option(
         None, kinds.Text("NAME"), SOURCE, "NPZ: the array of inputs.  [default: X]"

@@ -2,7 +2,7 @@
 """From raw rows to a network's inputs and targets, and back: fitted on training rows only."""
 
 from fastrelu.app.preprocess.accumulator import Accumulator, fit_inputs
-from fastrelu.app.preprocess.examples import BATCH_ROWS, Examples, joined
+from fastrelu.app.preprocess.examples import BATCH_ROWS, Examples, in_batches, joined
 from fastrelu.app.preprocess.inputs import Inputs, warnings_of
 from fastrelu.app.preprocess.options import InputOptions
 from fastrelu.app.preprocess.piece_fit import PieceOptions, fit_pieces
@@ -24,6 +24,7 @@ __all__ = [
     "fit_inputs",
     "fit_pieces",
     "fit_target",
+    "in_batches",
     "joined",
     "warnings_of",
 ]

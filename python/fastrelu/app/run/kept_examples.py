@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from fastrelu.app.data.stream.ready import ReadyRows
 from fastrelu.app.preprocess import BATCH_ROWS, Examples
 
-NAMES = [each.name for each in fields(Examples)]
+NAMES = [each.name for each in fields(Examples) if each.name != "more"]
 
 
 class KeptExamples:
-    """Examples, in their order; read again in batches of `BATCH_ROWS`.
+    """Examples, in their order; read again in pieces of batches of `BATCH_ROWS`.
 
     Parameters
     ----------
@@ -42,14 +42,16 @@ class KeptExamples:
             self._like = some.take(slice(0, 0))
         self._rows.put(0, at, _arrays(some))
 
-    def batches(self) -> Iterator[Examples]:
-        """Yield all examples; only if they are complete."""
+    def pieces(self, rows: int) -> Iterator[Examples]:
+        """Yield all examples, some rows at a time; only if they are complete."""
         assert self._rows is not None and self._like is not None
         n = int(self._counts[0])
-        for at in range(0, n, BATCH_ROWS):
-            some = _empty(self._like, min(BATCH_ROWS, n - at))
+        at = 0
+        while at < n:
+            some = _empty(self._like, min(rows, BATCH_ROWS - at % BATCH_ROWS, n - at))
             self._rows.read(0, at, _arrays(some))
             yield some
+            at += len(some)
 
 
 def _arrays(examples: Examples) -> list[NDArray[Any]]:
@@ -58,12 +60,7 @@ def _arrays(examples: Examples) -> list[NDArray[Any]]:
 
 
 def _empty(like: Examples, n: int) -> Examples:
-    arrays = {name: getattr(like, name) for name in NAMES}
-    return replace(
-        like,
-        **{
-            name: np.empty((n, *values.shape[1:]), values.dtype)
-            for name, values in arrays.items()
-            if values is not None
-        },
-    )
+    def empty(values: Any) -> Any:
+        return None if values is None else np.empty((n, *values.shape[1:]), values.dtype)
+
+    return Examples(*(empty(getattr(like, name)) for name in NAMES))

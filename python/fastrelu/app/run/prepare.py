@@ -313,11 +313,12 @@ def prepare(
     )
     if not streamed:
         parts = _examples(own, notes)
+        notes += _beyond(own, parts, settings)
         return Prepared(settings, chosen, own, parts, None, dropped, notes)
     if learned.large:  # what they are refused for is not found after the training
         for part in ("validation", "test"):
             for piece, which in own.of_part(part):
-                own.ready(piece, which)
+                LaterExamples(own, piece, which).check(Counter())
     assert chosen.batch_size is not None
     shared = share(cast(Stream, source), own.row_bytes, chosen.batch_size, size(settings.memory))
     notes.append(
@@ -439,6 +440,24 @@ def _examples(own: SplitRows, notes: list[str]) -> dict[str, Examples | LaterExa
             parts[part] = own.ready(table, rows, seen)
         notes += [f"{part}: {text}" for text in warnings_of(seen)]
     return parts
+
+
+def _beyond(
+    own: SplitRows, parts: dict[str, Examples | LaterExamples], settings: Settings
+) -> list[str]:
+    """Return what to say of columns that have become inputs which take more than is allowed.
+
+    How many inputs the categories become is known only once the columns have been read.
+    """
+    held = [part.X for part in parts.values() if isinstance(part, Examples)]
+    taken = sum(X.nbytes for X in held if isinstance(X, np.ndarray))
+    n = own.inputs.n_inputs
+    if taken <= size(settings.memory) or n <= len(own.source.names):
+        return []
+    return [
+        f"--memory {settings.memory} counts columns as they are read; the {n:,} inputs that they "
+        f"become take {taken / 1e6:,.0f} MB in memory"
+    ]
 
 
 def class_factors(

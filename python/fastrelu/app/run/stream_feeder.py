@@ -13,7 +13,7 @@ from fastrelu.app.data.stream.budget import Share
 from fastrelu.app.data.stream.ready import ReadyRows
 from fastrelu.app.errors import CheckpointError
 from fastrelu.app.metrics import Scores, evaluate
-from fastrelu.app.preprocess import BATCH_ROWS, Examples, Target, joined
+from fastrelu.app.preprocess import BATCH_ROWS, Examples, Target, in_batches, joined
 from fastrelu.app.run.blocks import Block, EpochBlocks, reading_threads
 from fastrelu.app.run.kept_examples import KeptExamples
 from fastrelu.app.run.rows import SplitRows
@@ -28,7 +28,7 @@ class StreamFeeder:
     rows : SplitRows
         The files' rows, made ready.
     share : Share
-        What the memory allows: rows of a block, and how many threads fill it.
+        What the memory allows: rows of a block, how many threads fill it, rows judged at once.
     batch_size, seed : int
         The trainer's.
     """
@@ -37,6 +37,7 @@ class StreamFeeder:
 
     def __init__(self, rows: SplitRows, share: Share, batch_size: int, seed: int) -> None:
         self.rows, self.block_rows = rows, share.block_rows
+        self._judged_rows = min(BATCH_ROWS, share.judged_rows)
         self._readers = min(share.readers, get_num_threads())
         self._pool: Threads | None = None
         self.batch_size, self.seed = batch_size, seed
@@ -69,7 +70,11 @@ class StreamFeeder:
         return evaluate(network, self.batches(part), target or self.rows.target, self.rows.loss)
 
     def batches(self, part: str) -> Iterator[Examples]:
-        """Yield the rows of a part in the order of their numbers, `BATCH_ROWS` at a time."""
+        """Yield the rows of a part in the order of their numbers, in pieces of batches."""
+        yield from in_batches(self._pieces(part))
+
+    def _pieces(self, part: str) -> Iterator[Examples]:
+        """Yield the rows of a part, as many at once as the memory allows."""
         n = self.rows.n_rows[part]
         if not n:
             return
@@ -79,7 +84,7 @@ class StreamFeeder:
         if self._watched is None:
             self._watched = KeptExamples(n)
         if self._watched.complete:
-            yield from self._watched.batches()
+            yield from self._watched.pieces(self._judged_rows)
             return
         at = 0
         for some in self._read(part):
@@ -90,15 +95,18 @@ class StreamFeeder:
     def _read(self, part: str) -> Iterator[Examples]:
         """Yield the rows of a part from the files."""
         ready: list[Examples] = []
-        count = 0
+        wanted = self._judged_rows
+        left = BATCH_ROWS - wanted  # of the batch, after this piece
         for table, which in self.rows.of_part(part):
             while len(which):
-                some = which[: BATCH_ROWS - count]
+                some = which[:wanted]
                 ready.append(self.rows.ready(table, some))
-                which, count = which[len(some) :], count + len(some)
-                if count == BATCH_ROWS:
+                which, wanted = which[len(some) :], wanted - len(some)
+                if not wanted:
                     yield joined(ready)
-                    ready, count = [], 0
+                    ready, left = [], left or BATCH_ROWS
+                    wanted = min(self._judged_rows, left)
+                    left -= wanted
         if ready:
             yield joined(ready)
 

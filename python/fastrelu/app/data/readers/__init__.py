@@ -103,6 +103,9 @@ def _read_files(paths: Sequence[str], choice: ColumnChoice, need_target: bool) -
     paths = [source.path for source in sources]
     choice = replace(choice, folders=tuple(named_in_folders(paths, choice)))
     if formats[0] == "csv":
+        if choice.features is None and not choice.ignore:  # else it may be fewer cells
+            for source in sources:
+                source.refuse_more_than_the_memory()
         table = read_csv(sources, choice, need_target)
     else:
         table = concatenate(_read_each(sources, formats[0], choice, need_target))

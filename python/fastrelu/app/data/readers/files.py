@@ -12,11 +12,12 @@ import lzma
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from fastrelu.app.data.readers.places import beside_data, files_in, is_marker
+from fastrelu.app.data.readers.unpacked import Unpacked, whole_text
 from fastrelu.app.errors import DataError
 
 BUNDLED = ("digits", "iris", "wine", "diabetes")
@@ -106,6 +107,7 @@ class Source:
     def __init__(self, path: str) -> None:
         self.path = "standard input" if path == STANDARD_INPUT else path
         self._content: bytes | None = None
+        self._check: Callable[[int], None] | None = None
         self._member = ""
         if "\0" in path:
             raise DataError(f"{path}: no such file: a path has no NUL in it")
@@ -151,9 +153,19 @@ class Source:
             )
         self.compression, self._member = "zip", names[0]
 
+    def refuse_more_than_the_memory(self) -> None:
+        """Refuse a packed text from now on once more is unpacked than the machine holds."""
+        if self.compression is not None:
+            self._check = whole_text(self.path, self.head)
+
     @contextlib.contextmanager
     def open(self) -> Iterator[BinaryIO]:
         """Give the content from its start, decompressed."""
+        with self._unpacked() as file:
+            yield file if self._check is None else cast(BinaryIO, Unpacked(file, self._check))
+
+    @contextlib.contextmanager
+    def _unpacked(self) -> Iterator[BinaryIO]:
         with reading(self.path, self.compression), self._plain() as file:
             if self.compression == "gzip":
                 with gzip.GzipFile(fileobj=file) as unpacked:

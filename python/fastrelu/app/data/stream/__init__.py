@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from fastrelu.app.data.readers import format_of, read, refuse_flags
 from fastrelu.app.data.readers.arrow import PARQUET
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT, Source, expand
+from fastrelu.app.data.readers.unpacked import COPIES, require_memory
 from fastrelu.app.data.stream.npy import NpyFile, NpyStream, npy_file
 from fastrelu.app.data.stream.parquet import ParquetStream
+from fastrelu.app.data.stream.parquet_sizes import exceed
 from fastrelu.app.data.stream.source import Stream
 from fastrelu.app.data.stream.text import TextStream, cells_at_most
 from fastrelu.app.data.table import Table
@@ -19,8 +22,6 @@ from fastrelu.app.errors import DataError
 from fastrelu.distributed import Communicator
 
 __all__ = ["Stream", "open_stream", "plain_files", "read_tables", "stream_of"]
-
-COPIES = 2.5  # what data in memory take: as read, and as the network reads them
 
 
 def read_tables(
@@ -92,14 +93,16 @@ def open_stream(
     if not found:
         return None  # for the reader of whole files, also to tell what is wrong
     total = sum(os.path.getsize(path) for path in found)
-    if COPIES * total <= memory / 4:  # packed files are unpacked
+    small = COPIES * total <= memory / 4  # unless it is packed
+    if small and not _is_parquet(found[0]):
         return None
     source = Source(found[0])
     kind = format_of(source)
     refuse_flags(source, kind, choice)
     if source.head.startswith(PARQUET):
-        parquet = ParquetStream(found, choice, memory, need_target)
-        return parquet if COPIES * parquet.n_rows * parquet.raw_row_bytes > memory else None
+        if not _exceed(found, choice, memory / COPIES, need_target, small):
+            return None
+        return ParquetStream(found, choice, memory, need_target)
     text = _text_stream(paths, choice, memory, need_target)
     if text is not None:
         return text.look()
@@ -108,8 +111,28 @@ def open_stream(
     files = [npy_file(path) for path in found]
     if files[0] is not None and None not in files:
         return NpyStream([file for file in files if isinstance(file, NpyFile)], choice, memory)
-    _require_memory(found[0], kind, COPIES * total)
+    what = "packed text is" if kind == "csv" else f"{kind} files are"
+    require_memory(found[0], what, COPIES * total)
     return None
+
+
+def _is_parquet(path: str) -> bool:
+    """Return whether a file says at its beginning that it is Parquet."""
+    with suppress(OSError), open(path, "rb") as file:
+        return file.read(len(PARQUET)) == PARQUET
+    return False
+
+
+def _exceed(
+    found: Sequence[str], choice: ColumnChoice, limit: float, need_target: bool, small: bool
+) -> bool:
+    """Return whether Parquet files take more than `limit` bytes once they are decoded."""
+    if not small:
+        return exceed(found, choice, limit, need_target)
+    try:
+        return exceed(found, choice, limit, need_target, checked=True)
+    except DataError:
+        return False  # what is wrong is told by the reader of whole files
 
 
 def stream_of(
@@ -177,18 +200,3 @@ def plain_files(paths: Sequence[str]) -> list[str]:
     if any(path in BUNDLED or path == STANDARD_INPUT or not os.path.isfile(path) for path in found):
         return []
     return [path for path in found if os.path.getsize(path)]
-
-
-def _require_memory(path: str, kind: str, needed: float) -> None:
-    """Raise DataError if a file has to be read as a whole and the machine is too small for it."""
-    try:
-        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return
-    if needed > there:
-        what = "packed text is" if kind == "csv" else f"{kind} files are"
-        raise DataError(
-            f"{path}: {what} read into memory, which takes about {needed / 1e9:.0f} GB, and this "
-            f"machine has {there / 1e9:.0f} GB; Parquet, C-ordered NPY and text files that are not "
-            "packed are read in blocks: unpack or convert it"
-        )

@@ -31,10 +31,14 @@ class Share:
         Rows of a block.
     readers : int
         Threads that fill it.
+    judged_rows : int
+        Rows that are judged at once, as they are read: while they are, no block is filled, and
+        what they and their copies take is that of a reader.
     """
 
     block_rows: int
     readers: int
+    judged_rows: int = PART_ROWS
 
 
 def share(stream: Stream, row_bytes: int, batch_size: int, memory: int) -> Share:
@@ -68,4 +72,4 @@ def share(stream: Stream, row_bytes: int, batch_size: int, memory: int) -> Share
             f"{each / MEGABYTE:.0f} MB to read them, need --memory {-(-needed // 10**6)}MB, got "
             f"{memory // 10**6}MB; or take a smaller --batch-size"
         )
-    return Share(int(batches) * batch_size, readers)
+    return Share(int(batches) * batch_size, readers, part_rows(row_bytes, memory))

@@ -5,19 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from fastrelu import get_num_threads
 from fastrelu.app.data.meaning import Evidence, Meaning, Reading
 from fastrelu.app.data.readers.arrow import (
-    ArrowNames,
     arrow_errors,
     arrow_table,
     columns_of,
     dictionaries_in,
-    open_parquet,
     with_dictionaries,
 )
 from fastrelu.app.data.readers.arrow_types import ArrowColumn, is_text, look_at_texts
@@ -27,15 +25,11 @@ from fastrelu.app.data.readers.files import reading
 from fastrelu.app.data.readers.places import FolderColumns, named_in_folders
 from fastrelu.app.data.readers.values import row_number
 from fastrelu.app.data.stream.budget import part_rows
-from fastrelu.app.data.stream.pages import huge_pages
+from fastrelu.app.data.stream.parquet_sizes import POINTER, FileSizes, GroupSize, open_by_parts
 from fastrelu.app.data.stream.source import Chunk, chunks_of, files_fingerprint
 from fastrelu.app.data.table import Table, is_missing, kind_of
 from fastrelu.app.errors import DataError
 
-BUFFER = 1 << 16  # bytes of each column that are read at once
-# What writers aim at: bytes of a page (or 20,000 rows), and of a dictionary.
-PAGE, DICTIONARY = 1 << 18, 1 << 20
-WIDTH = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 8}  # bytes read
 PLAIN = {
     "float", "double", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64",
 }  # fmt: skip
@@ -73,10 +67,11 @@ class ParquetStream:
         self._metadata: tuple[str, Any] = ("", None)  # of the file opened last
         self._kinds: dict[str, str] = {}
         self._types: dict[str, tuple[str, Any]] = {}  # and the first file that says it
-        self.raw_row_bytes, self.reading_bytes = 0.0, 0
-        files: list[tuple[str, list[int]]] = []
+        self.reading_bytes = 0
+        files: list[tuple[str, list[GroupSize]]] = []
+        self._text_bytes: dict[tuple[str, int], float] = {}  # of a row of a row group, at most
         for path in paths:
-            with self._open(path) as file, open(path, "rb") as raw:
+            with self._open(path) as file:
                 columns = columns_of(file.schema_arrow)
                 if not files:
                     self.columns = columns
@@ -87,13 +82,14 @@ class ParquetStream:
                     if str(of) != "null":
                         of = dictionaries_in(file).get(columns.raw[name], of)
                         self._types.setdefault(name, (path, of))
-                files.append((path, self._row_groups(path, file, raw, columns, memory)))
-        self.chunks = chunks_of(files)
+                sizes = FileSizes(path, file, columns.stored(self.roles))
+                files.append((path, list(self._row_groups(sizes, memory))))
+        self.chunks = chunks_of([(path, [g.n_rows for g in groups]) for path, groups in files])
         self.n_rows = sum(chunk.n_rows for chunk in self.chunks)
         if not self.n_rows:
             raise DataError(f"{self.source}: expected rows of data, got none")
-        self.raw_row_bytes /= self.n_rows
-        self.part_rows = part_rows(self.raw_row_bytes, memory)
+        numbers = sum(group.numbers for _, groups in files for group in groups) / self.n_rows
+        self._share(numbers, memory)
         self.found = Found(list(self.roles.notes))
         self.choice = replace(choice, decided=self._decided(choice))
         self.folders = FolderColumns(paths, self.choice, self.columns.names)
@@ -105,9 +101,7 @@ class ParquetStream:
     def _open(self, path: str) -> Any:
         with arrow_errors(path), reading(path):
             known = self._metadata[1] if self._metadata[0] == path else None
-            file = open_parquet(
-                path, metadata=known, memory_map=False, pre_buffer=False, buffer_size=BUFFER
-            )
+            file = open_by_parts(path, known)
             self._metadata = (path, file.metadata)
             return file
 
@@ -118,41 +112,38 @@ class ParquetStream:
             what = f"no column {missing[0]!r}" if missing else f"the column {more[0]!r}"
             raise DataError(f"{path}: expected the columns of {self.paths[0]}, got {what}")
 
-    def _row_groups(
-        self, path: str, file: Any, raw: BinaryIO, columns: ArrowNames, memory: int
-    ) -> list[int]:
-        """Return the rows of a file's row groups, after a look at what reading each takes."""
-        used, leaves = set(columns.stored(self.roles)), _leaves(file.schema_arrow)
-        metadata = file.metadata
-        counts = []
-        for g in range(metadata.num_row_groups):
-            group = metadata.row_group(g)
-            needed, packed = 0, 0
-            for c in range(group.num_columns):
-                column = group.column(c)
-                if leaves[c] not in used:
-                    continue
-                size = column.total_uncompressed_size
-                width = WIDTH.get(column.physical_type)
-                self.raw_row_bytes += size if width is None else width * group.num_rows
-                # A page as it is stored and unpacked, and a dictionary.
-                needed += BUFFER + 2 * min(size, PAGE)
-                needed += min(size, DICTIONARY) if column.has_dictionary_page else 0
-                for stored, unpacked in huge_pages(raw, column):  # one is unpacked at a time
-                    needed += min(size, unpacked)
-                    packed = max(packed, min(column.total_compressed_size, stored))
-            needed += packed
+    def _row_groups(self, sizes: FileSizes, memory: int) -> Iterator[GroupSize]:
+        """Yield a file's row groups, after a look at what reading each takes."""
+        path = sizes.path
+        for group in sizes.groups():
+            needed = group.reading
             if needed > memory // 2:
                 raise DataError(
-                    f"{path}: row group {g} of {group.num_rows:,} rows takes about "
+                    f"{path}: row group {group.number} of {group.n_rows:,} rows takes about "
                     f"{needed / 1e6:.0f} MB to read, more than half of --memory "
                     f"{memory // 10**6}MB; give --memory {-(-2 * needed // 10**6)}MB, or write the "
                     "file with smaller row groups (pyarrow.parquet.write_table(table, path, "
-                    f"row_group_size={max(1024, group.num_rows // 8)}))"
+                    f"row_group_size={max(1024, group.n_rows // 8)}))"
                 )
             self.reading_bytes = max(self.reading_bytes, needed)
-            counts.append(group.num_rows)
-        return counts
+            if group.texts:
+                text = sizes.text_bytes(group) + POINTER * len(group.texts)
+                self._text_bytes[path, group.number] = text
+            yield group
+
+    def _share(self, numbers: float, memory: int) -> None:
+        """Say how many rows of each row group are read at once, and what these take at most."""
+        by_text = {row: part_rows(numbers + row, memory) for row in {*self._text_bytes.values()}}
+        self._rows = {group: by_text[row] for group, row in self._text_bytes.items()}
+        without = len(self._text_bytes) < len(self.chunks) or not by_text
+        self.part_rows = max([*by_text.values(), *[part_rows(numbers, memory)][:without]])
+        self.raw_row_bytes = numbers
+        if by_text:
+            largest = max((numbers + row) * rows for row, rows in by_text.items())
+            self.raw_row_bytes = max(numbers, largest / self.part_rows)
+
+    def _rows_at_once(self, chunk: Chunk) -> int:
+        return min(self.part_rows, self._rows.get((chunk.path, chunk.place), self.part_rows))
 
     def _decided(self, choice: ColumnChoice) -> dict[str, Meaning]:
         """Return what the columns of texts are, told from the texts of all rows."""
@@ -176,7 +167,7 @@ class ParquetStream:
                 if not here:
                     continue
                 batches = file.iter_batches(
-                    self.part_rows,
+                    self._rows_at_once(chunk),
                     row_groups=[chunk.place],
                     columns=[columns[name] for name in here],
                 )
@@ -205,7 +196,7 @@ class ParquetStream:
         with self._open(chunk.path) as file, arrow_errors(chunk.path):
             # The threads that fill a block read a chunk each.
             batches = file.iter_batches(
-                self.part_rows,
+                self._rows_at_once(chunk),
                 row_groups=[chunk.place],
                 columns=self.columns.stored(roles),
                 use_threads=get_num_threads() > 1 and not again,
@@ -220,6 +211,11 @@ class ParquetStream:
                     table = self._table(chunk.path, batch, at, roles)
                 yield self.folders.add_to(table, {chunk.path: table.n_rows})
                 at += batch.num_rows
+            if at != chunk.row_in_file + chunk.n_rows:
+                raise DataError(
+                    f"{chunk.path}: damaged or cut short: row group {chunk.place} has "
+                    f"{at - chunk.row_in_file:,} rows, and {chunk.n_rows:,} are announced"
+                )
 
     def _table(self, path: str, batch: Any, first_row: int, roles: Roles) -> Table:
         table = self._of_one_kind(arrow_table(path, batch, self.choice, roles, first_row))
@@ -303,18 +299,3 @@ def pa_empty(of: Any) -> Any:
     import pyarrow as pa
 
     return pa.array([], of.storage_type if hasattr(of, "storage_type") else of)
-
-
-def _leaves(schema: Any) -> list[str]:
-    """Return the top-level column that each stored column of a file belongs to.
-
-    The stored columns' paths do not say it: a name may have dots, and nested fields have them too.
-    """
-    return [field.name for field in schema for _ in range(_n_leaves(field.type))]
-
-
-def _n_leaves(of: Any) -> int:
-    of = getattr(of, "storage_type", of)  # of an extension type
-    if not of.num_fields:
-        return 1
-    return sum(_n_leaves(of.field(i).type) for i in range(of.num_fields))

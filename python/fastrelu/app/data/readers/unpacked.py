@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Packed files, which are read as a whole: refused as soon as they hold more than the machine."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from typing import BinaryIO
+
+from fastrelu.app.errors import DataError
+
+COPIES = 2.5  # what data in memory take: as read, and as the network reads them
+PIECE = 1 << 20  # bytes
+NUMBER = 8  # bytes of a number, or of a reference to a text
+SEPARATORS = (b",", b";", b"\t", b"|")
+
+
+def machine_memory() -> float:
+    """Return the bytes of this machine's memory; infinity where the system does not say it."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
+
+
+def require_memory(path: str, what: str, needed: float) -> None:
+    """Raise DataError if data that are read as a whole need more memory than there is.
+
+    Parameters
+    ----------
+    path, what : str
+        The file, and what it is, for the message.
+    needed : float
+        Bytes.
+    """
+    there = machine_memory()
+    if needed > there:
+        raise DataError(
+            f"{path}: {what} read into memory, which takes about {needed / 1e9:.1f} GB or more, "
+            f"and this machine has {there / 1e9:.1f} GB; Parquet, C-ordered NPY and text files "
+            "that are not packed are read in blocks: unpack or convert it"
+        )
+
+
+def whole_text(path: str, head: bytes) -> Callable[[int], None]:
+    """Return what refuses a packed text whose bytes, as far as they are unpacked, are too many.
+
+    Each of its cells becomes a number or a reference to a text.
+
+    Parameters
+    ----------
+    path : str
+        For the message.
+    head : bytes
+        What it begins with, unpacked, which tells the cells in so many bytes.
+    """
+    marks = max(head.count(mark) for mark in SEPARATORS)
+    cells = (marks + head.count(b"\n")) / len(head)
+
+    def check(n_bytes: int) -> None:
+        require_memory(path, "packed text is", COPIES * n_bytes * max(1.0, NUMBER * cells))
+
+    return check
+
+
+class Unpacked(io.BufferedIOBase):
+    """The content of a packed file, whose bytes are counted as they are unpacked.
+
+    How many they are is known at the end alone: gzip says it modulo 2^32, others do not.
+
+    Parameters
+    ----------
+    file : binary file
+        Gives them.
+    check : callable
+        Takes how many have been read, and raises DataError if they are too many.
+    """
+
+    def __init__(self, file: BinaryIO, check: Callable[[int], None]) -> None:
+        self._file, self._check = file, check
+        self._at, self._next = 0, PIECE
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return so many bytes, fewer only at the end; all there are without a number."""
+        if size is None or size < 0 or size > PIECE:
+            return self._read_pieces(None if size is None or size < 0 else size)
+        return self._counted(self._file.read(size))
+
+    def _read_pieces(self, left: int | None) -> bytes:
+        whole = io.BytesIO()
+        while left is None or left > 0:
+            piece = self._counted(self._file.read(PIECE if left is None else min(PIECE, left)))
+            if not piece:
+                break
+            whole.write(piece)
+            left = None if left is None else left - len(piece)
+        return whole.getvalue()
+
+    def _counted(self, data: bytes) -> bytes:
+        self._at += len(data)
+        if self._at >= self._next:
+            self._check(self._at)
+            self._next = self._at + PIECE
+        return data
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Return some bytes."""
+        return self.read(PIECE if size < 0 else size)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to a byte."""
+        self._at = self._file.seek(offset, whence)
+        return self._at
+
+    def tell(self) -> int:
+        """Return which byte is read next."""
+        return self._file.tell()
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return whether one may go to any byte."""
+        return self._file.seekable()
