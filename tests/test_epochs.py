@@ -270,6 +270,7 @@ def test_every_fit_tells_the_same(tmp_path, rng):
     assert run("train", table, *flags).exit_code == 0
     events = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert [e.pop("event") for e in events] == ["epoch"] * 3 + ["result"]
+    assert len({e.pop("run") for e in events}) == 1
     seen["command"] = [EpochRecord(**e) for e in events[:3]]
     rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "history.csv").read_text())))
     assert [list(row) for row in rows] == [KEYS] * 3

@@ -230,6 +230,16 @@ def test_a_resumed_run_fills_a_log_that_is_new(table, tmp_path):
     assert [json.loads(line)["event"] for line in done.stdout.splitlines()] == ["result"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell that can close a file")
+def test_a_standard_output_that_is_closed_is_an_output_error(table, tmp_path):
+    command = f"{sys.executable} -m fastrelu train {table} --preset single --epochs 1 --log-json -"
+    done = subprocess.run(
+        ["sh", "-c", f"{command} --out {tmp_path / 'out'} >&-"],
+        stderr=subprocess.PIPE, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 5 and "standard output: cannot be written" in done.stderr
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 def test_a_full_disk_of_the_log_is_named(table, tmp_path):
     flags = ["--hidden", 4, "--epochs", 3, "--checkpoint-every", "1h"]

@@ -81,6 +81,11 @@ def test_sparse_rows_that_are_not_plain_are_refused_as_ever(wine):
         with pytest.raises(ValueError) as error:
             clf.predict(each)
         assert str(error.value) == str(expected.value)
+    beyond = rows.copy()  # what no row has, but what is stored all the same
+    beyond.data = np.append(beyond.data, np.nan)
+    beyond.indices = np.append(beyond.indices, np.int32(0))
+    with pytest.raises(ValueError, match="NaN"):
+        clf.predict(beyond)
     outside = rows.copy()
     outside.indices[-1] = X.shape[1]
     with pytest.raises(ValueError, match="ind"):

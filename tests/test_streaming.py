@@ -192,6 +192,15 @@ def test_blocks_are_an_option_that_enters_the_bits(small):
     with pytest.raises(CheckpointError, match="block_rows of the stream is 1600, and was 32"):
         many.restore(few.state())
     many.restore(json.loads(json.dumps(many.state())))
+    # A version that counts otherwise what is read beside a block has others, by a little.
+    for saved in (1600 + many.batch_size, 1600 - many.batch_size):
+        again = feeder_of(data, blocks=100)
+        again.restore({**many.state(), "block_rows": saved})
+        assert again.block(1, 0).X.shape[0] <= saved and again.state()["block_rows"] == saved
+        again.close()
+    for saved in (1601, 2000, 0, True, "1600", None):
+        with pytest.raises(CheckpointError, match="block_rows of the stream"):
+            feeder_of(data, blocks=100).restore({**many.state(), "block_rows": saved})
 
 
 # Stopping and going on

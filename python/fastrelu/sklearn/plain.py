@@ -35,6 +35,7 @@ def is_plain_csr(X: Any) -> bool:
         and X.dtype.char in "fd"
         and X.dtype.isnative
         and min(X.shape) > 0
+        and len(X.data) == X.nnz  # scikit-learn looks at what is stored beyond it, too
     )
 
 

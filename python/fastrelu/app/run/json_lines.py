@@ -135,6 +135,8 @@ class JsonLines(Nothing):
                 self._append(text.encode() + b"\n")
 
     def _print(self, text: str) -> None:
+        if sys.stdout is None:  # closed before the run began
+            raise OutputError("standard output: cannot be written (it is closed)")
         try:
             sys.stdout.write(text + "\n")
             sys.stdout.flush()

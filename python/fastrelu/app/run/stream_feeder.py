@@ -19,6 +19,9 @@ from fastrelu.app.run.kept_examples import KeptExamples
 from fastrelu.app.run.rows import SplitRows
 from fastrelu.threads import Threads
 
+# By so much the blocks of a checkpoint may differ from those that --memory allows now.
+OTHERWISE_COUNTED = 1 / 8
+
 
 class StreamFeeder:
     """One training's way through files; it owns the memory of a block.
@@ -116,13 +119,23 @@ class StreamFeeder:
         return state if self.rows.former else state | {"split": "ranks"}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Compare with the state saved.
+        """Compare with the state saved, and go on with its blocks.
+
+        An earlier version may have counted otherwise what is read beside a block, so that its
+        blocks are a little larger or smaller than they would be now.
 
         Raises
         ------
         CheckpointError
             If the files would be cut into other blocks.
         """
+        saved = state.get("block_rows")
+        if (
+            type(saved) is int
+            and abs(saved - self.block_rows) <= OTHERWISE_COUNTED * self.block_rows
+            and saved % self.batch_size == 0
+        ):
+            self.block_rows = saved
         now = self.state()
         for name in now:
             if state.get(name) != now[name]:
