@@ -93,12 +93,11 @@ def run_tasks(
     waiting = dict(tasks)
     losses = 0
     while waiting:
-        (sent,) = client.scatter([data], broadcast=True, hash=False)
-        futures = {
-            client.submit(function, sent, *arguments, pure=False): number
-            for number, arguments in waiting.items()
-        }
+        futures: dict[Any, int] = {}
         try:
+            sent = _sent(client, data)
+            for number, arguments in waiting.items():
+                futures[client.submit(function, sent, *arguments, pure=False)] = number
             if not _collected(futures, waiting, take, stop):
                 return False
         except CancelledError:  # all workers that had the data are gone
@@ -108,6 +107,20 @@ def run_tasks(
         finally:
             client.cancel(list(futures))
     return True
+
+
+def _sent(client: Any, data: Any) -> Any:
+    """Send data to one worker; the others fetch them as they come to a task.
+
+    To wait until all workers have them would be to wait for ever where one is lost meanwhile.
+    """
+    try:
+        (sent,) = client.scatter([data], hash=False)
+    except TimeoutError:  # no worker is there
+        raise
+    except OSError as error:  # the worker was lost
+        raise CancelledError(str(error)) from error
+    return sent
 
 
 def _collected(
