@@ -76,7 +76,9 @@ TEST(gradients_that_one_thread_hands_on_have_equal_bits_everywhere) {
     using T = decltype(zero);
     const std::vector<std::pair<Sizes, std::size_t>> cases = {
         {{24, 8, 2}, 200}, {{24, 8, 2}, 1100}, {{7, 33, 1}, 264}, {{5, 17, 9, 3}, 500}};
-    for (const auto& [sizes, rows] : cases) {
+    for (const std::pair<Sizes, std::size_t>& each : cases) {
+      const Sizes& sizes = each.first;
+      const std::size_t rows = each.second;
       CHECK(hands_on_gradients(*make_network<T>(sizes, Activation::relu), rows, 2));
       const Table<T> table(rows, sizes.front(), sizes.back(), true);
       for (const OptimizerCase& optimizer : optimizers()) {
@@ -85,7 +87,7 @@ TEST(gradients_that_one_thread_hands_on_have_equal_bits_everywhere) {
           const std::vector<double> found = equal_everywhere([&] {
             return steps<T>(sizes, optimizer, clip_norm, table.data(LossKind::squared_error), 5);
           });
-          for (const double each : found) CHECK(std::isfinite(each));
+          for (const double number : found) CHECK(std::isfinite(number));
           CHECK(found[4] < found[0]);
         }
       }
