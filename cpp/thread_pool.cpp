@@ -203,10 +203,11 @@ Pool& instance() {
 
 // The number that somebody has said, or 0. While another program limits it, what was said before
 // and what it was told the number was, with which it takes its limit back.
-struct Choice {
+struct alignas(8) Choice {  // as a whole, by one instruction
   std::uint16_t chosen = 0, before = 0, reported = 0, limited = 0;
 };
 static_assert(kMaxThreads <= UINT16_MAX, "Choice holds it");
+static_assert(std::atomic<Choice>::is_always_lock_free, "also in a child of a fork");
 std::atomic<Choice> choice{Choice{}};
 std::atomic<unsigned> usual_threads{0};  // 0: nobody has said so
 thread_local unsigned thread_limit = 0;
