@@ -58,6 +58,13 @@ void wait_until(Ready ready) {
   while (!ready()) std::this_thread::sleep_for(std::chrono::microseconds(50));
 }
 
+// Until the other thread has counted so far, or already further.
+void wait_for_count(const std::atomic<unsigned>& counted, unsigned times) {
+  wait_until([&counted, times] {
+    return static_cast<int>(counted.load(std::memory_order_acquire) - times) >= 0;
+  });
+}
+
 // The processor that this thread runs on, or -1.
 int this_cpu() {
 #if defined(__linux__)
@@ -245,10 +252,7 @@ void Team::meet(unsigned t) {
   std::atomic<unsigned>&mine = lines_[t].value, &other = lines_[1 - t].value;
   const unsigned times = mine.load(std::memory_order_relaxed) + 1;
   mine.store(times, std::memory_order_release);
-  // The other one may be here already, or at the next meeting.
-  wait_until([&other, times] {
-    return static_cast<int>(other.load(std::memory_order_acquire) - times) >= 0;
-  });
+  wait_for_count(other, times);
 }
 
 void Team::signal(unsigned t) {
@@ -261,9 +265,7 @@ void Team::take(unsigned t) {
   std::atomic<unsigned>& taken = taken_[t].value;
   const unsigned times = taken.load(std::memory_order_relaxed) + 1;
   taken.store(times, std::memory_order_relaxed);
-  wait_until([&other, times] {
-    return static_cast<int>(other.load(std::memory_order_acquire) - times) >= 0;
-  });
+  wait_for_count(other, times);
 }
 
 void Team::wait_for_others() {
