@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fastrelu.app.data.readers import ColumnChoice
-from fastrelu.app.data.stream.pages import huge_pages
+from fastrelu.app.data.stream.pages import huge_pages, pages
 from fastrelu.app.data.stream.parquet import ParquetStream
 from fastrelu.app.errors import DataError
 
@@ -17,7 +17,9 @@ from fastrelu.app.errors import DataError
 def pages_of(path):
     with open(path, "rb") as raw:
         group = pq.ParquetFile(path).metadata.row_group(0)
-        return [list(huge_pages(raw, group.column(c))) for c in range(group.num_columns)]
+        return [
+            list(huge_pages(list(pages(raw, group.column(c))))) for c in range(group.num_columns)
+        ]
 
 
 @pytest.mark.parametrize("compression", ["none", "snappy"])
@@ -49,4 +51,4 @@ def test_what_is_no_page(tmp_path):
         path.write_bytes(header)
         with open(path, "rb") as raw:
             column = SimpleNamespace(dictionary_page_offset=None, data_page_offset=0)
-            assert list(huge_pages(raw, column)) == []
+            assert list(huge_pages(list(pages(raw, column)))) == []

@@ -39,7 +39,7 @@ from fastrelu.app.run.recipe_data import (
     problem_of,
 )
 from fastrelu.app.run.rows import LaterExamples
-from fastrelu.app.run.session import READING, Session, compare, kept_reading, load_rows
+from fastrelu.app.run.session import Session, compare, kept_reading, load_rows, told_of
 from fastrelu.app.run.threshold import (
     absent_metrics,
     require_two_classes,
@@ -248,8 +248,7 @@ class RecipeSession(Session):
         except (OSError, ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
             self.say(f"warning: {path}: {error}; logs get no more of this run")
             return
-        logged = {name: value for name, value in metrics.items() if name != READING}
-        self.watcher.finished([dict(each) for each in tried], records, logged)
+        self.watcher.finished([dict(each) for each in tried], records, told_of(metrics))
 
     def _recipe_metrics(self, prepared: Prepared, fitted: Fitted, both: Ensemble) -> dict[str, Any]:
         settings, best = self.settings, fitted.best

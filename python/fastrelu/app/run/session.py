@@ -186,8 +186,9 @@ class Session:
         metrics = run_folder.read_metrics(self.folder.path)
         if metrics is None or metrics.get("epochs") != state.epochs:
             return None
-        logged = {name: value for name, value in metrics.items() if name != READING}
-        self.watcher.finished([], state.records, logged)  # it may have been killed before it told
+        self.watcher.finished(
+            [], state.records, told_of(metrics)
+        )  # it may have been killed before it told
         early = " (stopped early)" if state.stopped_early else ""
         self.say(
             f"the run in {self.folder.path} is finished: {state.epochs} epochs{early}; "
@@ -434,6 +435,11 @@ def read_as(prepared: Prepared) -> list[str]:
     """Return in a line how text was read; nothing for other formats."""
     line = prepared.reading.line() if prepared.reading is not None else ""
     return [line] if line else []
+
+
+def told_of(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return what is told of the result of metrics.json's content."""
+    return {name: value for name, value in metrics.items() if name != READING}
 
 
 def kept_reading(prepared: Prepared) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -61,28 +61,21 @@ def pages(raw: BinaryIO, column: Any) -> Iterator[Page]:
             return
 
 
-def huge_pages(raw: BinaryIO, column: Any) -> Iterator[tuple[int, int]]:
+def huge_pages(of_column: Sequence[Page]) -> Iterator[tuple[int, int]]:
     """Yield the sizes of a column's dictionary and of its largest other page, where they are huge.
 
     Parameters
     ----------
-    raw : binary file
-        The Parquet file.
-    column : pyarrow.parquet.ColumnChunkMetaData
-        A column of one of its row groups.
+    of_column : sequence of Page
+        The column's `pages`.
 
     Yields
     ------
     stored, unpacked : int
         Bytes.
     """
-    yield from huge_among(list(pages(raw, column)))
-
-
-def huge_among(all_pages: list[Page]) -> Iterator[tuple[int, int]]:
-    """Yield what `huge_pages` does, of pages whose headers are read."""
     for is_dictionary in (True, False):
-        some = [page for page in all_pages if page.is_dictionary == is_dictionary]
+        some = [page for page in of_column if page.is_dictionary == is_dictionary]
         largest = max(some, key=lambda page: page.unpacked, default=None)
         if largest is not None and largest.unpacked > HUGE:
             yield largest.stored, largest.unpacked

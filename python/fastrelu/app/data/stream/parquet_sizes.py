@@ -21,7 +21,7 @@ from fastrelu.app.data.readers.arrow import (
 )
 from fastrelu.app.data.readers.choice import ColumnChoice
 from fastrelu.app.data.readers.files import reading
-from fastrelu.app.data.stream.pages import DELTA_BYTE_ARRAY, HUGE, Page, huge_among, pages
+from fastrelu.app.data.stream.pages import DELTA_BYTE_ARRAY, HUGE, Page, huge_pages, pages
 
 BUFFER = 1 << 16  # bytes of each column that are read at once
 # What writers aim at: bytes of a page (or 20,000 rows), and of a dictionary.
@@ -116,7 +116,7 @@ class FileSizes:
             reading += BUFFER + 2 * min(size, PAGE)
             reading += min(size, DICTIONARY) if column.has_dictionary_page else 0
             found = list(pages(raw, column)) if width is None or size > HUGE else []
-            for stored, unpacked in huge_among(found):  # one is unpacked at a time
+            for stored, unpacked in huge_pages(found):  # one is unpacked at a time
                 reading += min(size, unpacked)
                 packed = max(packed, min(column.total_compressed_size, stored))
             if width is None:
