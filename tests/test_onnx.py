@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Networks and estimators as ONNX files, beside onnxruntime; and ONNX files of others."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from catalogue_tools import ACTIVATION_NAMES
@@ -195,6 +197,38 @@ def expected_net():
 def test_forms_of_one_network(name):
     assert same_bits(fastrelu.from_onnx(model_of(SAME[name], PLAIN)).parameters,
                      expected_net().parameters)  # fmt: skip
+
+
+ODD = {"graph": helper.make_graph([], "g", [], []), "tensor": numpy_helper.from_array(W0),
+       "text": "x", "texts": ["x", "y"], "number": 1.5, "whole": 3, "numbers": [1.5, 2.5],
+       "none": helper.make_attribute("none", [], attr_type=onnx.AttributeProto.INTS)}  # fmt: skip
+NAMES = {
+    "Gemm": "alpha beta transA transB", "Flatten": "axis", "Transpose": "perm", "Cast": "to",
+    "Reshape": "allowzero shape", "Clip": "min max", "Dropout": "is_test", "Shape": "start end",
+    "Constant": "value value_int value_float value_ints value_floats value_string",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("opset", [6, 17])
+@pytest.mark.parametrize("odd", ODD)
+def test_attributes_of_other_types_are_a_value_error(odd, opset):
+    models = [(nodes, PLAIN, ("n", 4)) for nodes in SAME.values()]
+    models += [(*viewed("x", -1), ("n", 2, 2)), ([op("Reshape", "x", "f"), *LAST], PLAIN, ("n", 4))]
+    models.append(([helper.make_node("Constant", [], ["k"]), op("Gemm", "x k b", "z"), RELU, *LAST], PLAIN, (1, 4)))
+    for nodes, constants, shape in models:
+        model = model_of(nodes, constants, shape, opset)
+        for k, node in enumerate(nodes):
+            for name in NAMES.get(node.op_type, "").split():
+                other = onnx.ModelProto.FromString(model.SerializeToString())
+                changed = other.graph.node[k]
+                kept = [a for a in changed.attribute if a.name != name]
+                del changed.attribute[:]
+                value = ODD[odd]
+                made = value if odd == "none" else helper.make_attribute(name, value)
+                changed.attribute.extend([*kept, made])
+                changed.attribute[-1].name = name
+                with suppress(ValueError):  # some mean something
+                    fastrelu.from_onnx(other)
 
 
 @pytest.mark.parametrize("shape", [[-1, 4], [0, 4], [0, -1], [1, -1]])

@@ -302,6 +302,35 @@ def test_idx(tmp_path):
         read([images, write(tmp_path / "t.csv", TEXT)])
 
 
+def npy(shape, dtype):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"shape": shape, "fortran_order": False, "descr": dtype}
+    )
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (npy((0, 2**32, 2**32), "<f8"), "a shape that an array can have"),
+        (npy((2**32, 2**32, 0), "<f8"), "a shape that an array can have"),
+        (npy((-1, 5), "<f8"), "a shape that an array can have"),
+        (npy((1,) * 70, "<f8") + bytes(8), "a shape that an array can have"),
+        (npy((2**40,), "<U0"), "numbers or text, got values of no bytes"),
+        (npy((2**40, 2), "|S0"), "numbers or text, got values of no bytes"),
+        (npy((2**40, 2), "|V0"), "numbers or text, got values of no bytes"),
+        (bytes((0, 0, 8, 3)) + b"\0" * 4 + b"\xff" * 8, "a shape that an array can have"),
+    ],
+)
+def test_shapes_that_no_array_can_have(content, says, packed, tmp_path):
+    file = write(tmp_path / "X", gzip.compress(content) if packed else content)
+    for files in ([file], [file, write(tmp_path / "y", idx(np.zeros(0, np.uint8)))]):
+        with pytest.raises(DataError, match=says):
+            read(files)
+
+
 def test_choices_that_array_files_lack():
     for choice, says in (
         (ColumnChoice(weights="w"), "no column 'w'"),

@@ -153,12 +153,12 @@ void load_rows_of(const RowSource& x, RowPicker pick, T scale, const Panels<T>& 
 FASTRELU_INLINE void prefetch_ahead(RowsAhead* a) {
   if (a == nullptr) return;
   for (unsigned line = 0; line < a->lines_each && a->row != a->end; ++line) {
-    __builtin_prefetch(a->base + a->pick(a->row) * a->stride + a->byte, 0, 2);
+    __builtin_prefetch(a->base + a->pick(a->row) * a->stride + a->byte, 0, 3);
     a->byte += 64;
     if (a->byte < a->row_bytes) continue;
     for (std::size_t byte = 0; byte < a->target_bytes; byte += 64) {
       __builtin_prefetch(
-          a->targets + static_cast<std::size_t>(a->pick(a->row)) * a->target_bytes + byte, 0, 2);
+          a->targets + static_cast<std::size_t>(a->pick(a->row)) * a->target_bytes + byte, 0, 3);
     }
     a->byte = 0;
     ++a->row;

@@ -138,6 +138,35 @@ class _Node:
     def input(self, k: int) -> str:
         return self.inputs[k] if k < len(self.inputs) else ""
 
+    def number(self, name: str, default: float) -> float:
+        """Return an attribute that is a number, or what stands for one that is left out.
+
+        Raises
+        ------
+        ValueError
+            If it is something else, as it may be in a damaged file.
+        """
+        value = self.attributes.get(name, default)
+        if not isinstance(value, (int, float)):
+            raise ValueError(f"{self.where}: {name}: expected a number, got {type(value).__name__}")
+        return value
+
+    def numbers(self, name: str) -> list[Any] | None:
+        """Return an attribute of several numbers; None if it is left out.
+
+        Raises
+        ------
+        ValueError
+            If it is something else.
+        """
+        value = self.attributes.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(n, (int, float)) for n in value):
+            got = type(value).__name__
+            raise ValueError(f"{self.where}: {name}: expected several numbers, got {got}")
+        return value
+
 
 class _Graph:
     """The graph: who makes a tensor, and which tensors are constants."""
@@ -226,23 +255,27 @@ class _Graph:
     def _folded(self, node: _Node, value: Array) -> Array | None:
         """Return what an operator makes of a constant; None for one that is not computed here."""
         if node.operator == "Transpose":
-            return np.transpose(value, node.attributes.get("perm"))
+            return np.transpose(value, node.numbers("perm"))
         if node.operator == "Cast":
             dtype = self._onnx.helper.tensor_dtype_to_np_dtype(node.attributes["to"])
             return value.astype(dtype)
         if node.operator == "Reshape" and (shape := self.constant(node.input(1))) is not None:
             sizes = shape.ravel().astype(int).tolist()
-            if not node.attributes.get("allowzero", 0):
+            if not node.number("allowzero", 0):
                 sizes = [n if n else value.shape[k] for k, n in enumerate(sizes)]
             return value.reshape(sizes)
         return None
 
     def _constant_node(self, node: _Node) -> Array:
         for name, value in node.attributes.items():
-            if name == "value":
+            if name == "value" and isinstance(value, self._onnx.TensorProto):
                 return self._array(value)
-            if name.startswith("value_"):
-                return np.asarray(value, np.float32 if "float" in name else np.int64)
+            if name in ("value_float", "value_int"):
+                dtype = np.float32 if name == "value_float" else np.int64
+                return np.asarray(node.number(name, 0), dtype)
+            if name in ("value_floats", "value_ints"):
+                numbers = node.numbers(name) or []
+                return np.asarray(numbers, np.float32 if name == "value_floats" else np.int64)
         raise ValueError(f"{node.where}: expected a tensor or numbers as its value")
 
     def _array(self, tensor: Any) -> Array:

@@ -26,12 +26,11 @@ def _gemm(graph: Any, node: Any) -> tuple[str, Step]:
     weights = graph.constant(node.input(1))
     if weights is None or graph.constant(node.input(0)) is not None:
         raise ValueError(f"{node.where}: expected weights as its second input, a constant")
-    attributes = node.attributes
-    if attributes.get("transA", 0):
+    if node.number("transA", 0):
         raise ValueError(f"{node.where}: transA is 1, but rows are the first dimension here")
     W = _matrix(node, weights)
-    W = W.T if attributes.get("transB", 0) else W
-    W = _times(W, attributes.get("alpha", 1.0))
+    W = W.T if node.number("transB", 0) else W
+    W = _times(W, node.number("alpha", 1.0))
     b = None
     if node.input(2):
         given = graph.constant(node.input(2))
@@ -44,7 +43,7 @@ def _gemm(graph: Any, node: Any) -> tuple[str, Step]:
                 f"{node.where}: expected biases of shape ({W.shape[1]},), got {given.shape}"
             )
         given = np.broadcast_to(given.ravel(), (W.shape[1],))
-        b = _times(given, attributes.get("beta", 1.0))
+        b = _times(given, node.number("beta", 1.0))
     return node.input(0), lambda chain: chain.add_affine(node.where, W, b)
 
 
@@ -137,7 +136,7 @@ def _plain(name: str, **attributes: float) -> Callable[[Any, Any], tuple[str, St
 
     def read(graph: Any, node: Any) -> tuple[str, Step]:
         for key, value in attributes.items():
-            got = node.attributes.get(key, value)
+            got = node.number(key, value)
             if np.float32(got) != np.float32(value):
                 raise ValueError(
                     f"{node.where}: {key} is {float(np.float32(got)):.7g}, but fastrelu's {name} "
@@ -165,7 +164,9 @@ def _max(graph: Any, node: Any) -> tuple[str, Step]:
 def _clip(graph: Any, node: Any) -> tuple[str, Step]:
     limits = []
     for k, key in ((1, "min"), (2, "max")):
-        name, value = node.input(k), node.attributes.get(key)
+        name, value = node.input(k), None
+        if key in node.attributes:
+            value = node.number(key, 0)
         if name:
             value = graph.constant(name)
             if value is None or value.size != 1:
@@ -184,7 +185,7 @@ def _shown(value: Array) -> str:
 
 
 def _flatten(graph: Any, node: Any) -> tuple[str, None]:
-    axis = node.attributes.get("axis", 1)
+    axis = node.number("axis", 1)
     if axis != 1:
         raise ValueError(f"{node.where}: axis is {axis}, but rows are the first dimension here")
     return node.input(0), None
@@ -210,11 +211,11 @@ def _sizes(graph: Any, reshape: Any, tensor: str) -> list[int] | None:
         return None if None in parts else [n for part in parts for n in part or []]
     if made.operator in ("Unsqueeze", "Squeeze", "Cast", "Reshape"):
         return _sizes(graph, reshape, made.input(0))
-    whole, first = made, made.attributes.get("end") == 1
+    whole, first = made, made.number("end", -1) == 1
     if made.operator == "Gather":
         whole, index = graph.made_by(made.input(0)), graph.constant(made.input(1))
         first = index is not None and index.tolist() in (0, [0])
-    if whole is None or whole.operator != "Shape" or whole.attributes.get("start", 0) or not first:
+    if whole is None or whole.operator != "Shape" or whole.number("start", 0) or not first:
         return None
     ours = graph.input, _before_numbers(graph, reshape.input(0))
     return [_ROWS] if _before_numbers(graph, whole.input(0)) in ours else None
@@ -236,13 +237,13 @@ def _before_numbers(graph: Any, tensor: str) -> str:
 
 
 def _reshape(graph: Any, node: Any) -> tuple[str, Step]:
-    given = node.attributes.get("shape")
+    given = node.numbers("shape")
     shape = _sizes(graph, node, node.input(1)) if graph.opset >= 5 else list(given or [])
     if shape is None:
         raise ValueError(
             f"{node.where}: expected a constant as its shape, or the number of rows and constants"
         )
-    keeps = not node.attributes.get("allowzero", 0)
+    keeps = not node.number("allowzero", 0)
     rows = (-1, 1, _ROWS, *((0,) if keeps else ()), graph.shape[0] if graph.shape else _ROWS)
     if len(shape) != 2 or shape[0] not in rows or shape[1] < -1 or shape[0] == shape[1] == -1:
         zero = "" if keeps else " (allowzero is 1)"
@@ -262,7 +263,7 @@ def _reshape(graph: Any, node: Any) -> tuple[str, Step]:
 
 def _cast(graph: Any, node: Any) -> tuple[str, None]:
     kinds = {1: "float32", 11: "float64", 10: "float16", 16: "bfloat16"}  # TensorProto's numbers
-    to = node.attributes.get("to")
+    to = node.number("to", 0)
     if to not in (1, 11):
         raise ValueError(
             f"{node.where}: expected a cast to float32 or float64, got {kinds.get(to, to)}"
@@ -273,7 +274,7 @@ def _cast(graph: Any, node: Any) -> tuple[str, None]:
 def _dropout(graph: Any, node: Any) -> tuple[str, None]:
     training = graph.constant(node.input(2)) if node.input(2) else np.asarray(False)
     ratio = graph.constant(node.input(1)) if node.input(1) else np.asarray(0.5)
-    if graph.opset < 7 and not node.attributes.get("is_test", 0):
+    if graph.opset < 7 and not node.number("is_test", 0):
         raise ValueError(f"{node.where}: is active, as is_test is 0")
     if training is None or (training.any() and (ratio is None or ratio.any())):
         raise ValueError(

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.app.data.readers.files import Source
-from fastrelu.app.data.readers.npy import announced
+from fastrelu.app.data.readers.npy import MOST_DIMENSIONS, announced, check_shape
 from fastrelu.app.errors import DataError
 
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-MOST_DIMENSIONS = 32
 
 
 def is_idx(head: bytes) -> bool:
@@ -39,6 +38,7 @@ def read_idx(source: Source) -> NDArray[Any]:
     if not 0 < rank <= MOST_DIMENSIONS or len(source.head) < start:
         raise DataError(f"{source.path}: the IDX header is damaged or incomplete")
     shape = struct.unpack(f">{rank}I", source.head[4:start])
+    check_shape(shape, dtype, source.path)
     n = math.prod(shape) * dtype.itemsize
     what = f"IDX shape {shape} of {dtype}"
     if source.mappable and n:

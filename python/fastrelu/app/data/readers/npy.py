@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from fastrelu.app.errors import DataError
 NPY = b"\x93NUMPY"
 PIECE = 1 << 22  # bytes
 LONGEST_HEADER = 10_000  # bytes, as NumPy has it
+MOST_DIMENSIONS = 32  # as every NumPy can have
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,29 @@ def read_header(file: Any, path: str) -> Header:
             "or text: array.astype(float)"
         )
     offset = file.tell() if file.seekable() else 0
-    return Header(tuple(map(int, shape)), bool(fortran), dtype, offset)
+    header = Header(tuple(map(int, shape)), bool(fortran), dtype, offset)
+    check_shape(header.shape, dtype, path)
+    return header
+
+
+def check_shape(shape: tuple[int, ...], dtype: np.dtype[Any], path: str) -> None:
+    """Check that NumPy can have an array of this shape, which a file announces.
+
+    An array without values may not be of any size: (0, 2**32, 2**32) is refused, too.
+
+    Raises
+    ------
+    DataError
+        If it cannot.
+    """
+    n_bytes = math.prod(n for n in shape if n) * dtype.itemsize
+    if len(shape) > MOST_DIMENSIONS or min(shape, default=0) < 0 or n_bytes > sys.maxsize:
+        raise DataError(
+            f"{path}: expected a shape that an array can have (at most {MOST_DIMENSIONS} sizes, "
+            f"none below 0, {sys.maxsize} bytes), got {shape} of {dtype}"
+        )
+    if dtype.itemsize == 0 and dtype.names is None:
+        raise DataError(f"{path}: expected numbers or text, got values of no bytes ({dtype.str})")
 
 
 def read_npy(source: Source) -> NDArray[Any]:
