@@ -214,7 +214,13 @@ NAMES = {
 def test_attributes_of_other_types_are_a_value_error(odd, opset):
     models = [(nodes, PLAIN, ("n", 4)) for nodes in SAME.values()]
     models += [(*viewed("x", -1), ("n", 2, 2)), ([op("Reshape", "x", "f"), *LAST], PLAIN, ("n", 4))]
-    models.append(([helper.make_node("Constant", [], ["k"]), op("Gemm", "x k b", "z"), RELU, *LAST], PLAIN, (1, 4)))
+    models.append(
+        (
+            [helper.make_node("Constant", [], ["k"]), op("Gemm", "x k b", "z"), RELU, *LAST],
+            PLAIN,
+            (1, 4),
+        )
+    )
     for nodes, constants, shape in models:
         model = model_of(nodes, constants, shape, opset)
         for k, node in enumerate(nodes):
