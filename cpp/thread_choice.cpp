@@ -23,6 +23,9 @@ constexpr double kPauseOverLoss = 30;
 constexpr double kWorthMore = 0.93, kWorthFewer = 0.97, kClearly = 0.85;
 // Stretches that touch memory for the first time.
 constexpr int kColdStretches = 3;
+// The probation of a number against fewer threads, for some turns of a process that shares a core
+// with one of them; it ends before that once so much is lost.
+constexpr double kProbation = 30e-3, kMostLoss = 2e-3;
 // So many in a row that are slower than usual are no interruption.
 constexpr int kSlowStretches = 3;
 
@@ -64,6 +67,7 @@ void ThreadChoice::restart(unsigned most, double work) {
   pause_ = until_trial_ = kFirstPause;
   cold_ = kColdStretches;
   slow_ = 0;
+  fewer_ = 0;
 }
 
 unsigned ThreadChoice::begin_stretch(unsigned most, double work) {
@@ -99,6 +103,7 @@ void ThreadChoice::end_stretch(double seconds, std::uint64_t steps) {
   } else {
     until_trial_ -= seconds;
     watch_for_slower(each);
+    if (fewer_ != 0) watch_probation(seconds, steps);
   }
 }
 
@@ -107,15 +112,40 @@ void ThreadChoice::end_trial(double each, std::uint64_t steps) {
   const double gain = each / usual_;
   pause_ = std::min(2 * pause_, elapsed_ < kSettled ? kEarlyPause : kLongestPause);
   if (gain < (trial_ > current_ ? kWorthMore : kWorthFewer)) {
+    fewer_ = 0;
+    if (trial_ > current_) begin_probation(current_, usual_, kWorthMore * usual_);
     current_ = trial_;
     usual_ = each;
     // A small gain may be chance: looked into at once, numbers about as good would take turns.
     if (gain < kClearly) pause_ = kFirstPause;
   } else {
     pause_ = std::max(pause_, kPauseOverLoss * (each - usual_) * static_cast<double>(steps));
+    if (trial_ < current_) begin_probation(trial_, each, each / kWorthFewer);
   }
   found_best_for(work_).store(current_, std::memory_order_relaxed);
   until_trial_ = pause_;
+}
+
+void ThreadChoice::begin_probation(unsigned fewer, double each, double most_each) {
+  fewer_ = fewer;
+  fewer_each_ = each;
+  most_each_ = most_each;
+  since_ = steps_since_ = 0;
+}
+
+void ThreadChoice::watch_probation(double seconds, std::uint64_t steps) {
+  since_ += seconds;
+  steps_since_ += static_cast<double>(steps);
+  const double lost = since_ - fewer_each_ * steps_since_;
+  if (since_ < kProbation && lost < kMostLoss) return;
+  if (since_ > most_each_ * steps_since_) {
+    current_ = fewer_;
+    usual_ = fewer_each_;
+    pause_ = std::max(pause_, kPauseOverLoss * lost);
+    until_trial_ = pause_;
+    found_best_for(work_).store(current_, std::memory_order_relaxed);
+  }
+  fewer_ = 0;
 }
 
 void ThreadChoice::watch_for_slower(double each) {

@@ -6,8 +6,11 @@
 // A ThreadChoice belongs to one loop, on one thread. Steps run in stretches; the caller reports
 // what each took. The number in use is compared with its half and its double now and then, at
 // first every few milliseconds, since another library's threads may still spin, then ever more
-// rarely, at once when steps have become slower than they were. What was found out is kept for the
-// process, so that the next loop over steps of such work begins with it.
+// rarely, at once when steps have become slower than they were. Where another process has a core
+// every other few milliseconds, a short trial may fall between two of its turns: a number that has
+// won against fewer threads is on probation, and given up where it has gained nothing after all.
+// What was found out is kept for the process, so that the next loop over steps of such work begins
+// with it.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +36,8 @@ class ThreadChoice {
 
   void restart(unsigned most, double work);
   void end_trial(double each, std::uint64_t steps);
+  void begin_probation(unsigned fewer, double each, double most_each);
+  void watch_probation(double seconds, std::uint64_t steps);
   void watch_for_slower(double each);
   unsigned next_trial();
 
@@ -44,6 +49,10 @@ class ThreadChoice {
   double until_trial_ = 0, pause_ = 0;
   int cold_ = 0, slow_ = 0;
   bool upwards_ = false;
+  // While current_ is on probation: a number of fewer threads (else 0), its seconds a step, those
+  // that current_ may take, and what it has taken.
+  unsigned fewer_ = 0;
+  double fewer_each_ = 0, most_each_ = 0, since_ = 0, steps_since_ = 0;
 };
 
 }  // namespace fastrelu

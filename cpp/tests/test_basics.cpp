@@ -334,6 +334,35 @@ TEST(the_number_of_threads_is_the_faster_one) {
   CHECK(spent_on(next, 1.01 * work, 2e-3, 1, one_is_faster) > 1.9e-3);
 }
 
+// Seconds a step over `total` seconds, where another process has the second core every other `turn`
+// seconds: one thread's steps take 16 us, two threads' 11, but two wait while it has its turn.
+double beside_a_busy_process(double work, double turn, double total) {
+  ThreadChoice choice;
+  double now = 0, steps = 0;
+  while (now < total) {
+    const unsigned threads = choice.begin_stretch(2, work);
+    const std::uint64_t count = choice.stretch_steps();
+    const double began = now;
+    for (std::uint64_t k = 0; k < count; ++k) {
+      const double place = std::fmod(now, 2 * turn);
+      if (threads == 2 && place >= turn) now += 2 * turn - place;
+      now += threads == 2 ? 11e-6 : 16e-6;
+    }
+    steps += static_cast<double>(count);
+    choice.end_stretch(now - began, count);
+  }
+  return now / steps;
+}
+
+TEST(two_threads_that_another_process_interrupts_are_given_up) {
+  double work = 1'500'000;  // other work than that of other tests, whose findings are kept
+  for (const double turn : {1e-3, 3e-3, 4e-3, 8e-3}) {
+    work *= 2;
+    CHECK(beside_a_busy_process(work, turn, 0.1) < 1.2 * 16e-6);
+    CHECK(beside_a_busy_process(work, turn, 0.4) < 1.1 * 16e-6);
+  }
+}
+
 TEST(threads_of_several_callers) {
   std::atomic<int> sum{0};
   std::vector<std::thread> callers;
