@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#if __has_include("fastrelu/model.h")
 #include "fastrelu/model.h"
+#else  // each file of the core compiles by itself, without CMake's include folders
+#include "../python/fastrelu/include/fastrelu/model.h"
+#endif
 
 #include <cmath>
 #include <sstream>

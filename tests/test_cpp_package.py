@@ -114,3 +114,8 @@ int main() {{
     assert len(printed) == len(ERRORS)
     for expected, message in zip(ERRORS, printed, strict=True):
         assert expected in message, message
+
+
+def test_a_file_of_the_core_compiles_without_cmake(tmp_path):
+    core = EXAMPLE.parents[1] / "cpp"
+    run("c++", "-std=c++17", "-fsyntax-only", f"-I{core}", str(core / "model.cpp"), cwd=tmp_path)
