@@ -4,6 +4,7 @@
 import gzip
 import io
 import random
+import sys
 import tracemalloc
 import zipfile
 
@@ -12,6 +13,7 @@ import pytest
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("sklearn")
+import pyarrow as pa
 from data_files import arrow_table, idx, write, zstd
 from pyarrow import feather, parquet
 
@@ -144,3 +146,95 @@ def test_a_header_of_npy_is_read_no_further_than_numpy_takes_it(tmp_path):
             read([str(tmp_path / name)])
         assert tracemalloc.get_traced_memory()[1] < 10 << 20
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [("t.csv", "pyarrow.csv.read_csv"), ("t.csv.zst", "pyarrow.CompressedInputStream")],
+)
+def test_a_lack_of_memory_is_no_fault_of_the_file(name, call, tmp_path, monkeypatch):
+    """pyarrow's MemoryError is one of its own errors as well: the text was "not CSV" by it."""
+    pytest.importorskip("click")
+    from command_tools import run
+
+    def no_memory(*arguments, **options):
+        raise pa.ArrowMemoryError("malloc of size 3952960 failed")
+
+    content = MOSTLY.encode()
+    path = write(tmp_path / name, zstd(content) if name.endswith("zst") else content)
+    monkeypatch.setattr(call, no_memory)
+    with pytest.raises(MemoryError, match="malloc"):
+        read([path])
+    done = run("train", path, "--epochs", 1)
+    assert done.exit_code == 1 and "not enough memory (malloc of size" in done.stderr
+
+
+class NoMemory:
+    """A column, and a writer, of pyarrow's for which there is no memory."""
+
+    type = pa.string()
+
+    def refuse(self, *arguments):
+        raise pa.ArrowMemoryError("malloc of size 64 failed")
+
+    cast = write_table = refuse
+
+
+def test_a_lack_of_memory_is_no_fault_of_what_is_kept():
+    pytest.importorskip("click")
+    from fastrelu.app.cli import predictions
+
+    writer = predictions.ArrowWriter(io.BytesIO(), "arrow")
+    writer._writer, writer._writer_schema = NoMemory(), pa.schema([("id", pa.int64())])
+    with pytest.raises(MemoryError, match="malloc"):
+        writer.write({"id": np.arange(3)})
+    with pytest.raises(MemoryError, match="malloc"):
+        predictions._arrow_texts("id", NoMemory())
+
+
+@pytest.mark.parametrize(
+    ("package", "content", "name"),
+    [("pyarrow", MOSTLY, "t.csv"), ("duckdb", b"\0" * 8 + b"DUCK" + bytes(90), "t.duckdb")],
+)
+@pytest.mark.parametrize("there", [True, False])
+def test_a_package_that_cannot_be_loaded(package, content, name, there, tmp_path, monkeypatch):
+    """It was said to install what is installed, where memory did not suffice to load it."""
+    pytest.importorskip(package)
+
+    class Finder:
+        def find_spec(self, wanted, path=None, target=None):
+            if wanted == package:
+                kind = ImportError if there else ModuleNotFoundError
+                raise kind("lib.so: failed to map segment from shared object")
+
+    monkeypatch.delitem(sys.modules, package)
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    says = r"installed, but cannot be loaded \(lib.so: failed to map" if there else "pip install"
+    with pytest.raises(DataError, match=says):
+        read([write(tmp_path / name, content)])
+
+
+def test_encrypted_columns_are_named_so(tmp_path):
+    """They were said to be damaged; a file whose footer is encrypted is none of Parquet's."""
+    encryption = pytest.importorskip("pyarrow.parquet.encryption")
+
+    class Keys(encryption.KmsClient):
+        def wrap_key(self, key, name):
+            return key.hex()
+
+        def unwrap_key(self, wrapped, name):
+            return bytes.fromhex(wrapped)
+
+    factory = encryption.CryptoFactory(lambda _: Keys())
+    table, path = arrow_table(), str(tmp_path / "t.parquet")
+    column = table.column_names[0]
+    for plain, says in ((True, "are encrypted.*--ignore"), (False, "an encrypted Parquet file")):
+        properties = factory.file_encryption_properties(
+            encryption.KmsConnectionConfig(),
+            encryption.EncryptionConfiguration(
+                footer_key="f", column_keys={"k": [column]}, plaintext_footer=plain
+            ),
+        )
+        parquet.write_table(table, path, encryption_properties=properties)
+        with pytest.raises(DataError, match=says):
+            read([path])

@@ -360,6 +360,7 @@ def test_lines_above_rows_without_names_are_said(tmp_path):
         (b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(90), "scipy.io.loadmat reads it"),
         (b"<stata_dta><header><release>118</release>\n", "a file of Stata"),
         (b"$FL2@(#) SPSS DATA FILE" + bytes(90), "a file of SPSS"),
+        (b"PARE\x2f\x01\0\0" + bytes(90), "an encrypted Parquet file, which is not read"),
         (b"ORC\x00\x05" + bytes(90), "an ORC file; pyarrow.orc.read_table"),
         (pickle.dumps({"a": [1, 2]}), "a pickle, which need not be safe"),
     ],

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from fastrelu.app.printable import printable
 
 LONGEST = 1000
@@ -59,3 +62,32 @@ class CheckpointError(TrainingError):
     """A checkpoint does not fit the data, the options or this version."""
 
     exit_code = 6
+
+
+@contextmanager
+def needed(package: str, otherwise: TrainingError) -> Iterator[None]:
+    """Turn the import of a package that fails into an error that says why.
+
+    Parameters
+    ----------
+    package : str
+        What is imported within the ``with`` block.
+    otherwise : TrainingError
+        What is raised where it is not installed.
+
+    Raises
+    ------
+    TrainingError
+        `otherwise`, or one of its kind, if the package is there and cannot be loaded. To install
+        what is there would not help against a lack of memory, or a library that is damaged.
+    """
+    try:
+        yield
+    except ModuleNotFoundError:
+        raise otherwise from None
+    except ImportError as error:
+        reason = " ".join(str(error).split())
+        raise type(otherwise)(
+            f"{package} is installed, but cannot be loaded ({reason}); there is too little memory "
+            "for it, or it is damaged and has to be installed again"
+        ) from None

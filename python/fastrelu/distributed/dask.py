@@ -41,7 +41,7 @@ def connected(address: str) -> Any:
     """
     try:
         distributed: Any = importlib.import_module("distributed")
-    except ImportError as error:
+    except ModuleNotFoundError as error:  # not one that is there and cannot be loaded
         raise ImportError("Dask is not installed: pip install 'dask[distributed]'") from error
     if address.endswith(".json"):
         return distributed.Client(scheduler_file=address)

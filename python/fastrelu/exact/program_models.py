@@ -166,7 +166,7 @@ def as_model(program: Program, backend: str, prefix: str, model: Any) -> Any:
     name, kind = BACKENDS[backend]
     try:
         module = importlib.import_module(name)
-    except ImportError as error:
+    except ModuleNotFoundError as error:  # not one that is there and cannot be loaded
         package = name.partition(".")[0]
         raise ImportError(f"backend: {backend!r} needs the package {package}") from error
     made: Backend = kind(module, model)

@@ -17,7 +17,7 @@ def axes_or_new(
     """Return `ax`, or axes of a new figure if it is None; a clear error without Matplotlib."""
     try:
         from matplotlib import pyplot
-    except ImportError as error:
+    except ModuleNotFoundError as error:  # not one that is there and cannot be loaded
         raise ImportError("fastrelu.plot needs Matplotlib: pip install matplotlib") from error
     if ax is not None:
         return ax

@@ -71,8 +71,9 @@ def main() -> None:
       fastrelu predict run new.csv --out predictions.csv
       fastrelu train --help
 
-    Exit status: 0 done, 2 bad flags or configuration, 3 bad or missing data, 4 diverged, 5 cannot
-    write, 6 the checkpoint does not fit, 130 and 143 interrupted.
+    Exit status: 0 done, 1 not enough memory or an unexpected error, 2 bad flags or configuration,
+    3 bad or missing data, 4 diverged, 5 cannot write, 6 the checkpoint does not fit, 130 and 143
+    interrupted.
 
     \b
     Completion by the Tab key, a line for the shell's own file:

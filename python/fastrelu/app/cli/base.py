@@ -69,9 +69,13 @@ class Command(click.Command):
 
 def unexpected(error: Exception) -> str:
     """Return one line about an error that nothing foresaw."""
+    text = " ".join(str(error).split())
     if isinstance(error, MemoryError):
-        return f"not enough memory ({error}); --memory streams Parquet and NPY files in blocks"
-    text = " ".join(str(error).split()) or "no message"
+        return (
+            f"there is not enough memory{f' ({text})' if text else ''}; fewer rows at a time take "
+            "less, and train reads Parquet, NPY and text files in blocks of --memory"
+        )
+    text = text or "no message"
     if isinstance(error, ImportError):
         return text
     kind = type(error).__name__

@@ -130,6 +130,8 @@ def _arrow_texts(name: str, column: Any) -> list[Any]:
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
         texts: list[Any] = column.cast(pa.string()).to_pylist()
+    except MemoryError:  # pyarrow's own is an ArrowException, too
+        raise
     except (pa.ArrowException, UnicodeDecodeError):
         raise DataError(f"--keep {name}: the type {column.type} cannot be written as CSV") from None
     return ["" if text is None else text for text in texts]
@@ -151,6 +153,8 @@ class ArrowWriter:
             self._writer = self._open(table.schema)
         try:
             self._writer.write_table(table.cast(self._writer_schema))
+        except MemoryError:  # pyarrow's own is an ArrowException, too
+            raise
         except pa.ArrowException as error:
             raise DataError(
                 f"--keep: expected columns whose type stays the same ({error}); CSV takes any"

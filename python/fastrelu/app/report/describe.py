@@ -50,7 +50,7 @@ def describe_model(model: Any) -> Group:
     """
     try:
         from rich.console import Group
-    except ImportError as error:
+    except ModuleNotFoundError as error:  # not one that is there and cannot be loaded
         raise ImportError("describe_model needs rich: pip install rich") from error
     net = model.network
     size = net.n_parameters * net.dtype.itemsize

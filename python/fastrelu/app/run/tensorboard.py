@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fastrelu import EpochRecord
-from fastrelu.app.errors import ConfigError, OutputError
+from fastrelu.app.errors import ConfigError, OutputError, needed
 from fastrelu.app.run.watching import Nothing
 
 SECONDS = 10.0  # between two times that the file is brought to the disk
@@ -32,13 +32,10 @@ class TensorBoard(Nothing):
     """
 
     def __init__(self, folder: str) -> None:
-        try:
+        missing = "--tensorboard needs tensorboardX: pip install tensorboardX"
+        with needed("tensorboardX", ConfigError(missing)):
             from tensorboardX import event_file_writer
             from tensorboardX.proto import event_pb2, summary_pb2
-        except ImportError:
-            raise ConfigError(
-                "--tensorboard needs tensorboardX: pip install tensorboardX"
-            ) from None
         self.folder, self._open = folder, event_file_writer.EventsWriter
         self._events, self._summaries = event_pb2, summary_pb2
         self.writer: Any = None

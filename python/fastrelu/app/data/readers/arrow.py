@@ -56,6 +56,11 @@ def arrow_errors(path: str) -> Iterator[None]:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         if "not implemented" in reason or "not yet supported" in reason:
             raise DataError(f"{path}: holds what pyarrow cannot read ({reason})") from None
+        if "decrypt" in reason.lower():
+            raise DataError(
+                f"{path}: columns of it are encrypted, which are not read ({reason}); leave them "
+                "out with --ignore, or save the table without encryption"
+            ) from None
         raise DataError(
             f"{path}: cannot be read as Parquet or Arrow: damaged or cut short ({reason})"
         ) from None

@@ -7,17 +7,14 @@ import numpy as np
 
 from fastrelu.app.data.readers.values import as_target, row_number
 from fastrelu.app.data.table import Table
-from fastrelu.app.errors import DataError
+from fastrelu.app.errors import DataError, needed
 
 
 def bundled(name: str) -> Table:
     """Return the data set digits, iris, wine or diabetes."""
-    try:
+    missing = f"{name}: the bundled data sets need scikit-learn: pip install scikit-learn"
+    with needed("scikit-learn", DataError(missing)):
         from sklearn import datasets
-    except ImportError:
-        raise DataError(
-            f"{name}: the bundled data sets need scikit-learn: pip install scikit-learn"
-        ) from None
     if name == "diabetes":
         bunch = datasets.load_diabetes(scaled=False)
     else:

@@ -15,7 +15,7 @@ from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
 from fastrelu.app.data.readers.files import Source, reading
 from fastrelu.app.data.readers.objects import Columns, columns_table
 from fastrelu.app.data.table import Table
-from fastrelu.app.errors import DataError, NoRowsError
+from fastrelu.app.errors import DataError, NoRowsError, needed
 
 if TYPE_CHECKING:
     import sqlite3
@@ -203,10 +203,9 @@ def _own_names(names: Sequence[str]) -> list[str]:
 
 @contextmanager
 def _duckdb(path: str | None) -> Iterator[Any]:
-    try:
+    missing = "queries and DuckDB files need DuckDB: pip install duckdb"
+    with needed("DuckDB", DataError(missing)):
         import duckdb
-    except ImportError:
-        raise DataError("queries and DuckDB files need DuckDB: pip install duckdb") from None
     where = "--sql" if path is None else path
     try:
         with duckdb.connect(path or ":memory:", read_only=path is not None) as connection:

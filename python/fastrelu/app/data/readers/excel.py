@@ -16,7 +16,7 @@ from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
 from fastrelu.app.data.readers.files import Source
 from fastrelu.app.data.readers.objects import Columns, columns_table
 from fastrelu.app.data.table import Table
-from fastrelu.app.errors import DataError, NoRowsError
+from fastrelu.app.errors import DataError, NoRowsError, needed
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # of .xls
 PARTS = ("[Content_Types].xml", "content.xml")
@@ -55,13 +55,12 @@ def read_excel(source: Source, choice: ColumnChoice, need_target: bool) -> Table
     DataError
         If it cannot be read, or has not the sheet.
     """
-    try:
+    missing = (
+        f"{source.path}: an Excel workbook or other Office file; save the sheet as CSV, or "
+        "pip install python-calamine"
+    )
+    with needed("python-calamine", DataError(missing)):
         import python_calamine
-    except ImportError:
-        raise DataError(
-            f"{source.path}: an Excel workbook or other Office file; save the sheet as CSV, or "
-            "pip install python-calamine"
-        ) from None
     content = source.path if source.mappable else io.BytesIO(source.read())
     try:
         _refuse_far_cells(source.path, content)

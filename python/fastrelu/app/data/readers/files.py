@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, cast
 
 from fastrelu.app.data.readers.places import beside_data, files_in, is_marker
 from fastrelu.app.data.readers.unpacked import Unpacked, whole_text
-from fastrelu.app.errors import DataError
+from fastrelu.app.errors import DataError, needed
 
 BUNDLED = ("digits", "iris", "wine", "diabetes")
 STANDARD_INPUT = "-"
@@ -189,6 +189,8 @@ class Source:
         try:
             with pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd") as unpacked:
                 yield cast(BinaryIO, io.BufferedReader(unpacked, HEAD))
+        except MemoryError:  # one of pyarrow's own is an ArrowException, too
+            raise
         except (pa.ArrowException, OSError) as error:
             raise DataError(
                 f"{self.path}: the zstandard data are damaged or cut short ({error}); fetch the "
@@ -207,9 +209,7 @@ class Source:
 
 
 def pyarrow(what: str) -> Any:
-    """Return the module pyarrow; DataError, which names the extra, if it is not installed."""
-    try:
+    """Return the module pyarrow; DataError, which says why, if there is none."""
+    with needed("pyarrow", DataError(f"{what} needs pyarrow: pip install pyarrow")):
         import pyarrow as pa
-    except ImportError:
-        raise DataError(f"{what} needs pyarrow: pip install pyarrow") from None
     return pa

@@ -12,7 +12,7 @@ import numpy as np
 from fastrelu.app.data.readers.files import Source
 from fastrelu.app.data.readers.values import as_target, row_number
 from fastrelu.app.data.table import NumberedNames, Table
-from fastrelu.app.errors import DataError, NoRowsError
+from fastrelu.app.errors import DataError, NoRowsError, needed
 
 NUMBER = r"[-+.\deE]+"
 PAIRS = r"(?:\s+qid:\d+)?(?:\s+\d+:(?:[-+.\deE]+|nan|[-+]?inf(?:inity)?))*\s*(?:#.*)?"
@@ -53,13 +53,10 @@ def read_libsvm(source: Source, need_target: bool = True) -> Table:
     DataError
         If a line is not of the form.
     """
-    try:
+    missing = f"{source.path}: libsvm files need scikit-learn: pip install scikit-learn"
+    with needed("scikit-learn", DataError(missing)):
         from scipy import sparse
         from sklearn.datasets import load_svmlight_file
-    except ImportError:
-        raise DataError(
-            f"{source.path}: libsvm files need scikit-learn: pip install scikit-learn"
-        ) from None
     content = source.read()
     labelled = _checked(source.path, content, need_target)
     try:

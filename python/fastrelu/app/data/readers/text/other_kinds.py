@@ -44,6 +44,11 @@ KINDS = [
         (rb"<stata_dta>", f"a file of Stata; pandas.read_stata reads it: {AS_PARQUET}"),
         (rb"\$FL[23]@\(#\)", f"a file of SPSS; pandas.read_spss reads it: {AS_PARQUET}"),
         (rb"\0{12}\xc2\xea\x81\x60", f"a file of SAS; pandas.read_sas reads it: {AS_PARQUET}"),
+        (
+            rb"PARE.{3}\0",  # the size of what comes first; a column of a text may be called so
+            "an encrypted Parquet file, which is not read; pyarrow.parquet.read_table with its "
+            f"keys reads it: {AS_PARQUET}",
+        ),
         (rb"ORC[^ -~\s]", f"an ORC file; pyarrow.orc.read_table reads it: {AS_PARQUET}"),
         (rb"Obj\x01", f"an Avro file, which is not read; {AS_PARQUET}"),
         (rb"\x80[\x02-\x05]", f"a pickle, which need not be safe to load; {AS_PARQUET}"),

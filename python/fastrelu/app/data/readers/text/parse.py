@@ -107,6 +107,8 @@ class Parser:
         ------
         DataError
             If the text is not UTF-8, or a row has another number of fields.
+        MemoryError
+            If there is not enough for the columns.
         """
         self._check_text(block)
         data = block.data
@@ -121,10 +123,14 @@ class Parser:
         plain = frozenset(self.plain - self.strange)
         try:
             table = self._read_block(block, data, plain)
+        except MemoryError:  # pyarrow's own is an ArrowException, too, and no fault of the text
+            raise
         except (self._pa.ArrowException, ValueError, KeyError) as error:
             self._note_strange(str(error), plain)
             try:
                 table = self._read_block(block, data, frozenset()) if plain else None
+            except MemoryError:
+                raise
             except (self._pa.ArrowException, ValueError, KeyError) as again:
                 raise self._explained(block, again) from None
             if table is None:
