@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_tools import run, write_table
+from command_tools import environment, run, start, write_table
 
 ROOT = Path(__file__).parent.parent
 ROWS = "a,b\n" + "1,2\n3,5.5\n" * 50
@@ -155,3 +155,16 @@ def test_a_folder_named_like_a_bundled_data_set_is_not_taken_for_it(tmp_path, mo
     for name in ("iris", "other"):
         result = run("train", "iris", "--epochs", "1", "--out", name)
         assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("value", ["2,1", "0", " ", "many"])
+def test_a_number_of_threads_that_is_none_is_a_flaw_of_the_settings(value, tmp_path):
+    """It was an unexpected error, with exit status 1."""
+    path = write_table(tmp_path / "t.csv", np.random.default_rng(0))
+    process = start("train", path, env=environment(FASTRELU_NUM_THREADS=value))
+    error = process.communicate(timeout=100)[1]
+    assert process.returncode == 2, error
+    assert (
+        f"error: FASTRELU_NUM_THREADS: expected a whole number from 1 to 1024, got '{value}'"
+        in (error)
+    )

@@ -7,7 +7,7 @@ import signal
 
 import numpy as np
 import pytest
-from command_tools import metrics_in, run
+from command_tools import metrics_in, run, start
 
 import fastrelu
 from fastrelu.app.run import recipe
@@ -354,3 +354,21 @@ def test_a_monotone_column_is_the_estimators(table, tmp_path):
     ):
         refused = run("train", table, *flags[:4], *more)
         assert refused.exit_code == 2 and says in refused.output, refused.output
+
+
+def test_a_full_disk_of_the_members_is_named(table, tmp_path):
+    """It was unexpected, with exit status 1; the run goes on once there is room."""
+    resource = pytest.importorskip("resource")
+    out, flags = tmp_path / "run", ["--target", "price", "--preset", "fast"]
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))
+
+    process = start("train", table, *flags, "--out", out, preexec_fn=limit)
+    error = process.communicate(timeout=100)[1]
+    assert process.returncode == 5, error
+    assert f"error: {out}/checkpoints: cannot be written (File too large)" in error
+    assert not list(out.glob("**/.*part"))
+    assert run("train", "--resume", out).exit_code == 0
+    assert run("train", table, *flags, "--out", tmp_path / "whole").exit_code == 0
+    assert metrics_in(out)["test"] == metrics_in(tmp_path / "whole")["test"]

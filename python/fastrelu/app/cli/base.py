@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from fastrelu.app.errors import OutputError, TrainingError
+from fastrelu.app.errors import ConfigError, OutputError, TrainingError
 from fastrelu.app.kinds import Choice, Kind, Switch, Text
 from fastrelu.app.option import READING, SOURCE
 from fastrelu.app.printable import printable
@@ -49,6 +49,7 @@ class Command(click.Command):
             raise SystemExit(141) from None
         except Exception as error:
             stop_for_lack_of_room(error)
+            stop_for_the_environment(error)
             if os.environ.get("FASTRELU_DEBUG"):
                 raise
             stop(getattr(error, "exit_code", 1), unexpected(error))
@@ -94,6 +95,13 @@ def stop_for_lack_of_room(error: Exception) -> None:
     if isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         stop(OutputError.exit_code, f"standard output: {error.strerror}")
+
+
+def stop_for_the_environment(error: Exception) -> None:
+    """Say that a variable of the environment has no value that it may have, and end, if so."""
+    # The core refuses FASTRELU_NUM_THREADS where threads are needed first, which not all need.
+    if isinstance(error, ValueError) and str(error).startswith("FASTRELU_NUM_THREADS:"):
+        stop(ConfigError.exit_code, str(error))
 
 
 class Setting(click.ParamType):  # type: ignore[type-arg]

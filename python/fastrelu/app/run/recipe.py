@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,9 @@ class RecipeSession(Session):
                 whole_files.write_bytes(place / run_folder.BEGUN, begun.encode())
         progress, clock = Progress(self, place), Clock(settings.time_limit)
         plan, random = self._plan(table, problem), random_of(settings.seed)
-        fitted = fit_members(WholeRows(table), problem, plan, clock, random, progress)
+        # A disk may be full when members are saved; nothing else touches files meanwhile.
+        with nullcontext() if place is None else run_folder.writing(place):
+            fitted = fit_members(WholeRows(table), problem, plan, clock, random, progress)
         self.watcher.pause()
         self.interrupt.text = f"interrupted: the members are trained; {self._how_to_resume()}"
         factor = f"shrinkage {fitted.shrinkage:.3f}"
