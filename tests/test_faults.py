@@ -243,6 +243,7 @@ folder, places = sys.argv[1], int(sys.argv[2])
 X = (np.arange(20000 * 30).reshape(20000, 30) % 97 / 64 - 0.75)  # of another dtype: copied
 net = fastrelu.Network([30, 64, 64, 4], seed=3)
 net.save(folder + "/net")
+wide = fastrelu.Network([30, 600, 600, 4], seed=3)  # its file does not fit into what is left
 np.savez(folder + "/rows.npz", X=X, y=X[:, 0])
 with open(folder + "/rows.csv", "w") as file:
     file.write("a,b,y\\n" + "".join(f"{i / 7},word{i % 300},{i % 5}\\n" for i in range(20000)))
@@ -266,6 +267,11 @@ def population():
 def load():
     return fastrelu.load(folder + "/net").parameters.tobytes()
 
+def save():
+    wide.save(folder + "/saved")
+    with open(folder + "/saved", "rb") as file:
+        return file.read()
+
 def regions():
     small = fastrelu.Network([2, 40, 40, 1], seed=1)
     return small.linear_regions((-1, 1, -1, 1)).areas.tobytes()
@@ -277,7 +283,7 @@ def arrays():
     table = read([folder + "/rows.npz"])
     return training.fit_inputs(table, np.arange(100)).transform(table, np.arange(20000)).tobytes()
 
-WORK = (fit, predict, gradients, population, load, regions, text, arrays)
+WORK = (fit, predict, gradients, population, load, save, regions, text, arrays)
 expected = {work: hashlib.sha256(work()).digest() for work in WORK}
 warnings = __import__("warnings")
 warnings.simplefilter("ignore")

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
 pytest.importorskip("pyarrow")
@@ -15,7 +16,8 @@ pytest.importorskip("click")
 from command_tools import IRIS_NAMES, run, start, trained_on_iris
 
 import fastrelu
-from fastrelu import whole_files
+from fastrelu import model_file, whole_files
+from fastrelu.model_file import DTYPES
 
 needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
 
@@ -128,3 +130,22 @@ main()
         [sys.executable, "-c", code, "info", "nothing"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (status, "interrupted\n")
+
+
+def test_a_file_has_the_bytes_that_safetensors_writes(tmp_path):
+    """Which it writes without that package: its `serialize` ends a process without memory."""
+    from safetensors.numpy import load, save
+
+    arrays = {f"{name}.{k}": np.arange(k).astype(name) for name in DTYPES for k in (3, 0)}
+    arrays |= {"turned": np.ones((2, 3)).T, "back": np.arange(5.0)[::-1], "one": np.array(2.0)}
+    arrays |= {"swapped": np.arange(3.0).astype(">f4"), "é\n": np.ones(2, bool)}
+    model_file.write(tmp_path / "file", arrays, {"format": "ü"})
+    written = (tmp_path / "file").read_bytes()
+    assert written == save(
+        {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()},
+        {"format": "ü"},
+    )
+    for name, array in load(written).items():
+        assert array.dtype.name == arrays[name].dtype.name and (array == arrays[name]).all()
+    with pytest.raises(ValueError, match=r"arrays: .* got complex128"):
+        model_file.write(tmp_path / "file", {"a": np.ones(2, complex)}, {"format": "ü"})

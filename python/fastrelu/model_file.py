@@ -33,6 +33,12 @@ __all__ = [
 
 FORMAT_VERSION = 1
 Arrays = dict[str, NDArray[Any]]
+# The format's names of what NumPy has, in the order in which safetensors writes arrays.
+DTYPES = {
+    "uint64": "U64", "int64": "I64", "float64": "F64", "complex64": "C64", "float32": "F32",
+    "uint32": "U32", "int32": "I32", "float16": "F16", "uint16": "U16", "int16": "I16",
+    "int8": "I8", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
 
 
 class FileError(ValueError):
@@ -63,6 +69,8 @@ def write(path: Any, arrays: Arrays, metadata: dict[str, str]) -> None:
 
     Raises
     ------
+    ValueError
+        If an array has a dtype that the format has not.
     OSError
         If it cannot be written.
 
@@ -83,22 +91,34 @@ def write(path: Any, arrays: Arrays, metadata: dict[str, str]) -> None:
     >>> arrays["a"].tolist(), metadata["format"]
     ([[1.0, 0.0], [0.0, 1.0]], 'table')
     """
-    from safetensors.numpy import save
-
-    # safetensors writes an array as its memory lies, whatever its strides are.
-    rows = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    whole_files.write_bytes(path, _in_order(save(rows, metadata)))
+    whole_files.write_bytes(path, _serialized(arrays, metadata))
 
 
-def _in_order(data: bytes) -> bytes:
-    """Return the file with its header's keys in order: the same content gives the same bytes."""
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
-    if "__metadata__" in header:
-        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+def _serialized(arrays: Arrays, metadata: dict[str, str]) -> bytes:
+    """Return a safetensors file, with the bytes that safetensors itself gives arrays.
+
+    Its own `serialize` ends the process where there is no memory for them.
+    """
+    order = list(DTYPES)
+    unknown = {array.dtype.name for array in arrays.values()} - set(order)
+    if unknown:
+        raise ValueError(f"arrays: expected dtypes among {', '.join(order)}, got {unknown.pop()}")
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    parts, place = [], 0
+    for name, array in sorted(
+        arrays.items(), key=lambda item: (order.index(item[1].dtype.name), item[0])
+    ):
+        plain = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
+        header[name] = {
+            "dtype": DTYPES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [place, place + plain.nbytes],
+        }
+        place += plain.nbytes
+        parts.append(plain.reshape(-1).view(np.uint8).data)
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the format's own padding
-    return len(text).to_bytes(8, "little") + text + data[8 + size :]
+    return b"".join((len(text).to_bytes(8, "little"), text, *parts))
 
 
 def read(path: Any, kind: str, *others: str) -> tuple[Arrays, dict[str, str]]:
