@@ -334,3 +334,17 @@ def test_no_memory_is_a_memory_error(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert sum(eval(done.stdout).values()) > 4, done.stdout
+
+
+def test_no_memory_for_an_onnx_file_is_a_memory_error(tmp_path, monkeypatch):
+    """protobuf says of it that it cannot serialize."""
+    helper = pytest.importorskip("onnx").helper
+    from google.protobuf.message import EncodeError
+
+    def no_memory(*arguments, **options):
+        raise EncodeError("Failed to serialize proto")
+
+    monkeypatch.setattr(helper, "make_graph", no_memory)
+    with pytest.raises(MemoryError, match="not enough memory for the ONNX file"):
+        fastrelu.Network([2, 3, 1]).to_onnx(tmp_path / "net.onnx")
+    assert not list(tmp_path.iterdir())

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -172,6 +174,8 @@ def write_graph(path: Any, graph: Graph, inputs: Tensors, outputs: Tensors) -> N
     ------
     ImportError, OSError
         If onnx is not there, or the file cannot be written.
+    MemoryError
+        If there is not enough for the file.
     """
     onnx = need("onnx", "onnx")
     helper = need("onnx.helper", "onnx")
@@ -190,16 +194,29 @@ def write_graph(path: Any, graph: Graph, inputs: Tensors, outputs: Tensors) -> N
         for k, n in enumerate(graph.nodes)
     ]
     constants = [numpy_helper.from_array(value, name) for name, value in graph.constants.items()]
-    made = helper.make_graph(nodes, "fastrelu", tensors(inputs), tensors(outputs), constants)
-    opsets = [helper.make_opsetid("", OPSET)]
-    if any(n.attributes.get("domain") for n in graph.nodes):
-        opsets.append(helper.make_opsetid("ai.onnx.ml", ML_OPSET))
-    model = helper.make_model(
-        made,
-        opset_imports=opsets,
-        ir_version=IR_VERSION,
-        producer_name="fastrelu",
-        producer_version=__version__,
-    )
-    onnx.checker.check_model(model, full_check=True)
-    whole_files.write_bytes(path, model.SerializeToString(deterministic=True))
+    with _encoding():
+        made = helper.make_graph(nodes, "fastrelu", tensors(inputs), tensors(outputs), constants)
+        opsets = [helper.make_opsetid("", OPSET)]
+        if any(n.attributes.get("domain") for n in graph.nodes):
+            opsets.append(helper.make_opsetid("ai.onnx.ml", ML_OPSET))
+        model = helper.make_model(
+            made,
+            opset_imports=opsets,
+            ir_version=IR_VERSION,
+            producer_name="fastrelu",
+            producer_version=__version__,
+        )
+        onnx.checker.check_model(model, full_check=True)
+        content = model.SerializeToString(deterministic=True)
+    whole_files.write_bytes(path, content)
+
+
+@contextmanager
+def _encoding() -> Iterator[None]:
+    """Turn protobuf's error into MemoryError: messages that are too large are refused before."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ != "EncodeError":  # its module differs by protobuf's version
+            raise
+        raise MemoryError(f"path: there is not enough memory for the ONNX file ({error})") from None
