@@ -348,3 +348,18 @@ def test_no_memory_for_an_onnx_file_is_a_memory_error(tmp_path, monkeypatch):
     with pytest.raises(MemoryError, match="not enough memory for the ONNX file"):
         fastrelu.Network([2, 3, 1]).to_onnx(tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_panic_of_safetensors_is_a_memory_error(tmp_path, monkeypatch):
+    """It panics where there is no memory for an array that it reads, which is no Exception."""
+
+    class PanicException(BaseException):
+        pass
+
+    def panic(*arguments, **options):
+        raise PanicException("PyObject pointer is null")
+
+    fastrelu.Network([2, 3, 1]).save(tmp_path / "net")
+    monkeypatch.setattr("safetensors.safe_open", panic)
+    with pytest.raises(MemoryError, match=r"path: there is not enough memory for .*net"):
+        fastrelu.load(tmp_path / "net")

@@ -171,6 +171,11 @@ def read(path: Any, kind: str, *others: str) -> tuple[Arrays, dict[str, str]]:
         raise FileError(f"{name!r} is not a safetensors file ({error})") from error
     except (AttributeError, TypeError) as error:  # which one follows from the type
         raise FileError(f"{name!r} has a tensor of a type that NumPy has not ({error})") from error
+    except BaseException as error:
+        # safetensors' Rust panics, which is no Exception, where it gets no memory for an array.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise MemoryError(f"path: there is not enough memory for {name!r} ({error})") from None
     if metadata.get("format") not in (kind, *others):
         other = ""
         if metadata.get("format") == "fastrelu.ensemble":
