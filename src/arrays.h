@@ -6,6 +6,8 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -57,6 +59,15 @@ struct Output {
 [[noreturn]] void bad_type(const char* name, const std::string& what);
 // As Python writes it: (2, 3).
 std::string shape_text(const py::array& a);
+
+// A new array of `count` numbers from `from` on. (pybind11's constructor that copies, and `ensure`,
+// do not look at whether NumPy has found the memory.)
+template <class T>
+py::array_t<T> copied(const T* from, std::size_t count) {
+  py::array_t<T> made(static_cast<py::ssize_t>(count));
+  std::copy_n(from, count, made.mutable_data());
+  return made;
+}
 
 // Anything that NumPy can view, as an array of real numbers (bool, int, float).
 py::array as_real_array(const py::handle& object, const char* name);

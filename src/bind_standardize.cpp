@@ -111,9 +111,7 @@ py::tuple standardize_into(const py::list& columns, const std::optional<Rows64>&
     const GilReleased release;
     made = standardize(s);
   }
-  return py::make_tuple(
-      py::array_t<Index>(static_cast<py::ssize_t>(made.missing.size()), made.missing.data()),
-      made.finite);
+  return py::make_tuple(copied<Index>(made.missing.data(), made.missing.size()), made.finite);
 }
 
 template <class T>

@@ -134,9 +134,9 @@ py::list get_optimizer_arrays(PyTrainer& self) {
     using T = ScalarT<decltype(trainer)>;
     py::list arrays;
     Optimizer<T>& optimizer = trainer.optimizer();
-    const auto n = static_cast<py::ssize_t>(trainer.network()->parameter_count());
+    const std::size_t n = trainer.network()->parameter_count();
     for (std::size_t k = 0; k < optimizer.spec().state_count(); ++k) {
-      arrays.append(py::array_t<T>(n, optimizer.state().array(k)));
+      arrays.append(copied<T>(optimizer.state().array(k), n));
     }
     return arrays;
   });
@@ -163,7 +163,7 @@ py::object get_input_scales(PyTrainer& self) {
   return self.visit([](auto& trainer) -> py::object {
     using T = ScalarT<decltype(trainer)>;
     auto& scales = trainer.input_scales();
-    return py::array_t<T>(static_cast<py::ssize_t>(scales.size()), scales.values());
+    return copied<T>(scales.values(), scales.size());
   });
 }
 

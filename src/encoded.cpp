@@ -27,7 +27,7 @@ py::array_t<std::int64_t> whole_numbers(const py::handle& object, const char* na
     bad_value(name, "expected " + std::to_string(axes) + (axes == 1 ? " axis" : " axes") +
                         ", got shape " + shape_text(a));
   }
-  return py::array_t<std::int64_t, kInOrder | py::array::forcecast>::ensure(a);
+  return py::array_t<std::int64_t, kInOrder | py::array::forcecast>(a);
 }
 
 void set_runs(PyEncodedRows& made, const py::handle& widths, const py::handle& ramps) {

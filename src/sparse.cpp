@@ -16,8 +16,7 @@ using Int64Array = py::array_t<std::int64_t, kInOrder>;
 // Whether pointers into places go back, which SciPy's check asks only where something is stored.
 bool descends(const py::object& indptr) {
   using Pointers = py::array_t<std::int64_t, kInOrder | py::array::forcecast>;
-  const auto pointers = Pointers::ensure(indptr);
-  if (!pointers) throw py::error_already_set();
+  const Pointers pointers(indptr);
   return !std::is_sorted(pointers.data(), pointers.data() + pointers.size());
 }
 
@@ -60,8 +59,10 @@ py::array as_whole_numbers(const py::object& csr, const char* part, const char* 
                         shape_text(a));
   }
   using Int32Array = py::array_t<std::int32_t, kInOrder>;
-  if (py::isinstance<Int32Array>(a)) return Int32Array::ensure(a);
-  return Int64Array::ensure(a);
+  if (py::isinstance<Int32Array>(a)) return Int32Array(a);
+  // Numbers of 64 bits without a sign, too: beyond the others' range they become negative, which no
+  // place is.
+  return py::array_t<std::int64_t, kInOrder | py::array::forcecast>(a);
 }
 
 template <class I>
@@ -131,7 +132,7 @@ void put_in_order(Parts& m) {
       np.attr("bincount")(rows.attr("__getitem__")(is_new), py::arg("minlength") = m.rows);
   Int64Array pointers(static_cast<py::ssize_t>(m.rows + 1));
   pointers.mutable_at(0) = 0;
-  const auto each = Int64Array::ensure(counts);
+  const Int64Array each(counts);
   for (std::size_t r = 0; r < m.rows; ++r) {
     const auto i = static_cast<py::ssize_t>(r);
     pointers.mutable_at(i + 1) = pointers.at(i) + each.at(i);
