@@ -238,3 +238,30 @@ def test_encrypted_columns_are_named_so(tmp_path):
         parquet.write_table(table, path, encryption_properties=properties)
         with pytest.raises(DataError, match=says):
             read([path])
+
+
+def npy(text):
+    """An NPY file of three numbers of 8 bytes with this header."""
+    header = text.encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(range(24))
+
+
+@pytest.mark.parametrize("text", ["-" * 9000 + "1", "~" * 9000 + "1", "not " * 2400 + "1"])
+def test_a_header_of_npy_that_python_cannot_parse_is_a_data_error(tmp_path, text):
+    """Python's parser raises MemoryError for it."""
+    (tmp_path / "rows.npy").write_bytes(npy(text))
+    with pytest.raises(DataError, match=r"rows.npy: cannot be read as NPY"):
+        read([str(tmp_path / "rows.npy")])
+
+
+@pytest.mark.parametrize("kind", ["M", "m"])
+def test_dates_of_no_unit_are_a_data_error(tmp_path, kind):
+    """NumPy lets them be in a file, as 'M8'; they were a KeyError."""
+    rows = np.zeros(3, [("a", f"{kind}8"), ("y", "f8")])
+    np.save(tmp_path / "rows.npy", rows)
+    with pytest.raises(DataError, match=r"column 'a': expected .*, got .*generic"):
+        read([str(tmp_path / "rows.npy")])
+    texts = [[*rows["a"][:2], "text"]] if kind == "M" else []
+    for mixed in ([*rows["a"][:2], None], *texts):
+        with pytest.raises(DataError, match=r"column 'a': expected .*, got .*generic"):
+            read({"a": mixed, "y": [1, 2, 3]})

@@ -154,3 +154,61 @@ def test_a_row_whose_class_cannot_be_told_is_a_data_error(tmp_path):
     model.save(tmp_path / "model.safetensors")
     done = run("predict", tmp_path / "model.safetensors", "iris")
     assert done.exit_code == 3 and "outputs are not finite numbers" in done.stderr
+
+
+MEMBER = {
+    "name": (3, [], None),
+    "epochs": ("x", -1, 1.5, True, 10**30),
+    "patience": ([1], 0, {}),
+    "sampling": (1, "other", None),
+    "diverged": (1, [], [1.5, "0x1p+0"], ["1", "0x1p+0"]),
+    "course": (None, [], {}),
+}
+COURSE = {
+    "first_epoch": (None, -1, "1", 1.5),
+    "last_epoch": ([], 10**30),
+    "stopped": (0, "false", None),
+    "best_loss": (1.0, "x"),
+    "waited": (None, -1),
+    "history": ({"other": []}, {"loss": 3}, {"loss": ["x"]}, {"metric": []}, []),
+}
+
+
+def test_what_a_population_says_of_its_members_is_looked_at(tmp_path):
+    """A name that was no str raised TypeError, and the rest went on into the next fit."""
+    path = tmp_path / "file"
+    fastrelu.Population([{"layer_sizes": [2, 1], "name": "a"}]).save_checkpoint(path)
+    arrays, metadata = model_file.read(path, "fastrelu.population")
+    (good,) = json.loads(metadata["members"])
+    fits = fastrelu.Population.from_checkpoint(path).members[0]
+    changed = [good | {key: value} for key, values in MEMBER.items() for value in values]
+    changed += [
+        good | {"course": good["course"] | {key: value}}
+        for key, values in COURSE.items()
+        for value in values
+    ]
+    for each in changed:
+        model_file.write(path, arrays, metadata | {"members": json.dumps([each])})
+        with pytest.raises(ValueError, match="the checkpoint is damaged"):
+            fastrelu.Population.from_checkpoint(path)
+    others = {"rows": [0.5], "validation_rows": [-1], "sample_weight": [[1.0]], "best": [1.0]}
+    for name, value in others.items():
+        model_file.write(path, arrays | {f"0.{name}": np.array(value)}, metadata)
+        with pytest.raises(ValueError, match="the checkpoint is damaged"):
+            fastrelu.Population.from_checkpoint(path)
+    for unfinished in ("[]", "0", "null"):
+        model_file.write(path, arrays, metadata | {"unfinished": unfinished})
+        with pytest.raises(ValueError, match="the checkpoint is damaged"):
+            fastrelu.Population.from_checkpoint(path)
+    assert fits.name == "a"
+
+
+@pytest.mark.parametrize("settings", ["[]", "null", "3", '"x"', "{}"])
+def test_settings_of_a_trainer_that_are_none_are_a_value_error(settings, tmp_path):
+    """With a learning rate of the caller's they were an AttributeError."""
+    path = tmp_path / "file"
+    fastrelu.Trainer(fastrelu.Network([2, 1])).save_checkpoint(path)
+    arrays, metadata = model_file.read(path, "fastrelu.checkpoint")
+    model_file.write(path, arrays, metadata | {"trainer": settings})
+    with pytest.raises(ValueError, match="the checkpoint is damaged"):
+        fastrelu.Trainer.from_checkpoint(path, learning_rate=0.1)

@@ -226,11 +226,14 @@ class CheckpointMethods(Uncopied):
 
         with model_file._damaged("the checkpoint"):
             settings = json.loads(metadata["trainer"])
+            if not isinstance(settings, dict):
+                raise TypeError(f"expected the settings of a trainer, got {settings!r}")
             state = {"seconds": "0x0p+0"} | json.loads(metadata["state"])  # 0.1 had no seconds
             state |= {name: float.fromhex(state[name]) for name in EXACT}
             rate = learning_rate if learning_rate is not None else settings["learning_rate"]
+            n_shards = settings["n_shards"]
         _check_masks(settings)
-        comm = None if comm is None else _shared.communicator(comm, settings["n_shards"])
+        comm = None if comm is None else _shared.communicator(comm, n_shards)
         if rate is None:
             raise ValueError(
                 "learning_rate: expected the callable that the checkpoint was made with, got None; "

@@ -25,10 +25,13 @@ class Chain:
         The argument that the chain is read from, for messages.
     scale : float
         The factor on the inputs.
+    most : int, optional
+        How many parameters identity weights may have, where a file says how many they are.
     """
 
     source: str
     scale: float = 1.0
+    most: int | None = None
     _weights: list[Array] = field(default_factory=list)
     _biases: list[Array | None] = field(default_factory=list)
     _activations: list[str | None] = field(default_factory=list)
@@ -76,8 +79,16 @@ class Chain:
             n = self.width() or width
             if n is None:
                 raise ValueError(f"{where}: an activation of inputs whose number is not known")
-            self.add_affine(where, np.eye(n, dtype=self.dtype()), None)
+            self._add_identity(where, n)
         self._activations[-1] = name
+
+    def _add_identity(self, where: str, n: int) -> None:
+        if self.most is not None and n * n > self.most:
+            raise ValueError(
+                f"{where}: an activation of {n} numbers without weights beside it: it would take "
+                f"identity weights of {n} x {n}, and at most {self.most} are made here"
+            )
+        self.add_affine(where, np.eye(n, dtype=self.dtype()), None)
 
     def dtype(self) -> Any:
         """Return float64 if any parameter is a double, else float32."""
@@ -90,7 +101,7 @@ class Chain:
             raise ValueError(f"{self.source}: there is no layer with weights in it")
         if self._activations[-1] is not None:
             n = self._weights[-1].shape[1]
-            self.add_affine(self.source, np.eye(n, dtype=self.dtype()), None)
+            self._add_identity(self.source, n)
         sizes = [self._weights[0].shape[0], *(w.shape[1] for w in self._weights)]
         bias = any(b is not None for b in self._biases)
         net = Network(

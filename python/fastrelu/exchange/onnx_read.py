@@ -25,6 +25,14 @@ from fastrelu.network import Network
 Array = NDArray[Any]
 __all__ = ["from_onnx"]
 
+#: How many nodes the functions of a file may become: a few bytes can mean any number of them.
+MOST_NODES = 20_000
+#: How many nodes may make a constant, each counted as often as it is asked for.
+MOST_FOLDED = 100
+#: How many parameters a network may have beside one for each byte of its file: nodes share
+#: weights, and an activation before the first or after the last layer brings identity weights.
+MOST_MORE = 2**24
+
 
 def from_onnx(path: Any, output: str | None = None) -> Network:
     """Return the network that an ONNX file holds.
@@ -58,7 +66,9 @@ def from_onnx(path: Any, output: str | None = None) -> Network:
     Read are chains of Gemm, MatMul and Add, in either order, Relu (also as Max or Clip at 0),
     LeakyRelu (alpha 0.01), Elu (alpha 1), Sigmoid, Tanh and Sigmoid times its input (silu), with
     Identity, Flatten, Reshape, Cast between floating-point types, and Dropout that is not active.
-    Weights may be initialisers or constants, behind Identity, Cast, Transpose or Reshape.
+    Weights may be initialisers or constants, behind Identity, Cast, Transpose or Reshape. The
+    network may have 16 million parameters more than its file has bytes, which is refused beyond
+    that: nodes may share weights, and the layers of identity weights are not in the file.
 
     Examples
     --------
@@ -80,7 +90,7 @@ def from_onnx(path: Any, output: str | None = None) -> Network:
         tensor, step = read(graph, node)
         if step is not None:
             steps.append(step)
-    chain = Chain("path")
+    chain = Chain("path", most=graph.most)
     for step in reversed(steps):
         step(chain)
     return chain.network()
@@ -109,7 +119,53 @@ def _loaded(path: Any) -> Any:
     if not model.HasField("graph") or not model.graph.output:
         raise ValueError("path: this is not an ONNX file with a graph and its outputs")
     _require_text(model)
-    return inliner.inline_local_functions(model) if model.functions else model
+    if not model.functions:
+        return model
+    _refuse_endless_functions(model)
+    try:
+        return inliner.inline_local_functions(model)
+    except MemoryError:
+        raise
+    except Exception as error:  # ValidationError, RuntimeError, ...
+        raise ValueError(f"path: the file's own functions do not fit ({error})") from error
+
+
+def _refuse_endless_functions(model: Any) -> None:
+    """Raise ValueError for functions that become very many nodes, as they call others twice."""
+    functions = {_key(function, function.name): function for function in model.functions}
+    called = {key: _called(function.node, functions) for key, function in functions.items()}
+    become: dict[Any, int] = {}  # how many nodes a call of each function becomes
+    todo = [(key, False) for key in functions]
+    while todo:
+        key, known = todo.pop()
+        if known:
+            inner = sum(become[each] for each in called[key])
+            become[key] = min(len(functions[key].node) + inner, MOST_NODES + 1)
+        elif key not in become:
+            become[key] = 0  # until it is known; the one that calls itself is refused by onnx
+            todo += [(key, True), *((each, False) for each in set(called[key]))]
+    total = sum(become[key] for key in _called(model.graph.node, functions))
+    if total > MOST_NODES:
+        raise ValueError(
+            f"path: the file's own functions become more than {MOST_NODES} nodes, as they call "
+            "one another; a chain of layers has fewer"
+        )
+
+
+def _key(message: Any, name: str) -> tuple[str, str, str]:
+    return message.domain, name, getattr(message, "overload", "")
+
+
+def _called(nodes: Any, functions: dict[Any, Any]) -> list[Any]:
+    """Return the functions that nodes and the graphs in their attributes call."""
+    found: list[Any] = []
+    for node in nodes:
+        key = _key(node, node.op_type)
+        found += [key] if key in functions else []
+        for attribute in node.attribute:
+            for graph in [attribute.g, *attribute.graphs]:
+                found += _called(graph.node, functions)
+    return found
 
 
 def _require_text(model: Any) -> None:
@@ -182,9 +238,14 @@ class _Graph:
         if len(inputs) != 1:
             raise ValueError(f"path: expected a graph of one input, got {[i.name for i in inputs]}")
         self.input: str = inputs[0].name
-        self.shape = [d.dim_value or None for d in inputs[0].type.tensor_type.shape.dim]
+        dims = inputs[0].type.tensor_type.shape.dim
+        self.shape = [d.dim_value if d.dim_value > 0 else None for d in dims]
         self.outputs: list[str] = [o.name for o in graph.output]
+        self.most = MOST_MORE + model.ByteSize()
+        self._left = self.most
         self._made: dict[str, _Node] = {}
+        # How many nodes make each constant. What is none is told from that, without a walk.
+        self._folds: dict[str, int] = dict.fromkeys(self._initializers, 0)
         known = {self.input, "", *self._initializers}
         for k, node in enumerate(graph.node):
             made = self._node(node, k)
@@ -197,6 +258,37 @@ class _Graph:
                     raise ValueError(f"{made.where}: makes {name!r}, which is there already")
                 known.add(name)
                 self._made[name] = made
+                folds = self._count_folds(made)
+                if folds is not None:
+                    self._folds[name] = folds
+
+    def _count_folds(self, node: _Node) -> int | None:
+        """Return how many nodes are worked out for what a node makes; None for no constant."""
+        if node.domain:
+            return None
+        if node.operator == "Constant":
+            return 1
+        if node.operator not in ("Identity", "Transpose", "Cast", "Reshape"):
+            return None
+        needed = [node.input(k) for k in range(2 if node.operator == "Reshape" else 1)]
+        if not all(name in self._folds for name in needed):
+            return None
+        return 1 + sum(self._folds[name] for name in needed)
+
+    def take(self, node: _Node, n: int) -> None:
+        """Count a layer's parameters, which are in memory from now on.
+
+        Raises
+        ------
+        ValueError
+            If they are too many: nodes share weights, so a small file may stand for any number.
+        """
+        self._left -= n
+        if self._left < 0:
+            raise ValueError(
+                f"{node.where}: up to this node, the layers have more than {self.most} parameters, "
+                "as nodes share weights"
+            )
 
     def _node(self, node: Any, k: int) -> _Node:
         attributes = {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
@@ -233,38 +325,43 @@ class _Graph:
 
     def constant(self, tensor: str) -> Array | None:
         """Return the value of a tensor that does not depend on the input; else None."""
+        if tensor not in self._folds:
+            return None
         if tensor in self._initializers:
             return self._array(self._initializers[tensor])
-        node = self._made.get(tensor)
-        if node is None or node.domain:
-            return None
+        node = self._made[tensor]
+        if self._folds[tensor] > MOST_FOLDED:
+            raise ValueError(f"{node.where}: a constant that more than {MOST_FOLDED} nodes make")
         if node.operator == "Constant":
             return self._constant_node(node)
-        value = self.constant(node.input(0)) if node.inputs else None
-        if value is None:
-            return None
-        if node.operator == "Identity":
-            return value
+        value = self.constant(node.input(0))
+        assert value is not None  # else it were none of _folds
         try:
             return self._folded(node, value)
-        except (IndexError, KeyError, TypeError, ValueError) as error:
+        except (IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{node.where}: a constant that is not as it should be ({error})"
             ) from error
 
-    def _folded(self, node: _Node, value: Array) -> Array | None:
-        """Return what an operator makes of a constant; None for one that is not computed here."""
+    def _folded(self, node: _Node, value: Array) -> Array:
+        """Return what an operator makes of a constant."""
+        if node.operator == "Identity":
+            return value
         if node.operator == "Transpose":
             return np.transpose(value, node.numbers("perm"))
         if node.operator == "Cast":
             dtype = self._onnx.helper.tensor_dtype_to_np_dtype(node.attributes["to"])
+            if dtype.kind in "OSUc":
+                raise ValueError(f"expected a cast to real numbers, got {dtype}")
             return value.astype(dtype)
-        if node.operator == "Reshape" and (shape := self.constant(node.input(1))) is not None:
-            sizes = shape.ravel().astype(int).tolist()
-            if not node.number("allowzero", 0):
-                sizes = [n if n else value.shape[k] for k, n in enumerate(sizes)]
-            return value.reshape(sizes)
-        return None
+        shape = self.constant(node.input(1))
+        if shape is None or shape.dtype.kind not in "iu":
+            got = "none" if shape is None else shape.dtype
+            raise ValueError(f"expected whole numbers as its shape, got {got}")
+        sizes = shape.ravel().tolist()
+        if not node.number("allowzero", 0):
+            sizes = [n if n else value.shape[k] for k, n in enumerate(sizes)]
+        return value.reshape(sizes)
 
     def _constant_node(self, node: _Node) -> Array:
         for name, value in node.attributes.items():
@@ -283,6 +380,10 @@ class _Graph:
             value = np.asarray(self._numpy.to_array(tensor))
         except Exception as error:  # what onnx raises differs by what is wrong
             raise ValueError(f"path: tensor {tensor.name!r} is damaged ({error!r})") from error
+        if value.dtype.kind in "OSUc":
+            raise ValueError(
+                f"path: tensor {tensor.name!r}: expected real numbers, got {_kind(value.dtype)}"
+            )
         # Half and bfloat16 are floats of fewer digits.
         return value if value.dtype.kind in "fiub" and value.itemsize > 2 else _wider(value)
 
@@ -291,3 +392,7 @@ def _wider(value: Array) -> Array:
     if value.dtype.kind == "f" or value.dtype.name == "bfloat16":
         return value.astype(np.float32)
     return value
+
+
+def _kind(dtype: Any) -> str:
+    return "texts" if dtype.kind in "OSU" else str(dtype)

@@ -28,7 +28,7 @@ def _gemm(graph: Any, node: Any) -> tuple[str, Step]:
         raise ValueError(f"{node.where}: expected weights as its second input, a constant")
     if node.number("transA", 0):
         raise ValueError(f"{node.where}: transA is 1, but rows are the first dimension here")
-    W = _matrix(node, weights)
+    W = _matrix(graph, node, weights)
     W = W.T if node.number("transB", 0) else W
     W = _times(W, node.number("alpha", 1.0))
     b = None
@@ -42,15 +42,25 @@ def _gemm(graph: Any, node: Any) -> tuple[str, Step]:
             raise ValueError(
                 f"{node.where}: expected biases of shape ({W.shape[1]},), got {given.shape}"
             )
+        _require_floats(node, given)
         given = np.broadcast_to(given.ravel(), (W.shape[1],))
         b = _times(given, node.number("beta", 1.0))
     return node.input(0), lambda chain: chain.add_affine(node.where, W, b)
 
 
-def _matrix(node: Any, weights: Array) -> Array:
+def _matrix(graph: Any, node: Any, weights: Array) -> Array:
     if weights.ndim != 2:
         raise ValueError(f"{node.where}: expected weights of two dimensions, got {weights.shape}")
+    _require_floats(node, weights)
+    graph.take(node, weights.size)
     return weights
+
+
+def _require_floats(node: Any, parameters: Array) -> None:
+    """Raise ValueError for parameters of another kind, before they are multiplied by a factor."""
+    if parameters.dtype.kind != "f":
+        got = parameters.dtype
+        raise ValueError(f"{node.where}: expected floating-point parameters, got {got}")
 
 
 def _times(a: Array, factor: float) -> Array:
@@ -61,7 +71,7 @@ def _mat_mul(graph: Any, node: Any) -> tuple[str, Step]:
     weights = graph.constant(node.input(1))
     if weights is None or graph.constant(node.input(0)) is not None:
         raise ValueError(f"{node.where}: expected weights as its second input, a constant")
-    W = _matrix(node, weights)
+    W = _matrix(graph, node, weights)
     return node.input(0), lambda chain: chain.add_affine(node.where, W, None)
 
 
@@ -193,24 +203,35 @@ def _flatten(graph: Any, node: Any) -> tuple[str, None]:
 
 #: In place of the number of rows, which is not known.
 _ROWS = -2
+#: How many sizes a shape has at most, and how many nodes make it one after another.
+_MOST_SIZES = 16
 
 
-def _sizes(graph: Any, reshape: Any, tensor: str) -> list[int] | None:
+def _sizes(graph: Any, reshape: Any, tensor: str, depth: int = 0) -> list[int] | None:
     """Return the sizes that a shape names; None if they are not constants and the rows' number.
 
     torch writes ``x.view(x.size(0), -1)`` as the shape of x, its first size, that and a -1.
     """
     value = graph.constant(tensor)
     if value is not None:
-        return [int(n) for n in value.ravel()]
+        if value.dtype.kind not in "iu":
+            raise ValueError(
+                f"{reshape.where}: expected whole numbers as its shape, got {value.dtype}"
+            )
+        return value.ravel().tolist() if 0 < value.size <= _MOST_SIZES else None
     made = graph.made_by(tensor)
-    if made is None:
+    if made is None or depth == _MOST_SIZES:
         return None
     if made.operator == "Concat":
-        parts = [_sizes(graph, reshape, name) for name in made.inputs]
-        return None if None in parts else [n for part in parts for n in part or []]
+        joined: list[int] = []
+        for name in made.inputs:
+            part = _sizes(graph, reshape, name, depth + 1)
+            if part is None or len(joined) + len(part) > _MOST_SIZES:
+                return None  # at once: each of these may be such nodes again, without end
+            joined += part
+        return joined or None
     if made.operator in ("Unsqueeze", "Squeeze", "Cast", "Reshape"):
-        return _sizes(graph, reshape, made.input(0))
+        return _sizes(graph, reshape, made.input(0), depth + 1)
     whole, first = made, made.number("end", -1) == 1
     if made.operator == "Gather":
         whole, index = graph.made_by(made.input(0)), graph.constant(made.input(1))

@@ -24,7 +24,13 @@ MOST = 2**63 - 1
 
 
 def moment(value: Any) -> int:
-    """Return a date as microseconds since 1970, in UTC; `MOST` of them if it is too far away."""
+    """Return a date as microseconds since 1970, in UTC; `MOST` of them if it is too far away.
+
+    Raises
+    ------
+    ValueError
+        If it is a number of no unit, which NumPy lets a file have.
+    """
     if not isinstance(value, np.datetime64):
         if isinstance(value, datetime) and value.tzinfo is not None:
             value = value.astimezone(UTC).replace(tzinfo=None)
@@ -35,12 +41,20 @@ def moment(value: Any) -> int:
         far = abs(count) > YEARS * (1 if unit == "Y" else 12)
         count = MOST if far else int(value.astype("datetime64[D]").astype(np.int64))
         unit = "D"
+    if unit not in A_MICROSECOND and unit not in MICROSECONDS:
+        raise ValueError(f"expected dates of days, seconds or another unit, got unit {unit!r}")
     micro = count // A_MICROSECOND[unit] if unit in A_MICROSECOND else count * MICROSECONDS[unit]
     return max(-MOST, min(micro, MOST))
 
 
 def moments(array: NDArray[Any]) -> NDArray[np.int64]:
-    """Return dates, datetime64 of any unit, as `moment` does; 0 for NaT."""
+    """Return dates, datetime64 of any unit, as `moment` does; 0 for NaT.
+
+    Raises
+    ------
+    ValueError
+        If they are numbers of no unit, and not all NaT.
+    """
     if np.datetime_data(array.dtype) == ("us", 1):
         counts: NDArray[np.int64] = array.astype("datetime64[us]").view(np.int64)
         return np.where(np.isnat(array), 0, counts)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ NPY = b"\x93NUMPY"
 PIECE = 1 << 22  # bytes
 LONGEST_HEADER = 10_000  # bytes, as NumPy has it
 MOST_DIMENSIONS = 32  # as every NumPy can have
+#: What headers consist of: texts, brackets, numbers and three words.
+PLAIN = re.compile(rb"""(?:'[^'\\]*'|"[^"\\]*"|[\s{}()\[\],:0-9L]|True|False|None)*""")
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,13 @@ def read_header(file: Any, path: str) -> Header:
         if int.from_bytes(length, "little") > LONGEST_HEADER:
             raise ValueError(f"a header of {int.from_bytes(length, 'little')} bytes")
         header = file.read(int.from_bytes(length, "little"))
-        shape, fortran, dtype = read(io.BytesIO(length + header))
+        try:
+            shape, fortran, dtype = read(io.BytesIO(length + header))
+        except MemoryError:
+            # Python's parser raises it, too, for what is nested deeply, such as many minus signs.
+            if PLAIN.fullmatch(header):
+                raise
+            raise ValueError("a header that is no description of an array") from None
     except MemoryError:
         raise
     except Exception as error:  # a damaged header raises nearly anything

@@ -72,11 +72,11 @@ class ObjectColumn(ColumnReader):
         if kind == "M":
             unit, of = np.datetime_data(array.dtype)
             if of != 1 or unit not in (*MICROSECONDS, "ns"):  # such as months
-                return self.dates(moments(array), "us", np.isnat(array))
+                return self.dates(self._converted(moments, array), "us", np.isnat(array))
             plain = array.astype(f"datetime64[{unit}]")  # in this machine's order of bytes
             return self.dates(plain.view(np.int64), unit, np.isnat(plain))
         if kind == "m":
-            return self.numbers(self._in_seconds(seconds, array))
+            return self.numbers(self._converted(seconds, array))
         if kind == "U" and beyond_unicode(array):
             raise RowsError(
                 f"{self.source}: {self.what}: expected text, got numbers that are no characters"
@@ -171,21 +171,22 @@ class ObjectColumn(ColumnReader):
             return self.numbers(self._floats(values, gaps))
         if found == {"date"}:
             counts = np.array(
-                [moment(v) if s == "date" else 0 for v, s in zip(values, sort, strict=True)],
+                [self._converted(moment, v) if s == "date" else 0
+                 for v, s in zip(values, sort, strict=True)],
                 np.int64,
-            )
+            )  # fmt: skip
             return self.dates(counts, "us", gaps)
         if found == {"seconds"}:
             return self.numbers(
-                np.array([np.nan if gap else self._in_seconds(seconds_of, v)
+                np.array([np.nan if gap else self._converted(seconds_of, v)
                           for v, gap in zip(values, gaps, strict=True)])
             )  # fmt: skip
         return self._texts(values, sort)
 
-    def _in_seconds(self, convert: Callable[[Any], Any], value: Any) -> Any:
+    def _converted(self, convert: Callable[[Any], Any], value: Any) -> Any:
         try:
             return convert(value)
-        except ValueError as error:  # months, which are no number of seconds
+        except ValueError as error:  # months are no number of seconds, no unit is no date
             raise RowsError(f"{self.source}: {self.what}: {error}") from None
 
     def _floats(self, values: Sequence[Any], gaps: NDArray[np.bool_]) -> NDArray[Any]:
@@ -208,7 +209,9 @@ class ObjectColumn(ColumnReader):
         spell: dict[str, Callable[[Any], str]] = {
             "truth": lambda v: FALSE_TRUE[bool(v)],
             "number": lambda v: text_of_number(np.float64(v)),
-            "date": lambda v: str(texts_of_dates(np.array([moment(v)], "datetime64[us]"))[0]),
+            "date": lambda v: str(
+                texts_of_dates(np.array([self._converted(moment, v)], "datetime64[us]"))[0]
+            ),
             "seconds": str,
         }
         texts: list[str | None] = []

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""ONNX files whose messages are valid and say what no network is: ValueError, soon, in few bytes.
+
+docs/reliability.md names this file.
+"""
+
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+import fastrelu  # noqa: E402
+
+WEIGHTS = np.array([[1, 2], [3, 4]], np.float32)
+
+
+def node(operator, inputs, output, **attributes):
+    return helper.make_node(operator, inputs.split(), [output], **attributes)
+
+
+def saved(path, nodes, arrays=(), width=2, functions=()):
+    """Write a file with these nodes from x to y, and these constants beside the weights w."""
+    values = {"w": WEIGHTS, **dict(arrays)}
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, width])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    constants = [numpy_helper.from_array(np.asarray(a), name) for name, a in values.items()]
+    graph = helper.make_graph(nodes, "graph", inputs, outputs, constants)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, functions=functions), path)
+
+
+def refused(path, match):
+    """Load a file that has to be refused, and see that it is soon, and takes little memory."""
+    tracemalloc.start()
+    begun = time.monotonic()
+    with pytest.raises(ValueError, match=match):
+        fastrelu.from_onnx(path)
+    assert time.monotonic() - begun < 20
+    assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    tracemalloc.stop()
+
+
+def chain(operator, n, begin, times=1, more="", **attributes):
+    """Return n nodes one after another, the last of which makes t."""
+    names = [begin, *(f"t{k}" for k in range(1, n)), "t"]
+    return [
+        node(operator, " ".join([names[k]] * times) + more, names[k + 1], **attributes)
+        for k in range(n)
+    ]
+
+
+@pytest.mark.parametrize("operator, more", [("Identity", ""), ("Add", " zero")])
+def test_thousands_of_nodes_are_walked(tmp_path, operator, more):
+    """They were a RecursionError, whatever asked for a constant."""
+    nodes = [*chain(operator, 3000, "x", more=more), node("MatMul", "t w", "y")]
+    saved(tmp_path / "net.onnx", nodes, {"zero": np.float32(0)})
+    net = fastrelu.from_onnx(tmp_path / "net.onnx")
+    assert (net.weights[0] == WEIGHTS).all()
+
+
+def test_constants_of_many_nodes_are_refused(tmp_path):
+    path = tmp_path / "net.onnx"
+    for nodes in (chain("Identity", 3000, "w"), chain("Reshape", 60, "one", times=2)):
+        saved(path, [*nodes, node("MatMul", "x t", "y")], {"one": np.array([1])})
+        refused(path, "a constant that more than 100 nodes make")
+    saved(path, [*chain("Identity", 90, "w"), node("MatMul", "x t", "y")])
+    assert (fastrelu.from_onnx(path).weights[0] == WEIGHTS).all()
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [chain("Concat", 60, "n", times=2, axis=0), chain("Unsqueeze", 3000, "n")],
+    ids=["twice", "deep"],
+)
+def test_shapes_of_many_nodes_are_refused(tmp_path, nodes):
+    """A shape joined to itself 60 times had 2 ** 60 sizes to be asked for, one by one."""
+    first = [node("Shape", "x", "s"), node("Gather", "s first", "n")]
+    last = [node("Reshape", "x t", "r"), node("MatMul", "r w", "y")]
+    saved(tmp_path / "net.onnx", [*first, *nodes, *last], {"first": np.array([0])})
+    refused(tmp_path / "net.onnx", "expected a constant as its shape")
+
+
+def test_identity_weights_of_a_claimed_width_are_refused(tmp_path):
+    path = tmp_path / "net.onnx"
+    for width in (20_000, 2**62):
+        saved(path, [node("Relu", "x", "y")], width=width)
+        refused(path, rf"identity weights of {width} x {width}")
+    nodes = [node("MatMul", "x wide", "h"), node("Relu", "h", "y")]
+    saved(path, nodes, {"wide": np.ones((2, 50_000), np.float32)})
+    refused(path, "identity weights of 50000 x 50000")
+
+
+def test_weights_that_very_many_nodes_share_are_refused(tmp_path):
+    nodes = [*chain("MatMul", 400, "x", more=" big"), node("Identity", "t", "y")]
+    saved(tmp_path / "net.onnx", nodes, {"big": np.eye(256, dtype=np.float32)}, width=256)
+    with pytest.raises(ValueError, match=r"have more than \d+ parameters, as nodes share"):
+        fastrelu.from_onnx(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize(
+    "values, says",
+    [
+        (np.eye(2, dtype=np.int8), "floating-point parameters, got int8"),
+        (np.array([["a", "b"], ["c", "d"]], object), "tensor 'own': expected real numbers, got te"),
+        (np.eye(2, dtype=np.complex64), "tensor 'own': expected real numbers, got complex64"),
+    ],
+)
+def test_parameters_of_another_kind_are_refused_before_a_factor(tmp_path, values, says):
+    """Such a factor was an OverflowError of NumPy's, or a TypeError."""
+    path = tmp_path / "net.onnx"
+    saved(path, [node("Gemm", "x own", "y", alpha=1000.0)], {"own": values})
+    refused(path, says)
+    saved(path, [node("Gemm", "x w own", "y", beta=1000.0)], {"own": values[:1]})
+    refused(path, says)
+
+
+@pytest.mark.parametrize("size", [np.inf, np.nan, 2.0])
+def test_shapes_are_of_whole_numbers(tmp_path, size):
+    """Infinity was an OverflowError."""
+    path = tmp_path / "net.onnx"
+    shape = {"shape": np.array([-1, size], np.float32)}
+    saved(path, [node("Reshape", "x shape", "r"), node("MatMul", "r w", "y")], shape)
+    refused(path, "expected whole numbers as its shape, got float32")
+    saved(path, [node("Reshape", "w shape", "r"), node("MatMul", "x r", "y")], shape)
+    refused(path, "expected whole numbers as its shape, got float32")
+
+
+def function(name, nodes):
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    return helper.make_function("own", name, ["p"], ["q"], nodes, opsets)
+
+
+def test_functions_that_do_not_fit_are_refused(tmp_path):
+    """They were RuntimeError and onnx's ValidationError; or 2 ** 40 nodes of a few kB."""
+    path = tmp_path / "net.onnx"
+    call, relu = node("F", "p", "q", domain="own"), function("F", [node("Relu", "p", "q")])
+    for call_of, functions in (
+        ("x", [function("F", [call])]),  # itself
+        ("x", [relu, relu]),
+        ("x w", [relu]),
+    ):
+        nodes = [node("F", call_of, "h", domain="own"), node("MatMul", "h w", "y")]
+        saved(path, nodes, functions=functions)
+        refused(path, "the file's own functions do not fit")
+    functions = [function("F0", [node("Relu", "p", "q")])]
+    for k in range(40):
+        twice = [node(f"F{k}", "p", "t", domain="own"), node(f"F{k}", "t", "q", domain="own")]
+        functions.append(function(f"F{k + 1}", twice))
+    nodes = [node("F40", "x", "h", domain="own"), node("MatMul", "h w", "y")]
+    saved(path, nodes, functions=functions)
+    refused(path, "functions become more than 20000 nodes")
