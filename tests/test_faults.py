@@ -236,6 +236,7 @@ def test_a_file_of_a_limited_size(tmp_path):
 SWEEP = """
 import hashlib, os, resource, signal, sys
 import numpy as np
+from scipy import sparse
 import fastrelu
 from fastrelu import training
 from fastrelu.app.data.readers import read
@@ -247,6 +248,11 @@ wide = fastrelu.Network([30, 600, 600, 4], seed=3)  # its file does not fit into
 np.savez(folder + "/rows.npz", X=X, y=X[:, 0])
 with open(folder + "/rows.csv", "w") as file:
     file.write("a,b,y\\n" + "".join(f"{i / 7},word{i % 300},{i % 5}\\n" for i in range(20000)))
+
+by_rows = sparse.csr_matrix((np.ones(10**5, "f"), np.arange(10**5) % 30, np.arange(10**5 + 1)))
+by_columns = by_rows.tocsc()
+by_rows.indices = np.repeat(by_rows.indices, 2)[::2]  # copied, as what does not lie in a row
+positions, values = np.ones((10**5, 2), np.int32), np.zeros((10**5, 2), "f")
 
 def fit():
     made = net.copy()
@@ -272,6 +278,19 @@ def save():
     with open(folder + "/saved", "rb") as file:
         return file.read()
 
+def checkpoint():
+    fitted = fastrelu.Trainer(wide, optimizer=fastrelu.Adam(1e-3))
+    fitted.save_checkpoint(folder + "/checkpoint")
+    with open(folder + "/checkpoint", "rb") as file:
+        return file.read()
+
+def sparse_rows():
+    return net(by_rows).tobytes() + net(by_columns).tobytes()
+
+def encoded_rows():
+    rows = fastrelu.EncodedRows([3, 4], [True, True], positions, values)
+    return fastrelu.Network([7, 5, 1], seed=1)(rows).tobytes()
+
 def regions():
     small = fastrelu.Network([2, 40, 40, 1], seed=1)
     return small.linear_regions((-1, 1, -1, 1)).areas.tobytes()
@@ -283,7 +302,8 @@ def arrays():
     table = read([folder + "/rows.npz"])
     return training.fit_inputs(table, np.arange(100)).transform(table, np.arange(20000)).tobytes()
 
-WORK = (fit, predict, gradients, population, load, save, regions, text, arrays)
+WORK = (fit, predict, gradients, population, load, save, checkpoint, sparse_rows, encoded_rows,
+        regions, text, arrays)
 expected = {work: hashlib.sha256(work()).digest() for work in WORK}
 warnings = __import__("warnings")
 warnings.simplefilter("ignore")

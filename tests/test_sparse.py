@@ -196,6 +196,22 @@ def test_every_form_of_sparse_matrix(form, kind, rng):
     assert np.array_equal(net(X), net(dense))
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32", ">i4", "int64", "uint64"])
+@pytest.mark.parametrize("part", ["indices", "indptr"])
+def test_places_of_every_dtype(part, dtype, rng):
+    X = random_csr(rng, 12, 20, 0.2)
+    net = fastrelu.Network([20, 6, 3])
+    expected = net(X)
+    places = getattr(X, part).astype(dtype)
+    for held in (places, np.repeat(places, 2)[::2]):
+        setattr(X, part, held)
+        assert same_bits(net(X), expected)
+    if dtype == "uint64":
+        held[1] = 2**63 + 5
+        with pytest.raises(ValueError, match=part if part == "indptr" else "column indices"):
+            net(X)
+
+
 def test_no_rows_no_entries_one_row(rng):
     net = fastrelu.Network([6, 4, 2])
     for X in (sparse.csr_matrix((0, 6)), sparse.csc_matrix((3, 6), dtype="float32")):
