@@ -17,6 +17,7 @@ import pyarrow as pa
 from data_files import arrow_table, idx, write, zstd
 from pyarrow import feather, parquet
 
+from fastrelu import training
 from fastrelu.app.data.readers import read
 from fastrelu.training import DataError
 
@@ -146,6 +147,16 @@ def test_a_header_of_npy_is_read_no_further_than_numpy_takes_it(tmp_path):
             read([str(tmp_path / name)])
         assert tracemalloc.get_traced_memory()[1] < 10 << 20
         tracemalloc.stop()
+
+
+def test_columns_that_a_short_file_only_names_take_no_memory(tmp_path):
+    """A column of its largest index took 8 bytes for each column before it, then was refused."""
+    table = read([write(tmp_path / "t.svm", "1 1:0.5 9999999:1\n0 2:1\n")])
+    tracemalloc.start()
+    with pytest.raises(DataError, match="9999999 inputs, more than 1000000"):
+        training.fit_inputs(table)
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20  # it was 80 MB
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

@@ -370,6 +370,8 @@ class _SparseFit:
     def __init__(self, chunk: Table, options: InputOptions) -> None:
         if options.standardize == "quantile":
             raise ConfigError("quantile: sparse data are scaled by their largest magnitude only")
+        # Before memory is taken for columns that a short file only names.
+        check_width(chunk.source, chunk.matrix.shape[1])
         self.source = chunk.source
         self.names = chunk.matrix_names or []
         self.largest: NDArray[np.float64] | None = None
