@@ -12,11 +12,13 @@ namespace fastrelu::python {
 namespace {
 
 using Int64Array = py::array_t<std::int64_t, kInOrder>;
+// Numbers of 64 bits without a sign, too: beyond the others' range they become negative, which no
+// place is.
+using WholeNumbers = py::array_t<std::int64_t, kInOrder | py::array::forcecast>;
 
 // Whether pointers into places go back, which SciPy's check asks only where something is stored.
 bool descends(const py::object& indptr) {
-  using Pointers = py::array_t<std::int64_t, kInOrder | py::array::forcecast>;
-  const Pointers pointers(indptr);
+  const WholeNumbers pointers(indptr);
   return !std::is_sorted(pointers.data(), pointers.data() + pointers.size());
 }
 
@@ -60,9 +62,7 @@ py::array as_whole_numbers(const py::object& csr, const char* part, const char* 
   }
   using Int32Array = py::array_t<std::int32_t, kInOrder>;
   if (py::isinstance<Int32Array>(a)) return Int32Array(a);
-  // Numbers of 64 bits without a sign, too: beyond the others' range they become negative, which no
-  // place is.
-  return py::array_t<std::int64_t, kInOrder | py::array::forcecast>(a);
+  return WholeNumbers(a);
 }
 
 template <class I>

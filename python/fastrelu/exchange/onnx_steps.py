@@ -174,9 +174,8 @@ def _max(graph: Any, node: Any) -> tuple[str, Step]:
 def _clip(graph: Any, node: Any) -> tuple[str, Step]:
     limits = []
     for k, key in ((1, "min"), (2, "max")):
-        name, value = node.input(k), None
-        if key in node.attributes:
-            value = node.number(key, 0)
+        name = node.input(k)
+        value = node.number(key, 0) if key in node.attributes else None
         if name:
             value = graph.constant(name)
             if value is None or value.size != 1:

@@ -186,9 +186,8 @@ class Session:
         metrics = run_folder.read_metrics(self.folder.path)
         if metrics is None or metrics.get("epochs") != state.epochs:
             return None
-        self.watcher.finished(
-            [], state.records, told_of(metrics)
-        )  # it may have been killed before it told
+        # It may have been killed before it told.
+        self.watcher.finished([], state.records, told_of(metrics))
         early = " (stopped early)" if state.stopped_early else ""
         self.say(
             f"the run in {self.folder.path} is finished: {state.epochs} epochs{early}; "
