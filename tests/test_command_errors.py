@@ -2,6 +2,7 @@
 """What the command refuses: one line, an exit code, never a traceback."""
 
 import gzip
+import os
 import random
 import struct
 import subprocess
@@ -36,6 +37,7 @@ def idx(array):
         ("a,b\n" + "inf,2\n" * 20, [], 3, "column 'a': expected finite numbers"),
         ("a,b\n" + "1,x\n2,y\n" * 20, ["--task", "regression"], 3, "got text"),
         (b"a,b\n\xff,1\n", [], 3, "UTF-8"),
+        (b"\xf6,b\n" + b"1,2\n3,5.5\n" * 50, [], 3, "line 1: not UTF-8 text"),
         (b"\x1f\x8b\x08\0broken", [], 3, "gzip"),
         (gzip.compress(b"a,b\n1,2\n" * 50, mtime=0)[:-9], [], 3, "gzip"),
         (b"PK\x03\x04broken", [], 3, "NPZ"),
@@ -51,6 +53,7 @@ def idx(array):
         (ROWS, ["--loss", "cross_entropy", "--task", "regression"], 2, "does not go with"),
         (ROWS, ["--class-weight", "balanced", "--task", "regression"], 2, "--class-weight"),
         (ROWS, ["--momentum", "0.5"], 2, "--momentum goes with"),
+        (ROWS, ["--ignore", os.fsdecode(b"\xff")], 2, "--ignore: expected UTF-8 text"),
         (ROWS, ["--early-stopping", "5", "--validation", "0"], 2, "--early-stopping"),
         (ROWS, ["--bogus"], 2, "--bogus"),
         (ROWS, ["--config", "SELF"], 2, "not a TOML file"),

@@ -445,6 +445,10 @@ class Settings:
         both = sorted(set(self.features or ()) & set(self.ignore))
         if both:
             raise ConfigError(f"--features and --ignore both name {both[0]!r}")
+        for name in as_dict(self):
+            text = shown(getattr(self, name))
+            if any("\ud800" <= c <= "\udfff" for c in text):
+                raise ConfigError(f"{flag(name)}: expected UTF-8 text, got {text!r}")
         return self
 
 

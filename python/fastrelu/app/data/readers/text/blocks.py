@@ -138,6 +138,14 @@ def _too_long(source: str, line: int, most: int) -> DataError:
     )
 
 
+def not_text(source: str, line: int, byte: int) -> DataError:
+    """Return the error of a byte that is not of UTF-8 text."""
+    return DataError(
+        f"{source}: line {line}: not UTF-8 text (byte 0x{byte:02x}); save it as UTF-8, for "
+        "instance by iconv -f LATIN1 -t UTF-8"
+    )
+
+
 def line_ends(data: bytes) -> int:
     """Return how many lines end in some bytes."""
     n = int(np.count_nonzero(np.frombuffer(data, np.uint8) == 10))

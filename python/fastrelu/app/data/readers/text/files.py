@@ -14,7 +14,16 @@ from typing import Any
 from fastrelu.app.data.meaning import Hints, Meaning, Reading, Verdict, bridge, named
 from fastrelu.app.data.readers.choice import ColumnChoice, Roles
 from fastrelu.app.data.readers.files import Source
-from fastrelu.app.data.readers.text.blocks import BLOCK, BLOCKS, MOST, Block, Cut, blocks
+from fastrelu.app.data.readers.text.blocks import (
+    BLOCK,
+    BLOCKS,
+    MOST,
+    Block,
+    Cut,
+    blocks,
+    line_ends,
+    not_text,
+)
 from fastrelu.app.data.readers.text.dialect import Dialect, sniff
 from fastrelu.app.data.readers.text.gather import Gathered, Places, refusal, wide_hints
 from fastrelu.app.data.readers.text.other_kinds import refuse_other_kinds
@@ -120,9 +129,11 @@ def open_text(source: Source, choice: ColumnChoice, need_target: bool) -> Dialec
         first = head[bom:].split(b"\n", 1)[0].decode("utf-8", "replace")
         if not any(name in first for name in known):
             options = replace(options, no_header=True)
-    text = head[bom:].decode("utf-8", "surrogateescape")
+    text = _decoded(source.path, head[bom:])
     dialect = sniff(source.path, text, whole, options, known, bom)
     names = dialect.names
+    if odd := [ord(c) for name in names for c in name if "\udc80" <= c <= "\udcff"]:
+        raise not_text(source.path, dialect.header, odd[0] - 0xDC00)
     if len(names) < 2 and need_target:
         raise DataError(
             f"{source.path}: expected two columns or more, got {len(names)}: {names[0][:40]!r}; "
@@ -134,6 +145,21 @@ def open_text(source: Source, choice: ColumnChoice, need_target: bool) -> Dialec
             "NPY, NPZ or libsvm suit such data"
         )
     return dialect
+
+
+def _decoded(source: str, head: bytes) -> str:
+    """Return the first bytes of a file as text.
+
+    Lines above the header may have other bytes, each as one character that is none of text. So
+    has the last character, if the bytes end within it. A file whose lines are long is refused at
+    once, as that takes 15 times the memory.
+    """
+    try:
+        return head.decode()
+    except UnicodeDecodeError as error:
+        if len(head) > HEAD and error.start < len(head) - 3:
+            raise not_text(source, 1 + line_ends(head[: error.start]), head[error.start]) from None
+        return head.decode("utf-8", "surrogateescape")
 
 
 def _long_head(source: Source) -> tuple[bytes, bool]:

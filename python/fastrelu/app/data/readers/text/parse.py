@@ -9,7 +9,7 @@ from typing import Any
 
 from fastrelu.app.data.meaning import Missing
 from fastrelu.app.data.readers.files import pyarrow
-from fastrelu.app.data.readers.text.blocks import Block, line_ends
+from fastrelu.app.data.readers.text.blocks import Block, line_ends, not_text
 from fastrelu.app.data.readers.text.dialect import Dialect
 from fastrelu.app.data.readers.text.records import (
     MalformedError,
@@ -182,10 +182,7 @@ class Parser:
             block.data.decode("utf-8")
         except UnicodeDecodeError as bad:
             line = block.line + line_ends(block.data[: bad.start])
-            raise DataError(
-                f"{self.source}: line {line}: not UTF-8 text (byte 0x{bad.object[bad.start]:02x}); "
-                "save it as UTF-8, for instance by iconv -f LATIN1 -t UTF-8"
-            ) from None
+            raise not_text(self.source, line, block.data[bad.start]) from None
 
     def _sized(self, data: bytes) -> Any:
         """Return the options for reading, with parts that hold the longest record."""
