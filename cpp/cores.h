@@ -8,8 +8,6 @@
 #include <sched.h>
 #endif
 
-#include <string>
-
 namespace fastrelu {
 
 // The affinity mask of a thread.
@@ -34,10 +32,5 @@ const CoreSet& own_cores();
 // Cores of the calling thread, and no more than the quotas allow; at least 1. `now`: not as they
 // were a moment ago.
 unsigned usable_cores(bool now = false);
-
-// Whole cores that the CPU quotas of this process's control groups leave, 1 at least, or 0 where
-// there is none: the least quota from its own group up to the root of each hierarchy, of version 2
-// (cpu.max) and 1 (cpu.cfs_quota_us). `root` stands before /proc and each mount point, for tests.
-unsigned quota_cores(const std::string& root);
 
 }  // namespace fastrelu

@@ -238,7 +238,8 @@ unsigned untold_threads(bool now) {
 unsigned told_threads() {
   if (const char* text = std::getenv("FASTRELU_NUM_THREADS"); text != nullptr && *text != '\0') {
     char* end = nullptr;
-    const long n = std::strtol(text, &end, 10);
+    const long n = std::strtol(text, &end, 10);  // blanks before it and after it are nothing
+    while (*end == ' ' || *end == '\t' || *end == '\n') ++end;
     if (*end != '\0' || n < 1 || n > kMaxThreads) {
       throw std::invalid_argument("FASTRELU_NUM_THREADS: expected a whole number from 1 to " +
                                   std::to_string(kMaxThreads) + ", got '" + text + "'");

@@ -2,7 +2,7 @@
 // Numbers of threads: for Python, and by plain C functions for threadpoolctl, which finds them in
 // the loaded module by their names (python/fastrelu/_thread_limits.py).
 #include "bindings.h"
-#include "cores.h"
+#include "control_groups.h"
 #include "thread_pool.h"
 
 extern "C" {
@@ -23,6 +23,7 @@ void bind_threads(py::module_& m) {
   m.def("set_thread_limit", &set_thread_limit, py::arg("n"));
   m.def("set_usual_threads", &set_usual_threads, py::arg("n"));
   m.def("quota_cores", &quota_cores, py::arg("root"));
+  m.def("memory_limit", &memory_limit, py::arg("root"));
 }
 
 }  // namespace fastrelu::python

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable
 from typing import BinaryIO
 
+from fastrelu import machine
 from fastrelu.app.errors import DataError
 
 COPIES = 2.5  # what data in memory take: as read, and as the network reads them
@@ -16,29 +16,21 @@ NUMBER = 8  # bytes of a number, or of a reference to a text
 SEPARATORS = (b",", b";", b"\t", b"|")
 
 
-def machine_memory() -> float:
-    """Return the bytes of this machine's memory; infinity where the system does not say it."""
-    try:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError, OSError):
-        return float("inf")
-
-
-def require_memory(path: str, what: str, needed: float) -> None:
+def require_memory(path: str, what: str, needed: float, there: float | None = None) -> None:
     """Raise DataError if data that are read as a whole need more memory than there is.
 
     Parameters
     ----------
     path, what : str
         The file, and what it is, for the message.
-    needed : float
-        Bytes.
+    needed, there : float
+        Bytes, and those that there are; by default what the machine says now.
     """
-    there = machine_memory()
+    there = machine.memory() if there is None else there
     if needed > there:
         raise DataError(
             f"{path}: {what} read into memory, which takes about {needed / 1e9:.1f} GB or more, "
-            f"and this machine has {there / 1e9:.1f} GB; Parquet, C-ordered NPY and text files "
+            f"and there are {there / 1e9:.1f} GB for it; Parquet, C-ordered NPY and text files "
             "that are not packed are read in blocks: unpack or convert it"
         )
 
@@ -57,9 +49,11 @@ def whole_text(path: str, head: bytes) -> Callable[[int], None]:
     """
     marks = max(head.count(mark) for mark in SEPARATORS)
     cells = (marks + head.count(b"\n")) / len(head)
+    there = machine.memory()  # which takes longer to find out than to unpack a piece
 
     def check(n_bytes: int) -> None:
-        require_memory(path, "packed text is", COPIES * n_bytes * max(1.0, NUMBER * cells))
+        needed = COPIES * n_bytes * max(1.0, NUMBER * cells)
+        require_memory(path, "packed text is", needed, there)
 
     return check
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu import machine
 from fastrelu.app.data.stream.scratch import FOLDER
 
 SPARE = 2  # disk and memory have room for so many times what is kept
@@ -94,8 +95,7 @@ def _open_file(n_bytes: int) -> int | None:
     """Return a file for so many bytes that has no name; None where there is no room to spare."""
     try:
         folder = FOLDER if os.access(FOLDER, os.W_OK) else tempfile.gettempdir()
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        if SPARE * n_bytes > min(shutil.disk_usage(folder).free, memory):
+        if SPARE * n_bytes > min(shutil.disk_usage(folder).free, machine.memory()):
             return None
         with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
             return os.dup(file.fileno())
