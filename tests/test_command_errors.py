@@ -160,14 +160,56 @@ def test_a_folder_named_like_a_bundled_data_set_is_not_taken_for_it(tmp_path, mo
         assert result.exit_code == 0, result.output
 
 
-@pytest.mark.parametrize("value", ["2,1", "0", " ", "many"])
-def test_a_number_of_threads_that_is_none_is_a_flaw_of_the_settings(value, tmp_path):
-    """It was an unexpected error, with exit status 1."""
+@pytest.mark.parametrize("command", ["train", "inspect"])
+@pytest.mark.parametrize("value", ["2,1", "0", " ", "many", "4\n", "٤"])
+def test_a_number_of_threads_that_is_none_is_a_flaw_of_the_settings(value, command, tmp_path):
+    """It was an unexpected error, with exit status 1, and none where no threads are needed."""
     path = write_table(tmp_path / "t.csv", np.random.default_rng(0))
-    process = start("train", path, env=environment(FASTRELU_NUM_THREADS=value))
+    process = start(command, path, env=environment(FASTRELU_NUM_THREADS=value))
     error = process.communicate(timeout=100)[1]
     assert process.returncode == 2, error
-    assert (
-        f"error: FASTRELU_NUM_THREADS: expected a whole number from 1 to 1024, got '{value}'"
-        in (error)
+    value = value.replace("\n", "\\n")
+    assert error == (
+        f"error: FASTRELU_NUM_THREADS: expected a whole number from 1 to 1024, got '{value}'\n"
     )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the environment is text there")
+@pytest.mark.parametrize("variable", ["NUM_THREADS", "ISA", "TUNE"])
+def test_variables_of_bytes_that_are_no_text(variable):
+    """The core's sentence quoted them, and no text could be made of it."""
+    process = start("selftest", env=environment(**{f"FASTRELU_{variable}": os.fsdecode(b"\xff")}))
+    error = process.communicate(timeout=100)[1]
+    assert process.returncode == 2, error
+    assert error.startswith(f"error: FASTRELU_{variable}: expected ")
+    assert error.endswith("got '\\udcff'\n") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("value", ["BASELINE", " baseline", "chain=1", "1e3", "a\nb"])
+@pytest.mark.parametrize("variable", ["FASTRELU_ISA", "FASTRELU_TUNE"])
+def test_what_the_core_refuses_when_it_is_imported_is_a_flaw_of_the_settings(variable, value):
+    """It was a traceback, with exit status 1; programs that import the package catch an error."""
+    process = start("selftest", env=environment(**{variable: value}))
+    output, error = process.communicate(timeout=100)
+    assert process.returncode == 2 and not output, error
+    value = value.replace("\n", "\\n")
+    assert error.startswith(f"error: {variable}: ") and f"'{value}'" in error
+    assert error.count("\n") == 1
+    code = "try: import fastrelu\nexcept ImportError as error: print(error)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env=environment(**{variable: value}),
+    )  # fmt: skip
+    assert done.stdout.startswith(f"{variable}: ") and not done.stderr
+
+
+@pytest.mark.parametrize(("value", "shown"), [("1", True), ("0", False), (" ", False)])
+def test_no_traceback_is_shown_where_none_is_asked_for(value, shown, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise RuntimeError("not foreseen")
+
+    monkeypatch.setenv("FASTRELU_DEBUG", value)
+    monkeypatch.setattr("fastrelu.app.cli.inspect.required", fail)
+    result = run("inspect", tmp_path)
+    assert isinstance(result.exception, RuntimeError) == shown
+    assert ("unexpected RuntimeError" in result.output) != shown

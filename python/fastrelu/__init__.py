@@ -5,22 +5,16 @@ Importing it loads the compiled core alone; each name brings its module when it 
 """
 
 import importlib
-import sys
 from typing import TYPE_CHECKING, Any
 
+from fastrelu import _refused
+
 try:
+    _refused.refuse_unreadable_variables()
     from fastrelu import _core as _core  # what the environment asks for is refused here and now
     from fastrelu import _thread_limits
 except (KeyboardInterrupt, ImportError) as error:
-    # pybind11 makes an ImportError of Ctrl-C while NumPy is imported; the command, which is not
-    # there yet to see to it, shows no traceback.
-    if not isinstance(error.__cause__ or error, KeyboardInterrupt):
-        raise
-    started = sys.orig_argv[-len(sys.argv) :] if sys.argv[0] == "-m" else sys.argv
-    if not started[0].endswith(("fastrelu", "fastrelu.exe")):
-        raise KeyboardInterrupt from None
-    print("interrupted", file=sys.stderr)
-    sys.exit(130)
+    _refused.end_import(error)
 
 _thread_limits.follow()
 

@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fastrelu.app.printable import printable
 
 LONGEST = 1000
+
+
+def debugging() -> bool:
+    """Return whether FASTRELU_DEBUG in the environment asks for tracebacks; 0 and blanks do not."""
+    return os.environ.get("FASTRELU_DEBUG", "").strip() not in ("", "0")
 
 
 class TrainingError(Exception):
@@ -36,6 +42,12 @@ class DataError(TrainingError):
 
 class NoRowsError(DataError):
     """A file or a query is as it should be, but has no rows."""
+
+
+class RoomError(DataError, MemoryError):
+    """Data take more memory than there is, or are damaged and say so: which, nothing tells."""
+
+    exit_code = 1
 
 
 class RowsError(DataError, ValueError):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from fastrelu.app.errors import ConfigError, OutputError, TrainingError
+from fastrelu import get_num_threads
+from fastrelu.app.errors import ConfigError, OutputError, TrainingError, debugging
 from fastrelu.app.kinds import Choice, Kind, Switch, Text
 from fastrelu.app.option import READING, SOURCE
 from fastrelu.app.printable import printable
@@ -33,6 +34,7 @@ class Command(click.Command):
         """Run the command."""
         try:
             with Interrupt("interrupted"):
+                refuse_the_environment()
                 return super().invoke(ctx)
         except (click.exceptions.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -49,8 +51,7 @@ class Command(click.Command):
             raise SystemExit(141) from None
         except Exception as error:
             stop_for_lack_of_room(error)
-            stop_for_the_environment(error)
-            if os.environ.get("FASTRELU_DEBUG"):
+            if debugging():
                 raise
             stop(getattr(error, "exit_code", 1), unexpected(error))
 
@@ -97,11 +98,23 @@ def stop_for_lack_of_room(error: Exception) -> None:
         stop(OutputError.exit_code, f"standard output: {error.strerror}")
 
 
-def stop_for_the_environment(error: Exception) -> None:
-    """Say that a variable of the environment has no value that it may have, and end, if so."""
-    # The core refuses FASTRELU_NUM_THREADS where threads are needed first, which not all need.
-    if isinstance(error, ValueError) and str(error).startswith("FASTRELU_NUM_THREADS:"):
-        stop(ConfigError.exit_code, str(error))
+def refuse_the_environment() -> None:
+    """Refuse a number of threads in the environment that is none, whatever the command needs.
+
+    The other variables are read, and refused, where the core is imported.
+
+    Raises
+    ------
+    ConfigError
+        In place of the ValueError with which the core would end what needs threads first.
+    """
+    try:
+        get_num_threads()
+    except UnicodeDecodeError:  # a ValueError, too: the core quotes bytes that are no text
+        value = os.environ.get("FASTRELU_NUM_THREADS", "")
+        raise ConfigError(f"FASTRELU_NUM_THREADS: expected a whole number, got {value!a}") from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 class Setting(click.ParamType):  # type: ignore[type-arg]

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
 
 from fastrelu.app.cli.base import unexpected
-from fastrelu.app.errors import TrainingError
+from fastrelu.app.errors import TrainingError, debugging
 from fastrelu.app.printable import printable
 from fastrelu.app.run.interrupt import Interrupted
 from fastrelu.distributed import Communicator, RankError
@@ -32,7 +31,7 @@ def ending_together(comm: Communicator | None) -> Iterator[None]:
         raise SystemExit(error.exit_code) from None
     except BaseException as error:
         fail = getattr(comm, "fail", None)
-        if comm is None or fail is None or os.environ.get("FASTRELU_DEBUG"):
+        if comm is None or fail is None or debugging():
             raise
         text, code = _told(error)
         if comm.rank == 0:

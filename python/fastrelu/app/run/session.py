@@ -19,7 +19,7 @@ from fastrelu.app.data.split import PARTS
 from fastrelu.app.data.stream import open_stream
 from fastrelu.app.data.stream.source import Stream
 from fastrelu.app.data.table import Table
-from fastrelu.app.errors import CheckpointError, DivergedError, OutputError
+from fastrelu.app.errors import CheckpointError, DivergedError, OutputError, debugging
 from fastrelu.app.kinds import size
 from fastrelu.app.metrics import Scores
 from fastrelu.app.model import Model
@@ -423,7 +423,7 @@ class Session:
         except OutputError:
             raise
         except Exception as error:
-            if os.environ.get("FASTRELU_DEBUG"):
+            if debugging():
                 raise
             self.say(f"warning: no {run_folder.REPORT} ({type(error).__name__}: {error})")
             return
