@@ -356,6 +356,51 @@ def test_no_memory_is_a_memory_error(tmp_path):
     assert sum(eval(done.stdout).values()) > 4, done.stdout
 
 
+@pytest.mark.parametrize("name", savers())
+def test_no_memory_of_the_system_in_a_save_is_a_memory_error(name, tmp_path, monkeypatch):
+    """It was an OSError, as of a disk, whose number alone told what was lacking."""
+    path, save = tmp_path / "file", savers()[name]
+    save(path)
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", failing(errno.ENOMEM))
+    with pytest.raises(MemoryError, match=r"path: there is not enough memory to write .*file"):
+        save(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("call", ["os.fsync", "tempfile.TemporaryFile", "os.open"])
+def test_no_memory_of_the_system_ends_the_command_with_1(call, tmp_path, rng, monkeypatch):
+    """It was said to be a file that cannot be written, with exit status 5."""
+    write_rows(tmp_path, rng)
+    monkeypatch.setattr(call, failing(errno.ENOMEM))
+    result = run("train", tmp_path / "rows.npz", *SMALL, "--out", tmp_path / "out")
+    assert result.exit_code == 1, result.output
+    assert "memory" in result.stderr.splitlines()[-1]
+    assert result.stderr.count("error: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [("malloc of size 8192 failed", 1), ("std::bad_alloc", 1), ("malloc of size 9" + "0" * 15, 3)],
+)
+def test_no_memory_for_a_parquet_file(told, status, tmp_path, rng, monkeypatch):
+    """It was an error of the data whatever was asked for; a damaged size asks for more than any."""
+    from fastrelu.training import DataError, read
+
+    def no_memory(*arguments, **options):
+        raise MemoryError(told)
+
+    write_rows(tmp_path, rng)
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile.read", no_memory)
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / "few.parquet")
+    assert isinstance(caught.value, MemoryError) == (status == 1)
+    result = run("train", tmp_path / "few.parquet", "--target", "y", *SMALL)
+    assert result.exit_code == status, result.output
+    assert "takes more memory than there is" in result.stderr.splitlines()[-1]
+
+
 def test_no_memory_for_an_onnx_file_is_a_memory_error(tmp_path, monkeypatch):
     """protobuf says of it that it cannot serialize."""
     helper = pytest.importorskip("onnx").helper

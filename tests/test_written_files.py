@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Where files are written: through links, into devices and pipes, beside what others left."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -149,3 +150,29 @@ def test_a_file_has_the_bytes_that_safetensors_writes(tmp_path):
         assert array.dtype.name == arrays[name].dtype.name and (array == arrays[name]).all()
     with pytest.raises(ValueError, match=r"arrays: .* got complex128"):
         model_file.write(tmp_path / "file", {"a": np.ones(2, complex)}, {"format": "ü"})
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "arrow"])
+@pytest.mark.parametrize("late", [False, True])
+def test_an_error_in_the_midst_of_predictions_is_all_that_is_told(
+    form, late, tmp_path, monkeypatch
+):
+    """A writer of Parquet that was left open told, too, that its file was closed by then."""
+    from fastrelu.app.cli.predictions import predictions_file
+
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    if late:  # the disk is full at the end
+        for writer in ("ArrowWriter", "CsvWriter"):
+            name = f"fastrelu.app.cli.predictions.{writer}.close"
+            monkeypatch.setattr(name, lambda self: 1 / 0)
+    with (
+        pytest.raises((MemoryError, ZeroDivisionError)),
+        predictions_file(str(tmp_path / f"p.{form}"), False) as writer,
+    ):
+        writer.write({"a": np.arange(3)})
+        if not late:
+            raise MemoryError
+    del writer
+    gc.collect()
+    assert not told and not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import tempfile
@@ -39,7 +40,7 @@ def write_bytes(path: Any, data: bytes) -> None:
     ------
     TypeError
         If `path` is no path.
-    OSError
+    OSError, MemoryError
         If it cannot be written; an existing file is then as it was.
 
     Examples
@@ -94,6 +95,8 @@ def opened(path: Any) -> Iterator[BinaryIO]:
         with _beside(target) as file:
             yield file
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise MemoryError(f"path: there is not enough memory to write {given!r}") from error
         own = error.filename is None or str(error.filename).endswith(TEMPORARY_SUFFIX)
         if error.errno is not None and own:
             # It names no file, or one that nobody knows of.

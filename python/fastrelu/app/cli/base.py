@@ -39,7 +39,7 @@ class Command(click.Command):
         except (click.exceptions.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except TrainingError as error:
-            stop(error.exit_code, str(error))
+            stop(status_of(error), str(error))
         except Interrupted as reason:
             click.echo(printable(str(reason)), err=True)
             raise SystemExit(reason.exit_code) from None
@@ -69,10 +69,21 @@ class Command(click.Command):
                 formatter.write_dl(records)
 
 
+def status_of(error: TrainingError) -> int:
+    """Return the exit status: that of a lack of memory, too, where a file was refused for it."""
+    reason = error.__cause__ or error.__context__
+    return TrainingError.exit_code if refused_memory(reason) else error.exit_code
+
+
+def refused_memory(error: BaseException | None) -> bool:
+    """Return whether the system has no memory for what it was asked, such as to open a file."""
+    return isinstance(error, OSError) and error.errno == errno.ENOMEM
+
+
 def unexpected(error: Exception) -> str:
     """Return one line about an error that nothing foresaw."""
     text = " ".join(str(error).split())
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or refused_memory(error):
         return (
             f"there is not enough memory{f' ({text})' if text else ''}; fewer rows at a time take "
             "less, and train reads Parquet, NPY and text files in blocks of --memory"

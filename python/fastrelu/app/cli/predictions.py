@@ -40,6 +40,10 @@ class Writer(Protocol):
         """Write what is left."""
         ...
 
+    def abandon(self) -> None:
+        """Write no more, as something has failed."""
+        ...
+
 
 @contextmanager
 def predictions_file(out: str | None, force: bool) -> Iterator[Writer]:
@@ -87,8 +91,12 @@ def _binary(stream: Any) -> Any:
 @contextmanager
 def _writer(form: str, file: BinaryIO) -> Iterator[Writer]:
     writer: Writer = CsvWriter(file) if form == "csv" else ArrowWriter(file, form)
-    yield writer
-    writer.close()
+    try:
+        yield writer
+        writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
 
 
 class CsvWriter:
@@ -111,6 +119,9 @@ class CsvWriter:
         """Write what is left; the file stays open."""
         self._text.flush()
         self._text.detach()
+
+    def abandon(self) -> None:
+        """Write no more; what is not written yet is dropped without a word."""
 
 
 def _cells(name: str, values: Any) -> list[Any]:
@@ -171,6 +182,12 @@ class ArrowWriter:
         """Write what is left; the file stays open."""
         if self._writer is not None:
             self._writer.close()
+
+    def abandon(self) -> None:
+        """Write no more."""
+        if self._writer is not None and self._form == "parquet":
+            # It would write its end when it is forgotten, and show that the file is closed by then.
+            self._writer.is_open = False
 
 
 def _arrow_column(pa: Any, values: Any) -> Any:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import click
 
-from fastrelu.app.cli.base import unexpected
+from fastrelu.app.cli.base import status_of, unexpected
 from fastrelu.app.errors import TrainingError, debugging
 from fastrelu.app.printable import printable
 from fastrelu.app.run.interrupt import Interrupted
@@ -45,7 +45,7 @@ def ending_together(comm: Communicator | None) -> Iterator[None]:
 def _told(error: BaseException) -> tuple[str, int]:
     """Return what is said of an error, in one line, and the exit status."""
     if isinstance(error, TrainingError):
-        return f"error: {printable(str(error))}", error.exit_code
+        return f"error: {printable(str(error))}", status_of(error)
     if isinstance(error, Interrupted):
         return printable(str(error)), error.exit_code
     if isinstance(error, click.ClickException):

@@ -19,6 +19,7 @@ from fastrelu.app.data.readers.arrow_types import ArrowColumn, one_array
 from fastrelu.app.data.readers.choice import ColumnChoice, Roles, tidy_names
 from fastrelu.app.data.readers.column import Found
 from fastrelu.app.data.readers.files import Source, pyarrow
+from fastrelu.app.data.readers.unpacked import machine_memory
 from fastrelu.app.data.readers.values import (
     Place,
     as_target,
@@ -27,7 +28,7 @@ from fastrelu.app.data.readers.values import (
     row_number,
 )
 from fastrelu.app.data.table import Table
-from fastrelu.app.errors import DataError, NoRowsError, TrainingError
+from fastrelu.app.errors import DataError, NoRowsError, RoomError, TrainingError
 
 PERIOD = "pandas.period"
 UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
@@ -42,16 +43,14 @@ def is_arrow(head: bytes) -> bool:
 
 @contextmanager
 def arrow_errors(path: str) -> Iterator[None]:
-    """Turn pyarrow's errors into a DataError."""
+    """Turn pyarrow's errors into a DataError, of memory into one that is MemoryError, too."""
     pa = pyarrow(f"{path}: Parquet or Arrow")
     try:
         yield
     except TrainingError:
         raise
-    except MemoryError:
-        raise DataError(
-            f"{path}: reading it takes more memory than there is; or a size in it is damaged"
-        ) from None
+    except MemoryError as error:
+        raise without_memory(path, error) from None
     except (pa.ArrowException, OSError, ValueError, ArithmeticError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         if "not implemented" in reason or "not yet supported" in reason:
@@ -64,6 +63,18 @@ def arrow_errors(path: str) -> Iterator[None]:
         raise DataError(
             f"{path}: cannot be read as Parquet or Arrow: damaged or cut short ({reason})"
         ) from None
+
+
+def without_memory(path: str, error: MemoryError) -> DataError:
+    """Return what is raised where reading a file has met a lack of memory.
+
+    A damaged size asks for memory as a good one does. That no machine as this one could ever have
+    it is told by the size, which pyarrow names: such a file is to be mended. For all others it may
+    be memory that is to be had, or fewer rows at a time.
+    """
+    asked = [int(number) for number in re.findall(r"\d+", str(error))]
+    kind = DataError if max(asked, default=0) > machine_memory() else RoomError
+    return kind(f"{path}: reading it takes more memory than there is; or a size in it is damaged")
 
 
 def read_arrow(source: Source, choice: ColumnChoice, need_target: bool) -> Table:
