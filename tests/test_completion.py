@@ -137,3 +137,23 @@ def test_what_a_shell_is_told(typed):
         [sys.executable, "-m", "fastrelu"], env=os.environ | told, capture_output=True, text=True,
     )  # fmt: skip
     assert words and done.stdout.splitlines() == [WORDS[typed]], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        *[(told, {}) for told in ("odd", "BASH_SOURCE", "bash", " ", "1e3", "\u0664", "bash_1")],
+        *[(f"{shell}_complete", {}) for shell in ("bash", "zsh", "fish")],
+        ("bash_complete", {"COMP_WORDS": "fastrelu tr", "COMP_CWORD": "x"}),
+        ("bash_complete", {"COMP_WORDS": "fastrelu '", "COMP_CWORD": ""}),
+    ],
+)
+def test_a_question_for_completion_that_is_none_is_answered_in_a_line(told, words):
+    """It was a status of 1 without a word, or a traceback."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("COMP_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "fastrelu"], capture_output=True, text=True, check=False,
+        env=environment | {"_FASTRELU_COMPLETE": told} | words,
+    )  # fmt: skip
+    assert done.returncode == 2 and not done.stdout, done.stderr
+    assert done.stderr.startswith("error: _FASTRELU_COMPLETE") and done.stderr.count("\n") == 1

@@ -7,13 +7,12 @@ Importing it loads the compiled core alone; each name brings its module when it 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fastrelu import _refused
-
 try:
-    _refused.refuse_unreadable_variables()
     from fastrelu import _core as _core  # what the environment asks for is refused here and now
     from fastrelu import _thread_limits
-except (KeyboardInterrupt, ImportError) as error:
+except (KeyboardInterrupt, ImportError, UnicodeDecodeError) as error:
+    from fastrelu import _refused
+
     _refused.end_import(error)
 
 _thread_limits.follow()

@@ -14,31 +14,20 @@ from typing import NoReturn
 READ_AT_IMPORT = ("FASTRELU_ISA", "FASTRELU_TUNE")
 
 
-def refuse_unreadable_variables() -> None:
-    """Refuse what the core's own sentence could not quote, as no text has these bytes.
-
-    Raises
-    ------
-    ImportError
-        If a variable that the core reads while it is imported is not plain ASCII.
-    """
-    for name in READ_AT_IMPORT:
-        value = os.environ.get(name, "")
-        if not value.isascii():
-            raise ImportError(f"{name}: expected plain ASCII text, got {value!a}")
-
-
 def end_import(error: BaseException) -> NoReturn:
-    """Raise what ended the import, or end the command in one line.
+    """Raise what has ended the import, or end the command in one line.
 
     Parameters
     ----------
-    error : BaseException
-        KeyboardInterrupt, or an ImportError of the core's.
+    error : KeyboardInterrupt, ImportError or UnicodeDecodeError
+        What the import of the core has raised. pybind11 makes an ImportError of Ctrl-C while NumPy
+        is imported, and one of the core's refusal of a variable, of which the sentence is all that
+        is left; a sentence that quotes bytes which are no text becomes a UnicodeDecodeError.
     """
-    # pybind11 makes an ImportError of Ctrl-C while NumPy is imported.
     interrupted = isinstance(error.__cause__ or error, KeyboardInterrupt)
-    # It makes one of the core's refusal, too, of which the sentence is all that is left.
+    if isinstance(error, UnicodeDecodeError):
+        error = _unreadable() or error
+        error.__suppress_context__ = True
     refused = str(error).startswith(tuple(f"{name}:" for name in READ_AT_IMPORT))
     if (interrupted or refused) and _is_command():
         line = "interrupted" if interrupted else f"error: {_in_a_line(str(error))}"
@@ -46,7 +35,16 @@ def end_import(error: BaseException) -> NoReturn:
         sys.exit(130 if interrupted else 2)
     if interrupted:
         raise KeyboardInterrupt from None
-    raise error
+    raise error  # with its own cause, such as why NumPy cannot be imported
+
+
+def _unreadable() -> ImportError | None:
+    """Return what is said of the variable whose bytes are no text."""
+    for name in READ_AT_IMPORT:
+        value = os.environ.get(name, "")
+        if not value.isprintable():
+            return ImportError(f"{name}: expected plain ASCII text, got {value!a}")
+    return None
 
 
 def _is_command() -> bool:

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import click
 
 from fastrelu.app.run.interrupt import Interrupt, Interrupted
 
+COMPLETE = "_FASTRELU_COMPLETE"
 SUBCOMMANDS = {
     "train": "Train a network on a file of data, test it and save it.",
     "predict": "Predict the rows of a file with a saved model.",
@@ -22,6 +26,34 @@ SUBCOMMANDS = {
 }
 
 
+@contextmanager
+def _completion() -> Iterator[None]:
+    """Say what is wrong with the variables by which a shell asks for completion.
+
+    Click ends without a word where it does not know the shell, and in a traceback where the words
+    are not there.
+    """
+    asked = os.environ.get(COMPLETE)
+    if not asked:
+        yield
+        return
+    from click.shell_completion import get_completion_class
+
+    shell, _, what = asked.partition("_")
+    if get_completion_class(shell) is None or what not in ("source", "complete"):
+        _stop(f"{COMPLETE}: expected a shell and what it asks for, such as bash_source", asked)
+    try:
+        yield
+    except (KeyError, ValueError):
+        words = {name: os.environ.get(name) for name in ("COMP_WORDS", "COMP_CWORD")}
+        _stop(f"{COMPLETE}={asked} needs COMP_WORDS, and COMP_CWORD, a place among them", words)
+
+
+def _stop(text: str, got: object) -> NoReturn:
+    click.echo(f"error: {text}, got {got!a}", err=True)
+    raise SystemExit(2)
+
+
 class Lazy(click.Group):
     """A group whose commands are imported when they are called or asked for help."""
 
@@ -30,7 +62,7 @@ class Lazy(click.Group):
         try:
             # Also while the subcommand is imported and its arguments are read, where Click would
             # say "Aborted!" and make it the status of an error that nothing foresaw.
-            with Interrupt("interrupted"):
+            with Interrupt("interrupted"), _completion():
                 return super().main(*args, **given)
         except Interrupted as reason:
             click.echo(str(reason), err=True)
