@@ -2,6 +2,7 @@
 """Ranks that share the shards end in the bits of one process; threads here, MPI in test_mpi."""
 
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -145,6 +146,26 @@ def test_a_callback_of_one_rank_stops_all():
         return len(trainer.fit(X, y, 9, callbacks=[lambda _, r: comm.rank == 1 and r.epoch == 2]))
 
     assert run_threads(3, train) == [2, 2, 2]
+
+
+def test_a_callback_that_raises_on_one_rank_ends_the_fit_on_all():
+    """They went on, and waited for ever for a rank that had caught its error."""
+    told = threading.Barrier(3)
+
+    def train(comm):
+        def fail(trainer, record):
+            if record.epoch == 2 and comm.rank == 1:
+                raise OSError("no room for what is noted")
+
+        trainer, (X, y, _) = trainer_and_rows({}, comm)
+        with pytest.raises((OSError, RankError)) as caught:
+            trainer.fit(X, y, 4, callbacks=[fail])
+        told.wait(60)
+        return f"{type(caught.value).__name__}: {caught.value}", trainer.n_epochs
+
+    error = "OSError: no room for what is noted"
+    other = (f"RankError: rank 1: {error}", 2)
+    assert run_threads(3, train) == [other, (error, 2), other]
 
 
 def test_validation_rows_are_the_same_on_all_ranks():

@@ -176,3 +176,28 @@ def test_an_error_in_the_midst_of_predictions_is_all_that_is_told(
     del writer
     gc.collect()
     assert not told and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("call", ["open", "fdopen", "fsync", "replace"])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_signal_at_any_call_of_a_save_leaves_nothing_beside_the_file(
+    call, late, tmp_path, monkeypatch
+):
+    """One that came when the file had just been made left it there."""
+    path, real = tmp_path / "file", getattr(os, call)
+    whole_files.write_bytes(path, b"before")
+
+    def interrupted(*arguments, **options):
+        made = real(*arguments, **options) if late else None
+        if call == "open" and not str(arguments[0]).endswith(".part"):
+            return real(*arguments, **options)
+        if late and call == "fdopen":
+            made.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, call, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        whole_files.write_bytes(path, b"after")
+    monkeypatch.undo()
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert path.read_bytes() == (b"after" if call == "replace" and late else b"before")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -143,6 +144,10 @@ def _moved(comm: Communicator, part: Any, counts: list[int], runs: list[range]) 
     return np.concatenate(got)
 
 
-def any_rank(comm: Communicator | None, value: bool) -> bool:
-    """Return whether it is so on one of the ranks."""
-    return value if comm is None else any(comm.gather(value))
+def any_rank(comm: Communicator | None, ask: Callable[[], bool]) -> bool:
+    """Return whether it is so on one of the ranks; what `ask` raises on one is told on all."""
+    if comm is None:
+        return ask()
+    from fastrelu.distributed.communicator import traded
+
+    return any(traded(comm, lambda: [ask()] * comm.size))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -305,7 +306,8 @@ class Trainer(EpochMethods, CheckpointMethods):
                         if record is None:  # nobody here has asked for it
                             raise RuntimeError("comm: the fit was stopped on another rank")
                         history.append(record)
-                        if _shared.any_rank(self.comm, call_callbacks(calls, self, record)):
+                        told = partial(call_callbacks, calls, self, record)
+                        if _shared.any_rank(self.comm, told):
                             break
                     end_run(self._core)
                 finally:

@@ -6,10 +6,9 @@ from __future__ import annotations
 import errno
 import glob
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +23,7 @@ __all__ = [
 ]
 
 TEMPORARY_SUFFIX = ".part"  # of a file that is not whole yet
+NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 def write_bytes(path: Any, data: bytes) -> None:
@@ -45,8 +45,7 @@ def write_bytes(path: Any, data: bytes) -> None:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
+    >>>     >>> from pathlib import Path
     >>> from fastrelu import whole_files
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     whole_files.write_bytes(Path(folder, "notes"), b"one")
@@ -74,8 +73,7 @@ def opened(path: Any) -> Iterator[BinaryIO]:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
+    >>>     >>> from pathlib import Path
     >>> from fastrelu import whole_files
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with whole_files.opened(Path(folder, "notes")) as file:
@@ -108,11 +106,10 @@ def opened(path: Any) -> Iterator[BinaryIO]:
 @contextmanager
 def _beside(target: Path) -> Iterator[BinaryIO]:
     """Give a file beside the one that it replaces then."""
-    handle, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.name}.", suffix=TEMPORARY_SUFFIX
-    )
+    # It has its name before it is there: a signal may raise as soon as the system has made it.
+    name = _unused_name(target)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(os.open(name, NEW, 0o600), "wb") as file:
             _lock(file.fileno())
             yield file
             file.flush()
@@ -122,8 +119,18 @@ def _beside(target: Path) -> Iterator[BinaryIO]:
         os.chmod(name, 0o666 & ~mask)
         os.replace(name, target)
     except BaseException:
-        os.unlink(name)
+        with suppress(FileNotFoundError):
+            os.unlink(name)
         raise
+
+
+def _unused_name(target: Path) -> str:
+    """Return a hidden name beside a file that nothing has."""
+    while True:
+        name = f".{target.name}.{os.urandom(4).hex()}{TEMPORARY_SUFFIX}"
+        path = os.path.join(target.parent, name)
+        if not os.path.lexists(path):
+            return path
 
 
 def remove_parts(folder: Path, names: Iterable[str]) -> None:
