@@ -168,6 +168,28 @@ def test_a_callback_that_raises_on_one_rank_ends_the_fit_on_all():
     assert run_threads(3, train) == [other, (error, 2), other]
 
 
+@pytest.mark.parametrize(
+    ("own", "text"),
+    [
+        ({"epochs": 5}, r"epochs is 4 on rank 0 and 5 on rank 1"),
+        ({"sampling": "subset"}, r"sampling is 'shuffle' on rank 0 and 'subset' on rank 1"),
+        ({"validation_data": (np.ones((3, 1)), np.ones(3))}, r"validation_data"),
+    ],
+)
+def test_a_fit_of_which_the_ranks_ask_for_different_things(own, text):
+    """They waited for ever for the one with fewer epochs, or drew other rows each."""
+    told = threading.Barrier(2)
+
+    def train(comm):
+        trainer, (X, y, _) = trainer_and_rows({}, comm)
+        with pytest.raises((ValueError, RankError), match=text):
+            trainer.fit(X, y, **{"epochs": 4, "sampling": "shuffle"} | (own if comm.rank else {}))
+        told.wait(60)
+        return trainer.n_steps
+
+    assert run_threads(2, train) == [0, 0]
+
+
 def test_validation_rows_are_the_same_on_all_ranks():
     X, y = np.random.default_rng(0).normal(size=(9, 6)), np.ones((9, 2))
 

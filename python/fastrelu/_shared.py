@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,6 +143,19 @@ def _moved(comm: Communicator, part: Any, counts: list[int], runs: list[range]) 
 
         return vstack(got, format="csr")
     return np.concatenate(got)
+
+
+@contextmanager
+def same_fit(comm: Communicator | None, what: Mapping[str, Any]) -> Iterator[None]:
+    """Raise on every rank what the body raises on one, and unless all are asked for the same."""
+    if comm is None:
+        yield
+        return
+    from fastrelu.distributed.communicator import require_same, together
+
+    with together(comm, (TypeError, ValueError)):
+        yield
+    require_same(comm, what)
 
 
 def any_rank(comm: Communicator | None, ask: Callable[[], bool]) -> bool:

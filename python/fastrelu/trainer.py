@@ -294,8 +294,9 @@ class Trainer(EpochMethods, CheckpointMethods):
         try:
             with _core.DefaultFloatingPoint():
                 data = epoch.as_data(self, "X", X, y, sample_weight, check_finite)
-                validation = epoch.as_validation(self, validation_data, check_finite)
-                epoch.require_same_epoch(self, data, sampling)
+                with _shared.same_fit(self.comm, {"epochs": epochs, "sampling": sampling}):
+                    validation = epoch.as_validation(self, validation_data, check_finite)
+                    epoch.require_same_epoch(self, data, sampling)
                 bar = Progress(epochs, history.metric) if progress else None
                 if bar is not None:
                     calls.append(lambda _, record: bar(record))
