@@ -213,3 +213,19 @@ def test_no_traceback_is_shown_where_none_is_asked_for(value, shown, tmp_path, m
     result = run("inspect", tmp_path)
     assert isinstance(result.exception, RuntimeError) == shown
     assert ("unexpected RuntimeError" in result.output) != shown
+
+
+@pytest.mark.parametrize(("debug", "lines"), [("", 1), ("0", 1), ("1", None)])
+def test_what_the_core_needs_cannot_be_loaded(debug, lines, tmp_path):
+    """As where there is no memory for NumPy: it was a traceback and NumPy's page of advice."""
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "__init__.py").write_text(
+        "try: raise ImportError('cannot map\\nits segment')\n"
+        "except ImportError as error: raise ImportError('advice ' * 50) from error\n"
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    process = start("selftest", env=environment(PYTHONPATH=path, FASTRELU_DEBUG=debug))
+    error = process.communicate(timeout=100)[1]
+    assert process.returncode == 1, error
+    assert lines is None or (error.count("\n") == 1 and "(cannot map its segment)" in error)
+    assert ("Traceback" in error) == (lines is None)

@@ -35,7 +35,22 @@ def end_import(error: BaseException) -> NoReturn:
         sys.exit(130 if interrupted else 2)
     if interrupted:
         raise KeyboardInterrupt from None
+    if _is_command() and os.environ.get("FASTRELU_DEBUG", "").strip() in ("", "0"):
+        reason = _in_a_line(" ".join(str(_first(error)).split()))
+        print(
+            f"error: the compiled core and NumPy cannot be loaded ({reason}); there is not enough "
+            "memory for them, or they have to be installed again",
+            file=sys.stderr,
+        )
+        sys.exit(1)
     raise error  # with its own cause, such as why NumPy cannot be imported
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return the error that led to all others; NumPy's own is a page of advice."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return error
 
 
 def _unreadable() -> ImportError | None:
