@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import io
-import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import Any
 
 from fastrelu.app.data.meaning import ReadOptions
 from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
+from fastrelu.app.data.readers.excel_parts import check_parts
 from fastrelu.app.data.readers.files import Source
 from fastrelu.app.data.readers.objects import Columns, columns_table
 from fastrelu.app.data.table import Table
@@ -21,12 +21,6 @@ from fastrelu.app.errors import DataError, NoRowsError, needed
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # of .xls
 PARTS = ("[Content_Types].xml", "content.xml")
 EMPTY = ("", None)
-# A cell of a sheet of .xlsx, or a row; whether there is nothing in it.
-CELL = re.compile(rb'<(?:\w+:)?(?:c|row)\b[^>]*?\br="([A-Za-z]*)([0-9]+)"[^>]*?(/?)>')
-MOST_ROWS, MOST_COLUMNS = 1 << 20, 1 << 14  # of Excel's sheets
-SHEET = re.compile(r"xl/worksheets/[^/]*\.xml", re.IGNORECASE)
-PIECE = 1 << 20
-MOST_CELLS = 1 << 24  # that a sheet with few of them filled may span
 
 
 def is_workbook(source: Source) -> bool:
@@ -63,12 +57,12 @@ def read_excel(source: Source, choice: ColumnChoice, need_target: bool) -> Table
         import python_calamine
     content = source.path if source.mappable else io.BytesIO(source.read())
     try:
-        _refuse_far_cells(source.path, content)
+        said = check_parts(source.path, content)
         if isinstance(content, io.BytesIO):
             content.seek(0)
         book = python_calamine.CalamineWorkbook.from_object(content)
         name, rows = _sheet(source.path, book, choice.table)
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except BaseException as error:  # its parser panics at some damaged files
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
@@ -96,54 +90,7 @@ def read_excel(source: Source, choice: ColumnChoice, need_target: bool) -> Table
     values = [[_cell(row[j]) for row in body] for j in range(width)]
     columns = Columns(names, values, len(body), first_row=header + 1)
     table = columns_table(columns, choice, need_target, where)
-    return replace(table, notes=notes + table.notes)
-
-
-def _refuse_far_cells(path: str, content: str | io.BytesIO) -> None:
-    """Raise DataError for a sheet of .xlsx with a cell so far out that none has memory for it.
-
-    The library makes room for all cells between the first and the last, and ends the process where
-    there is none.
-    """
-    if not zipfile.is_zipfile(content):
-        return
-    with zipfile.ZipFile(content) as file:
-        for name in filter(SHEET.fullmatch, file.namelist()):
-            rows, columns, filled = _span(path, file, name)
-            if rows * columns > max(MOST_CELLS, 64 * filled):
-                raise DataError(
-                    f"{path}: {name}: {filled:,} cells are filled, of {rows:,} rows and "
-                    f"{columns:,} columns; empty what stands far away, or save the sheet as CSV"
-                )
-
-
-def _span(path: str, file: zipfile.ZipFile, name: str) -> tuple[int, int, int]:
-    """Return the number of the last row and column of a sheet that have cells, and of cells."""
-    rows, columns, filled, rest = 0, 1, 0, b""
-    with file.open(name) as part:
-        while piece := part.read(PIECE):
-            piece = rest + piece
-            end = piece.rfind(b"<")
-            for letters, digits, empty in CELL.findall(piece[: max(end, 0)]):
-                row = int(digits) if len(digits) < 9 else MOST_ROWS + 1
-                column = _number(letters)
-                if row > MOST_ROWS or column > MOST_COLUMNS:
-                    place = (letters + digits[:20]).decode()
-                    raise DataError(f"{path}: {name}: {place!r} is no cell or row of a sheet")
-                if letters and not empty:
-                    rows, columns, filled = max(rows, row), max(columns, column), filled + 1
-            rest = piece[max(end, len(piece) - PIECE) :]
-    return rows, columns, filled
-
-
-def _number(letters: bytes) -> int:
-    """Return the number of a column, from 1 on, of its letters; that of no sheet for too many."""
-    if len(letters) > 3:
-        return MOST_COLUMNS + 1
-    number = 0
-    for letter in letters.upper():
-        number = 26 * number + letter - ord("A") + 1
-    return number
+    return replace(table, notes=said + notes + table.notes)
 
 
 def _sheet(path: str, book: Any, asked: str | None) -> tuple[str, list[list[Any]]]:
