@@ -187,3 +187,24 @@ def test_libsvm_without_labels_can_be_predicted(tmp_path):
         assert table.matrix.toarray()[:, [0, 1, 6]].tolist() == [[0, 0.5, 1], [1, 0, 0]]
     ranked = read([write(tmp_path / "t.svm", "1 qid:3 1:2\n2 qid:3 1:1\n")])
     assert ranked.n_rows == 2 and "qid" in ranked.notes[0]
+
+
+def test_two_arrays_of_one_name_are_refused(tmp_path):
+    np.savez(tmp_path / "t.npz", X=np.ones((4, 2)), y=np.arange(4.0))
+    with zipfile.ZipFile(tmp_path / "t.npz", "a") as file:
+        assert read([str(tmp_path / "t.npz")]).n_rows == 4
+        file.writestr("X", file.read("X.npy"))
+    with pytest.raises(DataError, match="two arrays 'X'"):
+        read([str(tmp_path / "t.npz")])
+
+
+@pytest.mark.parametrize("form", ["npz", "npy", "kept"])
+def test_texts_that_are_no_characters_are_refused_everywhere(form, tmp_path):
+    words = np.array([1, 2, 0x3FF00000, 4], np.uint32).view("<U1")
+    y, keep = (np.arange(4), ("words",)) if form == "kept" else (words, ())
+    np.savez(tmp_path / "t.npz", X=np.ones((4, 2)), y=y, words=words)
+    np.save(tmp_path / "X.npy", np.ones((4, 2)))
+    np.save(tmp_path / "y.npy", words)
+    paths = ["X.npy", "y.npy"] if form == "npy" else ["t.npz"]
+    with pytest.raises(DataError, match="expected text, got numbers that are no characters"):
+        read([str(tmp_path / path) for path in paths], ColumnChoice(keep=keep))

@@ -415,3 +415,16 @@ def test_without_pyarrow(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr + path
     assert done.stdout == "{'a': [1.0, nan], 'b': ['x', ''], 'c': ['u', 'v']}\n"
+
+
+def test_one_long_text_takes_no_room_in_the_other_rows():
+    """NumPy would make 40 GB of it."""
+    import tracemalloc
+
+    words = ["red", "blue"] * 50_000
+    words[7] = "x" * 100_000
+    tracemalloc.start()
+    table = table_from({"a": words, "y": [0, 1] * 50_000}, need_target=True)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert table.columns["a"][7] == words[7] and most < 100e6

@@ -346,3 +346,30 @@ def test_files_that_store_a_column_differently(tmp_path):
     for reads in (lambda: read(paths), streamed):
         with pytest.raises(DataError, match=r"1.parquet: column 'a' is text, but numeric in .*0"):
             reads()
+
+
+def test_a_sqlite_view_is_sorted_and_a_table_in_its_own_order(tmp_path):
+    path = str(tmp_path / "t.sqlite")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE t(rowid INTEGER, a, y)")
+        rows = [(5, "b", 0), (1, None, 1), (3, 2, 0), (2, b"c", 1), (4, 1.5, 0)]
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+        connection.execute("CREATE VIEW v AS SELECT a, rowid AS n, y FROM t")
+    table = read([path], ColumnChoice(table="t"))
+    assert table.columns["rowid"].tolist() == [5, 1, 3, 2, 4]
+    assert read([path], ColumnChoice(table="v")).columns["n"].tolist() == [1, 4, 3, 5, 2]
+
+
+def test_a_sqlite_view_that_never_ends_is_refused(tmp_path, monkeypatch):
+    from fastrelu.app.data.readers import unpacked
+
+    path = str(tmp_path / "t.sqlite")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "CREATE VIEW v AS WITH RECURSIVE n(a, y) AS (SELECT 1, 0 UNION ALL "
+            "SELECT a + 1, a % 2 FROM n LIMIT 300000) SELECT * FROM n"
+        )
+    assert read([path]).n_rows == 300_000
+    monkeypatch.setattr(unpacked, "machine_memory", lambda: 1e6)
+    with pytest.raises(DataError, match="v: the rows are read into memory"):
+        read([path])

@@ -94,7 +94,7 @@ def changed(tmp_path):
 
     def write(*changes):
         with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as file:
-            for old, new in changes:
+            for old, _ in changes:
                 assert any(old in name + text for name, text in PARTS.items()), old
             for name, text in PARTS.items():
                 for old, new in changes:

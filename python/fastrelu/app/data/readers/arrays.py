@@ -20,6 +20,7 @@ from fastrelu.app.data.readers.values import (
     as_target,
     as_weights,
     refuse_nan_target,
+    refuse_no_characters,
     row_number,
 )
 from fastrelu.app.data.table import NumberedNames, Table
@@ -205,6 +206,7 @@ def one_a_row(source: str, name: str, values: NDArray[Any], n: int) -> NDArray[A
         raise DataError(
             f"{source}: {name}: expected one value for each of {n} rows, got shape {values.shape}"
         )
+    refuse_no_characters(source, name, values)
     return values.reshape(n)
 
 

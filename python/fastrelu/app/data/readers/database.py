@@ -8,12 +8,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
+from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
 from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
 from fastrelu.app.data.readers.files import Source, reading
 from fastrelu.app.data.readers.objects import Columns, columns_table
+from fastrelu.app.data.readers.unpacked import require_memory
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError, NoRowsError, needed
 
@@ -31,6 +34,8 @@ AS_PLAIN = {
     "TIME WITH TIME ZONE": "(epoch({0}) - date_part('timezone', {0}) + 86400) % 86400",
 }
 SECOND = re.compile(r"(.+):[0-9]+")  # SQLite's name for another column of one name
+ROWIDS = ("rowid", "oid", "_rowid_")  # what SQLite calls a row's place, where no column is so named
+PIECE, MOST_AT_ONCE = 1 << 22, 1 << 14  # bytes and rows that are fetched at once
 # What may hold words that are not the query's own: texts, names in quotes, comments.
 QUOTED = re.compile(
     r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$", re.S
@@ -61,10 +66,11 @@ def read_database(source: Source, choice: ColumnChoice, need_target: bool) -> Ta
                 "AND name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY name"
             ).fetchall()
             name, kind = _table_of(path, found, choice.table)
-            query = f"SELECT * FROM {_quoted(name)}"
-            if kind != "view":
+            query, is_view = f"SELECT * FROM {_quoted(name)}", kind == "view"
+            if not is_view:
                 query = _by_rowid(connection, query)
-            return _sqlite_rows(connection, query, choice, need_target, f"{path}: {name}")
+            where = f"{path}: {name}"
+            return _sqlite_rows(connection, query, choice, need_target, where, is_view)
     with _duckdb(path) as connection:
         found = connection.execute(
             "SELECT table_name, table_schema || '.' || table_name, table_type "
@@ -171,24 +177,63 @@ def _by_rowid(connection: sqlite3.Connection, query: str) -> str:
     """Return a query of a table in the order of its rows."""
     import sqlite3
 
+    with closing(connection.execute(f"{query} LIMIT 0")) as cursor:
+        names = {str(column[0]).lower() for column in cursor.description}
+    rowid = next((name for name in ROWIDS if name not in names), None)
+    if rowid is None:
+        return query
     try:
-        connection.execute(f"{query} ORDER BY rowid LIMIT 0").close()
+        connection.execute(f"{query} ORDER BY {rowid} LIMIT 0").close()
     except sqlite3.OperationalError:  # a table that is sorted by its own key
         return query
-    return f"{query} ORDER BY rowid"
+    return f"{query} ORDER BY {rowid}"
 
 
 def _sqlite_rows(
-    connection: sqlite3.Connection, query: str, choice: ColumnChoice, need_target: bool, source: str
+    connection: sqlite3.Connection,
+    query: str,
+    choice: ColumnChoice,
+    need_target: bool,
+    source: str,
+    is_view: bool = False,
 ) -> Table:
     cursor = connection.execute(query)
     names = _own_names([str(column[0]) for column in cursor.description or ()])
-    rows = cursor.fetchall()
+    rows = _all_rows(cursor, source)
+    if is_view:  # here, as SQLite would fill the disk with what a view that never ends gives it
+        rows.sort(key=_sorting)
     if not rows and need_target:
         raise NoRowsError(f"{source}: expected rows of data, got none")
     values = list(zip(*rows, strict=True)) if rows else [()] * len(names)
     columns = Columns(tidy_names(names), values, len(rows))
     return columns_table(columns, choice, need_target, source)
+
+
+def _all_rows(cursor: sqlite3.Cursor, source: str) -> list[tuple[Any, ...]]:
+    """Return a query's rows; DataError as soon as they are more than the machine holds.
+
+    A small file may say so: by a view that never ends, or by a default for each of its rows.
+    """
+    rows: list[tuple[Any, ...]] = []
+    size, at_once = 0, 1
+    while piece := cursor.fetchmany(at_once):
+        taken = sum(map(getsizeof, chain.from_iterable(piece))) + sum(map(getsizeof, piece))
+        size += taken
+        require_memory(source, "the rows are", size)
+        rows += piece
+        at_once = min(2 * at_once, MOST_AT_ONCE) if taken < PIECE else max(at_once // 2, 1)
+    return rows
+
+
+def _sorting(row: Sequence[Any]) -> list[tuple[int, Any]]:
+    """Return what sorts rows as SQLite does: nulls, numbers, texts, bytes."""
+    return [
+        (0, 0) if value is None
+        else (2, value) if isinstance(value, str)
+        else (3, value) if isinstance(value, bytes)
+        else (1, value)
+        for value in row
+    ]  # fmt: skip
 
 
 def _own_names(names: Sequence[str]) -> list[str]:

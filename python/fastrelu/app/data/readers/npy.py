@@ -191,9 +191,14 @@ class Npz:
         self.path = source.path
         self._source = source
         with self._open() as file:
-            self.members = {
-                info.filename.removesuffix(".npy"): info.filename for info in file.infolist()
-            }
+            self.members: dict[str, str] = {}
+            for member in file.namelist():
+                name = member.removesuffix(".npy")
+                if name in self.members:
+                    raise DataError(
+                        f"{self.path}: two arrays {name!r}; which of them is meant is not said"
+                    )
+                self.members[name] = member
 
     def _open(self) -> zipfile.ZipFile:
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import enum
 import numbers
-import sys
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -23,6 +22,7 @@ from fastrelu.app.data.readers.texts import (
     text_of_number,
     texts_of_dates,
 )
+from fastrelu.app.data.readers.values import refuse_no_characters
 from fastrelu.app.errors import RowsError
 
 
@@ -53,6 +53,8 @@ class ObjectColumn(ColumnReader):
         if hasattr(values, "__arrow_c_stream__") or hasattr(values, "__arrow_c_array__"):
             if not _is_plain_pandas(values):
                 return self._arrow(values)
+        if isinstance(values, (list, tuple)) and any(isinstance(v, (str, bytes)) for v in values):
+            return self._objects(values)  # NumPy would give each text the room of the longest
         try:
             array = np.asarray(values)
         except ValueError:  # sequences of unequal lengths
@@ -77,10 +79,7 @@ class ObjectColumn(ColumnReader):
             return self.dates(plain.view(np.int64), unit, np.isnat(plain))
         if kind == "m":
             return self.numbers(self._converted(seconds, array))
-        if kind == "U" and beyond_unicode(array):
-            raise RowsError(
-                f"{self.source}: {self.what}: expected text, got numbers that are no characters"
-            )
+        refuse_no_characters(self.source, self.what, array)
         if kind in "USTO":
             return self._objects(array.astype(object).tolist())
         raise RowsError(
@@ -258,12 +257,3 @@ def _text_of_member(value: Any) -> Any:
     if not isinstance(value, enum.Enum):
         return value
     return value.value if isinstance(value.value, str) else value.name
-
-
-def beyond_unicode(array: NDArray[Any]) -> bool:
-    """Return whether texts of NumPy's hold numbers that Python has no characters for.
-
-    Files can say so, and NumPy makes strings of them that Python cannot work with.
-    """
-    native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
-    return array.dtype.itemsize > 0 and bool((native.view(np.uint32) > sys.maxunicode).any())

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -54,6 +55,7 @@ def as_target(source: str, name: str, values: NDArray[Any], place: Place) -> NDA
     if values.dtype.kind == "S":
         values = np.char.decode(values, "utf-8", "replace")
     if values.dtype.kind in "bU":
+        refuse_no_characters(source, name, values)
         return values.astype(str).astype(object)
     if values.dtype == object:
         return values
@@ -64,6 +66,17 @@ def as_target(source: str, name: str, values: NDArray[Any], place: Place) -> NDA
     numbers = values.astype(np.float64)
     refuse_infinite(source, name, numbers, place)
     return numbers
+
+
+def refuse_no_characters(source: str, name: str, values: NDArray[Any]) -> None:
+    """Raise DataError if texts of NumPy's hold numbers that Python has no characters for.
+
+    Files can say so, and NumPy makes strings of them that Python cannot work with.
+    """
+    if values.dtype.kind == "U" and values.dtype.itemsize:
+        native = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+        if (native.view(np.uint32) > sys.maxunicode).any():
+            raise RowsError(f"{source}: {name}: expected text, got numbers that are no characters")
 
 
 def as_weights(source: str, name: str, values: NDArray[Any], place: Place) -> NDArray[np.float64]:
