@@ -172,3 +172,23 @@ def test_labels_larger_than_64_bits():
     table = Table("data", 18, columns={"x": np.arange(18.0)}, target=np.array([0.0, 1e30] * 9))
     target = training.fit_target(table)
     assert target.decode(np.array([[0.0, 1.0], [1.0, 0.0]])).tolist() == [1e30, 0.0]
+
+
+@pytest.mark.parametrize("value", [None, "", [], 0, {}])
+def test_a_model_whose_settings_are_gone_is_refused_or_described(value, folder):
+    from fastrelu.app.report.describe import describe_model
+
+    arrays, metadata = model_file.read(
+        folder / "members" / "model.safetensors", "fastrelu.ensemble"
+    )
+    plain = json.loads(metadata["pipeline"])
+    assert plain["about"]["recipe"]
+    path = folder / "damaged.safetensors"
+    for key in ("settings", "metrics", "rows", "recipe", "reading"):
+        text = json.dumps(changed(plain, ("about", key), value))
+        model_file.write(path, arrays, {**metadata, "pipeline": text})
+        if value is None or (value == {} and key not in ("recipe", "reading")):
+            describe_model(load_model(path))
+        else:
+            with pytest.raises(DataError, match="damaged"):
+                load_model(path)

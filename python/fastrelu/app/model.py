@@ -298,22 +298,25 @@ def _metrics(plain: Any, what: str) -> dict[str, Any]:
 def _about(plain: Any) -> dict[str, Any]:
     """Return what else a file says of its model, the parts that are used looked at."""
     about = described.mapping(plain, "about", described.anything)
-    described.mapping(about.get("metrics") or {}, "metrics", _metrics)
-    described.mapping(about.get("rows") or {}, "rows", described.whole)
+    for key in ("metrics", "rows", "settings", "recipe", "reading"):  # null is as if it were not
+        if about.get(key, "") is None:
+            del about[key]
+    described.mapping(about.get("metrics", {}), "metrics", _metrics)
+    described.mapping(about.get("rows", {}), "rows", described.whole)
     for key in ("epochs", "epoch_used"):
         if about.get(key) is not None:
             described.whole(about[key], key)
     described.text(about.get("fastrelu", ""), "fastrelu")
-    settings = described.mapping(about.get("settings") or {}, "settings", described.anything)
+    settings = described.mapping(about.get("settings", {}), "settings", described.anything)
     described.one_of(settings.get("preset", SINGLE), "settings.preset", (*PRESETS, SINGLE))
     for key in ("early_stopping", "epochs", "batch_size", "seed"):
         described.whole(settings.get(key, 0), f"settings.{key}")
-    if about.get("recipe") is not None:
+    if "recipe" in about:
         recipe = described.mapping(about["recipe"], "recipe", described.anything)
         described.text(recipe["candidate"], "recipe.candidate")
         described.number(recipe["shrinkage"], "recipe.shrinkage")
         described.sequence(recipe["candidates"], "recipe.candidates", described.anything)
-    if about.get("reading") is not None:
+    if "reading" in about:
         Reading.from_description(about["reading"])
     return about
 
