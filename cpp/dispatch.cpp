@@ -3,12 +3,13 @@
 
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <stdexcept>
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <immintrin.h>
 #endif
+
+#include "environment.h"
 
 namespace fastrelu {
 
@@ -156,8 +157,8 @@ void select_isa(const std::string& name) {
 }
 
 void select_isa_from_environment() {
-  const char* name = std::getenv("FASTRELU_ISA");
-  if (name != nullptr && *name != '\0') select_isa(name);
+  const std::string name = environment_text("FASTRELU_ISA");
+  if (!name.empty()) select_isa(name);
 }
 
 template <>

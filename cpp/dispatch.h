@@ -18,7 +18,8 @@ std::vector<std::string> compiled_isas();   // best first
 std::vector<std::string> available_isas();  // those of them that this processor runs
 std::string active_isa();
 void select_isa(const std::string& name);
-// FASTRELU_ISA if set, else the best. Called once, at import.
+// FASTRELU_ISA if set, else the best. Called once, at import; throws std::invalid_argument for an
+// instruction set that is not there.
 void select_isa_from_environment();
 
 template <class T>

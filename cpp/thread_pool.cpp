@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cores.h"
+#include "environment.h"
 #include "fp_environment.h"
 
 #if defined(__linux__)
@@ -236,17 +237,15 @@ unsigned untold_threads(bool now) {
 }  // namespace
 
 unsigned told_threads() {
-  if (const char* text = std::getenv("FASTRELU_NUM_THREADS"); text != nullptr && *text != '\0') {
-    char* end = nullptr;
-    const long n = std::strtol(text, &end, 10);  // blanks before it and after it are nothing
-    while (*end == ' ' || *end == '\t' || *end == '\n') ++end;
-    if (*end != '\0' || n < 1 || n > kMaxThreads) {
-      throw std::invalid_argument("FASTRELU_NUM_THREADS: expected a whole number from 1 to " +
-                                  std::to_string(kMaxThreads) + ", got '" + text + "'");
-    }
-    return static_cast<unsigned>(n);
+  const std::string text = environment_text("FASTRELU_NUM_THREADS");
+  if (text.empty()) return openmp_threads();
+  char* end = nullptr;
+  const long n = std::strtol(text.c_str(), &end, 10);
+  if (*end != '\0' || n < 1 || n > kMaxThreads) {
+    throw std::invalid_argument("FASTRELU_NUM_THREADS: expected a whole number from 1 to " +
+                                std::to_string(kMaxThreads) + ", got '" + text + "'");
   }
-  return openmp_threads();
+  return static_cast<unsigned>(n);
 }
 
 void Team::meet(unsigned t) {

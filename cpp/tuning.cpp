@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <stdexcept>
 #if defined(__APPLE__)
 #include <sys/sysctl.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 #endif
 
+#include "environment.h"
 #include "kernels/kernels.h"
 
 namespace fastrelu {
@@ -136,8 +136,8 @@ void set_tuning(const std::string& wanted) {
 }
 
 void set_tuning_from_environment() {
-  const char* wanted = std::getenv("FASTRELU_TUNE");
-  if (wanted != nullptr && *wanted != '\0') set_tuning(wanted);
+  const std::string wanted = environment_text("FASTRELU_TUNE");
+  if (!wanted.empty()) set_tuning(wanted);
 }
 
 }  // namespace fastrelu

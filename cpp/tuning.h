@@ -35,7 +35,7 @@ std::string tuning_text();
 // Parts of such a text, the others as they follow the caches; an empty one for all of these.
 // Throws std::invalid_argument for anything else, and then changes nothing.
 void set_tuning(const std::string& wanted);
-// FASTRELU_TUNE if set. Called once, at import.
+// FASTRELU_TUNE if set. Called once, at import; throws as set_tuning does.
 void set_tuning_from_environment();
 
 }  // namespace fastrelu

@@ -135,6 +135,11 @@ void bind_kernels(py::module_& m) {
   m.def("set_isa", &select_isa, py::arg("name"));
   m.def("tuning", &tuning_text);
   m.def("set_tuning", &set_tuning, py::arg("wanted"));
+  // Apart from the import, in which an exception becomes an ImportError whatever it was.
+  m.def("read_environment", [] {
+    select_isa_from_environment();
+    set_tuning_from_environment();
+  });
 }
 
 }  // namespace fastrelu::python

@@ -36,8 +36,6 @@ void refuse_old_pickles(py::module_& m) {
 // What the bindings keep is guarded by atomics and locks (use_guard.h), none of it by the GIL.
 PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   m.doc() = "The compiled core of fastrelu; use it through the package's own names.";
-  fastrelu::select_isa_from_environment();
-  fastrelu::set_tuning_from_environment();
   fastrelu::python::import_numpy();
   fastrelu::python::prepare_for_exit();
   fastrelu::python::bind_bounds(m);

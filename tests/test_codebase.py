@@ -131,7 +131,7 @@ def test_the_core_knows_nothing_of_python(path: Path) -> None:
 # of lower floors, nothing beside or above it. Files that are on none of them (hinge fits, regions,
 # bounds, ...) may include any floor, and no floor includes them.
 FLOORS = (
-    {"array", "catalogue", "control_groups", "fp_environment", "poll", "range"},
+    {"array", "catalogue", "control_groups", "environment", "fp_environment", "poll", "range"},
     {"communicator", "cores", "update"},
     {"layer", "loss", "optimizer", "panels", "thread_pool"},
     {"independent_runs", "kernels", "minibatch", "panel_stack", "thread_choice"},

@@ -160,15 +160,19 @@ def test_a_folder_named_like_a_bundled_data_set_is_not_taken_for_it(tmp_path, mo
         assert result.exit_code == 0, result.output
 
 
+def escaped(character):
+    return "".join(f"\\x{byte:02x}" for byte in character.encode())
+
+
 @pytest.mark.parametrize("command", ["train", "inspect"])
-@pytest.mark.parametrize("value", ["2,1", "0", " ", "many", "4\n", "٤"])
+@pytest.mark.parametrize("value", ["2,1", "0", "many", "4\n5", "٤"])
 def test_a_number_of_threads_that_is_none_is_a_flaw_of_the_settings(value, command, tmp_path):
     """It was an unexpected error, with exit status 1, and none where no threads are needed."""
     path = write_table(tmp_path / "t.csv", np.random.default_rng(0))
     process = start(command, path, env=environment(FASTRELU_NUM_THREADS=value))
     error = process.communicate(timeout=100)[1]
     assert process.returncode == 2, error
-    value = value.replace("\n", "\\n")
+    value = "".join(c if c.isprintable() and c.isascii() else escaped(c) for c in value)
     assert error == (
         f"error: FASTRELU_NUM_THREADS: expected a whole number from 1 to 1024, got '{value}'\n"
     )
@@ -181,18 +185,18 @@ def test_variables_of_bytes_that_are_no_text(variable):
     process = start("selftest", env=environment(**{f"FASTRELU_{variable}": os.fsdecode(b"\xff")}))
     error = process.communicate(timeout=100)[1]
     assert process.returncode == 2, error
-    assert error.startswith(f"error: FASTRELU_{variable}: expected ")
-    assert error.endswith("got '\\udcff'\n") and error.count("\n") == 1
+    assert error.startswith(f"error: FASTRELU_{variable}: ")
+    assert "'\\xff'" in error and error.count("\n") == 1
 
 
-@pytest.mark.parametrize("value", ["BASELINE", " baseline", "chain=1", "1e3", "a\nb"])
+@pytest.mark.parametrize("value", ["BASELINE", "base line", "chain=1", "1e3", "a\nb"])
 @pytest.mark.parametrize("variable", ["FASTRELU_ISA", "FASTRELU_TUNE"])
 def test_what_the_core_refuses_when_it_is_imported_is_a_flaw_of_the_settings(variable, value):
     """It was a traceback, with exit status 1; programs that import the package catch an error."""
     process = start("selftest", env=environment(**{variable: value}))
     output, error = process.communicate(timeout=100)
     assert process.returncode == 2 and not output, error
-    value = value.replace("\n", "\\n")
+    value = value.replace("\n", "\\x0a")
     assert error.startswith(f"error: {variable}: ") and f"'{value}'" in error
     assert error.count("\n") == 1
     code = "try: import fastrelu\nexcept ImportError as error: print(error)"

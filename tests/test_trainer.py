@@ -335,7 +335,7 @@ def test_settings_from_the_environment():
     good = run_python(
         "import fastrelu; c = fastrelu.show_config(); assert c['isa'] == 'baseline';"
         "assert fastrelu.get_num_threads() == 3",
-        FASTRELU_ISA="baseline", FASTRELU_NUM_THREADS="3", FASTRELU_TUNE="chain=128",
+        FASTRELU_ISA=" baseline", FASTRELU_NUM_THREADS="3\n", FASTRELU_TUNE="chain=128 ",
     )  # fmt: skip
     assert good.returncode == 0, good.stderr
     assert "chain=128," in good.stdout

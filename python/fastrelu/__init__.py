@@ -8,9 +8,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 try:
-    from fastrelu import _core as _core  # what the environment asks for is refused here and now
+    from fastrelu import _core as _core
     from fastrelu import _thread_limits
-except (KeyboardInterrupt, ImportError, UnicodeDecodeError) as error:
+
+    _core.read_environment()
+except (KeyboardInterrupt, ImportError, ValueError) as error:
     from fastrelu import _refused
 
     _refused.end_import(error)

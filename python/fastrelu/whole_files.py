@@ -45,7 +45,8 @@ def write_bytes(path: Any, data: bytes) -> None:
 
     Examples
     --------
-    >>>     >>> from pathlib import Path
+    >>> import tempfile
+    >>> from pathlib import Path
     >>> from fastrelu import whole_files
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     whole_files.write_bytes(Path(folder, "notes"), b"one")
@@ -73,7 +74,8 @@ def opened(path: Any) -> Iterator[BinaryIO]:
 
     Examples
     --------
-    >>>     >>> from pathlib import Path
+    >>> import tempfile
+    >>> from pathlib import Path
     >>> from fastrelu import whole_files
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with whole_files.opened(Path(folder, "notes")) as file:

@@ -121,9 +121,6 @@ def refuse_the_environment() -> None:
     """
     try:
         get_num_threads()
-    except UnicodeDecodeError:  # a ValueError, too: the core quotes bytes that are no text
-        value = os.environ.get("FASTRELU_NUM_THREADS", "")
-        raise ConfigError(f"FASTRELU_NUM_THREADS: expected a whole number, got {value!a}") from None
     except ValueError as error:
         raise ConfigError(str(error)) from None
 

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrelu import machine
 from fastrelu.app.data.readers.arrow_types import ArrowColumn, one_array
 from fastrelu.app.data.readers.choice import ColumnChoice, Roles, tidy_names
 from fastrelu.app.data.readers.column import Found
 from fastrelu.app.data.readers.files import Source, pyarrow
-from fastrelu.app.data.readers.unpacked import machine_memory
 from fastrelu.app.data.readers.values import (
     Place,
     as_target,
@@ -73,7 +73,7 @@ def without_memory(path: str, error: MemoryError) -> DataError:
     be memory that is to be had, or fewer rows at a time.
     """
     asked = [int(number) for number in re.findall(r"\d+", str(error))]
-    kind = DataError if max(asked, default=0) > machine_memory() else RoomError
+    kind = DataError if max(asked, default=0) > machine.memory() else RoomError
     return kind(f"{path}: reading it takes more memory than there is; or a size in it is damaged")
 
 
