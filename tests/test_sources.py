@@ -13,6 +13,7 @@ import pyarrow as pa
 from data_files import write
 from pyarrow import parquet
 
+from fastrelu import machine
 from fastrelu.app.data.readers import ColumnChoice, read
 from fastrelu.app.data.readers.database import _has_order
 from fastrelu.app.data.stream.parquet import ParquetStream
@@ -361,8 +362,6 @@ def test_a_sqlite_view_is_sorted_and_a_table_in_its_own_order(tmp_path):
 
 
 def test_a_sqlite_view_that_never_ends_is_refused(tmp_path, monkeypatch):
-    from fastrelu.app.data.readers import unpacked
-
     path = str(tmp_path / "t.sqlite")
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(
@@ -370,6 +369,6 @@ def test_a_sqlite_view_that_never_ends_is_refused(tmp_path, monkeypatch):
             "SELECT a + 1, a % 2 FROM n LIMIT 300000) SELECT * FROM n"
         )
     assert read([path]).n_rows == 300_000
-    monkeypatch.setattr(unpacked, "machine_memory", lambda: 1e6)
+    monkeypatch.setattr(machine, "memory", lambda: 1e6)
     with pytest.raises(DataError, match="v: the rows are read into memory"):
         read([path])

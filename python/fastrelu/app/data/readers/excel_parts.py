@@ -11,11 +11,12 @@ import io
 import re
 import zipfile
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NoReturn
 from xml.parsers import expat
 
+from fastrelu import machine
 from fastrelu.app.data.readers.unpacked import require_memory
 from fastrelu.app.errors import DataError
 
@@ -23,7 +24,7 @@ MOST_ROWS, MOST_COLUMNS = 1 << 20, 1 << 14  # of Excel's sheets
 MOST_CELLS = 1 << 24  # that a sheet with few of them filled may span
 MOST_CLAIMED = 1 << 20  # texts that a part may claim to share, however few it has
 PIECE = 1 << 20  # bytes
-COPIES = 3  # of the texts, as the library reads them
+WHAT, COPIES = "a workbook is", 3  # of the texts, as the library reads them
 PLACE = re.compile(r"([A-Za-z]{1,3})([0-9]{1,8})")
 CELLS = frozenset(("c", "v", "row"))  # the names that nearly all elements have
 # What the library looks for, in whatever part of the archive.
@@ -48,11 +49,12 @@ def check_parts(path: str, content: str | io.BytesIO) -> list[str]:
     """
     if not zipfile.is_zipfile(content):
         return []
-    checks = []
+    checks: list[_Part] = []
+    there = machine.memory()
     with zipfile.ZipFile(content) as file:
         for info in file.infolist():
             checks.append(_Part(path, info.filename))
-            checks[-1].read(file, info)
+            checks[-1].read(file, info, lambda n: require_memory(path, WHAT, COPIES * n, there))
         lengths = max((check.lengths for check in checks), key=len, default=array("q"))
         referring = sum(check.texts for check in checks)
         needed = sum(check.n_bytes for check in checks if check.is_content)
@@ -62,14 +64,14 @@ def check_parts(path: str, content: str | io.BytesIO) -> list[str]:
                 for info, check in zip(file.infolist(), checks, strict=True)
                 if check.texts
             )
-    require_memory(path, "a workbook is", COPIES * needed)
+    require_memory(path, WHAT, COPIES * needed, there)
     blank = sum(check.blank for check in checks)
     if not blank:
         return []
     at = next(check.first_blank for check in checks if check.blank)
     return [
-        f"{blank} formulas have no value, and count as missing, the first at {at}: whatever wrote "
-        "the workbook has not calculated them; open it in a spreadsheet program, and save it"
+        f"formulas without a value, which count as missing: {blank:,}, the first at {at}; whatever "
+        "wrote the workbook has not calculated them: open it in a spreadsheet program, and save it"
     ]
 
 
@@ -94,8 +96,13 @@ class _Part:
         self.parser.StartDoctypeDeclHandler = self._doctype
         self.parser.XmlDeclHandler = self._declaration
 
-    def read(self, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-        """Read the part; what is no XML is passed over, unless the library would read on in it."""
+    def read(
+        self, file: zipfile.ZipFile, info: zipfile.ZipInfo, check: Callable[[int], None]
+    ) -> None:
+        """Read the part; what is no XML is passed over, unless the library would read on in it.
+
+        `check` takes how many bytes of a part that the library reads have been unpacked.
+        """
         damage, rest = "", b""
         with file.open(info) as part:
             while piece := part.read(PIECE):
@@ -104,6 +111,8 @@ class _Part:
                     damage = self._parse(piece, False)
                 found = CONTENT.search(rest + piece) is not None
                 self.is_content = self.is_content or found
+                if self.is_content:
+                    check(self.n_bytes)
                 rest = piece[-64:]
         damage = damage or self._parse(b"", True)
         if self.is_content and damage:
