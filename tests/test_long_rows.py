@@ -6,7 +6,9 @@ import io
 
 import pytest
 from command_tools import run
+from data_files import write
 
+from fastrelu.app.data.readers import read
 from fastrelu.app.data.readers.text import blocks
 from fastrelu.app.data.readers.text.dialect import Dialect, sniff
 from fastrelu.app.errors import DataError
@@ -85,3 +87,19 @@ def test_the_command_refuses_a_row_that_memory_does_not_hold(tmp_path):
     assert "line 20002: a row of more than 2 MB" in done.stderr
     whole = run("train", path, *flags)
     assert whole.exit_code == 3 and "line 20002: not CSV: the quotes do not match" in whole.stderr
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [("1." + "0" * 70_000, 1.0), (" " * 70_000 + "3", 3.0), (f"1e-{'0' * 70_000}3", 0.001)],
+)
+def test_a_number_of_very_many_characters_is_one_still(cell, value, tmp_path):
+    """Such texts are not tried by pyarrow, whose errors hold them twice."""
+    path = write(tmp_path / "t.csv", "a,b,y\n" + "1,2,3\n" * 20 + f"{cell},2,4\n")
+    assert read([path]).columns["a"][-1] == value
+
+
+def test_a_text_of_very_many_characters_is_quoted_in_short(tmp_path):
+    path = write(tmp_path / "t.csv", "a,b,y\n" + "1,2,3\n" * 20 + "x" * 70_000 + ",2,4\n")
+    with pytest.raises(DataError, match=r"line 22: column 'a': expected a number.* got 'x{40}'"):
+        read([path])

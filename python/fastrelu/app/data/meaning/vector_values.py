@@ -16,6 +16,7 @@ from fastrelu.app.data.meaning.words import Missing
 
 FEW_WORDS = 2000  # different texts of a block that have a dictionary whatever its length
 FEW_QUICK = 50  # different texts that are read one by one
+LONG, MEAN_OF_LONG = 1 << 16, 1 << 8  # bytes of a text, and of the texts that it is among
 _SIGN, _EXP = "[+-]?", "(?:[eE][+-]?[0-9]+)?"
 _YEAR = "(?:[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)"  # but 0000
 
@@ -39,6 +40,8 @@ def numbers_in(texts: Any, missing: Missing) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if _are_long(texts):  # pyarrow's error would quote such a text, twice
+        return None
     try:
         return texts.cast(pa.float64())
     except pa.ArrowInvalid:
@@ -52,6 +55,15 @@ def numbers_in(texts: Any, missing: Missing) -> Any:
         return kept.cast(pa.float64())
     except pa.ArrowInvalid:
         return None
+
+
+def _are_long(texts: Any) -> bool:
+    """Return whether one of few texts is so long that no copy of it should be made."""
+    import pyarrow.compute as pc
+
+    if texts.nbytes <= MEAN_OF_LONG * len(texts):
+        return False
+    return (pc.max(pc.binary_length(texts)).as_py() or 0) > LONG
 
 
 def _are(texts: Any, words: frozenset[str]) -> Any:
