@@ -372,3 +372,15 @@ def test_a_sqlite_view_that_never_ends_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "memory", lambda: 1e6)
     with pytest.raises(DataError, match="v: the rows are read into memory"):
         read([path])
+
+
+def test_a_sqlite_schema_whose_names_are_no_text_is_damaged(tmp_path):
+    path = str(tmp_path / "t.sqlite")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE t(a, y)")
+        connection.execute("CREATE TABLE u(a, y)")
+        connection.execute("PRAGMA writable_schema = 1")
+        connection.execute("UPDATE sqlite_master SET name = CAST('t' AS BLOB) WHERE name = 't'")
+    for table in (None, "t"):
+        with pytest.raises(DataError, match=r"t.sqlite: "):
+            read([path], ColumnChoice(table=table))

@@ -65,6 +65,8 @@ def read_database(source: Source, choice: ColumnChoice, need_target: bool) -> Ta
                 "SELECT name, name, type FROM sqlite_master WHERE type IN ('table', 'view') "
                 "AND name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY name"
             ).fetchall()
+            if not all(isinstance(name, str) for name, _, _ in found):
+                raise DataError(f"{path}: its schema is damaged: the name of a table is no text")
             name, kind = _table_of(path, found, choice.table)
             query, is_view = f"SELECT * FROM {_quoted(name)}", kind == "view"
             if not is_view:

@@ -129,7 +129,7 @@ def open_text(source: Source, choice: ColumnChoice, need_target: bool) -> Dialec
         first = head[bom:].split(b"\n", 1)[0].decode("utf-8", "replace")
         if not any(name in first for name in known):
             options = replace(options, no_header=True)
-    text = _decoded(source.path, head[bom:])
+    text = _decoded(source.path, head[bom:], len(head) > HEAD)
     dialect = sniff(source.path, text, whole, options, known, bom)
     names = dialect.names
     if odd := [ord(c) for name in names for c in name if "\udc80" <= c <= "\udcff"]:
@@ -147,17 +147,17 @@ def open_text(source: Source, choice: ColumnChoice, need_target: bool) -> Dialec
     return dialect
 
 
-def _decoded(source: str, head: bytes) -> str:
+def _decoded(source: str, head: bytes, strict: bool) -> str:
     """Return the first bytes of a file as text.
 
     Lines above the header may have other bytes, each as one character that is none of text. So
-    has the last character, if the bytes end within it. A file whose lines are long is refused at
-    once, as that takes 15 times the memory.
+    has the last character, if the bytes end within it. `strict`: where lines are long they may
+    not, as that takes 15 times the memory.
     """
     try:
         return head.decode()
     except UnicodeDecodeError as error:
-        if len(head) > HEAD and error.start < len(head) - 3:
+        if strict and error.start < len(head) - 3:
             raise not_text(source, 1 + line_ends(head[: error.start]), head[error.start]) from None
         return head.decode("utf-8", "surrogateescape")
 
@@ -172,6 +172,7 @@ def _long_head(source: Source) -> tuple[bytes, bool]:
             return head, True
         if head.count(b"\n") + head.count(b"\r") > 2 or size >= LONGEST_HEAD:
             return head, False
+        _decoded(source.path, head, True)  # before more of it is read, and unpacked
         size *= 8
 
 
