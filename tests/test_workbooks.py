@@ -135,6 +135,8 @@ def test_cells_far_away_are_found_however_they_are_written(changes, changed, mon
         ("<v>7</v>", "<v>7</v><f>3+4</f>", "cell A2 has its formula behind its value"),
         ("<v>7</v>", "<v><![CDATA[7]]></v>", "cell A2 is broken by a comment or CDATA"),
         ("<v>7</v>", "<v>7<!-- -->1</v>", "cell A2 is broken by a comment or CDATA"),
+        ("<v>7</v>", "<v>&#55;</v>", "references to its characters"),
+        ("<v>7</v>", "<v>1.&#x35;e1</v>", "references to its characters"),
         ("</sheetData>", "</sheetData><sheetData></sheetData>", "two tables of cells"),
         ("</sheetData>", "", "the XML is damaged"),
         (

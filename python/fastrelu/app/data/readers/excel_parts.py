@@ -27,6 +27,10 @@ PIECE = 1 << 20  # bytes
 WHAT, COPIES = "a workbook is", 3  # of the texts, as the library reads them
 PLACE = re.compile(r"([A-Za-z]{1,3})([0-9]{1,8})")
 CELLS = frozenset(("c", "v", "row"))  # the names that nearly all elements have
+# A number that is written by references to its characters, which the library leaves out.
+REFERENCES = re.compile(
+    rb"<(?:[\w.-]+:)?v(?:\s[^>]*)?>(?:[\s0-9.eE+-]*&#[0-9a-fA-FxX]+;)+[\s0-9.eE+-]*</"
+)
 # What the library looks for, in whatever part of the archive.
 CONTENT = re.compile(rb"<(?:[\w.-]+:)?(?:sheetData|sst)[\s/>]")
 
@@ -109,10 +113,12 @@ class _Part:
                 self.n_bytes += len(piece)
                 if not damage:
                     damage = self._parse(piece, False)
-                found = CONTENT.search(rest + piece) is not None
-                self.is_content = self.is_content or found
+                joined = rest + piece
+                self.is_content = self.is_content or CONTENT.search(joined) is not None
                 if self.is_content:
                     check(self.n_bytes)
+                    if b"&#" in joined and REFERENCES.search(joined):
+                        self.refuse("a number is written by references to its characters")
                 rest = piece[-64:]
         damage = damage or self._parse(b"", True)
         if self.is_content and damage:
