@@ -13,6 +13,8 @@ from typing import Any
 from fastrelu.app.data.meaning import ReadOptions
 from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
 from fastrelu.app.data.readers.excel_parts import check_parts
+from fastrelu.app.data.readers.excel_records import check_records
+from fastrelu.app.data.readers.excel_tables import check_tables
 from fastrelu.app.data.readers.files import Source
 from fastrelu.app.data.readers.objects import Columns, columns_table
 from fastrelu.app.data.table import Table
@@ -58,6 +60,8 @@ def read_excel(source: Source, choice: ColumnChoice, need_target: bool) -> Table
     content = source.path if source.mappable else io.BytesIO(source.read())
     try:
         said = check_parts(source.path, content)
+        check_tables(source.path, content)
+        check_records(source.path, content)
         if isinstance(content, io.BytesIO):
             content.seek(0)
         book = python_calamine.CalamineWorkbook.from_object(content)

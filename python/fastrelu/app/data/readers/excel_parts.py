@@ -241,11 +241,17 @@ class _Part:
         return f"{_letters(self.column)}{self.row}"
 
     def _check_span(self) -> None:
-        if self.rows * self.columns > max(MOST_CELLS, 64 * self.filled):
-            self.refuse(
-                f"{self.filled:,} cells are filled, of {self.rows:,} rows and {self.columns:,} "
-                "columns; empty what stands far away"
-            )
+        what = f"{self.rows:,} rows and {self.columns:,} columns"
+        check_span(self.where, self.rows * self.columns, self.filled, what)
+
+
+def check_span(where: str, span: int, filled: int, what: str) -> None:
+    """Raise DataError if `span` cells, those of `what`, are too many for those that are filled."""
+    if span > max(MOST_CELLS, 64 * filled):
+        raise DataError(
+            f"{where}: {filled:,} cells are filled, of {what}; empty what stands far away; "
+            "save the sheet as CSV"
+        )
 
 
 def _shared_bytes(file: zipfile.ZipFile, info: zipfile.ZipInfo, lengths: array[int]) -> int:

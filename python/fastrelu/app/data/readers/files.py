@@ -28,6 +28,7 @@ PACKED = {
     "xz": b"\xfd7zXZ\0", "zip": b"PK\x03\x04",
 }  # fmt: skip
 LONGEST_MAGIC = 6
+OPEN_DOCUMENT = frozenset(("mimetype", "content.xml"))
 
 
 class EmptyFileError(DataError):
@@ -144,6 +145,8 @@ class Source:
             return  # for the reader of arrays to tell
         names = [name for name in names if not is_marker(name)]
         if any(name.endswith(".npy") or name == "[Content_Types].xml" for name in names):
+            return
+        if OPEN_DOCUMENT.issubset(names):
             return
         if len(names) != 1:
             some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

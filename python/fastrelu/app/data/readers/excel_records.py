@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The records of a workbook that is no XML (.xls, .xlsb), looked at before a library reads them.
+
+The library makes room for all cells up to the last one, and follows sectors in a circle for ever,
+which ends the process. How long the shared texts of an .xls become in its cells is not looked at.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zipfile
+from array import array
+from collections.abc import Iterator
+from typing import NoReturn
+
+from fastrelu import machine
+from fastrelu.app.data.readers import excel_parts
+from fastrelu.app.data.readers.unpacked import require_memory
+from fastrelu.app.errors import DataError
+
+OLE, HEAD, CUTOFF = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 512, 4096
+END_OF_CHAIN, RESERVED = 0xFFFFFFFE, 0xFFFFFFFA
+BOOKS = ("Workbook", "Book", "WORKBOOK", "BOOK")  # the stream's name, in the library's order
+BOF, EOF, BOUND_SHEET, DIMENSIONS, MUL_RK = 0x0809, 0x000A, 0x0085, 0x0200, 0x00BD
+XLS_CELLS = frozenset((0x0006, 0x0203, 0x0204, 0x0205, 0x00D6, 0x027E, 0x00FD))
+XLSB_BOOK, XLSB_TEXTS = "xl/workbook.bin", "xl/sharedstrings.bin"
+XLSB_SHEET = re.compile(r"xl/(?:worksheets|chartsheets|dialogsheets)/")
+XLSB_ROW, XLSB_SHARED, XLSB_TEXT = 0, 7, 19
+XLSB_CELLS = range(2, 11)
+NEEDED = 64  # bytes of a record that are looked at, with its type and length
+
+
+def check_records(path: str, content: str | io.BytesIO) -> None:
+    """Look at the records of an .xls or .xlsb workbook; any other file is passed over.
+
+    Parameters
+    ----------
+    path : str
+        For messages.
+    content : str or BytesIO
+        The file, or what is in it.
+
+    Raises
+    ------
+    DataError
+        If it is damaged, or a sheet has a cell so far out that all up to it take too much memory.
+    """
+    if zipfile.is_zipfile(content):
+        with zipfile.ZipFile(content) as file:
+            _check_xlsb(path, file)
+        return
+    if isinstance(content, str):
+        with open(content, "rb") as opened:
+            data = opened.read() if opened.read(len(OLE)) == OLE and not opened.seek(0) else b""
+    else:
+        data = content.getvalue()
+    if data.startswith(OLE):
+        try:
+            _check_xls(path, data)
+        except (struct.error, IndexError):
+            _refuse(path, "its sectors or records are damaged")
+
+
+def _refuse(where: str, reason: str) -> NoReturn:
+    raise DataError(f"{where}: {reason}; save the sheet as CSV")
+
+
+# .xls: streams in chains of sectors, as in a small file system
+
+
+class _Sectors:
+    """Sectors of equal size, the table that tells which one follows each, and their chains."""
+
+    def __init__(self, path: str, data: memoryview, size: int) -> None:
+        self.path, self.data, self.size = path, data, size
+        self.next: array[int] = array("I")
+
+    def chain(self, first: int, length: int | None = None) -> bytes:
+        """Return the content of the chain that begins so, up to `length`."""
+        pieces, found, sector = [], 0, first
+        while sector != END_OF_CHAIN and (length is None or found < length):
+            piece = self.data[sector * self.size : (sector + 1) * self.size]
+            if not piece or found > len(self.data):
+                _refuse(self.path, "its sectors go in a circle or outside of the file")
+            pieces.append(piece)
+            found += len(piece)
+            sector = self.next[sector]
+        return b"".join(pieces)[:length]
+
+
+def _check_xls(path: str, data: bytes) -> None:
+    stream = _book(path, data)
+    if stream is None:
+        return
+    starts, end = [], len(stream)
+    for kind, at, length in _xls_records(path, stream, 0):
+        if kind == BOUND_SHEET and length >= 4:
+            starts.append(struct.unpack_from("<I", stream, at)[0])
+        if kind == EOF:
+            break
+    span = filled = walked = 0
+    for start in starts:
+        rows, columns, cells, size = _xls_sheet(path, stream, start)
+        span, filled, walked = span + rows * columns, filled + cells, walked + size
+        what = f"{rows:,} rows and {columns:,} columns"
+        excel_parts.check_span(path, span, filled, what)
+        if walked > 2 * end:
+            _refuse(path, "its sheets lie over each other")
+
+
+def _book(path: str, data: bytes) -> bytes | None:
+    """Return the stream of the workbook; None if there is none."""
+    size = {9: 512, 12: 4096}.get(struct.unpack_from("<H", data, 30)[0])
+    if size is None:
+        return None
+    n_fat, first = struct.unpack_from("<II", data, 44)
+    first_mini, n_mini, first_more = struct.unpack_from("<III", data, 60)
+    sectors = _Sectors(path, memoryview(data)[size:], size)
+    if max(n_fat, n_mini) > len(data) // size:
+        _refuse(path, "more sectors are claimed than it has")
+    table = list(struct.unpack_from("<109I", data, 76))
+    while first_more < RESERVED:
+        more = sectors.data[first_more * size : (first_more + 1) * size]
+        table += struct.unpack(f"<{size // 4}I", more)
+        first_more = table.pop()
+        if len(table) > len(data) // 4 + 109:
+            _refuse(path, "its sectors go in a circle or outside of the file")
+    for sector in table:
+        if sector < RESERVED:
+            sectors.next.frombytes(_whole(sectors.data[sector * size : (sector + 1) * size]))
+    entries = sectors.chain(first)
+    found = {_entry_name(entries, at): at for at in reversed(range(0, len(entries) - 127, 128))}
+    at = next((found[name] for name in BOOKS if name in found), None)
+    if at is None:
+        return None
+    start, length = struct.unpack_from("<II", entries, at + 116)
+    if length >= CUTOFF:
+        return sectors.chain(start, length)
+    root, root_length = struct.unpack_from("<II", entries, 116)
+    mini = _Sectors(path, memoryview(sectors.chain(root, root_length)), 64)
+    mini.next.frombytes(_whole(sectors.chain(first_mini, n_mini * size)))
+    return mini.chain(start, length)
+
+
+def _whole(data: bytes | memoryview) -> bytes:
+    """Return as many bytes as make whole numbers of four."""
+    return bytes(data[: len(data) // 4 * 4])
+
+
+def _entry_name(entries: bytes, at: int) -> str:
+    return entries[at : at + 64].decode("utf-16-le", "replace").partition("\0")[0]
+
+
+def _xls_records(path: str, stream: bytes, at: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the kind of each record, where its data begin, and their length."""
+    while at < len(stream):
+        kind, length = struct.unpack_from("<HH", stream, at)
+        if at + 4 + length > len(stream):
+            _refuse(path, "a record is longer than what is there")
+        yield kind, at + 4, length
+        at += 4 + length
+
+
+def _xls_sheet(path: str, stream: bytes, start: int) -> tuple[int, int, int, int]:
+    """Return how many rows and columns a sheet has or claims, its filled cells, and its bytes."""
+    rows = columns = filled = claimed_rows = claimed_columns = depth = 0
+    at, seen = start, False
+    for kind, at, length in _xls_records(path, stream, start):
+        if kind == BOF:
+            depth, seen = depth + seen, True
+        elif kind == EOF:
+            if not depth:
+                break
+            depth -= 1
+        elif depth:
+            continue
+        elif kind in XLS_CELLS or kind == MUL_RK:
+            row, column = struct.unpack_from("<HH", stream, at)
+            if kind == MUL_RK:
+                filled += max(length - 6, 0) // 6
+                column = struct.unpack_from("<H", stream, at + length - 2)[0]
+            else:
+                filled += 1
+            rows, columns = max(rows, row + 1), max(columns, column + 1)
+        elif kind == DIMENSIONS and length in (10, 14):
+            form = "<HHHH" if length == 10 else "<IIHH"
+            _, claimed_rows, _, claimed_columns = struct.unpack_from(form, stream, at)
+    if claimed_rows * claimed_columns > rows * columns:
+        return claimed_rows, claimed_columns, filled, at - start
+    return rows, columns, filled, at - start
+
+
+# .xlsb: an archive whose parts are records
+
+
+def _check_xlsb(path: str, file: zipfile.ZipFile) -> None:
+    parts = [(info.filename.replace("\\", "/").lower(), info) for info in file.infolist()]
+    if all(name != XLSB_BOOK for name, _ in parts):
+        return
+    lengths = array("q")
+    for name, info in parts:
+        if name == XLSB_TEXTS:
+            records = _xlsb_records(f"{path}: {info.filename}", file, info)
+            lengths.extend(length for kind, length, _ in records if kind == XLSB_TEXT)
+    there = machine.memory()
+    for name, info in parts:
+        if XLSB_SHEET.match(name) and not name.endswith(".rels"):
+            needed = _xlsb_sheet(f"{path}: {info.filename}", file, info, lengths)
+            require_memory(path, excel_parts.WHAT, excel_parts.COPIES * needed, there)
+
+
+def _xlsb_sheet(
+    where: str, file: zipfile.ZipFile, info: zipfile.ZipInfo, lengths: array[int]
+) -> int:
+    """Look at a sheet, and return the length of the shared texts that its cells refer to."""
+    row = rows = columns = filled = total = 0
+    column = -1
+    for kind, length, data in _xlsb_records(where, file, info):
+        if kind == XLSB_ROW:
+            following = int.from_bytes(data[:4], "little") + 1
+            if length < 4 or following > excel_parts.MOST_ROWS:
+                _refuse(where, f"{following:,} is no row of a sheet")
+            if following <= row:
+                _refuse(where, f"row {following:,} stands behind row {row:,}")
+            row, column = following, -1
+        elif kind in XLSB_CELLS:
+            before, column = column, int.from_bytes(data[:4], "little")
+            if length < 9 or not row or not before < column < excel_parts.MOST_COLUMNS:
+                _refuse(where, f"a cell of row {row:,} stands where no cell can stand")
+            filled, rows, columns = filled + 1, row, max(columns, column + 1)
+            if kind == XLSB_SHARED:
+                text = int.from_bytes(data[8:12], "little")
+                total += lengths[text] if text < len(lengths) else 0
+    what = f"{rows:,} rows and {columns:,} columns"
+    excel_parts.check_span(where, rows * columns, filled, what)
+    return total
+
+
+def _xlsb_records(
+    where: str, file: zipfile.ZipFile, info: zipfile.ZipInfo
+) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the kind of each record, its length, and its first bytes."""
+    data, at = b"", 0
+    with file.open(info) as part:
+        while True:
+            if len(data) - at < NEEDED:
+                data, at = data[at:] + part.read(excel_parts.PIECE), 0
+            if not data[at:]:
+                return
+            try:
+                kind, at = _varying(data, at, 2)
+                length, at = _varying(data, at, 4)
+            except IndexError:
+                _refuse(where, "it ends within a record")
+            yield kind, length, data[at : at + min(length, 16)]
+            at += length
+            while at > len(data):
+                at -= len(data)
+                data = part.read(excel_parts.PIECE)
+                if not data:
+                    _refuse(where, "a record is longer than what is there")
+
+
+def _varying(data: bytes, at: int, most: int) -> tuple[int, int]:
+    """Return a number of up to so many bytes of seven bits, and where the next one begins."""
+    number = 0
+    for k in range(most):
+        number += (data[at + k] & 0x7F) << 7 * k
+        if data[at + k] < 0x80:
+            return number, at + k + 1
+    return number, at + most
