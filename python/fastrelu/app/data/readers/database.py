@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
 from fastrelu.app.data.readers.files import Source, reading
 from fastrelu.app.data.readers.objects import Columns, columns_table
+from fastrelu.app.data.readers.queries import interruptible
 from fastrelu.app.data.readers.unpacked import require_memory
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError, NoRowsError, needed
@@ -169,7 +170,8 @@ def _sqlite(path: str) -> Iterator[sqlite3.Connection]:
 
     try:
         uri = Path(path).absolute().as_uri() + "?mode=ro"
-        with reading(path), closing(sqlite3.connect(uri, uri=True)) as connection:
+        connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        with reading(path), closing(connection):
             yield connection
     except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read by SQLite ({_line(error)})") from None
@@ -199,9 +201,8 @@ def _sqlite_rows(
     source: str,
     is_view: bool = False,
 ) -> Table:
-    cursor = connection.execute(query)
-    names = _own_names([str(column[0]) for column in cursor.description or ()])
-    rows = _all_rows(cursor, source)
+    described, rows = interruptible(connection, lambda: _all_rows(connection, query, source))
+    names = _own_names(described)
     if is_view:  # here, as SQLite would fill the disk with what a view that never ends gives it
         rows.sort(key=_sorting)
     if not rows and need_target:
@@ -211,11 +212,15 @@ def _sqlite_rows(
     return columns_table(columns, choice, need_target, source)
 
 
-def _all_rows(cursor: sqlite3.Cursor, source: str) -> list[tuple[Any, ...]]:
-    """Return a query's rows; DataError as soon as they are more than the machine holds.
+def _all_rows(
+    connection: sqlite3.Connection, query: str, source: str
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Return a query's names and rows; DataError as soon as they are more than the machine holds.
 
     A small file may say so: by a view that never ends, or by a default for each of its rows.
     """
+    cursor = connection.execute(query)
+    names = [str(column[0]) for column in cursor.description or ()]
     rows: list[tuple[Any, ...]] = []
     size, at_once = 0, 1
     while piece := cursor.fetchmany(at_once):
@@ -224,7 +229,7 @@ def _all_rows(cursor: sqlite3.Cursor, source: str) -> list[tuple[Any, ...]]:
         require_memory(source, "the rows are", size)
         rows += piece
         at_once = min(2 * at_once, MOST_AT_ONCE) if taken < PIECE else max(at_once // 2, 1)
-    return rows
+    return names, rows
 
 
 def _sorting(row: Sequence[Any]) -> list[tuple[int, Any]]:
@@ -259,6 +264,7 @@ def _duckdb(path: str | None) -> Iterator[Any]:
             # One thread adds up and joins in one order, so that a query has the same bits again.
             connection.execute("SET threads = 1")
             connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET enable_progress_bar = false")  # it writes to standard output
             connection.execute("SET python_enable_replacements = false")
             yield connection
     except duckdb.Error as error:
@@ -288,7 +294,7 @@ def _duckdb_rows(
     places = ", ".join(f"c{j}" for j in range(len(names)))
     relation = connection.sql(f"SELECT * FROM ({query}\n) AS q({places}) {order}")
     with arrow_errors(source):
-        arrow = arrow_of(relation).rename_columns(names)
+        arrow = interruptible(connection, lambda: arrow_of(relation)).rename_columns(names)
         columns = columns_of(arrow.schema)
         roles = columns.roles(source, choice, need_target)
         if need_target and not arrow.num_rows:
