@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from fastrelu.app.data.readers.places import beside_data, files_in, is_marker
-from fastrelu.app.data.readers.unpacked import Unpacked, whole_text
+from fastrelu.app.data.readers.unpacked import Streams, Unpacked, whole_text
 from fastrelu.app.errors import DataError, needed
 
 BUNDLED = ("digits", "iris", "wine", "diabetes")
@@ -28,6 +28,7 @@ PACKED = {
     "xz": b"\xfd7zXZ\0", "zip": b"PK\x03\x04",
 }  # fmt: skip
 LONGEST_MAGIC = 6
+ZIP_END, ZIP_END_MAGIC = (1 << 16) + 22, b"PK\5\6"  # the longest end of a zip archive
 OPEN_DOCUMENT = frozenset(("mimetype", "content.xml"))
 
 
@@ -141,6 +142,7 @@ class Source:
             with self._plain() as file, zipfile.ZipFile(file) as archive:
                 # Not `is_dir`, which CPython before 3.12 cannot tell of a member without a name.
                 names = [name for name in archive.namelist() if not name.endswith("/")]
+                self._require_all_of_archive(file, archive)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
             return  # for the reader of arrays to tell
         names = [name for name in names if not is_marker(name)]
@@ -155,6 +157,21 @@ class Source:
                 "one: unpack it, and name its files"
             )
         self.compression, self._member = "zip", names[0]
+
+    def _require_all_of_archive(self, file: BinaryIO, archive: zipfile.ZipFile) -> None:
+        """Refuse bytes before or behind an archive: of two in one file, one alone would be read."""
+        first = min((info.header_offset for info in archive.infolist()), default=0)
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - ZIP_END))
+        end = file.read()
+        at = end.rfind(ZIP_END_MAGIC)
+        behind = end[at + 22 + int.from_bytes(end[at + 20 : at + 22], "little") :]
+        if first or behind.strip(b"\0"):
+            where = "before" if first else "behind"
+            raise DataError(
+                f"{self.path}: other bytes stand {where} the zip archive, such as a second "
+                "archive; unpack them, and name their files"
+            )
 
     def refuse_more_than_the_memory(self) -> None:
         """Refuse a packed text from now on once more is unpacked than the machine holds."""
@@ -174,11 +191,11 @@ class Source:
                 with gzip.GzipFile(fileobj=file) as unpacked:
                     yield cast(BinaryIO, unpacked)
             elif self.compression == "bzip2":
-                with bz2.BZ2File(file) as unpacked_bz2:
-                    yield cast(BinaryIO, unpacked_bz2)
+                streams = Streams(file, bz2.BZ2Decompressor)
+                yield cast(BinaryIO, io.BufferedReader(streams, HEAD))
             elif self.compression == "xz":
-                with lzma.LZMAFile(file) as unpacked_xz:
-                    yield cast(BinaryIO, unpacked_xz)
+                streams = Streams(file, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ))
+                yield cast(BinaryIO, io.BufferedReader(streams, HEAD))
             elif self.compression == "zip":
                 with zipfile.ZipFile(file) as archive, archive.open(self._member) as member:
                     yield cast(BinaryIO, member)

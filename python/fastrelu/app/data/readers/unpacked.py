@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from fastrelu import machine
 from fastrelu.app.errors import DataError
@@ -56,6 +56,56 @@ def whole_text(path: str, head: bytes) -> Callable[[int], None]:
         require_memory(path, "packed text is", needed, there)
 
     return check
+
+
+class Streams(io.RawIOBase):
+    """The content of all packed streams of a file, which stand one behind another.
+
+    What Python's own files do not understand behind the first stream they leave out without a
+    word, such as a second one whose first bytes are damaged; zeros are padding.
+
+    Parameters
+    ----------
+    file : binary file
+        Gives the packed bytes.
+    begin : callable
+        Gives what unpacks a stream: a BZ2Decompressor or LZMADecompressor.
+    """
+
+    def __init__(self, file: BinaryIO, begin: Callable[[], Any]) -> None:
+        self._file, self._begin = file, begin
+        self._stream: Any = None
+        self._rest = b""
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill `buffer`, and return with how many bytes; 0 at the end."""
+        while True:
+            if self._stream is None and not self._next():
+                return 0
+            packed = b""
+            if self._stream.needs_input:
+                packed, self._rest = self._rest or self._file.read(PIECE), b""
+                if not packed:
+                    raise EOFError("the file ends before the end of a stream")
+            piece = self._stream.decompress(packed, len(buffer))
+            if self._stream.eof:
+                self._rest, self._stream = self._stream.unused_data, None
+            if piece:
+                buffer[: len(piece)] = piece
+                return len(piece)
+
+    def _next(self) -> bool:
+        """Begin the next stream, if there is one."""
+        while not (rest := self._rest.lstrip(b"\0")):
+            self._rest = self._file.read(PIECE)
+            if not self._rest:
+                return False
+        self._rest, self._stream = rest, self._begin()
+        return True
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
 
 
 class Unpacked(io.BufferedIOBase):
