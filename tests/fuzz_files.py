@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import workbook_files
 from data_files import TEXT, arrow_table, idx
 from pyarrow import feather, parquet
 
@@ -260,7 +261,10 @@ def workbooks(folder: Path) -> list[bytes]:
     for row in (("a", "b", "y"), (1.5, "x", 1), (None, "z", 0), (2, True, 1)):
         book.active.append(row)
     book.save(file)
-    return [file.getvalue()]
+    old = workbook_files.old_workbook(*workbook_files.XLS_CELLS)
+    rows = workbook_files.NAMES, *workbook_files.ROWS
+    other = workbook_files.open_document(*rows), workbook_files.binary_workbook()
+    return [file.getvalue(), file.getvalue(), old, *other]
 
 
 MODELS = (ValueError,)

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from fastrelu.threads import started
+
 Result = TypeVar("Result")
 AGAIN = 0.05  # seconds until a query that has not stopped is asked to once more
 
@@ -28,9 +30,8 @@ def interruptible(connection: Any, query: Callable[[], Result]) -> Result:
         return query()
     results: list[Result] = []
     errors: list[BaseException] = []
-    done = (
-        threading.Event()
-    )  # not `join`, which in CPython 3.11 takes a thread for ended if stopped
+    # Not `join`, which in CPython 3.11 takes a thread for ended once it has been interrupted.
+    done = threading.Event()
 
     def work() -> None:
         try:
@@ -40,10 +41,7 @@ def interruptible(connection: Any, query: Callable[[], Result]) -> Result:
         finally:
             done.set()
 
-    worker = threading.Thread(target=work, name="fastrelu-query", daemon=True)
-    try:
-        worker.start()
-    except RuntimeError:  # the system refuses a thread
+    if started(work) is None:  # the system refuses a thread
         return query()
     try:
         done.wait()
