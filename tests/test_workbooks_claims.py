@@ -3,6 +3,7 @@
 
 import gzip
 import struct
+import zipfile
 
 import pytest
 from data_files import write
@@ -107,8 +108,10 @@ def test_an_xls_whose_cells_or_dimensions_are_far_away_is_refused(xls, monkeypat
 
 
 def test_an_xls_whose_sectors_or_records_are_damaged_is_refused(xls):
-    with pytest.raises(DataError, match="its sectors go in a circle or outside of the file"):
+    with pytest.raises(DataError, match="its sectors go in a circle"):
         read(xls(*XLS_CELLS, circle=True))
+    with pytest.raises(DataError, match="its sectors go in a circle"):
+        read(xls(*XLS_CELLS, last=0))
     with pytest.raises(DataError, match="more sectors are claimed than it has"):
         read(xls(*XLS_CELLS, n_fat=1 << 30))
     with pytest.raises(DataError, match="a record is longer than what is there"):
@@ -155,3 +158,19 @@ def test_shared_texts_of_an_xlsb_count_as_often_as_cells_have_them(xlsb, monkeyp
     cells = [brt_row(i) + brt_cell(0, "a") + brt_cell(1, 1.0) for i in range(21, 90)]
     with pytest.raises(DataError, match="a workbook is read into memory"):
         read(xlsb(*cells, first=long))
+
+
+def test_an_xls_of_dimensions_that_end_before_they_begin(xls):
+    for first, last in ((1 << 24, 21), (5, 4)):
+        size = struct.pack("<IIHHH", first, last, 0, 2, 0)
+        with pytest.raises(DataError, match=r"cells are filled, of 4,\d+,\d+,\d+ rows"):
+            read(xls(record(0x0200, size), *XLS_CELLS))
+
+
+def test_an_xls_that_ends_as_an_archive_is_looked_at_as_both(tmp_path):
+    path = tmp_path / "t.xls"
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as file:
+        file.writestr("[Content_Types].xml", "<Types/>")
+    path.write_bytes(old_workbook(*XLS_CELLS, last=0) + (tmp_path / "t.zip").read_bytes())
+    with pytest.raises(DataError):
+        read([str(path)])

@@ -68,8 +68,8 @@ def cell(i, j, value):
 XLS_CELLS = [cell(i, j, value) for i, pair in enumerate(GRID) for j, value in enumerate(pair)]
 
 
-def old_workbook(*cells, claimed=(21, 2), circle=False, n_fat=1):
-    """Return an .xls with such records in its sheet, and other sectors."""
+def old_workbook(*cells, claimed=(21, 2), circle=False, last=0xFFFFFFFE, n_fat=1):
+    """Return an .xls with such records in its sheet; `last`: what follows its last sector."""
     begin = record(0x0809, struct.pack("<HHHHII", 0x0600, 5, 0, 0, 0, 0))
     size = struct.pack("<IIHHH", 0, claimed[0], 0, claimed[1], 0)
     sheet = begin + record(0x0200, size) + b"".join(cells) + record(0x000A)
@@ -87,7 +87,7 @@ def old_workbook(*cells, claimed=(21, 2), circle=False, n_fat=1):
 
     end = 0xFFFFFFFE
     directory = entry("Root Entry", 5, end, 0) + entry("Workbook", 2, 0, len(stream))
-    table = [*range(1, n), end, n if circle else end, 0xFFFFFFFD]
+    table = [*range(1, n), last, n if circle else end, 0xFFFFFFFD]
     table += [0xFFFFFFFF] * (128 - len(table))
     head = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(16)
     head += struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(6)

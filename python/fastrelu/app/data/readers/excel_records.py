@@ -47,10 +47,9 @@ def check_records(path: str, content: str | io.BytesIO) -> None:
     DataError
         If it is damaged, or a sheet has a cell so far out that all up to it take too much memory.
     """
-    if zipfile.is_zipfile(content):
+    if zipfile.is_zipfile(content):  # an .xls may end as one
         with zipfile.ZipFile(content) as file:
             _check_xlsb(path, file)
-        return
     if isinstance(content, str):
         with open(content, "rb") as opened:
             data = opened.read() if opened.read(len(OLE)) == OLE and not opened.seek(0) else b""
@@ -79,15 +78,23 @@ class _Sectors:
 
     def chain(self, first: int, length: int | None = None) -> bytes:
         """Return the content of the chain that begins so, up to `length`."""
-        pieces, found, sector = [], 0, first
-        while sector != END_OF_CHAIN and (length is None or found < length):
+        self.refuse_circle(first)  # also behind `length`, as the library goes on to the end
+        pieces, sector = [], first
+        while sector != END_OF_CHAIN:
             piece = self.data[sector * self.size : (sector + 1) * self.size]
-            if not piece or found > len(self.data):
-                _refuse(self.path, "its sectors go in a circle or outside of the file")
+            if not piece:
+                _refuse(self.path, "its sectors lie outside of the file")
             pieces.append(piece)
-            found += len(piece)
             sector = self.next[sector]
         return b"".join(pieces)[:length]
+
+    def refuse_circle(self, first: int) -> None:
+        """Refuse a chain that has no end."""
+        sector, steps = first, 0
+        while sector < len(self.next):
+            sector, steps = self.next[sector], steps + 1
+            if steps > len(self.next):
+                _refuse(self.path, "its sectors go in a circle")
 
 
 def _check_xls(path: str, data: bytes) -> None:
@@ -126,22 +133,26 @@ def _book(path: str, data: bytes) -> bytes | None:
         table += struct.unpack(f"<{size // 4}I", more)
         first_more = table.pop()
         if len(table) > len(data) // 4 + 109:
-            _refuse(path, "its sectors go in a circle or outside of the file")
+            _refuse(path, "its sectors go in a circle")
     for sector in table:
         if sector < RESERVED:
             sectors.next.frombytes(_whole(sectors.data[sector * size : (sector + 1) * size]))
     entries = sectors.chain(first)
     found = {_entry_name(entries, at): at for at in reversed(range(0, len(entries) - 127, 128))}
-    at = next((found[name] for name in BOOKS if name in found), None)
-    if at is None:
+    root, root_length = struct.unpack_from("<II", entries, 116)
+    for start in (root, first_mini):  # where they are empty, too
+        sectors.refuse_circle(start)
+    mini = _Sectors(path, memoryview(sectors.chain(root, root_length) if root_length else b""), 64)
+    if n_mini:
+        mini.next.frombytes(_whole(sectors.chain(first_mini, n_mini * size)))
+    for at in found.values():  # the library may read others, too: macros
+        start, length = struct.unpack_from("<II", entries, at + 116)
+        (sectors if length >= CUTOFF else mini).refuse_circle(start)
+    at = next((found[name] for name in BOOKS if name in found), -1)
+    if at < 0:
         return None
     start, length = struct.unpack_from("<II", entries, at + 116)
-    if length >= CUTOFF:
-        return sectors.chain(start, length)
-    root, root_length = struct.unpack_from("<II", entries, 116)
-    mini = _Sectors(path, memoryview(sectors.chain(root, root_length)), 64)
-    mini.next.frombytes(_whole(sectors.chain(first_mini, n_mini * size)))
-    return mini.chain(start, length)
+    return (sectors if length >= CUTOFF else mini).chain(start, length)
 
 
 def _whole(data: bytes | memoryview) -> bytes:
@@ -165,7 +176,8 @@ def _xls_records(path: str, stream: bytes, at: int) -> Iterator[tuple[int, int, 
 
 def _xls_sheet(path: str, stream: bytes, start: int) -> tuple[int, int, int, int]:
     """Return how many rows and columns a sheet has or claims, its filled cells, and its bytes."""
-    rows = columns = filled = claimed_rows = claimed_columns = depth = 0
+    rows = columns = filled = depth = 0
+    claims: list[tuple[int, int]] = []
     at, seen = start, False
     for kind, at, length in _xls_records(path, stream, start):
         if kind == BOF:
@@ -186,10 +198,19 @@ def _xls_sheet(path: str, stream: bytes, start: int) -> tuple[int, int, int, int
             rows, columns = max(rows, row + 1), max(columns, column + 1)
         elif kind == DIMENSIONS and length in (10, 14):
             form = "<HHHH" if length == 10 else "<IIHH"
-            _, claimed_rows, _, claimed_columns = struct.unpack_from(form, stream, at)
-    if claimed_rows * claimed_columns > rows * columns:
-        return claimed_rows, claimed_columns, filled, at - start
+            claims.append(_claimed(*struct.unpack_from(form, stream, at)))
+    rows, columns = max((*claims, (rows, columns)), key=lambda pair: pair[0] * pair[1])
     return rows, columns, filled, at - start
+
+
+def _claimed(first: int, end: int, left: int, right: int) -> tuple[int, int]:
+    """Return the rows and columns of a sheet's dimensions, as the library counts them.
+
+    Its numbers of 32 bits begin anew below 0.
+    """
+    if not end or not right:
+        return 1, 1
+    return (end - first) % 2**32, right - (left if left <= min(right, 0xFF) else 0)
 
 
 # .xlsb: an archive whose parts are records
