@@ -22,7 +22,7 @@ from pyarrow import feather, parquet
 
 import fastrelu
 from fastrelu import training
-from fastrelu.app.data.readers import ColumnChoice, read
+from fastrelu.app.data.readers import ColumnChoice, excel_parts, read
 from fastrelu.app.data.stream import read_tables
 from fastrelu.app.preprocess import InputOptions
 from fastrelu.training import DataError
@@ -266,6 +266,9 @@ def workbooks(folder: Path) -> list[bytes]:
     other = workbook_files.open_document(*rows), workbook_files.binary_workbook()
     return [file.getvalue(), file.getvalue(), old, *other]
 
+
+# Empty cells up to the last one take room, of which there may be more than a small file should take.
+excel_parts.MOST_CELLS = 1 << 17
 
 MODELS = (ValueError,)
 DATA = (DataError,)

@@ -151,6 +151,11 @@ def test_an_xlsb_that_says_what_no_sheet_has_is_refused(xlsb, records, said):
         read(xlsb(*records))
 
 
+def test_a_record_of_an_xlsb_that_claims_a_length_is_refused(xlsb):
+    with pytest.raises(DataError, match="workbook.bin: a record is longer than what is there"):
+        read(xlsb(about=b"\x25\xff\xff\xff\x7f"))
+
+
 def test_shared_texts_of_an_xlsb_count_as_often_as_cells_have_them(xlsb, monkeypatch):
     monkeypatch.setattr(machine, "memory", lambda: 1e6)
     long = "red" * 2000

@@ -122,8 +122,8 @@ def brt_row(i):
     return brt(0, struct.pack("<I", i) + bytes(13))
 
 
-def binary_workbook(*records, first="a"):
-    """Return an .xlsb with such records among its cells."""
+def binary_workbook(*records, first="a", about=b""):
+    """Return an .xlsb with such records among its cells; `about`: more of the workbook's own."""
     made = io.BytesIO()
     namespace = "http://schemas.openxmlformats.org/package/2006/relationships"
     relations = (
@@ -132,6 +132,7 @@ def binary_workbook(*records, first="a"):
     )
     bundle = struct.pack("<II", 0, 1) + wide("s") + wide("S")
     book = brt(0x0099, bytes(12)) + brt(0x009C, bundle) + brt(0x0090) + brt(0x009D, bytes(4))
+    book += about
     texts = brt(0x009F, struct.pack("<II", 2, 2))
     texts += brt(0x13, b"\0" + wide(first)) + brt(0x13, b"\0" + wide("y"))
     rows = [brt_row(i) + b"".join(map(brt_cell, (0, 1), pair)) for i, pair in enumerate(GRID)]

@@ -26,6 +26,7 @@ BOOKS = ("Workbook", "Book", "WORKBOOK", "BOOK")  # the stream's name, in the li
 BOF, EOF, BOUND_SHEET, DIMENSIONS, MUL_RK = 0x0809, 0x000A, 0x0085, 0x0200, 0x00BD
 XLS_CELLS = frozenset((0x0006, 0x0203, 0x0204, 0x0205, 0x00D6, 0x027E, 0x00FD))
 XLSB_BOOK, XLSB_TEXTS = "xl/workbook.bin", "xl/sharedstrings.bin"
+XLSB_OTHERS = ("xl/workbook.bin", "xl/styles.bin")  # that the library reads as well
 XLSB_SHEET = re.compile(r"xl/(?:worksheets|chartsheets|dialogsheets)/")
 XLSB_ROW, XLSB_SHARED, XLSB_TEXT = 0, 7, 19
 XLSB_CELLS = range(2, 11)
@@ -225,6 +226,9 @@ def _check_xlsb(path: str, file: zipfile.ZipFile) -> None:
         if name == XLSB_TEXTS:
             records = _xlsb_records(f"{path}: {info.filename}", file, info)
             lengths.extend(length for kind, length, _ in records if kind == XLSB_TEXT)
+        elif name in XLSB_OTHERS:  # for the lengths that their records claim
+            for _ in _xlsb_records(f"{path}: {info.filename}", file, info):
+                pass
     there = machine.memory()
     for name, info in parts:
         if XLSB_SHEET.match(name) and not name.endswith(".rels"):
