@@ -267,7 +267,7 @@ def workbooks(folder: Path) -> list[bytes]:
     return [file.getvalue(), file.getvalue(), old, *other]
 
 
-# Empty cells up to the last one take room, of which there may be more than a small file should take.
+# Empty cells up to the last one take room, more than the rule for all files allows.
 excel_parts.MOST_CELLS = 1 << 17
 
 MODELS = (ValueError,)
