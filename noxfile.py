@@ -243,6 +243,7 @@ def sanitize_python(session: nox.Session) -> None:
         "LD_PRELOAD": libraries_of_gcc(session, "asan", "ubsan"),
         # Python itself keeps memory to its end; a fork of a sanitized process is slow but right.
         "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+        "CI": "1",  # Hypothesis then has no deadlines, which sanitized code would miss
     }
     chosen = session.posargs or ["-n", "auto", "--dist", "loadfile"]
     if not session.posargs:
