@@ -13,14 +13,13 @@ from typing import Any
 from fastrelu.app.data.meaning import ReadOptions
 from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
 from fastrelu.app.data.readers.excel_parts import check_parts
-from fastrelu.app.data.readers.excel_records import check_records
+from fastrelu.app.data.readers.excel_records import OLE, check_xls, check_xlsb
 from fastrelu.app.data.readers.excel_tables import check_tables
 from fastrelu.app.data.readers.files import Source
 from fastrelu.app.data.readers.objects import Columns, columns_table
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import DataError, NoRowsError, needed
 
-OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # of .xls
 PARTS = ("[Content_Types].xml", "content.xml")
 EMPTY = ("", None)
 
@@ -59,9 +58,7 @@ def read_excel(source: Source, choice: ColumnChoice, need_target: bool) -> Table
         import python_calamine
     content = source.path if source.mappable else io.BytesIO(source.read())
     try:
-        said = check_parts(source.path, content)
-        check_tables(source.path, content)
-        check_records(source.path, content)
+        said = _checked(source.path, content)
         if isinstance(content, io.BytesIO):
             content.seek(0)
         book = python_calamine.CalamineWorkbook.from_object(content)
@@ -95,6 +92,18 @@ def read_excel(source: Source, choice: ColumnChoice, need_target: bool) -> Table
     columns = Columns(names, values, len(body), first_row=header + 1)
     table = columns_table(columns, choice, need_target, where)
     return replace(table, notes=said + notes + table.notes)
+
+
+def _checked(path: str, content: str | io.BytesIO) -> list[str]:
+    """Look at what a workbook claims before the library makes room for it; return what to say."""
+    said: list[str] = []
+    if zipfile.is_zipfile(content):
+        with zipfile.ZipFile(content) as file:
+            said = check_parts(path, file)
+            check_tables(path, file)
+            check_xlsb(path, file)
+    check_xls(path, content)  # which may end as an archive
+    return said
 
 
 def _sheet(path: str, book: Any, asked: str | None) -> tuple[str, list[list[Any]]]:

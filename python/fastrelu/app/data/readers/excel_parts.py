@@ -7,7 +7,6 @@ out or replaces cells where a part says two things of one, which would be wrong 
 
 from __future__ import annotations
 
-import io
 import re
 import zipfile
 from array import array
@@ -24,7 +23,7 @@ MOST_ROWS, MOST_COLUMNS = 1 << 20, 1 << 14  # of Excel's sheets
 MOST_CELLS = 1 << 24  # that a sheet with few of them filled may span
 MOST_CLAIMED = 1 << 20  # texts that a part may claim to share, however few it has
 PIECE = 1 << 20  # bytes
-WHAT, COPIES = "a workbook is", 3  # of the texts, as the library reads them
+COPIES = 3  # of the texts, as the library reads them
 PLACE = re.compile(r"([A-Za-z]{1,3})([0-9]{1,8})")
 CELLS = frozenset(("c", "v", "row"))  # the names that nearly all elements have
 # A number that is written by references to its characters, which the library leaves out.
@@ -35,15 +34,15 @@ REFERENCES = re.compile(
 CONTENT = re.compile(rb"<(?:[\w.-]+:)?(?:sheetData|sst)[\s/>]")
 
 
-def check_parts(path: str, content: str | io.BytesIO) -> list[str]:
+def check_parts(path: str, file: zipfile.ZipFile) -> list[str]:
     """Look at every part of a workbook of XML, and return what to say about it.
 
     Parameters
     ----------
     path : str
         For messages.
-    content : str or BytesIO
-        The file, or what is in it. One that is no archive has no parts.
+    file : ZipFile
+        The workbook.
 
     Raises
     ------
@@ -51,24 +50,21 @@ def check_parts(path: str, content: str | io.BytesIO) -> list[str]:
         If a part is damaged, a sheet says two things of a cell, or has a cell so far out that all
         up to it take too much memory, or there are more texts than the memory holds.
     """
-    if not zipfile.is_zipfile(content):
-        return []
     checks: list[_Part] = []
     there = machine.memory()
-    with zipfile.ZipFile(content) as file:
-        for info in file.infolist():
-            checks.append(_Part(path, info.filename))
-            checks[-1].read(file, info, lambda n: require_memory(path, WHAT, COPIES * n, there))
-        lengths = max((check.lengths for check in checks), key=len, default=array("q"))
-        referring = sum(check.texts for check in checks)
-        needed = sum(check.n_bytes for check in checks if check.is_content)
-        if referring * max(lengths, default=0) > PIECE:
-            needed += sum(
-                _shared_bytes(file, info, lengths)
-                for info, check in zip(file.infolist(), checks, strict=True)
-                if check.texts
-            )
-    require_memory(path, WHAT, COPIES * needed, there)
+    for info in file.infolist():
+        checks.append(_Part(path, info.filename))
+        checks[-1].read(file, info, lambda n_bytes: require_room(path, n_bytes, there))
+    lengths = max((check.lengths for check in checks), key=len, default=array("q"))
+    referring = sum(check.texts for check in checks)
+    needed = sum(check.n_bytes for check in checks if check.is_content)
+    if referring * max(lengths, default=0) > PIECE:
+        needed += sum(
+            _shared_bytes(file, info, lengths)
+            for info, check in zip(file.infolist(), checks, strict=True)
+            if check.texts
+        )
+    require_room(path, needed, there)
     blank = sum(check.blank for check in checks)
     if not blank:
         return []
@@ -124,13 +120,13 @@ class _Part:
         if self.is_content and damage:
             self.refuse(f"the XML is damaged ({damage})")
         if self.in_cells:
-            self._check_span()
+            check_span(self.where, self.rows, self.columns, self.filled)
         if self.claimed > max(MOST_CLAIMED, 64 * len(self.lengths)):
             self.refuse(f"{self.claimed:,} texts are claimed, and {len(self.lengths):,} are there")
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise DataError."""
-        raise DataError(f"{self.where}: {reason}; save the sheet as CSV")
+        refuse(self.where, reason)
 
     def _parse(self, piece: bytes, last: bool) -> str:
         try:
@@ -240,17 +236,27 @@ class _Part:
     def _place(self) -> str:
         return f"{_letters(self.column)}{self.row}"
 
-    def _check_span(self) -> None:
-        what = f"{self.rows:,} rows and {self.columns:,} columns"
-        check_span(self.where, self.rows * self.columns, self.filled, what)
+
+def refuse(where: str, reason: str) -> NoReturn:
+    """Raise DataError for a workbook, or a part of one, and say what helps with any of them."""
+    raise DataError(f"{where}: {reason}; save the sheet as CSV")
 
 
-def check_span(where: str, span: int, filled: int, what: str) -> None:
-    """Raise DataError if `span` cells, those of `what`, are too many for those that are filled."""
-    if span > max(MOST_CELLS, 64 * filled):
-        raise DataError(
-            f"{where}: {filled:,} cells are filled, of {what}; empty what stands far away; "
-            "save the sheet as CSV"
+def require_room(path: str, n_bytes: int, there: float) -> None:
+    """Raise DataError if a workbook's bytes or texts take more memory than there is."""
+    require_memory(path, "a workbook is", COPIES * n_bytes, there)
+
+
+def check_span(where: str, rows: int, columns: int, filled: int, before: int = 0) -> None:
+    """Raise DataError if a sheet spans too many cells for those that are filled.
+
+    `before`: cells that sheets before it span, where `filled` counts theirs, too.
+    """
+    if before + rows * columns > max(MOST_CELLS, 64 * filled):
+        refuse(
+            where,
+            f"{filled:,} cells are filled, of {rows:,} rows and {columns:,} columns; empty what "
+            "stands far away",
         )
 
 

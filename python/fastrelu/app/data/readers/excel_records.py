@@ -13,14 +13,12 @@ import struct
 import zipfile
 from array import array
 from collections.abc import Iterator
-from typing import NoReturn
 
 from fastrelu import machine
 from fastrelu.app.data.readers import excel_parts
-from fastrelu.app.data.readers.unpacked import require_memory
-from fastrelu.app.errors import DataError
+from fastrelu.app.data.readers.excel_parts import check_span, refuse, require_room
 
-OLE, HEAD, CUTOFF = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 512, 4096
+OLE, CUTOFF = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 4096
 END_OF_CHAIN, RESERVED = 0xFFFFFFFE, 0xFFFFFFFA
 BOOKS = ("Workbook", "Book", "WORKBOOK", "BOOK")  # the stream's name, in the library's order
 BOF, EOF, BOUND_SHEET, DIMENSIONS, MUL_RK = 0x0809, 0x000A, 0x0085, 0x0200, 0x00BD
@@ -33,8 +31,8 @@ XLSB_CELLS = range(2, 11)
 NEEDED = 64  # bytes of a record that are looked at, with its type and length
 
 
-def check_records(path: str, content: str | io.BytesIO) -> None:
-    """Look at the records of an .xls or .xlsb workbook; any other file is passed over.
+def check_xls(path: str, content: str | io.BytesIO) -> None:
+    """Look at the records of an .xls; any other file is passed over.
 
     Parameters
     ----------
@@ -48,9 +46,6 @@ def check_records(path: str, content: str | io.BytesIO) -> None:
     DataError
         If it is damaged, or a sheet has a cell so far out that all up to it take too much memory.
     """
-    if zipfile.is_zipfile(content):  # an .xls may end as one
-        with zipfile.ZipFile(content) as file:
-            _check_xlsb(path, file)
     if isinstance(content, str):
         with open(content, "rb") as opened:
             data = opened.read() if opened.read(len(OLE)) == OLE and not opened.seek(0) else b""
@@ -60,11 +55,7 @@ def check_records(path: str, content: str | io.BytesIO) -> None:
         try:
             _check_xls(path, data)
         except (struct.error, IndexError):
-            _refuse(path, "its sectors or records are damaged")
-
-
-def _refuse(where: str, reason: str) -> NoReturn:
-    raise DataError(f"{where}: {reason}; save the sheet as CSV")
+            refuse(path, "its sectors or records are damaged")
 
 
 # .xls: streams in chains of sectors, as in a small file system
@@ -84,7 +75,7 @@ class _Sectors:
         while sector != END_OF_CHAIN:
             piece = self.data[sector * self.size : (sector + 1) * self.size]
             if not piece:
-                _refuse(self.path, "its sectors lie outside of the file")
+                refuse(self.path, "its sectors lie outside of the file")
             pieces.append(piece)
             sector = self.next[sector]
         return b"".join(pieces)[:length]
@@ -95,7 +86,7 @@ class _Sectors:
         while sector < len(self.next):
             sector, steps = self.next[sector], steps + 1
             if steps > len(self.next):
-                _refuse(self.path, "its sectors go in a circle")
+                refuse(self.path, "its sectors go in a circle")
 
 
 def _check_xls(path: str, data: bytes) -> None:
@@ -111,11 +102,11 @@ def _check_xls(path: str, data: bytes) -> None:
     span = filled = walked = 0
     for start in starts:
         rows, columns, cells, size = _xls_sheet(path, stream, start)
-        span, filled, walked = span + rows * columns, filled + cells, walked + size
-        what = f"{rows:,} rows and {columns:,} columns"
-        excel_parts.check_span(path, span, filled, what)
+        filled, walked = filled + cells, walked + size
+        check_span(path, rows, columns, filled, span)
+        span += rows * columns
         if walked > 2 * end:
-            _refuse(path, "its sheets lie over each other")
+            refuse(path, "its sheets lie over each other")
 
 
 def _book(path: str, data: bytes) -> bytes | None:
@@ -127,14 +118,14 @@ def _book(path: str, data: bytes) -> bytes | None:
     first_mini, n_mini, first_more = struct.unpack_from("<III", data, 60)
     sectors = _Sectors(path, memoryview(data)[size:], size)
     if max(n_fat, n_mini) > len(data) // size:
-        _refuse(path, "more sectors are claimed than it has")
+        refuse(path, "more sectors are claimed than it has")
     table = list(struct.unpack_from("<109I", data, 76))
     while first_more < RESERVED:
         more = sectors.data[first_more * size : (first_more + 1) * size]
         table += struct.unpack(f"<{size // 4}I", more)
         first_more = table.pop()
         if len(table) > len(data) // 4 + 109:
-            _refuse(path, "its sectors go in a circle")
+            refuse(path, "its sectors go in a circle")
     for sector in table:
         if sector < RESERVED:
             sectors.next.frombytes(_whole(sectors.data[sector * size : (sector + 1) * size]))
@@ -170,7 +161,7 @@ def _xls_records(path: str, stream: bytes, at: int) -> Iterator[tuple[int, int, 
     while at < len(stream):
         kind, length = struct.unpack_from("<HH", stream, at)
         if at + 4 + length > len(stream):
-            _refuse(path, "a record is longer than what is there")
+            refuse(path, "a record is longer than what is there")
         yield kind, at + 4, length
         at += 4 + length
 
@@ -217,7 +208,8 @@ def _claimed(first: int, end: int, left: int, right: int) -> tuple[int, int]:
 # .xlsb: an archive whose parts are records
 
 
-def _check_xlsb(path: str, file: zipfile.ZipFile) -> None:
+def check_xlsb(path: str, file: zipfile.ZipFile) -> None:
+    """Look at the records of an .xlsb, as `check_xls` does; any other archive is passed over."""
     parts = [(info.filename.replace("\\", "/").lower(), info) for info in file.infolist()]
     if all(name != XLSB_BOOK for name, _ in parts):
         return
@@ -233,7 +225,7 @@ def _check_xlsb(path: str, file: zipfile.ZipFile) -> None:
     for name, info in parts:
         if XLSB_SHEET.match(name) and not name.endswith(".rels"):
             needed = _xlsb_sheet(f"{path}: {info.filename}", file, info, lengths)
-            require_memory(path, excel_parts.WHAT, excel_parts.COPIES * needed, there)
+            require_room(path, needed, there)
 
 
 def _xlsb_sheet(
@@ -246,20 +238,19 @@ def _xlsb_sheet(
         if kind == XLSB_ROW:
             following = int.from_bytes(data[:4], "little") + 1
             if length < 4 or following > excel_parts.MOST_ROWS:
-                _refuse(where, f"{following:,} is no row of a sheet")
+                refuse(where, f"{following:,} is no row of a sheet")
             if following <= row:
-                _refuse(where, f"row {following:,} stands behind row {row:,}")
+                refuse(where, f"row {following:,} stands behind row {row:,}")
             row, column = following, -1
         elif kind in XLSB_CELLS:
             before, column = column, int.from_bytes(data[:4], "little")
             if length < 9 or not row or not before < column < excel_parts.MOST_COLUMNS:
-                _refuse(where, f"a cell of row {row:,} stands where no cell can stand")
+                refuse(where, f"a cell of row {row:,} stands where no cell can stand")
             filled, rows, columns = filled + 1, row, max(columns, column + 1)
             if kind == XLSB_SHARED:
                 text = int.from_bytes(data[8:12], "little")
                 total += lengths[text] if text < len(lengths) else 0
-    what = f"{rows:,} rows and {columns:,} columns"
-    excel_parts.check_span(where, rows * columns, filled, what)
+    check_span(where, rows, columns, filled)
     return total
 
 
@@ -278,14 +269,14 @@ def _xlsb_records(
                 kind, at = _varying(data, at, 2)
                 length, at = _varying(data, at, 4)
             except IndexError:
-                _refuse(where, "it ends within a record")
+                refuse(where, "it ends within a record")
             yield kind, length, data[at : at + min(length, 16)]
             at += length
             while at > len(data):
                 at -= len(data)
                 data = part.read(excel_parts.PIECE)
                 if not data:
-                    _refuse(where, "a record is longer than what is there")
+                    refuse(where, "a record is longer than what is there")
 
 
 def _varying(data: bytes, at: int, most: int) -> tuple[int, int]:

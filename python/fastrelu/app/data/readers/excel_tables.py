@@ -7,7 +7,6 @@ for them; rows and columns that are too many it leaves out without a word.
 
 from __future__ import annotations
 
-import io
 import zipfile
 from collections.abc import Mapping
 from typing import NoReturn
@@ -15,8 +14,6 @@ from xml.parsers import expat
 
 from fastrelu import machine
 from fastrelu.app.data.readers import excel_parts
-from fastrelu.app.data.readers.unpacked import require_memory
-from fastrelu.app.errors import DataError
 
 CONTENT = "content.xml"
 CELLS = frozenset(("table:table-cell", "table:covered-table-cell"))
@@ -25,15 +22,10 @@ ROWS, COLUMNS = "table:number-rows-repeated", "table:number-columns-repeated"
 MOST_BLANKS = 1 << 20  # that one element of a text may stand for
 
 
-def check_tables(path: str, content: str | io.BytesIO) -> None:
-    """Look at the tables of an OpenDocument spreadsheet; any other file is passed over.
+def check_tables(path: str, file: zipfile.ZipFile) -> None:
+    """Look at the tables of an OpenDocument spreadsheet; any other archive is passed over.
 
-    Parameters
-    ----------
-    path : str
-        For messages.
-    content : str or BytesIO
-        The file, or what is in it.
+    `path` is for messages.
 
     Raises
     ------
@@ -41,12 +33,9 @@ def check_tables(path: str, content: str | io.BytesIO) -> None:
         If the XML is damaged, or a table has a cell that no sheet has, or so far out or so often
         that all up to it take too much memory.
     """
-    if not zipfile.is_zipfile(content):
-        return
-    with zipfile.ZipFile(content) as file:
-        for info in file.infolist():
-            if info.filename == CONTENT:
-                _Tables(path).read(file, info)
+    for info in file.infolist():
+        if info.filename == CONTENT:
+            _Tables(path).read(file, info)
 
 
 class _Tables:
@@ -78,7 +67,7 @@ class _Tables:
             self._refuse(f"the XML is damaged ({error})")
 
     def _refuse(self, reason: str) -> NoReturn:
-        raise DataError(f"{self.where}: {reason}; save the sheet as CSV")
+        excel_parts.refuse(self.where, reason)
 
     def _number(self, attributes: Mapping[str, str], name: str) -> int:
         digits = attributes.get(name, "1")
@@ -130,9 +119,8 @@ class _Tables:
         elif name == "table:table-row":
             self._end_row()
         elif name == "table:table":
+            excel_parts.check_span(self.where, self.rows, self.columns, self.filled, self.span)
             self.span += self.rows * self.columns
-            what = f"{self.rows:,} rows and {self.columns:,} columns"
-            excel_parts.check_span(self.where, self.span, self.filled, what)
 
     def _end_row(self) -> None:
         self.row += self.times
@@ -146,5 +134,4 @@ class _Tables:
                 f"row {self.rows:,} with {self.last:,} cells, which no sheet has; it has up to "
                 f"{excel_parts.MOST_ROWS:,} rows and {excel_parts.MOST_COLUMNS:,} columns"
             )
-        needed = excel_parts.COPIES * self.n_bytes
-        require_memory(self.path, excel_parts.WHAT, needed, self.there)
+        excel_parts.require_room(self.path, self.n_bytes, self.there)
