@@ -25,7 +25,7 @@ def send():
     end = time.monotonic() + 20
     while all(thread.name != "fastrelu-query" for thread in threading.enumerate()):
         if time.monotonic() > end:
-            break
+            os._exit(99)  # there is no such thread
         time.sleep(0.01)
     time.sleep(0.2)
     os.kill(os.getpid(), sent)

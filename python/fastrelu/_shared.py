@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastrelu import _core
 from fastrelu._arguments import check_places
+from fastrelu.history import Callback, EpochRecord, call_callbacks
 
 if TYPE_CHECKING:
     from fastrelu.distributed.communicator import Communicator
@@ -146,11 +148,8 @@ def _moved(comm: Communicator, part: Any, counts: list[int], runs: list[range]) 
 
 
 @contextmanager
-def same_fit(comm: Communicator | None, what: Mapping[str, Any]) -> Iterator[None]:
+def same_fit(comm: Communicator, what: Mapping[str, Any]) -> Iterator[None]:
     """Raise on every rank what the body raises on one, and unless all are asked for the same."""
-    if comm is None:
-        yield
-        return
     from fastrelu.distributed.communicator import require_same, together
 
     with together(comm, (TypeError, ValueError)):
@@ -158,10 +157,18 @@ def same_fit(comm: Communicator | None, what: Mapping[str, Any]) -> Iterator[Non
     require_same(comm, what)
 
 
-def any_rank(comm: Communicator | None, ask: Callable[[], bool]) -> bool:
-    """Return whether it is so on one of the ranks; what `ask` raises on one is told on all."""
+def call_callbacks_of_ranks(
+    comm: Communicator | None, callbacks: Sequence[Callback], owner: Any, record: EpochRecord
+) -> bool:
+    """Return whether one on any rank asks to stop; what one raises on a rank is told on all."""
     if comm is None:
-        return ask()
+        return call_callbacks(callbacks, owner, record)
     from fastrelu.distributed.communicator import traded
 
-    return any(traded(comm, lambda: [ask()] * comm.size))
+    # Not a lambda, whose variables would be made as cells at each call, also without `comm`.
+    return any(traded(comm, partial(_answers, comm.size, callbacks, owner, record)))
+
+
+def _answers(n: int, callbacks: Sequence[Callback], owner: Any, record: EpochRecord) -> list[bool]:
+    """Return for each of `n` ranks whether a callback of this one asks to stop."""
+    return [call_callbacks(callbacks, owner, record)] * n

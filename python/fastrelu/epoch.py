@@ -406,6 +406,19 @@ def validation_parts(data: Any) -> tuple[Any, Any, Any]:
     return X, y, weight
 
 
+def begin_fit(
+    trainer: EpochMethods,
+    data: DataSet | BlockSource,
+    sampling: Sampling,
+    validation_data: tuple[Any, ...] | DataSet | None,
+    check_finite: bool | None,
+) -> DataSet | None:
+    """Return the validation rows, checked; ValueError if another epoch is to be finished first."""
+    validation = as_validation(trainer, validation_data, check_finite)
+    require_same_epoch(trainer, data, sampling)
+    return validation
+
+
 def require_same_epoch(
     trainer: EpochMethods, data: DataSet | BlockSource, sampling: Sampling
 ) -> None:

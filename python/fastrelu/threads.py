@@ -14,8 +14,10 @@ __all__ = ["Threads", "started"]
 Task = tuple[Future[Any], Callable[[], Any]]
 
 
-def started(run: Callable[[], None]) -> threading.Thread | None:
+def started(run: Callable[[], None], name: str | None = None) -> threading.Thread | None:
     """Start a thread that does not keep the interpreter; None if the system refuses it.
+
+    `name` is what debuggers show; by default Python's own.
 
     Examples
     --------
@@ -27,7 +29,7 @@ def started(run: Callable[[], None]) -> threading.Thread | None:
     >>> found
     [1]
     """
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=run, name=name, daemon=True)
     try:
         thread.start()
     except (RuntimeError, MemoryError):  # CPython's words for any reason are "can't start"

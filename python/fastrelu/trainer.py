@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,6 @@ from fastrelu.history import (
     Callback,
     History,
     Progress,
-    call_callbacks,
     checked_callbacks,
 )
 from fastrelu.network import Network
@@ -294,9 +292,16 @@ class Trainer(EpochMethods, CheckpointMethods):
         try:
             with _core.DefaultFloatingPoint():
                 data = epoch.as_data(self, "X", X, y, sample_weight, check_finite)
-                with _shared.same_fit(self.comm, {"epochs": epochs, "sampling": sampling}):
-                    validation = epoch.as_validation(self, validation_data, check_finite)
-                    epoch.require_same_epoch(self, data, sampling)
+                comm = self.comm
+                if comm is None:  # without a context, whose cost small fits would notice
+                    validation = epoch.begin_fit(
+                        self, data, sampling, validation_data, check_finite
+                    )
+                else:
+                    with _shared.same_fit(comm, {"epochs": epochs, "sampling": sampling}):
+                        validation = epoch.begin_fit(
+                            self, data, sampling, validation_data, check_finite
+                        )
                 bar = Progress(epochs, history.metric) if progress else None
                 if bar is not None:
                     calls.append(lambda _, record: bar(record))
@@ -307,8 +312,7 @@ class Trainer(EpochMethods, CheckpointMethods):
                         if record is None:  # nobody here has asked for it
                             raise RuntimeError("comm: the fit was stopped on another rank")
                         history.append(record)
-                        told = partial(call_callbacks, calls, self, record)
-                        if _shared.any_rank(self.comm, told):
+                        if _shared.call_callbacks_of_ranks(comm, calls, self, record):
                             break
                     end_run(self._core)
                 finally:

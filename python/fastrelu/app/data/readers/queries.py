@@ -41,7 +41,7 @@ def interruptible(connection: Any, query: Callable[[], Result]) -> Result:
         finally:
             done.set()
 
-    if started(work) is None:  # the system refuses a thread
+    if started(work, "fastrelu-query") is None:  # the system refuses a thread
         return query()
     try:
         done.wait()
