@@ -47,6 +47,24 @@ def test_an_open_document_is_read(ods, tmp_path):
     assert read([str(packed)]).n_rows == 20
 
 
+def test_formulas_of_an_open_document_that_were_never_calculated_are_told(ods):
+    formula = '<table:table-cell table:formula="of:={}"{}/>'
+    empty = ' office:value-type="string" office:string-value=""'
+    done = [
+        row(number(1), number(1, ' table:formula="of:=1"')),
+        row(formula.format("T()", empty), number(1)),
+    ]
+    assert not any("formulas" in note for note in read(ods(NAMES, *ROWS, *done)).notes)
+    blank = row(number(1), formula.format("1+1", ' table:number-columns-repeated="2"'))
+    names = row(text("a"), text("b"), text("y"))
+    table = read(ods(names, row(number(1), number(2), number(0)), blank, blank))
+    assert any(
+        note.startswith("formulas without a value, which count as missing: 4, the first at B3")
+        for note in table.notes
+    )
+    assert table.n_rows == 3
+
+
 @pytest.mark.parametrize(
     "last, said",
     [

@@ -100,7 +100,7 @@ def _checked(path: str, content: str | io.BytesIO) -> list[str]:
     if zipfile.is_zipfile(content):
         with zipfile.ZipFile(content) as file:
             said = check_parts(path, file)
-            check_tables(path, file)
+            said += check_tables(path, file)
             check_xlsb(path, file)
     check_xls(path, content)  # which may end as an archive
     return said

@@ -66,13 +66,7 @@ def check_parts(path: str, file: zipfile.ZipFile) -> list[str]:
         )
     require_room(path, needed, there)
     blank = sum(check.blank for check in checks)
-    if not blank:
-        return []
-    at = next(check.first_blank for check in checks if check.blank)
-    return [
-        f"formulas without a value, which count as missing: {blank:,}, the first at {at}; whatever "
-        "wrote the workbook has not calculated them: open it in a spreadsheet program, and save it"
-    ]
+    return blanks_said(blank, next((check.first_blank for check in checks if check.blank), ""))
 
 
 class _Part:
@@ -220,7 +214,7 @@ class _Part:
             self.texts += 1
         place = attributes.get("r")
         column = self.column + 1
-        if place is not None and place != f"{_letters(column)}{self.row}":
+        if place is not None and place != f"{letters_of(column)}{self.row}":
             match = PLACE.fullmatch(place)
             column = _number(match[1]) if match else 0
             if match is None or column > MOST_COLUMNS or not 0 < int(match[2]) <= MOST_ROWS:
@@ -234,12 +228,23 @@ class _Part:
             self.refuse(f"{self._place()!r} is no cell or row of a sheet")
 
     def _place(self) -> str:
-        return f"{_letters(self.column)}{self.row}"
+        return f"{letters_of(self.column)}{self.row}"
 
 
 def refuse(where: str, reason: str) -> NoReturn:
     """Raise DataError for a workbook, or a part of one, and say what helps with any of them."""
     raise DataError(f"{where}: {reason}; save the sheet as CSV")
+
+
+def blanks_said(blank: int, first: str) -> list[str]:
+    """Return what to say about formulas that nothing has calculated, and where the first one is."""
+    if not blank:
+        return []
+    return [
+        f"formulas without a value, which count as missing: {blank:,}, the first at {first}; "
+        "whatever wrote the workbook has not calculated them: open it in a spreadsheet program, "
+        "and save it"
+    ]
 
 
 def require_room(path: str, n_bytes: int, there: float) -> None:
@@ -299,7 +304,7 @@ def _number(letters: str) -> int:
 
 
 @cache
-def _letters(number: int) -> str:
+def letters_of(number: int) -> str:
     """Return the letters of a column."""
     letters = ""
     while number:

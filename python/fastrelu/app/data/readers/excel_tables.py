@@ -22,8 +22,10 @@ ROWS, COLUMNS = "table:number-rows-repeated", "table:number-columns-repeated"
 MOST_BLANKS = 1 << 20  # that one element of a text may stand for
 
 
-def check_tables(path: str, file: zipfile.ZipFile) -> None:
-    """Look at the tables of an OpenDocument spreadsheet; any other archive is passed over.
+def check_tables(path: str, file: zipfile.ZipFile) -> list[str]:
+    """Look at the tables of an OpenDocument spreadsheet, and return what to say about them.
+
+    Any other archive is passed over.
 
     `path` is for messages.
 
@@ -33,9 +35,11 @@ def check_tables(path: str, file: zipfile.ZipFile) -> None:
         If the XML is damaged, or a table has a cell that no sheet has, or so far out or so often
         that all up to it take too much memory.
     """
+    tables = _Tables(path)
     for info in file.infolist():
         if info.filename == CONTENT:
-            _Tables(path).read(file, info)
+            tables.read(file, info)
+    return excel_parts.blanks_said(tables.blank, tables.first_blank)
 
 
 class _Tables:
@@ -49,6 +53,7 @@ class _Tables:
         self.times = self.column = self.last = self.row_bytes = 0  # of this row
         self.repeats, self.length, self.depth = 1, 0, 0  # of this cell
         self.has_text = False
+        self.blank, self.first_blank = 0, ""  # formulas without a value
         self.parser = expat.ParserCreate()
         self.parser.buffer_text = True
         self.parser.StartElementHandler = self._start
@@ -98,6 +103,10 @@ class _Tables:
         self.has_text = value is None and attributes.get("office:value-type") == "string"
         formula = attributes.get("table:formula", "")
         self.length = len(value or "") + len(formula)
+        if formula and value is None and not self.has_text:
+            if not self.blank:
+                self.first_blank = f"{excel_parts.letters_of(self.column + 1)}{self.row + 1}"
+            self.blank += self.times * self.repeats
         self.column += self.repeats
         if value is not None or self.has_text or formula:
             self.filled += 1
