@@ -20,6 +20,7 @@ from workbook_files import (
     open_document,
     record,
     row,
+    shared_cell,
     text,
 )
 
@@ -134,6 +135,30 @@ def test_an_xls_whose_sectors_or_records_are_damaged_is_refused(xls):
         read(xls(*XLS_CELLS, n_fat=1 << 30))
     with pytest.raises(DataError, match="a record is longer than what is there"):
         read(xls(*XLS_CELLS, struct.pack("<HH", 1, 60000)))
+
+
+def test_shared_texts_of_an_xls_count_as_often_as_cells_have_them(xls, monkeypatch):
+    monkeypatch.setattr(machine, "memory", lambda: 1e6)
+    # The second text has marks of its format, and a part of two bytes a character in a record of
+    # its own; so have the marks.
+    texts = record(0x00FC, struct.pack("<II", 9, 2) + struct.pack("<HB", 3, 0) + b"red"
+                   + struct.pack("<HBH", 6000, 8, 2) + b"r" * 2000)  # fmt: skip
+    texts += record(0x003C, b"\1" + "é".encode("utf-16-le") * 4000 + b"mark")
+    texts += record(0x003C, b"mark" + struct.pack("<HB", 4, 0) + b"blue")
+    head = [cell(0, 0, "colour"), cell(0, 1, "y")]
+    rows = [cell(i, 1, i % 2) + shared_cell(i, 0, 2 * (i % 2)) for i in range(1, 90)]
+    table = read(xls(*head, *rows, more=texts))
+    assert set(table.columns["colour"]) == {"red", "blue"}
+    rows += [shared_cell(i, 0, 1) + cell(i, 1, 1) for i in range(90, 150)]
+    with pytest.raises(DataError, match="a workbook is read into memory"):
+        read(xls(*head, *rows, more=texts))
+    with pytest.raises(DataError, match="a text is longer than what is there"):
+        read(xls(*head, more=record(0x00FC, bytes(8) + struct.pack("<HB", 3, 0) + b"re")))
+
+
+def test_an_xls_with_a_password_says_so(xls):
+    with pytest.raises(DataError, match=r"(?i)password"):
+        read(xls(*XLS_CELLS, record(0x00BD, bytes(6)), more=record(0x002F, b"\1\0" + bytes(52))))
 
 
 @pytest.fixture

@@ -68,15 +68,23 @@ def cell(i, j, value):
 XLS_CELLS = [cell(i, j, value) for i, pair in enumerate(GRID) for j, value in enumerate(pair)]
 
 
-def old_workbook(*cells, claimed=(21, 2), circle=False, last=0xFFFFFFFE, n_fat=1):
-    """Return an .xls with such records in its sheet; `last`: what follows its last sector."""
+def shared_cell(i, j, number):
+    """A cell of an .xls that refers to a shared text."""
+    return record(0x00FD, struct.pack("<HHHI", i, j, 0, number))
+
+
+def old_workbook(*cells, claimed=(21, 2), circle=False, last=0xFFFFFFFE, n_fat=1, more=b""):
+    """Return an .xls with such records in its sheet, and `more` before it.
+
+    `last`: what follows its last sector.
+    """
     begin = record(0x0809, struct.pack("<HHHHII", 0x0600, 5, 0, 0, 0, 0))
     size = struct.pack("<IIHHH", 0, claimed[0], 0, claimed[1], 0)
     sheet = begin + record(0x0200, size) + b"".join(cells) + record(0x000A)
     name = struct.pack("<BB", 1, 0) + b"S"
-    length = len(begin) + len(record(0x0085, bytes(6) + name)) + 4
+    length = len(begin) + len(record(0x0085, bytes(6) + name)) + len(more) + 4
     bound = record(0x0085, struct.pack("<IBB", length, 0, 0) + name)
-    stream = (begin + bound + record(0x000A) + sheet).ljust(4096, b"\0")
+    stream = (begin + bound + more + record(0x000A) + sheet).ljust(4096, b"\0")
     n = -(-len(stream) // 512)
     stream = stream.ljust(512 * n, b"\0")
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The records of a workbook that is no XML (.xls, .xlsb), looked at before a library reads them.
 
-The library makes room for all cells up to the last one, and follows sectors in a circle for ever,
-which ends the process. How long the shared texts of an .xls become in its cells is not looked at.
+The library makes room for all cells up to the last one, for a shared text in every cell that refers
+to it, and follows sectors in a circle for ever, which ends the process.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import re
 import struct
 import zipfile
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from fastrelu import machine
 from fastrelu.app.data.readers import excel_parts
@@ -22,6 +23,7 @@ OLE, CUTOFF = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 4096
 END_OF_CHAIN, RESERVED = 0xFFFFFFFE, 0xFFFFFFFA
 BOOKS = ("Workbook", "Book", "WORKBOOK", "BOOK")  # the stream's name, in the library's order
 BOF, EOF, BOUND_SHEET, DIMENSIONS, MUL_RK = 0x0809, 0x000A, 0x0085, 0x0200, 0x00BD
+SHARED_TEXTS, CONTINUE, LABEL_SST, PASSWORD = 0x00FC, 0x003C, 0x00FD, 0x002F
 XLS_CELLS = frozenset((0x0006, 0x0203, 0x0204, 0x0205, 0x00D6, 0x027E, 0x00FD))
 XLSB_BOOK, XLSB_TEXTS = "xl/workbook.bin", "xl/sharedstrings.bin"
 XLSB_OTHERS = ("xl/workbook.bin", "xl/styles.bin")  # that the library reads as well
@@ -93,19 +95,32 @@ def _check_xls(path: str, data: bytes) -> None:
     stream = _book(path, data)
     if stream is None:
         return
-    starts, end = [], len(stream)
+    starts, before = [], EOF
+    texts: list[bytes] = []
     for kind, at, length in _xls_records(path, stream, 0):
         if kind == BOUND_SHEET and length >= 4:
             starts.append(struct.unpack_from("<I", stream, at)[0])
-        if kind == EOF:
+        elif kind == PASSWORD and struct.unpack_from("<H", stream, at)[0]:
+            return  # the library says so, before it reads what is encrypted
+        elif kind == SHARED_TEXTS:
+            texts = [stream[at + 8 : at + length]]  # behind how many they are
+        elif kind == CONTINUE and before == SHARED_TEXTS:
+            texts.append(stream[at : at + length])
+            continue
+        elif kind == EOF:
             break
-    span = filled = walked = 0
+        before = kind
+    lengths = _Texts(path, texts).lengths()
+    there = machine.memory()
+    span = filled = walked = n_bytes = 0
     for start in starts:
-        rows, columns, cells, size = _xls_sheet(path, stream, start)
-        filled, walked = filled + cells, walked + size
-        check_span(path, rows, columns, filled, span)
-        span += rows * columns
-        if walked > 2 * end:
+        sheet = _xls_sheet(path, stream, start, lengths)
+        filled, walked = filled + sheet.filled, walked + sheet.size
+        check_span(path, sheet.rows, sheet.columns, filled, span)
+        span += sheet.rows * sheet.columns
+        n_bytes += sheet.text_bytes
+        require_room(path, n_bytes, there)
+        if walked > 2 * len(stream):
             refuse(path, "its sheets lie over each other")
 
 
@@ -166,9 +181,19 @@ def _xls_records(path: str, stream: bytes, at: int) -> Iterator[tuple[int, int, 
         at += 4 + length
 
 
-def _xls_sheet(path: str, stream: bytes, start: int) -> tuple[int, int, int, int]:
-    """Return how many rows and columns a sheet has or claims, its filled cells, and its bytes."""
-    rows = columns = filled = depth = 0
+class _Sheet(NamedTuple):
+    """What a sheet of an .xls has: `rows` and `columns` may be claimed."""
+
+    rows: int
+    columns: int
+    filled: int
+    text_bytes: int  # of the shared texts that its cells refer to
+    size: int  # of its records
+
+
+def _xls_sheet(path: str, stream: bytes, start: int, lengths: array[int]) -> _Sheet:
+    """Look at the records of a sheet; `lengths`: of the shared texts."""
+    rows = columns = filled = depth = text_bytes = 0
     claims: list[tuple[int, int]] = []
     at, seen = start, False
     for kind, at, length in _xls_records(path, stream, start):
@@ -187,12 +212,73 @@ def _xls_sheet(path: str, stream: bytes, start: int) -> tuple[int, int, int, int
                 column = struct.unpack_from("<H", stream, at + length - 2)[0]
             else:
                 filled += 1
+            if kind == LABEL_SST and length >= 10:
+                text = struct.unpack_from("<I", stream, at + 6)[0]
+                text_bytes += lengths[text] if text < len(lengths) else 0
             rows, columns = max(rows, row + 1), max(columns, column + 1)
         elif kind == DIMENSIONS and length in (10, 14):
             form = "<HHHH" if length == 10 else "<IIHH"
             claims.append(_claimed(*struct.unpack_from(form, stream, at)))
     rows, columns = max((*claims, (rows, columns)), key=lambda pair: pair[0] * pair[1])
-    return rows, columns, filled, at - start
+    return _Sheet(rows, columns, filled, text_bytes, at - start)
+
+
+class _Texts:
+    """The shared texts: a record, and those that go on with it, which may cut a text in two."""
+
+    def __init__(self, path: str, pieces: Sequence[bytes]) -> None:
+        self.path, self.pieces = path, iter(pieces)
+        self.piece, self.at = b"", 0
+
+    def lengths(self) -> array[int]:
+        """Return how many characters each has."""
+        lengths = array("q")
+        while self._more():
+            length, flags = struct.unpack_from("<HB", self.piece, self.at)
+            self.at += 3
+            behind = 0  # of formats and other marks
+            if flags & 8:
+                behind = 4 * struct.unpack_from("<H", self.piece, self.at)[0]
+                self.at += 2
+            if flags & 4:
+                behind += struct.unpack_from("<I", self.piece, self.at)[0]
+                self.at += 4
+            self._skip_text(length, flags & 1)
+            self._skip(behind)
+            lengths.append(length)
+        return lengths
+
+    def _more(self) -> bool:
+        """Return whether anything follows; go to the next record at the end of this one."""
+        while self.at >= len(self.piece):
+            following = next(self.pieces, None)
+            if following is None:
+                return False
+            self.piece, self.at = following, 0
+        return True
+
+    def _skip_text(self, length: int, wide: int) -> None:
+        """Pass over characters of one byte, or of two."""
+        while length:
+            here = min(length, (len(self.piece) - self.at) >> wide)
+            self.at += here << wide
+            length -= here
+            if length:
+                self.at = len(self.piece)
+                self._require_more()
+                wide = self.piece[0] & 1  # the second part of a text says it anew
+                self.at = 1
+
+    def _skip(self, n_bytes: int) -> None:
+        while n_bytes:
+            self._require_more()
+            here = min(n_bytes, len(self.piece) - self.at)
+            self.at += here
+            n_bytes -= here
+
+    def _require_more(self) -> None:
+        if not self._more():
+            refuse(self.path, "a text is longer than what is there")
 
 
 def _claimed(first: int, end: int, left: int, right: int) -> tuple[int, int]:
