@@ -18,7 +18,7 @@ from release import interpreters
 # The quick ones first; .ci/run and .pre-commit-config.yaml have these names, and no list but this.
 # .ci/run runs those that keep one core busy (the tag one_core) beside those that compile on all.
 GATES = [
-    "lint", "format", "types", "stubs", "docs", "gcc", "clang", "sanitize", "newest", "instructions"
+    "lint", "format", "types", "stubs", "docs", "gcc", "clang", "sanitize", "newer", "instructions"
 ]  # fmt: skip
 nox.options.default_venv_backend = "none"
 nox.options.sessions = GATES
@@ -154,19 +154,21 @@ def sanitize(session: nox.Session) -> None:
 
 
 @nox.session(tags=["all_cores"])
-def newest(session: nox.Session) -> None:
-    """Install for the newest CPython that is here, and run tests of what its packages change."""
-    python, folder = interpreters()[-1], ROOT / "build" / "newest"
-    if Path(python).resolve() == Path(sys.executable).resolve():
+def newer(session: nox.Session) -> None:
+    """Install for each newer CPython that is here, and run tests of what its packages change."""
+    pythons = [path for minor, path in interpreters().items() if minor > sys.version_info.minor]
+    if not pythons:
         session.skip("no newer CPython is here")
-    session.run(python, "-m", "venv", "--clear", str(folder), external=True)
-    own = str(folder / "bin" / "python")
     options = {"CMAKE_ARGS": "-DFASTRELU_WERROR=ON"}
     if shutil.which("ccache") is not None:
         options["CMAKE_CXX_COMPILER_LAUNCHER"] = "ccache"
-    session.run(own, "-m", "pip", "install", "-q", ".[test]", env=options, external=True)
     chosen = session.posargs or [f"tests/test_{name}.py" for name in CHANGED_BY_PACKAGES]
-    session.run(own, "-m", "pytest", "-n", "auto", "--dist", "loadfile", *chosen, external=True)
+    for python in pythons:
+        folder = ROOT / "build" / "newer"
+        session.run(python, "-m", "venv", "--clear", str(folder), external=True)
+        own = str(folder / "bin" / "python")
+        session.run(own, "-m", "pip", "install", "-q", ".[test]", env=options, external=True)
+        session.run(own, "-m", "pytest", "-n", "auto", "--dist", "loadfile", *chosen, external=True)
 
 
 @nox.session

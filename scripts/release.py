@@ -58,8 +58,8 @@ def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | Non
     return done.stdout
 
 
-def interpreters() -> list[str]:
-    """Return each CPython that fastrelu is for, by version, a path each."""
+def interpreters() -> dict[int, str]:
+    """Return the path of each CPython 3 that fastrelu is for and that is here, by minor version."""
     found = {}
     for minor in range(11, 15):
         if (path := shutil.which(f"python3.{minor}")) is not None:
@@ -67,7 +67,7 @@ def interpreters() -> list[str]:
         kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
         for path in sorted(kept.glob(f"3.{minor}.*/bin/python")):
             found[minor] = str(path)
-    return list(found.values()) or [sys.executable]
+    return found or {sys.version_info.minor: sys.executable}
 
 
 def zig_compiler(folder: Path, machine: str) -> Path:
@@ -269,7 +269,9 @@ def check_emulated(path: Path, machine: str) -> None:
 def main() -> None:
     """Build and check."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--python", nargs="*", default=interpreters(), help="interpreters")
+    parser.add_argument(
+        "--python", nargs="*", default=list(interpreters().values()), help="interpreters"
+    )
     parser.add_argument("--zig", action="store_true", help="compile with ziglang's Clang")
     parser.add_argument("--dist", type=Path, default=ROOT / "dist")
     parser.add_argument(
