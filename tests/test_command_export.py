@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 from command_tools import run, write_table
 
-from fastrelu.training import load_model
+import fastrelu
+from fastrelu.app.export import write_onnx
+from fastrelu.app.preprocess import Target
+from fastrelu.training import Model, fit_inputs, load_model, read
 
 pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
@@ -134,3 +137,18 @@ def test_c_has_the_network_alone_and_says_so(tmp_path, rng):
     assert run("export", tmp_path / "no", "--c", tmp_path / "a.c").exit_code == 3
     done = run("export", tmp_path / "run", "--c", tmp_path / "no" / "a.c")
     assert done.exit_code == 5
+
+
+@pytest.mark.parametrize(
+    "classes", [[10**19, 2 * 10**19], [-1, 10**30], [0.1, 1, 10**300], ["a", "a\0"], [-3, 7]]
+)
+def test_labels_are_those_of_predict(classes, tmp_path):
+    target = Target("classification", classes)
+    table = read(["iris"])
+    net = fastrelu.Network([4, len(classes)], seed=0)
+    model = Model(net, fit_inputs(table), target, "kind", "cross_entropy")
+    write_onnx(model, tmp_path / "model.onnx")
+    session = ort.InferenceSession(str(tmp_path / "model.onnx"))
+    label, _ = session.run(None, {"X": table.matrix.astype(float)})
+    assert label.tolist() == model.predict(table.matrix).tolist()
+    assert len(set(label)) > 1

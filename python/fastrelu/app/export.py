@@ -215,7 +215,7 @@ def _add_outputs(graph: Graph, model: Model, each: Sequence[str]) -> Tensors:
     if model.task == "classification":
         if link != "softmax":
             raise ConfigError(f"the model's classes have the link {link}, not softmax")
-        classes = label_array(np.asarray(model.classes))
+        classes = label_array(model.target.labels)
         at = model.target.threshold
         if at is None:
             p = _mean(graph, each, link, graph.dtype.name)

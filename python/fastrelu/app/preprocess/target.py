@@ -56,6 +56,11 @@ class Target:
         return "text" if any(isinstance(c, str) for c in self.classes) else "numeric"
 
     @property
+    def labels(self) -> NDArray[Any]:
+        """The classes as predictions hold them: int64, float64, or objects where they are text."""
+        return np.array(self.classes, _dtype(self.classes))
+
+    @property
     def n_outputs(self) -> int:
         """How many outputs the network has."""
         return len(self.classes) or 1
@@ -128,8 +133,7 @@ class Target:
     def decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Return labels for probabilities, or values in the user's unit for outputs, (n, K)."""
         if self.task == "classification":
-            labels = np.array(self.classes, _dtype(self.classes))
-            return np.asarray(labels[self.chosen(outputs)])
+            return np.asarray(self.labels[self.chosen(outputs)])
         return outputs.reshape(len(outputs)).astype(np.float64) * self.std + self.mean
 
     def describe(self) -> dict[str, Any]:
