@@ -152,3 +152,13 @@ def test_labels_are_those_of_predict(classes, tmp_path):
     label, _ = session.run(None, {"X": table.matrix.astype(float)})
     assert label.tolist() == model.predict(table.matrix).tolist()
     assert len(set(label)) > 1
+
+
+@pytest.mark.parametrize("more", [[], ["--preset", "fast"]])
+def test_numbers_of_any_size_are_those_of_predict(more, tmp_path, rng):
+    x = (rng.normal(size=60) + 3) * 1e-60  # their mean is none that a runtime may leave out
+    lines = [f"{value},{value}" for value in x.tolist()]
+    (tmp_path / "d.csv").write_text("\n".join(["a,y", *lines]))
+    train(tmp_path / "run", tmp_path / "d.csv", *more)
+    (found,) = exported(tmp_path / "run", tmp_path).run(None, {"a": x[:, None]})
+    np.testing.assert_allclose(found, load_model(tmp_path / "run").predict({"a": x}), rtol=1e-5)
