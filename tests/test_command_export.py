@@ -6,6 +6,7 @@ import pytest
 from command_tools import run, write_table
 
 import fastrelu
+from fastrelu.app.errors import DataError
 from fastrelu.app.export import write_onnx
 from fastrelu.app.preprocess import Target
 from fastrelu.training import Model, fit_inputs, load_model, read
@@ -162,3 +163,26 @@ def test_numbers_of_any_size_are_those_of_predict(more, tmp_path, rng):
     train(tmp_path / "run", tmp_path / "d.csv", *more)
     (found,) = exported(tmp_path / "run", tmp_path).run(None, {"a": x[:, None]})
     np.testing.assert_allclose(found, load_model(tmp_path / "run").predict({"a": x}), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::fastrelu.app.errors.DataWarning")
+@pytest.mark.parametrize("more", [[], ["--seeds", 2], ["--preset", "fast"]])
+def test_what_predict_refuses_is_nan(more, tmp_path, rng):
+    train(tmp_path / "run", write_table(tmp_path / "d.csv", rng), "--target", "price", *more)
+    session = exported(tmp_path / "run", tmp_path)
+    model = load_model(tmp_path / "run")
+    for size in (np.inf, -np.inf):
+        with pytest.raises(DataError):
+            model.predict({"size": [size], "colour": ["red"]})
+    sizes = [np.inf, -np.inf, *([] if "--preset" in more else [1e300]), 0.5]
+    feed = {"size": np.array(sizes)[:, None], "colour": np.full((len(sizes), 1), "red", object)}
+    (found,) = session.run(None, feed)
+    assert np.isnan(found[:-1]).all() and np.isfinite(found[-1])
+
+
+def test_an_infinite_number_of_a_matrix_gives_no_probabilities(tmp_path):
+    train(tmp_path / "run", "iris")
+    X = np.ones((3, 4))
+    X[0, 1], X[1, 3] = np.inf, -1e300
+    _, p = exported(tmp_path / "run", tmp_path).run(None, {"X": X})
+    assert np.isnan(p[:2]).all() and np.isfinite(p[2]).all()

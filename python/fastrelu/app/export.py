@@ -121,7 +121,7 @@ def _add_pieces(graph: Graph, inputs: PieceInputs) -> tuple[Tensors, str]:
 
 
 def _add_number(graph: Graph, number: PieceNumber, k: int) -> list[str]:
-    """Add what `PieceNumber.write` makes of a column of doubles, (n, 1)."""
+    """Add what `PieceNumber.write` makes of a column of doubles, (n, 1), or NaN of an infinity."""
 
     def doubles(name: str, value: Any) -> str:
         return graph.constant(f"{name}_{k}", np.asarray(value, np.float64))
@@ -145,6 +145,8 @@ def _add_number(graph: Graph, number: PieceNumber, k: int) -> list[str]:
         made = add("Concat", made, pieces, name="joined", axis=1)
     if number.gap:
         made = add("Where", missing, doubles("nothing", 0.0), made, name="there")
+    infinite = add("IsInf", number.name, name="infinite")  # of the column: made is in range
+    made = add("Where", infinite, doubles("refused", np.nan), made, name="finite")
     flags = [add("Cast", missing, name="is_missing", to=to)] if number.indicator else []
     return [add("Cast", made, name="inputs", to=to), *flags]
 
@@ -176,7 +178,10 @@ def _joined(graph: Graph, parts: Sequence[str], name: str = "inputs") -> str:
 
 
 def _add_numbers(graph: Graph, x: str, scaling: Scaling, indicators: NDArray[np.intp]) -> list[str]:
-    """Add what a scaling does to doubles (n, p): the numbers, then what says they were missing."""
+    """Add what a scaling does to doubles (n, p): the numbers, then what says they were missing.
+
+    A number that is too large for the network's dtype, which `predict` refuses, becomes NaN.
+    """
     if scaling.knots is not None:
         raise ConfigError("the model has normal scores (--scaling quantile), which an ONNX export "
                           "does not write")  # fmt: skip
@@ -191,7 +196,9 @@ def _add_numbers(graph: Graph, x: str, scaling: Scaling, indicators: NDArray[np.
     filled = graph.add("Where", missing, doubles("fill", scaling.fill), x, name="filled")
     centred = graph.add("Sum", filled, doubles("minus_mean", -scaling.mean), name="centred")
     scaled = graph.add("Div", centred, doubles("std", divisor), name="scaled_doubles")
-    parts = [graph.add("Cast", scaled, name="scaled_numbers", to=to)]
+    numbers = graph.add("Cast", scaled, name="scaled_numbers", to=to)
+    infinite, nan = graph.add("IsInf", numbers, name="infinite"), graph.constant("refused", np.nan)
+    parts = [graph.add("Where", infinite, nan, numbers, name="finite")]
     if len(indicators):
         flags = graph.add("Cast", missing, name="flags", to=to)
         which = graph.constant("indicators", indicators.astype(np.int64))
