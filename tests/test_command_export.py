@@ -186,3 +186,16 @@ def test_an_infinite_number_of_a_matrix_gives_no_probabilities(tmp_path):
     X[0, 1], X[1, 3] = np.inf, -1e300
     _, p = exported(tmp_path / "run", tmp_path).run(None, {"X": X})
     assert np.isnan(p[:2]).all() and np.isfinite(p[2]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("prediction", "as an output of the ONNX"), ("fastrelu/x", "as what is inside of the ONNX")],
+)
+def test_a_column_named_as_what_the_file_has_is_refused(name, message, tmp_path):
+    lines = [f"{k % 7},{k}.5" for k in range(40)]
+    (tmp_path / "d.csv").write_text("\n".join([f"{name},y", *lines]))
+    train(tmp_path / "run", tmp_path / "d.csv")
+    done = run("export", tmp_path / "run", "--onnx", tmp_path / "model.onnx")
+    assert done.exit_code == 2 and message in done.stderr and "rename it" in done.stderr
+    assert not (tmp_path / "model.onnx").exists()

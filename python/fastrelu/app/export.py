@@ -58,9 +58,13 @@ def write_onnx(model: Model, path: Any) -> None:
         each.append(add_network(graph, net, x))
     graph.prefix = PREFIX
     outputs = _add_outputs(graph, model, each)
-    twice = [name for name in inputs if name in outputs or name.startswith(PREFIX)]
-    if twice:
-        raise ConfigError(f"a column is named {twice[0]!r}, as an output of the ONNX file is")
+    for name in inputs:
+        if name in outputs or name.startswith(PREFIX):
+            what = "an output" if name in outputs else "what is inside"
+            raise ConfigError(
+                f"a column is named {name!r}, as {what} of the ONNX file is; rename it and train "
+                "again"
+            )
     write_graph(path, graph, inputs, outputs)
 
 
