@@ -231,6 +231,9 @@ def test_a_name_that_is_none_is_refused_before_anything_is_written(name, tmp_pat
         net.to_c(tmp_path / "net", 3)
     with pytest.raises(ValueError, match=r"class of C\+\+, got its keyword 'double'"):
         net.to_cpp(tmp_path / "net", "double")
+    for taken in ("forward", "jacobian", "inputs", "outputs", "uint32_t", "NULL", "linux"):
+        with pytest.raises(ValueError, match=f"got '{taken}', which is a member's"):
+            net.to_cpp(tmp_path / "net", taken)
     assert not list(tmp_path.iterdir())
 
 

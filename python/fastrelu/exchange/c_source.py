@@ -82,6 +82,11 @@ def write_cpp(net: Network, path: Any, name: str) -> None:
     _check_name(name, "C++")
     if name in templates.CPP_KEYWORDS:
         raise ValueError(f"name: expected a name for a class of C++, got its keyword {name!r}")
+    if re.fullmatch(templates.CPP_TAKEN, name):
+        raise ValueError(
+            f"name: expected a name for a class of C++, got {name!r}, which is a member's, or one "
+            "of the standard headers or of compilers"
+        )
     source = _Source(net, name)
     whole_files.write_bytes(path, source.in_cpp().encode("ascii"))
 

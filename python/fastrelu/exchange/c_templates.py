@@ -374,3 +374,9 @@ CPP_KEYWORDS = frozenset(
     "switch template this thread_local throw true try typedef typeid typename union unsigned "
     "using virtual void volatile wchar_t while xor xor_eq std size_t".split()
 )
+
+#: What a class cannot be called either: its own members, types and macros of the headers.
+CPP_TAKEN = (
+    r"inputs|outputs|forward|jacobian|u?int(_least|_fast)?(8|16|32|64)_t|u?int(max|ptr)_t"
+    r"|(ptrdiff|max_align|float|double|nullptr|div|ldiv)_t|NULL|NAN|INFINITY|HUGE_VAL[FL]?|linux|unix"
+)

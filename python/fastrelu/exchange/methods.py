@@ -70,7 +70,8 @@ class ExchangeMethods:
         path : path-like
             The file; an existing one is replaced only once the new one is complete.
         name : str
-            The name of the class: a name in C++ that begins with a letter and is no keyword.
+            The name of the class: a name in C++ that begins with a letter and is no keyword, no
+            member (``forward``) and no type or macro of the headers (``uint32_t``).
 
         Raises
         ------
