@@ -2,6 +2,7 @@
 """Damaged files beside models: settings, metrics, what a run began with, metadata of tables."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -122,3 +123,35 @@ def test_a_checkpoint_with_a_damaged_run_and_a_right_checksum_is_damaged(content
     model_file.write(tmp_path / "file", arrays, metadata)
     with pytest.raises(ValueError, match="damaged"):
         checkpoint.load(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("mode", "source", "place"),
+    [
+        ("--folds=2", "fold-000", "fold-001"),
+        ("--folds=2", "fold-001", ""),
+        ("--folds=2", "", "fold-000"),
+        ("--seeds=2", "member-001", "member-000"),
+    ],
+)
+def test_a_checkpoint_of_another_training_of_the_run_is_refused(
+    mode, source, place, finished, tmp_path
+):
+    out = finished / mode.strip("-")
+    if not out.exists():
+        flags = (mode, "--epochs", 1, "--hidden", 2, "--threads", 1)
+        assert run("train", finished / "rows.csv", *flags, "--out", out).exit_code == 0
+    copy = tmp_path / "run"
+    shutil.copytree(out, copy)
+    (copy / "metrics.json").unlink()
+    if place:  # the folds are judged before the run as a whole, which has its own checkpoint
+        for path in (copy / "checkpoints").glob("*.safetensors"):
+            path.unlink()
+    for path in (copy / "checkpoints" / place).glob("*.safetensors"):
+        path.unlink()
+    (given,) = (out / "checkpoints" / source).glob("*.safetensors")
+    shutil.copy(given, copy / "checkpoints" / place)
+    before = sorted(copy.rglob("*"))
+    done = run("train", "--resume", copy)
+    assert done.exit_code == 6 and "another training of this run" in done.output, done.output
+    assert sorted(copy.rglob("*")) == before and not (copy / "metrics.json").exists()

@@ -42,6 +42,9 @@ class RunState:
         The feeder's own state.
     fingerprint : dict
         Of the data, the settings and the version.
+    training : str or None
+        The name of the folder that it was saved in: which of a run's trainings it is of. None
+        where an earlier version has written it, and it does not say so.
     """
 
     records: list[EpochRecord] = field(default_factory=list)
@@ -51,6 +54,7 @@ class RunState:
     stopped_early: bool = False
     feeder: dict[str, Any] = field(default_factory=dict)
     fingerprint: dict[str, Any] = field(default_factory=dict)
+    training: str | None = None
 
     @property
     def epochs(self) -> int:
@@ -96,6 +100,7 @@ class Checkpoints:
             If it cannot be written; the earlier ones are intact then.
         """
         arrays, metadata = trainer.checkpoint_content()
+        state.training = self.folder.name
         if state.best_parameters is not None:
             arrays[BEST] = state.best_parameters
         run = {k: v for k, v in vars(state).items() if k != "best_parameters"}
@@ -125,12 +130,14 @@ class Checkpoints:
         ------
         CheckpointError
             If there are some, and all are damaged, or their dropout's masks are an earlier
-            version's.
+            version's, or one is of another training of the run.
         """
         paths = self.paths()
         for path in paths:
             try:
-                return load(path)
+                loaded = load(path)
+                self._require_own(path, loaded[1])
+                return loaded
             except checkpoint.OldMasksError as error:
                 raise CheckpointError(f"{path}: {error}") from error
             except (ValueError, OSError) as error:
@@ -139,6 +146,15 @@ class Checkpoints:
         if paths:
             raise CheckpointError(f"{self.folder}: none of the {len(paths)} checkpoints is whole")
         return None
+
+    def _require_own(self, path: Path, state: RunState) -> None:
+        """Refuse a checkpoint of another fold, member or candidate: data and settings are equal."""
+        if state.training not in (None, self.folder.name):
+            raise CheckpointError(
+                f"{path}: the checkpoint does not fit: it was saved in a folder "
+                f"{state.training!r}, so it is of another training of this run; put back the one "
+                "that was here, or remove it, and this training starts from its beginning"
+            )
 
 
 def load(path: Path) -> tuple[Trainer, RunState]:
