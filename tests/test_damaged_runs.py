@@ -112,6 +112,14 @@ def test_an_ensemble_described_by_nested_lists_is_a_value_error(tmp_path):
             fastrelu.Ensemble.load(tmp_path / "file")
 
 
+def written_again(path, arrays, metadata):
+    """Write a checkpoint with the checksum that its content has."""
+    from fastrelu.app.run import checkpoint
+
+    metadata["checksum"] = checkpoint._checksum(arrays, metadata)
+    model_file.write(path, arrays, metadata)
+
+
 @pytest.mark.parametrize("content", [NESTED, "[]", '{"records": [1]}', '{"records": [], "x": 1}'])
 def test_a_checkpoint_with_a_damaged_run_and_a_right_checksum_is_damaged(content, tmp_path):
     from fastrelu.app.run import checkpoint
@@ -119,10 +127,47 @@ def test_a_checkpoint_with_a_damaged_run_and_a_right_checksum_is_damaged(content
     trainer = fastrelu.Trainer(fastrelu.Network([2, 1]))
     arrays, metadata = trainer.checkpoint_content()
     metadata["run"] = content
-    metadata["checksum"] = checkpoint._checksum(arrays, metadata)
-    model_file.write(tmp_path / "file", arrays, metadata)
+    written_again(tmp_path / "file", arrays, metadata)
     with pytest.raises(ValueError, match="damaged"):
         checkpoint.load(tmp_path / "file")
+
+
+VALUES = [-1, 0, 2, 3, 2**70, 1e999, 1.5, True, "", "\x1b[31m", [1, None], {"a": 1}]
+
+
+@pytest.mark.parametrize(
+    ("key", "right"),
+    [
+        ("records", []), ("best_epoch", []), ("best_loss", []), ("stopped_early", [True]),
+        ("feeder", [{"a": 1}]), ("training", ["", "\x1b[31m"]), ("fingerprint", [{"a": 1}]),
+    ],
+)  # fmt: skip
+def test_each_part_of_a_checkpoints_run_is_looked_at(key, right, finished, tmp_path):
+    from fastrelu.app.run import checkpoint
+
+    (path,) = (finished / "plain" / "checkpoints").glob("*.safetensors")
+    checkpoint.load(path)  # which is right
+    arrays, metadata = model_file.read(path, "fastrelu.checkpoint")
+    run = json.loads(metadata["run"])
+    record = run["records"][0]
+    wrong = [value for value in VALUES if (type(value), value) not in [(type(r), r) for r in right]]
+    if key == "best_epoch":
+        wrong.append(None)
+    if key == "records":
+        wrong += [[], [record, record], [record, record | {"epoch": 2}], [record | {"epoch": 2}]]
+        wrong += [[record | {"loss": value}] for value in VALUES[7:]]
+    if key == "fingerprint":
+        wrong += [{part: value} for part in ("data", "settings") for value in VALUES[:-1]]
+    for value in wrong:
+        metadata["run"] = json.dumps(run | {key: value})
+        written_again(tmp_path / "file", arrays, metadata)
+        with pytest.raises(ValueError, match="damaged"):
+            checkpoint.load(tmp_path / "file")
+    for best in (arrays["best.parameters"][:-1], arrays["best.parameters"].astype(np.float64)):
+        metadata["run"] = json.dumps(run)
+        written_again(tmp_path / "file", {**arrays, "best.parameters": best}, metadata)
+        with pytest.raises(ValueError, match="damaged"):
+            checkpoint.load(tmp_path / "file")
 
 
 @pytest.mark.parametrize(

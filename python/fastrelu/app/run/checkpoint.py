@@ -6,7 +6,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import EpochRecord, Trainer, checkpoint, model_file
+from fastrelu.app import described
 from fastrelu.app.errors import CheckpointError
 from fastrelu.app.kinds import cadence
 from fastrelu.app.run_folder import CHECKPOINT_FILES, writing
@@ -162,15 +164,69 @@ def load(path: Path) -> tuple[Trainer, RunState]:
     arrays, metadata = model_file.read(path, checkpoint.FORMAT)
     if metadata.get("checksum") != _checksum(arrays, metadata):
         raise model_file.FileError("the checksum does not fit the content")
+    with _damaged():
+        state = _state_of(json.loads(metadata["run"]))
+    trainer = Trainer.from_checkpoint_content(arrays, metadata)
+    with _damaged():
+        _require_fit(state, trainer, arrays.get(BEST))
+    state.best_parameters = arrays.get(BEST)
+    return trainer, state
+
+
+@contextmanager
+def _damaged() -> Iterator[None]:
+    """Turn what a damaged checkpoint leads to into FileError."""
     try:
-        run = json.loads(metadata["run"])
-        run.pop("epoch_seconds", None)  # of 0.1; the trainer counts them now
-        state = RunState(**run | {"records": [EpochRecord(**record) for record in run["records"]]})
+        yield
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise model_file.FileError(f"the checkpoint is damaged ({error})") from error
-    if BEST in arrays:
-        state.best_parameters = arrays[BEST]
-    return Trainer.from_checkpoint_content(arrays, metadata), state
+
+
+def _state_of(run: Any) -> RunState:
+    """Return what a checkpoint says of its run, each part looked at."""
+    run = described.mapping(run, "run", described.anything)
+    run.pop("epoch_seconds", None)  # of 0.1; the trainer counts them now
+    records = described.sequence(run["records"], "records", _record)
+    state = RunState(**run | {"records": records})
+    if [each["epoch"] for each in records] != list(range(1, len(records) + 1)):
+        raise ValueError("records: expected one of each epoch, in order")
+    best = float("inf")
+    if state.best_epoch is not None:
+        if described.whole(state.best_epoch, "best_epoch", 1) > len(records):
+            raise ValueError(f"best_epoch: {state.best_epoch} is beyond the {len(records)} epochs")
+        best = records[state.best_epoch - 1]["val_loss"]
+    if state.best_loss != best:
+        raise described.refused(state.best_loss, "best_loss", f"{best}, that of the best epoch")
+    described.boolean(state.stopped_early, "stopped_early")
+    described.mapping(state.feeder, "feeder", described.anything)
+    described.mapping(state.fingerprint, "fingerprint", described.anything)
+    for name in ("data", "settings"):
+        part = state.fingerprint.get(name, {})
+        described.mapping(part, f"fingerprint.{name}", described.anything)
+    if state.training is not None:
+        described.text(state.training, "training")
+    return state
+
+
+def _record(value: Any, what: str) -> EpochRecord:
+    """Return an epoch's numbers, which may be infinite where they count time."""
+    record = EpochRecord(**described.mapping(value, what, described.anything))
+    described.whole(record["epoch"], f"{what}.epoch", 1)
+    for name, number in record.items():
+        if number is not None and type(number) not in (int, float):
+            raise described.refused(number, f"{what}.{name}", "a number")
+    return record
+
+
+def _require_fit(state: RunState, trainer: Trainer, best: NDArray[Any] | None) -> None:
+    """Raise ValueError unless the state and the best parameters are those of this trainer's run."""
+    if trainer.n_epochs != state.epochs:
+        raise ValueError(
+            f"records: {state.epochs} epochs, and the trainer has {trainer.n_epochs} behind it"
+        )
+    parameters = trainer.network.parameters
+    if best is not None and (best.shape, best.dtype) != (parameters.shape, parameters.dtype):
+        raise ValueError(f"{BEST}: expected the parameters, got {best.dtype} of shape {best.shape}")
 
 
 def _checksum(arrays: model_file.Arrays, metadata: dict[str, str]) -> str:
