@@ -3,6 +3,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ pytest.importorskip("click")
 from command_tools import metrics_in, run
 
 import fastrelu
-from fastrelu import model_file
-from fastrelu.app.errors import ConfigError
+from fastrelu import losses, model_file
+from fastrelu.app.errors import CheckpointError, ConfigError
 from fastrelu.app.run.search.space import space_of
 from fastrelu.app.settings import Settings
 from fastrelu.app.settings_file import load_toml
@@ -200,3 +201,45 @@ def test_a_checkpoint_of_another_training_of_the_run_is_refused(
     done = run("train", "--resume", copy)
     assert done.exit_code == 6 and "another training of this run" in done.output, done.output
     assert sorted(copy.rglob("*")) == before and not (copy / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("other", ["candidate", "seed", "targets", "without names"])
+def test_a_checkpoint_of_other_members_of_the_recipe_is_refused(other, tmp_path):
+    from fastrelu.app.tabular.clock import Clock
+    from fastrelu.app.tabular.recipe import Candidate
+    from fastrelu.app.tabular.train import Problem, Training
+
+    class Inputs:
+        n_inputs, whole = 3, True
+
+        def fit(self, population, y, epochs, **more):
+            raise KeyboardInterrupt  # which saves the members
+
+    def training(seed, y):
+        problem = Problem(losses.SquaredError(), y, None, np.zeros(1))
+        return Training(problem, [np.arange(3), np.arange(3, 6)], [seed, 5], Clock(None), False)
+
+    path, y = tmp_path / "checkpoint-candidate-000.safetensors", np.arange(6.0)[:, None]
+    candidate = Candidate(10, (4,), 0.03, 0.001, 4, 9, 3)
+
+    def run_on(seed, y, candidate):
+        with pytest.raises((KeyboardInterrupt, CheckpointError)) as caught:
+            training(seed, y).run(Inputs(), candidate, checkpoint=path)
+        return caught.value
+
+    assert isinstance(run_on(1, y, candidate), KeyboardInterrupt)
+    assert isinstance(run_on(1, y, candidate), KeyboardInterrupt)
+    if other == "without names":  # as earlier versions wrote it
+        arrays, metadata = model_file.read(path, "fastrelu.population")
+        members = [each | {"name": ""} for each in json.loads(metadata["members"])]
+        model_file.write(path, arrays, metadata | {"members": json.dumps(members)})
+        assert isinstance(run_on(1, y, candidate), KeyboardInterrupt)
+        return
+    seed, y = 1 + (other == "seed"), y + (other == "targets")
+    if other == "candidate":
+        candidate = replace(candidate, weight_decay=0.3)
+    content = path.read_bytes()
+    assert "checkpoint-candidate-000.safetensors: the checkpoint does not fit" in str(
+        run_on(seed, y, candidate)
+    )
+    assert path.read_bytes() == content

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu import elementary, get_num_threads
+from fastrelu.app.errors import CheckpointError
 from fastrelu.app.tabular.clock import Clock, Turns
 from fastrelu.app.tabular.monotone import Bounds, fit_within
 from fastrelu.app.tabular.recipe import FOLDS, Candidate
@@ -21,7 +23,7 @@ from fastrelu.history import Callback, History
 from fastrelu.losses import Expectile, Loss, Quantile
 from fastrelu.network import Network
 from fastrelu.optimizers import AdamW
-from fastrelu.population import Population
+from fastrelu.population import Member, Population
 
 Array = NDArray[Any]
 
@@ -169,7 +171,7 @@ class Training:
             bounds.
         """
         problem = self.problem
-        configs = []
+        configs: list[dict[str, Any]] = []
         for held, seed in zip(self.left_out, self.seeds, strict=True):
             inside = np.ones(self.n_rows, bool)
             inside[held] = False
@@ -177,9 +179,8 @@ class Training:
             config = self._config(X, candidate, seed)
             watched = {"validation_rows": held} if bounds is None else {}
             configs.append({**config, "rows": rows, **watched})
-        if bounds is None and checkpoint is not None and checkpoint.exists():
-            population = Population.from_checkpoint(checkpoint)
-        else:
+        population = None if bounds is not None else self._gone_on(checkpoint, configs)
+        if population is None:
             population = self._population(configs)
         if bounds is None:
             epochs = self._fit(population, X, candidate, calls, checkpoint)
@@ -236,6 +237,22 @@ class Training:
                 raise
         return [int(np.argmin(h.val_loss)) + 1 if h.val_loss else 0 for h in histories]
 
+    def _gone_on(self, checkpoint: Path | None, configs: list[dict[str, Any]]) -> Population | None:
+        """Return the members of a checkpoint, if there is one; name those that get one.
+
+        The names tell the members from those of other targets, which may have the same folds.
+        """
+        if checkpoint is None:
+            return None
+        learned = hashlib.blake2b(self.problem.y.tobytes(), digest_size=8)
+        for k, config in enumerate(configs):
+            config["name"] = f"{learned.hexdigest()}-{k}"
+        if not checkpoint.exists():
+            return None
+        population = Population.from_checkpoint(checkpoint)
+        _require_own(checkpoint, population, configs)
+        return population
+
     def _config(self, X: TrainingInputs, candidate: Candidate, seed: int) -> dict[str, Any]:
         return {
             "layer_sizes": [X.n_inputs, *candidate.hidden, len(self.problem.start)],
@@ -262,6 +279,31 @@ class Training:
         began = time.perf_counter()
         X.fit(pilot, self.problem.y[rows], 1)
         return (time.perf_counter() - began) / n_rows
+
+
+def _require_own(path: Path, population: Population, configs: list[dict[str, Any]]) -> None:
+    """Refuse a checkpoint of another candidate's members, or of another run's."""
+    found, own = population.members, Population(configs).members
+    fits = len(found) == len(own) and all(
+        was.name in ("", now.name) and _told(was) == _told(now)  # earlier versions gave no names
+        for was, now in zip(found, own, strict=True)
+    )
+    if not fits:
+        raise CheckpointError(
+            f"{path}: the checkpoint does not fit: it is of another candidate, or of another run; "
+            "put back the one that was here, or remove it, and these members start from their "
+            "beginning"
+        )
+
+
+def _told(member: Member) -> tuple[Any, ...]:
+    """Return what a member was made with, to be compared with another's."""
+    trainer, rows = member.trainer, (member.rows, member.validation_rows)
+    return (
+        member.network.layer_sizes, repr(trainer.loss), repr(trainer.optimizer),
+        trainer.batch_size, trainer.seed, trainer.input_scale_rate, member.sampling,
+        *(None if each is None else each.tobytes() for each in rows),
+    )  # fmt: skip
 
 
 def _ended(population: Population) -> bool:
