@@ -243,3 +243,43 @@ def test_a_checkpoint_of_other_members_of_the_recipe_is_refused(other, tmp_path)
         run_on(seed, y, candidate)
     )
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("what", ["no model", "damaged model", "other metrics", "other model"])
+def test_a_run_whose_metrics_are_not_its_models_is_not_finished(what, finished, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(finished / "plain", copy)
+    model, metrics = copy / "model.safetensors", copy / "metrics.json"
+    before = model.read_bytes()
+    known = json.loads(metrics.read_text())
+    metrics.write_text(json.dumps(known | {"test": known["test"] | {"loss": 0.125}}))
+    if what != "other metrics":
+        metrics.write_text(json.dumps(known))
+        model.unlink()
+    if what == "damaged model":
+        model.write_bytes(before[:-9])
+    if what == "other model":
+        shutil.copy(finished / "recipe" / "model.safetensors", model)
+    done = run("train", "--resume", copy)
+    assert done.exit_code == 0 and "made again" in done.output, done.output
+    assert metrics_in(copy) == known and model.read_bytes() == before
+
+
+def test_saved_members_stay_where_the_metrics_are_another_runs(finished, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(finished / "recipe", copy)
+    (copy / "model.safetensors").unlink()
+    shutil.copy(finished / "plain" / "metrics.json", copy)
+    kept = copy / "checkpoints" / "begun.json"
+    kept.write_text('{"data": {"columns": ["a", null]}}')
+    done = run("train", "--resume", copy)
+    assert done.exit_code == 6 and "does not fit" in done.output and kept.exists()
+
+
+def test_data_of_which_a_list_only_goes_on_are_told():
+    from fastrelu.app.run.session import compare
+
+    now = {"settings": {}, "data": {"columns": ["a"]}}
+    for more in (None, "b", "nothing"):
+        with pytest.raises(CheckpointError, match="nothing"):
+            compare({"data": {"columns": ["a", more]}}, now)

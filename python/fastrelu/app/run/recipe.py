@@ -39,6 +39,7 @@ from fastrelu.app.run.recipe_data import (
     prepare_for_recipe,
     problem_of,
 )
+from fastrelu.app.run.resumed import ended_with
 from fastrelu.app.run.rows import LaterExamples
 from fastrelu.app.run.session import Session, compare, kept_reading, load_rows, told_of
 from fastrelu.app.run.threshold import (
@@ -107,7 +108,7 @@ class RecipeSession(Session):
 
     def _resume(self) -> dict[str, Any]:
         assert self.folder is not None
-        metrics = run_folder.read_metrics(self.folder.path)
+        metrics = ended_with(self.folder, self.say)
         if metrics is not None:
             self._tell_finished(metrics)
             self._remove_checkpoints()

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The settings of a run that goes on."""
+"""The settings of a run that goes on, and whether there is anything left to do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from fastrelu.app import run_folder
-from fastrelu.app.errors import CheckpointError, TrainingError
+from fastrelu.app.errors import CheckpointError, DataError, TrainingError
+from fastrelu.app.model import load_model
 from fastrelu.app.run_folder import RunFolder
 from fastrelu.app.settings import Settings
 from fastrelu.app.settings_file import differences, load_toml, merge, single_by
@@ -53,3 +54,22 @@ def _saved(folder: RunFolder) -> dict[str, Any]:
     if "preset" not in saved:  # from before there were presets, and early stopping by default
         saved = {"early_stopping": 0, **saved, "preset": SINGLE}
     return saved
+
+
+def ended_with(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """Return what metrics.json says of a finished run, if the model beside it says the same."""
+    metrics = run_folder.read_metrics(folder.path)
+    if metrics is None:
+        return None
+    told = {part: metrics[part] for part in run_folder.PARTS if part in metrics}
+    try:
+        if load_model(folder.path).metrics == told:
+            return metrics
+        reason = f"the metrics are not those of {run_folder.MODEL}"
+    except DataError as error:
+        reason = str(error)
+    say(
+        f"warning: {folder.path / run_folder.METRICS}: the model and its metrics are made again, "
+        f"as they do not fit together ({reason})"
+    )
+    return None

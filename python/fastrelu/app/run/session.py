@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shlex
 from collections.abc import Callable, Mapping
@@ -30,6 +29,7 @@ from fastrelu.app.run.interrupt import Interrupt, Interrupted
 from fastrelu.app.run.loop import Training
 from fastrelu.app.run.prepare import Prepared, column_choice, prepare
 from fastrelu.app.run.progress import Several
+from fastrelu.app.run.resumed import ended_with
 from fastrelu.app.run.threshold import (
     absent_metrics,
     require_two_classes,
@@ -183,7 +183,7 @@ class Session:
         assert self.folder is not None and self.settings.epochs is not None
         if not (state.stopped_early or state.epochs >= self.settings.epochs):
             return None
-        metrics = run_folder.read_metrics(self.folder.path)
+        metrics = ended_with(self.folder, self.say)
         if metrics is None or metrics.get("epochs") != state.epochs:
             return None
         # It may have been killed before it told.
@@ -472,10 +472,12 @@ def compare(saved: dict[str, Any], now: dict[str, Any]) -> None:
 
 def _difference(before: dict[str, Any], after: dict[str, Any], name: str) -> str:
     was, now = before.get(name), after.get(name)
+    texts = [repr(now), repr(was)]
     if isinstance(was, list) and isinstance(now, list):
-        pairs = itertools.zip_longest(was, now)
-        was, now = next((a, b) for a, b in pairs if a != b)
-    return f"{now!r}, and was {was!r} when it was saved"
+        unlike = (k for k, (a, b) in enumerate(zip(was, now, strict=False)) if a != b)
+        k = next(unlike, min(len(was), len(now)))  # there one of them has ended
+        texts = [repr(each[k]) if k < len(each) else "nothing" for each in (now, was)]
+    return f"{texts[0]}, and was {texts[1]} when it was saved"
 
 
 def absolute(paths: tuple[str, ...]) -> tuple[str, ...]:
