@@ -21,6 +21,7 @@ from fastrelu.app.report import (
 )
 from fastrelu.app.report import summary as summary_module
 from fastrelu.app.report.columns import treatments
+from fastrelu.app.report.kept import load_predictions
 
 
 def test_columns_of_each_kind_are_summarized():
@@ -166,6 +167,7 @@ def test_pictures_of_a_run_at_work_are_its_curves(tmp_path):
         ({"history.csv": b"epoch,loss\n"}, "no epoch"),
         ({"history.csv": b"epoch,loss\n1,\xff\n"}, "damaged"),
         ({"history.csv": b"epoch,loss\n1,2\n", PREDICTIONS: b"PK no"}, "damaged"),
+        ({"history.csv": b"epoch,loss\n1,1e308\n2,-1e308\ninf,1\nnan,1\n"}, "no epoch"),
     ],
 )
 def test_a_damaged_run_is_said_to_be_one(tmp_path, files, text):
@@ -174,6 +176,16 @@ def test_a_damaged_run_is_said_to_be_one(tmp_path, files, text):
         (tmp_path / name).write_bytes(data)
     with pytest.raises(DataError, match=text):
         plot_run(tmp_path)
+
+
+@pytest.mark.parametrize("sure", [[np.nan], [2.0], [-0.5], ["\x1b[31m"], [1], [0.5 + 0j]])
+def test_confidences_that_are_none_are_damaged(sure, tmp_path):
+    fine = {"truth": [0], "predicted": [1], "classes": ["a", "b"], "target": "y"}
+    np.savez(tmp_path / PREDICTIONS, **fine, confidence=np.float32([1.0000001]))
+    load_predictions(tmp_path / PREDICTIONS)
+    np.savez(tmp_path / PREDICTIONS, **fine, confidence=np.array(sure))
+    with pytest.raises(DataError, match="damaged"):
+        load_predictions(tmp_path / PREDICTIONS)
 
 
 def test_kept_predictions_are_few_and_the_same_bytes():

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from fastrelu import metrics
 
 PARTS = ("test", "validation", "train")
+DRAWN = 1e300  # the largest number in a curve: the span of an axis stays finite
 
 
 @dataclass(frozen=True)
@@ -125,13 +125,13 @@ class ReportContent:
 
 
 def points_of(history: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
-    """Return (epoch, value) where there is a finite value; rows may hold numbers or their text."""
+    """Return (epoch, value) where both can be drawn; rows may hold numbers or their text."""
     points = []
     for place, row in enumerate(history, start=1):
         try:
             epoch, value = (float(text) for text in (row.get("epoch", place), row.get(key)))  # type: ignore[arg-type]
         except (TypeError, ValueError):  # nothing, or "" for it
             continue
-        if math.isfinite(value):
+        if abs(epoch) <= DRAWN and abs(value) <= DRAWN:  # NaN is not
             points.append((epoch, value))
     return points

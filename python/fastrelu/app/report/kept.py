@@ -72,6 +72,9 @@ def load_predictions(path: Path) -> dict[str, NDArray[Any]]:
         if len(arrays["classes"]):
             both = np.concatenate([truth, predicted])
             fits = fits and bool(((both >= 0) & (both < len(arrays["classes"]))).all())
+            sure = arrays["confidence"]
+            # A rounding above 1 is a probability, too.
+            fits = fits and sure.dtype.kind == "f" and bool(((sure >= 0) & (sure < 1.001)).all())
         if not fits or not len(truth) or truth.ndim != 1:
             raise ValueError("its arrays do not fit together")
     except MemoryError:
