@@ -162,6 +162,17 @@ def test_formulas_that_were_never_calculated_are_told(changed):
     )
 
 
+def test_merged_cells_are_told(changed):
+    def notes(*places):
+        merged = "".join(f'<mergeCell ref="{place}"/>' for place in places)
+        more = f"</sheetData><mergeCells>{merged}</mergeCells>"
+        return [note for note in read(changed(("</sheetData>", more))).notes if "merged" in note]
+
+    assert notes("K1:L9") == []  # beside the table
+    (note,) = notes("K1:L9", "A3:A4", "A1:B1")
+    assert note.startswith("merged cells: 2, such as A3:A4; only the first of each has a value")
+
+
 def test_shared_texts_count_as_often_as_cells_have_them(changed, monkeypatch):
     long = ("<t>red</t>", f"<t>{'red' * 700_000}</t>")
     monkeypatch.setattr(machine, "memory", lambda: 1.5e7)

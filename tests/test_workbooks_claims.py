@@ -48,6 +48,20 @@ def test_an_open_document_is_read(ods, tmp_path):
     assert read([str(packed)]).n_rows == 20
 
 
+def test_merged_cells_of_an_open_document_are_told(ods):
+    spans = ' table:number-rows-spanned="{}" table:number-columns-spanned="{}"'
+    title = row(text("title").replace("cell ", f"cell{spans.format(1, 2)} ", 1))
+    one = row(number(7, spans.format(1, 1)), number(0))
+    assert not any("merged" in note for note in read(ods(title, NAMES, *ROWS, one)).notes)
+    covered = row("<table:covered-table-cell/>", number(1))
+    merged = row(number(7, spans.format(3, 1)), number(0))
+    table = read(ods(title, NAMES, *ROWS, merged, covered, covered))
+    assert any(note.startswith("merged cells: 1, such as A23:A25; only") for note in table.notes)
+    assert table.n_rows == 23 and int((table.columns["a"] == table.columns["a"]).sum()) == 21
+    with pytest.raises(DataError, match="rows-spanned is '0'; expected a number from 1 on"):
+        read(ods(NAMES, *ROWS, row(number(7, spans.format(0, 1)), number(0))))
+
+
 def test_formulas_of_an_open_document_that_were_never_calculated_are_told(ods):
     formula = '<table:table-cell table:formula="of:={}"{}/>'
     empty = ' office:value-type="string" office:string-value=""'

@@ -12,7 +12,7 @@ from typing import Any
 
 from fastrelu.app.data.meaning import ReadOptions
 from fastrelu.app.data.readers.choice import ColumnChoice, tidy_names
-from fastrelu.app.data.readers.excel_parts import check_parts
+from fastrelu.app.data.readers.excel_parts import Block, check_parts, place_of
 from fastrelu.app.data.readers.excel_records import OLE, check_xls, check_xlsb
 from fastrelu.app.data.readers.excel_tables import check_tables
 from fastrelu.app.data.readers.files import Source
@@ -42,8 +42,8 @@ def read_excel(source: Source, choice: ColumnChoice, need_target: bool) -> Table
     """Return the table in a workbook's sheet: `choice.table`, or the only one that is not empty.
 
     The first row is of names, unless `choice.options` says another line or none; above it titles
-    of one cell may stand, which are left out. Cells
-    that are empty or hold an error are missing.
+    of one cell may stand, which are left out. Cells that are empty or hold an error are missing,
+    and so are merged ones but for the first, which a note tells.
 
     Raises
     ------
@@ -58,11 +58,11 @@ def read_excel(source: Source, choice: ColumnChoice, need_target: bool) -> Table
         import python_calamine
     content = source.path if source.mappable else io.BytesIO(source.read())
     try:
-        said = _checked(source.path, content)
+        said, merged = _checked(source.path, content)
         if isinstance(content, io.BytesIO):
             content.seek(0)
         book = python_calamine.CalamineWorkbook.from_object(content)
-        name, rows = _sheet(source.path, book, choice.table)
+        name, rows, own = _sheet(source.path, book, choice.table)
     except (DataError, MemoryError):
         raise
     except BaseException as error:  # its parser panics at some damaged files
@@ -89,39 +89,58 @@ def read_excel(source: Source, choice: ColumnChoice, need_target: bool) -> Table
             )
     names = tidy_names([_name(cell) if header >= 0 else "" for cell in named[:width]])
     values = [[_cell(row[j]) for row in body] for j in range(width)]
+    said += _merged_said(own or merged.get(name, []), header, width)
     columns = Columns(names, values, len(body), first_row=header + 1)
     table = columns_table(columns, choice, need_target, where)
     return replace(table, notes=said + notes + table.notes)
 
 
-def _checked(path: str, content: str | io.BytesIO) -> list[str]:
-    """Look at what a workbook claims before the library makes room for it; return what to say."""
+def _checked(path: str, content: str | io.BytesIO) -> tuple[list[str], dict[str, list[Block]]]:
+    """Look at what a workbook claims before the library makes room for it.
+
+    Return what to say, and the merged cells by sheet where the library does not know them.
+    """
     said: list[str] = []
+    merged: dict[str, list[Block]] = {}
     if zipfile.is_zipfile(content):
         with zipfile.ZipFile(content) as file:
             said = check_parts(path, file)
-            said += check_tables(path, file)
+            more, merged = check_tables(path, file)
+            said += more
             check_xlsb(path, file)
     check_xls(path, content)  # which may end as an archive
-    return said
+    return said, merged
 
 
-def _sheet(path: str, book: Any, asked: str | None) -> tuple[str, list[list[Any]]]:
-    """Return the sheet asked for, or the only one with cells, and all of its rows."""
+def _sheet(path: str, book: Any, asked: str | None) -> tuple[str, list[list[Any]], list[Block]]:
+    """Return the sheet asked for, or the only one with cells, all of its rows, and merged cells."""
     names = list(book.sheet_names)
     if asked is not None and asked not in names:
         raise DataError(f"{path}: --table: no sheet {asked!r}; the workbook has {', '.join(names)}")
     filled = []
     for name in names if asked is None else [asked]:
-        rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
+        sheet = book.get_sheet_by_name(name)
+        rows = sheet.to_python(skip_empty_area=False)
         if any(cell not in EMPTY for row in rows for cell in row):
-            filled.append((name, rows))
+            filled.append((name, rows, sheet.merged_cell_ranges or []))
     if not filled:
         raise DataError(f"{path}: {'sheet ' + repr(asked) if asked else 'the workbook'} is empty")
     if len(filled) > 1:
-        found = ", ".join(name for name, _ in filled)
+        found = ", ".join(name for name, *_ in filled)
         raise DataError(f"{path}: {len(filled)} sheets, {found}; --table says which one")
     return filled[0]
+
+
+def _merged_said(blocks: Sequence[Block], header: int, width: int) -> list[str]:
+    """Return what to say of merged cells in the row of names, or below it."""
+    there = [block for block in blocks if block[1][0] >= header and block[0][1] < width]
+    if not there:
+        return []
+    first, last = (place_of(*cell) for cell in there[0])
+    return [
+        f"merged cells: {len(there):,}, such as {first}:{last}; only the first of each has a "
+        "value, and the others count as missing: unmerge them, and fill in what they mean"
+    ]
 
 
 def _width(row: Sequence[Any]) -> int:

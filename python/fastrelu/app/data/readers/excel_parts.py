@@ -25,6 +25,7 @@ MOST_CLAIMED = 1 << 20  # texts that a part may claim to share, however few it h
 PIECE = 1 << 20  # bytes
 COPIES = 3  # of the texts, as the library reads them
 PLACE = re.compile(r"([A-Za-z]{1,3})([0-9]{1,8})")
+Block = tuple[tuple[int, int], tuple[int, int]]  # row and column of the first cell and the last
 CELLS = frozenset(("c", "v", "row"))  # the names that nearly all elements have
 # A number that is written by references to its characters, which the library leaves out.
 REFERENCES = re.compile(
@@ -214,7 +215,7 @@ class _Part:
             self.texts += 1
         place = attributes.get("r")
         column = self.column + 1
-        if place is not None and place != f"{letters_of(column)}{self.row}":
+        if place is not None and place != f"{_letters(column)}{self.row}":
             match = PLACE.fullmatch(place)
             column = _number(match[1]) if match else 0
             if match is None or column > MOST_COLUMNS or not 0 < int(match[2]) <= MOST_ROWS:
@@ -228,7 +229,7 @@ class _Part:
             self.refuse(f"{self._place()!r} is no cell or row of a sheet")
 
     def _place(self) -> str:
-        return f"{letters_of(self.column)}{self.row}"
+        return place_of(self.row - 1, self.column - 1)
 
 
 def refuse(where: str, reason: str) -> NoReturn:
@@ -303,8 +304,13 @@ def _number(letters: str) -> int:
     return number
 
 
+def place_of(row: int, column: int) -> str:
+    """Return the name of a cell, of its row and column from 0 on."""
+    return f"{_letters(column + 1)}{row + 1}"
+
+
 @cache
-def letters_of(number: int) -> str:
+def _letters(number: int) -> str:
     """Return the letters of a column."""
     letters = ""
     while number:

@@ -19,13 +19,16 @@ CONTENT = "content.xml"
 CELLS = frozenset(("table:table-cell", "table:covered-table-cell"))
 VALUES = tuple(f"office:{k}value" for k in ("", "string-", "date-", "time-", "boolean-"))
 ROWS, COLUMNS = "table:number-rows-repeated", "table:number-columns-repeated"
+ROWS_SPANNED, COLUMNS_SPANNED = "table:number-rows-spanned", "table:number-columns-spanned"
 MOST_BLANKS = 1 << 20  # that one element of a text may stand for
 
 
-def check_tables(path: str, file: zipfile.ZipFile) -> list[str]:
-    """Look at the tables of an OpenDocument spreadsheet, and return what to say about them.
+def check_tables(
+    path: str, file: zipfile.ZipFile
+) -> tuple[list[str], dict[str, list[excel_parts.Block]]]:
+    """Look at the tables of an OpenDocument spreadsheet; any other archive is passed over.
 
-    Any other archive is passed over.
+    Return what to say about them, and the merged cells of each, by its name.
 
     `path` is for messages.
 
@@ -39,7 +42,7 @@ def check_tables(path: str, file: zipfile.ZipFile) -> list[str]:
     for info in file.infolist():
         if info.filename == CONTENT:
             tables.read(file, info)
-    return excel_parts.blanks_said(tables.blank, tables.first_blank)
+    return excel_parts.blanks_said(tables.blank, tables.first_blank), tables.merged
 
 
 class _Tables:
@@ -54,6 +57,8 @@ class _Tables:
         self.repeats, self.length, self.depth = 1, 0, 0  # of this cell
         self.has_text = False
         self.blank, self.first_blank = 0, ""  # formulas without a value
+        self.merged: dict[str, list[excel_parts.Block]] = {}
+        self.blocks: list[excel_parts.Block] = []  # those of this table
         self.parser = expat.ParserCreate()
         self.parser.buffer_text = True
         self.parser.StartElementHandler = self._start
@@ -95,6 +100,7 @@ class _Tables:
             self.column = self.last = self.row_bytes = 0
         elif name == "table:table":
             self.row = self.rows = self.columns = 0
+            self.blocks = self.merged.setdefault(attributes.get("table:name", ""), [])
 
     def _cell(self, attributes: Mapping[str, str]) -> None:
         self.depth = 1
@@ -105,12 +111,21 @@ class _Tables:
         self.length = len(value or "") + len(formula)
         if formula and value is None and not self.has_text:
             if not self.blank:
-                self.first_blank = f"{excel_parts.letters_of(self.column + 1)}{self.row + 1}"
+                self.first_blank = excel_parts.place_of(self.row, self.column)
             self.blank += self.times * self.repeats
+        if ROWS_SPANNED in attributes or COLUMNS_SPANNED in attributes:
+            self._span(attributes)
         self.column += self.repeats
         if value is not None or self.has_text or formula:
             self.filled += 1
             self.last = self.column
+
+    def _span(self, attributes: Mapping[str, str]) -> None:
+        rows = self._number(attributes, ROWS_SPANNED)
+        columns = self._number(attributes, COLUMNS_SPANNED)
+        if rows * columns > 1:
+            last = self.row + rows - 1, self.column + columns - 1
+            self.blocks.append(((self.row, self.column), last))
 
     def _text(self, text: str) -> None:
         if self.depth and self.has_text:
