@@ -153,3 +153,39 @@ def test_functions_that_do_not_fit_are_refused(tmp_path):
     nodes = [node("F40", "x", "h", domain="own"), node("MatMul", "h w", "y")]
     saved(path, nodes, functions=functions)
     refused(path, "functions become more than 20000 nodes")
+
+
+@pytest.mark.parametrize("ends", ["mask", "y"])
+def test_a_mask_of_dropout_is_no_layers_output(tmp_path, ends):
+    """All of it is True; the network was that of the outputs that stand before it."""
+    dropout = helper.make_node("Dropout", ["h"], ["d", "mask"], name="the_dropout")
+    nodes = [node("MatMul", "x w", "h"), dropout, node("Cast", "mask", "y", to=TensorProto.FLOAT)]
+    saved(tmp_path / "net.onnx", nodes)
+    with pytest.raises(ValueError, match=r"'the_dropout' \(Dropout\): its output 'mask' is not"):
+        fastrelu.from_onnx(tmp_path / "net.onnx", output=ends)
+    assert fastrelu.from_onnx(tmp_path / "net.onnx", output="d").layer_sizes == [2, 2]
+
+
+def test_operators_of_other_domains_are_not_taken_for_onnxs_own(tmp_path):
+    """Each of these is looked at as a part of what the last node means."""
+    path, small = tmp_path / "net.onnx", np.float32(0.01)
+    for inner, arrays, last in (
+        (node("Sigmoid", "h", "g", domain="own"), {}, node("Mul", "h g", "y")),
+        (node("Mul", "h a", "g", domain="own"), {"a": small}, node("Max", "h g", "y")),
+    ):
+        saved(path, [node("MatMul", "x w", "h"), inner, last], arrays)
+        refused(path, "expected a constant and a tensor")
+
+
+def test_a_clip_at_nan_is_no_relu(tmp_path):
+    arrays = {"low": np.float32(0), "high": np.float32(np.nan)}
+    nodes = [node("MatMul", "x w", "h"), node("Clip", "h low high", "y")]
+    saved(tmp_path / "net.onnx", nodes, arrays)
+    refused(tmp_path / "net.onnx", "expected a minimum of 0 and no maximum")
+
+
+def test_an_axis_of_an_old_sum_is_the_last_one(tmp_path):
+    """Until opset 6 an attribute said which dimension the constant belongs to."""
+    nodes = [node("MatMul", "x w", "h"), node("Add", "h b", "y", axis=0, broadcast=1)]
+    saved(tmp_path / "net.onnx", nodes, {"b": np.ones(2, np.float32)})
+    refused(tmp_path / "net.onnx", "axis is 0, but the last dimension is a row's here")

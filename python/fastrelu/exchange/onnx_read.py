@@ -244,6 +244,8 @@ class _Graph:
         self.most = MOST_MORE + model.ByteSize()
         self._left = self.most
         self._made: dict[str, _Node] = {}
+        # What a node makes beside its first output, as Dropout its mask: no layer's outputs.
+        self._beside: dict[str, _Node] = {}
         # How many nodes make each constant. What is none is told from that, without a walk.
         self._folds: dict[str, int] = dict.fromkeys(self._initializers, 0)
         known = {self.input, "", *self._initializers}
@@ -257,6 +259,9 @@ class _Graph:
                 if name in known:
                     raise ValueError(f"{made.where}: makes {name!r}, which is there already")
                 known.add(name)
+                if name != node.output[0]:
+                    self._beside[name] = made
+                    continue
                 self._made[name] = made
                 folds = self._count_folds(made)
                 if folds is not None:
@@ -305,18 +310,27 @@ class _Graph:
             return self.outputs[0]
         if not isinstance(output, str):
             raise TypeError(f"output: expected a str, got {type(output).__name__}")
-        if output not in self._made:
+        if output not in self._made and output not in self._beside:
             raise ValueError(f"output: no node of the graph makes a tensor {output!r}")
         return output
 
     def producer(self, tensor: str) -> _Node:
+        if tensor in self._beside:
+            raise ValueError(
+                f"{self._beside[tensor].where}: its output {tensor!r} is not its first one, and "
+                "no other is a layer's"
+            )
         if tensor not in self._made:
             raise ValueError(f"path: the graph has no node that makes the tensor {tensor!r}")
         return self._made[tensor]
 
     def made_by(self, tensor: str) -> _Node | None:
-        """Return the node that makes a tensor; None for the graph's input and for constants."""
-        return self._made.get(tensor)
+        """Return ONNX's own operator that makes a tensor; None for the graph's input and others.
+
+        An operator of another domain may have the name of one of ONNX's, and do something else.
+        """
+        made = self._made.get(tensor)
+        return None if made is None or made.domain else made
 
     def width(self) -> int | None:
         """Return the number of inputs in a row, where the file says it."""

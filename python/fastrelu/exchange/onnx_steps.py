@@ -83,6 +83,10 @@ def _both_orders(node: Any) -> list[list[str]]:
 
 def _constant_and_data(graph: Any, node: Any) -> tuple[Array, str]:
     """Return the constant and the tensor of an operator of two inputs in either order."""
+    # Up to opset 6, `axis` says to which dimension the constant's first one belongs.
+    axis = node.number("axis", -1)
+    if axis != -1 and (axis != 1 or len(graph.shape) != 2):
+        raise ValueError(f"{node.where}: axis is {axis}, but the last dimension is a row's here")
     for constant, data in _both_orders(node):
         value = graph.constant(constant)
         if value is not None and graph.constant(data) is None:
@@ -184,7 +188,7 @@ def _clip(graph: Any, node: Any) -> tuple[str, Step]:
             value = float(value.ravel()[0])
         limits.append(value)
     low, high = limits
-    if low != 0 or (high is not None and high < FLOAT32_MAX):
+    if low != 0 or (high is not None and not high >= FLOAT32_MAX):  # nor NaN
         raise ValueError(f"{node.where}: expected a minimum of 0 and no maximum, got {limits}")
     return node.input(0), _activation(graph, node, "relu")
 
