@@ -160,6 +160,23 @@ class Other(nn.Module):
 
 
 Other.__name__ = "Scale"
+
+
+def changed(part, **attributes):
+    """Return a module with attributes of its own."""
+    vars(part).update(attributes)
+    return part
+
+
+def derived(kind, *given, **methods):
+    """Return a module of a class that derives from one, and has other methods."""
+    return type("Derived", (kind,), methods)(*given)
+
+
+def doubled(self, x):
+    return 2 * x
+
+
 ODD = {
     "hook": (nn.Sequential(hooked(nn.Linear(2, 1))), r"module '0' \(Linear\): has a forward hook"),
     "outer hook": (hooked(nn.Sequential(nn.Linear(2, 1))),
@@ -171,6 +188,18 @@ ODD = {
     "factors": (nn.Sequential(Scale(2), Scale(2), nn.Linear(2, 1)),
                 r"module '1' \(Scale\): expected one factor on the inputs, before all layers"),
     "meta": (nn.Linear(2, 1, device="meta"), r"\(Linear\): expected a dense tensor with values"),
+    "own forward": (nn.Sequential(nn.Linear(2, 1), changed(nn.ReLU(), forward=torch.neg)),
+                    r"module '1' \(ReLU\): expected a torch.nn.Seq"),
+    "outer forward": (changed(nn.Sequential(nn.Linear(2, 1)), forward=torch.neg), "'itself'"),
+    "call": (nn.Sequential(derived(nn.Linear, 2, 1, __call__=doubled)), r"'0' \(Derived\): exp"),
+    "order": (derived(nn.Sequential, nn.Linear(2, 1), __iter__=doubled), r"'itself' \(Derived\)"),
+    "scale hook": (nn.Sequential(hooked(Scale(2)), nn.Linear(2, 1)),
+                   r"module '0' \(Scale\): has a forward hook"),
+    "scale": (nn.Sequential(derived(Scale, 2, forward=doubled), nn.Linear(2, 1)),
+              r"module '0' \(Derived\): expected a torch.nn.Seq"),
+    "fused hook": (hooked(FusedMLP([2, 1])), r"'itself' \(FusedMLP\): has a forw"),
+    "fused": (derived(FusedMLP, [2, 1], forward=doubled), r"'itself' \(Derived\)"),
+    "network": (changed(nn.GELU(), network=fastrelu.Network([2, 1])), r"\(GELU\): .* no such"),
     "sparse": ({"0.weight": torch.eye(3).to_sparse()},
                r"source\['0.weight'\]: expected a dense tensor with values, got one of torch.sp"),
 }  # fmt: skip
@@ -181,6 +210,31 @@ def test_what_would_be_another_network_is_refused_by_name(name):
     source, message = ODD[name]
     with pytest.raises(ValueError, match=message):
         fastrelu.from_torch(source)
+
+
+@pytest.mark.parametrize("kind", ["hook", "pre_hook"])
+def test_a_hook_of_all_modules_is_refused(kind):
+    module = nn.Sequential(nn.Linear(2, 1))
+    hook = getattr(nn.modules.module, f"register_module_forward_{kind}")(lambda *_: None)
+    try:
+        with pytest.raises(ValueError, match="there is a forward hook of all modules"):
+            fastrelu.from_torch(module)
+    finally:
+        hook.remove()
+    assert fastrelu.from_torch(module).layer_sizes == [2, 1]
+
+
+@pytest.mark.filterwarnings("ignore:.*nested tensors is in prototype")
+def test_a_nested_tensor_is_refused():
+    nested = torch.nested.nested_tensor([torch.ones(2)])
+    with pytest.raises(ValueError, match="expected a dense tensor with values"):
+        fastrelu.from_torch({"weight": nested})
+
+
+def test_more_digits_than_a_double_has_become_one():
+    third = np.longdouble(1) / 3
+    net = fastrelu.from_torch({"weight": np.full((1, 2), third)})
+    assert net.dtype == np.float64 and net.weights[0][0, 0] == np.float64(third)
 
 
 @pytest.mark.parametrize("name", REFUSED)

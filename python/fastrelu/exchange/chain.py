@@ -91,9 +91,9 @@ class Chain:
         self.add_affine(where, np.eye(n, dtype=self.dtype()), None)
 
     def dtype(self) -> Any:
-        """Return float64 if any parameter is a double, else float32."""
+        """Return float64 if any parameter is a double, or has more digits, else float32."""
         arrays = [*self._weights, *(b for b in self._biases if b is not None)]
-        return np.float64 if any(a.dtype.itemsize == 8 for a in arrays) else np.float32
+        return np.float64 if any(a.dtype.itemsize >= 8 for a in arrays) else np.float32
 
     def network(self) -> Network:
         """Return the network. After an activation of the last layer, identity is one more."""

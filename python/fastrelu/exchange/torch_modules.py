@@ -33,8 +33,9 @@ def from_torch(
     source : torch.nn.Sequential, mapping or path-like
         A module: Linear layers with ReLU, LeakyReLU(0.01), ELU(1), Sigmoid, Tanh or SiLU between,
         Identity, Flatten and Dropout (which is left out) anywhere, Sequential ones inside, none
-        with forward hooks. A state dict: tensors or arrays under names such as ``"0.weight"``
-        (fan_out, fan_in) and ``"0.bias"``. A path: a safetensors file of such a dict.
+        with forward hooks or a `forward` of its own; or a `fastrelu.torch.FusedMLP`. A state
+        dict: tensors or arrays under names such as ``"0.weight"`` (fan_out, fan_in) and
+        ``"0.bias"``. A path: a safetensors file of such a dict.
     activation : str or sequence of str, optional
         The activation of the hidden layers, which a state dict says nothing of; by default relu.
         Not for a module.
@@ -136,7 +137,8 @@ def _from_state(state: Mapping[Any, Any], activation: Any, layers: Any, ordered:
 def _array(where: str, tensor: Any) -> Array:
     """Return a tensor or an array as float32 or float64; fewer digits become float32."""
     if hasattr(tensor, "detach"):
-        if str(tensor.layout) != "torch.strided" or str(tensor.device) == "meta":
+        dense = str(tensor.layout) == "torch.strided" and not tensor.is_nested
+        if not dense or str(tensor.device) == "meta":
             raise ValueError(
                 f"{where}: expected a dense tensor with values, got one of {tensor.layout} on "
                 f"{tensor.device}"
@@ -166,19 +168,24 @@ _PLAIN = ("Linear", "Identity", "Flatten", "Dropout")
 
 
 def _from_module(module: Any) -> Network:
-    net = getattr(module, "network", None)
-    if isinstance(net, Network):
-        return net.copy()
     need("torch", "torch")
-    from fastrelu.torch import Scale
+    from fastrelu.torch import FusedMLP, Scale
 
+    if type(module).__module__.startswith("torch._dynamo"):  # made by torch.compile
+        _refuse_hooks("source", module)
+        module = module._orig_mod
+    if _computes_as(module, FusedMLP):
+        _refuse_hooks(_said("", module), module)
+        net: Network = module.network
+        return net.copy()
     chain = Chain("source")
-    parts = list(_flat("", getattr(module, "_orig_mod", module)))  # what torch.compile was given
+    parts = list(_flat("", module))
     width = next((p.in_features for _, p in parts if _torchs(p) == "Linear"), None)
     for name, part in parts:
         where = _said(name, part)
         kind = _torchs(part)
-        if isinstance(part, Scale):
+        if _computes_as(part, Scale):
+            _refuse_hooks(where, part)
             if chain.width() is not None or chain.scale != 1:
                 raise ValueError(f"{where}: expected one factor on the inputs, before all layers")
             chain.scale = part.factor
@@ -222,23 +229,37 @@ def _flat(name: str, module: Any) -> Iterable[tuple[str, Any]]:
 
 
 def _torchs(part: Any) -> str | None:
-    """Return the class of torch's own whose `forward` a module has; None if it has another.
+    """Return the class of torch's own that says what a module computes; None for another.
 
     Classes that derive from it are what torch makes of a layer whose weights are parametrized.
     """
     for kind in type(part).__mro__:
         if kind.__module__.startswith("torch.nn.modules.") and kind.__name__ != "Module":
-            own: Any = kind
-            return kind.__name__ if type(part).forward is own.forward else None
+            return kind.__name__ if _computes_as(part, kind) else None
     return None
+
+
+def _computes_as(part: Any, kind: type) -> bool:
+    """Whether a module has what a class computes by: neither its class nor itself has another."""
+    names = ("forward", "__call__", "_call_impl", "_wrapped_call_impl", "__iter__")
+    return isinstance(part, kind) and not any(
+        name in vars(part) or getattr(type(part), name, None) is not getattr(kind, name, None)
+        for name in names
+    )
 
 
 def _refuse_hooks(where: str, part: Any) -> None:
     """Raise ValueError for a module that calls functions besides its own `forward`."""
+    from torch.nn.modules import module as torchs
+
     if part._forward_hooks or part._forward_pre_hooks:
         raise ValueError(
             f"{where}: has a forward hook, which may change what it computes; remove it (with "
             "remove_weight_norm or remove_spectral_norm if these made it)"
+        )
+    if torchs._global_forward_hooks or torchs._global_forward_pre_hooks:
+        raise ValueError(
+            f"{where}: there is a forward hook of all modules, which may change what it computes"
         )
 
 
