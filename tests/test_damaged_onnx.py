@@ -22,10 +22,11 @@ def node(operator, inputs, output, **attributes):
     return helper.make_node(operator, inputs.split(), [output], **attributes)
 
 
-def saved(path, nodes, arrays=(), width=2, functions=()):
+def saved(path, nodes, arrays=(), width=2, functions=(), shape=None):
     """Write a file with these nodes from x to y, and these constants beside the weights w."""
+    shape = shape or [None, width]
     values = {"w": WEIGHTS, **dict(arrays)}
-    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, width])]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)]
     outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
     constants = [numpy_helper.from_array(np.asarray(a), name) for name, a in values.items()]
     graph = helper.make_graph(nodes, "graph", inputs, outputs, constants)
@@ -189,3 +190,74 @@ def test_an_axis_of_an_old_sum_is_the_last_one(tmp_path):
     nodes = [node("MatMul", "x w", "h"), node("Add", "h b", "y", axis=0, broadcast=1)]
     saved(tmp_path / "net.onnx", nodes, {"b": np.ones(2, np.float32)})
     refused(tmp_path / "net.onnx", "axis is 0, but the last dimension is a row's here")
+
+
+PRODUCT, FLAT = node("MatMul", "x w", "h"), node("Flatten", "h", "y")
+
+
+def reshape(*sizes):
+    return node("Reshape", "h s", "y"), {"s": np.array(sizes)}
+
+
+@pytest.mark.parametrize(
+    "shape, nodes, sizes, says",
+    [
+        ([None, 3, 2], [PRODUCT, FLAT], (), "makes rows of 6 numbers, but the layers before it"),
+        ([None, None, 2], [PRODUCT, FLAT], (), "makes rows of an unknown number of numbers"),
+        ([2], [PRODUCT, FLAT], (), "makes rows of 1 numbers, but the layers before it make"),
+        ([None, 3, 2], [PRODUCT], (0, -1), "makes rows of 6 numbers, but the layers before it"),
+        ([None, 3, 2], [PRODUCT], (-1, 0), r"expected rows of all inputs, got shape \[-1, 0\]"),
+        ([2], [PRODUCT], (0, -1), "makes rows of 1 numbers, but the layers before it make"),
+        ([4, 2], [PRODUCT], (1, -1), "makes one row of 4 rows"),
+        ([None, 2], [PRODUCT], (1, -1), "makes one row of all rows, and no weights follow"),
+        ([None, 2], [node("Tanh", "x", "h")], (1, -1), "and no weights follow"),
+    ],
+)  # fmt: skip
+def test_other_rows_than_the_layers_have_are_refused(tmp_path, shape, nodes, sizes, says):
+    """They were left out, as if each layer's outputs were rows already."""
+    last, arrays = reshape(*sizes) if sizes else (None, {})
+    saved(tmp_path / "net.onnx", [*nodes, *([last] if last else [])], arrays, shape=shape)
+    refused(tmp_path / "net.onnx", says)
+
+
+@pytest.mark.parametrize(
+    "shape, sizes", [([None, 1, 2], (0, -1)), ([1, 2], (1, -1)), ([None, 3, 2], (-1, 2)),
+                     ([None, 2], (0, -1)), ([2], (1, -1)), ([None, 2], (-1, 0))],
+)  # fmt: skip
+def test_rows_that_stay_as_they_are_are_read(tmp_path, shape, sizes):
+    last, arrays = reshape(*sizes)
+    saved(tmp_path / "net.onnx", [PRODUCT, last], arrays, shape=shape)
+    net = fastrelu.from_onnx(tmp_path / "net.onnx")
+    np.testing.assert_array_equal(net.weights[0], WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    "last, constant, shape",
+    [
+        (node("Max", "h c", "y"), np.zeros(5), [None, 2]),  # h is made (n, 1), the sum (n, 5)
+        (node("Add", "h c", "y"), np.zeros(5), [None, 2]),
+        (node("Add", "h c", "y"), np.zeros((1, 1, 1)), [None, 2]),
+        (node("Max", "h c", "y"), np.zeros((5, 1)), [1, 2]),
+        (node("Max", "h c", "y"), np.zeros((5, 1)), [None, 1, 2]),
+    ],
+)
+def test_constants_that_change_a_shape_are_refused(tmp_path, last, constant, shape):
+    arrays = {"v": np.ones((2, 1), np.float32), "c": constant.astype(np.float32)}
+    nodes = [node("MatMul", "x v", "z"), node("Relu", "z", "h"), last]
+    saved(tmp_path / "net.onnx", nodes, arrays, shape=shape)
+    refused(tmp_path / "net.onnx", "gives the tensor another shape|makes several rows of one")
+
+
+def test_constants_of_an_elu_that_add_dimensions_are_refused(tmp_path):
+    """The outputs had a dimension more than those of the network."""
+    arrays = {"zero": 0.0, "half": 0.5, "one": 1.0}
+    nodes = [PRODUCT, node("Min", "h zero", "m"), node("Mul", "m half", "k"),
+             node("Tanh", "k", "t"), node("Exp", "m", "e"), node("Add", "e one", "p"),
+             node("Mul", "t p", "q"), node("Relu", "h", "r"), node("Add", "r q", "y")]  # fmt: skip
+    for size, read in (((), True), ((1, 1, 1), False)):
+        given = {name: np.full(size, value, np.float32) for name, value in arrays.items()}
+        saved(tmp_path / "net.onnx", nodes, given)
+        if read:
+            assert fastrelu.from_onnx(tmp_path / "net.onnx").activations == ["elu"]
+        else:
+            refused(tmp_path / "net.onnx", "expected a constant and a tensor")

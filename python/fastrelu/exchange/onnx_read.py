@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrelu.exchange import onnx_steps
-from fastrelu.exchange.chain import Chain
+from fastrelu.exchange.chain import ROWS, Chain
 from fastrelu.exchange.extras import need
 from fastrelu.network import Network
 
@@ -90,7 +90,7 @@ def from_onnx(path: Any, output: str | None = None) -> Network:
         tensor, step = read(graph, node)
         if step is not None:
             steps.append(step)
-    chain = Chain("path", most=graph.most)
+    chain = Chain("path", most=graph.most, sizes=graph.sizes())
     for step in reversed(steps):
         step(chain)
     return chain.network()
@@ -336,6 +336,11 @@ class _Graph:
         """Return the number of inputs in a row, where the file says it."""
         dims: list[Any] = self.shape[1:]
         return None if None in dims or not dims else math.prod(dims)
+
+    def sizes(self) -> list[int | None] | None:
+        """Return the sizes of the input: ROWS, and those behind; None where nothing is said."""
+        dims: list[int | None] = list(self.shape)
+        return [ROWS, *dims[1:]] if len(dims) > 1 else dims or None
 
     def constant(self, tensor: str) -> Array | None:
         """Return the value of a tensor that does not depend on the input; else None."""

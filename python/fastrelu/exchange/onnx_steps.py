@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu.exchange.chain import Chain
+from fastrelu.exchange.chain import ROWS, Chain
+from fastrelu.exchange.onnx_shapes import flatten, reshape
 
 Array = NDArray[Any]
 Step = Callable[[Chain], None]
@@ -45,7 +46,12 @@ def _gemm(graph: Any, node: Any) -> tuple[str, Step]:
         _require_floats(node, given)
         given = np.broadcast_to(given.ravel(), (W.shape[1],))
         b = _times(given, node.number("beta", 1.0))
-    return node.input(0), lambda chain: chain.add_affine(node.where, W, b)
+
+    def step(chain: Chain) -> None:
+        chain.sizes = chain.sizes or [ROWS, None]  # no other tensors are multiplied by Gemm
+        chain.add_affine(node.where, W, b)
+
+    return node.input(0), step
 
 
 def _matrix(graph: Any, node: Any, weights: Array) -> Array:
@@ -113,6 +119,8 @@ def _is_elu(graph: Any, tensor: str, z: str) -> bool:
             return []
         values = [graph.constant(name) for name in made.inputs]
         rest = [name for name, v in zip(made.inputs, values, strict=True) if v is None]
+        if any(v is not None and v.ndim > 1 for v in values):
+            return []  # it may add dimensions
         others = [v.ravel().tolist() for v in values if v is not None]
         return rest if others == ([] if constant is None else [[constant]]) else []
 
@@ -136,13 +144,21 @@ def _mul(graph: Any, node: Any) -> tuple[str, Step]:
                 f"{node.where}: expected one factor on the inputs, before all layers, got a "
                 f"constant of shape {factor.shape}"
             )
+        chain.require_shape(node.where, factor)
         chain.scale = float(factor.ravel()[0])
 
     return x, step
 
 
-def _activation(graph: Any, node: Any, name: str) -> Step:
-    return lambda chain: chain.add_activation(node.where, name, graph.width())
+def _activation(graph: Any, node: Any, name: str, constant: Array | None = None) -> Step:
+    """Return the step of an activation, which is written by such a constant."""
+
+    def step(chain: Chain) -> None:
+        if constant is not None:
+            chain.require_shape(node.where, constant)
+        chain.add_activation(node.where, name, graph.width())
+
+    return step
 
 
 def _plain(name: str, **attributes: float) -> Callable[[Any, Any], tuple[str, Step]]:
@@ -167,12 +183,14 @@ def _max(graph: Any, node: Any) -> tuple[str, Step]:
         if made is not None and made.operator == "Mul" and x in made.inputs:
             slope, _ = _constant_and_data(graph, made)
             if slope.size == 1 and slope.ravel()[0] == slope.dtype.type(0.01):
-                return x, _activation(graph, node, "leaky_relu")
+                return x, _activation(graph, node, "leaky_relu", slope)
             raise ValueError(f"{node.where}: expected a slope of 0.01 below 0, got {_shown(slope)}")
     least, x = _constant_and_data(graph, node)
     if not least.size or least.any() or least.ndim > 2:
         raise ValueError(f"{node.where}: expected the constant 0, got {_shown(least)}")
-    return x, _activation(graph, node, "relu")
+    if graph.shape[:1] == [1] and least.ndim == 2 and len(least) != 1:
+        raise ValueError(f"{node.where}: makes several rows of one, got {_shown(least)}")
+    return x, _activation(graph, node, "relu", least)
 
 
 def _clip(graph: Any, node: Any) -> tuple[str, Step]:
@@ -195,94 +213,6 @@ def _clip(graph: Any, node: Any) -> tuple[str, Step]:
 
 def _shown(value: Array) -> str:
     return str(value.ravel()[0]) if value.size == 1 else f"one of shape {value.shape}"
-
-
-def _flatten(graph: Any, node: Any) -> tuple[str, None]:
-    axis = node.number("axis", 1)
-    if axis != 1:
-        raise ValueError(f"{node.where}: axis is {axis}, but rows are the first dimension here")
-    return node.input(0), None
-
-
-#: In place of the number of rows, which is not known.
-_ROWS = -2
-#: How many sizes a shape has at most, and how many nodes make it one after another.
-_MOST_SIZES = 16
-
-
-def _sizes(graph: Any, reshape: Any, tensor: str, depth: int = 0) -> list[int] | None:
-    """Return the sizes that a shape names; None if they are not constants and the rows' number.
-
-    torch writes ``x.view(x.size(0), -1)`` as the shape of x, its first size, that and a -1.
-    """
-    value = graph.constant(tensor)
-    if value is not None:
-        if value.dtype.kind not in "iu":
-            raise ValueError(
-                f"{reshape.where}: expected whole numbers as its shape, got {value.dtype}"
-            )
-        return value.ravel().tolist() if 0 < value.size <= _MOST_SIZES else None
-    made = graph.made_by(tensor)
-    if made is None or depth == _MOST_SIZES:
-        return None
-    if made.operator == "Concat":
-        joined: list[int] = []
-        for name in made.inputs:
-            part = _sizes(graph, reshape, name, depth + 1)
-            if part is None or len(joined) + len(part) > _MOST_SIZES:
-                return None  # at once: each of these may be such nodes again, without end
-            joined += part
-        return joined or None
-    if made.operator in ("Unsqueeze", "Squeeze", "Cast", "Reshape"):
-        return _sizes(graph, reshape, made.input(0), depth + 1)
-    whole, first = made, made.number("end", -1) == 1
-    if made.operator == "Gather":
-        whole, index = graph.made_by(made.input(0)), graph.constant(made.input(1))
-        first = index is not None and index.tolist() in (0, [0])
-    if whole is None or whole.operator != "Shape" or whole.number("start", 0) or not first:
-        return None
-    ours = graph.input, _before_numbers(graph, reshape.input(0))
-    return [_ROWS] if _before_numbers(graph, whole.input(0)) in ours else None
-
-
-def _before_numbers(graph: Any, tensor: str) -> str:
-    """Return the tensor that one is made of by casts and by sums and products with one number.
-
-    It has the same shape. Keras over torch has a cast before each layer.
-    """
-    while (made := graph.made_by(tensor)) is not None:
-        constants = [graph.constant(name) for name in made.inputs]
-        rest = [name for name, v in zip(made.inputs, constants, strict=True) if v is None]
-        numbers = all(v is None or (v.size == 1 and v.ndim < 2) for v in constants)
-        if made.operator not in ("Cast", "Identity", "Mul", "Add") or not numbers or len(rest) != 1:
-            break
-        tensor = rest[0]
-    return tensor
-
-
-def _reshape(graph: Any, node: Any) -> tuple[str, Step]:
-    given = node.numbers("shape")
-    shape = _sizes(graph, node, node.input(1)) if graph.opset >= 5 else list(given or [])
-    if shape is None:
-        raise ValueError(
-            f"{node.where}: expected a constant as its shape, or the number of rows and constants"
-        )
-    keeps = not node.number("allowzero", 0)
-    rows = (-1, 1, _ROWS, *((0,) if keeps else ()), graph.shape[0] if graph.shape else _ROWS)
-    if len(shape) != 2 or shape[0] not in rows or shape[1] < -1 or shape[0] == shape[1] == -1:
-        zero = "" if keeps else " (allowzero is 1)"
-        shown = ", ".join("n" if n == _ROWS else str(n) for n in shape)
-        raise ValueError(f"{node.where}: expected rows of all inputs, got shape [{shown}]{zero}")
-
-    def step(chain: Chain) -> None:
-        before = chain.width() or graph.width()
-        several = chain.width() is None and len(graph.shape) != 2  # of which a 0 keeps one
-        if shape[1] == 0 and (several or not keeps):
-            raise ValueError(f"{node.where}: expected rows of all inputs, got shape {shape}")
-        if shape[1] > 0 and before is not None and shape[1] != before:
-            raise ValueError(f"{node.where}: expected rows of {before} numbers, got shape {shape}")
-
-    return node.input(0), step
 
 
 def _cast(graph: Any, node: Any) -> tuple[str, None]:
@@ -326,8 +256,8 @@ STEPS: dict[str, Callable[[Any, Any], tuple[str, Step | None]]] = {
     "Tanh": _plain("tanh"),
     "Swish": _plain("silu", alpha=1.0),
     "Identity": _identity,
-    "Flatten": _flatten,
-    "Reshape": _reshape,
+    "Flatten": flatten,
+    "Reshape": reshape,
     "Cast": _cast,
     "Dropout": _dropout,
 }
