@@ -261,3 +261,35 @@ def test_constants_of_an_elu_that_add_dimensions_are_refused(tmp_path):
             assert fastrelu.from_onnx(tmp_path / "net.onnx").activations == ["elu"]
         else:
             refused(tmp_path / "net.onnx", "expected a constant and a tensor")
+
+
+def test_attributes_that_functions_have_by_default(tmp_path):
+    """onnx's inliner leaves the defaults out: any slope was then the operator's own, 0.01."""
+    path = tmp_path / "net.onnx"
+
+    def leaky(name, operator, slope, **more):
+        inner = node(operator, "p", "q", **more)
+        inner.attribute.append(helper.make_attribute("alpha", 1.0))
+        inner.attribute[-1].ClearField("f")
+        inner.attribute[-1].ref_attr_name = "slope"
+        made = function(name, [inner])
+        made.attribute_proto.append(helper.make_attribute("slope", slope))
+        return made
+
+    def ends_with(default, **given):
+        saved(path, [PRODUCT, node("F", "h", "y", domain="own", **given)],
+              functions=[leaky("F", "LeakyRelu", default)])  # fmt: skip
+
+    ends_with(0.3)
+    refused(path, "alpha is 0.3, but fastrelu's leaky_relu has 0.01")
+    for slope, given in ((0.01, {}), (0.3, {"slope": 0.01})):
+        ends_with(slope, **given)
+        assert fastrelu.from_onnx(path).activations == ["leaky_relu"]
+    outer = function("G", [node("F", "p", "q", domain="own")])
+    calls = [PRODUCT, node("G", "h", "y", domain="own")]
+    saved(path, calls, functions=[leaky("F", "LeakyRelu", 0.3), outer])
+    refused(path, "alpha is 0.3, but fastrelu's leaky_relu has 0.01")
+    passes = leaky("G", "F", 0.3, domain="own")
+    passes.node[0].attribute[-1].name = "slope"
+    saved(path, calls, functions=[leaky("F", "LeakyRelu", 0.3), passes])
+    refused(path, "passes on an attribute in place of 'slope', which has a default")

@@ -123,7 +123,7 @@ def _loaded(path: Any) -> Any:
         return model
     _refuse_endless_functions(model)
     try:
-        return inliner.inline_local_functions(model)
+        return inliner.inline_local_functions(_with_defaults(model))
     except MemoryError:
         raise
     except Exception as error:  # ValidationError, RuntimeError, ...
@@ -150,6 +150,45 @@ def _refuse_endless_functions(model: Any) -> None:
             f"path: the file's own functions become more than {MOST_NODES} nodes, as they call "
             "one another; a chain of layers has fewer"
         )
+
+
+def _with_defaults(model: Any) -> Any:
+    """Return a model whose calls of its own functions say the attributes that they leave out.
+
+    onnx's inliner does not look at the functions' defaults: what they are for gets those of its
+    operator, LeakyRelu an alpha of 0.01.
+    """
+    if not any(function.attribute_proto for function in model.functions):
+        return model
+    made = type(model)()
+    made.CopyFrom(model)
+    defaults = {_key(f, f.name): list(f.attribute_proto) for f in made.functions}
+    for nodes in [made.graph.node, *(function.node for function in made.functions)]:
+        _say_defaults(nodes, defaults)
+    return made
+
+
+def _say_defaults(nodes: Any, defaults: dict[Any, list[Any]]) -> None:
+    """Add the defaults of functions to the nodes that call them, also in graphs of attributes.
+
+    Raises
+    ------
+    ValueError
+        If a call passes on an attribute that its own function may not have been given.
+    """
+    for node in nodes:
+        for attribute in node.attribute:
+            for graph in [attribute.g, *attribute.graphs]:
+                _say_defaults(graph.node, defaults)
+        given = {attribute.name: attribute for attribute in node.attribute}
+        for default in defaults.get(_key(node, node.op_type), ()):
+            if default.name not in given:
+                node.attribute.add().CopyFrom(default)
+            elif given[default.name].ref_attr_name:
+                raise ValueError(
+                    f"path: node {node.name!r} ({node.domain}.{node.op_type}): passes on an "
+                    f"attribute in place of {default.name!r}, which has a default"
+                )
 
 
 def _key(message: Any, name: str) -> tuple[str, str, str]:
