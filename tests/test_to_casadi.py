@@ -49,6 +49,16 @@ def test_slopes_at_0_and_far_out_are_ours_and_nan_stays(name, symbols):
     assert np.isnan(float(function([np.nan])))
 
 
+@pytest.mark.parametrize("x", [np.nan, np.inf])
+def test_sx_leaves_out_weights_of_0_and_mx_does_not(x):
+    """As the docs say; should CasADi keep them one day, NaN is right."""
+    net = fastrelu.Network([2, 1], dtype="float64")
+    net.weights[0][:], net.biases[0][:] = [[0], [1]], 2
+    assert float(net.to_casadi(symbols="SX")([x, 1])) == 3
+    assert np.isnan(float(net.to_casadi(symbols="MX")([x, 1])))
+    assert np.isnan(net.forward([[x, 1]], check_finite=False)[0, 0])
+
+
 def test_casadis_fmax_is_another_relu_and_if_else_is_ours():
     """Why to_casadi has no fmax: its slope at 0 is 1/2, and what it makes of NaN is 0."""
     x = casadi.MX.sym("x")

@@ -180,7 +180,8 @@ class ExchangeMethods:
         -------
         casadi.Function
             Of x (d_in) to y (d_out), in double. Its Jacobian is exact, and at kinks that of
-            `jacobian`: the slope of ReLU is 0 at 0. NaN stays NaN.
+            `jacobian`: the slope of ReLU is 0 at 0. NaN stays NaN, but
+            CasADi leaves products with weights of 0 out of SX expressions, whatever the factor.
 
         Raises
         ------
