@@ -53,6 +53,27 @@ def test_names_without_numbers_need_the_order():
         fastrelu.from_jax(tree, layers=["out"])
 
 
+def test_names_of_equal_numbers_need_the_order():
+    """JAX does not keep the order of a mapping, and one of two equal names was left out."""
+    first, second = np.ones((2, 2)), np.zeros((2, 2))
+    params = {"l_1": {"w": first}, "l_01": {"w": second}}
+    with pytest.raises(ValueError, match="the order of the layers does not follow from their"):
+        fastrelu.from_jax(params)
+    net = fastrelu.from_jax(params, layers=["l_01", "l_1"])
+    assert [w[0, 0] for w in net.weights] == [0, 1]
+    with pytest.raises(ValueError, match=r"expected names that differ as texts, got \[1, '1'\]"):
+        fastrelu.from_jax({1: {"w": first}, "1": {"w": second}})
+
+
+def test_names_of_a_state_that_are_equal_as_texts_are_refused():
+    class Name:
+        def __str__(self):
+            return "weight"
+
+    with pytest.raises(ValueError, match="source: expected names that differ as texts"):
+        fastrelu.from_torch({"weight": np.ones((2, 2)), Name(): np.zeros((2, 2))})
+
+
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [

@@ -89,6 +89,8 @@ def _parts(params: Any, layers: Sequence[str] | None) -> list[tuple[str, Any]]:
         if set(params) == {outer} and _has_layers(params[outer]):
             params, where = params[outer], f"{where}[{outer!r}]"
     named = {str(name): part for name, part in params.items()}  # nnx numbers them
+    if len(named) < len(params):
+        raise ValueError(f"{where}: expected names that differ as texts, got {list(params)}")
     return [(f"{where}[{name!r}]", named[name]) for name in in_order(list(named), layers)]
 
 

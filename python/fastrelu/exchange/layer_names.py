@@ -23,14 +23,16 @@ def in_order(names: Sequence[str], layers: Sequence[str] | None = None) -> list[
     Raises
     ------
     ValueError
-        If `layers` are not those names, or the names differ in more than numbers.
+        If `layers` are not those names, or the names differ in more than numbers, or not in these.
     """
     if layers is not None:
         if isinstance(layers, str) or sorted(layers) != sorted(names):
             raise ValueError(f"layers: expected each of {sorted(names)} once, got {layers!r}")
         return list(layers)
     parts = [re.split(r"(\d+)", name) for name in names]
-    if len({tuple(p[::2]) for p in parts}) > 1:
+    numbers = [tuple(int(n) for n in p[1::2]) for p in parts]
+    texts = {tuple(p[::2]) for p in parts}
+    if len(texts) > 1 or len(set(numbers)) < len(names):  # as those of l_1, l_01 and another l_1
         raise ValueError(
             "layers: the order of the layers does not follow from their names; give them in order: "
             f"{sorted(names)}"

@@ -112,6 +112,8 @@ def _stored(where: str, tensor: Mapping[str, Any]) -> Array:
 
 def _from_state(state: Mapping[Any, Any], activation: Any, layers: Any, ordered: bool) -> Network:
     arrays = {str(name): _array(f"source[{name!r}]", t) for name, t in state.items()}
+    if len(arrays) < len(state):
+        raise ValueError(f"source: expected names that differ as texts, got {list(state)}")
     given = [name.removesuffix("weight") for name in arrays if name.endswith("weight")]
     known = {p + kind for p in given for kind in ("weight", "bias")}
     if others := [name for name in arrays if name not in known]:
