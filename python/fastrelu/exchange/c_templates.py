@@ -378,5 +378,6 @@ CPP_KEYWORDS = frozenset(
 #: What a class cannot be called either: its own members, types and macros of the headers.
 CPP_TAKEN = (
     r"inputs|outputs|forward|jacobian|u?int(_least|_fast)?(8|16|32|64)_t|u?int(max|ptr)_t"
-    r"|(ptrdiff|max_align|float|double|nullptr|div|ldiv)_t|NULL|NAN|INFINITY|HUGE_VAL[FL]?|linux|unix"
+    r"|(ptrdiff|max_align|float|double|nullptr|div|ldiv)_t"
+    r"|NULL|NAN|INFINITY|HUGE_VAL[FL]?|linux|unix"
 )
