@@ -2,8 +2,10 @@
 """Damaged files beside models: settings, metrics, what a run began with, metadata of tables."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +16,12 @@ from command_tools import metrics_in, run
 
 import fastrelu
 from fastrelu import losses, model_file
-from fastrelu.app.errors import CheckpointError, ConfigError
+from fastrelu.app.data.readers import ColumnChoice
+from fastrelu.app.data.stream import open_stream
+from fastrelu.app.data.stream.source import files_fingerprint
+from fastrelu.app.errors import CheckpointError, ConfigError, DataError
 from fastrelu.app.run.search.space import space_of
+from fastrelu.app.run.session import compare, load_rows
 from fastrelu.app.settings import Settings
 from fastrelu.app.settings_file import load_toml
 
@@ -277,9 +283,52 @@ def test_saved_members_stay_where_the_metrics_are_another_runs(finished, tmp_pat
 
 
 def test_data_of_which_a_list_only_goes_on_are_told():
-    from fastrelu.app.run.session import compare
-
     now = {"settings": {}, "data": {"columns": ["a"]}}
     for more in (None, "b", "nothing"):
         with pytest.raises(CheckpointError, match="nothing"):
             compare({"data": {"columns": ["a", more]}}, now)
+
+
+def test_a_stream_whose_files_have_changed_is_not_gone_on_with(tmp_path, rng):
+    X = rng.normal(size=(60_000, 6))
+    X[:, 5] = X[:, 0] > 0
+    path = tmp_path / "big.npy"
+
+    def told(X):
+        np.save(path, X)
+        stream = open_stream([str(path)], ColumnChoice(), 3 << 20)
+        return {"settings": {}, "data": stream.fingerprint()}
+
+    # One number, and two rows in each other's place, both between the places that are looked at.
+    one, two = X.copy(), X.copy()
+    one[22_222, 1] += 1
+    two[22_222], two[22_223] = X[22_223], X[22_222]
+    before = told(X)
+    compare(before, told(X))
+    for changed in (one, two, X[::-1], X[:-1]):
+        with pytest.raises(CheckpointError, match="the data have changed"):
+            compare(before, told(changed))
+
+
+def test_a_stream_of_an_earlier_version_is_known_by_places_of_its_files(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(3 << 20))
+    now = {"settings": {}, "data": files_fingerprint(3, ["a"], "y", [str(path)])}
+    earlier = {"data": files_fingerprint(3, ["a"], "y", [str(path)], whole=False)}
+    compare(earlier, now)
+    with pytest.raises(CheckpointError, match="the values differ"):
+        compare({"data": now["data"] | {"every byte": ""}}, now)
+
+
+def test_a_file_that_is_missing_when_a_stream_goes_on_is_named(tmp_path):
+    names = [str(tmp_path / f"part-{k}.csv") for k in range(2)]
+    for path in names:
+        Path(path).write_text("a,y\n1,2\n")
+    began = {"block_rows": 100}
+    for damage, says in ((os.unlink, "no such file"), (os.truncate, "the file is empty")):
+        damage(names[1], *([0] if damage is os.truncate else []))
+        with pytest.raises(DataError, match=f"part-1.csv: {says}"):
+            load_rows(Settings(data=tuple(names)), began)
+        Path(names[1]).write_text("a,y\n1,2\n")
+    with pytest.raises(CheckpointError, match="larger than --memory"):
+        load_rows(Settings(data=tuple(names)), began)

@@ -13,10 +13,10 @@ from typing import Any
 from fastrelu import __version__, get_isa, get_num_threads, set_num_threads
 from fastrelu.app import run_folder
 from fastrelu.app.data.readers import read
-from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT
+from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT, Source, expand
 from fastrelu.app.data.split import PARTS
 from fastrelu.app.data.stream import open_stream
-from fastrelu.app.data.stream.source import Stream
+from fastrelu.app.data.stream.source import EVERY_BYTE, Stream
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import CheckpointError, DivergedError, OutputError, debugging
 from fastrelu.app.kinds import size
@@ -76,6 +76,8 @@ def load_rows(
     ------
     CheckpointError
         If the run was streamed, and the data are not larger than --memory any more.
+    DataError
+        If they cannot be read.
     """
     choice = column_choice(settings)
     in_memory = began is not None and not began
@@ -85,6 +87,8 @@ def load_rows(
         former = began is not None and "split" not in began
         return stream, former
     if began:
+        for path in expand(settings.data):
+            Source(path)  # says of a file that it is missing or empty
         raise CheckpointError(
             "the checkpoint does not fit: its data were larger than --memory "
             f"{settings.memory} and read in blocks, and those of today are not: they have "
@@ -461,10 +465,12 @@ def compare(saved: dict[str, Any], now: dict[str, Any]) -> None:
                 f"{before.get(name)!r} when it was saved"
             )
     before, after = saved.get("data", {}), now["data"]
-    for name in sorted({*before, *after}):
+    known = {*before, *after} - ({EVERY_BYTE} - {*before})  # earlier versions have no such hash
+    for name in sorted(known):
         if before.get(name) != after.get(name):
-            what = "the values" if name == "content" else f"the {name}"
-            detail = "" if name == "content" else f": {_difference(before, after, name)}"
+            values = name in ("content", EVERY_BYTE)
+            what = "the values" if values else f"the {name}"
+            detail = "" if values else f": {_difference(before, after, name)}"
             raise CheckpointError(
                 f"the checkpoint does not fit: the data have changed, {what} differ{detail}"
             )

@@ -89,7 +89,7 @@ class Source(Protocol):
 
 
 class Stream(Source, Protocol):
-    """Files of one format, larger than memory; their fingerprint does not read all of them.
+    """Files of one format, larger than memory.
 
     Attributes
     ----------
@@ -135,20 +135,37 @@ def chunks_of(files: Sequence[tuple[str, Sequence[int]]]) -> list[Chunk]:
 
 
 SAMPLED = 1 << 16
+AT_ONCE = 1 << 20  # bytes
+EVERY_BYTE = "every byte"
 
 
 def files_fingerprint(
-    n_rows: int, inputs: Sequence[str], target_name: str | None, paths: Iterable[str]
+    n_rows: int,
+    inputs: Sequence[str],
+    target_name: str | None,
+    paths: Sequence[str],
+    whole: bool = True,
 ) -> dict[str, Any]:
-    """Return what tells files from others, without reading all of them."""
-    total = hashlib.blake2b(digest_size=16)
+    """Return what tells files from others: rows, columns, and hashes of what the files hold.
+
+    "content" is of some places of each file, as earlier versions have it, whose runs are known by
+    it alone; `EVERY_BYTE`, where `whole` asks for it, is of all of them, as a row may change
+    between those places.
+    """
+    places = hashlib.blake2b(digest_size=16)
     for path in paths:
-        _add_content(total, path)
-    return {
+        _add_content(places, path)
+    found = {
         "rows": n_rows,
         "columns": [*inputs, f"target {target_name}"],
-        "content": total.hexdigest(),
+        "content": places.hexdigest(),
     }
+    if whole:
+        total = hashlib.sha256()
+        for path in paths:
+            _add_all(total, path)
+        found[EVERY_BYTE] = total.hexdigest()
+    return found
 
 
 def _add_content(total: Any, path: str, places: int = 16) -> None:
@@ -159,3 +176,12 @@ def _add_content(total: Any, path: str, places: int = 16) -> None:
         for i in range(places):
             file.seek(max(0, size - SAMPLED) * i // (places - 1))
             total.update(file.read(SAMPLED))
+
+
+def _add_all(total: Any, path: str) -> None:
+    """Add a file's size and every byte of it to a hash."""
+    total.update(f"{os.path.getsize(path)}\n".encode())
+    piece = memoryview(bytearray(AT_ONCE))
+    with open(path, "rb", buffering=0) as file:
+        while n := file.readinto(piece):
+            total.update(piece[:n])
