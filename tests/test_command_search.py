@@ -8,9 +8,12 @@ from command_tools import metrics_in, result_of, run
 from saved_runs import write_table
 
 import fastrelu
+from fastrelu.app.errors import CheckpointError
 from fastrelu.app.preprocess import Target
+from fastrelu.app.run import checkpoint
 from fastrelu.app.run.choices import resolve
-from fastrelu.app.run.search.session import with_choice
+from fastrelu.app.run.resumed import compare
+from fastrelu.app.run.search.session import Candidate, with_choice
 from fastrelu.app.run.search.space import draw, rungs, space_of
 from fastrelu.app.settings import Settings
 from fastrelu.app.settings_file import merge
@@ -119,3 +122,27 @@ def test_a_resumed_search_keeps_its_epochs(tmp_path):
     assert refused.exit_code == 6 and "a search keeps its --epochs (3)" in refused.output
     assert run("train", "--resume", tmp_path / "out", "--epochs", 3).exit_code == 0
     assert result_of(tmp_path / "out") == before
+
+
+def test_a_search_goes_on_with_the_space_of_its_beginning(tmp_path):
+    table, space, out = write_table(tmp_path / "t.csv"), tmp_path / "s.toml", tmp_path / "out"
+    space.write_text("hidden = [2, 3]\nlr = [0.01, 0.001]")
+    flags = ("--target", "kind", "--search", "--candidates", 2, "--epochs", 2, "--threads", 1)
+    done = run("train", table, *flags, "--search-space", space, "--out", out)
+    assert done.exit_code == 0, done.output
+    before = result_of(out)
+    config = (out / "config.toml").read_text()
+    assert 'search_space = "hidden=2|3; lr=0.01|0.001"' in config
+    space.unlink()  # a run goes on without it
+    assert run("train", "--resume", out).exit_code == 0 and result_of(out) == before
+    # Whatever else has led to other candidates, a checkpoint says which it is of.
+    saved = {"settings": {}, "choice": {"hidden": "2", "lr": "0.01"}}
+    for choice in ({"hidden": (2,), "lr": 0.02}, {"hidden": (2,)}):
+        now = Candidate(0, choice, Settings()).fingerprint({"settings": {}, "data": {}})
+        with pytest.raises(CheckpointError, match=r"the search draws .* and drew"):
+            compare(saved, now)
+    now = Candidate(0, {"hidden": (2,), "lr": 0.01}, Settings()).fingerprint(now)
+    compare(saved, now)
+    compare({"settings": {}}, now)  # of an earlier version
+    kept = [checkpoint.load(path)[1] for path in out.glob("checkpoints/candidate-*/*.safetensors")]
+    assert kept and all(set(state.fingerprint["choice"]) == {"hidden", "lr"} for state in kept)

@@ -20,8 +20,9 @@ from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.stream import open_stream
 from fastrelu.app.data.stream.source import files_fingerprint
 from fastrelu.app.errors import CheckpointError, ConfigError, DataError
+from fastrelu.app.run.resumed import compare
 from fastrelu.app.run.search.space import space_of
-from fastrelu.app.run.session import compare, load_rows
+from fastrelu.app.run.session import load_rows
 from fastrelu.app.settings import Settings
 from fastrelu.app.settings_file import load_toml
 

@@ -13,7 +13,8 @@ from fastrelu.app.errors import ConfigError, DataError
 from fastrelu.app.run.checkpoint import Checkpoints
 from fastrelu.app.run.loop import Training
 from fastrelu.app.run.prepare import Prepared
-from fastrelu.app.run.session import Loaded, Session, compare
+from fastrelu.app.run.resumed import compare
+from fastrelu.app.run.session import Loaded, Session
 from fastrelu.app.run.shared_rows import SharedPrepared, prepare_shared
 from fastrelu.app.settings import Settings, as_dict, flag, shown
 from fastrelu.distributed import Communicator, as_communicator

@@ -39,9 +39,9 @@ from fastrelu.app.run.recipe_data import (
     prepare_for_recipe,
     problem_of,
 )
-from fastrelu.app.run.resumed import ended_with
+from fastrelu.app.run.resumed import compare, ended_with
 from fastrelu.app.run.rows import LaterExamples
-from fastrelu.app.run.session import Session, compare, kept_reading, load_rows, told_of
+from fastrelu.app.run.session import Session, kept_reading, load_rows, told_of
 from fastrelu.app.run.threshold import (
     absent_metrics,
     require_two_classes,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The settings of a run that goes on, and whether there is anything left to do."""
+"""A run that goes on: its settings, whether it fits, and whether there is anything left to do."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from fastrelu.app import run_folder
+from fastrelu.app.data.stream.source import EVERY_BYTE
 from fastrelu.app.errors import CheckpointError, DataError, TrainingError
 from fastrelu.app.model import load_model
 from fastrelu.app.run_folder import RunFolder
-from fastrelu.app.settings import Settings
+from fastrelu.app.settings import Settings, as_dict
 from fastrelu.app.settings_file import differences, load_toml, merge, single_by
 from fastrelu.app.usual import SINGLE
+
+CHOICE = "choice"  # in the fingerprint of a search's candidate: what was drawn
 
 
 def resumed_settings(folder: RunFolder, given: Mapping[str, Any]) -> Settings:
@@ -73,3 +76,45 @@ def ended_with(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any] 
         f"as they do not fit together ({reason})"
     )
     return None
+
+
+def compare(saved: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise CheckpointError if a checkpoint is of other data or settings, naming what differs."""
+    # A setting that the saved run's version did not have yet is what its default does; before there
+    # were presets there was one network, and early stopping only where it was asked for.
+    older = {"preset": SINGLE, "early_stopping": 0}
+    after, defaults = older | now["settings"], as_dict(Settings(preset=SINGLE))
+    before = {name: defaults[name] for name in after if name in defaults}
+    before |= older | saved.get("settings", {})
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            raise CheckpointError(
+                f"the checkpoint does not fit: {name} is {after.get(name)!r}, and was "
+                f"{before.get(name)!r} when it was saved"
+            )
+    drawn, now_drawn = saved.get(CHOICE), now.get(CHOICE)
+    if drawn is not None and drawn != now_drawn:  # earlier versions do not say it
+        raise CheckpointError(
+            f"the checkpoint does not fit: the search draws {now_drawn!r}, and drew {drawn!r} "
+            "when it was saved; give it the space that it began with, or start a new run"
+        )
+    before, after = saved.get("data", {}), now["data"]
+    known = {*before, *after} - ({EVERY_BYTE} - {*before})  # earlier versions have no such hash
+    for name in sorted(known):
+        if before.get(name) != after.get(name):
+            values = name in ("content", EVERY_BYTE)
+            what = "the values" if values else f"the {name}"
+            detail = "" if values else f": {_difference(before, after, name)}"
+            raise CheckpointError(
+                f"the checkpoint does not fit: the data have changed, {what} differ{detail}"
+            )
+
+
+def _difference(before: dict[str, Any], after: dict[str, Any], name: str) -> str:
+    was, now = before.get(name), after.get(name)
+    texts = [repr(now), repr(was)]
+    if isinstance(was, list) and isinstance(now, list):
+        unlike = (k for k, (a, b) in enumerate(zip(was, now, strict=False)) if a != b)
+        k = next(unlike, min(len(was), len(now)))  # there one of them has ended
+        texts = [repr(each[k]) if k < len(each) else "nothing" for each in (now, was)]
+    return f"{texts[0]}, and was {texts[1]} when it was saved"

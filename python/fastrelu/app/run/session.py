@@ -16,7 +16,7 @@ from fastrelu.app.data.readers import read
 from fastrelu.app.data.readers.files import BUNDLED, STANDARD_INPUT, Source, expand
 from fastrelu.app.data.split import PARTS
 from fastrelu.app.data.stream import open_stream
-from fastrelu.app.data.stream.source import EVERY_BYTE, Stream
+from fastrelu.app.data.stream.source import Stream
 from fastrelu.app.data.table import Table
 from fastrelu.app.errors import CheckpointError, DivergedError, OutputError, debugging
 from fastrelu.app.kinds import size
@@ -29,7 +29,7 @@ from fastrelu.app.run.interrupt import Interrupt, Interrupted
 from fastrelu.app.run.loop import Training
 from fastrelu.app.run.prepare import Prepared, column_choice, prepare
 from fastrelu.app.run.progress import Several
-from fastrelu.app.run.resumed import ended_with
+from fastrelu.app.run.resumed import compare, ended_with
 from fastrelu.app.run.threshold import (
     absent_metrics,
     require_two_classes,
@@ -44,7 +44,6 @@ from fastrelu.app.settings import (
     shown,
 )  # fmt: skip
 from fastrelu.app.settings_file import to_toml
-from fastrelu.app.usual import SINGLE
 from fastrelu.distributed import Communicator
 
 READING = "reading"  # in metrics.json, beside what is told of the result
@@ -448,42 +447,6 @@ def told_of(metrics: dict[str, Any]) -> dict[str, Any]:
 def kept_reading(prepared: Prepared) -> dict[str, Any]:
     """Return what a model file says of the reading of texts."""
     return {} if prepared.reading is None else {READING: prepared.reading.describe()}
-
-
-def compare(saved: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise CheckpointError if a checkpoint is of other data or settings, naming what differs."""
-    # A setting that the saved run's version did not have yet is what its default does; before there
-    # were presets there was one network, and early stopping only where it was asked for.
-    older = {"preset": SINGLE, "early_stopping": 0}
-    after, defaults = older | now["settings"], as_dict(Settings(preset=SINGLE))
-    before = {name: defaults[name] for name in after if name in defaults}
-    before |= older | saved.get("settings", {})
-    for name in sorted({*before, *after}):
-        if before.get(name) != after.get(name):
-            raise CheckpointError(
-                f"the checkpoint does not fit: {name} is {after.get(name)!r}, and was "
-                f"{before.get(name)!r} when it was saved"
-            )
-    before, after = saved.get("data", {}), now["data"]
-    known = {*before, *after} - ({EVERY_BYTE} - {*before})  # earlier versions have no such hash
-    for name in sorted(known):
-        if before.get(name) != after.get(name):
-            values = name in ("content", EVERY_BYTE)
-            what = "the values" if values else f"the {name}"
-            detail = "" if values else f": {_difference(before, after, name)}"
-            raise CheckpointError(
-                f"the checkpoint does not fit: the data have changed, {what} differ{detail}"
-            )
-
-
-def _difference(before: dict[str, Any], after: dict[str, Any], name: str) -> str:
-    was, now = before.get(name), after.get(name)
-    texts = [repr(now), repr(was)]
-    if isinstance(was, list) and isinstance(now, list):
-        unlike = (k for k, (a, b) in enumerate(zip(was, now, strict=False)) if a != b)
-        k = next(unlike, min(len(was), len(now)))  # there one of them has ended
-        texts = [repr(each[k]) if k < len(each) else "nothing" for each in (now, was)]
-    return f"{texts[0]}, and was {texts[1]} when it was saved"
 
 
 def absolute(paths: tuple[str, ...]) -> tuple[str, ...]:

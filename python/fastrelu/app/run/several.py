@@ -23,7 +23,8 @@ from fastrelu.app.run.checkpoint import Checkpoints, RunState
 from fastrelu.app.run.interrupt import Interrupted
 from fastrelu.app.run.loop import Training
 from fastrelu.app.run.prepare import Prepared
-from fastrelu.app.run.session import Loaded, Session, compare, kept_reading
+from fastrelu.app.run.resumed import compare
+from fastrelu.app.run.session import Loaded, Session, kept_reading
 from fastrelu.app.run.threshold import threshold_metrics, with_threshold
 from fastrelu.app.run.together import Shared, Stop, T, mean_history, run_together
 from fastrelu.app.settings import Settings

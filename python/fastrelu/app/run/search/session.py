@@ -18,7 +18,8 @@ from fastrelu.app.run.choices import resolve
 from fastrelu.app.run.loop import Training
 from fastrelu.app.run.prepare import Prepared
 from fastrelu.app.run.progress import Nothing
-from fastrelu.app.run.search.space import draw, rungs, space_of
+from fastrelu.app.run.resumed import CHOICE
+from fastrelu.app.run.search.space import draw, rungs, space_of, spelled
 from fastrelu.app.run.search.workers import cluster, train_on_workers
 from fastrelu.app.run.session import Loaded
 from fastrelu.app.run.several import COPIES, SeveralSession
@@ -41,6 +42,10 @@ class Candidate:
     diverged: bool = False
     rung: int = 0
 
+    def fingerprint(self, of_search: dict[str, Any]) -> dict[str, Any]:
+        """Return what its checkpoints must have in common with it: also what was drawn."""
+        return of_search | {CHOICE: {name: shown(value) for name, value in self.choice.items()}}
+
     def rank(self) -> Rank:
         """Return what sorts candidates of one rung, the best first."""
         if self.diverged or self.record is None:
@@ -56,6 +61,12 @@ class SearchSession(SeveralSession):
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._found: dict[str, Any] = {}
+
+    def begin(self) -> dict[str, Any]:
+        """Run from the beginning, in a folder that has been taken, and return the metrics."""
+        space = spelled(self.settings.search_space)
+        self.given = self.settings = replace(self.settings, search_space=space)
+        return super().begin()
 
     def _resume(self) -> dict[str, Any]:
         prepared = self._prepared(self._began(None))
@@ -118,7 +129,10 @@ class SearchSession(SeveralSession):
         def begun(each: Candidate) -> Training:
             if each.training is None:
                 each.training = self.training(
-                    f"candidate-{each.number:04d}", each.settings, prepared, fingerprint
+                    f"candidate-{each.number:04d}",
+                    each.settings,
+                    prepared,
+                    each.fingerprint(fingerprint),
                 )
                 self._require_space(each.training, len(racing))
             each.training.settings = replace(each.settings, epochs=epochs)
@@ -160,7 +174,10 @@ class SearchSession(SeveralSession):
     ) -> dict[str, Any]:
         if winner.training is None:  # of a search of one candidate
             winner.training = self.training(
-                f"candidate-{winner.number:04d}", winner.settings, prepared, fingerprint
+                f"candidate-{winner.number:04d}",
+                winner.settings,
+                prepared,
+                winner.fingerprint(fingerprint),
             )
         training, self.settings = winner.training, winner.settings
         training.settings = winner.settings

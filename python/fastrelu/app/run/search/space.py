@@ -39,7 +39,7 @@ def space_of(settings: Settings) -> Space:
     text = settings.search_space
     if text is None:
         texts = DEFAULT | ({"lr": SGD_LR} if settings.optimizer == "sgd" else {})
-    elif "=" in text:
+    elif _is_spelled(text):
         texts = {}
         for item in filter(str.strip, text.split(";")):
             name, equals, values = item.partition("=")
@@ -51,7 +51,28 @@ def space_of(settings: Settings) -> Space:
     return {_known(name): _values(_known(name), values) for name, values in texts.items()}
 
 
+def spelled(text: str | None) -> str | None:
+    """Return a space as NAME=VALUES; what a file says, if it names one.
+
+    A run goes on with the space that it began with, from any folder, whatever becomes of the file.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, or it is none of a space.
+    """
+    return text if text is None or _is_spelled(text) else _text_of_file(text) or text
+
+
+def _is_spelled(text: str) -> bool:
+    return "=" in text
+
+
 def _from_file(path: str) -> dict[str, str]:
+    return dict(item.split("=", 1) for item in _text_of_file(path).split("; ") if item)
+
+
+def _text_of_file(path: str) -> str:
     try:
         raw = parsed_toml(path)
     except OSError as error:
@@ -61,8 +82,7 @@ def _from_file(path: str) -> dict[str, str]:
     except ValueError as error:
         raise ConfigError(f"--search-space {path}: not a TOML file ({error})") from None
     table = raw.get("search", raw)
-    text = space_text(table, path) if isinstance(table, dict) else ""
-    return dict(item.split("=", 1) for item in text.split("; ") if item)
+    return space_text(table, path) if isinstance(table, dict) else ""
 
 
 def _known(name: str) -> str:
