@@ -323,3 +323,22 @@ def test_a_folder_of_tensorboard_that_is_removed_is_told(table, tmp_path, monkey
     done = run("train", table, *flags)
     assert done.exit_code == 5 and f"{board}: was removed" in done.stderr
     assert (out / "metrics.json").exists()
+
+
+def test_a_log_is_no_file_that_the_run_reads_or_writes(tmp_path, monkeypatch):
+    rows, settings, out = tmp_path / "rows.csv", tmp_path / "c.toml", tmp_path / "out"
+    rows.write_text("a,y\n" + "1,2\n" * 20)
+    settings.write_text("epochs = 1\n")
+    (tmp_path / "link.csv").symlink_to(rows)
+    (out / "checkpoints").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    own = ("config.toml", "model.safetensors", "metrics.json", "history.csv", "checkpoints/a.json")
+    read = ("rows.csv", "link.csv", "out/../rows.csv", "c.toml")
+    content = rows.read_bytes(), settings.read_bytes()
+    for place, says in (*((p, "reads") for p in read), *((f"out/{p}", "writes") for p in own)):
+        flags = ("--config", settings, "--out", out, "--log-json", place)
+        for data in (rows, "r*.csv"):
+            done = run("train", data, *flags)
+            assert done.exit_code == 2 and f"{place}: the run {says} this file" in done.output
+    assert (rows.read_bytes(), settings.read_bytes()) == content
+    assert [path.name for path in out.rglob("*")] == ["checkpoints"]

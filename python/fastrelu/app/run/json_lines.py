@@ -15,12 +15,46 @@ from pathlib import Path
 from typing import Any
 
 from fastrelu import EpochRecord
-from fastrelu.app.errors import OutputError
+from fastrelu.app.data.readers.files import STANDARD_INPUT, expand
+from fastrelu.app.errors import ConfigError, DataError, OutputError
 from fastrelu.app.run.watching import Nothing
-from fastrelu.app.run_folder import finite, writing
+from fastrelu.app.run_folder import CHECKPOINTS, OWN, finite, writing
 
 RECORD = b'{"event": "'  # how each line begins
 APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+
+
+def require_place(target: str | None, data: Sequence[str], own: Path | None) -> None:
+    """Refuse a log in a file that holds something else: lines would be added to it.
+
+    Parameters
+    ----------
+    target : str or None
+        What --log-json says.
+    data : sequence of str
+        Files that the run reads, globs and folders among them.
+    own : Path or None
+        The run's folder.
+
+    Raises
+    ------
+    ConfigError
+        If the file is one of those that the run reads, or that it writes itself.
+    """
+    if target is None or target == STANDARD_INPUT:
+        return
+    read: list[str] = []
+    for each in data:
+        with suppress(DataError):  # told where they are read
+            read += expand([each])
+    if os.path.isfile(target) and any(
+        os.path.isfile(path) and os.path.samefile(path, target) for path in read
+    ):
+        raise ConfigError(f"--log-json {target}: the run reads this file; name another one")
+    place = Path(os.path.realpath(target))
+    root = place if own is None else Path(os.path.realpath(own))
+    if place in [root / name for name in OWN] or root / CHECKPOINTS in place.parents:
+        raise ConfigError(f"--log-json {target}: the run writes this file itself; name another one")
 
 
 class JsonLines(Nothing):
