@@ -233,3 +233,25 @@ def test_what_the_core_needs_cannot_be_loaded(debug, lines, tmp_path):
     assert process.returncode == 1, error
     assert lines is None or (error.count("\n") == 1 and "(cannot map its segment)" in error)
     assert ("Traceback" in error) == (lines is None)
+
+
+def test_a_path_that_the_system_refuses_is_an_error_of_its_kind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text("a,y\n" + "1,2\n" * 20)
+    long = (
+        "x" * 300
+    )  # as one in a folder that is closed to the user, an error where it is looked at
+    for arguments, code in (
+        (("predict", long, "rows.csv"), 3), (("evaluate", long, "rows.csv"), 3),
+        (("info", long), 3), (("plot", long), 3), (("export", long, "--c", "c.c"), 3),
+        (("inspect", long), 3), (("train", long), 3), (("train", "--resume", long), 6),
+        (("train", "rows.csv", "--out", long), 5), (("train", "--config", long), 2),
+        (("train", "rows.csv", "--log-json", long), 5),
+    ):  # fmt: skip
+        done = run(*arguments)
+        assert done.exit_code == code and long in done.output, (arguments, done.output)
+        assert "unexpected" not in done.output and len(done.output.splitlines()) == 1
+    for name in ("out", "log_json", "tensorboard", "y", "search_space"):
+        Path("c.toml").write_text(f'{name} = "a\\u0000b"\n')
+        done = run("train", "rows.csv", "--config", "c.toml")
+        assert done.exit_code == 2 and "no NUL" in done.output and "\0" not in done.output

@@ -55,6 +55,12 @@ class Text(Kind):
     metavar: str = "TEXT"
     place: str = ""
 
+    def check(self, value: Any) -> Any:
+        """Return the value of a TOML file in its final form."""
+        if self.place and "\0" in super().check(value):
+            raise ValueError(f"expected a path, which has no NUL in it, got {value!r}")
+        return super().check(value)
+
 
 @dataclass(frozen=True)
 class Whole(Kind):

@@ -373,9 +373,9 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     ('classification', (150,))
     """
     file = Path(path)
-    if file.is_dir():
+    if os.path.isdir(path):  # which raises nothing of paths that the system refuses
         file = file / MODEL
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise DataError(f"{path}: holds no {MODEL}; is the training finished?")
     try:
         arrays, metadata = model_file.read(file, NETWORK, ENSEMBLE)

@@ -108,7 +108,7 @@ class RunFolder:
         OutputError
             If it cannot be written, or another run is at work in it.
         """
-        if not (self.path / CONFIG).is_file():
+        if not os.path.isfile(self.path / CONFIG):
             raise CheckpointError(f"{self.path}: holds no run to resume (no {CONFIG})")
         with writing(self.path):
             self.checkpoints.mkdir(exist_ok=True)

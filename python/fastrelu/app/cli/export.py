@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -41,7 +42,7 @@ def export(model: str, onnx: str | None, c: str | None, name: str, force: bool) 
     if (onnx is None) == (c is None):
         raise ConfigError("expected one of --onnx FILE and --c FILE")
     path = Path(onnx or c or "")
-    if path.exists() and not force:
+    if os.path.exists(path) and not force:
         raise OutputError(f"{path}: the file is there already; --force replaces it")
     from fastrelu.app.export import network_of, write_onnx
     from fastrelu.app.model import load_model

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
 import sys
 import tempfile
@@ -76,7 +77,7 @@ def predictions_file(out: str | None, force: bool) -> Iterator[Writer]:
     form = FORMATS.get(path.suffix.lower())
     if form is None:
         raise ConfigError(f"--out {out}: expected the ending .csv, .parquet, .arrow or .feather")
-    if (path.is_file() or path.is_dir()) and not force:
+    if (os.path.isfile(path) or os.path.isdir(path)) and not force:
         raise OutputError(f"--out {out}: the file is there already; --force replaces it")
     with writing(path), whole_files.opened(path) as opened, _writer(form, opened) as writer:
         yield writer

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -60,7 +61,7 @@ def plot_run(folder: Any) -> list[Path]:
     if not available():
         raise ConfigError("fastrelu plot needs Matplotlib: pip install matplotlib")
     place = Path(folder)
-    kept = load_predictions(place / PREDICTIONS) if (place / PREDICTIONS).is_file() else None
+    kept = load_predictions(place / PREDICTIONS) if os.path.isfile(place / PREDICTIONS) else None
     metric = "metric" if kept is None else "accuracy" if len(kept["classes"]) else "R2"
     panels = _panels(place, f"validation {metric}")
     written = [_write(place / "history.png", panels, (6.4, 2.6 * len(panels)))]

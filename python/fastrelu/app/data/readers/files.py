@@ -9,6 +9,7 @@ import glob
 import gzip
 import io
 import lzma
+import os
 import sys
 import zipfile
 import zlib
@@ -48,13 +49,13 @@ def expand(paths: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for path in paths:
-        if any(c in path for c in "*?[") and not Path(path).exists():
+        if any(c in path for c in "*?[") and not os.path.exists(path):
             matches = sorted(glob.glob(path, recursive=True))
-            matches = [m for m in matches if not beside_data(m, path) and not Path(m).is_dir()]
+            matches = [m for m in matches if not beside_data(m, path) and not os.path.isdir(m)]
             if not matches:
                 raise DataError(f"{path}: no file matches this pattern")
             found += matches
-        elif path not in BUNDLED and "\0" not in path and Path(path).is_dir():
+        elif path not in BUNDLED and os.path.isdir(path):
             with reading(path):
                 found += files_in(path)
         else:
@@ -116,9 +117,9 @@ class Source:
         with reading(path):
             if path == STANDARD_INPUT:
                 self._content = sys.stdin.buffer.read()
-            elif Path(path).is_dir():
+            elif os.path.isdir(path):
                 raise IsADirectoryError
-            elif Path(path).exists() and not Path(path).is_file():  # a pipe gives its bytes once
+            elif os.path.exists(path) and not os.path.isfile(path):  # a pipe gives its bytes once
                 self._content = Path(path).read_bytes()
             with self._plain() as file:
                 start = file.read(LONGEST_MAGIC)
