@@ -19,10 +19,12 @@ from fastrelu import losses, model_file
 from fastrelu.app.data.readers import ColumnChoice
 from fastrelu.app.data.stream import open_stream
 from fastrelu.app.data.stream.source import files_fingerprint
-from fastrelu.app.errors import CheckpointError, ConfigError, DataError
+from fastrelu.app.errors import CheckpointError, ConfigError, DataError, OutputError
+from fastrelu.app.run.checkpoint import Checkpoints, RunState
 from fastrelu.app.run.resumed import compare
 from fastrelu.app.run.search.space import space_of
 from fastrelu.app.run.session import load_rows
+from fastrelu.app.run_folder import RunFolder
 from fastrelu.app.settings import Settings
 from fastrelu.app.settings_file import load_toml
 
@@ -333,3 +335,37 @@ def test_a_file_that_is_missing_when_a_stream_goes_on_is_named(tmp_path):
         Path(names[1]).write_text("a,y\n1,2\n")
     with pytest.raises(CheckpointError, match="larger than --memory"):
         load_rows(Settings(data=tuple(names)), began)
+
+
+def test_a_run_whose_folder_another_has_taken_writes_nothing_there(tmp_path):
+    path, taken = tmp_path / "run", []
+    for k in range(2):
+        folder = RunFolder(path)
+        folder.take(False)
+        folder.clear()
+        folder.write_text("metrics.json", str(k))
+        taken.append(folder)
+        if not k:
+            path.rename(tmp_path / "aside")
+    first, second = taken
+    trainer = fastrelu.Trainer(fastrelu.Network([2, 1]))
+    kept = Checkpoints(path / "checkpoints", "60s", 1, run=first)
+    for write in (
+        lambda: first.write_text("metrics.json", "0"),
+        lambda: first.part("fold-000"),
+        lambda: kept.save(trainer, RunState()),
+    ):
+        with pytest.raises(OutputError, match="another folder has taken the place"):
+            write()
+    second.write_text("metrics.json", "2")
+    assert sorted(p.name for p in path.rglob("*")) == ["checkpoints", "metrics.json"]
+    assert (path / "metrics.json").read_text() == "2"
+    second.close()
+    first.close()
+    shutil.rmtree(path)
+    with pytest.raises(OutputError, match="cannot be written"):
+        folder = RunFolder(path)
+        folder.take(False)
+        shutil.rmtree(path)
+        folder.write_text("metrics.json", "0")
+    folder.close()

@@ -131,8 +131,25 @@ class RunFolder:
                     f"and the disk has {free / 1e6:,.0f} MB free; a smaller --keep needs less"
                 )
 
+    def require_held(self) -> None:
+        """Raise OutputError if the folder of this name is not the one that was taken.
+
+        Who removes a folder beneath a run may have begun another run in its place, whose files the
+        lock of the one that is gone does not guard.
+        """
+        if self._lock is None:
+            return
+        with writing(self.path):
+            same = os.path.samestat(os.fstat(self._lock), os.stat(self.path))
+        if not same:
+            raise OutputError(
+                f"{self.path}: another folder has taken the place of this run's, which was removed "
+                "or renamed while it went on; what is there stays as it is"
+            )
+
     def write_text(self, name: str, text: str) -> None:
         """Write a small file."""
+        self.require_held()
         with writing(self.path / name):
             whole_files.write_bytes(self.path / name, text.encode())
 
@@ -153,6 +170,7 @@ class RunFolder:
     def part(self, name: str) -> Path:
         """Make and return the checkpoints' folder of one of several trainings."""
         path = self.checkpoints / name
+        self.require_held()
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
         return path

@@ -19,7 +19,7 @@ from fastrelu import EpochRecord, Trainer, checkpoint, model_file
 from fastrelu.app import described
 from fastrelu.app.errors import CheckpointError
 from fastrelu.app.kinds import cadence
-from fastrelu.app.run_folder import CHECKPOINT_FILES, writing
+from fastrelu.app.run_folder import CHECKPOINT_FILES, RunFolder, writing
 
 BEST = "best.parameters"
 
@@ -77,10 +77,19 @@ class Checkpoints:
         How many are kept.
     each_epoch : bool
         Whether one is written after each epoch, too.
+    run : RunFolder, optional
+        The run's folder, which has to be the one that the run has taken when one is written.
     """
 
-    def __init__(self, folder: Path, every: str, keep: int, each_epoch: bool = False) -> None:
-        self.folder, self.each_epoch = folder, each_epoch
+    def __init__(
+        self,
+        folder: Path,
+        every: str,
+        keep: int,
+        each_epoch: bool = False,
+        run: RunFolder | None = None,
+    ) -> None:
+        self.folder, self.each_epoch, self.run = folder, each_epoch, run
         self.seconds, self.epochs = cadence(every)
         self.keep = keep
         self._last = time.monotonic()
@@ -101,6 +110,8 @@ class Checkpoints:
         OutputError
             If it cannot be written; the earlier ones are intact then.
         """
+        if self.run is not None:
+            self.run.require_held()
         arrays, metadata = trainer.checkpoint_content()
         state.training = self.folder.name
         if state.best_parameters is not None:

@@ -319,6 +319,8 @@ class Progress(Observer):
     def begin(self, number: int, count: int, candidate: Candidate, members: int) -> None:
         """Say what is to come, and what a signal would end."""
         session = self.session
+        if session.folder is not None:
+            session.folder.require_held()  # its members are saved in it, and an end removes them
         if not number:
             session.say(
                 f"training: {members} members by folds, {count} "

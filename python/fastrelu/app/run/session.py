@@ -274,7 +274,11 @@ class Session:
         checkpoints = None
         if self.folder is not None:
             checkpoints = Checkpoints(
-                self.folder.checkpoints, settings.checkpoint_every, settings.keep, bool(self.comm)
+                self.folder.checkpoints,
+                settings.checkpoint_every,
+                settings.keep,
+                bool(self.comm),
+                self.folder,
             )
             size = checkpoints.size(trainer, bool(settings.early_stopping))
             self.folder.require_space(size * (settings.keep + 2))  # also the model, about

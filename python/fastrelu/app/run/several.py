@@ -63,7 +63,9 @@ class SeveralSession(Session):
         checkpoints = loaded = None
         if self.folder is not None:
             place = self.folder.part(name)
-            checkpoints = Checkpoints(place, settings.checkpoint_every, min(2, settings.keep))
+            checkpoints = Checkpoints(
+                place, settings.checkpoint_every, min(2, settings.keep), run=self.folder
+            )
             loaded = checkpoints.load(lambda text: self.say(f"warning: {text}"))
         if loaded is not None:
             compare(loaded[1].fingerprint, fingerprint)
