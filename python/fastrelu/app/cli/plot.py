@@ -15,8 +15,8 @@ from fastrelu.app.cli.base import HELP, Command, Place
 def plot(directory: str) -> None:
     """Draw the run in the folder DIR as PNG files beside its other files.
 
-    A run that is still training has curves. A finished run also has a confusion matrix and
-    calibration, or predicted against true values and residuals.
+    A run that was interrupted has curves, one in its first training has none yet. A finished run
+    also has a confusion matrix and calibration, or predicted against true values and residuals.
 
     Exit status: 0 done, 2 no Matplotlib, 3 no such run, 5 cannot write.
     """
