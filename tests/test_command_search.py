@@ -140,9 +140,9 @@ def test_a_search_goes_on_with_the_space_of_its_beginning(tmp_path):
     for choice in ({"hidden": (2,), "lr": 0.02}, {"hidden": (2,)}):
         now = Candidate(0, choice, Settings()).fingerprint({"settings": {}, "data": {}})
         with pytest.raises(CheckpointError, match=r"the search draws .* and drew"):
-            compare(saved, now)
+            compare(saved, now, print)
     now = Candidate(0, {"hidden": (2,), "lr": 0.01}, Settings()).fingerprint(now)
-    compare(saved, now)
-    compare({"settings": {}}, now)  # of an earlier version
+    compare(saved, now, print)
+    compare({"settings": {}}, now, print)  # of an earlier version
     kept = [checkpoint.load(path)[1] for path in out.glob("checkpoints/candidate-*/*.safetensors")]
     assert kept and all(set(state.fingerprint["choice"]) == {"hidden", "lr"} for state in kept)

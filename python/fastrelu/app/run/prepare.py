@@ -139,8 +139,7 @@ class Prepared:
         paths = plain_files(self.given.data) if self.given.shards is not None else []
         if not paths:
             return source.fingerprint()
-        names = source.names[:1000]  # and some places of the files: no process reads all of them
-        return files_fingerprint(source.n_rows, names, source.target_name, paths, whole=False)
+        return files_fingerprint(source.n_rows, source.names[:1000], source.target_name, paths)
 
     @property
     def table(self) -> Table:

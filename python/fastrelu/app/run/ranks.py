@@ -113,7 +113,7 @@ class SharedSession(Session):
             self.say("no checkpoint yet: the run starts from its beginning")
             return self._train(prepared, None)
         arrays, metadata, state = content
-        compare(state.fingerprint, self._fingerprint(prepared))
+        compare(state.fingerprint, self._fingerprint(prepared), self.say)
         trainer = Trainer.from_checkpoint_content(arrays, metadata, comm=self.comm)
         self.say(f"resumed: {state.epochs} epochs and {trainer.n_steps} steps are done")
         if self.folder is not None:

@@ -124,7 +124,7 @@ class RecipeSession(Session):
             self.say(f"no checkpoint yet{why}: the run starts from its beginning")
         else:
             saved, now = _begun(begun), self._fingerprint(prepared)
-            compare(saved, now)
+            compare(saved, now, self.say)
             if saved.get("recipe") != now["recipe"]:
                 raise CheckpointError(
                     "the checkpoint does not fit: the version of fastrelu that began this run "

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from fastrelu.app import run_folder
-from fastrelu.app.data.stream.source import EVERY_BYTE
+from fastrelu.app.data.stream.source import PLACES, WRITTEN
 from fastrelu.app.errors import CheckpointError, DataError, TrainingError
 from fastrelu.app.model import load_model
 from fastrelu.app.run_folder import RunFolder
@@ -78,8 +78,11 @@ def ended_with(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any] 
     return None
 
 
-def compare(saved: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise CheckpointError if a checkpoint is of other data or settings, naming what differs."""
+def compare(saved: dict[str, Any], now: dict[str, Any], say: Callable[[str], None]) -> None:
+    """Raise CheckpointError if a checkpoint is of other data or settings, naming what differs.
+
+    `say` is told of files that may have changed: they are compared at some places alone.
+    """
     # A setting that the saved run's version did not have yet is what its default does; before there
     # were presets there was one network, and early stopping only where it was asked for.
     older = {"preset": SINGLE, "early_stopping": 0}
@@ -99,15 +102,20 @@ def compare(saved: dict[str, Any], now: dict[str, Any]) -> None:
             "when it was saved; give it the space that it began with, or start a new run"
         )
     before, after = saved.get("data", {}), now["data"]
-    known = {*before, *after} - ({EVERY_BYTE} - {*before})  # earlier versions have no such hash
-    for name in sorted(known):
+    for name in sorted({*before, *after} - {WRITTEN}):
         if before.get(name) != after.get(name):
-            values = name in ("content", EVERY_BYTE)
-            what = "the values" if values else f"the {name}"
-            detail = "" if values else f": {_difference(before, after, name)}"
+            what = "the values" if name == "content" else f"the {name}"
+            detail = "" if name == "content" else f": {_difference(before, after, name)}"
             raise CheckpointError(
                 f"the checkpoint does not fit: the data have changed, {what} differ{detail}"
             )
+    written = after.get(WRITTEN)
+    if before.get(WRITTEN, written) != written:  # earlier versions do not say it
+        say(
+            "warning: the files of the data have been written since the run began: their sizes and "
+            f"{PLACES} places of each are as they were, and the rest is not compared; where values "
+            "have changed, begin anew (--force)"
+        )
 
 
 def _difference(before: dict[str, Any], after: dict[str, Any], name: str) -> str:

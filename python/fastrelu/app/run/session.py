@@ -172,7 +172,7 @@ class Session:
         if loaded is None:
             self.say("no checkpoint yet: the run starts from its beginning")
         else:
-            compare(loaded[1].fingerprint, self._fingerprint(prepared))
+            compare(loaded[1].fingerprint, self._fingerprint(prepared), self.say)
             self.say(f"resumed: {loaded[1].epochs} epochs and {loaded[0].n_steps} steps are done")
         self._save_settings()
         return self._train(prepared, loaded)

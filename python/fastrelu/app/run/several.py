@@ -68,7 +68,7 @@ class SeveralSession(Session):
             )
             loaded = checkpoints.load(lambda text: self.say(f"warning: {text}"))
         if loaded is not None:
-            compare(loaded[1].fingerprint, fingerprint)
+            compare(loaded[1].fingerprint, fingerprint, self.say)
             trainer, state = loaded
             feeder.restore(state.feeder)
         else:
