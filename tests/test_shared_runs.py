@@ -2,6 +2,7 @@
 """Processes that each read a run of the rows train and judge the network of one with all."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from fastrelu.app.data.split import PARTS
 from fastrelu.app.errors import DataError
 from fastrelu.app.run.build import build
 from fastrelu.app.run.prepare import column_choice, prepare
+from fastrelu.app.run.ranks import SharedSession
 from fastrelu.app.run.shared_rows import prepare_shared
+from fastrelu.app.run.watching import Nothing
 from fastrelu.app.settings_file import merge
 from fastrelu.distributed import run_threads
 
@@ -145,3 +148,18 @@ def test_too_few_rows_and_formats_without_runs(tmp_path):
     assert run_threads(2, lambda comm: prepare_shared(comm, whole)) == [None] * 2
     iris = settings_of("iris", {})
     assert run_threads(2, lambda comm: prepare_shared(comm, iris)) == [None] * 2
+
+
+def test_each_machine_may_have_copies_of_its_own(tmp_path):
+    """They are of the same content, and were written at other times."""
+
+    def share(comm):
+        folder = tmp_path / str(comm.rank)
+        folder.mkdir()
+        path = write(folder, "parquet", columns(np.random.default_rng(3)))
+        os.utime(path, (1000, 1000 + comm.rank))
+        settings = settings_of(path, {"target": "y", "ignore": ("kind", "part")})
+        return SharedSession(comm, settings, None, Nothing(), lambda _: None, "").start(False)
+
+    told, other = run_threads(2, share)
+    assert told["epochs"] == 2 and other == {}

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastrelu import Trainer, __version__
 from fastrelu.app.data.stream.runs import SharedRuns
+from fastrelu.app.data.stream.source import WRITTEN
 from fastrelu.app.errors import ConfigError, DataError
 from fastrelu.app.run.checkpoint import Checkpoints
 from fastrelu.app.run.loop import Training
@@ -132,13 +133,15 @@ class SharedSession(Session):
     def _prepared(self, began: Any = None) -> Prepared:
         prepared = super()._prepared(began)
         target = prepared.target
+        of_data = dict(prepared.fingerprint)
+        of_data.pop(WRITTEN, None)  # each machine may have copies of its own
         found = differences(
             self.comm,
             {
                 "inputs": prepared.inputs.n_inputs,
                 "target": (prepared.target_name, target.task, tuple(map(str, target.classes))),
                 "training rows": prepared.counts()["train"],
-                **prepared.fingerprint,
+                **of_data,
             },
         )
         if found is not None:
