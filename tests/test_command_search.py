@@ -12,9 +12,10 @@ from fastrelu.app.errors import CheckpointError
 from fastrelu.app.preprocess import Target
 from fastrelu.app.run import checkpoint
 from fastrelu.app.run.choices import resolve
-from fastrelu.app.run.resumed import compare
+from fastrelu.app.run.resumed import compare, resumed_settings
 from fastrelu.app.run.search.session import Candidate, with_choice
 from fastrelu.app.run.search.space import draw, rungs, space_of
+from fastrelu.app.run_folder import RunFolder
 from fastrelu.app.settings import Settings
 from fastrelu.app.settings_file import merge
 from fastrelu.training import ConfigError, load_model
@@ -133,6 +134,11 @@ def test_a_search_goes_on_with_the_space_of_its_beginning(tmp_path):
     before = result_of(out)
     config = (out / "config.toml").read_text()
     assert 'search_space = "hidden=2|3; lr=0.01|0.001"' in config
+    again = {"search_space": str(space)}  # the same file, named once more
+    assert resumed_settings(RunFolder(out), again) == resumed_settings(RunFolder(out), {})
+    space.write_text("hidden = [2, 4]\nlr = [0.01, 0.001]")
+    with pytest.raises(CheckpointError, match=r"--search-space hidden=2\|4; lr=0.01\|0.001 \(it"):
+        resumed_settings(RunFolder(out), again)
     space.unlink()  # a run goes on without it
     assert run("train", "--resume", out).exit_code == 0 and result_of(out) == before
     # Whatever else has led to other candidates, a checkpoint says which it is of.

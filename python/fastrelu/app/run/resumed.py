@@ -28,6 +28,7 @@ def resumed_settings(folder: RunFolder, given: Mapping[str, Any]) -> Settings:
         If one is given that would give another model.
     """
     saved = merge(_saved(folder))
+    given = _with_space(saved, given)
     single = single_by(given)
     if saved.by_recipe and single:
         raise CheckpointError(
@@ -57,6 +58,16 @@ def _saved(folder: RunFolder) -> dict[str, Any]:
     if "preset" not in saved:  # from before there were presets, and early stopping by default
         saved = {"early_stopping": 0, **saved, "preset": SINGLE}
     return saved
+
+
+def _with_space(saved: Settings, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings given, a file's space among them written out, as a search saves it."""
+    from fastrelu.app.run.search.space import spelled  # its package imports this module
+
+    space = given.get("search_space")
+    if space in (None, saved.search_space):  # an earlier version has saved the file's name
+        return given
+    return {**given, "search_space": spelled(space)}
 
 
 def ended_with(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any] | None:
