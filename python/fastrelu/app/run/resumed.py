@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -71,17 +72,23 @@ def _with_space(saved: Settings, given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def ended_with(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any] | None:
-    """Return what metrics.json says of a finished run, if the model beside it says the same."""
+    """Return what metrics.json says of a finished run, if the model beside it says the same.
+
+    `say` is told why it does not; a run without the file has not ended.
+    """
+    if not os.path.isfile(folder.path / run_folder.METRICS):
+        return None
     metrics = run_folder.read_metrics(folder.path)
     if metrics is None:
-        return None
-    told = {part: metrics[part] for part in run_folder.PARTS if part in metrics}
-    try:
-        if load_model(folder.path).metrics == told:
-            return metrics
-        reason = f"the metrics are not those of {run_folder.MODEL}"
-    except DataError as error:
-        reason = str(error)
+        reason = "the metrics are damaged"
+    else:
+        told = {part: metrics[part] for part in run_folder.PARTS if part in metrics}
+        try:
+            if load_model(folder.path).metrics == told:
+                return metrics
+            reason = f"the metrics are not those of {run_folder.MODEL}"
+        except DataError as error:
+            reason = str(error)
     say(
         f"warning: {folder.path / run_folder.METRICS}: the model and its metrics are made again, "
         f"as they do not fit together ({reason})"
