@@ -340,5 +340,8 @@ def test_a_log_is_no_file_that_the_run_reads_or_writes(tmp_path, monkeypatch):
         for data in (rows, "r*.csv"):
             done = run("train", data, *flags)
             assert done.exit_code == 2 and f"{place}: the run {says} this file" in done.output
+    for query in ("SELECT * FROM 'rows.csv'", 'SELECT a, "y" FROM "r*.csv" WHERE a = \'1\''):
+        done = run("train", "--sql", query, "--log-json", rows)
+        assert done.exit_code == 2 and "the run reads this file" in done.output
     assert (rows.read_bytes(), settings.read_bytes()) == content
     assert [path.name for path in out.rglob("*")] == ["checkpoints"]

@@ -111,7 +111,7 @@ def _run(
     quiet: bool,
     comm: Communicator | None,
 ) -> None:
-    from fastrelu.app.run.json_lines import require_place
+    from fastrelu.app.run.json_lines import require_place, texts_in
     from fastrelu.app.run.progress import watchers
     from fastrelu.app.run.ranks import SharedSession, check_settings
     from fastrelu.app.run.several import session_of
@@ -125,6 +125,7 @@ def _run(
             check_settings(comm, settings)
         if leads:
             read = (*settings.data, *filter(None, (config, settings.y, settings.search_space)))
+            read += texts_in(settings.sql)
             require_place(settings.log_json, read, None if folder is None else folder.path)
         to_stderr = settings.log_json == "-"
 

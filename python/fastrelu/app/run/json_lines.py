@@ -57,6 +57,15 @@ def require_place(target: str | None, data: Sequence[str], own: Path | None) -> 
         raise ConfigError(f"--log-json {target}: the run writes this file itself; name another one")
 
 
+def texts_in(query: str | None) -> tuple[str, ...]:
+    """Return what stands in quotes in a query, but for folders: files that it reads are named so.
+
+    DuckDB reads no folders, and a text such as '/' need not be a place at all.
+    """
+    texts = (text for _, text in re.findall(r"""(['"])(.+?)\1""", query or ""))
+    return tuple(text for text in texts if not os.path.isdir(text))
+
+
 class JsonLines(Nothing):
     """A line of JSON for each epoch, each candidate and the result, behind what the file has.
 
