@@ -253,7 +253,7 @@ def test_a_checkpoint_of_other_members_of_the_recipe_is_refused(other, tmp_path)
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("what", ["no model", "damaged model", "other metrics", "other model"])
+@pytest.mark.parametrize("what", ["no model", "other metrics", "other model"])
 def test_a_run_whose_metrics_are_not_its_models_is_not_finished(what, finished, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(finished / "plain", copy)
@@ -264,13 +264,29 @@ def test_a_run_whose_metrics_are_not_its_models_is_not_finished(what, finished, 
     if what != "other metrics":
         metrics.write_text(json.dumps(known))
         model.unlink()
-    if what == "damaged model":
-        model.write_bytes(before[:-9])
     if what == "other model":
         shutil.copy(finished / "recipe" / "model.safetensors", model)
     done = run("train", "--resume", copy)
     assert done.exit_code == 0 and "made again" in done.output, done.output
     assert metrics_in(copy) == known and model.read_bytes() == before
+
+
+@pytest.mark.parametrize("what", ["damaged", "of a later version", "a folder"])
+def test_a_model_of_a_finished_run_that_cannot_be_loaded_stays(what, finished, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(finished / "plain", copy)
+    model = copy / "model.safetensors"
+    content = model.read_bytes()
+    if what == "of a later version":
+        content = content.replace(b'"format_version":"1"', b'"format_version":"9"')
+    model.write_bytes(content if what == "of a later version" else content[:-9])
+    if what == "a folder":
+        model.unlink()
+        model.mkdir()
+    done = run("train", "--resume", copy)
+    assert done.exit_code == 6 and "put back the model that was here" in done.output, done.output
+    assert model.is_dir() or len(model.read_bytes()) in (len(content), len(content) - 9)
+    assert what != "of a later version" or "written by a later fastrelu" in done.output
 
 
 def test_saved_members_stay_where_the_metrics_are_another_runs(finished, tmp_path):

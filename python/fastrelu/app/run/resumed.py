@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from fastrelu.app import run_folder
@@ -75,25 +76,39 @@ def ended_with(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any] 
     """Return what metrics.json says of a finished run, if the model beside it says the same.
 
     `say` is told why it does not; a run without the file has not ended.
+
+    Raises
+    ------
+    CheckpointError
+        If the model is there and cannot be loaded: it may be a later version's.
     """
     if not os.path.isfile(folder.path / run_folder.METRICS):
         return None
     metrics = run_folder.read_metrics(folder.path)
-    if metrics is None:
-        reason = "the metrics are damaged"
-    else:
-        told = {part: metrics[part] for part in run_folder.PARTS if part in metrics}
-        try:
-            if load_model(folder.path).metrics == told:
-                return metrics
-            reason = f"the metrics are not those of {run_folder.MODEL}"
-        except DataError as error:
-            reason = str(error)
+    reason = "the metrics are damaged" if metrics is None else _unlike(folder.path, metrics)
+    if not reason:
+        return metrics
     say(
         f"warning: {folder.path / run_folder.METRICS}: the model and its metrics are made again, "
         f"as they do not fit together ({reason})"
     )
     return None
+
+
+def _unlike(path: Path, metrics: Mapping[str, Any]) -> str:
+    """Return why a run's metrics are not those of its model; "" if they are."""
+    told = {part: metrics[part] for part in run_folder.PARTS if part in metrics}
+    try:
+        if load_model(path).metrics == told:
+            return ""
+        return f"the metrics are not those of {run_folder.MODEL}"
+    except DataError as error:
+        if os.path.lexists(path / run_folder.MODEL):
+            raise CheckpointError(
+                f"{error}; the run has ended: put back the model that was here, or remove it, and "
+                "it is made again"
+            ) from None
+        return str(error)
 
 
 def compare(saved: dict[str, Any], now: dict[str, Any], say: Callable[[str], None]) -> None:
