@@ -4,6 +4,7 @@
 docs/reliability.md names this file.
 """
 
+import itertools
 import time
 import tracemalloc
 
@@ -293,3 +294,17 @@ def test_attributes_that_functions_have_by_default(tmp_path):
     passes.node[0].attribute[-1].name = "slope"
     saved(path, calls, functions=[leaky("F", "LeakyRelu", 0.3), passes])
     refused(path, "passes on an attribute in place of 'slope', which has a default")
+
+
+@pytest.mark.parametrize("size, calls", [(1 << 20, 1000), (1, 1000)])
+def test_defaults_of_functions_in_very_many_calls_are_refused(size, calls, tmp_path):
+    made = function("F", [node("Relu", "p", "q")])
+    n = 1 if size > 1 else 1000
+    made.attribute_proto.extend(helper.make_attribute(f"a{k}", "a" * size) for k in range(n))
+    names = ["h", *(f"h{k}" for k in range(1, calls)), "y"]
+    nodes = [node("F", a, b, domain="own") for a, b in itertools.pairwise(names)]
+    path = tmp_path / "net.onnx"
+    saved(path, [PRODUCT, *nodes], functions=[made])
+    refused(path, "defaults of the file's own functions take too much memory")
+    saved(path, [PRODUCT, nodes[0], node("Identity", "h1", "y")], functions=[made])
+    assert fastrelu.from_onnx(path).activations == ["relu"]

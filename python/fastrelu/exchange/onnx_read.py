@@ -8,9 +8,10 @@ Weights are known by where they are used, never by their names.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,8 @@ MOST_FOLDED = 100
 #: How many parameters a network may have beside one for each byte of its file: nodes share
 #: weights, and an activation before the first or after the last layer brings identity weights.
 MOST_MORE = 2**24
+#: Bytes of memory that an attribute takes at least.
+LEAST_ATTRIBUTE = 256
 
 
 def from_onnx(path: Any, output: str | None = None) -> Network:
@@ -163,27 +166,37 @@ def _with_defaults(model: Any) -> Any:
     made = type(model)()
     made.CopyFrom(model)
     defaults = {_key(f, f.name): list(f.attribute_proto) for f in made.functions}
-    for nodes in [made.graph.node, *(function.node for function in made.functions)]:
-        _say_defaults(nodes, defaults)
+    groups = [made.graph.node, *(function.node for function in made.functions)]
+    left = MOST_MORE + model.ByteSize()
+    for _, default in _left_out(groups, defaults):
+        left -= max(default.ByteSize(), LEAST_ATTRIBUTE)
+        if left < 0:
+            raise ValueError(
+                "path: the defaults of the file's own functions take too much memory in all their "
+                "calls"
+            )
+    for node, default in _left_out(groups, defaults):
+        node.attribute.add().CopyFrom(default)
     return made
 
 
-def _say_defaults(nodes: Any, defaults: dict[Any, list[Any]]) -> None:
-    """Add the defaults of functions to the nodes that call them, also in graphs of attributes.
+def _left_out(groups: Iterable[Any], defaults: dict[Any, list[Any]]) -> Iterator[tuple[Any, Any]]:
+    """Yield the nodes that call functions, with each default that they leave out.
+
+    Nodes in graphs of attributes are among them.
 
     Raises
     ------
     ValueError
         If a call passes on an attribute that its own function may not have been given.
     """
-    for node in nodes:
-        for attribute in node.attribute:
-            for graph in [attribute.g, *attribute.graphs]:
-                _say_defaults(graph.node, defaults)
+    for node in itertools.chain.from_iterable(groups):
+        graphs = [graph for each in node.attribute for graph in (each.g, *each.graphs)]
+        yield from _left_out((graph.node for graph in graphs), defaults)
         given = {attribute.name: attribute for attribute in node.attribute}
         for default in defaults.get(_key(node, node.op_type), ()):
             if default.name not in given:
-                node.attribute.add().CopyFrom(default)
+                yield node, default
             elif given[default.name].ref_attr_name:
                 raise ValueError(
                     f"path: node {node.name!r} ({node.domain}.{node.op_type}): passes on an "
