@@ -163,8 +163,8 @@ def newer(session: nox.Session) -> None:
     if shutil.which("ccache") is not None:
         options["CMAKE_CXX_COMPILER_LAUNCHER"] = "ccache"
     chosen = session.posargs or [f"tests/test_{name}.py" for name in CHANGED_BY_PACKAGES]
+    folder = ROOT / "build" / "newer"
     for python in pythons:
-        folder = ROOT / "build" / "newer"
         session.run(python, "-m", "venv", "--clear", str(folder), external=True)
         own = str(folder / "bin" / "python")
         session.run(own, "-m", "pip", "install", "-q", ".[test]", env=options, external=True)

@@ -57,9 +57,10 @@ class Text(Kind):
 
     def check(self, value: Any) -> Any:
         """Return the value of a TOML file in its final form."""
-        if self.place and "\0" in super().check(value):
+        text = super().check(value)
+        if self.place and "\0" in text:
             raise ValueError(f"expected a path, which has no NUL in it, got {value!r}")
-        return super().check(value)
+        return text
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,8 @@ from fastrelu.network import Network
 Array = NDArray[Any]
 __all__: list[str] = []
 
+#: What an operator of a file does to the chain of those before it.
+Step = Callable[["Chain"], None]
 #: In place of the number of rows, which is not known.
 ROWS = -2
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastrelu._catalogue import hidden_activations
 from fastrelu.exchange.chain import Chain
 from fastrelu.exchange.extras import need
-from fastrelu.exchange.layer_names import in_order
+from fastrelu.exchange.layer_names import in_order, require_texts_differ
 
 if TYPE_CHECKING:
     from fastrelu.network import Network
@@ -89,8 +89,7 @@ def _parts(params: Any, layers: Sequence[str] | None) -> list[tuple[str, Any]]:
         if set(params) == {outer} and _has_layers(params[outer]):
             params, where = params[outer], f"{where}[{outer!r}]"
     named = {str(name): part for name, part in params.items()}  # nnx numbers them
-    if len(named) < len(params):
-        raise ValueError(f"{where}: expected names that differ as texts, got {list(params)}")
+    require_texts_differ(where, params)
     return [(f"{where}[{name!r}]", named[name]) for name in in_order(list(named), layers)]
 
 

@@ -4,9 +4,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 __all__: list[str] = []
+
+
+def require_texts_differ(where: str, names: Collection[Any]) -> None:
+    """Raise ValueError if two names are one text, as 1 and "1" are."""
+    if len({str(name) for name in names}) < len(names):
+        raise ValueError(f"{where}: expected names that differ as texts, got {list(names)}")
 
 
 def in_order(names: Sequence[str], layers: Sequence[str] | None = None) -> list[str]:

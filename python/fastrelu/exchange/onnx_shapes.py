@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-from fastrelu.exchange.chain import ROWS, Chain
+from fastrelu.exchange.chain import ROWS, Chain, Step
 
-Step = Callable[[Chain], None]
 __all__: list[str] = []
 
 

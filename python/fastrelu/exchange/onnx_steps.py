@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrelu.exchange.chain import ROWS, Chain
+from fastrelu.exchange.chain import ROWS, Chain, Step
 from fastrelu.exchange.onnx_shapes import flatten, reshape
 
 Array = NDArray[Any]
-Step = Callable[[Chain], None]
 __all__: list[str] = []
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)

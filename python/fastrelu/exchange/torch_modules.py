@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastrelu._catalogue import hidden_activations
 from fastrelu.exchange.chain import Chain
 from fastrelu.exchange.extras import need
-from fastrelu.exchange.layer_names import in_order
+from fastrelu.exchange.layer_names import in_order, require_texts_differ
 from fastrelu.network import Network
 
 Array = NDArray[Any]
@@ -112,8 +112,7 @@ def _stored(where: str, tensor: Mapping[str, Any]) -> Array:
 
 def _from_state(state: Mapping[Any, Any], activation: Any, layers: Any, ordered: bool) -> Network:
     arrays = {str(name): _array(f"source[{name!r}]", t) for name, t in state.items()}
-    if len(arrays) < len(state):
-        raise ValueError(f"source: expected names that differ as texts, got {list(state)}")
+    require_texts_differ("source", state)
     given = [name.removesuffix("weight") for name in arrays if name.endswith("weight")]
     known = {p + kind for p in given for kind in ("weight", "bias")}
     if others := [name for name in arrays if name not in known]:

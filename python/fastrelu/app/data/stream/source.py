@@ -89,7 +89,7 @@ class Source(Protocol):
 
 
 class Stream(Source, Protocol):
-    """Files of one format, larger than memory.
+    """Files of one format, larger than memory; their fingerprint does not read all of them.
 
     Attributes
     ----------
@@ -158,10 +158,10 @@ def files_fingerprint(
 
 
 def _add_content(total: Any, path: str) -> None:
-    """Add a file's size and some bytes of it to a hash."""
+    """Add a file's size and what it holds at some places, its two ends included, to a hash."""
     size = os.path.getsize(path)
     total.update(f"{size}\n".encode())
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=0) as file:
         for i in range(PLACES):
             file.seek(max(0, size - SAMPLED) * i // (PLACES - 1))
             total.update(file.read(SAMPLED))

@@ -128,12 +128,7 @@ class SearchSession(SeveralSession):
 
         def begun(each: Candidate) -> Training:
             if each.training is None:
-                each.training = self.training(
-                    f"candidate-{each.number:04d}",
-                    each.settings,
-                    prepared,
-                    each.fingerprint(fingerprint),
-                )
+                each.training = self._training_of(each, prepared, fingerprint)
                 self._require_space(each.training, len(racing))
             each.training.settings = replace(each.settings, epochs=epochs)
             return each.training
@@ -169,16 +164,18 @@ class SearchSession(SeveralSession):
             size = training.trainer.network.parameters.nbytes
             self.folder.require_space(2 * COPIES * count * size)
 
+    def _training_of(
+        self, each: Candidate, prepared: Prepared, fingerprint: dict[str, Any]
+    ) -> Training:
+        """Return a candidate's training; `fingerprint` is the search's."""
+        name = f"candidate-{each.number:04d}"
+        return self.training(name, each.settings, prepared, each.fingerprint(fingerprint))
+
     def _train_winner(
         self, winner: Candidate, prepared: Prepared, metric: str, fingerprint: dict[str, Any]
     ) -> dict[str, Any]:
         if winner.training is None:  # of a search of one candidate
-            winner.training = self.training(
-                f"candidate-{winner.number:04d}",
-                winner.settings,
-                prepared,
-                winner.fingerprint(fingerprint),
-            )
+            winner.training = self._training_of(winner, prepared, fingerprint)
         training, self.settings = winner.training, winner.settings
         training.settings = winner.settings
         self._run(training, metric, training.feeder.steps_in_epoch())

@@ -36,18 +36,17 @@ def space_of(settings: Settings) -> Space:
     ConfigError
         If a name is no setting that can be searched, or a value does not fit.
     """
-    text = settings.search_space
+    text = spelled(settings.search_space)
     if text is None:
         texts = DEFAULT | ({"lr": SGD_LR} if settings.optimizer == "sgd" else {})
-    elif _is_spelled(text):
+    else:
         texts = {}
-        for item in filter(str.strip, text.split(";")):
+        # What is not spelled out is the name of a file with nothing in it.
+        for item in filter(str.strip, text.split(";") if _is_spelled(text) else ()):
             name, equals, values = item.partition("=")
             if not equals:
                 raise ConfigError(f"--search-space: expected NAME=VALUES, got {item.strip()!r}")
             texts[name.strip()] = values.strip()
-    else:
-        texts = _from_file(text)
     return {_known(name): _values(_known(name), values) for name, values in texts.items()}
 
 
@@ -66,10 +65,6 @@ def spelled(text: str | None) -> str | None:
 
 def _is_spelled(text: str) -> bool:
     return "=" in text
-
-
-def _from_file(path: str) -> dict[str, str]:
-    return dict(item.split("=", 1) for item in _text_of_file(path).split("; ") if item)
 
 
 def _text_of_file(path: str) -> str:
